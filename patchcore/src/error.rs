@@ -1,0 +1,300 @@
+//! What goes wrong: a [`Refusal`] is the verdict on an operation and part of every report, an
+//! [`Error`] is the environment's.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::text::LineNumber;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal => $exit:literal,)+) => {
+        /// Why an operation, a batch or a command was refused; stable names for machines.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[non_exhaustive]
+        pub enum Code {
+            $($(#[$doc])* #[serde(rename = $name)] $variant,)+
+        }
+
+        impl Code {
+            /// All codes.
+            pub const ALL: &'static [Code] = &[$(Code::$variant),+];
+
+            /// The code as reports spell it.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// The exit status of a command that ends with this code.
+            #[must_use]
+            pub fn exit(self) -> u8 {
+                match self { $(Self::$variant => $exit,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// A line-addressed operation or a deletion without a guard.
+    Unguarded = "UNGUARDED" => 1,
+    /// The guard's lines stand at more than one place of the file.
+    WeakGuard = "WEAK_GUARD" => 1,
+    /// The file's hash is not the one that the batch was made for.
+    BaseMismatch = "BASE_MISMATCH" => 1,
+    /// Other lines stand at the address than those expected.
+    ExpectMismatch = "EXPECT_MISMATCH" => 1,
+    /// A line number is 0, past the end, or a range is reversed.
+    LineOutOfRange = "LINE_OUT_OF_RANGE" => 1,
+    /// Nothing in the file matches the address.
+    AnchorNotFound = "ANCHOR_NOT_FOUND" => 1,
+    /// More than one place matches the address.
+    AnchorAmbiguous = "ANCHOR_AMBIGUOUS" => 1,
+    /// Two operations claim the same lines or the same file.
+    Overlap = "OVERLAP" => 1,
+    /// The file does not exist.
+    FileNotFound = "FILE_NOT_FOUND" => 1,
+    /// The file exists already.
+    FileExists = "FILE_EXISTS" => 1,
+    /// A directory, FIFO, socket or device stands there.
+    NotAFile = "NOT_A_FILE" => 1,
+    /// The file holds NUL bytes.
+    BinaryFile = "BINARY_FILE" => 1,
+    /// The file is UTF-16 or UTF-32.
+    UnsupportedEncoding = "UNSUPPORTED_ENCODING" => 1,
+    /// The path leads out of the root or is malformed.
+    PathEscape = "PATH_ESCAPE" => 1,
+    /// The path is one that only the operator can open to edits.
+    PathProtected = "PATH_PROTECTED" => 1,
+    /// Two paths of the batch may be one file.
+    PathCollision = "PATH_COLLISION" => 1,
+    /// The path leads through or to a symbolic link.
+    Symlink = "SYMLINK" => 1,
+    /// A file system is mounted on the file.
+    MountPoint = "MOUNT_POINT" => 1,
+    /// The file has more than one hard link.
+    HardLinked = "HARD_LINKED" => 1,
+    /// The file or its directory cannot be written.
+    ReadOnly = "READ_ONLY" => 1,
+    /// The file's owner cannot be kept.
+    Ownership = "OWNERSHIP" => 1,
+    /// The file bears no such placeholder.
+    PlaceholderNotFound = "PLACEHOLDER_NOT_FOUND" => 1,
+    /// The batch would remove another task's placeholder.
+    PlaceholderLost = "PLACEHOLDER_LOST" => 1,
+    /// The file's language has no comments to inject.
+    NoCommentSyntax = "NO_COMMENT_SYNTAX" => 1,
+    /// An injected comment was edited by hand.
+    CommentEdited = "COMMENT_EDITED" => 1,
+    /// No such task in the manifest.
+    TaskUnknown = "TASK_UNKNOWN" => 1,
+    /// The task is complete or blocked.
+    TaskClosed = "TASK_CLOSED" => 1,
+    /// The operation names no task, and one is required.
+    TaskRequired = "TASK_REQUIRED" => 1,
+    /// The file belongs to other tasks.
+    TaskFileMismatch = "TASK_FILE_MISMATCH" => 1,
+    /// New lines stand for code that was left out.
+    LazyOmission = "LAZY_OMISSION" => 1,
+    /// The plan is not the one that was approved.
+    PlanMismatch = "PLAN_MISMATCH" => 1,
+    /// The batch id was committed with other content.
+    BatchIdReused = "BATCH_ID_REUSED" => 1,
+    /// The base of a rebase is not at hand.
+    SnapshotMissing = "SNAPSHOT_MISSING" => 1,
+    /// The verification command failed.
+    VerifyFailed = "VERIFY_FAILED" => 1,
+    /// A file changed since the batch that is to be undone.
+    ChangedSince = "CHANGED_SINCE" => 1,
+    /// A file changed on disk while the batch was worked on.
+    Conflict = "CONFLICT" => 1,
+    /// The batch is not one, or its patch is malformed.
+    InvalidBatch = "INVALID_BATCH" => 2,
+    /// The version is not supported.
+    UnsupportedVersion = "UNSUPPORTED_VERSION" => 2,
+    /// A limit was passed.
+    LimitExceeded = "LIMIT_EXCEEDED" => 2,
+    /// Another process held the lock for too long.
+    LockTimeout = "LOCK_TIMEOUT" => 3,
+    /// The tree is half installed; `recover` finishes it.
+    Unfinished = "UNFINISHED" => 3,
+    /// The file system failed.
+    Io = "IO" => 3,
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A place that may have been meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Candidate {
+    /// The line, for a place in a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<LineNumber>,
+    /// What stands there, a line or two; for a path, the path.
+    pub text: String,
+}
+
+/// Why something was refused, and what may help. At most about 1 kB.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Refusal {
+    /// The stable code.
+    pub code: Code,
+    /// One sentence, lower case, that names path and line.
+    pub message: String,
+    /// The file, relative to the root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The line, counted from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<LineNumber>,
+    /// What stands there, from the first line that differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<String>,
+    /// Places that may be meant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<Candidate>,
+    /// An RFC 7396 merge patch on the operation that makes it pass; only where that is proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggestion: Option<serde_json::Value>,
+}
+
+/// Most candidates that a refusal lists.
+pub const MAX_CANDIDATES: usize = 5;
+/// Most bytes of the tree that a refusal shows in `found`.
+pub const MAX_FOUND: usize = 400;
+const MAX_CANDIDATE: usize = 60;
+
+impl Refusal {
+    /// A refusal that names no place.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            file: None,
+            line: None,
+            found: None,
+            candidates: Vec::new(),
+            suggestion: None,
+        }
+    }
+
+    /// Names the file.
+    #[must_use]
+    pub fn in_file(mut self, path: impl fmt::Display) -> Self {
+        self.file = Some(path.to_string());
+        self
+    }
+
+    /// Names the line.
+    #[must_use]
+    pub fn at_line(mut self, line: LineNumber) -> Self {
+        self.line = Some(line);
+        self
+    }
+
+    /// Shows what stands there, cut to [`MAX_FOUND`] bytes.
+    #[must_use]
+    pub fn with_found(mut self, bytes: &[u8]) -> Self {
+        self.found = Some(excerpt(bytes, MAX_FOUND));
+        self
+    }
+
+    /// Lists a place in the file that may be meant; past [`MAX_CANDIDATES`] it is dropped.
+    #[must_use]
+    pub fn with_candidate(mut self, line: Option<LineNumber>, text: &[u8]) -> Self {
+        if self.candidates.len() < MAX_CANDIDATES {
+            self.candidates.push(Candidate {
+                line,
+                text: excerpt(text, MAX_CANDIDATE),
+            });
+        }
+        self
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// Bytes as text of at most `limit` bytes, cut at a character and marked `…` where it is cut.
+#[must_use]
+pub fn excerpt(bytes: &[u8], limit: usize) -> String {
+    let mut text = String::from_utf8_lossy(&bytes[..bytes.len().min(limit + 4)]).into_owned();
+    if text.len() > limit {
+        let cut = text.floor_char_boundary(limit);
+        text.truncate(cut);
+        text.push('…');
+    }
+    text
+}
+
+/// What the environment did to us.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file system call failed.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as a verb: "read", "rename".
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Everything else that ends a command, with its code.
+    #[error("{0}")]
+    Refused(#[from] Box<Refusal>),
+}
+
+impl Error {
+    /// An I/O error with its path.
+    pub fn io(action: &'static str, path: impl AsRef<Path>, source: impl Into<io::Error>) -> Self {
+        Self::Io {
+            action,
+            path: path.as_ref().to_owned(),
+            source: source.into(),
+        }
+    }
+
+    /// The code that reports give it.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Io { .. } => Code::Io,
+            Self::Refused(refusal) => refusal.code,
+        }
+    }
+
+    /// The error as reports give it.
+    #[must_use]
+    pub fn to_refusal(&self) -> Refusal {
+        match self {
+            Self::Io { path, .. } => {
+                Refusal::new(Code::Io, self.to_string()).in_file(path.display())
+            }
+            Self::Refused(refusal) => (**refusal).clone(),
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
+    }
+}

@@ -1,0 +1,17 @@
+//! Applies batches of line edits to text deterministically, all or nothing.
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
+
+pub mod digest;
+pub mod edit;
+pub mod error;
+pub mod operation;
+pub mod path;
+pub mod plan;
+pub mod report;
+pub mod text;
+
+pub use digest::Digest;
+pub use error::{Code, Error, Refusal};
+pub use path::RelPath;
+pub use plan::Tree;
+pub use report::Report;

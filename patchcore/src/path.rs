@@ -1,0 +1,271 @@
+//! Paths of files: relative to the root, `/`-separated, unable to leave it by their spelling.
+//!
+//! This is the lexical half of the sandbox. The other half is `workspace::Root`, which opens a
+//! path beneath the root without following links.
+
+use std::fmt;
+use std::sync::Arc;
+
+use unicode_normalization::UnicodeNormalization as _;
+
+use crate::error::{Code, Refusal};
+
+/// Longest path, in bytes.
+pub const MAX_PATH: usize = 4095;
+/// Longest component of a path, in bytes.
+pub const MAX_COMPONENT: usize = 255;
+
+/// Directory and file names that only the operator can open to edits.
+const PROTECTED: [&str; 9] = [
+    ".git",
+    ".mission_control",
+    ".claude",
+    ".codex",
+    ".cursor",
+    ".vscode",
+    ".husky",
+    ".envrc",
+    ".mcp.json",
+];
+
+/// A path below the root: not empty, `/`-separated, no `.` or `..` component.
+///
+/// It holds bytes, since file names on Unix are bytes; what comes from JSON is UTF-8.
+///
+/// ```
+/// use patchcore::RelPath;
+/// assert_eq!(RelPath::new("./src//a.ts")?.to_string(), "src/a.ts");
+/// assert!(RelPath::new("a/../../etc/passwd").is_err());
+/// # Ok::<(), patchcore::Refusal>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RelPath(Arc<[u8]>);
+
+impl RelPath {
+    /// Reads a path: `./` and doubled slashes are dropped.
+    ///
+    /// # Errors
+    /// `PATH_ESCAPE` for an empty path, one that is absolute, holds a `..` component or NUL, ends
+    /// in `/`, or is longer than [`MAX_PATH`] or [`MAX_COMPONENT`] allow.
+    pub fn new(path: impl AsRef<[u8]>) -> Result<Self, Refusal> {
+        let path = path.as_ref();
+        let refuse = |why: &str| {
+            let shown: String = String::from_utf8_lossy(path).chars().take(200).collect();
+            Err(Refusal::new(
+                Code::PathEscape,
+                format!("path {shown:?} {why}; use a path relative to the root"),
+            ))
+        };
+        if path.is_empty() {
+            return refuse("is empty");
+        }
+        if path.len() > MAX_PATH {
+            return refuse("is longer than 4095 bytes");
+        }
+        if path.contains(&0) {
+            return refuse("holds a NUL byte");
+        }
+        if path.starts_with(b"/") {
+            return refuse("is absolute");
+        }
+        if path.ends_with(b"/") {
+            return refuse("ends in a slash, so it names a directory");
+        }
+        let mut clean = Vec::with_capacity(path.len());
+        for component in path.split(|&byte| byte == b'/') {
+            match component {
+                b"" | b"." => continue,
+                b".." => return refuse("holds a \"..\" component"),
+                _ if component.len() > MAX_COMPONENT => {
+                    return refuse("holds a component longer than 255 bytes");
+                }
+                _ => {}
+            }
+            if !clean.is_empty() {
+                clean.push(b'/');
+            }
+            clean.extend_from_slice(component);
+        }
+        if clean.is_empty() {
+            return refuse("names the root itself");
+        }
+        if path.ends_with(b"/.") {
+            return refuse("names a directory");
+        }
+        Ok(Self(clean.into()))
+    }
+
+    /// The bytes of the path.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The path as text, where it is UTF-8.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
+
+    /// The components from the root down; never none.
+    pub fn components(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+        self.0.split(|&byte| byte == b'/')
+    }
+
+    /// The last component.
+    #[must_use]
+    pub fn file_name(&self) -> &[u8] {
+        self.components().next_back().unwrap_or(&self.0)
+    }
+
+    /// The directory that holds the file; `None` for a file at the root.
+    #[must_use]
+    pub fn parent(&self) -> Option<RelPath> {
+        let slash = self.0.iter().rposition(|&byte| byte == b'/')?;
+        Some(Self(self.0[..slash].into()))
+    }
+
+    /// The path as the file system takes it.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn as_path(&self) -> &std::path::Path {
+        use std::os::unix::ffi::OsStrExt as _;
+        std::path::Path::new(std::ffi::OsStr::from_bytes(&self.0))
+    }
+
+    /// The first component that is protected, if any: `.git`, `.mission_control`, and the settings
+    /// of editors and agents, at any depth, with case folded and ignorable code points dropped.
+    #[must_use]
+    pub fn protected_component(&self) -> Option<&[u8]> {
+        self.components().find(|component| is_protected(component))
+    }
+
+    /// A key that is equal for paths that some file systems hold for one: case folded, NFC.
+    #[must_use]
+    pub fn collision_key(&self) -> Vec<u8> {
+        if self.0.is_ascii() {
+            return self.0.to_ascii_lowercase();
+        }
+        match self.as_str() {
+            Some(text) => text
+                .nfc()
+                .flat_map(char::to_lowercase)
+                .nfc()
+                .collect::<String>()
+                .into(),
+            None => self.0.to_vec(),
+        }
+    }
+}
+
+/// Whether a component is a protected name, or one that some file systems take for it.
+fn is_protected(component: &[u8]) -> bool {
+    if component.is_ascii() && !matches!(component.first(), Some(b'.' | b'g' | b'G')) {
+        return false;
+    }
+    let text = String::from_utf8_lossy(component);
+    let folded: String = text
+        .nfkc()
+        .filter(|&c| !is_ignorable(c))
+        .flat_map(char::to_lowercase)
+        .collect();
+    // Windows shares drop trailing dots and spaces and end the name at a stream's colon.
+    let folded = folded
+        .split(':')
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches(['.', ' ']);
+    // NTFS and FAT shares know `.git` by its short name, too.
+    PROTECTED.contains(&folded) || folded == "git~1"
+}
+
+/// Code points that HFS+ and others skip when they compare names.
+fn is_ignorable(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+        | '\u{e0000}'..='\u{e0fff}')
+}
+
+impl fmt::Display for RelPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.0))
+    }
+}
+
+impl fmt::Debug for RelPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", String::from_utf8_lossy(&self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_that_leave_the_root_or_name_a_directory_are_refused() {
+        for path in [
+            "",
+            ".",
+            "./",
+            "..",
+            "/",
+            "/etc/x",
+            "../x",
+            "a/../../x",
+            "a/",
+            "a/.",
+            "a\0b",
+            "a/..",
+        ] {
+            let refusal = RelPath::new(path).expect_err(path);
+            assert_eq!(refusal.code, Code::PathEscape, "{path}");
+        }
+        assert!(RelPath::new("x".repeat(256)).is_err());
+        assert!(RelPath::new(format!("{}x", "a/".repeat(2048))).is_err());
+        assert!(RelPath::new("..x/...").is_ok());
+    }
+
+    #[test]
+    fn protected_names_are_found_in_every_spelling() {
+        for path in [
+            ".git/config",
+            "a/.GIT/x",
+            "git~1",
+            ".g\u{200c}it/x",
+            ".git ",
+            ".git::$INDEX",
+            ".Mission_Control/x",
+            "sub/.envrc",
+            ".mcp.json",
+            ".husky/pre-commit",
+        ] {
+            assert!(
+                RelPath::new(path).unwrap().protected_component().is_some(),
+                "{path}"
+            );
+        }
+        for path in [
+            ".github/x",
+            ".gitignore",
+            "git",
+            ".env",
+            "mission_control",
+            ".hidden/x",
+        ] {
+            assert!(
+                RelPath::new(path).unwrap().protected_component().is_none(),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_that_a_file_system_may_hold_for_one_collide() {
+        let key = |path: &str| RelPath::new(path).unwrap().collision_key();
+        assert_eq!(key("A/b"), key("a/B"));
+        assert_eq!(key("caf\u{e9}"), key("cafe\u{301}"));
+        assert_ne!(key("a"), key("b"));
+    }
+}

@@ -1,0 +1,164 @@
+//! Operations and sources become a plan: what will stand where, with a verdict for each operation.
+//!
+//! Planning is pure: it reads a [`Batch`] and a [`Tree`] and touches no disk.
+
+mod tree;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::edit::EditSet;
+use crate::error::Refusal;
+use crate::path::RelPath;
+use crate::text::LineNumber;
+
+pub use tree::{Entry, Source, Tree};
+
+/// What the operator allows beyond the defaults.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Policy {
+    /// Let line-addressed operations and deletions pass without a guard, or with a weak one.
+    pub allow_unguarded: bool,
+    /// Let operations edit files that hold NUL bytes.
+    pub allow_binary: bool,
+    /// Apply the groups of files whose operations all pass, instead of all or nothing.
+    pub partial: bool,
+    /// Paths, or directories, that are opened to edits although they are protected.
+    pub allow_paths: Vec<RelPath>,
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It landed.
+    Applied,
+    /// It landed at mapped lines.
+    Rebased,
+    /// There was nothing to do.
+    AlreadyApplied,
+    /// It is why the batch did not land.
+    Refused,
+    /// It is fine by itself, its batch was refused.
+    NotApplied,
+    /// It stands behind a refused one in sequential coordinates.
+    NotEvaluated,
+    /// It landed, then verification failed.
+    RolledBack,
+    /// It was taken back by `undo`.
+    Undone,
+    /// Only the outcome that applying would give was asked for.
+    Previewed,
+}
+
+/// The plan's word on one operation.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// [`Applied`](Outcome::Applied) stands for «will land».
+    pub outcome: Outcome,
+    /// The lines of the new file that it wrote, both inclusive; for a deletion, the line that now
+    /// stands there twice. `None` where lines do not matter.
+    pub lines: Option<[LineNumber; 2]>,
+    /// Whether a guard holds it, or its address is by content.
+    pub guarded: bool,
+    /// Why not.
+    pub refusal: Option<Box<Refusal>>,
+    /// How the front end read it, where that is worth saying.
+    pub note: Option<String>,
+}
+
+/// What happens to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// Its bytes change, and maybe its mode.
+    Modified,
+    /// It comes into being.
+    Created,
+    /// It goes away.
+    Deleted,
+    /// It comes from another path, which is free afterwards unless another change fills it.
+    Renamed,
+    /// It comes from another path, which stays.
+    Copied,
+    /// Its mode alone changes.
+    Mode,
+}
+
+/// What stands at a path, by hash and mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileState {
+    /// Hash of the bytes.
+    pub digest: Digest,
+    /// Whether the owner can execute it.
+    pub executable: bool,
+}
+
+/// The part of an operation in the change of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Touch {
+    /// Index of the operation in its batch.
+    pub operation: usize,
+    /// Index of the edit in the change's [`EditSet`]; two operations may share one.
+    pub edit: usize,
+    /// Lines that it added.
+    pub added: usize,
+    /// Lines that it removed.
+    pub removed: usize,
+}
+
+/// What will stand at a path, and what it is made from.
+#[derive(Debug, Clone)]
+pub struct FileChange {
+    /// The path; for a rename or copy, the new one.
+    pub path: RelPath,
+    /// For a rename or copy, the path that the bytes come from.
+    pub from: Option<RelPath>,
+    /// What happens.
+    pub kind: ChangeKind,
+    /// The bytes that `edits` apply to; `None` stands for no bytes (a created file, all of whose
+    /// content is one insertion).
+    pub source: Option<Arc<Source>>,
+    /// From `source` to the new bytes. A deletion has one edit that removes all.
+    pub edits: EditSet,
+    /// What stands at `path` before.
+    pub before: Option<FileState>,
+    /// What will stand at `path`; `None` for a deletion.
+    pub after: Option<FileState>,
+    /// Which operation made which edit, in batch order.
+    pub touches: Vec<Touch>,
+    /// Lines that the edits add.
+    pub lines_added: usize,
+    /// Lines that the edits remove.
+    pub lines_removed: usize,
+}
+
+impl FileChange {
+    /// The bytes that the edits apply to.
+    #[must_use]
+    pub fn source_bytes(&self) -> &[u8] {
+        self.source.as_ref().map_or(&[], |source| source.bytes())
+    }
+
+    /// The new bytes in pieces; none for a deletion.
+    pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+        self.edits.chunks(self.source_bytes())
+    }
+}
+
+/// What a batch will do to a tree.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The files that change, by path; empty where the batch is refused or changes nothing.
+    pub changes: Vec<FileChange>,
+    /// A verdict for each operation, in batch order.
+    pub verdicts: Vec<Verdict>,
+    /// SHA-256 over path, mode, before-hash and after-hash of every change.
+    pub digest: Digest,
+}

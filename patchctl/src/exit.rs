@@ -1,0 +1,55 @@
+//! Exit statuses, and what ends a command early.
+
+use std::process::ExitCode;
+
+use patchcore::{Error, Refusal};
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done, or nothing to do.
+    Done,
+    /// The code's status.
+    Code(u8),
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => Self::SUCCESS,
+            Exit::Code(code) => Self::from(code),
+        }
+    }
+}
+
+/// What ends a command before it has a report.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The library's word.
+    #[error(transparent)]
+    Core(#[from] Error),
+    /// Wrong arguments: exit 2.
+    #[error("{0}")]
+    Usage(String),
+    /// Writing to standard output failed.
+    #[error("cannot write to standard output: {0}")]
+    Output(std::io::Error),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Core(refusal.into())
+    }
+}
+
+impl Failure {
+    /// The status that the command exits with; a closed pipe is no error.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Core(error) => Exit::Code(error.code().exit()),
+            Self::Usage(_) => Exit::Code(2),
+            Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done,
+            Self::Output(_) => Exit::Code(3),
+        }
+    }
+}

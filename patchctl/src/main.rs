@@ -1,0 +1,19 @@
+//! `patchctl`: applies, checks and shows batches of code edits.
+
+mod cli;
+mod commands;
+mod exit;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let context = report::Context::new(&cli.global);
+    match commands::run(cli, &context) {
+        Ok(exit) => exit.into(),
+        Err(failure) => report::failure(&failure, &context).into(),
+    }
+}

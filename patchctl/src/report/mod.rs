@@ -1,0 +1,59 @@
+//! Everything that is printed.
+
+mod escape;
+
+use std::io::Write as _;
+
+use crate::cli::{Color, Global, Output};
+use crate::exit::{Exit, Failure};
+
+pub(crate) use escape::printable;
+
+/// How to print.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    pub(crate) output: Output,
+    pub(crate) color: anstream::ColorChoice,
+    /// 0 by default, higher with `-v`, lower with `-q`.
+    pub(crate) verbosity: i8,
+}
+
+impl Context {
+    /// Resolves the options.
+    pub(crate) fn new(global: &Global) -> Self {
+        Self {
+            output: global.output,
+            color: match global.color {
+                Color::Auto => anstream::ColorChoice::Auto,
+                Color::Always => anstream::ColorChoice::Always,
+                Color::Never => anstream::ColorChoice::Never,
+            },
+            verbosity: i8::try_from(global.verbose).unwrap_or(9)
+                - i8::try_from(global.quiet).unwrap_or(9),
+        }
+    }
+
+    /// Standard output, coloured or not.
+    pub(crate) fn stdout(&self) -> anstream::AutoStream<std::io::StdoutLock<'static>> {
+        anstream::AutoStream::new(std::io::stdout().lock(), self.color)
+    }
+
+    /// Standard error, coloured or not.
+    pub(crate) fn stderr(&self) -> anstream::AutoStream<std::io::StderrLock<'static>> {
+        anstream::AutoStream::new(std::io::stderr().lock(), self.color)
+    }
+}
+
+/// Prints what ended a command early, and tells how to exit.
+pub(crate) fn failure(failure: &Failure, context: &Context) -> Exit {
+    let exit = failure.exit();
+    if exit != Exit::Done {
+        // Where standard error is gone there is nobody left to tell.
+        let _ = writeln!(
+            context.stderr(),
+            "error: {}",
+            printable(&failure.to_string())
+        );
+    }
+    exit
+}
