@@ -4,6 +4,7 @@
 
 mod tree;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::edit::EditSet;
 use crate::error::Refusal;
+use crate::operation::Batch;
 use crate::path::RelPath;
 use crate::text::LineNumber;
 
@@ -161,4 +163,27 @@ pub struct Plan {
     pub verdicts: Vec<Verdict>,
     /// SHA-256 over path, mode, before-hash and after-hash of every change.
     pub digest: Digest,
+}
+
+/// What can be planned: a batch, or a foreign patch that has yet to be located in the files.
+pub trait Script {
+    /// Every path that has to be loaded before [`lower`](Self::lower).
+    fn paths(&self) -> Vec<RelPath>;
+
+    /// The operations, located in the loaded files.
+    ///
+    /// # Errors
+    /// A refusal of the whole; what concerns one operation is an
+    /// [`Action::Refused`](crate::operation::Action::Refused) in its place.
+    fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal>;
+}
+
+impl Script for Batch {
+    fn paths(&self) -> Vec<RelPath> {
+        Batch::paths(self)
+    }
+
+    fn lower(&self, _: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
+        Ok(Cow::Borrowed(self))
+    }
 }
