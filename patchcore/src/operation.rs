@@ -47,7 +47,7 @@ impl Batch {
     #[must_use]
     pub fn paths(&self) -> Vec<RelPath> {
         let mut paths: Vec<RelPath> = Vec::with_capacity(self.operations.len());
-        for operation in &self.operations {
+        for operation in self.operations.iter().filter(|o| o.spelled.is_none()) {
             if paths.last() != Some(&operation.file) {
                 paths.push(operation.file.clone());
             }
@@ -108,6 +108,18 @@ pub struct Operation {
     /// What a front end has to say about how it read the operation, for the verdict: white space
     /// or punctuation that it folded to find the place, say.
     pub note: Option<String>,
+    /// For an [`Action::Refused`] whose path is none: what the sender wrote. `file` is then a
+    /// stand-in that no operation can work on.
+    pub spelled: Option<Box<Spelling>>,
+}
+
+/// Name and path of an operation as the sender spelt them, where the path could not be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spelling {
+    /// The operation's name.
+    pub op: &'static str,
+    /// Its file.
+    pub file: String,
 }
 
 impl Operation {
@@ -120,6 +132,44 @@ impl Operation {
             base: None,
             labels: Arc::default(),
             note: None,
+            spelled: None,
+        }
+    }
+
+    /// An operation whose file, or target, is no path below the root: it has no place in a plan,
+    /// only a verdict.
+    #[must_use]
+    pub fn refused(op: &'static str, file: &str, refusal: Refusal) -> Self {
+        let name: String = file
+            .chars()
+            .map(|c| if matches!(c, '/' | '\0') { '\\' } else { c })
+            .take(40)
+            .collect();
+        let stand_in = RelPath::new(format!(".mission_control/refused/={name}"))
+            .expect("one short component below a directory");
+        Self {
+            spelled: Some(Box::new(Spelling {
+                op,
+                file: file.to_owned(),
+            })),
+            ..Self::new(stand_in, Action::Refused(Box::new(refusal)))
+        }
+    }
+
+    /// The operation's name as batches and reports spell it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.spelled
+            .as_ref()
+            .map_or_else(|| self.action.name(), |spelled| spelled.op)
+    }
+
+    /// The file as reports show it: what the sender wrote where that is no path.
+    #[must_use]
+    pub fn shown_file(&self) -> std::borrow::Cow<'_, str> {
+        match &self.spelled {
+            Some(spelled) => spelled.file.as_str().into(),
+            None => String::from_utf8_lossy(self.file.as_bytes()),
         }
     }
 }
