@@ -31,6 +31,12 @@ pub(crate) enum Failure {
     /// Wrong arguments: exit 2.
     #[error("{0}")]
     Usage(String),
+    /// The orchestrator is wrongly configured: exit 2.
+    #[error(transparent)]
+    Config(#[from] crate::orchestrator::ConfigError),
+    /// The orchestrator did not do what it was asked: exit 3.
+    #[error(transparent)]
+    Call(#[from] crate::orchestrator::CallError),
     /// Writing to standard output failed.
     #[error("cannot write to standard output: {0}")]
     Output(std::io::Error),
@@ -47,7 +53,8 @@ impl Failure {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Core(error) => Exit::Code(error.code().exit()),
-            Self::Usage(_) => Exit::Code(2),
+            Self::Usage(_) | Self::Config(_) => Exit::Code(2),
+            Self::Call(_) => Exit::Code(3),
             Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Output(_) => Exit::Code(3),
         }

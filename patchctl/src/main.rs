@@ -2,7 +2,9 @@
 
 mod cli;
 mod commands;
+mod delivery;
 mod exit;
+mod orchestrator;
 mod report;
 
 use std::process::ExitCode;

@@ -1,5 +1,7 @@
 //! The command line, as clap reads it; nothing is resolved here.
 
+pub(crate) mod orchestrator;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

@@ -1,0 +1,110 @@
+//! When to try again.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+
+/// The longest that an orchestrator can make us wait.
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// How long to wait between attempts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Backoff {
+    /// After the first failure.
+    pub(crate) first: Duration,
+    /// At most.
+    pub(crate) most: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_secs(1),
+            most: Duration::from_secs(300),
+        }
+    }
+}
+
+impl Backoff {
+    /// The wait after so many failures in a row: doubled each time, with half of it left to
+    /// chance, so that many senders do not come back at once.
+    pub(crate) fn after(&self, failures: u32, chance: f64) -> Duration {
+        let doubled = self
+            .first
+            .saturating_mul(2u32.saturating_pow(failures.saturating_sub(1).min(20)));
+        let full = doubled.min(self.most);
+        full.mul_f64(0.5 + 0.5 * chance.clamp(0.0, 1.0))
+    }
+}
+
+/// A number in [0, 1) that differs between calls and processes.
+pub(crate) fn chance() -> f64 {
+    let bytes = uuid::Uuid::now_v7().into_bytes();
+    let random = u32::from_be_bytes([bytes[12], bytes[13], bytes[14], bytes[15]]);
+    f64::from(random) / (f64::from(u32::MAX) + 1.0)
+}
+
+/// The wait that a `Retry-After` header asks for, in seconds or as a date, at most
+/// [`MAX_RETRY_AFTER`]. A date in the past is no wait.
+pub(crate) fn retry_after(value: &str) -> Option<Duration> {
+    retry_after_at(value, Timestamp::now())
+}
+
+fn retry_after_at(value: &str, now: Timestamp) -> Option<Duration> {
+    let value = value.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        let seconds = value.parse().unwrap_or(u64::MAX);
+        return Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
+    }
+    let date = http_date(value)?;
+    let wait = Duration::try_from(date.duration_since(now)).unwrap_or_default();
+    Some(wait.min(MAX_RETRY_AFTER))
+}
+
+/// A date as HTTP headers write it, `Sun, 06 Nov 1994 08:49:37 GMT`.
+pub(crate) fn http_date(value: &str) -> Option<Timestamp> {
+    rfc2822::DateTimeParser::new()
+        .relaxed_weekday(true)
+        .parse_timestamp(value.trim())
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_in_seconds_and_as_a_date() {
+        let now: Timestamp = "1994-11-06T08:49:30Z".parse().unwrap();
+        let after = |value| retry_after_at(value, now);
+        assert_eq!(after("2"), Some(Duration::from_secs(2)));
+        assert_eq!(after("0"), Some(Duration::ZERO));
+        assert_eq!(
+            after("Sun, 06 Nov 1994 08:49:37 GMT"),
+            Some(Duration::from_secs(7))
+        );
+        assert_eq!(after("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(after("Fri, 06 Nov 2094 08:00:00 GMT"), Some(MAX_RETRY_AFTER));
+        assert_eq!(after("99999999999999999999999"), Some(MAX_RETRY_AFTER));
+        assert_eq!(after("-5"), None);
+        assert_eq!(after("soon"), None);
+        assert_eq!(after(""), None);
+    }
+
+    #[test]
+    fn back_off_doubles_up_to_its_bound() {
+        let backoff = Backoff::default();
+        assert_eq!(backoff.after(1, 1.0), Duration::from_secs(1));
+        assert_eq!(backoff.after(1, 0.0), Duration::from_millis(500));
+        assert_eq!(backoff.after(4, 1.0), Duration::from_secs(8));
+        assert_eq!(backoff.after(9999, 1.0), Duration::from_secs(300));
+    }
+
+    #[test]
+    fn chance_varies() {
+        let all: Vec<f64> = (0..32).map(|_| chance()).collect();
+        assert!(all.iter().all(|c| (0.0..1.0).contains(c)));
+        assert!(all.iter().any(|c| *c != all[0]));
+    }
+}
