@@ -85,7 +85,10 @@ mod tests {
             Some(Duration::from_secs(7))
         );
         assert_eq!(after("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(after("Fri, 06 Nov 2094 08:00:00 GMT"), Some(MAX_RETRY_AFTER));
+        assert_eq!(
+            after("Fri, 06 Nov 2094 08:00:00 GMT"),
+            Some(MAX_RETRY_AFTER)
+        );
         assert_eq!(after("99999999999999999999999"), Some(MAX_RETRY_AFTER));
         assert_eq!(after("-5"), None);
         assert_eq!(after("soon"), None);

@@ -134,7 +134,9 @@ impl Client {
         if config.loopback {
             builder = builder.proxy(None);
         }
-        if config.is_https() && let Some(path) = &config.ca_file {
+        if config.is_https()
+            && let Some(path) = &config.ca_file
+        {
             builder = builder.tls_config(TlsConfig::builder().root_certs(roots(path)?).build());
         }
         Ok(Self {

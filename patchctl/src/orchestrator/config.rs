@@ -222,7 +222,10 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "https://c.example/base/\n").unwrap();
         let path = file.path().to_str().unwrap();
-        let variables = [("ORCHESTRATOR_URL", "http://b"), ("ORCHESTRATOR_URL_FILE", path)];
+        let variables = [
+            ("ORCHESTRATOR_URL", "http://b"),
+            ("ORCHESTRATOR_URL_FILE", path),
+        ];
         let base = |url, n| resolve(url, &variables[n..]).unwrap().unwrap().base;
         assert_eq!(base("http://a:81/", 0), "http://a:81");
         assert_eq!(base("", 0), "http://b");
@@ -232,15 +235,28 @@ mod tests {
     #[test]
     fn a_secret_crosses_plain_http_only_to_this_host() {
         let token = [("ORCHESTRATOR_TOKEN", "canary")];
-        for url in ["http://127.0.0.1:1", "http://localhost", "http://[::1]:2", "https://x"] {
+        for url in [
+            "http://127.0.0.1:1",
+            "http://localhost",
+            "http://[::1]:2",
+            "https://x",
+        ] {
             assert!(resolve(url, &token).unwrap().is_some(), "{url}");
         }
-        for url in ["http://x", "http://localhost.example", "http://10.0.0.1", "http://127.0.0.1.example"] {
+        for url in [
+            "http://x",
+            "http://localhost.example",
+            "http://10.0.0.1",
+            "http://127.0.0.1.example",
+        ] {
             let error = resolve(url, &token).unwrap_err();
             assert!(matches!(error, ConfigError::PlainHttp), "{url}");
             assert!(resolve(url, &[]).unwrap().is_some(), "{url}");
         }
-        let signing = [("ORCHESTRATOR_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")];
+        let signing = [(
+            "ORCHESTRATOR_WEBHOOK_SECRET",
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        )];
         assert!(resolve("http://x", &signing).is_err());
         let allowed = Connection {
             orchestrator: Some("http://x".to_owned()),
@@ -254,7 +270,14 @@ mod tests {
 
     #[test]
     fn malformed_urls_are_refused_and_not_shown() {
-        for url in ["ftp://x", "x", "http://", "http://canary:pw@x", "http://x?canary", "http://a b"] {
+        for url in [
+            "ftp://x",
+            "x",
+            "http://",
+            "http://canary:pw@x",
+            "http://x?canary",
+            "http://a b",
+        ] {
             let error = resolve(url, &[]).unwrap_err().to_string();
             assert!(!error.contains("canary"), "{error}");
         }
@@ -264,7 +287,13 @@ mod tests {
     fn only_a_well_formed_trace_is_passed_on() {
         let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         assert!(is_traceparent(good));
-        for bad in ["", "00-0-0-00", &good.to_uppercase(), &format!("{good}-x"), "x\r\ny: z"] {
+        for bad in [
+            "",
+            "00-0-0-00",
+            &good.to_uppercase(),
+            &format!("{good}-x"),
+            "x\r\ny: z",
+        ] {
             assert!(!is_traceparent(bad), "{bad}");
         }
     }
