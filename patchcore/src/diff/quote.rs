@@ -102,7 +102,7 @@ mod tests {
         let name: Vec<u8> = (1..=255).collect();
         let quoted = quote(&name);
         assert!(quoted.is_ascii());
-        assert_eq!(unquote(&quoted), Some((name, quoted.len())));
+        assert_eq!(unquote(&quoted), Some((name.clone(), quoted.len())));
         assert_eq!(quote(b"\t\x01\x7f"), &br#""\t\001\177""#[..]);
     }
 
