@@ -10,6 +10,8 @@ pub mod path;
 pub mod plan;
 pub mod report;
 pub mod text;
+#[cfg(feature = "workspace")]
+pub mod workspace;
 
 pub use digest::Digest;
 pub use error::{Code, Error, Refusal};

@@ -1,0 +1,152 @@
+//! What the caller of `Workspace::apply` may decide.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::record::Overrides;
+use crate::digest::Digest;
+use crate::error::Refusal;
+use crate::operation::Batch;
+use crate::plan::{Plan, Policy, Tree};
+
+/// Longest wait for the lock unless the caller says otherwise.
+pub const LOCK_WAIT: Duration = Duration::from_secs(30);
+/// Longest run of a verification command unless the caller says otherwise.
+pub const VERIFY_LIMIT: Duration = Duration::from_secs(600);
+
+/// How a batch is applied. The default allows nothing beyond the contract's rules.
+///
+/// ```
+/// use patchcore::workspace::ApplyOptions;
+/// let options = ApplyOptions { durable: true, ..ApplyOptions::default() };
+/// assert_eq!(options.lock_wait.as_secs(), 30);
+/// ```
+#[derive(Clone)]
+pub struct ApplyOptions<'a> {
+    /// What planning lets pass.
+    pub policy: Policy,
+    /// Wait with the answer until everything has reached the disk, so that a power cut cannot take
+    /// it back.
+    pub durable: bool,
+    /// A command that judges the changed tree; its failure takes the batch back.
+    pub verify: Option<Verify>,
+    /// The only plan that may be carried out; another is `PLAN_MISMATCH`.
+    pub expected_plan: Option<Digest>,
+    /// Longest wait for the lock.
+    pub lock_wait: Duration,
+    /// Replace the named link of a file that has several; the others keep the old bytes.
+    pub break_hard_links: bool,
+    /// Replace files that are read-only.
+    pub force_read_only: bool,
+    /// Go on where a file's owner cannot be kept.
+    pub allow_owner_change: bool,
+    /// Judges the plan before anything is written, and may change the task manifest with it.
+    pub review: Option<&'a dyn Review>,
+    /// Set from outside (by a signal handler, say) to end a verification command early.
+    pub interrupt: Option<Arc<AtomicBool>>,
+    /// What the log keeps; it is cleaned up now and then after a commit. `None` keeps everything.
+    pub retention: Option<Retention>,
+}
+
+impl Default for ApplyOptions<'_> {
+    fn default() -> Self {
+        Self {
+            policy: Policy::default(),
+            durable: false,
+            verify: None,
+            expected_plan: None,
+            lock_wait: LOCK_WAIT,
+            break_hard_links: false,
+            force_read_only: false,
+            allow_owner_change: false,
+            review: None,
+            interrupt: None,
+            retention: Some(Retention::default()),
+        }
+    }
+}
+
+impl ApplyOptions<'_> {
+    /// What the record of the batch says about these options.
+    pub(crate) fn overrides(&self) -> Overrides {
+        Overrides {
+            allow_unguarded: self.policy.allow_unguarded,
+            allow_binary: self.policy.allow_binary,
+            partial: self.policy.partial,
+            allow_paths: self.policy.allow_paths.clone(),
+            break_hard_links: self.break_hard_links,
+            force_read_only: self.force_read_only,
+            allow_owner_change: self.allow_owner_change,
+        }
+    }
+}
+
+/// A command that judges the changed tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verify {
+    /// Run by `sh -c` in the root; success is exit status 0.
+    pub command: String,
+    /// Longest run; afterwards its process group is killed and the batch taken back.
+    pub limit: Duration,
+}
+
+impl Verify {
+    /// A command with the default time limit, [`VERIFY_LIMIT`].
+    #[must_use]
+    pub fn new(command: impl Into<String>) -> Self {
+        Self {
+            command: command.into(),
+            limit: VERIFY_LIMIT,
+        }
+    }
+}
+
+/// What the log keeps.
+#[derive(Clone)]
+pub struct Retention {
+    /// Most bytes of records and pre-images; 64 MiB.
+    pub max_bytes: u64,
+    /// Longest age; 30 days.
+    pub max_age: Duration,
+    /// Entries that are kept whatever their age and size: those not yet delivered, say.
+    pub keep: Option<Arc<dyn Fn(&super::TransactionId) -> bool + Send + Sync>>,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            max_bytes: 64 << 20,
+            max_age: Duration::from_secs(30 * 24 * 60 * 60),
+            keep: None,
+        }
+    }
+}
+
+/// Judges a plan under the lock, before anything is written.
+///
+/// The task rules of a manifest are one: they see what a batch would do, refuse what is another
+/// task's, and may hand back a new manifest, which is then part of the transaction.
+pub trait Review {
+    /// Judges a plan. `tasks` holds the bytes of `.mission_control/tasks.json`, if there is one.
+    ///
+    /// # Errors
+    /// A refusal of the whole batch. To refuse single operations, change their verdicts in the
+    /// plan and take its changes out.
+    fn review(
+        &self,
+        batch: &Batch,
+        tree: &Tree,
+        plan: Plan,
+        tasks: Option<&[u8]>,
+    ) -> Result<Reviewed, Refusal>;
+}
+
+/// A plan that was judged.
+#[derive(Debug, Clone)]
+pub struct Reviewed {
+    /// The plan, with the judge's verdicts.
+    pub plan: Plan,
+    /// The task manifest's new bytes, if it changes with the plan.
+    pub tasks: Option<Vec<u8>>,
+}

@@ -1,0 +1,389 @@
+//! The record of a batch: what was asked, what became of it, and how to finish or undo it.
+//!
+//! One form serves twice. While a batch is being installed it is the journal from which a crash is
+//! recovered; afterwards it is the log's entry, from which events, diffs, history and undo are
+//! made. On disk it is one JSON document and a last line with the document's SHA-256: a record
+//! without a valid last line does not exist.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::edit::Edit;
+use crate::error::{Code, Refusal};
+use crate::operation::Labels;
+use crate::path::RelPath;
+use crate::plan::{ChangeKind, FileState, Outcome, Touch};
+use crate::report::{FileReport, OperationReport, Report, Status};
+use crate::text::LineNumber;
+
+mod form;
+mod transaction_id;
+
+pub use transaction_id::{InvalidTransactionId, TransactionId};
+
+/// The version of the form that this library writes and reads.
+pub const VERSION: u32 = 1;
+/// Most bytes of an edit's replacement text that a record keeps.
+pub const MAX_TEXT: usize = 16 << 10;
+
+/// Everything that is known of a batch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// Always [`VERSION`].
+    pub version: u32,
+    /// The transaction's id, unique and sorted by time: the name of the log's entry.
+    pub transaction: TransactionId,
+    /// The sender's id, or the transaction's where there was none.
+    pub batch_id: String,
+    /// Digest of the batch's parsed content.
+    pub content: Digest,
+    /// The batch's labels.
+    #[serde(default)]
+    pub labels: Labels,
+    /// How far it came.
+    pub state: State,
+    /// How it ended.
+    pub status: Status,
+    /// The plan's digest.
+    pub plan: Digest,
+    /// When work on it began, RFC 3339, UTC.
+    pub at: String,
+    /// How long it took to the commit point, in milliseconds.
+    pub duration_ms: u64,
+    /// What the operator allowed beyond the defaults.
+    #[serde(default, skip_serializing_if = "Overrides::is_default")]
+    pub overrides: Overrides,
+    /// A refusal of the batch as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refusal>,
+    /// The transaction that this one takes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<TransactionId>,
+    /// The sender's id of the batch that this one takes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes_batch: Option<String>,
+    /// A verdict for each operation, in batch order.
+    pub operations: Vec<OperationRecord>,
+    /// What changed, by path.
+    pub changes: Vec<ChangeRecord>,
+    /// How it is installed, in order; for recovery.
+    #[serde(default, skip_serializing_if = "Journal::is_empty")]
+    pub journal: Journal,
+}
+
+/// How far a transaction came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It is installed for verification; recovery takes it back.
+    Prepared,
+    /// It counts; recovery finishes it.
+    Committed,
+    /// It was installed and taken back.
+    RolledBack,
+    /// It was refused, and nothing was installed.
+    Refused,
+}
+
+/// What the operator allowed when the batch was applied.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Overrides {
+    /// Operations without a guard.
+    #[serde(skip_serializing_if = "is_false")]
+    pub allow_unguarded: bool,
+    /// Files that hold NUL bytes.
+    #[serde(skip_serializing_if = "is_false")]
+    pub allow_binary: bool,
+    /// Leaving out what is refused.
+    #[serde(skip_serializing_if = "is_false")]
+    pub partial: bool,
+    /// Protected paths that were opened to edits.
+    #[serde(skip_serializing_if = "Vec::is_empty", with = "form::paths")]
+    pub allow_paths: Vec<RelPath>,
+    /// Replacing one name of a file that has several.
+    #[serde(skip_serializing_if = "is_false")]
+    pub break_hard_links: bool,
+    /// Replacing read-only files.
+    #[serde(skip_serializing_if = "is_false")]
+    pub force_read_only: bool,
+    /// Files whose owner could not be kept.
+    #[serde(skip_serializing_if = "is_false")]
+    pub allow_owner_change: bool,
+}
+
+/// What became of an operation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperationRecord {
+    /// The operation's name.
+    pub op: String,
+    /// The file it names, as the batch spelled it.
+    pub file: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The lines of the new file that it wrote, both inclusive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<[LineNumber; 2]>,
+    /// Whether a guard holds it.
+    pub guarded: bool,
+    /// How a foreign format was read, where that is worth saying.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Why it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refusal>,
+    /// The operation's own labels over the batch's; absent where it has none of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Labels>,
+}
+
+/// What changed at a path.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeRecord {
+    /// The path; for a rename or copy, the new one.
+    #[serde(with = "form::path")]
+    pub path: RelPath,
+    /// For a rename or copy, the path that the bytes come from.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "form::optional_path"
+    )]
+    pub from: Option<RelPath>,
+    /// What happened.
+    pub kind: ChangeKind,
+    /// What stood at `path` before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<FileState>,
+    /// What stands at `path` afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<FileState>,
+    /// The slot of the bytes that `edits` apply to: `Log::pre_image`
+    /// reads it. Absent where there are none (a created file) or where nothing is edited (a copy).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<u32>,
+    /// From the pre-image to the new bytes, sorted and disjoint.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edits: Vec<EditRecord>,
+    /// Which operation made which edit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub touches: Vec<Touch>,
+    /// Lines that were added.
+    pub lines_added: usize,
+    /// Lines that were removed.
+    pub lines_removed: usize,
+}
+
+/// An edit of a pre-image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EditRecord {
+    /// First byte that gives way, and the first one behind.
+    pub span: [usize; 2],
+    /// Length of the replacement, in bytes.
+    pub len: usize,
+    /// The replacement, cut to [`MAX_TEXT`] bytes.
+    #[serde(with = "form::text")]
+    pub text: Vec<u8>,
+}
+
+impl EditRecord {
+    /// Whether `text` is only the start of the replacement.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.text.len() < self.len
+    }
+
+    pub(crate) fn of(edit: &Edit) -> Self {
+        Self {
+            span: [edit.span.start, edit.span.end],
+            len: edit.text.len(),
+            text: edit.text[..edit.text.len().min(MAX_TEXT)].to_vec(),
+        }
+    }
+}
+
+/// How a transaction is installed, so that another process can finish it or take it back.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Journal {
+    /// How a file gives way to another.
+    pub method: Method,
+    /// Whether the answer waits until everything is on the disk.
+    #[serde(skip_serializing_if = "is_false")]
+    pub durable: bool,
+    /// Directories that come into being, parents first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub made: Vec<DirectoryRecord>,
+    /// What happens at each path.
+    pub steps: Vec<Step>,
+    /// Directories that become empty and go, children first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub emptied: Vec<DirectoryRecord>,
+}
+
+impl Journal {
+    fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+}
+
+/// How a staged file and the one that it replaces change places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// By one `renameat2(RENAME_EXCHANGE)`.
+    #[default]
+    Exchange,
+    /// The old file is linked or copied aside before the commit point, then renamed over.
+    Aside,
+}
+
+/// A directory that comes or goes with a transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DirectoryRecord {
+    /// The directory.
+    #[serde(with = "form::path")]
+    pub path: RelPath,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+/// What happens at one path.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// The path.
+    #[serde(with = "form::path")]
+    pub path: RelPath,
+    /// The slot: it holds the new file before the step, the old one behind it.
+    pub slot: u32,
+    /// Whether the slot lies beside the target, on another mount than the journal.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub beside: bool,
+    /// The file that stands there before the transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old: Option<Identity>,
+    /// The file that stands there afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new: Option<Identity>,
+}
+
+/// By what a file is known again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// Inode number.
+    pub ino: u64,
+    /// Length in bytes.
+    pub size: u64,
+    /// Modification time: seconds and nanoseconds.
+    pub mtime: [i64; 2],
+    /// Permission bits.
+    pub mode: u32,
+    /// Hash of the bytes.
+    pub digest: Digest,
+}
+
+impl Record {
+    /// Reads a record from the bytes of its file.
+    ///
+    /// # Errors
+    /// `IO` where the checksum does not hold or the document is no record, `UNSUPPORTED_VERSION`
+    /// for a record of another version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Refusal> {
+        form::read(bytes)
+    }
+
+    /// The bytes of the record's file.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        form::write(self)
+    }
+
+    /// The labels of an operation: its own over the batch's.
+    #[must_use]
+    pub fn labels_of(&self, operation: usize) -> &Labels {
+        self.operations
+            .get(operation)
+            .and_then(|operation| operation.labels.as_ref())
+            .unwrap_or(&self.labels)
+    }
+
+    /// The report that the batch's sender got, without its diff.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        Report {
+            version: VERSION,
+            batch_id: Some(self.batch_id.clone()),
+            transaction: Some(self.transaction.to_string()),
+            status: self.status,
+            plan: self.plan,
+            files: self.changes.iter().map(ChangeRecord::report).collect(),
+            operations: self
+                .operations
+                .iter()
+                .enumerate()
+                .map(|(index, operation)| operation.report(index))
+                .collect(),
+            refusal: self.refusal.clone(),
+            warnings: Vec::new(),
+            diff: None,
+        }
+    }
+}
+
+impl ChangeRecord {
+    fn report(&self) -> FileReport {
+        FileReport {
+            path: self.path.to_string(),
+            from: self.from.as_ref().map(ToString::to_string),
+            change: self.kind,
+            before: self.before.map(|state| state.digest),
+            after: self.after.map(|state| state.digest),
+            lines_added: self.lines_added,
+            lines_removed: self.lines_removed,
+        }
+    }
+}
+
+impl OperationRecord {
+    fn report(&self, index: usize) -> OperationReport {
+        OperationReport {
+            index,
+            op: self.op.clone(),
+            file: self.file.clone(),
+            outcome: self.outcome,
+            would: None,
+            lines: self.lines,
+            guarded: self.guarded,
+            note: self.note.clone(),
+            refusal: self.refusal.clone(),
+        }
+    }
+}
+
+impl Overrides {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+fn damaged(why: impl std::fmt::Display) -> Refusal {
+    Refusal::new(Code::Io, format!("the record is damaged: {why}"))
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde gives a reference"
+)]
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+#[cfg(test)]
+mod tests;

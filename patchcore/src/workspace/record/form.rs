@@ -1,0 +1,167 @@
+//! The record on disk: JSON, with bytes that are not UTF-8 in base64, and a checksum as last line.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{Record, VERSION, damaged};
+use crate::digest::Digest;
+use crate::error::{Code, Refusal};
+
+pub(super) fn write(record: &Record) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(512 + 640 * record.changes.len());
+    serde_json::to_writer(&mut bytes, record).expect("a record holds nothing that JSON cannot say");
+    bytes.push(b'\n');
+    let checksum = Digest::of(&bytes).to_string();
+    bytes.extend_from_slice(checksum.as_bytes());
+    bytes.push(b'\n');
+    bytes
+}
+
+pub(super) fn read(bytes: &[u8]) -> Result<Record, Refusal> {
+    // "sha256:", 64 digits and a newline.
+    const LAST_LINE: usize = 72;
+    let split = bytes.len().checked_sub(LAST_LINE);
+    let Some((body, last)) = split.and_then(|at| bytes.split_at_checked(at)) else {
+        return Err(damaged("it is too short for a checksum"));
+    };
+    let checksum = std::str::from_utf8(last)
+        .ok()
+        .and_then(|line| line.strip_suffix('\n')?.parse::<Digest>().ok());
+    if checksum != Some(Digest::of(body)) {
+        return Err(damaged("its checksum does not hold"));
+    }
+    let record: Record = match serde_json::from_slice(body) {
+        Ok(record) => record,
+        Err(error) => return Err(unsupported(body).unwrap_or_else(|| damaged(error))),
+    };
+    if record.version != VERSION {
+        return Err(unsupported(body).unwrap_or_else(|| damaged("its version is wrong")));
+    }
+    Ok(record)
+}
+
+/// The refusal of a record that another version of this library wrote.
+fn unsupported(body: &[u8]) -> Option<Refusal> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let Versioned { version } = serde_json::from_slice(body).ok()?;
+    (version != VERSION).then(|| {
+        Refusal::new(
+            Code::UnsupportedVersion,
+            format!("the record has version {version}, and this program reads version {VERSION}"),
+        )
+    })
+}
+
+/// Bytes as a string where they are UTF-8, else as `{"base64": "…"}`.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Bytes<'a> {
+    Text(#[serde(borrow)] Cow<'a, str>),
+    Binary { base64: String },
+}
+
+fn write_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => serializer.serialize_str(text),
+        Err(_) => Bytes::Binary {
+            base64: STANDARD.encode(bytes),
+        }
+        .serialize(serializer),
+    }
+}
+
+fn read_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    match Bytes::deserialize(deserializer)? {
+        Bytes::Text(text) => Ok(text.into_owned().into_bytes()),
+        Bytes::Binary { base64 } => STANDARD.decode(base64).map_err(serde::de::Error::custom),
+    }
+}
+
+/// Replacement text.
+pub(super) mod text {
+    use super::*;
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        bytes: &[u8],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        write_bytes(bytes, serializer)
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<u8>, D::Error> {
+        read_bytes(deserializer)
+    }
+}
+
+/// A path, checked again when it is read: a record may be forged.
+pub(crate) mod path {
+    use super::*;
+    use crate::path::RelPath;
+
+    pub(crate) fn serialize<S: Serializer>(
+        path: &RelPath,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        write_bytes(path.as_bytes(), serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<RelPath, D::Error> {
+        RelPath::new(read_bytes(deserializer)?).map_err(serde::de::Error::custom)
+    }
+
+    /// A path where serde wants a type of its own.
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    pub(crate) struct Form(#[serde(with = "self")] pub(crate) RelPath);
+}
+
+/// A path that may be absent.
+pub(super) mod optional_path {
+    use super::path::Form;
+    use super::*;
+    use crate::path::RelPath;
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        path: &Option<RelPath>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        path.clone().map(Form).serialize(serializer)
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<RelPath>, D::Error> {
+        Ok(Option::<Form>::deserialize(deserializer)?.map(|form| form.0))
+    }
+}
+
+/// A list of paths.
+pub(super) mod paths {
+    use super::path::Form;
+    use super::*;
+    use crate::path::RelPath;
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        paths: &[RelPath],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(paths.iter().cloned().map(Form))
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<RelPath>, D::Error> {
+        let forms = Vec::<Form>::deserialize(deserializer)?;
+        Ok(forms.into_iter().map(|form| form.0).collect())
+    }
+}

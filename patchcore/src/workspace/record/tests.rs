@@ -1,0 +1,124 @@
+use super::*;
+
+fn sample() -> Record {
+    let state = |bytes: &[u8]| FileState {
+        digest: Digest::of(bytes),
+        executable: false,
+    };
+    Record {
+        version: VERSION,
+        transaction: TransactionId::now(),
+        batch_id: "b-1".into(),
+        content: Digest::of(b"content"),
+        labels: Labels {
+            task_id: Some("A1F2".into()),
+            ..Labels::default()
+        },
+        state: State::Committed,
+        status: Status::Applied,
+        plan: Digest::of(b"plan"),
+        at: "2026-01-02T03:04:05Z".into(),
+        duration_ms: 3,
+        overrides: Overrides {
+            partial: true,
+            allow_paths: vec![RelPath::new(".vscode").unwrap()],
+            ..Overrides::default()
+        },
+        refusal: None,
+        undoes: None,
+        undoes_batch: None,
+        operations: vec![OperationRecord {
+            op: "append".into(),
+            file: "a".into(),
+            outcome: Outcome::Applied,
+            lines: Some([LineNumber::FIRST; 2]),
+            guarded: true,
+            note: None,
+            refusal: None,
+            labels: None,
+        }],
+        changes: vec![ChangeRecord {
+            path: RelPath::new(b"caf\xe9").unwrap(),
+            from: Some(RelPath::new("a").unwrap()),
+            kind: ChangeKind::Renamed,
+            before: Some(state(b"old")),
+            after: Some(state(b"new")),
+            slot: Some(1),
+            edits: vec![EditRecord::of(&Edit::replace(0..3, b"\xff\0".to_vec()))],
+            touches: vec![],
+            lines_added: 1,
+            lines_removed: 1,
+        }],
+        journal: Journal {
+            steps: vec![Step {
+                path: RelPath::new(b"caf\xe9").unwrap(),
+                slot: 0,
+                beside: false,
+                old: None,
+                new: Some(Identity {
+                    ino: 7,
+                    size: 2,
+                    mtime: [1, 2],
+                    mode: 0o644,
+                    digest: Digest::of(b"new"),
+                }),
+            }],
+            ..Journal::default()
+        },
+    }
+}
+
+#[test]
+fn r22_a_record_reads_back_as_it_was_written_names_that_are_not_utf8_included() {
+    let record = sample();
+    assert_eq!(Record::from_bytes(&record.to_bytes()), Ok(record));
+}
+
+#[test]
+fn r13_a_record_with_any_byte_changed_or_cut_off_does_not_exist() {
+    let bytes = sample().to_bytes();
+    for at in 0..bytes.len() {
+        let mut torn = bytes.clone();
+        torn[at] ^= 1;
+        assert!(Record::from_bytes(&torn).is_err(), "byte {at}");
+        assert!(Record::from_bytes(&bytes[..at]).is_err(), "cut at {at}");
+    }
+}
+
+#[test]
+fn r13_a_forged_path_is_refused_even_under_a_valid_checksum() {
+    for (name, evil) in [("file\":\"a", "file\":\"a"), ("\"a\"", "\"../a\"")] {
+        let text = String::from_utf8(sample().to_bytes()).unwrap();
+        let body = text[..text.len() - 72].replace(
+            &format!("\"from\":{name}"),
+            &format!("\"from\":{evil}"),
+        );
+        let forged = format!("{body}{}\n", Digest::of(body.as_bytes()));
+        let result = Record::from_bytes(forged.as_bytes());
+        assert_eq!(result.is_err(), body.contains(".."), "{result:?}");
+    }
+}
+
+#[test]
+fn another_version_is_named() {
+    let mut record = sample();
+    record.version = 2;
+    let refusal = Record::from_bytes(&record.to_bytes()).unwrap_err();
+    assert_eq!(refusal.code, Code::UnsupportedVersion);
+}
+
+#[test]
+fn a_long_replacement_is_cut_and_says_so() {
+    let edit = EditRecord::of(&Edit::insert(0, vec![b'x'; MAX_TEXT + 1]));
+    assert!(edit.is_cut());
+    assert_eq!(edit.text.len(), MAX_TEXT);
+}
+
+#[test]
+fn an_id_has_one_spelling() {
+    let id = TransactionId::now();
+    let text = id.to_string();
+    assert_eq!(text.parse(), Ok(id));
+    assert_eq!(text.to_uppercase().parse::<TransactionId>(), Err(InvalidTransactionId));
+    assert_eq!("../../etc".parse::<TransactionId>(), Err(InvalidTransactionId));
+}
