@@ -377,10 +377,7 @@ fn damaged(why: impl std::fmt::Display) -> Refusal {
     Refusal::new(Code::Io, format!("the record is damaged: {why}"))
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde gives a reference"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 fn is_false(flag: &bool) -> bool {
     !*flag
 }

@@ -89,10 +89,8 @@ fn r13_a_record_with_any_byte_changed_or_cut_off_does_not_exist() {
 fn r13_a_forged_path_is_refused_even_under_a_valid_checksum() {
     for (name, evil) in [("file\":\"a", "file\":\"a"), ("\"a\"", "\"../a\"")] {
         let text = String::from_utf8(sample().to_bytes()).unwrap();
-        let body = text[..text.len() - 72].replace(
-            &format!("\"from\":{name}"),
-            &format!("\"from\":{evil}"),
-        );
+        let body = text[..text.len() - 72]
+            .replace(&format!("\"from\":{name}"), &format!("\"from\":{evil}"));
         let forged = format!("{body}{}\n", Digest::of(body.as_bytes()));
         let result = Record::from_bytes(forged.as_bytes());
         assert_eq!(result.is_err(), body.contains(".."), "{result:?}");
@@ -119,6 +117,12 @@ fn an_id_has_one_spelling() {
     let id = TransactionId::now();
     let text = id.to_string();
     assert_eq!(text.parse(), Ok(id));
-    assert_eq!(text.to_uppercase().parse::<TransactionId>(), Err(InvalidTransactionId));
-    assert_eq!("../../etc".parse::<TransactionId>(), Err(InvalidTransactionId));
+    assert_eq!(
+        text.to_uppercase().parse::<TransactionId>(),
+        Err(InvalidTransactionId)
+    );
+    assert_eq!(
+        "../../etc".parse::<TransactionId>(),
+        Err(InvalidTransactionId)
+    );
 }
