@@ -7,6 +7,7 @@ pub mod edit;
 pub mod error;
 pub mod operation;
 pub mod path;
+pub mod placeholder;
 pub mod plan;
 pub mod report;
 pub mod text;
