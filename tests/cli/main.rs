@@ -1,1 +1,4 @@
 //! x
+
+#[path = "../orchestrator/mod.rs"]
+mod orchestrator;
