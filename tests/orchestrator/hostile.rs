@@ -197,7 +197,12 @@ impl Shared {
             Act::Status(status) => {
                 let location = format!("Location: http://{}/stolen\r\n", self.stolen);
                 let redirect = (300..400).contains(status);
-                respond(stream, *status, if redirect { &location } else { "" }, b"{}")
+                respond(
+                    stream,
+                    *status,
+                    if redirect { &location } else { "" },
+                    b"{}",
+                )
             }
             Act::RetryAfter(status, after) => {
                 respond(stream, *status, &format!("Retry-After: {after}\r\n"), b"{}")

@@ -85,7 +85,10 @@ fn help(store: &Store, uuid: &str, body: &Value) -> (u16, Value) {
     };
     let question = body["question"].as_str().unwrap_or_default();
     if question.is_empty() || !body["agent_name"].is_string() {
-        return (422, json!({ "error": "agent_name and question are required" }));
+        return (
+            422,
+            json!({ "error": "agent_name and question are required" }),
+        );
     }
     let answer = json!({
         "uuid": uuid,
@@ -99,7 +102,10 @@ fn help(store: &Store, uuid: &str, body: &Value) -> (u16, Value) {
 
 fn clarify(body: &Value) -> (u16, Value) {
     if !body["order_id"].is_string() || !body["question"].is_string() {
-        return (422, json!({ "error": "order_id and question are required" }));
+        return (
+            422,
+            json!({ "error": "order_id and question are required" }),
+        );
     }
     let answer = json!({
         "order_id": body["order_id"], "question": body["question"],
@@ -133,7 +139,10 @@ fn create_order(store: &Store, body: &Value) -> (u16, Value) {
             tasks_created += 1;
         }
     }
-    (201, json!({ "order_id": order, "tasks_created": tasks_created }))
+    (
+        201,
+        json!({ "order_id": order, "tasks_created": tasks_created }),
+    )
 }
 
 fn events(store: &Store, body: &Value) -> (u16, Value) {
@@ -174,7 +183,9 @@ fn errors(store: &Store, body: &Value) -> (u16, Value) {
             answer["action"].as_str(),
             Some("blocked" | "remediation_error")
         ));
-        if answer["action"] == "blocked" && let Some(uuid) = error["task_uuid"].as_str() {
+        if answer["action"] == "blocked"
+            && let Some(uuid) = error["task_uuid"].as_str()
+        {
             store.set_status(uuid, "blocked");
         }
         answer

@@ -30,7 +30,13 @@ impl Store {
         Ok(Self(connection))
     }
 
-    pub(super) fn add_task(&self, order: &str, file: &str, placeholder: &str, text: &str) -> String {
+    pub(super) fn add_task(
+        &self,
+        order: &str,
+        file: &str,
+        placeholder: &str,
+        text: &str,
+    ) -> String {
         let uuid = uuid::Uuid::now_v7().to_string();
         self.0
             .execute(
@@ -72,7 +78,10 @@ impl Store {
     }
 
     pub(super) fn set_status(&self, uuid: &str, status: &str) -> bool {
-        self.change("UPDATE tasks SET status = ?2 WHERE uuid = ?1", &[uuid, status]) == 1
+        self.change(
+            "UPDATE tasks SET status = ?2 WHERE uuid = ?1",
+            &[uuid, status],
+        ) == 1
     }
 
     /// Takes an event in; false where its id was known, and then nothing happens.
@@ -87,7 +96,10 @@ impl Store {
     }
 
     pub(super) fn add_operation(&self, body: &Value) {
-        self.change("INSERT INTO operations(body) VALUES (?)", &[&body.to_string()]);
+        self.change(
+            "INSERT INTO operations(body) VALUES (?)",
+            &[&body.to_string()],
+        );
     }
 
     pub(super) fn add_error(&self, body: &Value) {
