@@ -1,0 +1,488 @@
+//! One operation on the content of one text: from address and guard to pieces of edit.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::anchor::{Edge, Located, Resolver, guard_block};
+use crate::digest::Digest;
+use crate::edit::Edit;
+use crate::error::{Code, Refusal};
+use crate::operation::{
+    Action, Address, Guard, Indent, Insertion, Lines, Occurrence, Operation, Target,
+};
+use crate::path::RelPath;
+use crate::text::{Encoding, LineEnding, Text, detect_encoding, split_lines, trim_ending};
+
+use super::Policy;
+
+/// A piece of an operation's edit.
+///
+/// Spans are virtual: where the text's last line has no ending, one is imagined behind it, so
+/// that every line is whole and an insertion behind the last line lies past it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) span: Range<usize>,
+    pub(super) text: Vec<u8>,
+    /// Index of the operation.
+    pub(super) operation: usize,
+}
+
+/// What an operation does to a text.
+#[derive(Debug)]
+pub(super) struct Resolution {
+    /// Its edits; none where there is nothing to do.
+    pub(super) pieces: Vec<Piece>,
+    /// Whether a guard holds it, or its address is by content.
+    pub(super) guarded: bool,
+}
+
+/// Length of a text with the imagined final newline.
+pub(super) fn virtual_len(text: &Text<'_>) -> usize {
+    text.bytes().len() + usize::from(!text.ends_in_newline())
+}
+
+/// Blocks whose places a [`Resolver`] has to know for an operation.
+pub(super) fn wanted_blocks(operation: &Operation) -> Vec<Lines> {
+    let mut blocks = Vec::new();
+    let (at, guard) = match &operation.action {
+        Action::ReplaceBlock { at, guard, .. } => (at, guard),
+        Action::InsertBefore(insertion) | Action::InsertAfter(insertion) => {
+            (&insertion.at, &insertion.guard)
+        }
+        _ => return blocks,
+    };
+    if let Target::Text(block) = &at.target {
+        blocks.push(block.clone());
+    }
+    // The places of the expected lines are also what a mismatch lists.
+    if let (Some(expect), None) = (&guard.expect, operation.base) {
+        blocks.push(expect.clone());
+        blocks.extend(guard_block(guard).filter(|block| block != expect));
+    }
+    blocks
+}
+
+/// Whether operations may edit these bytes as text.
+pub(super) fn check_editable(path: &RelPath, bytes: &[u8], policy: &Policy) -> Result<(), Refusal> {
+    match detect_encoding(bytes) {
+        Encoding::Wide => Err(Refusal::new(
+            Code::UnsupportedEncoding,
+            format!("{path} is UTF-16 or UTF-32; convert it to UTF-8 first"),
+        )
+        .in_file(path)),
+        Encoding::Binary(at) if !policy.allow_binary => Err(Refusal::new(
+            Code::BinaryFile,
+            format!("{path} holds a NUL byte at offset {at}; --allow-binary edits it all the same"),
+        )
+        .in_file(path)),
+        Encoding::Text | Encoding::Binary(_) => Ok(()),
+    }
+}
+
+/// The refusal of an operation that was made for another state of the file.
+pub(super) fn base_mismatch(
+    operation: &Operation,
+    path: &RelPath,
+    current: Digest,
+    resolver: &mut Resolver<'_>,
+) -> Refusal {
+    let refusal = Refusal::new(
+        Code::BaseMismatch,
+        format!("{path} has changed since the batch was made: its hash is {current}; read it again"),
+    )
+    .in_file(path);
+    match address(&operation.action).map(|at| resolver.locate(at)) {
+        Some(Ok(at)) => {
+            let found = resolver.shown(&at.span);
+            refusal.at_line(at.line()).with_found(found)
+        }
+        _ => refusal,
+    }
+}
+
+fn address(action: &Action) -> Option<&Address> {
+    match action {
+        Action::ReplaceBlock { at, .. } => Some(at),
+        Action::InsertBefore(insertion) | Action::InsertAfter(insertion) => Some(&insertion.at),
+        _ => None,
+    }
+}
+
+/// Resolves an operation on the content of a text. Whether its base matches is the caller's.
+pub(super) fn resolve(
+    index: usize,
+    operation: &Operation,
+    path: &RelPath,
+    text: &Text<'_>,
+    resolver: &mut Resolver<'_>,
+    policy: &Policy,
+    digest: &dyn Fn() -> Digest,
+) -> Result<Resolution, Refusal> {
+    let mut scene = Scene { index, operation, path, text, resolver, policy, digest };
+    match &operation.action {
+        Action::ReplaceBlock { at, guard, content, pad, indent } => {
+            scene.replace(at, guard, content, *pad, *indent)
+        }
+        Action::InsertBefore(insertion) => scene.insert(insertion, Edge::First),
+        Action::InsertAfter(insertion) => scene.insert(insertion, Edge::Last),
+        Action::Append(content) => {
+            let at = virtual_len(text);
+            Ok(scene.insertion(at, text.bytes().len(), content))
+        }
+        Action::Prepend(content) => {
+            let at = scene.start_of_code();
+            Ok(scene.insertion(at, at.min(text.bytes().len()), content))
+        }
+        Action::ReplaceText { find, content, occurrence } => {
+            scene.replace_text(find, content, *occurrence)
+        }
+        Action::Splice(edits) => scene.splice(edits),
+        Action::Refused(refusal) => Err((**refusal).clone()),
+        Action::CreateFile { .. }
+        | Action::DeleteFile { .. }
+        | Action::RenameFile { .. }
+        | Action::CopyFile { .. }
+        | Action::SetMode { .. } => Ok(Resolution { pieces: Vec::new(), guarded: true }),
+    }
+}
+
+/// An operation before the text that it works on.
+struct Scene<'a, 'r> {
+    index: usize,
+    operation: &'a Operation,
+    path: &'a RelPath,
+    text: &'a Text<'a>,
+    resolver: &'a mut Resolver<'r>,
+    policy: &'a Policy,
+    digest: &'a dyn Fn() -> Digest,
+}
+
+impl Scene<'_, '_> {
+    fn replace(
+        &mut self,
+        at: &Address,
+        guard: &Guard,
+        content: &Lines,
+        pad: bool,
+        indent: Indent,
+    ) -> Result<Resolution, Refusal> {
+        let located = self.resolver.locate(at)?;
+        let here = self.resolver.shown(&located.span);
+        let mut content = indented(content, indent, here);
+        if pad {
+            content = self.padded(content, &located)?;
+        }
+        let stands_already = split_lines(here).map(trim_ending).eq(content.iter());
+        if stands_already {
+            return Ok(Resolution { pieces: Vec::new(), guarded: true });
+        }
+        let guarded = self.guard(at, guard, &located, Edge::Whole)?;
+        let text = with_ending(&content, self.text.ending_near(located.span.start));
+        let span = located.span.start..self.virtual_end(&located);
+        Ok(self.piece(span, text, guarded))
+    }
+
+    fn insert(&mut self, insertion: &Insertion, edge: Edge) -> Result<Resolution, Refusal> {
+        let Insertion { at, guard, content, indent } = insertion;
+        let located = self.resolver.locate(at)?;
+        let guarded = self.guard(at, guard, &located, edge)?;
+        let here = self.resolver.shown(&located.span);
+        let (line, position) = match edge {
+            Edge::Last => {
+                let last = split_lines(here).last().unwrap_or_default();
+                (last, self.virtual_end(&located))
+            }
+            Edge::First | Edge::Whole => {
+                (split_lines(here).next().unwrap_or_default(), located.span.start)
+            }
+        };
+        let content = indented(content, *indent, line);
+        let beside = if edge == Edge::Last {
+            located.span.end - line.len()
+        } else {
+            located.span.start
+        };
+        let mut resolution = self.insertion(position, beside, &content);
+        resolution.guarded = guarded;
+        Ok(resolution)
+    }
+
+    /// Checks the guard of an addressed operation, and tells whether one holds it.
+    fn guard(
+        &mut self,
+        at: &Address,
+        guard: &Guard,
+        located: &Located,
+        edge: Edge,
+    ) -> Result<bool, Refusal> {
+        self.resolver.check(guard, located, edge)?;
+        if !matches!(at.target, Target::Lines { .. }) || self.operation.base.is_some() {
+            return Ok(true);
+        }
+        let strength = match guard_block(guard) {
+            Some(block) => self.resolver.check_unique(&block, located),
+            None => Err(self.unguarded(located)),
+        };
+        match strength {
+            Ok(()) => Ok(true),
+            Err(refusal) if refusal.code != Code::LimitExceeded && self.policy.allow_unguarded => {
+                Ok(false)
+            }
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    fn unguarded(&self, located: &Located) -> Refusal {
+        let (path, line, digest) = (self.path, located.line(), (self.digest)());
+        Refusal::new(
+            Code::Unguarded,
+            format!(
+                "line {line} of {path} is addressed without a guard; send the lines that stand \
+                 there as \"expect\", or the file's hash as \"base\": {digest}"
+            ),
+        )
+        .in_file(path)
+        .at_line(line)
+        .with_found(self.resolver.shown(&located.span))
+    }
+
+    fn padded(&self, content: Lines, located: &Located) -> Result<Lines, Refusal> {
+        let (has, room) = (content.count(), located.count);
+        if has > room {
+            let (path, line) = (self.path, located.line());
+            return Err(Refusal::new(
+                Code::LineOutOfRange,
+                format!("{has} lines do not fit into the {room} at line {line} of {path} that are to be padded"),
+            )
+            .in_file(path)
+            .at_line(line));
+        }
+        let mut bytes = content.as_bytes().to_vec();
+        bytes.resize(bytes.len() + room - has, b'\n');
+        Ok(Lines::new(bytes))
+    }
+
+    /// Inserts lines at a virtual position; `beside` is an offset in the line whose ending they
+    /// take.
+    fn insertion(&self, position: usize, beside: usize, content: &Lines) -> Resolution {
+        let text = with_ending(content, self.text.ending_near(beside));
+        match text.is_empty() {
+            true => Resolution { pieces: Vec::new(), guarded: true },
+            false => self.piece(position..position, text, true),
+        }
+    }
+
+    fn piece(&self, span: Range<usize>, text: Vec<u8>, guarded: bool) -> Resolution {
+        let piece = Piece { span, text, operation: self.index };
+        Resolution { pieces: vec![piece], guarded }
+    }
+
+    fn virtual_end(&self, located: &Located) -> usize {
+        let end = located.span.end;
+        if end == self.text.bytes().len() && !located.span.is_empty() {
+            return virtual_len(self.text);
+        }
+        end
+    }
+
+    /// Behind a BOM and a `#!` line.
+    fn start_of_code(&self) -> usize {
+        let start = self.text.bom_len();
+        let first = split_lines(&self.text.bytes()[start..]).next().unwrap_or_default();
+        if !first.starts_with(b"#!") {
+            return start;
+        }
+        let end = start + first.len();
+        if end == self.text.bytes().len() { virtual_len(self.text) } else { end }
+    }
+
+    fn replace_text(
+        &self,
+        find: &[u8],
+        content: &[u8],
+        occurrence: Occurrence,
+    ) -> Result<Resolution, Refusal> {
+        let path = self.path;
+        let mut places = find_text(self.text, find);
+        let ambiguous = |places: &[Range<usize>], what: String| {
+            let mut refusal = Refusal::new(Code::AnchorAmbiguous, what).in_file(path);
+            for place in places {
+                let line = self.text.line_at(place.start);
+                let shown = self.text.line(line).unwrap_or_default();
+                refusal = refusal.with_candidate(Some(line), trim_ending(&self.text.bytes()[shown]));
+            }
+            refusal
+        };
+        let shown = crate::error::excerpt(find, 60);
+        let count = places.len();
+        if count == 0 {
+            let message = format!("{shown:?} is not found in {path}");
+            return Err(Refusal::new(Code::AnchorNotFound, message).in_file(path));
+        }
+        let index = match occurrence {
+            Occurrence::Only if count > 1 => {
+                return Err(ambiguous(
+                    &places,
+                    format!("{shown:?} is found at {count} places of {path}; say which by \"occurrence\""),
+                ));
+            }
+            Occurrence::Only | Occurrence::First => 0,
+            Occurrence::Last => count - 1,
+            Occurrence::Nth(n) => usize::try_from(n.get() - 1).unwrap_or(usize::MAX),
+            Occurrence::All => {
+                let mut end = 0;
+                places.retain(|place| {
+                    let free = place.start >= end;
+                    if free {
+                        end = place.end;
+                    }
+                    free
+                });
+                return Ok(self.text_pieces(places, content));
+            }
+        };
+        match places.get(index) {
+            Some(place) => Ok(self.text_pieces(vec![place.clone()], content)),
+            None => {
+                let mut refusal = ambiguous(
+                    &places,
+                    format!("{shown:?} is found {count} times in {path}, fewer than \"occurrence\" asks for"),
+                );
+                refusal.code = Code::AnchorNotFound;
+                Err(refusal)
+            }
+        }
+    }
+
+    fn text_pieces(&self, places: Vec<Range<usize>>, content: &[u8]) -> Resolution {
+        let pieces = places.into_iter().filter_map(|span| {
+            let text = with_newlines(content, self.text.ending_near(span.start));
+            let piece = Piece { text: text.into_owned(), operation: self.index, span };
+            (piece.text != self.text.bytes()[piece.span.clone()]).then_some(piece)
+        });
+        Resolution { pieces: pieces.collect(), guarded: true }
+    }
+
+    fn splice(&self, edits: &[Edit]) -> Result<Resolution, Refusal> {
+        let len = self.text.bytes().len();
+        if let Some(edit) = edits.iter().find(|edit| edit.span.start > edit.span.end || edit.span.end > len) {
+            return Err(Refusal::new(
+                Code::LineOutOfRange,
+                format!("bytes {:?} are past the end of {}, which has {len}", edit.span, self.path),
+            )
+            .in_file(self.path));
+        }
+        let pieces = edits.iter().map(|edit| Piece {
+            span: edit.span.clone(),
+            text: edit.text.clone(),
+            operation: self.index,
+        });
+        Ok(Resolution { pieces: pieces.collect(), guarded: true })
+    }
+}
+
+/// Content with the indentation of an addressed line in front of each line that is not blank.
+fn indented(content: &Lines, indent: Indent, line: &[u8]) -> Lines {
+    let width = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    if indent == Indent::Verbatim || width == 0 {
+        return content.clone();
+    }
+    let mut bytes = Vec::with_capacity(content.as_bytes().len() + width * content.count());
+    for new in content.iter() {
+        if !new.is_empty() {
+            bytes.extend_from_slice(&line[..width]);
+        }
+        bytes.extend_from_slice(new);
+        bytes.push(b'\n');
+    }
+    Lines::new(bytes)
+}
+
+fn with_ending(content: &Lines, ending: LineEnding) -> Vec<u8> {
+    with_newlines(content.as_bytes(), ending).into_owned()
+}
+
+/// Text whose newlines are a file's line ending.
+fn with_newlines(text: &[u8], ending: LineEnding) -> Cow<'_, [u8]> {
+    if ending == LineEnding::Lf {
+        return Cow::Borrowed(text);
+    }
+    let mut bytes = Vec::with_capacity(text.len() + text.len() / 16 + 2);
+    for line in split_lines(text) {
+        let trimmed = trim_ending(line);
+        bytes.extend_from_slice(trimmed);
+        if trimmed.len() < line.len() {
+            bytes.extend_from_slice(ending.as_bytes());
+        }
+    }
+    Cow::Owned(bytes)
+}
+
+/// Every place where exact characters stand, overlapping ones included; a newline in `find`
+/// matches any line ending.
+fn find_text(text: &Text<'_>, find: &[u8]) -> Vec<Range<usize>> {
+    let (bytes, floor) = (text.bytes(), text.bom_len());
+    let parts: Vec<&[u8]> = {
+        let mut parts: Vec<&[u8]> = find.split(|&byte| byte == b'\n').collect();
+        let last = parts.len() - 1;
+        for part in &mut parts[..last] {
+            *part = part.strip_suffix(b"\r").unwrap_or(part);
+        }
+        parts
+    };
+    // The longest part is the rarest, most likely. An empty one stands before every newline.
+    let pivot = (0..parts.len()).max_by_key(|&i| parts[i].len()).unwrap_or(0);
+    let mut places = Vec::new();
+    let mut try_at = |at: usize| {
+        if let Some(start) = parts_end_at(bytes, floor, at, &parts[..pivot])
+            && let Some(end) = parts_start_at(bytes, at + parts[pivot].len(), &parts[pivot + 1..])
+        {
+            places.push(start..end);
+        }
+    };
+    if parts[pivot].is_empty() {
+        for newline in memchr::memchr_iter(b'\n', &bytes[floor..]) {
+            let at = floor + newline;
+            let carriage_return = at > floor && bytes[at - 1] == b'\r';
+            try_at(at - usize::from(carriage_return));
+        }
+        return places;
+    }
+    let finder = memchr::memmem::Finder::new(parts[pivot]);
+    let mut from = floor;
+    while let Some(at) = bytes.get(from..).and_then(|rest| finder.find(rest)) {
+        try_at(from + at);
+        from += at + 1;
+    }
+    places
+}
+
+/// Where `parts`, each followed by a line ending, start if they stand right before `end`.
+fn parts_end_at(bytes: &[u8], floor: usize, end: usize, parts: &[&[u8]]) -> Option<usize> {
+    let mut end = end;
+    for part in parts.iter().rev() {
+        let here = bytes[floor..end].strip_suffix(b"\n")?;
+        let plain = here.ends_with(part).then(|| floor + here.len() - part.len());
+        let crlf = here
+            .strip_suffix(b"\r")
+            .filter(|here| here.ends_with(part))
+            .map(|here| floor + here.len() - part.len());
+        end = crlf.or(plain)?;
+    }
+    Some(end)
+}
+
+/// Where `parts`, each behind a line ending, end if they stand right behind `start`.
+fn parts_start_at(bytes: &[u8], start: usize, parts: &[&[u8]]) -> Option<usize> {
+    let mut start = start;
+    for part in parts {
+        let rest = &bytes[start..];
+        let ending = LineEnding::of_line(rest.get(..2).filter(|two| two == b"\r\n").or(rest.get(..1))?)?;
+        start += ending.as_bytes().len();
+        if !bytes[start..].starts_with(part) {
+            return None;
+        }
+        start += part.len();
+    }
+    Some(start)
+}

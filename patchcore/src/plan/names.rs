@@ -1,0 +1,405 @@
+//! Which files the operations of a batch in original coordinates speak of, and what becomes of
+//! their names.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::anchor::{Edge, Located, Resolver};
+use crate::error::{Code, Refusal};
+use crate::operation::{Action, Guard, Operation};
+use crate::path::RelPath;
+use crate::text::Text;
+
+use super::{Entry, Policy, Source, Tree};
+
+/// A file that exists before the batch or comes into being by it.
+#[derive(Debug)]
+pub(super) struct Node<'a> {
+    /// Where it stands before, if it does.
+    pub(super) old: Option<RelPath>,
+    /// What it starts from: its bytes before, or those of the file that it copies.
+    pub(super) source: Option<Arc<Source>>,
+    /// For a copy, the path that it copies.
+    pub(super) copied_from: Option<RelPath>,
+    /// Where it stands afterwards.
+    pub(super) path: RelPath,
+    /// The operation that makes it, with its content.
+    pub(super) created: Option<(usize, &'a [u8])>,
+    /// The operation that deletes it.
+    pub(super) deleted: Option<usize>,
+    /// The operation that renames it.
+    pub(super) renamed: Option<usize>,
+    /// The operation that sets its mode, and the mode.
+    pub(super) mode: Option<(usize, bool)>,
+    /// The operations on its content, in batch order.
+    pub(super) content: Vec<usize>,
+}
+
+/// The files of a batch, and what can be said of operations by names alone.
+#[derive(Debug, Default)]
+pub(super) struct Names<'a> {
+    pub(super) nodes: Vec<Node<'a>>,
+    /// Operations that are settled already: refused, or with nothing to do.
+    pub(super) settled: HashMap<usize, Result<(), Refusal>>,
+}
+
+/// Resolves the names of all operations. `refused` are those that are out for other reasons.
+pub(super) fn resolve<'a>(
+    operations: &'a [Operation],
+    tree: &Tree,
+    policy: &Policy,
+    refused: HashMap<usize, Refusal>,
+) -> Names<'a> {
+    let settled = refused.into_iter().map(|(index, refusal)| (index, Err(refusal))).collect();
+    let names = Names { nodes: Vec::new(), settled };
+    let mut naming =
+        Naming { operations, tree, policy, names, old: HashMap::new(), new: HashMap::new() };
+    naming.run();
+    naming.names
+}
+
+struct Naming<'a, 't> {
+    operations: &'a [Operation],
+    tree: &'t Tree,
+    policy: &'t Policy,
+    names: Names<'a>,
+    /// Nodes by their path before the batch.
+    old: HashMap<RelPath, usize>,
+    /// Nodes by the path at which the batch puts them.
+    new: HashMap<RelPath, usize>,
+}
+
+impl<'a> Naming<'a, '_> {
+    fn run(&mut self) {
+        // What goes away first, so that its name is free for what comes.
+        self.each(|naming, index, operation| match &operation.action {
+            Action::DeleteFile { .. } => naming.delete(index, operation),
+            Action::RenameFile { to } => naming.rename(index, operation, to),
+            _ => Ok(true),
+        });
+        self.each(|naming, index, operation| match &operation.action {
+            Action::CreateFile { content, executable } => {
+                naming.create(index, operation, content, *executable)
+            }
+            Action::CopyFile { to } => naming.copy(index, operation, to),
+            Action::RenameFile { to } => naming.arrive(index, operation, to),
+            _ => Ok(true),
+        });
+        self.each(|naming, index, operation| match &operation.action {
+            Action::CreateFile { .. }
+            | Action::DeleteFile { .. }
+            | Action::RenameFile { .. }
+            | Action::CopyFile { .. } => Ok(true),
+            _ => naming.touch(index, operation),
+        });
+    }
+
+    /// Calls `step` for each operation that is not settled; it tells whether there is work left.
+    fn each(
+        &mut self,
+        mut step: impl FnMut(&mut Self, usize, &'a Operation) -> Result<bool, Refusal>,
+    ) {
+        for (index, operation) in self.operations.iter().enumerate() {
+            if self.names.settled.contains_key(&index) {
+                continue;
+            }
+            match step(self, index, operation) {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.names.settled.insert(index, Ok(()));
+                }
+                Err(refusal) => {
+                    self.names.settled.insert(index, Err(refusal));
+                }
+            }
+        }
+    }
+
+    /// The node of a file of the old tree.
+    fn existing(&mut self, path: &RelPath) -> Result<Option<usize>, Refusal> {
+        if let Some(&node) = self.old.get(path) {
+            return Ok(Some(node));
+        }
+        match self.tree.get(path) {
+            Entry::Absent => Ok(None),
+            Entry::Refused(refusal) => Err((**refusal).clone()),
+            Entry::File(source) => {
+                self.old.insert(path.clone(), self.names.nodes.len());
+                self.names.nodes.push(Node {
+                    old: Some(path.clone()),
+                    source: Some(source.clone()),
+                    copied_from: None,
+                    path: path.clone(),
+                    created: None,
+                    deleted: None,
+                    renamed: None,
+                    mode: None,
+                    content: Vec::new(),
+                });
+                Ok(Some(self.names.nodes.len() - 1))
+            }
+        }
+    }
+
+    fn delete(&mut self, index: usize, operation: &Operation) -> Result<bool, Refusal> {
+        let Some(node) = self.existing(&operation.file)? else {
+            // It has happened.
+            return Ok(false);
+        };
+        if let Some(source) = &self.names.nodes[node].source {
+            check_deletion(operation, source, self.policy)?;
+        }
+        if let Some(first) = self.names.nodes[node].deleted {
+            return if same_guard(&self.operations[first], operation) {
+                Ok(false)
+            } else {
+                Err(overlap(first, index, "delete", &operation.file))
+            };
+        }
+        if let Some(first) = self.names.nodes[node].renamed {
+            return Err(overlap(first, index, "rename and delete", &operation.file));
+        }
+        self.names.nodes[node].deleted = Some(index);
+        Ok(true)
+    }
+
+    fn rename(&mut self, index: usize, operation: &Operation, to: &RelPath) -> Result<bool, Refusal> {
+        if operation.file == *to {
+            return Ok(false);
+        }
+        let Some(node) = self.existing(&operation.file)? else {
+            return match self.tree.get(to) {
+                // It has happened.
+                Entry::File(there) if operation.base.is_none_or(|base| base == there.digest()) => {
+                    Ok(false)
+                }
+                _ => Err(not_found(&operation.file)),
+            };
+        };
+        if let (Some(base), Some(source)) = (operation.base, &self.names.nodes[node].source)
+            && base != source.digest()
+        {
+            return Err(changed(&operation.file, source));
+        }
+        let node = &mut self.names.nodes[node];
+        if let Some(first) = node.deleted {
+            return Err(overlap(first, index, "delete and rename", &operation.file));
+        }
+        if let Some(first) = node.renamed {
+            return if node.path == *to {
+                Ok(false)
+            } else {
+                Err(overlap(first, index, "rename", &operation.file))
+            };
+        }
+        node.renamed = Some(index);
+        node.path = to.clone();
+        Ok(true)
+    }
+
+    /// Whether a path is free once the batch is through with what stands there.
+    fn check_free(&self, path: &RelPath) -> Result<(), Refusal> {
+        let vacated = self.old.get(path).is_some_and(|&node| {
+            self.names.nodes[node].deleted.is_some() || self.names.nodes[node].renamed.is_some()
+        });
+        match self.tree.get(path) {
+            _ if vacated => Ok(()),
+            Entry::Absent => Ok(()),
+            Entry::Refused(refusal) => Err((**refusal).clone()),
+            Entry::File(_) => Err(Refusal::new(
+                Code::FileExists,
+                format!("{path} exists already; delete or rename it in the same batch, or edit it"),
+            )
+            .in_file(path)),
+        }
+    }
+
+    fn create(
+        &mut self,
+        index: usize,
+        operation: &'a Operation,
+        content: &'a [u8],
+        executable: bool,
+    ) -> Result<bool, Refusal> {
+        let path = &operation.file;
+        if let Some(&node) = self.new.get(path) {
+            let node = &self.names.nodes[node];
+            let same = node.created.is_some_and(|(_, other)| other == content)
+                && node.mode.is_some_and(|(_, other)| other == executable);
+            return match (same, maker(node)) {
+                (true, _) => Ok(false),
+                (false, first) => Err(overlap(first, index, "create", path)),
+            };
+        }
+        if let Err(refusal) = self.check_free(path) {
+            let there = self.tree.file(path);
+            let identical = there
+                .is_some_and(|file| file.bytes() == content && file.executable() == executable);
+            return if identical { Ok(false) } else { Err(refusal) };
+        }
+        self.new.insert(path.clone(), self.names.nodes.len());
+        self.names.nodes.push(Node {
+            old: None,
+            source: None,
+            copied_from: None,
+            path: path.clone(),
+            created: Some((index, content)),
+            deleted: None,
+            renamed: None,
+            mode: Some((index, executable)),
+            content: Vec::new(),
+        });
+        Ok(true)
+    }
+
+    fn copy(&mut self, index: usize, operation: &Operation, to: &RelPath) -> Result<bool, Refusal> {
+        let from = &operation.file;
+        let source = match self.tree.get(from) {
+            Entry::File(source) => source.clone(),
+            Entry::Refused(refusal) => return Err((**refusal).clone()),
+            Entry::Absent => return Err(not_found(from)),
+        };
+        if operation.base.is_some_and(|base| base != source.digest()) {
+            return Err(changed(from, &source));
+        }
+        if let Some(&node) = self.new.get(to) {
+            let node = &self.names.nodes[node];
+            return if node.copied_from.as_ref() == Some(from) {
+                Ok(false)
+            } else {
+                Err(overlap(maker(node), index, "create", to))
+            };
+        }
+        self.check_free(to)?;
+        self.new.insert(to.clone(), self.names.nodes.len());
+        self.names.nodes.push(Node {
+            old: None,
+            mode: Some((index, source.executable())),
+            source: Some(source),
+            copied_from: Some(from.clone()),
+            path: to.clone(),
+            created: Some((index, &[])),
+            deleted: None,
+            renamed: None,
+            content: Vec::new(),
+        });
+        Ok(true)
+    }
+
+    /// A renamed file takes its new place.
+    fn arrive(&mut self, index: usize, operation: &Operation, to: &RelPath) -> Result<bool, Refusal> {
+        let Some(&node) = self.old.get(&operation.file) else { return Ok(false) };
+        let taken = match self.new.get(to) {
+            Some(&other) => Err(overlap(maker(&self.names.nodes[other]), index, "create", to)),
+            None => self.check_free(to),
+        };
+        if let Err(refusal) = taken {
+            self.names.nodes[node].path = operation.file.clone();
+            self.names.nodes[node].renamed = None;
+            return Err(refusal);
+        }
+        self.new.insert(to.clone(), node);
+        Ok(true)
+    }
+
+    /// Finds the file of an operation on content or mode.
+    fn touch(&mut self, index: usize, operation: &Operation) -> Result<bool, Refusal> {
+        let path = &operation.file;
+        let node = match self.existing(path) {
+            Ok(Some(node)) => node,
+            Ok(None) => *self.new.get(path).ok_or_else(|| not_found(path))?,
+            Err(refusal) => return Err(refusal),
+        };
+        if let Some(first) = self.names.nodes[node].deleted {
+            return Err(overlap(first, index, "delete and edit", path));
+        }
+        let Action::SetMode { executable } = operation.action else {
+            self.names.nodes[node].content.push(index);
+            return Ok(true);
+        };
+        if let (Some(base), Some(source)) = (operation.base, &self.names.nodes[node].source)
+            && base != source.digest()
+        {
+            return Err(changed(path, source));
+        }
+        let node = &mut self.names.nodes[node];
+        let current = match (node.mode, &node.source) {
+            (Some((first, mode)), _) if node.created.is_none() && mode != executable => {
+                return Err(overlap(first, index, "set the mode of", path));
+            }
+            (Some((_, mode)), _) => mode,
+            (None, source) => source.as_ref().is_some_and(|source| source.executable()),
+        };
+        if current == executable {
+            return Ok(false);
+        }
+        node.mode = Some((index, executable));
+        Ok(true)
+    }
+
+}
+
+/// The operation that puts a node at its new path.
+fn maker(node: &Node<'_>) -> usize {
+    node.created.map(|(index, _)| index).or(node.renamed).unwrap_or(0)
+}
+
+/// Checks the guard of a deletion: the file's hash, or all of its lines.
+pub(super) fn check_deletion(
+    operation: &Operation,
+    source: &Source,
+    policy: &Policy,
+) -> Result<(), Refusal> {
+    let path = &operation.file;
+    if let Some(base) = operation.base {
+        return if base == source.digest() { Ok(()) } else { Err(changed(path, source)) };
+    }
+    let Action::DeleteFile { expect: Some(expect) } = &operation.action else {
+        if policy.allow_unguarded {
+            return Ok(());
+        }
+        let digest = source.digest();
+        return Err(Refusal::new(
+            Code::Unguarded,
+            format!("{path} is deleted without a guard; send its hash as \"base\": {digest}"),
+        )
+        .in_file(path)
+        .with_found(source.bytes()));
+    };
+    let text = Text::new(source.bytes());
+    let span = text.bom_len()..source.bytes().len();
+    let all = Located { span, first: 0, count: text.line_count() };
+    let guard = Guard { expect: Some(expect.clone()), ..Guard::default() };
+    Resolver::new(path, &text, []).check(&guard, &all, Edge::Whole)
+}
+
+fn same_guard(one: &Operation, other: &Operation) -> bool {
+    match (&one.action, &other.action) {
+        (Action::DeleteFile { expect: a }, Action::DeleteFile { expect: b }) => {
+            a == b && one.base == other.base
+        }
+        _ => false,
+    }
+}
+
+fn overlap(first: usize, second: usize, what: &str, path: &RelPath) -> Refusal {
+    let (first, second) = (first.min(second), first.max(second));
+    Refusal::new(
+        Code::Overlap,
+        format!("operations {first} and {second} both {what} {path}; send one of them"),
+    )
+    .in_file(path)
+}
+
+pub(super) fn not_found(path: &RelPath) -> Refusal {
+    Refusal::new(Code::FileNotFound, format!("{path} does not exist; check its name")).in_file(path)
+}
+
+fn changed(path: &RelPath, source: &Source) -> Refusal {
+    let digest = source.digest();
+    Refusal::new(
+        Code::BaseMismatch,
+        format!("{path} has changed since the batch was made: its hash is {digest}; read it again"),
+    )
+    .in_file(path)
+}

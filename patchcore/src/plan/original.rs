@@ -1,0 +1,356 @@
+//! Planning in original coordinates: every address speaks of the tree before the batch.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::anchor::Resolver;
+use crate::digest::Digest;
+use crate::edit::{Edit, EditSet};
+use crate::error::{Code, Refusal};
+use crate::operation::{Action, Batch, Lines};
+use crate::text::{LineNumber, Text};
+
+use super::assemble::{Assembled, Clash, assemble, find_clashes};
+use super::content::{self, Piece};
+use super::names::{self, Node};
+use super::parallel;
+use super::{ChangeKind, FileChange, FileState, Outcome, Policy, Source, Touch, Tree, Verdict};
+
+/// Files of at least this many bytes are hashed beside the work on them.
+const HASH_ASIDE: usize = 1 << 20;
+
+/// The changes that all operations that pass would make, and a verdict for each operation.
+pub(super) fn plan(
+    batch: &Batch,
+    tree: &Tree,
+    policy: &Policy,
+    refused: HashMap<usize, Refusal>,
+) -> (Vec<FileChange>, Vec<Verdict>) {
+    let names = names::resolve(&batch.operations, tree, policy, refused);
+    let mut verdicts: Vec<Verdict> = batch.operations.iter().map(Verdict::passed).collect();
+    for (index, settled) in names.settled {
+        match settled {
+            Ok(()) => verdicts[index].outcome = Outcome::AlreadyApplied,
+            Err(refusal) => verdicts[index].refuse(refusal),
+        }
+    }
+    for (index, operation) in batch.operations.iter().enumerate() {
+        if let Action::DeleteFile { expect: None } = operation.action {
+            verdicts[index].guarded = operation.base.is_some();
+        }
+    }
+    let results = parallel::map(&names.nodes, |node| resolve_node(node, batch, policy));
+    let mut changes = Vec::with_capacity(results.len());
+    for result in results {
+        for (index, verdict) in result.verdicts {
+            let note = verdicts[index].note.take();
+            verdicts[index] = Verdict { note, ..verdict };
+        }
+        changes.extend(result.change);
+    }
+    merge_recreated(&mut changes);
+    (changes, verdicts)
+}
+
+/// What became of one file.
+struct NodeResult {
+    change: Option<FileChange>,
+    /// Verdicts of the operations on content, and of others where they differ from «passed».
+    verdicts: Vec<(usize, Verdict)>,
+}
+
+fn resolve_node(node: &Node<'_>, batch: &Batch, policy: &Policy) -> NodeResult {
+    let created;
+    let source: &Arc<Source> = match &node.source {
+        Some(source) => source,
+        // Content operations on a created file work on its content.
+        None => {
+            let content = node.created.map_or(&[][..], |(_, content)| content);
+            created = Arc::new(Source::new(content.to_vec(), false));
+            &created
+        }
+    };
+    if node.deleted.is_some() {
+        return NodeResult { change: Some(deletion(node, source)), verdicts: Vec::new() };
+    }
+    std::thread::scope(|scope| {
+        let guarded_by_hash =
+            node.content.iter().any(|&index| batch.operations[index].base.is_some());
+        if guarded_by_hash && source.bytes().len() >= HASH_ASIDE {
+            scope.spawn(|| source.digest());
+        }
+        let text = Text::new(source.bytes());
+        let (assembled, verdicts) = resolve_content(node, source, &text, batch, policy);
+        let change = change_of(node, source, assembled);
+        NodeResult { change, verdicts }
+    })
+}
+
+/// Resolves all operations on the content of a file.
+fn resolve_content(
+    node: &Node<'_>,
+    source: &Source,
+    text: &Text<'_>,
+    batch: &Batch,
+    policy: &Policy,
+) -> (Assembled, Vec<(usize, Verdict)>) {
+    if node.content.is_empty() {
+        return (Assembled::default(), Vec::new());
+    }
+    let blocks: Vec<Lines> = node
+        .content
+        .iter()
+        .flat_map(|&index| content::wanted_blocks(&batch.operations[index]))
+        .collect();
+    let mut resolver = Resolver::new(&node.path, text, &blocks);
+    let needs_text = node.content.iter().any(|&i| !matches!(batch.operations[i].action, Action::Splice(_)));
+    let editable = match needs_text {
+        true => content::check_editable(&node.path, source.bytes(), policy),
+        false => Ok(()),
+    };
+    let mut pieces: Vec<Piece> = Vec::with_capacity(node.content.len());
+    let mut verdicts: Vec<(usize, Verdict)> = Vec::with_capacity(node.content.len());
+    for &index in &node.content {
+        let operation = &batch.operations[index];
+        let mut verdict = Verdict::passed(operation);
+        let is_splice = matches!(operation.action, Action::Splice(_));
+        let resolved = editable.clone().or_else(|refusal| if is_splice { Ok(()) } else { Err(refusal) });
+        let resolved = resolved.and_then(|()| {
+            content::resolve(index, operation, &node.path, text, &mut resolver, policy, &|| source.digest())
+        });
+        match resolved {
+            Ok(resolution) => {
+                verdict.guarded = resolution.guarded;
+                if resolution.pieces.is_empty() {
+                    verdict.outcome = Outcome::AlreadyApplied;
+                }
+                pieces.extend(resolution.pieces);
+            }
+            Err(refusal) => verdict.refuse(refusal),
+        }
+        verdicts.push((index, verdict));
+    }
+    check_bases(node, source, batch, &mut resolver, &mut verdicts);
+    let mut sound = verdicts.iter().all(|(_, verdict)| verdict.refusal.is_none());
+    sound &= settle_clashes(node, text, &mut pieces, &mut verdicts);
+    if !sound {
+        return (Assembled::default(), verdicts);
+    }
+    let assembled = assemble(text, pieces);
+    let places: HashMap<usize, usize> =
+        verdicts.iter().enumerate().map(|(place, (index, _))| (*index, place)).collect();
+    for (index, [first, last]) in &assembled.landed {
+        let lines = &mut verdicts[places[index]].1.lines;
+        *lines = Some(lines.map_or([*first, *last], |[a, b]| [a.min(*first), b.max(*last)]));
+    }
+    (assembled, verdicts)
+}
+
+/// Refuses the operations that were made for another state of the file: goes before all else that
+/// may be wrong with them.
+fn check_bases(
+    node: &Node<'_>,
+    source: &Source,
+    batch: &Batch,
+    resolver: &mut Resolver<'_>,
+    verdicts: &mut [(usize, Verdict)],
+) {
+    for (index, verdict) in verdicts {
+        let operation = &batch.operations[*index];
+        if operation.base.is_none_or(|base| base == source.digest())
+            || matches!(verdict.refusal.as_deref(), Some(refusal) if is_about_encoding(refusal.code))
+        {
+            continue;
+        }
+        verdict.refuse(content::base_mismatch(operation, &node.path, source.digest(), resolver));
+    }
+}
+
+fn is_about_encoding(code: Code) -> bool {
+    matches!(code, Code::BinaryFile | Code::UnsupportedEncoding)
+}
+
+/// Settles duplicates and refuses overlaps; tells whether there was no overlap.
+fn settle_clashes(
+    node: &Node<'_>,
+    text: &Text<'_>,
+    pieces: &mut Vec<Piece>,
+    verdicts: &mut [(usize, Verdict)],
+) -> bool {
+    let mut counts: HashMap<usize, usize> = HashMap::new();
+    for piece in pieces.iter() {
+        *counts.entry(piece.operation).or_default() += 1;
+    }
+    let clashes = find_clashes(pieces);
+    if clashes.is_empty() {
+        return true;
+    }
+    let mut duplicates: HashMap<usize, (usize, usize)> = HashMap::new();
+    let mut overlaps: Vec<(usize, usize)> = Vec::new();
+    for clash in clashes {
+        match clash {
+            Clash::Duplicate { of, operation } => {
+                duplicates.entry(operation).or_insert((of, 0)).1 += 1;
+            }
+            Clash::Overlap { with, operation } => overlaps.push((with, operation)),
+        }
+    }
+    for (operation, (of, count)) in duplicates {
+        if counts.get(&operation) == Some(&count) {
+            if let Some((_, verdict)) = verdicts.iter_mut().find(|(index, _)| *index == operation) {
+                verdict.outcome = Outcome::AlreadyApplied;
+            }
+        } else {
+            overlaps.push((of, operation));
+        }
+    }
+    for (with, operation) in &overlaps {
+        let Some((_, verdict)) = verdicts.iter_mut().find(|(index, _)| index == operation) else {
+            continue;
+        };
+        if verdict.refusal.is_some() {
+            continue;
+        }
+        let at = pieces.iter().find(|piece| piece.operation == *operation);
+        let line = at.map_or(LineNumber::FIRST, |piece| text.line_at(piece.span.start));
+        let path = &node.path;
+        let what = match with == operation {
+            true => format!("operation {operation} edits the same bytes twice at line {line} of {path}"),
+            false => format!(
+                "operations {with} and {operation} both edit line {line} of {path}; send one of them"
+            ),
+        };
+        verdict.refuse(Refusal::new(Code::Overlap, what).in_file(path).at_line(line));
+    }
+    overlaps.is_empty()
+}
+
+fn deletion(node: &Node<'_>, source: &Arc<Source>) -> FileChange {
+    let len = source.bytes().len();
+    let removed = Text::new(source.bytes()).line_count();
+    let edits = if len == 0 { Vec::new() } else { vec![Edit::delete(0..len)] };
+    let operation = node.deleted.unwrap_or_default();
+    FileChange {
+        path: node.path.clone(),
+        from: None,
+        kind: ChangeKind::Deleted,
+        source: Some(source.clone()),
+        edits: EditSet::new(edits, len).expect("one edit of all bytes"),
+        before: Some(state(source)),
+        after: None,
+        touches: vec![Touch { operation, edit: 0, added: 0, removed }],
+        lines_added: 0,
+        lines_removed: removed,
+    }
+}
+
+/// What a node's name, mode and edits come to; `None` where that is nothing.
+fn change_of(node: &Node<'_>, source: &Arc<Source>, assembled: Assembled) -> Option<FileChange> {
+    let Assembled { mut edits, mut touches, .. } = assembled;
+    let before = node.old.as_ref().map(|_| state(source));
+    let executable = node.mode.map_or(source.executable(), |(_, executable)| executable);
+    let kind = match (node.renamed, node.created) {
+        (Some(_), _) => ChangeKind::Renamed,
+        (None, Some(_)) if node.copied_from.is_some() => ChangeKind::Copied,
+        (None, Some(_)) => ChangeKind::Created,
+        (None, None) if edits.is_empty() => ChangeKind::Mode,
+        (None, None) => ChangeKind::Modified,
+    };
+    let mut kept_source = Some(source.clone());
+    let digest;
+    if kind == ChangeKind::Created {
+        // The content and the edits of it become one insertion into nothing.
+        let content = edits.apply(source.bytes());
+        digest = Digest::of(&content);
+        let (index, _) = node.created.unwrap_or_default();
+        let added = Text::new(&content).line_count();
+        for touch in &mut touches {
+            touch.edit = 0;
+        }
+        touches.insert(0, Touch { operation: index, edit: 0, added, removed: 0 });
+        let whole = if content.is_empty() { Vec::new() } else { vec![Edit::insert(0, content)] };
+        edits = EditSet::new(whole, 0).expect("one insertion");
+        kept_source = None;
+    } else {
+        digest = match edits.is_empty() {
+            true => source.digest(),
+            false => Digest::of_chunks(edits.chunks(source.bytes())),
+        };
+        let whole_file = [node.renamed, node.mode.map(|(index, _)| index), node.created.map(|(index, _)| index)];
+        for operation in whole_file.into_iter().flatten() {
+            if !touches.iter().any(|touch| touch.operation == operation) {
+                touches.push(Touch { operation, edit: 0, added: 0, removed: 0 });
+            }
+        }
+        touches.sort_by_key(|touch| touch.operation);
+    }
+    let after = FileState { digest, executable };
+    if matches!(kind, ChangeKind::Modified | ChangeKind::Mode) && before == Some(after) {
+        return None;
+    }
+    let (lines_added, lines_removed) = match kind {
+        ChangeKind::Created => (touches[0].added, 0),
+        _ => touches.iter().fold((0, 0), |(a, r), touch| (a + touch.added, r + touch.removed)),
+    };
+    Some(FileChange {
+        path: node.path.clone(),
+        from: node.copied_from.clone().or_else(|| node.renamed.and(node.old.clone())),
+        kind,
+        source: kept_source,
+        edits,
+        before: if kind == ChangeKind::Renamed { None } else { before },
+        after: Some(after),
+        touches,
+        lines_added,
+        lines_removed,
+    })
+}
+
+fn state(source: &Source) -> FileState {
+    FileState { digest: source.digest(), executable: source.executable() }
+}
+
+/// Where a deleted or renamed file's path is taken by another, says so in the latter's change;
+/// a file deleted and created again is one that is modified.
+pub(super) fn merge_recreated(changes: &mut Vec<FileChange>) {
+    let mut leaving: HashMap<_, (Arc<Source>, Option<Touch>)> = HashMap::new();
+    for change in changes.iter() {
+        let Some(source) = &change.source else { continue };
+        match (change.kind, &change.from) {
+            (ChangeKind::Deleted, _) => {
+                leaving.insert(change.path.clone(), (source.clone(), change.touches.first().copied()));
+            }
+            (ChangeKind::Renamed, Some(from)) => {
+                leaving.insert(from.clone(), (source.clone(), None));
+            }
+            _ => {}
+        }
+    }
+    if leaving.is_empty() {
+        return;
+    }
+    let mut replaced: Vec<_> = Vec::new();
+    for change in changes.iter_mut() {
+        let arrives = matches!(change.kind, ChangeKind::Created | ChangeKind::Copied | ChangeKind::Renamed);
+        let Some((source, deleted_by)) = leaving.get(&change.path).filter(|_| arrives) else { continue };
+        change.before = Some(state(source));
+        let Some(touch) = deleted_by else { continue };
+        replaced.push(change.path.clone());
+        if change.kind == ChangeKind::Created {
+            let content: Vec<u8> = change.chunks().flatten().copied().collect();
+            let len = source.bytes().len();
+            change.kind = ChangeKind::Modified;
+            change.edits = EditSet::new(vec![Edit::replace(0..len, content)], len)
+                .expect("one edit of all bytes");
+            change.source = Some(source.clone());
+            change.touches.push(*touch);
+            change.lines_removed = touch.removed;
+        }
+    }
+    changes.retain(|change| {
+        change.kind != ChangeKind::Deleted || !replaced.contains(&change.path)
+    });
+    changes.retain(|change| {
+        change.kind != ChangeKind::Modified || change.before != change.after
+    });
+}

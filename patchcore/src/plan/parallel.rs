@@ -1,0 +1,39 @@
+//! Work on many files, on as many threads as that is worth.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Below this many items a thread costs more than it saves.
+const WORTH_A_THREAD: usize = 16;
+
+/// Maps items in order, on several threads where there are many of them.
+pub(crate) fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    if items.len() < WORTH_A_THREAD || threads < 2 {
+        return items.iter().map(work).collect();
+    }
+    const RUN: usize = 8;
+    let next = AtomicUsize::new(0);
+    let runs: Mutex<Vec<(usize, Vec<R>)>> = Mutex::new(Vec::new());
+    let drain = || {
+        let mut mine = Vec::new();
+        loop {
+            let start = next.fetch_add(RUN, Ordering::Relaxed);
+            if start >= items.len() {
+                break;
+            }
+            let end = items.len().min(start + RUN);
+            mine.push((start, items[start..end].iter().map(&work).collect::<Vec<R>>()));
+        }
+        runs.lock().expect("no thread panics while it holds the lock").append(&mut mine);
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(drain);
+        }
+        drain();
+    });
+    let mut runs = runs.into_inner().expect("all threads have ended");
+    runs.sort_by_key(|(start, _)| *start);
+    runs.into_iter().flat_map(|(_, results)| results).collect()
+}
