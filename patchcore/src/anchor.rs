@@ -259,7 +259,7 @@ impl<'a> Resolver<'a> {
     fn placeholder_lines(&self, id: &str) -> Vec<Range<usize>> {
         let mut spans: Vec<Range<usize>> = Vec::new();
         for placeholder in crate::placeholder::find(self.text.bytes()) {
-            if placeholder.id != id.as_bytes() {
+            if placeholder.id != id {
                 continue;
             }
             let line = self.text.line_at(placeholder.span.start);

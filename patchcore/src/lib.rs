@@ -2,6 +2,7 @@
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod diff;
+pub mod anchor;
 pub mod digest;
 pub mod edit;
 pub mod error;
@@ -17,5 +18,5 @@ pub mod workspace;
 pub use digest::Digest;
 pub use error::{Code, Error, Refusal};
 pub use path::RelPath;
-pub use plan::Tree;
+pub use plan::{Policy, Tree};
 pub use report::Report;

@@ -431,7 +431,7 @@ fn find_text(text: &Text<'_>, find: &[u8]) -> Vec<Range<usize>> {
         parts
     };
     // The longest part is the rarest, most likely. An empty one stands before every newline.
-    let pivot = (0..parts.len()).max_by_key(|&i| parts[i].len()).unwrap_or(0);
+    let pivot = (0..parts.len()).rev().max_by_key(|&i| parts[i].len()).unwrap_or(0);
     let mut places = Vec::new();
     let mut try_at = |at: usize| {
         if let Some(start) = parts_end_at(bytes, floor, at, &parts[..pivot])

@@ -2,6 +2,13 @@
 //!
 //! Planning is pure: it reads a [`Batch`] and a [`Tree`] and touches no disk.
 
+mod assemble;
+mod content;
+mod names;
+mod original;
+pub(crate) mod parallel;
+mod sequential;
+mod settle;
 mod tree;
 
 use std::borrow::Cow;
@@ -12,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::edit::EditSet;
 use crate::error::Refusal;
-use crate::operation::Batch;
+use crate::operation::{Batch, Coordinates, Operation};
 use crate::path::RelPath;
 use crate::text::LineNumber;
 
@@ -63,8 +70,7 @@ pub enum Outcome {
 pub struct Verdict {
     /// [`Applied`](Outcome::Applied) stands for «will land».
     pub outcome: Outcome,
-    /// The lines of the new file that it wrote, both inclusive; for a deletion, the line that now
-    /// stands there twice. `None` where lines do not matter.
+    /// The lines of the new file that it wrote, both inclusive; `None` where it wrote none.
     pub lines: Option<[LineNumber; 2]>,
     /// Whether a guard holds it, or its address is by content.
     pub guarded: bool,
@@ -186,4 +192,60 @@ impl Script for Batch {
     fn lower(&self, _: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
         Ok(Cow::Borrowed(self))
     }
+}
+
+impl Plan {
+    /// Whether any operation is refused.
+    #[must_use]
+    pub fn has_refusal(&self) -> bool {
+        self.verdicts.iter().any(|verdict| verdict.refusal.is_some())
+    }
+
+    /// Whether the batch, or with [`Policy::partial`] a part of it, may be committed.
+    #[must_use]
+    pub fn is_accepted(&self, policy: &Policy) -> bool {
+        !self.has_refusal() || policy.partial && !self.changes.is_empty()
+    }
+}
+
+impl Verdict {
+    /// The verdict on an operation with which nothing is wrong.
+    fn passed(operation: &Operation) -> Self {
+        let note = operation.note.clone();
+        Self { outcome: Outcome::Applied, lines: None, guarded: true, refusal: None, note }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.outcome = Outcome::Refused;
+        self.lines = None;
+        self.refusal = Some(Box::new(refusal));
+    }
+}
+
+/// Plans a batch: what will stand where, and a verdict for each operation.
+///
+/// One refused operation keeps all others from landing, unless [`Policy::partial`] lets the groups
+/// of files pass whose operations all pass.
+///
+/// ```
+/// use patchcore::operation::{Action, Batch, Lines, Operation};
+/// use patchcore::{Digest, Policy, RelPath, Tree, plan};
+///
+/// let path = RelPath::new("notes.txt")?;
+/// let tree = Tree::new().with_file(path.clone(), "one\n");
+/// let append = Operation::new(path, Action::Append(Lines::new("two")));
+/// let batch = Batch::new(vec![append], Digest::of(b"my batch"));
+/// let plan = plan::plan(&batch, &tree, &Policy::default());
+/// let new: Vec<u8> = plan.changes[0].chunks().flatten().copied().collect();
+/// assert_eq!(new, b"one\ntwo\n");
+/// # Ok::<(), patchcore::Refusal>(())
+/// ```
+#[must_use]
+pub fn plan(batch: &Batch, tree: &Tree, policy: &Policy) -> Plan {
+    let refused = settle::front_end_refusals(batch);
+    let (changes, verdicts) = match batch.coordinates {
+        Coordinates::Original => original::plan(batch, tree, policy, refused),
+        Coordinates::Sequential => sequential::plan(batch, tree, policy, refused),
+    };
+    settle::settle(batch, changes, verdicts, policy)
 }

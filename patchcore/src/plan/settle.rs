@@ -1,0 +1,113 @@
+//! From changes and verdicts to the plan: all or nothing, or group by group.
+
+use std::collections::HashMap;
+
+use crate::digest::{Digest, Hasher};
+use crate::error::Refusal;
+use crate::operation::{Action, Batch};
+use crate::path::RelPath;
+
+use super::{FileChange, Outcome, Plan, Policy, Verdict};
+
+/// The operations that a front end refused.
+pub(super) fn front_end_refusals(batch: &Batch) -> HashMap<usize, Refusal> {
+    let refused = batch.operations.iter().enumerate().filter_map(|(index, operation)| {
+        match &operation.action {
+            Action::Refused(refusal) => Some((index, (**refusal).clone())),
+            _ => None,
+        }
+    });
+    refused.collect()
+}
+
+/// Drops the changes that may not land, and says so in the verdicts.
+pub(super) fn settle(
+    batch: &Batch,
+    mut changes: Vec<FileChange>,
+    mut verdicts: Vec<Verdict>,
+    policy: &Policy,
+) -> Plan {
+    let failed = |verdict: &Verdict| {
+        matches!(verdict.outcome, Outcome::Refused | Outcome::NotEvaluated)
+    };
+    if verdicts.iter().any(failed) {
+        let mut groups = Groups::default();
+        for operation in &batch.operations {
+            let here = groups.of(&operation.file);
+            if let Action::RenameFile { to } | Action::CopyFile { to } = &operation.action {
+                let there = groups.of(to);
+                groups.join(here, there);
+            }
+        }
+        let mut spoiled = vec![!policy.partial; groups.parents.len()];
+        for (operation, verdict) in batch.operations.iter().zip(&verdicts) {
+            if failed(verdict) {
+                let group = groups.of(&operation.file);
+                spoiled[group] = true;
+            }
+        }
+        for (operation, verdict) in batch.operations.iter().zip(&mut verdicts) {
+            if spoiled[groups.of(&operation.file)] && verdict.outcome == Outcome::Applied {
+                verdict.outcome = Outcome::NotApplied;
+                verdict.lines = None;
+            }
+        }
+        changes.retain(|change| {
+            groups.index.get(change.path.as_bytes()).is_some_and(|&node| !spoiled[groups.root(node)])
+        });
+    }
+    changes.sort_by(|a, b| a.path.cmp(&b.path));
+    let digest = digest(&changes);
+    Plan { changes, verdicts, digest }
+}
+
+/// SHA-256 over path, mode, before-hash and after-hash of every change.
+fn digest(changes: &[FileChange]) -> Digest {
+    let mut hasher = Hasher::default();
+    for change in changes {
+        for path in [Some(&change.path), change.from.as_ref()] {
+            hasher.update(path.map_or(&[], RelPath::as_bytes));
+            hasher.update(b"\0");
+        }
+        hasher.update(&[change.kind as u8]);
+        for state in [change.before, change.after] {
+            match state {
+                None => hasher.update(b"-"),
+                Some(state) => {
+                    hasher.update(if state.executable { b"x" } else { b"f" });
+                    hasher.update(state.digest.as_bytes());
+                }
+            }
+        }
+    }
+    hasher.finish()
+}
+
+/// Paths that renames and copies tie together.
+#[derive(Default)]
+struct Groups<'a> {
+    index: HashMap<&'a [u8], usize>,
+    parents: Vec<usize>,
+}
+
+impl<'a> Groups<'a> {
+    fn of(&mut self, path: &'a RelPath) -> usize {
+        let fresh = self.parents.len();
+        let node = *self.index.entry(path.as_bytes()).or_insert(fresh);
+        if node == fresh {
+            self.parents.push(fresh);
+        }
+        self.root(node)
+    }
+
+    fn root(&self, mut node: usize) -> usize {
+        while self.parents[node] != node {
+            node = self.parents[node];
+        }
+        node
+    }
+
+    fn join(&mut self, one: usize, other: usize) {
+        self.parents[one] = other;
+    }
+}
