@@ -68,7 +68,14 @@ impl<'a> Resolver<'a> {
     ) -> Self {
         let wanted: Vec<&[u8]> = blocks.into_iter().map(Lines::as_bytes).collect();
         let (blocks, exhausted) = find_blocks(text, &wanted);
-        Self { path, text, blocks, matches: HashMap::new(), scanned: 0, exhausted }
+        Self {
+            path,
+            text,
+            blocks,
+            matches: HashMap::new(),
+            scanned: 0,
+            exhausted,
+        }
     }
 
     /// The lines that an address means.
@@ -81,14 +88,25 @@ impl<'a> Resolver<'a> {
             Target::Lines { first, last } => self.lines(*first, *last),
             Target::Text(block) => {
                 let starts = self.occurrences(block)?;
-                let spans = starts.iter().map(|&start| self.block_span(start, block)).collect();
+                let spans = starts
+                    .iter()
+                    .map(|&start| self.block_span(start, block))
+                    .collect();
                 self.choose(spans, address.occurrence, "these lines")
             }
             Target::Match(pattern) => {
                 let spans = self.matching_lines(pattern)?.to_vec();
-                self.choose(spans, address.occurrence, &format!("a match of {pattern:?}"))
+                self.choose(
+                    spans,
+                    address.occurrence,
+                    &format!("a match of {pattern:?}"),
+                )
             }
-            Target::Between { start, end, inclusive } => {
+            Target::Between {
+                start,
+                end,
+                inclusive,
+            } => {
                 let starts = self.matching_lines(start)?.to_vec();
                 let ends = self.matching_lines(end)?;
                 let spans = starts
@@ -108,12 +126,13 @@ impl<'a> Resolver<'a> {
             Target::Placeholder(id) => {
                 let spans = self.placeholder_lines(id);
                 let what = format!("placeholder {id}");
-                self.choose(spans, address.occurrence, &what).map_err(|mut refusal| {
-                    if refusal.code == Code::AnchorNotFound {
-                        refusal.code = Code::PlaceholderNotFound;
-                    }
-                    refusal
-                })
+                self.choose(spans, address.occurrence, &what)
+                    .map_err(|mut refusal| {
+                        if refusal.code == Code::AnchorNotFound {
+                            refusal.code = Code::PlaceholderNotFound;
+                        }
+                        refusal
+                    })
             }
         }
     }
@@ -164,11 +183,12 @@ impl<'a> Resolver<'a> {
 
     fn lines(&self, first: u64, last: u64) -> Result<Located, Refusal> {
         let path = self.path;
-        let refuse = |message: String| {
-            Err(Refusal::new(Code::LineOutOfRange, message).in_file(path))
-        };
+        let refuse =
+            |message: String| Err(Refusal::new(Code::LineOutOfRange, message).in_file(path));
         let (Some(from), Some(to)) = (LineNumber::new(first), LineNumber::new(last)) else {
-            return refuse(format!("line 0 of {path} does not exist: lines count from 1"));
+            return refuse(format!(
+                "line 0 of {path} does not exist: lines count from 1"
+            ));
         };
         if from > to {
             return refuse(format!("lines {first} to {last} of {path} are reversed"));
@@ -176,9 +196,15 @@ impl<'a> Resolver<'a> {
         let Some(span) = self.text.lines(from, to) else {
             let count = self.text.line_count();
             let beyond = if from.index() >= count { first } else { last };
-            return refuse(format!("line {beyond} is past the end of {path}, which has {count} lines"));
+            return refuse(format!(
+                "line {beyond} is past the end of {path}, which has {count} lines"
+            ));
         };
-        Ok(Located { span, first: from.index(), count: to.index() - from.index() + 1 })
+        Ok(Located {
+            span,
+            first: from.index(),
+            count: to.index() - from.index() + 1,
+        })
     }
 
     fn choose(
@@ -193,7 +219,9 @@ impl<'a> Resolver<'a> {
                 let count = spans.len();
                 let refusal = Refusal::new(
                     Code::AnchorAmbiguous,
-                    format!("{what} is found at {count} places of {path}; say which by \"occurrence\""),
+                    format!(
+                        "{what} is found at {count} places of {path}; say which by \"occurrence\""
+                    ),
                 );
                 let starts: Vec<usize> = spans.iter().map(|span| span.start).collect();
                 return Err(self.list(refusal.in_file(path), &starts));
@@ -217,7 +245,9 @@ impl<'a> Resolver<'a> {
             _ => {
                 let refusal = Refusal::new(
                     Code::AnchorNotFound,
-                    format!("{what} is found {count} times in {path}, fewer than \"occurrence\" asks for"),
+                    format!(
+                        "{what} is found {count} times in {path}, fewer than \"occurrence\" asks for"
+                    ),
                 );
                 let starts: Vec<usize> = spans.iter().map(|span| span.start).collect();
                 Err(self.list(refusal.in_file(path), &starts))
@@ -340,12 +370,12 @@ impl<'a> Resolver<'a> {
                 (here, wanted) => {
                     let (path, line) = (self.path, LineNumber::from_index(number));
                     let message = match (here, wanted) {
-                        (None, _) => format!(
-                            "more lines are expected than stand at line {line} of {path}"
-                        ),
-                        (_, None) => format!(
-                            "fewer lines are expected than stand at line {line} of {path}"
-                        ),
+                        (None, _) => {
+                            format!("more lines are expected than stand at line {line} of {path}")
+                        }
+                        (_, None) => {
+                            format!("fewer lines are expected than stand at line {line} of {path}")
+                        }
                         _ => format!("line {line} of {path} is not the one expected"),
                     };
                     let rest = at..span.end.max(at);
@@ -362,7 +392,10 @@ impl<'a> Resolver<'a> {
 
     /// Adds where the expected lines stand instead.
     fn with_places(&self, refusal: Refusal, expect: &Lines) -> Refusal {
-        let places = self.blocks.get(expect.as_bytes()).map_or(&[][..], Vec::as_slice);
+        let places = self
+            .blocks
+            .get(expect.as_bytes())
+            .map_or(&[][..], Vec::as_slice);
         self.list(refusal, places)
     }
 
@@ -378,7 +411,10 @@ impl<'a> Resolver<'a> {
     fn too_much_work(&self) -> Refusal {
         Refusal::new(
             Code::LimitExceeded,
-            format!("the addresses in {} take more searching than the limit allows", self.path),
+            format!(
+                "the addresses in {} take more searching than the limit allows",
+                self.path
+            ),
         )
         .in_file(self.path)
     }
@@ -391,7 +427,10 @@ impl<'a> Resolver<'a> {
 pub fn guard_block(guard: &Guard) -> Option<Lines> {
     let expect = guard.expect.as_ref()?;
     let mut block = Vec::new();
-    for part in [guard.before.as_ref(), Some(expect), guard.after.as_ref()].into_iter().flatten() {
+    for part in [guard.before.as_ref(), Some(expect), guard.after.as_ref()]
+        .into_iter()
+        .flatten()
+    {
         block.extend_from_slice(part.as_bytes());
     }
     Some(Lines::new(block))
@@ -419,7 +458,9 @@ fn find_blocks<'b>(text: &Text<'_>, blocks: &[&'b [u8]]) -> (HashMap<&'b [u8], V
         }
         let lines: Vec<&[u8]> = split_lines(block).map(trim_ending).collect();
         // The longest line is the rarest, most likely.
-        let pivot = (0..lines.len()).max_by_key(|&i| lines[i].len()).unwrap_or(0);
+        let pivot = (0..lines.len())
+            .max_by_key(|&i| lines[i].len())
+            .unwrap_or(0);
         let key = line_key(lines[pivot]);
         seen[(key >> 6) as usize & 1023] |= 1 << (key & 63);
         by_key.entry(key).or_default().push(wanted.len());
@@ -466,7 +507,8 @@ fn line_key(line: &[u8]) -> u64 {
     };
     let head = word(&line[..line.len().min(8)]);
     let tail = word(&line[line.len().saturating_sub(8)..]);
-    let mixed = (head ^ tail.rotate_left(29) ^ line.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed =
+        (head ^ tail.rotate_left(29) ^ line.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed ^ mixed >> 32
 }
 

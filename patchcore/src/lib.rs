@@ -1,8 +1,8 @@
 //! Applies batches of line edits to text deterministically, all or nothing.
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
-pub mod diff;
 pub mod anchor;
+pub mod diff;
 pub mod digest;
 pub mod edit;
 pub mod error;

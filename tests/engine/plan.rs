@@ -17,24 +17,44 @@ fn lines(first: u64, last: u64) -> Address {
 }
 
 fn guard(expect: &str) -> Guard {
-    Guard { expect: Some(Lines::new(expect)), ..Guard::default() }
+    Guard {
+        expect: Some(Lines::new(expect)),
+        ..Guard::default()
+    }
 }
 
 fn replace(at: Address, guard: Guard, content: &str) -> Action {
     let (pad, indent) = (false, Indent::Verbatim);
-    Action::ReplaceBlock { at, guard, content: Lines::new(content), pad, indent }
+    Action::ReplaceBlock {
+        at,
+        guard,
+        content: Lines::new(content),
+        pad,
+        indent,
+    }
 }
 
 fn insertion(at: Address, guard: Guard, content: &str) -> Insertion {
-    Insertion { at, guard, content: Lines::new(content), indent: Indent::Verbatim }
+    Insertion {
+        at,
+        guard,
+        content: Lines::new(content),
+        indent: Indent::Verbatim,
+    }
 }
 
 fn text(find: &str, content: &str, occurrence: Occurrence) -> Action {
-    Action::ReplaceText { find: find.into(), content: content.into(), occurrence }
+    Action::ReplaceText {
+        find: find.into(),
+        content: content.into(),
+        occurrence,
+    }
 }
 
 fn batch(actions: Vec<(&str, Action)>) -> Batch {
-    let operations = actions.into_iter().map(|(file, action)| Operation::new(path(file), action));
+    let operations = actions
+        .into_iter()
+        .map(|(file, action)| Operation::new(path(file), action));
     Batch::new(operations.collect(), Digest::of(b""))
 }
 
@@ -45,14 +65,21 @@ fn on_one_file(before: &[u8], actions: Vec<Action>) -> Plan {
 }
 
 fn after(plan: &Plan, file: &str) -> Vec<u8> {
-    let change = plan.changes.iter().find(|change| change.path == path(file)).expect("a change");
+    let change = plan
+        .changes
+        .iter()
+        .find(|change| change.path == path(file))
+        .expect("a change");
     let bytes: Vec<u8> = change.chunks().flatten().copied().collect();
     assert_eq!(change.after.unwrap().digest, Digest::of(&bytes));
     bytes
 }
 
 fn code(plan: &Plan, index: usize) -> Option<Code> {
-    plan.verdicts[index].refusal.as_ref().map(|refusal| refusal.code)
+    plan.verdicts[index]
+        .refusal
+        .as_ref()
+        .map(|refusal| refusal.code)
 }
 
 /// Each case: the text before, the action, and the text after or the code of the refusal.
@@ -157,17 +184,28 @@ cases! {
 
 fn between(inclusive: bool) -> Address {
     let marker = |source| Pattern::new(source).unwrap();
-    Address::only(Target::Between { start: marker("^<$"), end: marker("^>$"), inclusive })
+    Address::only(Target::Between {
+        start: marker("^<$"),
+        end: marker("^>$"),
+        inclusive,
+    })
 }
 
 fn widened(expect: &str, before: Option<&str>, after: Option<&str>) -> Guard {
-    Guard { before: before.map(Lines::new), after: after.map(Lines::new), ..guard(expect) }
+    Guard {
+        before: before.map(Lines::new),
+        after: after.map(Lines::new),
+        ..guard(expect)
+    }
 }
 
 fn indented(content: &str) -> Action {
     let at = Address::only(Target::Placeholder("ID".into()));
     let insertion = insertion(at, Guard::default(), content);
-    Action::InsertBefore(Insertion { indent: Indent::Anchor, ..insertion })
+    Action::InsertBefore(Insertion {
+        indent: Indent::Anchor,
+        ..insertion
+    })
 }
 
 #[test]
@@ -195,8 +233,11 @@ fn verdicts_tell_where_operations_landed() {
             replace(lines(4, 4), guard("d"), ""),
         ],
     );
-    let landed: Vec<_> =
-        plan.verdicts.iter().map(|v| v.lines.map(|[a, b]| (a.get(), b.get()))).collect();
+    let landed: Vec<_> = plan
+        .verdicts
+        .iter()
+        .map(|v| v.lines.map(|[a, b]| (a.get(), b.get())))
+        .collect();
     assert_eq!(landed, [Some((5, 6)), Some((1, 2)), None]);
 }
 
@@ -222,7 +263,10 @@ fn a_base_goes_before_every_other_guard() {
     stale.operations[0].base = Some(Digest::of(b"other"));
     let plan_stale = plan(&stale, &tree, &Policy::default());
     let refusal = plan_stale.verdicts[0].refusal.as_ref().unwrap();
-    assert_eq!((refusal.code, refusal.found.as_deref()), (Code::BaseMismatch, Some("b\n")));
+    assert_eq!(
+        (refusal.code, refusal.found.as_deref()),
+        (Code::BaseMismatch, Some("b\n"))
+    );
     let mut fresh = batch(vec![("f", replace(lines(2, 2), Guard::default(), "x"))]);
     fresh.operations[0].base = Some(Digest::of(ABC));
     assert!(!plan(&fresh, &tree, &Policy::default()).has_refusal());
@@ -230,7 +274,9 @@ fn a_base_goes_before_every_other_guard() {
 
 #[test]
 fn one_refusal_keeps_all_from_landing_unless_partial() {
-    let tree = Tree::new().with_file(path("f"), ABC).with_file(path("g"), ABC);
+    let tree = Tree::new()
+        .with_file(path("f"), ABC)
+        .with_file(path("g"), ABC);
     let batch = batch(vec![
         ("f", Action::Append(Lines::new("d"))),
         ("g", replace(lines(9, 9), guard("b"), "x")),
@@ -247,7 +293,10 @@ fn one_refusal_keeps_all_from_landing_unless_partial() {
 }
 
 fn create(content: &str) -> Action {
-    Action::CreateFile { content: content.into(), executable: false }
+    Action::CreateFile {
+        content: content.into(),
+        executable: false,
+    }
 }
 
 fn rename(to: &str) -> Action {
@@ -256,7 +305,9 @@ fn rename(to: &str) -> Action {
 
 #[test]
 fn names_speak_of_the_old_tree() {
-    let tree = Tree::new().with_file(path("a"), "A\n").with_file(path("b"), "B\n");
+    let tree = Tree::new()
+        .with_file(path("a"), "A\n")
+        .with_file(path("b"), "B\n");
     let swap = batch(vec![
         ("a", rename("b")),
         ("b", rename("a")),
@@ -286,31 +337,63 @@ fn what_has_happened_is_already_applied() {
         ("b", Action::SetMode { executable: false }),
     ]);
     let plan = plan(&again, &tree, &Policy::default());
-    assert!(plan.verdicts.iter().all(|v| v.outcome == Outcome::AlreadyApplied), "{:?}", plan.verdicts);
+    assert!(
+        plan.verdicts
+            .iter()
+            .all(|v| v.outcome == Outcome::AlreadyApplied),
+        "{:?}",
+        plan.verdicts
+    );
     assert!(plan.changes.is_empty());
 }
 
 #[test]
 fn names_that_cannot_be_had_are_refused() {
-    let tree = Tree::new().with_file(path("a"), "A\n").with_file(path("b"), "B\n");
+    let tree = Tree::new()
+        .with_file(path("a"), "A\n")
+        .with_file(path("b"), "B\n");
     for (actions, expected) in [
         (vec![("a", create("x"))], Code::FileExists),
         (vec![("a", rename("b"))], Code::FileExists),
         (vec![("z", rename("y"))], Code::FileNotFound),
-        (vec![("z", Action::Append(Lines::new("x")))], Code::FileNotFound),
+        (
+            vec![("z", Action::Append(Lines::new("x")))],
+            Code::FileNotFound,
+        ),
         (vec![("n", create("x")), ("n", create("y"))], Code::Overlap),
         (vec![("a", rename("n")), ("n", create("y"))], Code::Overlap),
         (vec![("a", rename("n")), ("b", rename("n"))], Code::Overlap),
-        (vec![("a", Action::DeleteFile { expect: None })], Code::Unguarded),
-        (vec![("a", Action::DeleteFile { expect: Some(Lines::new("B")) })], Code::ExpectMismatch),
+        (
+            vec![("a", Action::DeleteFile { expect: None })],
+            Code::Unguarded,
+        ),
+        (
+            vec![(
+                "a",
+                Action::DeleteFile {
+                    expect: Some(Lines::new("B")),
+                },
+            )],
+            Code::ExpectMismatch,
+        ),
     ] {
         let plan = plan(&batch(actions), &tree, &Policy::default());
-        let codes: Vec<_> = (0..plan.verdicts.len()).filter_map(|i| code(&plan, i)).collect();
+        let codes: Vec<_> = (0..plan.verdicts.len())
+            .filter_map(|i| code(&plan, i))
+            .collect();
         assert_eq!(codes, [expected]);
     }
-    let delete = Action::DeleteFile { expect: Some(Lines::new("A")) };
-    let edited = batch(vec![("a", Action::Append(Lines::new("x"))), ("a", delete.clone())]);
-    assert_eq!(code(&plan(&edited, &tree, &Policy::default()), 0), Some(Code::Overlap));
+    let delete = Action::DeleteFile {
+        expect: Some(Lines::new("A")),
+    };
+    let edited = batch(vec![
+        ("a", Action::Append(Lines::new("x"))),
+        ("a", delete.clone()),
+    ]);
+    assert_eq!(
+        code(&plan(&edited, &tree, &Policy::default()), 0),
+        Some(Code::Overlap)
+    );
     let replaced = batch(vec![("a", create("new\n")), ("a", delete)]);
     let plan = plan(&replaced, &tree, &Policy::default());
     assert_eq!(after(&plan, "a"), b"new\n");
@@ -321,7 +404,10 @@ fn names_that_cannot_be_had_are_refused() {
 fn sequential_addresses_speak_of_the_tree_so_far() {
     let tree = Tree::new().with_file(path("a"), ABC);
     let mut batch = batch(vec![
-        ("a", Action::InsertBefore(insertion(lines(1, 1), guard("a"), "0"))),
+        (
+            "a",
+            Action::InsertBefore(insertion(lines(1, 1), guard("a"), "0")),
+        ),
         ("a", replace(lines(1, 2), guard("0\na"), "zero\nA\nA2")),
         ("a", rename("b")),
         ("b", replace(lines(5, 5), guard("c"), "C")),
@@ -335,19 +421,30 @@ fn sequential_addresses_speak_of_the_tree_so_far() {
     assert_eq!(after(&plan, "b"), b"zero\nA\nA3\nb\nC\n");
     assert_eq!(after(&plan, "n"), b"y\nx\n");
     assert_eq!(plan.changes[0].kind, ChangeKind::Renamed);
-    assert_eq!(plan.verdicts[3].lines.map(|[a, b]| (a.get(), b.get())), Some((5, 5)));
+    assert_eq!(
+        plan.verdicts[3].lines.map(|[a, b]| (a.get(), b.get())),
+        Some((5, 5))
+    );
 }
 
 #[test]
 fn behind_a_refusal_the_same_file_is_not_evaluated() {
-    let tree = Tree::new().with_file(path("a"), ABC).with_file(path("b"), ABC);
+    let tree = Tree::new()
+        .with_file(path("a"), ABC)
+        .with_file(path("b"), ABC);
     let mut batch = batch(vec![
         ("a", replace(lines(9, 9), guard("x"), "y")),
         ("a", Action::Append(Lines::new("z"))),
         ("b", Action::Append(Lines::new("z"))),
     ]);
     batch.coordinates = Coordinates::Sequential;
-    let outcomes: Vec<_> =
-        plan(&batch, &tree, &Policy::default()).verdicts.iter().map(|v| v.outcome).collect();
-    assert_eq!(outcomes, [Outcome::Refused, Outcome::NotEvaluated, Outcome::NotApplied]);
+    let outcomes: Vec<_> = plan(&batch, &tree, &Policy::default())
+        .verdicts
+        .iter()
+        .map(|v| v.outcome)
+        .collect();
+    assert_eq!(
+        outcomes,
+        [Outcome::Refused, Outcome::NotEvaluated, Outcome::NotApplied]
+    );
 }

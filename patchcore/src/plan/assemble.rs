@@ -41,14 +41,20 @@ pub(super) fn find_clashes(pieces: &mut Vec<Piece>) -> Vec<Clash> {
                 last.operation == owner && last.span == piece.span && last.text == piece.text
             });
             if same {
-                clashes.push(Clash::Duplicate { of: first, operation: second });
+                clashes.push(Clash::Duplicate {
+                    of: first,
+                    operation: second,
+                });
                 if let Some(last) = kept.last_mut() {
                     last.operation = first;
                 }
                 widest = Some((end, first));
                 continue;
             }
-            clashes.push(Clash::Overlap { with: first, operation: second });
+            clashes.push(Clash::Overlap {
+                with: first,
+                operation: second,
+            });
         }
         if widest.is_none_or(|(end, _)| piece.span.end > end) && !piece.span.is_empty() {
             widest = Some((piece.span.end, piece.operation));
@@ -71,11 +77,18 @@ pub(super) fn assemble(text: &Text<'_>, pieces: Vec<Piece>) -> Assembled {
         shift += added as isize - removed as isize;
         if added > 0 {
             let last = LineNumber::from_index(first + added - 1);
-            assembled.landed.push((piece.operation, [LineNumber::from_index(first), last]));
+            assembled
+                .landed
+                .push((piece.operation, [LineNumber::from_index(first), last]));
         }
         // Past `tail` all pieces are one edit, so that the final newline can be settled once.
         let edit = index.min(tail);
-        assembled.touches.push(Touch { operation: piece.operation, edit, added, removed });
+        assembled.touches.push(Touch {
+            operation: piece.operation,
+            edit,
+            added,
+            removed,
+        });
         match edits.get_mut(edit) {
             Some(joined) => {
                 joined.span.end = piece.span.end;
@@ -108,7 +121,10 @@ fn tail_start(text: &Text<'_>, pieces: &[Piece]) -> usize {
 /// Takes the imagined final newline back: the text goes on not to end in one.
 fn settle_final_newline(text: &Text<'_>, edits: &mut [Edit]) {
     let bytes = text.bytes();
-    let floor = edits.len().checked_sub(2).map_or(text.bom_len(), |i| edits[i].span.end);
+    let floor = edits
+        .len()
+        .checked_sub(2)
+        .map_or(text.bom_len(), |i| edits[i].span.end);
     let Some(last) = edits.last_mut() else { return };
     if last.span.start > bytes.len() {
         // Behind the last line: that line gets an ending, the new last one gives its up.
@@ -118,7 +134,9 @@ fn settle_final_newline(text: &Text<'_>, edits: &mut [Edit]) {
     }
     last.span.end = bytes.len();
     match LineEnding::of_line(&last.text) {
-        Some(ending) => last.text.truncate(last.text.len() - ending.as_bytes().len()),
+        Some(ending) => last
+            .text
+            .truncate(last.text.len() - ending.as_bytes().len()),
         None if last.text.is_empty() => {
             // The last lines are deleted: what is the last line now gives its ending up.
             let kept = &bytes[floor..last.span.start];
@@ -130,7 +148,11 @@ fn settle_final_newline(text: &Text<'_>, edits: &mut [Edit]) {
 }
 
 fn line_index(text: &Text<'_>, at: usize) -> usize {
-    if at > text.bytes().len() { text.line_count() } else { text.line_at(at).index() }
+    if at > text.bytes().len() {
+        text.line_count()
+    } else {
+        text.line_at(at).index()
+    }
 }
 
 /// How many lines a piece removes and adds; a line that is changed within counts as both.
@@ -150,5 +172,9 @@ fn line_counts(text: &Text<'_>, piece: &Piece) -> (usize, usize) {
     let whole = at_line_start(start)
         && at_line_start(piece.span.end)
         && (piece.text.is_empty() || piece.text.ends_with(b"\n"));
-    if whole { (removed, added) } else { (removed + 1, added + 1) }
+    if whole {
+        (removed, added)
+    } else {
+        (removed + 1, added + 1)
+    }
 }

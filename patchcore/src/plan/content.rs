@@ -88,7 +88,9 @@ pub(super) fn base_mismatch(
 ) -> Refusal {
     let refusal = Refusal::new(
         Code::BaseMismatch,
-        format!("{path} has changed since the batch was made: its hash is {current}; read it again"),
+        format!(
+            "{path} has changed since the batch was made: its hash is {current}; read it again"
+        ),
     )
     .in_file(path);
     match address(&operation.action).map(|at| resolver.locate(at)) {
@@ -118,11 +120,23 @@ pub(super) fn resolve(
     policy: &Policy,
     digest: &dyn Fn() -> Digest,
 ) -> Result<Resolution, Refusal> {
-    let mut scene = Scene { index, operation, path, text, resolver, policy, digest };
+    let mut scene = Scene {
+        index,
+        operation,
+        path,
+        text,
+        resolver,
+        policy,
+        digest,
+    };
     match &operation.action {
-        Action::ReplaceBlock { at, guard, content, pad, indent } => {
-            scene.replace(at, guard, content, *pad, *indent)
-        }
+        Action::ReplaceBlock {
+            at,
+            guard,
+            content,
+            pad,
+            indent,
+        } => scene.replace(at, guard, content, *pad, *indent),
         Action::InsertBefore(insertion) => scene.insert(insertion, Edge::First),
         Action::InsertAfter(insertion) => scene.insert(insertion, Edge::Last),
         Action::Append(content) => {
@@ -133,16 +147,21 @@ pub(super) fn resolve(
             let at = scene.start_of_code();
             Ok(scene.insertion(at, at.min(text.bytes().len()), content))
         }
-        Action::ReplaceText { find, content, occurrence } => {
-            scene.replace_text(find, content, *occurrence)
-        }
+        Action::ReplaceText {
+            find,
+            content,
+            occurrence,
+        } => scene.replace_text(find, content, *occurrence),
         Action::Splice(edits) => scene.splice(edits),
         Action::Refused(refusal) => Err((**refusal).clone()),
         Action::CreateFile { .. }
         | Action::DeleteFile { .. }
         | Action::RenameFile { .. }
         | Action::CopyFile { .. }
-        | Action::SetMode { .. } => Ok(Resolution { pieces: Vec::new(), guarded: true }),
+        | Action::SetMode { .. } => Ok(Resolution {
+            pieces: Vec::new(),
+            guarded: true,
+        }),
     }
 }
 
@@ -174,7 +193,10 @@ impl Scene<'_, '_> {
         }
         let stands_already = split_lines(here).map(trim_ending).eq(content.iter());
         if stands_already {
-            return Ok(Resolution { pieces: Vec::new(), guarded: true });
+            return Ok(Resolution {
+                pieces: Vec::new(),
+                guarded: true,
+            });
         }
         let guarded = self.guard(at, guard, &located, Edge::Whole)?;
         let text = with_ending(&content, self.text.ending_near(located.span.start));
@@ -183,7 +205,12 @@ impl Scene<'_, '_> {
     }
 
     fn insert(&mut self, insertion: &Insertion, edge: Edge) -> Result<Resolution, Refusal> {
-        let Insertion { at, guard, content, indent } = insertion;
+        let Insertion {
+            at,
+            guard,
+            content,
+            indent,
+        } = insertion;
         let located = self.resolver.locate(at)?;
         let guarded = self.guard(at, guard, &located, edge)?;
         let here = self.resolver.shown(&located.span);
@@ -192,9 +219,10 @@ impl Scene<'_, '_> {
                 let last = split_lines(here).last().unwrap_or_default();
                 (last, self.virtual_end(&located))
             }
-            Edge::First | Edge::Whole => {
-                (split_lines(here).next().unwrap_or_default(), located.span.start)
-            }
+            Edge::First | Edge::Whole => (
+                split_lines(here).next().unwrap_or_default(),
+                located.span.start,
+            ),
         };
         let content = indented(content, *indent, line);
         let beside = if edge == Edge::Last {
@@ -267,14 +295,24 @@ impl Scene<'_, '_> {
     fn insertion(&self, position: usize, beside: usize, content: &Lines) -> Resolution {
         let text = with_ending(content, self.text.ending_near(beside));
         match text.is_empty() {
-            true => Resolution { pieces: Vec::new(), guarded: true },
+            true => Resolution {
+                pieces: Vec::new(),
+                guarded: true,
+            },
             false => self.piece(position..position, text, true),
         }
     }
 
     fn piece(&self, span: Range<usize>, text: Vec<u8>, guarded: bool) -> Resolution {
-        let piece = Piece { span, text, operation: self.index };
-        Resolution { pieces: vec![piece], guarded }
+        let piece = Piece {
+            span,
+            text,
+            operation: self.index,
+        };
+        Resolution {
+            pieces: vec![piece],
+            guarded,
+        }
     }
 
     fn virtual_end(&self, located: &Located) -> usize {
@@ -288,12 +326,18 @@ impl Scene<'_, '_> {
     /// Behind a BOM and a `#!` line.
     fn start_of_code(&self) -> usize {
         let start = self.text.bom_len();
-        let first = split_lines(&self.text.bytes()[start..]).next().unwrap_or_default();
+        let first = split_lines(&self.text.bytes()[start..])
+            .next()
+            .unwrap_or_default();
         if !first.starts_with(b"#!") {
             return start;
         }
         let end = start + first.len();
-        if end == self.text.bytes().len() { virtual_len(self.text) } else { end }
+        if end == self.text.bytes().len() {
+            virtual_len(self.text)
+        } else {
+            end
+        }
     }
 
     fn replace_text(
@@ -309,7 +353,8 @@ impl Scene<'_, '_> {
             for place in places {
                 let line = self.text.line_at(place.start);
                 let shown = self.text.line(line).unwrap_or_default();
-                refusal = refusal.with_candidate(Some(line), trim_ending(&self.text.bytes()[shown]));
+                refusal =
+                    refusal.with_candidate(Some(line), trim_ending(&self.text.bytes()[shown]));
             }
             refusal
         };
@@ -323,7 +368,9 @@ impl Scene<'_, '_> {
             Occurrence::Only if count > 1 => {
                 return Err(ambiguous(
                     &places,
-                    format!("{shown:?} is found at {count} places of {path}; say which by \"occurrence\""),
+                    format!(
+                        "{shown:?} is found at {count} places of {path}; say which by \"occurrence\""
+                    ),
                 ));
             }
             Occurrence::Only | Occurrence::First => 0,
@@ -346,7 +393,9 @@ impl Scene<'_, '_> {
             None => {
                 let mut refusal = ambiguous(
                     &places,
-                    format!("{shown:?} is found {count} times in {path}, fewer than \"occurrence\" asks for"),
+                    format!(
+                        "{shown:?} is found {count} times in {path}, fewer than \"occurrence\" asks for"
+                    ),
                 );
                 refusal.code = Code::AnchorNotFound;
                 Err(refusal)
@@ -357,18 +406,31 @@ impl Scene<'_, '_> {
     fn text_pieces(&self, places: Vec<Range<usize>>, content: &[u8]) -> Resolution {
         let pieces = places.into_iter().filter_map(|span| {
             let text = with_newlines(content, self.text.ending_near(span.start));
-            let piece = Piece { text: text.into_owned(), operation: self.index, span };
+            let piece = Piece {
+                text: text.into_owned(),
+                operation: self.index,
+                span,
+            };
             (piece.text != self.text.bytes()[piece.span.clone()]).then_some(piece)
         });
-        Resolution { pieces: pieces.collect(), guarded: true }
+        Resolution {
+            pieces: pieces.collect(),
+            guarded: true,
+        }
     }
 
     fn splice(&self, edits: &[Edit]) -> Result<Resolution, Refusal> {
         let len = self.text.bytes().len();
-        if let Some(edit) = edits.iter().find(|edit| edit.span.start > edit.span.end || edit.span.end > len) {
+        if let Some(edit) = edits
+            .iter()
+            .find(|edit| edit.span.start > edit.span.end || edit.span.end > len)
+        {
             return Err(Refusal::new(
                 Code::LineOutOfRange,
-                format!("bytes {:?} are past the end of {}, which has {len}", edit.span, self.path),
+                format!(
+                    "bytes {:?} are past the end of {}, which has {len}",
+                    edit.span, self.path
+                ),
             )
             .in_file(self.path));
         }
@@ -377,13 +439,19 @@ impl Scene<'_, '_> {
             text: edit.text.clone(),
             operation: self.index,
         });
-        Ok(Resolution { pieces: pieces.collect(), guarded: true })
+        Ok(Resolution {
+            pieces: pieces.collect(),
+            guarded: true,
+        })
     }
 }
 
 /// Content with the indentation of an addressed line in front of each line that is not blank.
 fn indented(content: &Lines, indent: Indent, line: &[u8]) -> Lines {
-    let width = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let width = line
+        .iter()
+        .take_while(|byte| matches!(byte, b' ' | b'\t'))
+        .count();
     if indent == Indent::Verbatim || width == 0 {
         return content.clone();
     }
@@ -431,7 +499,10 @@ fn find_text(text: &Text<'_>, find: &[u8]) -> Vec<Range<usize>> {
         parts
     };
     // The longest part is the rarest, most likely. An empty one stands before every newline.
-    let pivot = (0..parts.len()).rev().max_by_key(|&i| parts[i].len()).unwrap_or(0);
+    let pivot = (0..parts.len())
+        .rev()
+        .max_by_key(|&i| parts[i].len())
+        .unwrap_or(0);
     let mut places = Vec::new();
     let mut try_at = |at: usize| {
         if let Some(start) = parts_end_at(bytes, floor, at, &parts[..pivot])
@@ -462,7 +533,9 @@ fn parts_end_at(bytes: &[u8], floor: usize, end: usize, parts: &[&[u8]]) -> Opti
     let mut end = end;
     for part in parts.iter().rev() {
         let here = bytes[floor..end].strip_suffix(b"\n")?;
-        let plain = here.ends_with(part).then(|| floor + here.len() - part.len());
+        let plain = here
+            .ends_with(part)
+            .then(|| floor + here.len() - part.len());
         let crlf = here
             .strip_suffix(b"\r")
             .filter(|here| here.ends_with(part))
@@ -477,7 +550,11 @@ fn parts_start_at(bytes: &[u8], start: usize, parts: &[&[u8]]) -> Option<usize> 
     let mut start = start;
     for part in parts {
         let rest = &bytes[start..];
-        let ending = LineEnding::of_line(rest.get(..2).filter(|two| two == b"\r\n").or(rest.get(..1))?)?;
+        let ending = LineEnding::of_line(
+            rest.get(..2)
+                .filter(|two| two == b"\r\n")
+                .or(rest.get(..1))?,
+        )?;
         start += ending.as_bytes().len();
         if !bytes[start..].starts_with(part) {
             return None;

@@ -198,7 +198,9 @@ impl Plan {
     /// Whether any operation is refused.
     #[must_use]
     pub fn has_refusal(&self) -> bool {
-        self.verdicts.iter().any(|verdict| verdict.refusal.is_some())
+        self.verdicts
+            .iter()
+            .any(|verdict| verdict.refusal.is_some())
     }
 
     /// Whether the batch, or with [`Policy::partial`] a part of it, may be committed.
@@ -212,7 +214,13 @@ impl Verdict {
     /// The verdict on an operation with which nothing is wrong.
     fn passed(operation: &Operation) -> Self {
         let note = operation.note.clone();
-        Self { outcome: Outcome::Applied, lines: None, guarded: true, refusal: None, note }
+        Self {
+            outcome: Outcome::Applied,
+            lines: None,
+            guarded: true,
+            refusal: None,
+            note,
+        }
     }
 
     fn refuse(&mut self, refusal: Refusal) {

@@ -50,10 +50,22 @@ pub(super) fn resolve<'a>(
     policy: &Policy,
     refused: HashMap<usize, Refusal>,
 ) -> Names<'a> {
-    let settled = refused.into_iter().map(|(index, refusal)| (index, Err(refusal))).collect();
-    let names = Names { nodes: Vec::new(), settled };
-    let mut naming =
-        Naming { operations, tree, policy, names, old: HashMap::new(), new: HashMap::new() };
+    let settled = refused
+        .into_iter()
+        .map(|(index, refusal)| (index, Err(refusal)))
+        .collect();
+    let names = Names {
+        nodes: Vec::new(),
+        settled,
+    };
+    let mut naming = Naming {
+        operations,
+        tree,
+        policy,
+        names,
+        old: HashMap::new(),
+        new: HashMap::new(),
+    };
     naming.run();
     naming.names
 }
@@ -78,9 +90,10 @@ impl<'a> Naming<'a, '_> {
             _ => Ok(true),
         });
         self.each(|naming, index, operation| match &operation.action {
-            Action::CreateFile { content, executable } => {
-                naming.create(index, operation, content, *executable)
-            }
+            Action::CreateFile {
+                content,
+                executable,
+            } => naming.create(index, operation, content, *executable),
             Action::CopyFile { to } => naming.copy(index, operation, to),
             Action::RenameFile { to } => naming.arrive(index, operation, to),
             _ => Ok(true),
@@ -163,7 +176,12 @@ impl<'a> Naming<'a, '_> {
         Ok(true)
     }
 
-    fn rename(&mut self, index: usize, operation: &Operation, to: &RelPath) -> Result<bool, Refusal> {
+    fn rename(
+        &mut self,
+        index: usize,
+        operation: &Operation,
+        to: &RelPath,
+    ) -> Result<bool, Refusal> {
         if operation.file == *to {
             return Ok(false);
         }
@@ -287,10 +305,22 @@ impl<'a> Naming<'a, '_> {
     }
 
     /// A renamed file takes its new place.
-    fn arrive(&mut self, index: usize, operation: &Operation, to: &RelPath) -> Result<bool, Refusal> {
-        let Some(&node) = self.old.get(&operation.file) else { return Ok(false) };
+    fn arrive(
+        &mut self,
+        index: usize,
+        operation: &Operation,
+        to: &RelPath,
+    ) -> Result<bool, Refusal> {
+        let Some(&node) = self.old.get(&operation.file) else {
+            return Ok(false);
+        };
         let taken = match self.new.get(to) {
-            Some(&other) => Err(overlap(maker(&self.names.nodes[other]), index, "create", to)),
+            Some(&other) => Err(overlap(
+                maker(&self.names.nodes[other]),
+                index,
+                "create",
+                to,
+            )),
             None => self.check_free(to),
         };
         if let Err(refusal) = taken {
@@ -336,12 +366,14 @@ impl<'a> Naming<'a, '_> {
         node.mode = Some((index, executable));
         Ok(true)
     }
-
 }
 
 /// The operation that puts a node at its new path.
 fn maker(node: &Node<'_>) -> usize {
-    node.created.map(|(index, _)| index).or(node.renamed).unwrap_or(0)
+    node.created
+        .map(|(index, _)| index)
+        .or(node.renamed)
+        .unwrap_or(0)
 }
 
 /// Checks the guard of a deletion: the file's hash, or all of its lines.
@@ -352,9 +384,16 @@ pub(super) fn check_deletion(
 ) -> Result<(), Refusal> {
     let path = &operation.file;
     if let Some(base) = operation.base {
-        return if base == source.digest() { Ok(()) } else { Err(changed(path, source)) };
+        return if base == source.digest() {
+            Ok(())
+        } else {
+            Err(changed(path, source))
+        };
     }
-    let Action::DeleteFile { expect: Some(expect) } = &operation.action else {
+    let Action::DeleteFile {
+        expect: Some(expect),
+    } = &operation.action
+    else {
         if policy.allow_unguarded {
             return Ok(());
         }
@@ -368,8 +407,15 @@ pub(super) fn check_deletion(
     };
     let text = Text::new(source.bytes());
     let span = text.bom_len()..source.bytes().len();
-    let all = Located { span, first: 0, count: text.line_count() };
-    let guard = Guard { expect: Some(expect.clone()), ..Guard::default() };
+    let all = Located {
+        span,
+        first: 0,
+        count: text.line_count(),
+    };
+    let guard = Guard {
+        expect: Some(expect.clone()),
+        ..Guard::default()
+    };
     Resolver::new(path, &text, []).check(&guard, &all, Edge::Whole)
 }
 
@@ -392,7 +438,11 @@ fn overlap(first: usize, second: usize, what: &str, path: &RelPath) -> Refusal {
 }
 
 pub(super) fn not_found(path: &RelPath) -> Refusal {
-    Refusal::new(Code::FileNotFound, format!("{path} does not exist; check its name")).in_file(path)
+    Refusal::new(
+        Code::FileNotFound,
+        format!("{path} does not exist; check its name"),
+    )
+    .in_file(path)
 }
 
 fn changed(path: &RelPath, source: &Source) -> Refusal {

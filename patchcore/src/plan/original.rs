@@ -71,11 +71,16 @@ fn resolve_node(node: &Node<'_>, batch: &Batch, policy: &Policy) -> NodeResult {
         }
     };
     if node.deleted.is_some() {
-        return NodeResult { change: Some(deletion(node, source)), verdicts: Vec::new() };
+        return NodeResult {
+            change: Some(deletion(node, source)),
+            verdicts: Vec::new(),
+        };
     }
     std::thread::scope(|scope| {
-        let guarded_by_hash =
-            node.content.iter().any(|&index| batch.operations[index].base.is_some());
+        let guarded_by_hash = node
+            .content
+            .iter()
+            .any(|&index| batch.operations[index].base.is_some());
         if guarded_by_hash && source.bytes().len() >= HASH_ASIDE {
             scope.spawn(|| source.digest());
         }
@@ -103,7 +108,10 @@ fn resolve_content(
         .flat_map(|&index| content::wanted_blocks(&batch.operations[index]))
         .collect();
     let mut resolver = Resolver::new(&node.path, text, &blocks);
-    let needs_text = node.content.iter().any(|&i| !matches!(batch.operations[i].action, Action::Splice(_)));
+    let needs_text = node
+        .content
+        .iter()
+        .any(|&i| !matches!(batch.operations[i].action, Action::Splice(_)));
     let editable = match needs_text {
         true => content::check_editable(&node.path, source.bytes(), policy),
         false => Ok(()),
@@ -114,9 +122,19 @@ fn resolve_content(
         let operation = &batch.operations[index];
         let mut verdict = Verdict::passed(operation);
         let is_splice = matches!(operation.action, Action::Splice(_));
-        let resolved = editable.clone().or_else(|refusal| if is_splice { Ok(()) } else { Err(refusal) });
+        let resolved = editable
+            .clone()
+            .or_else(|refusal| if is_splice { Ok(()) } else { Err(refusal) });
         let resolved = resolved.and_then(|()| {
-            content::resolve(index, operation, &node.path, text, &mut resolver, policy, &|| source.digest())
+            content::resolve(
+                index,
+                operation,
+                &node.path,
+                text,
+                &mut resolver,
+                policy,
+                &|| source.digest(),
+            )
         });
         match resolved {
             Ok(resolution) => {
@@ -131,14 +149,19 @@ fn resolve_content(
         verdicts.push((index, verdict));
     }
     check_bases(node, source, batch, &mut resolver, &mut verdicts);
-    let mut sound = verdicts.iter().all(|(_, verdict)| verdict.refusal.is_none());
+    let mut sound = verdicts
+        .iter()
+        .all(|(_, verdict)| verdict.refusal.is_none());
     sound &= settle_clashes(node, text, &mut pieces, &mut verdicts);
     if !sound {
         return (Assembled::default(), verdicts);
     }
     let assembled = assemble(text, pieces);
-    let places: HashMap<usize, usize> =
-        verdicts.iter().enumerate().map(|(place, (index, _))| (*index, place)).collect();
+    let places: HashMap<usize, usize> = verdicts
+        .iter()
+        .enumerate()
+        .map(|(place, (index, _))| (*index, place))
+        .collect();
     for (index, [first, last]) in &assembled.landed {
         let lines = &mut verdicts[places[index]].1.lines;
         *lines = Some(lines.map_or([*first, *last], |[a, b]| [a.min(*first), b.max(*last)]));
@@ -162,7 +185,12 @@ fn check_bases(
         {
             continue;
         }
-        verdict.refuse(content::base_mismatch(operation, &node.path, source.digest(), resolver));
+        verdict.refuse(content::base_mismatch(
+            operation,
+            &node.path,
+            source.digest(),
+            resolver,
+        ));
     }
 }
 
@@ -215,12 +243,18 @@ fn settle_clashes(
         let line = at.map_or(LineNumber::FIRST, |piece| text.line_at(piece.span.start));
         let path = &node.path;
         let what = match with == operation {
-            true => format!("operation {operation} edits the same bytes twice at line {line} of {path}"),
+            true => {
+                format!("operation {operation} edits the same bytes twice at line {line} of {path}")
+            }
             false => format!(
                 "operations {with} and {operation} both edit line {line} of {path}; send one of them"
             ),
         };
-        verdict.refuse(Refusal::new(Code::Overlap, what).in_file(path).at_line(line));
+        verdict.refuse(
+            Refusal::new(Code::Overlap, what)
+                .in_file(path)
+                .at_line(line),
+        );
     }
     overlaps.is_empty()
 }
@@ -228,7 +262,11 @@ fn settle_clashes(
 fn deletion(node: &Node<'_>, source: &Arc<Source>) -> FileChange {
     let len = source.bytes().len();
     let removed = Text::new(source.bytes()).line_count();
-    let edits = if len == 0 { Vec::new() } else { vec![Edit::delete(0..len)] };
+    let edits = if len == 0 {
+        Vec::new()
+    } else {
+        vec![Edit::delete(0..len)]
+    };
     let operation = node.deleted.unwrap_or_default();
     FileChange {
         path: node.path.clone(),
@@ -238,7 +276,12 @@ fn deletion(node: &Node<'_>, source: &Arc<Source>) -> FileChange {
         edits: EditSet::new(edits, len).expect("one edit of all bytes"),
         before: Some(state(source)),
         after: None,
-        touches: vec![Touch { operation, edit: 0, added: 0, removed }],
+        touches: vec![Touch {
+            operation,
+            edit: 0,
+            added: 0,
+            removed,
+        }],
         lines_added: 0,
         lines_removed: removed,
     }
@@ -246,9 +289,15 @@ fn deletion(node: &Node<'_>, source: &Arc<Source>) -> FileChange {
 
 /// What a node's name, mode and edits come to; `None` where that is nothing.
 fn change_of(node: &Node<'_>, source: &Arc<Source>, assembled: Assembled) -> Option<FileChange> {
-    let Assembled { mut edits, mut touches, .. } = assembled;
+    let Assembled {
+        mut edits,
+        mut touches,
+        ..
+    } = assembled;
     let before = node.old.as_ref().map(|_| state(source));
-    let executable = node.mode.map_or(source.executable(), |(_, executable)| executable);
+    let executable = node
+        .mode
+        .map_or(source.executable(), |(_, executable)| executable);
     let kind = match (node.renamed, node.created) {
         (Some(_), _) => ChangeKind::Renamed,
         (None, Some(_)) if node.copied_from.is_some() => ChangeKind::Copied,
@@ -267,8 +316,20 @@ fn change_of(node: &Node<'_>, source: &Arc<Source>, assembled: Assembled) -> Opt
         for touch in &mut touches {
             touch.edit = 0;
         }
-        touches.insert(0, Touch { operation: index, edit: 0, added, removed: 0 });
-        let whole = if content.is_empty() { Vec::new() } else { vec![Edit::insert(0, content)] };
+        touches.insert(
+            0,
+            Touch {
+                operation: index,
+                edit: 0,
+                added,
+                removed: 0,
+            },
+        );
+        let whole = if content.is_empty() {
+            Vec::new()
+        } else {
+            vec![Edit::insert(0, content)]
+        };
         edits = EditSet::new(whole, 0).expect("one insertion");
         kept_source = None;
     } else {
@@ -276,10 +337,19 @@ fn change_of(node: &Node<'_>, source: &Arc<Source>, assembled: Assembled) -> Opt
             true => source.digest(),
             false => Digest::of_chunks(edits.chunks(source.bytes())),
         };
-        let whole_file = [node.renamed, node.mode.map(|(index, _)| index), node.created.map(|(index, _)| index)];
+        let whole_file = [
+            node.renamed,
+            node.mode.map(|(index, _)| index),
+            node.created.map(|(index, _)| index),
+        ];
         for operation in whole_file.into_iter().flatten() {
             if !touches.iter().any(|touch| touch.operation == operation) {
-                touches.push(Touch { operation, edit: 0, added: 0, removed: 0 });
+                touches.push(Touch {
+                    operation,
+                    edit: 0,
+                    added: 0,
+                    removed: 0,
+                });
             }
         }
         touches.sort_by_key(|touch| touch.operation);
@@ -290,15 +360,24 @@ fn change_of(node: &Node<'_>, source: &Arc<Source>, assembled: Assembled) -> Opt
     }
     let (lines_added, lines_removed) = match kind {
         ChangeKind::Created => (touches[0].added, 0),
-        _ => touches.iter().fold((0, 0), |(a, r), touch| (a + touch.added, r + touch.removed)),
+        _ => touches
+            .iter()
+            .fold((0, 0), |(a, r), touch| (a + touch.added, r + touch.removed)),
     };
     Some(FileChange {
         path: node.path.clone(),
-        from: node.copied_from.clone().or_else(|| node.renamed.and(node.old.clone())),
+        from: node
+            .copied_from
+            .clone()
+            .or_else(|| node.renamed.and(node.old.clone())),
         kind,
         source: kept_source,
         edits,
-        before: if kind == ChangeKind::Renamed { None } else { before },
+        before: if kind == ChangeKind::Renamed {
+            None
+        } else {
+            before
+        },
         after: Some(after),
         touches,
         lines_added,
@@ -307,7 +386,10 @@ fn change_of(node: &Node<'_>, source: &Arc<Source>, assembled: Assembled) -> Opt
 }
 
 fn state(source: &Source) -> FileState {
-    FileState { digest: source.digest(), executable: source.executable() }
+    FileState {
+        digest: source.digest(),
+        executable: source.executable(),
+    }
 }
 
 /// Where a deleted or renamed file's path is taken by another, says so in the latter's change;
@@ -315,10 +397,15 @@ fn state(source: &Source) -> FileState {
 pub(super) fn merge_recreated(changes: &mut Vec<FileChange>) {
     let mut leaving: HashMap<_, (Arc<Source>, Option<Touch>)> = HashMap::new();
     for change in changes.iter() {
-        let Some(source) = &change.source else { continue };
+        let Some(source) = &change.source else {
+            continue;
+        };
         match (change.kind, &change.from) {
             (ChangeKind::Deleted, _) => {
-                leaving.insert(change.path.clone(), (source.clone(), change.touches.first().copied()));
+                leaving.insert(
+                    change.path.clone(),
+                    (source.clone(), change.touches.first().copied()),
+                );
             }
             (ChangeKind::Renamed, Some(from)) => {
                 leaving.insert(from.clone(), (source.clone(), None));
@@ -331,8 +418,13 @@ pub(super) fn merge_recreated(changes: &mut Vec<FileChange>) {
     }
     let mut replaced: Vec<_> = Vec::new();
     for change in changes.iter_mut() {
-        let arrives = matches!(change.kind, ChangeKind::Created | ChangeKind::Copied | ChangeKind::Renamed);
-        let Some((source, deleted_by)) = leaving.get(&change.path).filter(|_| arrives) else { continue };
+        let arrives = matches!(
+            change.kind,
+            ChangeKind::Created | ChangeKind::Copied | ChangeKind::Renamed
+        );
+        let Some((source, deleted_by)) = leaving.get(&change.path).filter(|_| arrives) else {
+            continue;
+        };
         change.before = Some(state(source));
         let Some(touch) = deleted_by else { continue };
         replaced.push(change.path.clone());
@@ -347,10 +439,6 @@ pub(super) fn merge_recreated(changes: &mut Vec<FileChange>) {
             change.lines_removed = touch.removed;
         }
     }
-    changes.retain(|change| {
-        change.kind != ChangeKind::Deleted || !replaced.contains(&change.path)
-    });
-    changes.retain(|change| {
-        change.kind != ChangeKind::Modified || change.before != change.after
-    });
+    changes.retain(|change| change.kind != ChangeKind::Deleted || !replaced.contains(&change.path));
+    changes.retain(|change| change.kind != ChangeKind::Modified || change.before != change.after);
 }

@@ -8,7 +8,9 @@ const WORTH_A_THREAD: usize = 16;
 
 /// Maps items in order, on several threads where there are many of them.
 pub(crate) fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let threads = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(8);
     if items.len() < WORTH_A_THREAD || threads < 2 {
         return items.iter().map(work).collect();
     }
@@ -23,9 +25,14 @@ pub(crate) fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) 
                 break;
             }
             let end = items.len().min(start + RUN);
-            mine.push((start, items[start..end].iter().map(&work).collect::<Vec<R>>()));
+            mine.push((
+                start,
+                items[start..end].iter().map(&work).collect::<Vec<R>>(),
+            ));
         }
-        runs.lock().expect("no thread panics while it holds the lock").append(&mut mine);
+        runs.lock()
+            .expect("no thread panics while it holds the lock")
+            .append(&mut mine);
     };
     std::thread::scope(|scope| {
         for _ in 1..threads {

@@ -15,7 +15,9 @@ use crate::text::{LineNumber, Text};
 use super::assemble::{assemble, find_clashes};
 use super::content;
 use super::names::{check_deletion, not_found};
-use super::{ChangeKind, Entry, FileChange, FileState, Outcome, Policy, Source, Touch, Tree, Verdict};
+use super::{
+    ChangeKind, Entry, FileChange, FileState, Outcome, Policy, Source, Touch, Tree, Verdict,
+};
 
 /// Bytes that the intermediate texts of one batch may come to: 64 GiB.
 const COPY_BUDGET: usize = 1 << 36;
@@ -27,7 +29,13 @@ pub(super) fn plan(
     policy: &Policy,
     mut refused: HashMap<usize, Refusal>,
 ) -> (Vec<FileChange>, Vec<Verdict>) {
-    let mut stage = Stage { tree, policy, slots: BTreeMap::new(), spoiled: Vec::new(), copied: 0 };
+    let mut stage = Stage {
+        tree,
+        policy,
+        slots: BTreeMap::new(),
+        spoiled: Vec::new(),
+        copied: 0,
+    };
     let mut verdicts = Vec::with_capacity(batch.operations.len());
     for (index, operation) in batch.operations.iter().enumerate() {
         let mut verdict = Verdict::passed(operation);
@@ -100,11 +108,19 @@ struct Logged {
 
 impl Current {
     fn bytes(&self) -> &[u8] {
-        self.bytes.as_ref().map_or(self.source.bytes(), |bytes| bytes)
+        self.bytes
+            .as_ref()
+            .map_or(self.source.bytes(), |bytes| bytes)
     }
 
     fn log(&mut self, operation: usize) {
-        self.log.push(Logged { operation, edits: Arc::default(), landed: None, added: 0, removed: 0 });
+        self.log.push(Logged {
+            operation,
+            edits: Arc::default(),
+            landed: None,
+            added: 0,
+            removed: 0,
+        });
     }
 }
 
@@ -126,10 +142,17 @@ impl Stage<'_> {
     ) -> Result<bool, Refusal> {
         let path = &operation.file;
         match &operation.action {
-            Action::CreateFile { content, executable } => {
+            Action::CreateFile {
+                content,
+                executable,
+            } => {
                 if let Some(there) = self.current(path)? {
                     let identical = there.bytes() == content && there.executable == *executable;
-                    return if identical { Ok(false) } else { Err(exists(path)) };
+                    return if identical {
+                        Ok(false)
+                    } else {
+                        Err(exists(path))
+                    };
                 }
                 let mut new = Current {
                     origin: None,
@@ -145,7 +168,9 @@ impl Stage<'_> {
                 Ok(true)
             }
             Action::DeleteFile { .. } => {
-                let Some(there) = self.current(path)? else { return Ok(false) };
+                let Some(there) = self.current(path)? else {
+                    return Ok(false);
+                };
                 let now = Source::new(there.bytes().to_vec(), there.executable);
                 check_deletion(operation, &now, self.policy)?;
                 self.slots.insert(path.clone(), Slot::Gone(index));
@@ -155,7 +180,11 @@ impl Stage<'_> {
             Action::RenameFile { to } => {
                 let Some(there) = self.current(path)? else {
                     let happened = self.current(to)?.is_some();
-                    return if happened { Ok(false) } else { Err(not_found(path)) };
+                    return if happened {
+                        Ok(false)
+                    } else {
+                        Err(not_found(path))
+                    };
                 };
                 let mut moved = there.clone();
                 if self.current(to)?.is_some() {
@@ -167,7 +196,9 @@ impl Stage<'_> {
                 Ok(true)
             }
             Action::CopyFile { to } => {
-                let Some(there) = self.current(path)? else { return Err(not_found(path)) };
+                let Some(there) = self.current(path)? else {
+                    return Err(not_found(path));
+                };
                 let mut copy = there.clone();
                 if self.current(to)?.is_some() {
                     return Err(exists(to));
@@ -178,7 +209,9 @@ impl Stage<'_> {
                 Ok(true)
             }
             Action::SetMode { executable } => {
-                let Some(there) = self.current(path)? else { return Err(not_found(path)) };
+                let Some(there) = self.current(path)? else {
+                    return Err(not_found(path));
+                };
                 if there.executable == *executable {
                     return Ok(false);
                 }
@@ -207,7 +240,8 @@ impl Stage<'_> {
                 bytes: None,
                 log: Vec::new(),
             };
-            self.slots.insert(path.clone(), Slot::File(Box::new(current)));
+            self.slots
+                .insert(path.clone(), Slot::File(Box::new(current)));
         }
         Ok(match self.slots.get_mut(path) {
             Some(Slot::File(current)) => Some(current),
@@ -223,7 +257,9 @@ impl Stage<'_> {
     ) -> Result<bool, Refusal> {
         let path = &operation.file;
         let policy = self.policy;
-        let Some(there) = self.current(path)? else { return Err(not_found(path)) };
+        let Some(there) = self.current(path)? else {
+            return Err(not_found(path));
+        };
         let text = Text::new(there.bytes());
         if !matches!(operation.action, Action::Splice(_)) {
             content::check_editable(path, text.bytes(), policy)?;
@@ -233,7 +269,12 @@ impl Stage<'_> {
         // The sender's base is the file before the batch.
         let digest = there.source.digest();
         if operation.base.is_some_and(|base| base != digest) {
-            return Err(content::base_mismatch(operation, path, digest, &mut resolver));
+            return Err(content::base_mismatch(
+                operation,
+                path,
+                digest,
+                &mut resolver,
+            ));
         }
         let now = || Digest::of(text.bytes());
         let resolution =
@@ -249,17 +290,29 @@ impl Stage<'_> {
         }
         let assembled = assemble(&text, pieces);
         let bytes = assembled.edits.apply(text.bytes());
-        let landed = assembled.edits.as_slice().first().map(|edit| edit.span.start);
+        let landed = assembled
+            .edits
+            .as_slice()
+            .first()
+            .map(|edit| edit.span.start);
         let (added, removed) = assembled
             .touches
             .iter()
-            .fold((0, 0), |(added, removed), touch| (added + touch.added, removed + touch.removed));
+            .fold((0, 0), |(added, removed), touch| {
+                (added + touch.added, removed + touch.removed)
+            });
         let work = bytes.len();
         if there.origin.is_some() {
             there.edits = there.edits.compose(&assembled.edits);
         }
         let edits = Arc::new(assembled.edits);
-        there.log.push(Logged { operation: index, edits, landed, added, removed });
+        there.log.push(Logged {
+            operation: index,
+            edits,
+            landed,
+            added,
+            removed,
+        });
         there.bytes = Some(Arc::new(bytes));
         self.copied = self.copied.saturating_add(work);
         if self.copied > COPY_BUDGET {
@@ -307,13 +360,20 @@ fn exists(path: &RelPath) -> Refusal {
 }
 
 fn state(source: &Source) -> FileState {
-    FileState { digest: source.digest(), executable: source.executable() }
+    FileState {
+        digest: source.digest(),
+        executable: source.executable(),
+    }
 }
 
 fn deletion(path: RelPath, source: &Arc<Source>, operation: usize) -> FileChange {
     let len = source.bytes().len();
     let removed = Text::new(source.bytes()).line_count();
-    let edits = if len == 0 { Vec::new() } else { vec![Edit::delete(0..len)] };
+    let edits = if len == 0 {
+        Vec::new()
+    } else {
+        vec![Edit::delete(0..len)]
+    };
     FileChange {
         path,
         from: None,
@@ -322,7 +382,12 @@ fn deletion(path: RelPath, source: &Arc<Source>, operation: usize) -> FileChange
         edits: EditSet::new(edits, len).expect("one edit of all bytes"),
         before: Some(state(source)),
         after: None,
-        touches: vec![Touch { operation, edit: 0, added: 0, removed }],
+        touches: vec![Touch {
+            operation,
+            edit: 0,
+            added: 0,
+            removed,
+        }],
         lines_added: 0,
         lines_removed: removed,
     }
@@ -336,33 +401,65 @@ fn change_of(
 ) -> Option<FileChange> {
     let touches = touches(&current, verdicts);
     let now = current.bytes();
-    let after = FileState { digest: Digest::of(now), executable: current.executable };
+    let after = FileState {
+        digest: Digest::of(now),
+        executable: current.executable,
+    };
     let before_state = before.map(|source| state(source));
     let (kind, from, source, edits) = match (&current.origin, before) {
         (Some(origin), _) if origin == path && !current.copied => {
-            let kind = if current.edits.is_empty() { ChangeKind::Mode } else { ChangeKind::Modified };
-            (kind, None, Some(current.source.clone()), current.edits.clone())
+            let kind = if current.edits.is_empty() {
+                ChangeKind::Mode
+            } else {
+                ChangeKind::Modified
+            };
+            (
+                kind,
+                None,
+                Some(current.source.clone()),
+                current.edits.clone(),
+            )
         }
         (Some(origin), _) => {
-            let kind = if current.copied { ChangeKind::Copied } else { ChangeKind::Renamed };
-            (kind, Some(origin.clone()), Some(current.source.clone()), current.edits.clone())
+            let kind = if current.copied {
+                ChangeKind::Copied
+            } else {
+                ChangeKind::Renamed
+            };
+            (
+                kind,
+                Some(origin.clone()),
+                Some(current.source.clone()),
+                current.edits.clone(),
+            )
         }
         (None, Some(old)) => {
             let whole = Edit::replace(0..old.bytes().len(), now);
-            let edits = EditSet::new(vec![whole], old.bytes().len()).expect("one edit of all bytes");
+            let edits =
+                EditSet::new(vec![whole], old.bytes().len()).expect("one edit of all bytes");
             (ChangeKind::Modified, None, Some(old.clone()), edits)
         }
         (None, None) => {
-            let whole = if now.is_empty() { Vec::new() } else { vec![Edit::insert(0, now)] };
-            (ChangeKind::Created, None, None, EditSet::new(whole, 0).expect("one insertion"))
+            let whole = if now.is_empty() {
+                Vec::new()
+            } else {
+                vec![Edit::insert(0, now)]
+            };
+            (
+                ChangeKind::Created,
+                None,
+                None,
+                EditSet::new(whole, 0).expect("one insertion"),
+            )
         }
     };
     if matches!(kind, ChangeKind::Modified | ChangeKind::Mode) && before_state == Some(after) {
         return None;
     }
-    let (mut lines_added, mut lines_removed) = touches
-        .iter()
-        .fold((0, 0), |(added, removed), touch| (added + touch.added, removed + touch.removed));
+    let (mut lines_added, mut lines_removed) =
+        touches.iter().fold((0, 0), |(added, removed), touch| {
+            (added + touch.added, removed + touch.removed)
+        });
     if current.origin.is_none() {
         lines_added = Text::new(now).line_count();
         lines_removed = before.map_or(0, |source| Text::new(source.bytes()).line_count());
@@ -393,7 +490,11 @@ fn touches(current: &Current, verdicts: &mut [Verdict]) -> Vec<Touch> {
         }
         if let (Some(at), true) = (at, logged.added > 0) {
             // An insertion behind a last line without an ending starts with that line's ending.
-            let at = if at > 0 && text.bytes().get(at) == Some(&b'\n') && logged.removed == 0 { at + 1 } else { at };
+            let at = if at > 0 && text.bytes().get(at) == Some(&b'\n') && logged.removed == 0 {
+                at + 1
+            } else {
+                at
+            };
             let first = text.line_at(at);
             let last = LineNumber::from_index(first.index() + logged.added - 1);
             verdicts[logged.operation].lines = Some([first, last]);

@@ -11,12 +11,14 @@ use super::{FileChange, Outcome, Plan, Policy, Verdict};
 
 /// The operations that a front end refused.
 pub(super) fn front_end_refusals(batch: &Batch) -> HashMap<usize, Refusal> {
-    let refused = batch.operations.iter().enumerate().filter_map(|(index, operation)| {
-        match &operation.action {
+    let refused = batch
+        .operations
+        .iter()
+        .enumerate()
+        .filter_map(|(index, operation)| match &operation.action {
             Action::Refused(refusal) => Some((index, (**refusal).clone())),
             _ => None,
-        }
-    });
+        });
     refused.collect()
 }
 
@@ -27,9 +29,8 @@ pub(super) fn settle(
     mut verdicts: Vec<Verdict>,
     policy: &Policy,
 ) -> Plan {
-    let failed = |verdict: &Verdict| {
-        matches!(verdict.outcome, Outcome::Refused | Outcome::NotEvaluated)
-    };
+    let failed =
+        |verdict: &Verdict| matches!(verdict.outcome, Outcome::Refused | Outcome::NotEvaluated);
     if verdicts.iter().any(failed) {
         let mut groups = Groups::default();
         for operation in &batch.operations {
@@ -53,12 +54,19 @@ pub(super) fn settle(
             }
         }
         changes.retain(|change| {
-            groups.index.get(change.path.as_bytes()).is_some_and(|&node| !spoiled[groups.root(node)])
+            groups
+                .index
+                .get(change.path.as_bytes())
+                .is_some_and(|&node| !spoiled[groups.root(node)])
         });
     }
     changes.sort_by(|a, b| a.path.cmp(&b.path));
     let digest = digest(&changes);
-    Plan { changes, verdicts, digest }
+    Plan {
+        changes,
+        verdicts,
+        digest,
+    }
 }
 
 /// SHA-256 over path, mode, before-hash and after-hash of every change.
