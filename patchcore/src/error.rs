@@ -165,7 +165,7 @@ pub struct Refusal {
     pub candidates: Vec<Candidate>,
     /// An RFC 7396 merge patch on the operation that makes it pass; only where that is proved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub suggestion: Option<serde_json::Value>,
+    pub suggestion: Option<Box<serde_json::Value>>,
 }
 
 /// Most candidates that a refusal lists.

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
-use crate::plan::{ChangeKind, Outcome};
+use crate::operation::Batch;
+use crate::path::RelPath;
+use crate::plan::{ChangeKind, FileChange, Outcome, Plan};
 use crate::text::LineNumber;
 
 /// How a batch ended.
@@ -59,7 +61,76 @@ pub struct Report {
     pub diff: Option<String>,
 }
 
+/// Whether a report tells what was done or what would be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// The plan is carried out.
+    Apply,
+    /// Nothing is written.
+    Preview,
+}
+
 impl Report {
+    /// What a plan comes to, without diff and transaction.
+    #[must_use]
+    pub fn of(batch: &Batch, plan: &Plan, mode: Mode) -> Self {
+        let outcomes = || plan.verdicts.iter().map(|verdict| verdict.outcome);
+        let failed = outcomes().any(|o| matches!(o, Outcome::Refused | Outcome::NotEvaluated));
+        let status = match (failed, plan.changes.is_empty(), mode) {
+            (true, true, _) => Status::Refused,
+            (_, _, Mode::Preview) => Status::Previewed,
+            (true, false, Mode::Apply) => Status::Partial,
+            (false, true, Mode::Apply) => Status::Unchanged,
+            (false, false, Mode::Apply) => Status::Applied,
+        };
+        let operations = batch.operations.iter().zip(&plan.verdicts).enumerate();
+        Self {
+            version: 1,
+            batch_id: batch.id.clone(),
+            transaction: None,
+            status,
+            plan: plan.digest,
+            files: plan.changes.iter().map(FileReport::of).collect(),
+            operations: operations
+                .map(|(index, (operation, verdict))| OperationReport {
+                    index,
+                    op: operation.name().to_owned(),
+                    file: operation.shown_file().into_owned(),
+                    outcome: match mode {
+                        Mode::Apply => verdict.outcome,
+                        Mode::Preview => Outcome::Previewed,
+                    },
+                    would: (mode == Mode::Preview).then_some(verdict.outcome),
+                    lines: verdict.lines,
+                    guarded: verdict.guarded,
+                    note: verdict.note.clone(),
+                    refusal: verdict.refusal.as_deref().cloned(),
+                })
+                .collect(),
+            refusal: None,
+            warnings: Vec::new(),
+            diff: None,
+        }
+    }
+
+    /// A report on a batch that was refused as a whole, before or beside its operations.
+    #[must_use]
+    pub fn refused(batch: &Batch, plan: &Plan, mode: Mode, refusal: Refusal) -> Self {
+        let mut report = Self::of(batch, plan, mode);
+        report.status = Status::Refused;
+        report.files.clear();
+        for operation in &mut report.operations {
+            for outcome in [Some(&mut operation.outcome), operation.would.as_mut()] {
+                if let Some(outcome @ Outcome::Applied) = outcome {
+                    *outcome = Outcome::NotApplied;
+                }
+            }
+            operation.lines = None;
+        }
+        report.refusal = Some(refusal);
+        report
+    }
+
     /// The code that decides the exit status: the batch's own refusal, else that of the first
     /// refused operation.
     #[must_use]
@@ -94,6 +165,25 @@ pub struct FileReport {
     pub lines_added: usize,
     /// Lines removed.
     pub lines_removed: usize,
+}
+
+impl FileReport {
+    fn of(change: &FileChange) -> Self {
+        Self {
+            path: change.path.to_string(),
+            from: change.from.as_ref().map(RelPath::to_string),
+            change: change.kind,
+            before: match change.kind {
+                ChangeKind::Renamed | ChangeKind::Copied => {
+                    change.source.as_ref().map(|source| source.digest())
+                }
+                _ => change.before.map(|state| state.digest),
+            },
+            after: change.after.map(|state| state.digest),
+            lines_added: change.lines_added,
+            lines_removed: change.lines_removed,
+        }
+    }
 }
 
 /// What became of an operation.
