@@ -6,6 +6,8 @@ pub mod diff;
 pub mod digest;
 pub mod edit;
 pub mod error;
+#[cfg(feature = "workspace")]
+pub mod event;
 pub mod operation;
 pub mod path;
 pub mod placeholder;
