@@ -1,7 +1,84 @@
 //! The tree on disk: reading it, changing it all or nothing, and the log of what was done.
 
+mod disk;
+#[cfg_attr(feature = "fault-injection", doc(hidden))]
+#[cfg_attr(not(feature = "fault-injection"), expect(unreachable_pub, reason = "empty"))]
+pub mod fault;
+mod load;
 mod options;
 pub mod record;
+mod root;
 
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+use crate::path::RelPath;
+use crate::plan::Tree;
+
+pub use load::MAX_FILE;
 pub use options::{ApplyOptions, LOCK_WAIT, Retention, Review, Reviewed, VERIFY_LIMIT, Verify};
 pub use record::{Record, TransactionId};
+
+/// A tree of files below a root that nothing leaves, and the state beside it.
+///
+/// ```
+/// use patchcore::RelPath;
+/// use patchcore::workspace::Workspace;
+/// # let root = tempfile::tempdir()?;
+/// # std::fs::write(root.path().join("a.txt"), "one\n")?;
+/// let workspace = Workspace::open(root.path())?;
+/// let path = RelPath::new("a.txt")?;
+/// let tree = workspace.load(&[path.clone()])?;
+/// assert_eq!(tree.file(&path).map(|file| file.bytes()), Some(&b"one\n"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Workspace {
+    root: root::Root,
+}
+
+impl Workspace {
+    /// The root that belongs to a directory: the nearest one upward that holds `.mission_control`
+    /// or `.git`, else the directory itself.
+    ///
+    /// # Errors
+    /// `IO` where a directory on the way cannot be looked at.
+    pub fn find(start: impl AsRef<Path>) -> Result<PathBuf, Error> {
+        let start = start.as_ref();
+        for above in start.ancestors() {
+            for name in [".mission_control", ".git"] {
+                let marker = above.join(name);
+                match std::fs::symlink_metadata(&marker) {
+                    Ok(_) => return Ok(above.to_owned()),
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(Error::io("look at", marker, error)),
+                }
+            }
+        }
+        Ok(start.to_owned())
+    }
+
+    /// Opens a root. Nothing is written before the first batch.
+    ///
+    /// # Errors
+    /// `IO` where there is no such directory.
+    pub fn open(root: impl AsRef<Path>) -> Result<Self, Error> {
+        let root = root::Root::open(root.as_ref())?;
+        Ok(Self { root })
+    }
+
+    /// The root, as it was given.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.root.path
+    }
+
+    /// Reads files, without a lock. What is no regular file, or lies behind a link, becomes an
+    /// [`Entry::Refused`](crate::plan::Entry::Refused).
+    ///
+    /// # Errors
+    /// `IO` where a file that is there cannot be read.
+    pub fn load(&self, paths: &[RelPath]) -> Result<Tree, Error> {
+        Ok(load::load(&self.root, paths)?.tree)
+    }
+}

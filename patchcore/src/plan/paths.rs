@@ -1,0 +1,180 @@
+//! Which paths a batch may not name, told without a look at the disk: protected ones, and those
+//! that may be one file.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use super::Policy;
+use crate::error::{Code, Refusal};
+use crate::operation::{Action, Batch, Operation};
+use crate::path::RelPath;
+
+/// The operations that are refused for their paths, by index; the first reason of each.
+///
+/// `PATH_PROTECTED` for a path that the policy does not open; `PATH_COLLISION` where a path equals
+/// another of the batch but for case or Unicode normalisation, or would be a file and a directory
+/// at once.
+pub(crate) fn refusals(batch: &Batch, policy: &Policy) -> Vec<(usize, Refusal)> {
+    let mut refused: Vec<(usize, Refusal)> = Vec::new();
+    let mut last: Option<&RelPath> = None;
+    let mut single = true;
+    for (index, operation) in placed(batch) {
+        for path in named(operation) {
+            if last == Some(path) {
+                // Neighbours mostly share a file. What was refused for it is refused again.
+                if let Some((at, refusal)) = refused.last()
+                    && *at + 1 == index
+                    && refusal.code == Code::PathProtected
+                {
+                    let refusal = refusal.clone();
+                    refused.push((index, refusal));
+                }
+                continue;
+            }
+            single &= last.is_none();
+            last = Some(path);
+            if let Some(refusal) = protected(path, policy)
+                && refused.last().is_none_or(|(at, _)| *at != index)
+            {
+                refused.push((index, refusal));
+            }
+        }
+    }
+    if !single {
+        collisions(batch, &mut refused);
+    }
+    refused
+}
+
+/// The refusal of a path that only the operator can open, unless they did.
+pub(crate) fn protected(path: &RelPath, policy: &Policy) -> Option<Refusal> {
+    let component = path.protected_component()?;
+    if policy.allow_paths.iter().any(|open| covers(open, path)) {
+        return None;
+    }
+    let component = String::from_utf8_lossy(component);
+    Some(
+        Refusal::new(
+            Code::PathProtected,
+            format!("{path} is protected by {component:?} in its path; only the operator can open it, by --allow-path"),
+        )
+        .in_file(path),
+    )
+}
+
+/// Whether `path` is `open` or lies below it.
+fn covers(open: &RelPath, path: &RelPath) -> bool {
+    path.as_bytes()
+        .strip_prefix(open.as_bytes())
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
+fn collisions(batch: &Batch, refused: &mut Vec<(usize, Refusal)>) {
+    let mut known: HashMap<Vec<u8>, &RelPath> = HashMap::new();
+    let mut clashes: Vec<(usize, Refusal)> = Vec::new();
+    for (index, operation) in placed(batch) {
+        for path in named(operation) {
+            match known.entry(path.collision_key()) {
+                Entry::Vacant(entry) => {
+                    entry.insert(path);
+                }
+                Entry::Occupied(entry) if *entry.get() == path => {}
+                Entry::Occupied(entry) => {
+                    let other = entry.get();
+                    clashes.push((index, collision(path, &format!("and {other} may be one file"))));
+                }
+            }
+        }
+    }
+    for (index, operation) in placed(batch) {
+        for path in named(operation) {
+            let key = path.collision_key();
+            let mut slashes = memchr::memchr_iter(b'/', &key);
+            if let Some(above) = slashes.find_map(|at| known.get(&key[..at])) {
+                let why = format!("cannot stand below {above}, which the batch names as a file");
+                clashes.push((index, collision(path, &why)));
+            }
+        }
+    }
+    if clashes.is_empty() {
+        return;
+    }
+    refused.extend(clashes);
+    refused.sort_by_key(|(index, _)| *index);
+    refused.dedup_by_key(|(index, _)| *index);
+}
+
+fn collision(path: &RelPath, why: &str) -> Refusal {
+    Refusal::new(
+        Code::PathCollision,
+        format!("{path} {why}; use one spelling of each path"),
+    )
+    .in_file(path)
+}
+
+fn placed(batch: &Batch) -> impl Iterator<Item = (usize, &Operation)> {
+    let operations = batch.operations.iter().enumerate();
+    operations.filter(|(_, operation)| operation.spelled.is_none())
+}
+
+fn named(operation: &Operation) -> impl Iterator<Item = &RelPath> {
+    let to = match &operation.action {
+        Action::RenameFile { to } | Action::CopyFile { to } => Some(to),
+        _ => None,
+    };
+    std::iter::once(&operation.file).chain(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+    use crate::operation::Lines;
+
+    fn batch(paths: &[&str]) -> Batch {
+        let operations = paths.iter().map(|path| {
+            let (file, to) = path.split_once("->").unwrap_or((path, ""));
+            let file = RelPath::new(file).unwrap();
+            match RelPath::new(to) {
+                Ok(to) => Operation::new(file, Action::RenameFile { to }),
+                Err(_) => Operation::new(file, Action::Append(Lines::new("x"))),
+            }
+        });
+        Batch::new(operations.collect(), Digest::of(b""))
+    }
+
+    fn refused(paths: &[&str], open: &[&str]) -> Vec<(usize, Code)> {
+        let policy = Policy {
+            allow_paths: open.iter().map(|p| RelPath::new(p).unwrap()).collect(),
+            ..Policy::default()
+        };
+        let refusals = refusals(&batch(paths), &policy);
+        refusals.into_iter().map(|(at, r)| (at, r.code)).collect()
+    }
+
+    #[test]
+    fn r19_protected_paths_are_refused_unless_the_operator_opened_them() {
+        use Code::PathProtected as P;
+        assert_eq!(refused(&["a", ".git/x", ".git/x"], &[]), [(1, P), (2, P)]);
+        assert_eq!(refused(&["a->sub/.GIT/x"], &[]), [(0, P)]);
+        assert_eq!(refused(&[".vscode/a", ".vscodex"], &[".vscode"]), []);
+        assert_eq!(refused(&[".vscode/a"], &[".vscode/b"]), [(0, P)]);
+        assert_eq!(refused(&[".envrc", ".envrc", "b", ".envrc"], &[]), [(0, P), (1, P), (3, P)]);
+    }
+
+    #[test]
+    fn r20_two_spellings_of_one_file_are_refused() {
+        use Code::PathCollision as C;
+        assert_eq!(refused(&["a", "A"], &[]), [(1, C)]);
+        assert_eq!(refused(&["caf\u{e9}", "x", "cafe\u{301}"], &[]), [(2, C)]);
+        assert_eq!(refused(&["readme->README"], &[]), [(0, C)]);
+        assert_eq!(refused(&["a", "b", "a", "./a"], &[]), []);
+    }
+
+    #[test]
+    fn r20_a_path_cannot_be_a_file_and_a_directory() {
+        use Code::PathCollision as C;
+        assert_eq!(refused(&["a/b/c", "a-b", "a"], &[]), [(0, C)]);
+        assert_eq!(refused(&["a/b", "a/c"], &[]), []);
+    }
+}

@@ -1,0 +1,120 @@
+//! The injector itself. It belongs to the thread that asks for it, and to the threads that this
+//! one starts for the workspace.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What happens, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Fault {
+    /// The step, counted from 1, and what happens to it; `None` only counts.
+    pub at: Option<(usize, Kind)>,
+    /// The file system knows neither exchange nor no-replace.
+    pub no_exchange: bool,
+    /// The kernel does not know `openat2`.
+    pub no_openat2: bool,
+}
+
+/// What happens to a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It fails once with this error number.
+    Fail(i32),
+    /// It and every later one fail with this error number.
+    Stick(i32),
+    /// The process is as good as dead: this and every later step does nothing.
+    Stop,
+    /// A write transfers half of its bytes, then the process is as good as dead.
+    Tear,
+    /// A write transfers half of its bytes and says so.
+    Short,
+}
+
+/// What a run with a fault did.
+#[derive(Debug)]
+pub struct Injected<T> {
+    /// What the run gave back.
+    pub result: T,
+    /// The steps that it came to, by name.
+    pub steps: Vec<&'static str>,
+}
+
+/// Runs `work` with a fault.
+pub fn inject<T>(fault: Fault, work: impl FnOnce() -> T) -> Injected<T> {
+    let state = Arc::new(State {
+        fault,
+        steps: Mutex::new(Vec::new()),
+    });
+    let before = CURRENT.with(|current| current.replace(Some(Arc::clone(&state))));
+    let result = work();
+    CURRENT.with(|current| *current.borrow_mut() = before);
+    let steps = std::mem::take(&mut *state.steps.lock().unwrap_or_else(PoisonError::into_inner));
+    Injected { result, steps }
+}
+
+struct State {
+    fault: Fault,
+    steps: Mutex<Vec<&'static str>>,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Arc<State>>> = const { RefCell::new(None) };
+}
+
+fn current() -> Option<Arc<State>> {
+    CURRENT.with(|current| current.borrow().clone())
+}
+
+pub(in super::super) fn step(name: &'static str) -> io::Result<()> {
+    let Some(state) = current() else {
+        return Ok(());
+    };
+    let mut steps = state.steps.lock().unwrap_or_else(PoisonError::into_inner);
+    steps.push(name);
+    let Some((at, kind)) = state.fault.at else {
+        return Ok(());
+    };
+    let number = steps.len();
+    match kind {
+        Kind::Fail(errno) if number == at => Err(io::Error::from_raw_os_error(errno)),
+        Kind::Stick(errno) if number >= at => Err(io::Error::from_raw_os_error(errno)),
+        Kind::Stop if number >= at => Err(dead()),
+        Kind::Tear if number > at || (number == at && name != "write") => Err(dead()),
+        _ => Ok(()),
+    }
+}
+
+fn dead() -> io::Error {
+    io::Error::other("the process was stopped on purpose")
+}
+
+pub(in super::super) fn refuse_exchange() -> io::Result<()> {
+    match current() {
+        Some(state) if state.fault.no_exchange => {
+            Err(io::Error::from(rustix::io::Errno::INVAL))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(in super::super) fn refuse_openat2() -> bool {
+    current().is_some_and(|state| state.fault.no_openat2)
+}
+
+/// The half of a write that goes through, where this one is torn or short.
+pub(in super::super) fn torn<'a>(pieces: &'a [IoSlice<'a>]) -> Option<&'a [u8]> {
+    let state = current()?;
+    let number = state.steps.lock().unwrap_or_else(PoisonError::into_inner).len();
+    let (at, Kind::Tear | Kind::Short) = state.fault.at? else {
+        return None;
+    };
+    let piece = pieces.iter().find(|piece| !piece.is_empty())?;
+    (number == at).then(|| &piece[..piece.len().div_ceil(2)])
+}
+
+/// What a thread that the workspace starts calls first.
+pub(in super::super) fn inherit() -> impl Fn() + Send + Sync + Clone {
+    let state = current();
+    move || CURRENT.with(|current| (*current.borrow_mut()).clone_from(&state))
+}

@@ -1,0 +1,159 @@
+//! The root, and the one way from a path to a file: beneath the root, through no link.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::io::Errno;
+
+use super::disk::{Dir, File, Open};
+use super::fault;
+use crate::error::{Code, Error, Refusal};
+use crate::path::RelPath;
+
+/// The directory that nothing leaves.
+///
+/// A path is resolved by `openat2` with `RESOLVE_BENEATH` and `RESOLVE_NO_SYMLINKS`; where the
+/// kernel or a sandbox does not let us, component by component with `O_NOFOLLOW`. Both say `ELOOP`
+/// for a link, wherever in the path it stands.
+#[derive(Debug)]
+pub(super) struct Root {
+    pub(super) dir: Arc<Dir>,
+    pub(super) path: PathBuf,
+    walks: AtomicBool,
+}
+
+impl Root {
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        let dir = Dir::open_root(path).map_err(|error| Error::io("open", path, error))?;
+        Ok(Self {
+            dir: Arc::new(dir),
+            path: path.to_owned(),
+            walks: AtomicBool::new(false),
+        })
+    }
+
+    /// Opens what stands at a path.
+    pub(super) fn open_path(&self, path: &RelPath, how: Open) -> io::Result<OwnedFd> {
+        if !self.walks.load(Ordering::Relaxed) && !fault::refuse_openat2() {
+            match self.dir.open_beneath(path.as_bytes(), how) {
+                Err(error) if is_refused(&error) => self.walks.store(true, Ordering::Relaxed),
+                // Renames kept getting in the way; the walk takes no notice of them.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+        }
+        let mut components = path.components();
+        let last = components.next_back().unwrap_or(path.as_bytes());
+        let mut at: Option<Dir> = None;
+        for component in components {
+            let here = at.as_ref().unwrap_or(&self.dir);
+            at = Some(Dir(self.walk(here, component, Open::Directory)?));
+        }
+        self.walk(at.as_ref().unwrap_or(&self.dir), last, how)
+    }
+
+    /// One step down. A link opened as a directory is reported as `ENOTDIR` by the kernel, and
+    /// must not be taken for a file.
+    fn walk(&self, dir: &Dir, name: &[u8], how: Open) -> io::Result<OwnedFd> {
+        match dir.open_at(name, how) {
+            Err(error) if error.raw_os_error() == Some(Errno::NOTDIR.raw_os_error()) => {
+                match dir.stat(name)? {
+                    Some(meta) if meta.kind == super::disk::Kind::Symlink => {
+                        Err(Errno::LOOP.into())
+                    }
+                    _ => Err(error),
+                }
+            }
+            result => result,
+        }
+    }
+
+    /// Opens a file to read it; `None` where nothing stands.
+    pub(super) fn file(&self, path: &RelPath) -> io::Result<Option<File>> {
+        match self.open_path(path, Open::Read) {
+            Ok(fd) => Ok(Some(File::new(fd))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens a directory; `None` stands for the root.
+    pub(super) fn directory(&self, path: Option<&RelPath>) -> io::Result<Arc<Dir>> {
+        match path {
+            None => Ok(Arc::clone(&self.dir)),
+            Some(path) => Ok(Arc::new(Dir(self.open_path(path, Open::Directory)?))),
+        }
+    }
+
+    /// An error on a path below the root: a refusal where the path is at fault, else the
+    /// environment's.
+    pub(super) fn error(&self, action: &'static str, path: &RelPath, error: io::Error) -> Error {
+        match refusal(path, &error) {
+            Some(refusal) => refusal.into(),
+            None => Error::io(action, self.path.join(path.as_path()), error),
+        }
+    }
+}
+
+/// What an error of opening a path means for an operation on it; `None` where the environment
+/// is at fault.
+pub(super) fn refusal(path: &RelPath, error: &io::Error) -> Option<Refusal> {
+    let errno = Errno::from_io_error(error)?;
+    let (code, message) = match errno {
+        Errno::LOOP => (
+            Code::Symlink,
+            format!("{path} is a symbolic link or lies behind one; name the file itself"),
+        ),
+        Errno::NOTDIR => (
+            Code::NotAFile,
+            format!("{path} lies below a file, not below a directory"),
+        ),
+        Errno::ISDIR => (Code::NotAFile, format!("{path} is a directory")),
+        Errno::NXIO | Errno::NODEV => (
+            Code::NotAFile,
+            format!("{path} is a socket or a device, not a regular file"),
+        ),
+        Errno::XDEV => (
+            Code::PathEscape,
+            format!("{path} leads out of the root; use a path below it"),
+        ),
+        _ => return None,
+    };
+    Some(Refusal::new(code, message).in_file(path))
+}
+
+/// Whether the kernel, or a sandbox in front of it, does not let us call `openat2`.
+fn is_refused(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::TOOBIG)
+    )
+}
+
+/// The parents of paths in order: neighbours share one, so the last one stays open.
+pub(super) struct Parents<'a> {
+    root: &'a Root,
+    last: Option<(Option<RelPath>, Arc<Dir>)>,
+}
+
+impl<'a> Parents<'a> {
+    pub(super) fn new(root: &'a Root) -> Self {
+        Self { root, last: None }
+    }
+
+    /// The directory that holds the path's last component.
+    pub(super) fn of(&mut self, path: &RelPath) -> io::Result<Arc<Dir>> {
+        let parent = path.parent();
+        if let Some((known, dir)) = &self.last
+            && *known == parent
+        {
+            return Ok(Arc::clone(dir));
+        }
+        let dir = self.root.directory(parent.as_ref())?;
+        self.last = Some((parent, Arc::clone(&dir)));
+        Ok(dir)
+    }
+}
