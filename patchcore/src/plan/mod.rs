@@ -7,6 +7,7 @@ mod content;
 mod names;
 mod original;
 pub(crate) mod parallel;
+pub(crate) mod paths;
 mod sequential;
 mod settle;
 mod tree;
@@ -250,7 +251,10 @@ impl Verdict {
 /// ```
 #[must_use]
 pub fn plan(batch: &Batch, tree: &Tree, policy: &Policy) -> Plan {
-    let refused = settle::front_end_refusals(batch);
+    let mut refused = settle::front_end_refusals(batch);
+    for (index, refusal) in paths::refusals(batch, policy) {
+        refused.entry(index).or_insert(refusal);
+    }
     let (changes, verdicts) = match batch.coordinates {
         Coordinates::Original => original::plan(batch, tree, policy, refused),
         Coordinates::Sequential => sequential::plan(batch, tree, policy, refused),
