@@ -81,7 +81,10 @@ fn collisions(batch: &Batch, refused: &mut Vec<(usize, Refusal)>) {
                 Entry::Occupied(entry) if *entry.get() == path => {}
                 Entry::Occupied(entry) => {
                     let other = entry.get();
-                    clashes.push((index, collision(path, &format!("and {other} may be one file"))));
+                    clashes.push((
+                        index,
+                        collision(path, &format!("and {other} may be one file")),
+                    ));
                 }
             }
         }
@@ -159,7 +162,10 @@ mod tests {
         assert_eq!(refused(&["a->sub/.GIT/x"], &[]), [(0, P)]);
         assert_eq!(refused(&[".vscode/a", ".vscodex"], &[".vscode"]), []);
         assert_eq!(refused(&[".vscode/a"], &[".vscode/b"]), [(0, P)]);
-        assert_eq!(refused(&[".envrc", ".envrc", "b", ".envrc"], &[]), [(0, P), (1, P), (3, P)]);
+        assert_eq!(
+            refused(&[".envrc", ".envrc", "b", ".envrc"], &[]),
+            [(0, P), (1, P), (3, P)]
+        );
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 mod disk;
 #[cfg_attr(feature = "fault-injection", doc(hidden))]
-#[cfg_attr(not(feature = "fault-injection"), expect(unreachable_pub, reason = "empty"))]
+#[cfg_attr(
+    not(feature = "fault-injection"),
+    expect(unreachable_pub, reason = "empty")
+)]
 pub mod fault;
 mod load;
 mod options;

@@ -91,9 +91,7 @@ fn dead() -> io::Error {
 
 pub(in super::super) fn refuse_exchange() -> io::Result<()> {
     match current() {
-        Some(state) if state.fault.no_exchange => {
-            Err(io::Error::from(rustix::io::Errno::INVAL))
-        }
+        Some(state) if state.fault.no_exchange => Err(io::Error::from(rustix::io::Errno::INVAL)),
         _ => Ok(()),
     }
 }
@@ -105,7 +103,11 @@ pub(in super::super) fn refuse_openat2() -> bool {
 /// The half of a write that goes through, where this one is torn or short.
 pub(in super::super) fn torn<'a>(pieces: &'a [IoSlice<'a>]) -> Option<&'a [u8]> {
     let state = current()?;
-    let number = state.steps.lock().unwrap_or_else(PoisonError::into_inner).len();
+    let number = state
+        .steps
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .len();
     let (at, Kind::Tear | Kind::Short) = state.fault.at? else {
         return None;
     };
