@@ -2,6 +2,7 @@
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod anchor;
+pub mod batch;
 pub mod diff;
 pub mod digest;
 pub mod edit;

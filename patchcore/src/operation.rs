@@ -417,6 +417,13 @@ impl Pattern {
     }
 }
 
+impl PartialEq for Pattern {
+    /// Whether the expressions are spelt alike.
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "/{}/", self.as_str())

@@ -1,0 +1,581 @@
+//! One operation of a batch, whatever the order of its fields.
+
+use std::num::NonZeroU64;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::GeneralPurpose;
+use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
+
+use super::diagnostic::Span;
+use super::names::nearest;
+use super::read::{Reader, Step, label_of, short};
+use super::scan::Kind;
+use super::wire::{
+    Append, At, Content, CopyFile, CreateFile, DeleteFile, Expectation, InsertAfter, InsertBefore,
+    PatchOperation, Prepend, RenameFile, ReplaceBlock, ReplaceText, SetMode,
+};
+use crate::digest::Digest;
+use crate::operation::{Indent, Labels, Occurrence, Pattern};
+
+/// Every field of every operation; the position is the bit in `seen`.
+const FIELDS: &[&str] = &[
+    "op",
+    "file",
+    "base",
+    "order_id",
+    "task_id",
+    "factory",
+    "phase",
+    "agent",
+    "at",
+    "expect",
+    "before",
+    "after",
+    "content",
+    "content_base64",
+    "pad",
+    "indent",
+    "find",
+    "occurrence",
+    "executable",
+    "to",
+];
+/// So many of them go with every operation.
+const COMMON: usize = 8;
+
+/// The fields that go with an operation beside the common ones.
+fn takes(op: &str) -> &'static [&'static str] {
+    match op {
+        "replace-block" => &[
+            "at",
+            "expect",
+            "before",
+            "after",
+            "content",
+            "content_base64",
+            "pad",
+            "indent",
+        ],
+        "insert-before" | "insert-after" => &[
+            "at",
+            "expect",
+            "before",
+            "after",
+            "content",
+            "content_base64",
+            "indent",
+        ],
+        "append" | "prepend" => &["content", "content_base64"],
+        "replace-text" => &["find", "content", "content_base64", "occurrence"],
+        "create-file" => &["content", "content_base64", "executable"],
+        "delete-file" => &["expect"],
+        "rename-file" | "copy-file" => &["to"],
+        _ => &["executable"],
+    }
+}
+
+/// What was read of an operation before it was known which one it is.
+#[derive(Default)]
+struct Raw {
+    op: Option<&'static str>,
+    file: Option<String>,
+    base: Option<Digest>,
+    labels: Labels,
+    at: Option<At>,
+    guard: Expectation,
+    text: Option<String>,
+    bytes: Option<Vec<u8>>,
+    pad: bool,
+    indent: Indent,
+    find: Option<String>,
+    occurrence: Occurrence,
+    executable: Option<bool>,
+    to: Option<String>,
+}
+
+/// Reads the operation that is next; `None` where a fault was recorded.
+pub(super) fn read_operation(r: &mut Reader<'_>) -> Step<Option<PatchOperation>> {
+    let kind = r.kind()?;
+    if kind != Kind::Object {
+        r.wrong("an operation, which is an object", kind)?;
+        return Ok(None);
+    }
+    let faults = r.faults();
+    let start = r.scan.offset();
+    let mut raw = Raw::default();
+    let mut seen = 0;
+    let mut keys = [Span::default(); FIELDS.len()];
+    r.object(|r, key, span| {
+        let owner = || match raw.op {
+            Some(op) => (op, [&FIELDS[..COMMON], takes(op)].concat()),
+            None => ("an operation", FIELDS.to_vec()),
+        };
+        let Some(field) = r.known(FIELDS, &key, span, &mut seen, owner)? else {
+            return Ok(());
+        };
+        keys[seen_index(field)] = span;
+        r.field(field, |r| raw.read(r, field))
+    })?;
+
+    let span = Span::at(start);
+    if seen & 1 == 0 {
+        let names = PatchOperation::NAMES.join(", ");
+        r.fault(span, format!("an operation needs \"op\", one of {names}"))?;
+    }
+    let Some(op) = raw.op else {
+        return Ok(None);
+    };
+    check_fields(r, op, seen, &keys, span)?;
+    Ok(if r.faults() > faults {
+        None
+    } else {
+        raw.build(op)
+    })
+}
+
+fn seen_index(field: &str) -> usize {
+    FIELDS
+        .iter()
+        .position(|known| *known == field)
+        .expect("the field was found among them")
+}
+
+/// Records fields that do not go with the operation, and those that it lacks.
+fn check_fields(
+    r: &mut Reader<'_>,
+    op: &'static str,
+    seen: u32,
+    keys: &[Span; FIELDS.len()],
+    start: Span,
+) -> Step<()> {
+    let takes = takes(op);
+    for (index, &field) in FIELDS.iter().enumerate().skip(COMMON) {
+        if seen & (1 << index) != 0 && !takes.contains(&field) {
+            let near = nearest(field, takes);
+            let takes = takes.join(", ");
+            let message = format!("{field:?} does not go with {op}, which takes file, {takes}");
+            r.field(field, |r| r.record_near(keys[index], message, near))?;
+        }
+    }
+    let has = |field: &str| seen & (1 << seen_index(field)) != 0;
+    let required = ["file", "at", "find", "to"]
+        .into_iter()
+        .chain((op == "set-mode").then_some("executable"))
+        .filter(|field| *field == "file" || takes.contains(field));
+    for field in required {
+        if !has(field) {
+            r.fault(start, format!("{op} needs {field:?}"))?;
+        }
+    }
+    if takes.contains(&"content") {
+        match (has("content"), has("content_base64")) {
+            (false, false) => r.fault(start, format!("{op} needs \"content\""))?,
+            (true, true) => r.field("content_base64", |r| {
+                let key = keys[seen_index("content_base64")];
+                r.fault(key, "stands beside \"content\", which it stands for")
+            })?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+impl Raw {
+    fn read(&mut self, r: &mut Reader<'_>, field: &'static str) -> Step<()> {
+        match field {
+            "op" => self.op = read_op(r)?,
+            "file" => self.file = required(r, Reader::text)?,
+            "base" => self.base = r.digest()?,
+            "at" => self.at = required(r, read_at)?,
+            "expect" => self.guard.expect = r.nonempty(field)?,
+            "before" => self.guard.before = r.nonempty(field)?,
+            "after" => self.guard.after = r.nonempty(field)?,
+            "content" => self.text = required(r, Reader::text)?,
+            "content_base64" => self.bytes = required(r, read_base64)?,
+            "pad" => self.pad = r.boolean()?.unwrap_or_default(),
+            "indent" => self.indent = r.choice(INDENTS)?.unwrap_or_default(),
+            "find" => self.find = required(r, |r| r.nonempty("find"))?,
+            "occurrence" => self.occurrence = read_occurrence(r, true)?.unwrap_or_default(),
+            "executable" => self.executable = r.boolean()?,
+            "to" => self.to = required(r, Reader::text)?,
+            label => *label_of(&mut self.labels, label) = r.text()?,
+        }
+        Ok(())
+    }
+
+    /// The operation; `None` where a field that it needs is missing, which is recorded by now.
+    fn build(self, op: &'static str) -> Option<PatchOperation> {
+        let Self {
+            base,
+            labels,
+            guard,
+            indent,
+            ..
+        } = self;
+        let file = self.file?;
+        let content = self
+            .text
+            .map(Content::Text)
+            .or(self.bytes.map(Content::Base64));
+        Some(match op {
+            "replace-block" => PatchOperation::ReplaceBlock(ReplaceBlock {
+                file,
+                at: self.at?,
+                guard,
+                content: content?,
+                pad: self.pad,
+                indent,
+                base,
+                labels,
+            }),
+            "insert-before" => PatchOperation::InsertBefore(InsertBefore {
+                file,
+                at: self.at?,
+                guard,
+                content: content?,
+                indent,
+                base,
+                labels,
+            }),
+            "insert-after" => PatchOperation::InsertAfter(InsertAfter {
+                file,
+                at: self.at?,
+                guard,
+                content: content?,
+                indent,
+                base,
+                labels,
+            }),
+            "append" => PatchOperation::Append(Append {
+                file,
+                content: content?,
+                base,
+                labels,
+            }),
+            "prepend" => PatchOperation::Prepend(Prepend {
+                file,
+                content: content?,
+                base,
+                labels,
+            }),
+            "replace-text" => PatchOperation::ReplaceText(ReplaceText {
+                file,
+                find: self.find?,
+                content: content?,
+                occurrence: self.occurrence,
+                base,
+                labels,
+            }),
+            "create-file" => PatchOperation::CreateFile(CreateFile {
+                file,
+                content: content?,
+                executable: self.executable.unwrap_or_default(),
+                base,
+                labels,
+            }),
+            "delete-file" => PatchOperation::DeleteFile(DeleteFile {
+                file,
+                expect: guard.expect,
+                base,
+                labels,
+            }),
+            "rename-file" => PatchOperation::RenameFile(RenameFile {
+                file,
+                to: self.to?,
+                base,
+                labels,
+            }),
+            "copy-file" => PatchOperation::CopyFile(CopyFile {
+                file,
+                to: self.to?,
+                base,
+                labels,
+            }),
+            _ => PatchOperation::SetMode(SetMode {
+                file,
+                executable: self.executable?,
+                base,
+                labels,
+            }),
+        })
+    }
+}
+
+/// A value that `null` does not stand in for.
+fn required<'a, T>(
+    r: &mut Reader<'a>,
+    read: impl FnOnce(&mut Reader<'a>) -> Step<Option<T>>,
+) -> Step<Option<T>> {
+    if r.kind()? == Kind::Null {
+        r.wrong("a value", Kind::Null)?;
+        return Ok(None);
+    }
+    read(r)
+}
+
+fn read_op(r: &mut Reader<'_>) -> Step<Option<&'static str>> {
+    let start = r.scan.offset();
+    let Some(op) = required(r, |r| r.string("an operation's name"))? else {
+        return Ok(None);
+    };
+    let known = PatchOperation::NAMES.iter().find(|name| **name == op);
+    if known.is_none() {
+        let near = nearest(&op, PatchOperation::NAMES);
+        let hint = match near {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => format!("there are {}", PatchOperation::NAMES.join(", ")),
+        };
+        let message = format!("unknown operation {:?}; {hint}", short(&op));
+        let span = r.since(start);
+        r.record_near(span, message, near)?;
+    }
+    Ok(known.copied())
+}
+
+fn read_base64(r: &mut Reader<'_>) -> Step<Option<Vec<u8>>> {
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &base64::alphabet::STANDARD,
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+    let start = r.scan.offset();
+    let Some(text) = r.string("a string in base 64")? else {
+        return Ok(None);
+    };
+    match LENIENT.decode(text.as_bytes()) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) => {
+            let span = r.since(start);
+            let error = error.to_string().to_lowercase();
+            r.fault(
+                span,
+                format!("not base 64: {}", error.trim_end_matches('.')),
+            )?;
+            Ok(None)
+        }
+    }
+}
+
+const INDENTS: &[(&str, Indent)] = &[("verbatim", Indent::Verbatim), ("anchor", Indent::Anchor)];
+
+/// `all` goes with `replace-text` alone.
+fn read_occurrence(r: &mut Reader<'_>, may_be_all: bool) -> Step<Option<Occurrence>> {
+    const NAMES: &[(&str, Occurrence)] = &[
+        ("only", Occurrence::Only),
+        ("first", Occurrence::First),
+        ("last", Occurrence::Last),
+        ("all", Occurrence::All),
+    ];
+    let start = r.scan.offset();
+    let occurrence = match r.kind()? {
+        Kind::Number => {
+            let Some(number) = r.number("a name or a number from 1")? else {
+                return Ok(None);
+            };
+            match NonZeroU64::new(number) {
+                Some(number) => Some(Occurrence::Nth(number)),
+                None => {
+                    let span = r.since(start);
+                    r.fault(span, "occurrences are counted from 1")?;
+                    None
+                }
+            }
+        }
+        Kind::String | Kind::Null => r.choice(NAMES)?,
+        kind => {
+            r.wrong("a name or a number from 1", kind)?;
+            None
+        }
+    };
+    if occurrence == Some(Occurrence::All) && !may_be_all {
+        let span = r.since(start);
+        r.fault(span, "\"all\" goes with replace-text alone")?;
+    }
+    Ok(occurrence)
+}
+
+const AT_FIELDS: &[&str] = &[
+    "line",
+    "lines",
+    "text",
+    "match",
+    "between",
+    "placeholder",
+    "occurrence",
+    "inclusive",
+];
+/// So many of them are forms of the address, of which it has one.
+const FORMS: usize = 6;
+
+#[derive(Default)]
+struct RawAt {
+    form: Option<At>,
+    occurrence: Occurrence,
+    inclusive: bool,
+}
+
+fn read_at(r: &mut Reader<'_>) -> Step<Option<At>> {
+    let kind = r.kind()?;
+    if kind != Kind::Object {
+        r.wrong("an address, like {\"lines\": [10, 14]}", kind)?;
+        return Ok(None);
+    }
+    let faults = r.faults();
+    let start = r.scan.offset();
+    let mut raw = RawAt::default();
+    let mut seen = 0;
+    let mut keys = [Span::default(); AT_FIELDS.len()];
+    r.object(|r, key, span| {
+        let Some(field) = r.known(AT_FIELDS, &key, span, &mut seen, || {
+            ("an address", AT_FIELDS.to_vec())
+        })?
+        else {
+            return Ok(());
+        };
+        let index = AT_FIELDS.iter().position(|known| *known == field);
+        keys[index.unwrap_or_default()] = span;
+        r.field(field, |r| raw.read(r, field))
+    })?;
+
+    let has = |index: usize| seen & (1 << index) != 0;
+    let mut forms = (0..FORMS).filter(|&index| has(index));
+    match (forms.next(), forms.next()) {
+        (None, _) => {
+            let names = AT_FIELDS[..FORMS].join(", ");
+            r.fault(Span::at(start), format!("an address needs one of {names}"))?;
+        }
+        (Some(first), Some(second)) => {
+            let later = if keys[first].start > keys[second].start {
+                first
+            } else {
+                second
+            };
+            let (a, b) = (AT_FIELDS[first], AT_FIELDS[second]);
+            let message = format!("an address has one form; {a:?} and {b:?} are two");
+            r.field(AT_FIELDS[later], |r| r.fault(keys[later], message))?;
+        }
+        (Some(form), None) => {
+            let form = AT_FIELDS[form];
+            if has(FORMS) && matches!(form, "line" | "lines") {
+                let message =
+                    format!("\"occurrence\" does not go with {form:?}, which is one place");
+                r.field("occurrence", |r| r.fault(keys[FORMS], message))?;
+            }
+            if has(FORMS + 1) && form != "between" {
+                let message = format!("\"inclusive\" goes with \"between\", not with {form:?}");
+                r.field("inclusive", |r| r.fault(keys[FORMS + 1], message))?;
+            }
+        }
+    }
+    if r.faults() > faults {
+        return Ok(None);
+    }
+    let RawAt {
+        form,
+        occurrence: nth,
+        inclusive: whole,
+    } = raw;
+    Ok(form.map(|mut form| {
+        match &mut form {
+            At::Text { occurrence, .. }
+            | At::Match { occurrence, .. }
+            | At::Placeholder { occurrence, .. } => *occurrence = nth,
+            At::Between {
+                occurrence,
+                inclusive,
+                ..
+            } => {
+                *occurrence = nth;
+                *inclusive = whole;
+            }
+            At::Line { .. } | At::Lines { .. } => {}
+        }
+        form
+    }))
+}
+
+impl RawAt {
+    fn read(&mut self, r: &mut Reader<'_>, field: &'static str) -> Step<()> {
+        let occurrence = Occurrence::Only;
+        let form = match field {
+            "line" => required(r, |r| r.number("a line number"))?.map(|line| At::Line { line }),
+            "lines" => {
+                let pair = read_pair(r, "two line numbers", |r| r.number("a line number"))?;
+                pair.map(|lines| At::Lines { lines })
+            }
+            "text" => {
+                let text = required(r, |r| r.nonempty("text"))?;
+                text.map(|text| At::Text { text, occurrence })
+            }
+            "match" => {
+                let pattern = required(r, Reader::pattern)?;
+                pattern.map(|pattern| At::Match {
+                    pattern,
+                    occurrence,
+                })
+            }
+            "between" => {
+                let pair: Option<[Pattern; 2]> =
+                    read_pair(r, "two regular expressions", Reader::pattern)?;
+                pair.map(|between| At::Between {
+                    between,
+                    inclusive: false,
+                    occurrence,
+                })
+            }
+            "placeholder" => {
+                let id = required(r, |r| r.nonempty("placeholder"))?;
+                id.map(|placeholder| At::Placeholder {
+                    placeholder,
+                    occurrence,
+                })
+            }
+            "occurrence" => {
+                self.occurrence = read_occurrence(r, false)?.unwrap_or_default();
+                return Ok(());
+            }
+            _ => {
+                self.inclusive = r.boolean()?.unwrap_or_default();
+                return Ok(());
+            }
+        };
+        if form.is_some() {
+            self.form = form;
+        }
+        Ok(())
+    }
+}
+
+fn read_pair<'a, T>(
+    r: &mut Reader<'a>,
+    wanted: &str,
+    read: impl Fn(&mut Reader<'a>) -> Step<Option<T>>,
+) -> Step<Option<[T; 2]>> {
+    let start = r.scan.offset();
+    let kind = r.kind()?;
+    if kind != Kind::Array {
+        r.wrong(&format!("an array of {wanted}"), kind)?;
+        return Ok(None);
+    }
+    let faults = r.faults();
+    let (mut first, mut second, mut count) = (None, None, 0_usize);
+    r.array(|r, index| {
+        count += 1;
+        match index {
+            0 => first = required(r, &read)?,
+            1 => second = required(r, &read)?,
+            _ => r.skip()?,
+        }
+        Ok(())
+    })?;
+    if count != 2 {
+        let span = r.since(start);
+        r.fault(
+            span,
+            format!("expected {wanted}, found {count} in the array"),
+        )?;
+    }
+    Ok(match (first, second) {
+        (Some(first), Some(second)) if r.faults() == faults => Some([first, second]),
+        _ => None,
+    })
+}
