@@ -1,2 +1,5 @@
-//! x
+//! The engine, through the public API of `patchcore`.
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
+mod diff;
 mod plan;

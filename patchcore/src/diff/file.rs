@@ -1,11 +1,12 @@
 //! One file's part of a diff: git's extended header, then the hunks.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use super::change::{Change, changes};
 use super::hunk::{LineCounter, write_hunks};
-use super::quote::quote;
-use super::{Direction, Options};
+use super::quote::{in_quotes, quote};
+use super::{Copies, Direction, Options};
 use crate::edit::Edit;
 use crate::text::Text;
 
@@ -96,8 +97,10 @@ impl<'a> FileDiff<'a> {
     /// # Errors
     /// What `out` fails with.
     pub fn write(&self, options: &Options, out: &mut impl Write) -> io::Result<()> {
-        if self.origin == Origin::Copied && options.direction == Direction::Reverse {
-            return self.write_copy_taken_back(options, out);
+        // What takes back a copy is the deletion of it.
+        let created = options.copies == Copies::Created || options.direction == Direction::Reverse;
+        if self.origin == Origin::Copied && created {
+            return self.write_as_created(options, out);
         }
         let hunks = changes(self.source, self.edits).peekable();
         self.write_parts(hunks, options, out)
@@ -139,23 +142,17 @@ impl<'a> FileDiff<'a> {
         write_hunks(self.source, changes, counter, options, out)
     }
 
-    /// What takes back a copy is the deletion of it.
-    fn write_copy_taken_back(&self, options: &Options, out: &mut impl Write) -> io::Result<()> {
-        let bytes = apply(self.source, self.edits);
-        let edits = [Edit::delete(0..bytes.len())];
-        let deleted = FileDiff {
-            old: self.new,
-            new: None,
+    fn write_as_created(&self, options: &Options, out: &mut impl Write) -> io::Result<()> {
+        let edits = [Edit::insert(0, apply(self.source, self.edits))];
+        let created = FileDiff {
+            old: None,
+            new: self.new,
             origin: Origin::Same,
-            source: &bytes,
+            source: &[],
             edits: &edits,
             text: None,
         };
-        let forward = Options {
-            direction: Direction::Forward,
-            ..options.clone()
-        };
-        deleted.write(&forward, out)
+        created.write(options, out)
     }
 
     /// How much of the larger file both share, in per cent; 100 only where they are equal.
@@ -197,7 +194,22 @@ impl Header {
             return Ok(());
         }
         let (a, b) = (name(b"a/", first.path), name(b"b/", second.path));
-        put(out, &[b"diff --git ", &quote(&a), b" ", &quote(&b), b"\n"])?;
+        // GNU patch reads these names where there are no others, and needs quotes to part them.
+        let alone = !self.has_hunks;
+        let quote_first = |name| match spelled(name) {
+            plain if alone && plain.contains(&b' ') => Cow::Owned(in_quotes(name)),
+            quoted => quoted,
+        };
+        put(
+            out,
+            &[
+                b"diff --git ",
+                &quote_first(&a),
+                b" ",
+                &quote_first(&b),
+                b"\n",
+            ],
+        )?;
         match (old, new) {
             (None, Some(new)) => put(out, &[b"new file mode ", mode(new), b"\n"])?,
             (Some(old), None) => put(out, &[b"deleted file mode ", mode(old), b"\n"])?,
@@ -215,8 +227,8 @@ impl Header {
                 };
                 if !verb.is_empty() {
                     writeln!(out, "similarity index {}%", self.similarity)?;
-                    put(out, &[verb, b" from ", &quote(old.path), b"\n"])?;
-                    put(out, &[verb, b" to ", &quote(new.path), b"\n"])?;
+                    put(out, &[verb, b" from ", &spelled(old.path), b"\n"])?;
+                    put(out, &[verb, b" to ", &spelled(new.path), b"\n"])?;
                 }
             }
             (None, None) => {}
@@ -225,8 +237,8 @@ impl Header {
             let side = |side: Option<Side<'_>>, name: &[u8]| match side {
                 None => b"/dev/null".to_vec(),
                 // A tab ends a name with spaces, as old readers look for a date behind them.
-                Some(_) if name.contains(&b' ') => [&quote(name), &b"\t"[..]].concat(),
-                Some(_) => quote(name).into_owned(),
+                Some(_) if name.contains(&b' ') => [&spelled(name), &b"\t"[..]].concat(),
+                Some(_) => spelled(name).into_owned(),
             };
             put(
                 out,
@@ -247,6 +259,15 @@ const EMPTY: &[u8] = b"e69de29";
 
 fn name(prefix: &[u8], path: &[u8]) -> Vec<u8> {
     [prefix, path].concat()
+}
+
+/// A name as git spells it; one that ends in a space also stands in quotes, as GNU patch would drop
+/// the space.
+fn spelled(name: &[u8]) -> Cow<'_, [u8]> {
+    match quote(name) {
+        Cow::Borrowed([.., b' ']) => Cow::Owned(in_quotes(name)),
+        quoted => quoted,
+    }
 }
 
 fn mode(side: Side<'_>) -> &'static [u8] {

@@ -27,16 +27,30 @@ pub struct Options {
     pub context: usize,
     /// Which way the diff leads.
     pub direction: Direction,
+    /// How copied files are shown.
+    pub copies: Copies,
 }
 
 impl Default for Options {
-    /// Three lines of context, from old to new.
+    /// Three lines of context, from old to new, copies as new files.
     fn default() -> Self {
         Self {
             context: 3,
             direction: Direction::Forward,
+            copies: Copies::Created,
         }
     }
+}
+
+/// How copied files are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Copies {
+    /// As new files with all of their lines, as `git diff` does by default: `git apply -R` cannot
+    /// take back the other form.
+    #[default]
+    Created,
+    /// As `copy from` and `copy to`, and the lines that differ, as `git diff -C` does.
+    Copied,
 }
 
 /// Which way a diff leads.

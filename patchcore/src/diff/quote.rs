@@ -18,6 +18,11 @@ pub fn quote(name: &[u8]) -> Cow<'_, [u8]> {
     if !name.iter().copied().any(needs_escape) {
         return Cow::Borrowed(name);
     }
+    Cow::Owned(in_quotes(name))
+}
+
+/// Puts a name in quotes, whether or not it needs them.
+pub(super) fn in_quotes(name: &[u8]) -> Vec<u8> {
     let mut quoted = Vec::with_capacity(name.len() + 16);
     quoted.push(b'"');
     for &byte in name {
@@ -32,7 +37,7 @@ pub fn quote(name: &[u8]) -> Cow<'_, [u8]> {
         }
     }
     quoted.push(b'"');
-    Cow::Owned(quoted)
+    quoted
 }
 
 /// Reads a quoted name from its opening quote on: the name, and how many bytes it took up, both
@@ -90,7 +95,7 @@ const LETTERS: [(u8, u8); 9] = [
 ];
 
 fn needs_escape(byte: u8) -> bool {
-    byte < 0x20 || byte >= 0x7f || byte == b'"' || byte == b'\\'
+    !(0x20..0x7f).contains(&byte) || byte == b'"' || byte == b'\\'
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ fn headers_are_those_of_git() {
     let same = Origin::Same;
     assert_eq!(
         diff(None, side("a b", true), same, "", &[]),
-        "diff --git a/a b b/a b\nnew file mode 100755\nindex 0000000..e69de29\n"
+        "diff --git \"a/a b\" \"b/a b\"\nnew file mode 100755\nindex 0000000..e69de29\n"
     );
     assert_eq!(
         diff(side("e", false), None, same, "", &[]),
@@ -98,10 +98,6 @@ fn headers_are_those_of_git() {
         ),
         "diff --git \"a/\\303\\251\" \"b/x\\t\"\nold mode 100644\nnew mode 100755\n\
          similarity index 100%\nrename from \"\\303\\251\"\nrename to \"x\\t\"\n"
-    );
-    assert_eq!(
-        diff(side("e", false), side("c", false), Origin::Copied, "", &[]),
-        "diff --git a/e b/c\nsimilarity index 100%\ncopy from e\ncopy to c\n"
     );
     assert_eq!(diff(side("e", false), side("e", false), same, "", &[]), "");
     assert_eq!(diff(None, None, same, "", &[]), "");
@@ -126,7 +122,7 @@ fn names_with_spaces_end_in_a_tab_and_similarity_counts_bytes() {
 }
 
 #[test]
-fn a_copy_taken_back_is_deleted() {
+fn a_copy_is_created_and_deleted_unless_it_is_to_be_shown_as_one() {
     let edits = [Edit::insert(2, "b\n")];
     let diff = FileDiff {
         old: side("o", false),
@@ -136,14 +132,23 @@ fn a_copy_taken_back_is_deleted() {
         edits: &edits,
         text: None,
     };
-    let options = Options {
-        direction: Direction::Reverse,
-        ..Options::default()
-    };
+    let mut options = Options::default();
     assert_eq!(
         render(&diff, &options),
-        "diff --git a/c b/c\ndeleted file mode 100755\n--- a/c\n+++ /dev/null\n\
-         @@ -1,2 +0,0 @@\n-a\n-b\n"
+        "diff --git a/c b/c\nnew file mode 100755\n--- /dev/null\n+++ b/c\n\
+         @@ -0,0 +1,2 @@\n+a\n+b\n"
+    );
+    options.direction = Direction::Reverse;
+    let deleted = "diff --git a/c b/c\ndeleted file mode 100755\n--- a/c\n+++ /dev/null\n\
+                   @@ -1,2 +0,0 @@\n-a\n-b\n";
+    assert_eq!(render(&diff, &options), deleted);
+    options.copies = Copies::Copied;
+    assert_eq!(render(&diff, &options), deleted);
+    options.direction = Direction::Forward;
+    assert_eq!(
+        render(&diff, &options),
+        "diff --git a/o b/c\nold mode 100644\nnew mode 100755\nsimilarity index 50%\n\
+         copy from o\ncopy to c\n--- a/o\n+++ b/c\n@@ -1 +1,2 @@\n a\n+b\n"
     );
 }
 

@@ -8,6 +8,7 @@ mod names;
 mod original;
 pub(crate) mod parallel;
 pub(crate) mod paths;
+mod render;
 mod sequential;
 mod settle;
 mod tree;

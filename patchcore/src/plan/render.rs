@@ -1,0 +1,48 @@
+//! Changes as diffs.
+
+use std::io::{self, Write};
+
+use super::{ChangeKind, FileChange, Plan};
+use crate::diff::{FileDiff, Options, Origin, Side};
+
+impl FileChange {
+    /// What a diff says of this change.
+    #[must_use]
+    pub fn diff(&self) -> FileDiff<'_> {
+        let new = Side {
+            path: self.path.as_bytes(),
+            executable: self.after.is_some_and(|state| state.executable),
+        };
+        let old = Side {
+            path: self.from.as_ref().unwrap_or(&self.path).as_bytes(),
+            executable: match &self.source {
+                Some(source) => source.executable(),
+                None => self.before.is_some_and(|state| state.executable),
+            },
+        };
+        FileDiff {
+            old: (self.kind != ChangeKind::Created).then_some(old),
+            new: (self.kind != ChangeKind::Deleted).then_some(new),
+            origin: match self.kind {
+                ChangeKind::Renamed => Origin::Renamed,
+                ChangeKind::Copied => Origin::Copied,
+                _ => Origin::Same,
+            },
+            source: self.source_bytes(),
+            edits: self.edits.as_slice(),
+            text: None,
+        }
+    }
+}
+
+impl Plan {
+    /// Writes all changes as one unified diff in git's format.
+    ///
+    /// # Errors
+    /// What `out` fails with.
+    pub fn write_diff(&self, options: &Options, out: &mut impl Write) -> io::Result<()> {
+        self.changes
+            .iter()
+            .try_for_each(|change| change.diff().write(options, out))
+    }
+}
