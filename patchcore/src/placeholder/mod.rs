@@ -11,7 +11,18 @@
 //! ```
 
 mod balance;
+mod comment;
+mod injected;
+mod language;
+mod mark;
 mod scan;
+mod site;
+mod style;
 
 pub use balance::Balance;
+pub use comment::Mark;
+pub use injected::Injected;
+pub use language::Language;
+pub use mark::{Marked, Marker, Task};
 pub use scan::{Placeholder, Position, Scanner, Syntax, find, positions};
+pub use style::CommentStyle;

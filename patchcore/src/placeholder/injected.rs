@@ -1,0 +1,62 @@
+//! What was injected before: by it an older prompt is told from an edit by hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+
+/// For each placeholder id, checksums of the comments that were ever injected for it.
+///
+/// The task manifest carries it, so that a fresh clone knows them too. A checksum is the first 16
+/// hexadecimal digits of the comment's SHA-256, white space at the ends of its lines aside.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(transparent)]
+pub struct Injected(BTreeMap<String, BTreeSet<String>>);
+
+impl Injected {
+    /// Whether nothing was ever injected.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds what another knows; whether that was more.
+    pub fn merge(&mut self, other: Self) -> bool {
+        let mut grown = false;
+        for (id, sums) in other.0 {
+            match self.0.get_mut(&id) {
+                Some(known) => {
+                    for sum in sums {
+                        grown |= known.insert(sum);
+                    }
+                }
+                None => {
+                    grown |= !sums.is_empty();
+                    self.0.insert(id, sums);
+                }
+            }
+        }
+        grown
+    }
+
+    pub(super) fn insert(&mut self, id: &str, comment: &str) {
+        let sums = match self.0.get_mut(id) {
+            Some(sums) => sums,
+            None => self.0.entry(id.to_owned()).or_default(),
+        };
+        sums.insert(checksum(comment));
+    }
+
+    pub(super) fn knows(&self, id: &str, comment: &str) -> bool {
+        let sums = self.0.get(id);
+        sums.is_some_and(|sums| sums.contains(&checksum(comment)))
+    }
+}
+
+fn checksum(comment: &str) -> String {
+    let mut hex = Digest::of(comment.as_bytes()).to_hex();
+    hex.truncate(16);
+    hex
+}

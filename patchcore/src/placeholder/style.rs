@@ -1,0 +1,171 @@
+//! How comments are written, and what must not stand in their text.
+
+/// A way to write comments.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CommentStyle {
+    /// Before and behind the text that names a task; nothing behind it in a line comment.
+    pub(super) task: [&'static str; 2],
+    /// Before and behind a prompt.
+    pub(super) prompt: [&'static str; 2],
+    /// Starts every line but the first.
+    pub(super) next: &'static str,
+    /// Sequences that would end the comment or mean something in it. They are broken up by a
+    /// space, single characters written as `<U+XXXX>`.
+    pub(super) forbidden: &'static [&'static str],
+    /// Where a comment of the same kind may already be open, this one is safe inside it and out.
+    pub(super) inside: Option<&'static CommentStyle>,
+    /// Whether a backslash at the end of a line makes the next one part of it, comment or not.
+    pub(super) continues: bool,
+}
+
+impl CommentStyle {
+    /// Whether a comment ends with its line.
+    pub(super) fn is_line(&self) -> bool {
+        self.task[1].is_empty()
+    }
+
+    /// What opens any comment of the style.
+    pub(super) fn opener(&self) -> &'static str {
+        self.task[0].trim_end()
+    }
+
+    /// What closes any comment of the style; empty for a line comment.
+    pub(super) fn closer(&self) -> &'static str {
+        self.task[1].trim_start()
+    }
+}
+
+const fn line(prefix: &'static str, next: &'static str) -> CommentStyle {
+    CommentStyle {
+        task: [prefix, ""],
+        prompt: [prefix, ""],
+        next,
+        forbidden: &[],
+        inside: None,
+        continues: false,
+    }
+}
+
+const fn block(
+    open: &'static str,
+    close: &'static str,
+    next: &'static str,
+    forbidden: &'static [&'static str],
+) -> CommentStyle {
+    CommentStyle {
+        task: [open, close],
+        prompt: [open, close],
+        next,
+        forbidden,
+        inside: None,
+        continues: false,
+    }
+}
+
+const STARRED: CommentStyle = CommentStyle {
+    task: ["/* ", " */"],
+    prompt: ["/** ", " **/"],
+    next: " *  ",
+    forbidden: &["*/", "/*"],
+    inside: Some(&SLASHES),
+    continues: false,
+};
+
+/// JavaScript, TypeScript and what else starts documentation with `/**`.
+pub(super) const BLOCK: CommentStyle = STARRED;
+/// PHP, which leaves a line comment at `?>`.
+pub(super) const PHP: CommentStyle = CommentStyle {
+    forbidden: &["*/", "/*", "?>", "<?"],
+    inside: Some(&PHP_SLASHES),
+    ..STARRED
+};
+const PHP_SLASHES: CommentStyle = CommentStyle {
+    forbidden: &["*/", "/*", "?>", "<?"],
+    ..SLASHES
+};
+/// C and its kin, where a backslash joins lines before comments are seen.
+pub(super) const C: CommentStyle = CommentStyle {
+    continues: true,
+    ..STARRED
+};
+/// Java, which decodes `\uXXXX` before it sees comments.
+pub(super) const JAVA: CommentStyle = CommentStyle {
+    forbidden: &["*/", "/*", "\\u"],
+    inside: Some(&JAVA_SLASHES),
+    ..STARRED
+};
+const JAVA_SLASHES: CommentStyle = CommentStyle {
+    forbidden: &["*/", "/*", "\\u"],
+    ..SLASHES
+};
+/// Style sheets, which know no other comment.
+pub(super) const CSS: CommentStyle = CommentStyle {
+    forbidden: &["*/", "/*", "</"],
+    inside: None,
+    ..STARRED
+};
+/// Scripts in a page, which ends them at their end tag, wherever it stands.
+pub(super) const SCRIPT: CommentStyle = CommentStyle {
+    forbidden: &["*/", "/*", "</", "<!"],
+    ..STARRED
+};
+/// Children of an element in JSX.
+pub(super) const JSX_CHILD: CommentStyle = CommentStyle {
+    task: ["{/* ", " */}"],
+    prompt: ["{/** ", " **/}"],
+    inside: None,
+    ..STARRED
+};
+pub(super) const SLASHES: CommentStyle = CommentStyle {
+    forbidden: &["*/", "/*", "\"\"\""],
+    ..line("// ", "//   ")
+};
+/// Forbids what ends a string over several lines, in which a placeholder may stand.
+pub(super) const HASH: CommentStyle = CommentStyle {
+    forbidden: &["\"\"\"", "'''"],
+    ..line("# ", "#   ")
+};
+pub(super) const HASH_CONTINUED: CommentStyle = CommentStyle {
+    continues: true,
+    ..HASH
+};
+/// Terraform and PHP's kin, which have C's comments besides.
+pub(super) const HASH_AND_STAR: CommentStyle = CommentStyle {
+    forbidden: &["*/", "/*"],
+    ..HASH
+};
+/// PowerShell.
+pub(super) const HASH_AND_ANGLE: CommentStyle = CommentStyle {
+    forbidden: &["#>", "<#"],
+    ..HASH
+};
+/// Julia and Nim, whose block comments nest.
+pub(super) const HASH_NESTING: CommentStyle = CommentStyle {
+    forbidden: &["\"\"\"", "#=", "=#", "#[", "]#"],
+    ..HASH
+};
+pub(super) const SEMICOLON: CommentStyle = line("; ", ";   ");
+pub(super) const DOUBLE_SEMICOLON: CommentStyle = line(";; ", ";;   ");
+/// Forbids what opens and closes the block comments of Haskell and Lua, for those that nest.
+pub(super) const DASHES: CommentStyle = CommentStyle {
+    forbidden: &["{-", "-}", "]]", "[["],
+    ..line("-- ", "--   ")
+};
+pub(super) const PERCENT: CommentStyle = line("% ", "%   ");
+pub(super) const EXCLAMATION: CommentStyle = line("! ", "!   ");
+pub(super) const QUOTE: CommentStyle = line("' ", "'   ");
+pub(super) const VIM: CommentStyle = line("\" ", "\"   ");
+/// Batch files expand variables in remarks, too.
+pub(super) const BATCH: CommentStyle = CommentStyle {
+    forbidden: &["%"],
+    ..line("rem ", "rem   ")
+};
+pub(super) const PUG: CommentStyle = line("//- ", "//-   ");
+pub(super) const HAML: CommentStyle = line("-# ", "-#   ");
+/// XML forbids `--` anywhere in a comment.
+pub(super) const HTML: CommentStyle = block("<!-- ", " -->", "     ", &["--", "<!", "<?", "?>"]);
+/// OCaml looks for strings in comments.
+pub(super) const ML: CommentStyle = block("(* ", " *)", "   ", &["(*", "*)", "\"", "{"]);
+pub(super) const HANDLEBARS: CommentStyle = block("{{!-- ", " --}}", "      ", &["--", "{{", "}}"]);
+pub(super) const JINJA: CommentStyle = block("{# ", " #}", "   ", &["{#", "#}", "{%", "%}"]);
+pub(super) const TEMPLATE_TAG: CommentStyle = block("<%# ", " %>", "    ", &["%>", "<%"]);
