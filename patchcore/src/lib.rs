@@ -14,6 +14,8 @@ pub mod path;
 pub mod placeholder;
 pub mod plan;
 pub mod report;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod text;
 #[cfg(feature = "workspace")]
 pub mod workspace;

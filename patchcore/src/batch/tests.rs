@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
-use super::{At, Diagnostic, Limits, PatchBatch, digest, parse};
+use super::{Diagnostic, Limits, PatchBatch, digest, parse};
 use crate::error::{Code, Error, Refusal};
 use crate::operation::{Action, Batch, Occurrence, Target};
 
