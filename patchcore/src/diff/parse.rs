@@ -1,0 +1,408 @@
+//! Parses unified diffs: git's extended format, GNU's, and what models make of them.
+//!
+//! The parser knows no files: it says what the diff says, in the order in which it says it, names
+//! unquoted but not yet stripped. Everything that it had to read kindly is a [`Remark`], so that a
+//! strict caller can refuse it. The formats are described in git's `diff-format` documentation and
+//! in the manual of GNU diffutils, «Detailed Unified».
+
+mod header;
+mod hunk;
+
+use memchr::memchr;
+
+/// A whole diff.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Diff<'a> {
+    /// Its files, in order; one file may come more than once.
+    pub files: Vec<FileDiff<'a>>,
+    /// What was read kindly.
+    pub remarks: Vec<Remark>,
+}
+
+/// Something that is not as the format has it, but could be read in one way only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// The line of the diff, from 1.
+    pub line: usize,
+    /// What is odd about it.
+    pub what: String,
+}
+
+/// Why bytes are no unified diff.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} of the patch: {message}")]
+pub struct ParseError {
+    /// The line of the diff, from 1.
+    pub line: usize,
+    /// What is wrong, in lower case.
+    pub message: String,
+}
+
+/// A name in a `---` or `+++` line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Name {
+    /// `/dev/null`: the file does not exist on this side.
+    Null,
+    /// A path, not yet stripped.
+    Path {
+        /// Its bytes, unquoted.
+        bytes: Vec<u8>,
+        /// Whether its time stamp is the epoch, by which GNU diff says that it does not exist.
+        epoch: bool,
+    },
+}
+
+/// What a diff says of one file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileDiff<'a> {
+    /// The line of the diff where it starts, from 1.
+    pub line: usize,
+    /// What follows `diff --git `, where there is such a line.
+    pub git: Option<&'a [u8]>,
+    /// The name in the `---` line.
+    pub old: Option<Name>,
+    /// The name in the `+++` line.
+    pub new: Option<Name>,
+    /// `rename from`, unquoted.
+    pub rename_from: Option<Vec<u8>>,
+    /// `rename to`, unquoted.
+    pub rename_to: Option<Vec<u8>>,
+    /// `copy from`, unquoted.
+    pub copy_from: Option<Vec<u8>>,
+    /// `copy to`, unquoted.
+    pub copy_to: Option<Vec<u8>>,
+    /// The mode before: of `old mode`, `deleted file mode` or `index`.
+    pub old_mode: Option<u32>,
+    /// The mode afterwards: of `new mode` or `new file mode`.
+    pub new_mode: Option<u32>,
+    /// Whether there is a `new file mode` line.
+    pub created: bool,
+    /// Whether there is a `deleted file mode` line.
+    pub deleted: bool,
+    /// The blob names of the `index` line.
+    pub index: Option<(&'a [u8], &'a [u8])>,
+    /// The hunks, in order.
+    pub hunks: Vec<Hunk<'a>>,
+    /// A `GIT binary patch`.
+    pub binary: Option<Binary>,
+    /// Whether it only says that binary files differ.
+    pub binary_differs: bool,
+}
+
+/// A run of changed lines with context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hunk<'a> {
+    /// The line of the diff where its header stands, from 1.
+    pub line: usize,
+    /// The ranges of its header; `None` for a number-less `@@ … @@`.
+    pub ranges: Option<Ranges>,
+    /// Its lines.
+    pub lines: Vec<HunkLine<'a>>,
+}
+
+/// The line numbers of a hunk header. After [`parse`] the counts are those of the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ranges {
+    /// First old line, from 1; 0 or the line before where `old_count` is 0.
+    pub old_start: u64,
+    /// How many old lines there are.
+    pub old_count: u64,
+    /// First new line.
+    pub new_start: u64,
+    /// How many new lines there are.
+    pub new_count: u64,
+}
+
+/// The role of a line in a hunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// In both files.
+    Context,
+    /// Only in the old file.
+    Removed,
+    /// Only in the new file.
+    Added,
+}
+
+/// A line of a hunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HunkLine<'a> {
+    /// Where it stands.
+    pub role: Role,
+    /// Its bytes without the newline; a carriage return before it is kept.
+    pub text: &'a [u8],
+    /// Whether a newline follows in the file.
+    pub newline: bool,
+}
+
+impl Hunk<'_> {
+    /// The same hunk the other way around.
+    #[must_use]
+    pub fn reversed(&self) -> Self {
+        let mut lines = self.lines.clone();
+        for line in &mut lines {
+            line.role = match line.role {
+                Role::Context => Role::Context,
+                Role::Removed => Role::Added,
+                Role::Added => Role::Removed,
+            };
+        }
+        // Lines added stand behind the lines removed, as everywhere.
+        let mut at = 0;
+        while at < lines.len() {
+            let run = lines[at..]
+                .iter()
+                .take_while(|line| line.role != Role::Context)
+                .count();
+            lines[at..at + run].sort_by_key(|line| line.role == Role::Added);
+            at += run.max(1);
+        }
+        Self {
+            line: self.line,
+            ranges: self.ranges.map(|ranges| Ranges {
+                old_start: ranges.new_start,
+                old_count: ranges.new_count,
+                new_start: ranges.old_start,
+                new_count: ranges.old_count,
+            }),
+            lines,
+        }
+    }
+}
+
+impl FileDiff<'_> {
+    /// The same change the other way around; a copy, which has no opposite, stays a copy.
+    #[must_use]
+    pub fn reversed(&self) -> Self {
+        Self {
+            line: self.line,
+            git: self.git,
+            old: self.new.clone(),
+            new: self.old.clone(),
+            rename_from: self.rename_to.clone(),
+            rename_to: self.rename_from.clone(),
+            copy_from: self.copy_to.clone(),
+            copy_to: self.copy_from.clone(),
+            old_mode: self.new_mode.or(self.old_mode),
+            new_mode: self.old_mode.filter(|_| self.new_mode.is_some() || self.deleted),
+            created: self.deleted,
+            deleted: self.created,
+            index: self.index.map(|(old, new)| (new, old)),
+            hunks: self.hunks.iter().map(Hunk::reversed).collect(),
+            binary: self.binary.as_ref().map(|binary| Binary {
+                line: binary.line,
+                forward: binary.reverse.clone(),
+                reverse: binary.forward.clone(),
+            }),
+            binary_differs: self.binary_differs,
+        }
+    }
+}
+
+/// Both directions of a `GIT binary patch`, still packed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binary {
+    /// The line of the diff where it starts, from 1.
+    pub line: usize,
+    /// From old to new.
+    pub forward: Option<BinaryHunk>,
+    /// From new to old.
+    pub reverse: Option<BinaryHunk>,
+}
+
+/// One direction of a binary patch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BinaryHunk {
+    /// Whether `data` is a delta on the old bytes, instead of all new bytes.
+    pub delta: bool,
+    /// Length of the unpacked data, in bytes, as stated.
+    pub size: u64,
+    /// The packed (zlib) data.
+    pub data: Vec<u8>,
+}
+
+/// How hunk headers are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Counts {
+    /// They are checked against the body, and mended where the body's end is clear.
+    #[default]
+    Checked,
+    /// They are ignored, and the lines counted again.
+    Recount,
+}
+
+/// How to parse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ParseOptions {
+    /// How the counts of hunk headers are taken.
+    pub counts: Counts,
+    /// Whether hunks may come without a file header, since the caller knows the file.
+    pub headerless: bool,
+}
+
+/// Parses a unified diff, prose and fences around it included.
+///
+/// A diff without any file is fine here and has no files.
+///
+/// ```
+/// use patchcore::diff::parse::{ParseOptions, parse};
+/// let diff = parse(b"--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n", ParseOptions::default())?;
+/// assert_eq!(diff.files[0].hunks[0].lines.len(), 2);
+/// # Ok::<(), patchcore::diff::parse::ParseError>(())
+/// ```
+///
+/// # Errors
+/// [`ParseError`] for what cannot be read in one way: overflowing or truncated hunks, headers that
+/// contradict one another, hunks without a file, combined and context diffs.
+pub fn parse(bytes: &[u8], options: ParseOptions) -> Result<Diff<'_>, ParseError> {
+    let mut parser = Parser {
+        cursor: Cursor::new(bytes),
+        options,
+        diff: Diff::default(),
+        current: None,
+    };
+    parser.run()?;
+    Ok(parser.diff)
+}
+
+struct Parser<'a> {
+    cursor: Cursor<'a>,
+    options: ParseOptions,
+    diff: Diff<'a>,
+    /// Whether a hunk met now belongs to the last file.
+    current: Option<Current>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Current {
+    /// Right behind its header or a hunk.
+    Adjacent,
+    /// Something stands between.
+    Apart,
+}
+
+impl<'a> Parser<'a> {
+    fn run(&mut self) -> Result<(), ParseError> {
+        while let Some(line) = self.cursor.peek() {
+            if line.starts_with(b"diff --git ") {
+                self.git_file()?;
+            } else if line.starts_with(b"diff --cc ") || line.starts_with(b"diff --combined ") {
+                return Err(self.error("a combined diff of a merge cannot be applied; send one against a single parent"));
+            } else if line.starts_with(b"--- ") && self.next_starts_with(b"+++ ") {
+                self.plain_file()?;
+            } else if line.starts_with(b"*** ")
+                && self.next_starts_with(b"--- ")
+                && self.cursor.nth(2).is_some_and(|l| l.starts_with(b"*****"))
+            {
+                return Err(self.error("this is a context diff; send a unified diff (diff -u)"));
+            } else if line.starts_with(b"@@@") {
+                return Err(self.error("a combined diff of a merge cannot be applied; send one against a single parent"));
+            } else if line.starts_with(b"@@") {
+                self.hunk_at_cursor()?;
+            } else {
+                self.skip_prose(line);
+            }
+        }
+        Ok(())
+    }
+
+    fn hunk_at_cursor(&mut self) -> Result<(), ParseError> {
+        match self.current {
+            Some(Current::Adjacent) => {}
+            Some(Current::Apart) => self.remark("junk stands between the hunks of a file"),
+            None if self.options.headerless => {
+                self.diff.files.push(FileDiff {
+                    line: self.cursor.line,
+                    ..FileDiff::default()
+                });
+            }
+            None => {
+                return Err(self.error("a hunk without a file name above it; write --- and +++ lines first"));
+            }
+        }
+        self.current = Some(Current::Adjacent);
+        let hunk = self.hunk()?;
+        let file = self.diff.files.last_mut().expect("a hunk has a file");
+        file.hunks.push(hunk);
+        Ok(())
+    }
+
+    /// Skips a line that is no part of the diff.
+    fn skip_prose(&mut self, line: &[u8]) {
+        if self.current == Some(Current::Adjacent) && !is_blank(line) {
+            self.current = Some(Current::Apart);
+        }
+        if line.trim_ascii_start().starts_with(b"```") {
+            self.remark("a fence stands around the diff");
+            // What follows a fence starts anew.
+            self.current = None;
+        }
+        self.cursor.advance();
+    }
+
+    fn next_starts_with(&self, prefix: &[u8]) -> bool {
+        self.cursor.nth(1).is_some_and(|line| line.starts_with(prefix))
+    }
+
+    fn remark(&mut self, what: impl Into<String>) {
+        self.diff.remarks.push(Remark {
+            line: self.cursor.line,
+            what: what.into(),
+        });
+    }
+
+    fn error(&self, message: impl Into<String>) -> ParseError {
+        ParseError {
+            line: self.cursor.line,
+            message: message.into(),
+        }
+    }
+}
+
+/// A place in the diff, by bytes and lines.
+#[derive(Clone, Copy)]
+struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    line: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        let at = if bytes.starts_with(crate::text::BOM) { 3 } else { 0 };
+        Self { bytes, at, line: 1 }
+    }
+
+    /// The line here, its newline included; `None` at the end.
+    fn peek(&self) -> Option<&'a [u8]> {
+        let rest = &self.bytes[self.at..];
+        if rest.is_empty() {
+            return None;
+        }
+        let end = memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+        Some(&rest[..end])
+    }
+
+    /// The line that many lines further on.
+    fn nth(mut self, count: usize) -> Option<&'a [u8]> {
+        for _ in 0..count {
+            self.advance();
+        }
+        self.peek()
+    }
+
+    fn advance(&mut self) {
+        if let Some(line) = self.peek() {
+            self.at += line.len();
+            self.line += 1;
+        }
+    }
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.trim_ascii().is_empty()
+}
+
+#[cfg(test)]
+#[path = "parse/tests.rs"]
+mod tests;

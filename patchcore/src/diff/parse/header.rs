@@ -1,0 +1,325 @@
+//! File headers: git's extended ones, and the two lines of everybody else.
+
+use super::{Binary, BinaryHunk, Current, FileDiff, Name, ParseError, Parser};
+
+impl<'a> Parser<'a> {
+    /// Reads `diff --git` and the extended header lines below it.
+    pub(super) fn git_file(&mut self) -> Result<(), ParseError> {
+        let line = self.cursor.line;
+        let first = self.cursor.peek().expect("the caller saw a header");
+        let mut file = FileDiff {
+            line,
+            git: Some(trim(&first[b"diff --git ".len()..])),
+            ..FileDiff::default()
+        };
+        self.cursor.advance();
+        while let Some(line) = self.cursor.peek() {
+            let value = |prefix: &[u8]| line.strip_prefix(prefix).map(trim);
+            if let Some(rest) = value(b"--- ") {
+                if !self.next_starts_with(b"+++ ") {
+                    return Err(self.error("a \"---\" line without a \"+++\" line below it"));
+                }
+                file.old = Some(self.name(rest)?);
+                self.cursor.advance();
+                let next = self.cursor.peek().expect("the line was just seen");
+                file.new = Some(self.name(trim(&next[b"+++ ".len()..]))?);
+                self.cursor.advance();
+                break;
+            }
+            if let Some(mode) = value(b"old mode ") {
+                file.old_mode = Some(self.mode(mode)?);
+            } else if let Some(mode) = value(b"new mode ") {
+                file.new_mode = Some(self.mode(mode)?);
+            } else if let Some(mode) = value(b"deleted file mode ") {
+                file.deleted = true;
+                file.old_mode = Some(self.mode(mode)?);
+            } else if let Some(mode) = value(b"new file mode ") {
+                file.created = true;
+                file.new_mode = Some(self.mode(mode)?);
+            } else if let Some(name) = value(b"rename from ").or(value(b"rename old ")) {
+                file.rename_from = Some(self.unquote(name)?);
+            } else if let Some(name) = value(b"rename to ").or(value(b"rename new ")) {
+                file.rename_to = Some(self.unquote(name)?);
+            } else if let Some(name) = value(b"copy from ") {
+                file.copy_from = Some(self.unquote(name)?);
+            } else if let Some(name) = value(b"copy to ") {
+                file.copy_to = Some(self.unquote(name)?);
+            } else if let Some(index) = value(b"index ") {
+                self.index(index, &mut file)?;
+            } else if line.starts_with(b"GIT binary patch") {
+                file.binary = Some(self.binary()?);
+                break;
+            } else if line.starts_with(b"Binary files ") || line.starts_with(b"Files ") {
+                file.binary_differs = true;
+                self.cursor.advance();
+                break;
+            } else if value(b"similarity index ").or(value(b"dissimilarity index ")).is_none() {
+                break;
+            }
+            let kinds = [
+                file.created,
+                file.deleted,
+                file.rename_from.is_some() || file.rename_to.is_some(),
+                file.copy_from.is_some() || file.copy_to.is_some(),
+            ];
+            if kinds.iter().filter(|kind| **kind).count() > 1 {
+                return Err(self.error(
+                    "the header contradicts itself: a file is created, deleted, renamed or copied, one of them",
+                ));
+            }
+            self.cursor.advance();
+        }
+        if file.rename_from.is_some() != file.rename_to.is_some()
+            || file.copy_from.is_some() != file.copy_to.is_some()
+        {
+            return Err(ParseError {
+                line,
+                message: "a rename or copy names only one of its two files".into(),
+            });
+        }
+        self.diff.files.push(file);
+        self.current = Some(Current::Adjacent);
+        Ok(())
+    }
+
+    /// Reads a `---` and a `+++` line.
+    pub(super) fn plain_file(&mut self) -> Result<(), ParseError> {
+        let mut file = FileDiff {
+            line: self.cursor.line,
+            ..FileDiff::default()
+        };
+        let old = self.cursor.peek().expect("the caller saw a header");
+        file.old = Some(self.name(trim(&old[4..]))?);
+        self.cursor.advance();
+        let new = self.cursor.peek().expect("the caller saw a header");
+        file.new = Some(self.name(trim(&new[4..]))?);
+        self.cursor.advance();
+        self.diff.files.push(file);
+        self.current = Some(Current::Adjacent);
+        Ok(())
+    }
+
+    fn name(&self, text: &[u8]) -> Result<Name, ParseError> {
+        let (bytes, stamp) = if text.starts_with(b"\"") {
+            let (name, used) = unquote(text).ok_or_else(|| self.error("malformed quoted name"))?;
+            (name, &text[used..])
+        } else {
+            let at = stamp_at(text)
+                .or_else(|| memchr::memchr(b'\t', text))
+                .unwrap_or(text.len());
+            (text[..at].to_vec(), &text[at..])
+        };
+        if bytes == b"/dev/null" {
+            return Ok(Name::Null);
+        }
+        Ok(Name::Path {
+            bytes,
+            epoch: is_epoch(stamp.trim_ascii()),
+        })
+    }
+
+    fn unquote(&self, text: &[u8]) -> Result<Vec<u8>, ParseError> {
+        if text.starts_with(b"\"") {
+            return unquote(text)
+                .map(|(name, _)| name)
+                .ok_or_else(|| self.error("malformed quoted name"));
+        }
+        Ok(text.to_vec())
+    }
+
+    fn mode(&self, text: &[u8]) -> Result<u32, ParseError> {
+        std::str::from_utf8(text.trim_ascii())
+            .ok()
+            .and_then(|text| u32::from_str_radix(text, 8).ok())
+            .ok_or_else(|| self.error("a file mode that is no octal number"))
+    }
+
+    /// Reads `OLD..NEW [MODE]`.
+    fn index(&self, text: &'a [u8], file: &mut FileDiff<'a>) -> Result<(), ParseError> {
+        let mut words = text.splitn(2, |&byte| byte == b' ');
+        let names = words.next().unwrap_or_default();
+        if let Some(dots) = memchr::memmem::find(names, b"..") {
+            file.index = Some((&names[..dots], &names[dots + 2..]));
+        }
+        if let Some(mode) = words.next()
+            && file.old_mode.is_none()
+        {
+            file.old_mode = Some(self.mode(mode)?);
+        }
+        Ok(())
+    }
+
+    /// Reads the one or two directions below `GIT binary patch`.
+    fn binary(&mut self) -> Result<Binary, ParseError> {
+        let line = self.cursor.line;
+        self.cursor.advance();
+        let forward = self.binary_hunk()?;
+        if forward.is_none() {
+            return Err(self.error("a binary patch without data"));
+        }
+        let reverse = self.binary_hunk()?;
+        Ok(Binary { line, forward, reverse })
+    }
+
+    fn binary_hunk(&mut self) -> Result<Option<BinaryHunk>, ParseError> {
+        let Some(line) = self.cursor.peek() else {
+            return Ok(None);
+        };
+        let line = trim(line);
+        let (delta, size) = match (line.strip_prefix(b"delta "), line.strip_prefix(b"literal ")) {
+            (Some(size), _) => (true, size),
+            (_, Some(size)) => (false, size),
+            _ => return Ok(None),
+        };
+        let size = std::str::from_utf8(size)
+            .ok()
+            .and_then(|size| size.parse().ok())
+            .ok_or_else(|| self.error("a binary patch without a size"))?;
+        self.cursor.advance();
+        let mut data = Vec::new();
+        loop {
+            let line = self.cursor.peek().map(trim);
+            match line {
+                None => return Err(self.error("the patch ends inside a binary patch")),
+                Some(b"") => {
+                    self.cursor.advance();
+                    break;
+                }
+                Some(line) => {
+                    decode_line(line, &mut data)
+                        .ok_or_else(|| self.error("a malformed line in a binary patch"))?;
+                }
+            }
+            self.cursor.advance();
+        }
+        Ok(Some(BinaryHunk { delta, size, data }))
+    }
+}
+
+fn trim(line: &[u8]) -> &[u8] {
+    crate::text::trim_ending(line)
+}
+
+/// Unquotes a name in C style; also says how many bytes were read.
+pub(super) fn unquote(text: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let mut name = Vec::new();
+    let mut at = 1;
+    loop {
+        match *text.get(at)? {
+            b'"' => return Some((name, at + 1)),
+            b'\\' => {
+                at += 1;
+                let byte = match *text.get(at)? {
+                    b'a' => 7,
+                    b'b' => 8,
+                    b't' => b'\t',
+                    b'n' => b'\n',
+                    b'v' => 11,
+                    b'f' => 12,
+                    b'r' => b'\r',
+                    byte @ (b'"' | b'\\') => byte,
+                    b'0'..=b'3' => {
+                        let digits = text.get(at..at + 3)?;
+                        if !digits.iter().all(|digit| (b'0'..=b'7').contains(digit)) {
+                            return None;
+                        }
+                        at += 2;
+                        digits.iter().fold(0u8, |value, digit| (value << 3) | (digit - b'0'))
+                    }
+                    _ => return None,
+                };
+                name.push(byte);
+            }
+            byte => name.push(byte),
+        }
+        at += 1;
+    }
+}
+
+/// Where the time stamp of GNU diff starts, `2010-07-05 19:41:17.620000023 -0500` at the end.
+fn stamp_at(text: &[u8]) -> Option<usize> {
+    let end = text.trim_ascii_end().len();
+    let is_blank = |at: usize| matches!(text[at], b' ' | b'\t');
+    // Zone, time and date, from behind; each is preceded by a blank.
+    let word = |end: usize| {
+        let start = (0..end).rev().find(|&at| is_blank(at))? + 1;
+        Some((start, &text[start..end]))
+    };
+    let (zone_at, zone) = word(end)?;
+    let digits = |text: &[u8]| text.iter().all(|byte| byte.is_ascii_digit() || *byte == b':');
+    if !matches!(zone.first(), Some(b'+' | b'-')) || zone.len() < 4 || !digits(&zone[1..]) {
+        return None;
+    }
+    let (time_at, time) = word(zone_at - 1)?;
+    if time.len() < 8 || time[2] != b':' || time[5] != b':' || !time[..2].iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let (date_at, date) = word(time_at - 1)?;
+    let is_date = date.len() >= 8
+        && date.len() <= 10
+        && date.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-')
+        && date.iter().filter(|byte| **byte == b'-').count() == 2;
+    is_date.then(|| {
+        let mut at = date_at - 1;
+        while at > 0 && is_blank(at - 1) {
+            at -= 1;
+        }
+        at
+    })
+}
+
+/// Whether a time stamp is the epoch, in whatever zone it is written.
+fn is_epoch(stamp: &[u8]) -> bool {
+    let Ok(stamp) = std::str::from_utf8(stamp) else {
+        return false;
+    };
+    let words: Vec<&str> = stamp.split_ascii_whitespace().collect();
+    let [date, time, zone] = words[..] else {
+        return false;
+    };
+    let parse = || -> Option<bool> {
+        let hour: i32 = time.get(..2)?.parse().ok()?;
+        let minute: i32 = time.get(3..5)?.parse().ok()?;
+        let rest = time.get(5..)?;
+        if rest != ":00" && !(rest.starts_with(":00.") && rest[4..].bytes().all(|b| b == b'0')) {
+            return Some(false);
+        }
+        let sign = if zone.starts_with('-') { -1 } else { 1 };
+        let digits: String = zone[1..].chars().filter(char::is_ascii_digit).collect();
+        let offset: i32 = digits.parse().ok()?;
+        let offset = sign * (offset / 100 * 60 + offset % 100);
+        let day = match date {
+            "1969-12-31" => -24 * 60,
+            "1970-01-01" => 0,
+            _ => return Some(false),
+        };
+        Some(day + hour * 60 + minute == offset)
+    };
+    parse().unwrap_or(false)
+}
+
+const BASE85: &[u8; 85] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~";
+
+/// Decodes one line of git's base 85: a length letter, then five letters for each four bytes.
+fn decode_line(line: &[u8], data: &mut Vec<u8>) -> Option<()> {
+    let (first, letters) = line.split_first()?;
+    let length = match first {
+        b'A'..=b'Z' => usize::from(first - b'A') + 1,
+        b'a'..=b'z' => usize::from(first - b'a') + 27,
+        _ => return None,
+    };
+    if letters.len() != length.div_ceil(4) * 5 {
+        return None;
+    }
+    let end = data.len() + length;
+    for group in letters.chunks(5) {
+        let mut value = 0u32;
+        for letter in group {
+            let digit = BASE85.iter().position(|known| known == letter)? as u32;
+            value = value.checked_mul(85)?.checked_add(digit)?;
+        }
+        data.extend_from_slice(&value.to_be_bytes());
+    }
+    data.truncate(end);
+    Some(())
+}
