@@ -3,6 +3,7 @@
 
 pub mod anchor;
 pub mod batch;
+pub mod dialect;
 pub mod diff;
 pub mod digest;
 pub mod edit;

@@ -12,6 +12,7 @@ mod change;
 mod compare;
 mod file;
 mod hunk;
+pub mod parse;
 mod quote;
 
 pub use change::LineStats;

@@ -1,5 +1,6 @@
 //! The command line, as clap reads it; nothing is resolved here.
 
+pub(crate) mod dialect;
 pub(crate) mod orchestrator;
 
 use std::path::PathBuf;

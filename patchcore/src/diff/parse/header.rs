@@ -1,5 +1,7 @@
 //! File headers: git's extended ones, and the two lines of everybody else.
 
+use crate::diff::unquote;
+
 use super::{Binary, BinaryHunk, Current, FileDiff, Name, ParseError, Parser};
 
 impl<'a> Parser<'a> {
@@ -198,42 +200,6 @@ impl<'a> Parser<'a> {
 
 fn trim(line: &[u8]) -> &[u8] {
     crate::text::trim_ending(line)
-}
-
-/// Unquotes a name in C style; also says how many bytes were read.
-pub(super) fn unquote(text: &[u8]) -> Option<(Vec<u8>, usize)> {
-    let mut name = Vec::new();
-    let mut at = 1;
-    loop {
-        match *text.get(at)? {
-            b'"' => return Some((name, at + 1)),
-            b'\\' => {
-                at += 1;
-                let byte = match *text.get(at)? {
-                    b'a' => 7,
-                    b'b' => 8,
-                    b't' => b'\t',
-                    b'n' => b'\n',
-                    b'v' => 11,
-                    b'f' => 12,
-                    b'r' => b'\r',
-                    byte @ (b'"' | b'\\') => byte,
-                    b'0'..=b'3' => {
-                        let digits = text.get(at..at + 3)?;
-                        if !digits.iter().all(|digit| (b'0'..=b'7').contains(digit)) {
-                            return None;
-                        }
-                        at += 2;
-                        digits.iter().fold(0u8, |value, digit| (value << 3) | (digit - b'0'))
-                    }
-                    _ => return None,
-                };
-                name.push(byte);
-            }
-            byte => name.push(byte),
-        }
-        at += 1;
-    }
 }
 
 /// Where the time stamp of GNU diff starts, `2010-07-05 19:41:17.620000023 -0500` at the end.

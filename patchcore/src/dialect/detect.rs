@@ -1,0 +1,173 @@
+//! Tells the dialect of a patch by its marks.
+
+use super::Dialect;
+use crate::error::{Code, Refusal};
+use crate::text::{split_lines, trim_ending};
+
+/// Says in which dialect a patch is written.
+///
+/// JSON is told by its keys, everything else by the lines that only its own format has.
+///
+/// ```
+/// use patchcore::dialect::{Dialect, detect};
+/// assert_eq!(detect(b"*** Begin Patch\n*** End Patch\n")?, Dialect::Codex);
+/// assert!(detect(b"hello").is_err());
+/// # Ok::<(), patchcore::Refusal>(())
+/// ```
+///
+/// # Errors
+/// `INVALID_BATCH` where no dialect, or more than one, shows its marks.
+pub fn detect(bytes: &[u8]) -> Result<Dialect, Refusal> {
+    let unclear = |message: String| Err(Refusal::new(Code::InvalidBatch, message));
+    let body = bytes.strip_prefix(crate::text::BOM).unwrap_or(bytes);
+    if let Some(dialect) = json(body) {
+        return Ok(dialect);
+    }
+    let mut seen: Vec<(Dialect, usize)> = Vec::new();
+    let mut lines = split_lines(body).enumerate().peekable();
+    // Lines inside a block or envelope are content, whatever they look like.
+    let mut inside = None;
+    let mut json_at = None;
+    while let Some((number, line)) = lines.next() {
+        let line = trim_ending(line);
+        if let Some(end) = inside {
+            if ends(end, line) {
+                inside = None;
+            }
+            continue;
+        }
+        let next = lines.peek().map(|(_, next)| *next).unwrap_or_default();
+        if let Some(dialect) = mark(line, next) {
+            if dialect != Dialect::UnifiedDiff {
+                inside = Some(dialect);
+            }
+            if !seen.iter().any(|(known, _)| *known == dialect) {
+                seen.push((dialect, number + 1));
+            }
+        } else if json_at.is_none() && matches!(line.first(), Some(b'{' | b'[')) {
+            json_at = Some(offset_of(body, line));
+        }
+    }
+    match seen[..] {
+        [(dialect, _)] => Ok(dialect),
+        [(first, a), (second, b), ..] => unclear(format!(
+            "the patch mixes dialects: {first} at line {a} and {second} at line {b}; send them apart, or say which with --dialect"
+        )),
+        [] => match json_at.and_then(|at| json(&body[at..])) {
+            Some(dialect) => Ok(dialect),
+            None => unclear("no known patch format is found; say which it is with --dialect".into()),
+        },
+    }
+}
+
+/// The dialect that a line opens, given the line below it.
+pub(super) fn mark(line: &[u8], next: &[u8]) -> Option<Dialect> {
+    let trimmed = line.trim_ascii();
+    if trimmed == b"*** Begin Patch" {
+        return Some(Dialect::Codex);
+    }
+    if super::marks::is_search(line) {
+        return Some(Dialect::SearchReplace);
+    }
+    let context = line.starts_with(b"*** ") && next.starts_with(b"--- ");
+    if line.starts_with(b"diff --git ")
+        || (line.starts_with(b"--- ") && next.starts_with(b"+++ "))
+        || (line.starts_with(b"@@ -") && line[3..].windows(2).any(|pair| pair == b"@@"))
+        || context
+    {
+        return Some(Dialect::UnifiedDiff);
+    }
+    None
+}
+
+/// Whether a line ends what an opening mark of the dialect began.
+fn ends(dialect: Dialect, line: &[u8]) -> bool {
+    match dialect {
+        Dialect::Codex => line.trim_ascii() == b"*** End Patch",
+        _ => super::marks::is_replace(line),
+    }
+}
+
+fn offset_of(body: &[u8], line: &[u8]) -> usize {
+    line.as_ptr().addr() - body.as_ptr().addr()
+}
+
+/// The dialect of JSON, by the keys that stand near its start.
+fn json(body: &[u8]) -> Option<Dialect> {
+    let body = body.trim_ascii_start();
+    let first = *body.first()?;
+    if first != b'{' && first != b'[' {
+        return None;
+    }
+    // Only the keys of the first object matter, at whatever depth they stand.
+    let keys = keys(body);
+    let has = |key: &str| keys.iter().any(|known| known == key.as_bytes());
+    Some(if first == b'{' && has("operations") {
+        Dialect::Batch
+    } else if has("documentChanges") || has("changes") {
+        Dialect::WorkspaceEdit
+    } else if has("oldText") || has("edits") {
+        Dialect::McpEdit
+    } else if has("command") || has("old_str") || has("old_string") {
+        Dialect::StrReplace
+    } else if has("content") && has("path") {
+        Dialect::Files
+    } else {
+        return None;
+    })
+}
+
+/// The first keys of a JSON text, without parsing it.
+fn keys(body: &[u8]) -> Vec<Vec<u8>> {
+    const ENOUGH: usize = 64;
+    let mut keys = Vec::new();
+    let mut at = 0;
+    while at < body.len() && keys.len() < ENOUGH {
+        if body[at] != b'"' {
+            at += 1;
+            continue;
+        }
+        let start = at + 1;
+        let mut end = start;
+        while end < body.len() && body[end] != b'"' {
+            end += if body[end] == b'\\' { 2 } else { 1 };
+        }
+        let rest = body.get(end + 1..).unwrap_or_default();
+        if rest.trim_ascii_start().starts_with(b":") {
+            keys.push(body[start..end.min(body.len())].to_vec());
+        }
+        at = end + 1;
+    }
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_dialect_is_told_by_its_marks() {
+        for (patch, dialect) in [
+            ("{\"version\": 1, \"operations\": []}", Dialect::Batch),
+            ("```diff\n--- a\n+++ b\n@@ -1 +1 @@\n-a\n+b\n```\n", Dialect::UnifiedDiff),
+            ("Sure!\ndiff --git a/x b/y\nrename from x\nrename to y\n", Dialect::UnifiedDiff),
+            ("f.txt\n<<<<<<< SEARCH\n--- a\n+++ b\n=======\nx\n>>>>>>> REPLACE\n", Dialect::SearchReplace),
+            ("------- SEARCH\nx\n=======\ny\n+++++++ REPLACE", Dialect::SearchReplace),
+            ("{\"command\": \"create\", \"path\": \"x\", \"file_text\": \"\"}", Dialect::StrReplace),
+            ("{\"path\": \"x\", \"edits\": []}", Dialect::McpEdit),
+            ("{\"changes\": {}}", Dialect::WorkspaceEdit),
+            ("[{\"path\": \"x\", \"content\": \"\"}]", Dialect::Files),
+            ("Here it is:\n```json\n[{\"path\": \"x\", \"content\": \"\"}]\n```\n", Dialect::Files),
+        ] {
+            assert_eq!(detect(patch.as_bytes()).unwrap(), dialect, "{patch}");
+        }
+    }
+
+    #[test]
+    fn mixed_dialects_and_none_are_refused() {
+        let mixed = "*** Begin Patch\n*** End Patch\n--- a\n+++ b\n@@ -1 +1 @@\n";
+        assert!(detect(mixed.as_bytes()).unwrap_err().message.contains("mixes"));
+        assert!(detect(b"").is_err());
+        assert!(detect(b"{\"foo\": 1}").is_err());
+    }
+}

@@ -1,0 +1,186 @@
+//! Finds blocks of whole lines in a text: one pass, whatever the number of blocks.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ops::Range;
+
+use memchr::memchr;
+
+use super::fold::Fold;
+use crate::error::{MAX_CANDIDATES, Refusal};
+use crate::text::{BOM, LineNumber, split_lines};
+
+/// A place where a block stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Its bytes, endings included.
+    pub(super) span: Range<usize>,
+    /// Its first line.
+    pub(super) line: LineNumber,
+}
+
+/// Most places that are told apart for one block: one more than a refusal lists.
+const ENOUGH: usize = MAX_CANDIDATES + 1;
+
+/// Where each block stands in the text, in order, up to a handful of places each.
+///
+/// An empty block stands nowhere.
+pub(super) fn find_blocks(text: &[u8], blocks: &[&[&[u8]]], fold: Fold) -> Vec<Vec<Place>> {
+    let mut found = vec![Vec::new(); blocks.len()];
+    let folded: Vec<Vec<Cow<'_, [u8]>>> = blocks
+        .iter()
+        .map(|block| block.iter().map(|line| fold.of(line)).collect())
+        .collect();
+    // A block is looked for by its longest line, which is the one least likely to be repeated.
+    let mut keys: HashMap<&[u8], Vec<(usize, usize)>> = HashMap::new();
+    for (index, block) in folded.iter().enumerate() {
+        if let Some((at, key)) = block.iter().enumerate().max_by_key(|(_, line)| line.len()) {
+            keys.entry(key).or_default().push((index, at));
+        }
+    }
+    let lengths: std::collections::HashSet<usize> = keys.keys().map(|key| key.len()).collect();
+    let start = if text.starts_with(BOM) { BOM.len() } else { 0 };
+    let mut at = start;
+    for (number, line) in split_lines(&text[start..]).enumerate() {
+        let key = fold.of(line);
+        if lengths.contains(&key.len())
+            && let Some(hits) = keys.get(key.as_ref())
+        {
+            for &(index, before) in hits {
+                if found[index].len() < ENOUGH
+                    && number >= before
+                    && let Some(first) = back(text, start, at, before)
+                    && let Some(end) = matches_at(text, first, &folded[index], fold)
+                {
+                    found[index].push(Place {
+                        span: first..end,
+                        line: LineNumber::from_index(number - before),
+                    });
+                }
+            }
+        }
+        at += line.len();
+    }
+    found
+}
+
+/// Where one block stands, see [`find_blocks`].
+pub(super) fn find_block(text: &[u8], block: &[&[u8]], fold: Fold) -> Vec<Place> {
+    find_blocks(text, &[block], fold).pop().unwrap_or_default()
+}
+
+/// The end of the block if it stands at a byte offset where a line starts.
+pub(super) fn block_at(text: &[u8], at: usize, block: &[&[u8]], fold: Fold) -> Result<usize, usize> {
+    let mut end = at;
+    for (index, want) in block.iter().enumerate() {
+        match line_at(text, end) {
+            Some(line) if fold.of(line) == fold.of(want) => end += line.len(),
+            _ => return Err(index),
+        }
+    }
+    Ok(end)
+}
+
+/// The line that starts at a byte offset; `None` at the end.
+pub(super) fn line_at(text: &[u8], at: usize) -> Option<&[u8]> {
+    let rest = text.get(at..).filter(|rest| !rest.is_empty())?;
+    let end = memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+    Some(&rest[..end])
+}
+
+/// Lists the places in a refusal.
+pub(super) fn with_places(mut refusal: Refusal, text: &[u8], places: &[Place]) -> Refusal {
+    for place in places {
+        let shown = line_at(text, place.span.start).unwrap_or_default();
+        refusal = refusal.with_candidate(Some(place.line), crate::text::trim_ending(shown));
+    }
+    refusal
+}
+
+/// The places where most lines of the block stand, as information for whoever sent it: never fit
+/// to be edited.
+pub(super) fn nearest(text: &[u8], block: &[&[u8]]) -> Vec<Place> {
+    const SHOWN: usize = 3;
+    let mut wanted: HashMap<&[u8], Vec<usize>> = HashMap::new();
+    for (index, line) in block.iter().enumerate() {
+        let line = line.trim_ascii();
+        // A lone brace says nothing.
+        if line.len() > 2 {
+            wanted.entry(line).or_default().push(index);
+        }
+    }
+    let mut votes: HashMap<usize, (usize, usize)> = HashMap::new();
+    let mut at = 0;
+    for (number, line) in split_lines(text).enumerate() {
+        for &index in wanted.get(line.trim_ascii()).into_iter().flatten() {
+            if let Some(first) = number.checked_sub(index)
+                && votes.len() < 10_000
+            {
+                let vote = votes.entry(first).or_insert((0, at));
+                vote.0 += 1;
+            }
+        }
+        at += line.len();
+    }
+    let mut votes: Vec<_> = votes.into_iter().collect();
+    votes.sort_by_key(|(first, (count, _))| (std::cmp::Reverse(*count), *first));
+    votes
+        .into_iter()
+        .take(SHOWN)
+        .map(|(first, (_, at))| Place {
+            span: at..at,
+            line: LineNumber::from_index(first),
+        })
+        .collect()
+}
+
+fn matches_at(text: &[u8], at: usize, block: &[Cow<'_, [u8]>], fold: Fold) -> Option<usize> {
+    let mut end = at;
+    for want in block {
+        let line = line_at(text, end)?;
+        if fold.of(line) != *want {
+            return None;
+        }
+        end += line.len();
+    }
+    Some(end)
+}
+
+/// The start of the line that stands `lines` above the one that starts at `at`.
+fn back(text: &[u8], start: usize, mut at: usize, lines: usize) -> Option<usize> {
+    for _ in 0..lines {
+        if at <= start {
+            return None;
+        }
+        at = memchr::memrchr(b'\n', &text[start..at - 1]).map_or(start, |newline| start + newline + 1);
+    }
+    Some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(block: &str) -> Vec<&[u8]> {
+        split_lines(block.as_bytes()).collect()
+    }
+
+    #[test]
+    fn every_place_is_found_also_where_places_overlap() {
+        let text = b"\xef\xbb\xbfa\na\na\nb\n";
+        let places = find_block(text, &lines("a\na\n"), Fold::Bytes);
+        let starts: Vec<_> = places.iter().map(|place| (place.line.get(), place.span.clone())).collect();
+        assert_eq!(starts, [(1, 3..7), (2, 5..9)]);
+        assert!(find_block(text, &lines("b"), Fold::Bytes).is_empty());
+        assert_eq!(find_block(text, &lines("b"), Fold::Ending).len(), 1);
+        assert!(find_block(text, &[], Fold::Bytes).is_empty());
+    }
+
+    #[test]
+    fn the_key_line_may_stand_anywhere_in_its_block() {
+        let text = b"x\nlonger\ny\nx\nlonger\nz\n";
+        for block in ["x\nlonger\nz\n", "longer\nz\n"] {
+            assert_eq!(find_block(text, &lines(block), Fold::Bytes).len(), 1, "{block}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The lines that set off the parts of search/replace blocks.
+//!
+//! aider writes `<<<<<<< SEARCH`, `=======` and `>>>>>>> REPLACE` with five to nine signs, Cline
+//! `------- SEARCH` and `+++++++ REPLACE` with three or more, Roo aider's with a `-------` below
+//! the line number that it may give.
+
+/// Whether the line opens a block.
+pub(super) fn is_search(line: &[u8]) -> bool {
+    signs_and_word(line, b"<-", b" SEARCH")
+}
+
+/// Whether the line ends a block.
+pub(super) fn is_replace(line: &[u8]) -> bool {
+    signs_and_word(line, b">+", b" REPLACE")
+}
+
+/// Whether the line stands between the two halves of a block.
+pub(super) fn is_divider(line: &[u8]) -> bool {
+    line.len() >= 3 && line.iter().all(|byte| *byte == b'=')
+}
+
+/// Whether the line has words or signs of a mark and yet is none: most likely a mark misspelt.
+pub(super) fn is_near(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    let signs = line.iter().take_while(|byte| b"<-=+>".contains(byte)).count();
+    let rest = &line[signs..];
+    signs >= 2 && (matches!(rest.trim_ascii(), b"SEARCH" | b"REPLACE" | b"SEARCH>" | b"REPLACE>"))
+        || (line.ends_with(b"=======") && signs < line.len() && line.starts_with(b"---"))
+        || (line.len() >= 5 && line.iter().all(|byte| *byte == b'='))
+}
+
+fn signs_and_word(line: &[u8], signs: &[u8], word: &[u8]) -> bool {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let Some(&sign) = line.first().filter(|first| signs.contains(first)) else {
+        return false;
+    };
+    let count = line.iter().take_while(|byte| **byte == sign).count();
+    let rest = line[count..].trim_ascii_end();
+    count >= 3 && rest.strip_suffix(b">").unwrap_or(rest) == word
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_told_from_what_only_looks_like_one() {
+        for line in ["<<<<<<< SEARCH", "------- SEARCH", "----- SEARCH", "<<<<<<< SEARCH>"] {
+            assert!(is_search(line.as_bytes()), "{line}");
+        }
+        for line in ["-- SEARCH", "-------SEARCH", "<<<<<<< search", "<<<<--- SEARCH", "SEARCH"] {
+            assert!(!is_search(line.as_bytes()), "{line}");
+        }
+        assert!(is_replace(b">>>>>>> REPLACE") && is_replace(b"+++++++ REPLACE"));
+        assert!(is_divider(b"=======") && !is_divider(b"======= ") && !is_divider(b"=="));
+        assert!(is_near(b"-------SEARCH") && is_near(b"======= ") && is_near(b"------- ======="));
+        assert!(!is_near(b"- search") && !is_near(b"-- x"));
+    }
+}

@@ -1,0 +1,247 @@
+//! Foreign patch formats: every agent's dialect, applied through the one plan.
+//!
+//! [`parse`] reads bytes into a [`Patch`]. That is a [`Script`]: once its [`paths`](Script::paths)
+//! are loaded, [`lower`](Script::lower) locates every hunk or block in them and yields exact
+//! operations. A dialect is right or it refuses: where a block matches at no place, or at more
+//! than one, its operation is refused, and nothing is ever placed by similarity.
+//!
+//! | dialect | from |
+//! |---|---|
+//! | [`Batch`](Dialect::Batch) | our own JSON |
+//! | [`UnifiedDiff`](Dialect::UnifiedDiff) | git, GNU diff, and models that imitate them |
+//! | [`Codex`](Dialect::Codex) | codex's `apply_patch` envelope |
+//! | [`SearchReplace`](Dialect::SearchReplace) | aider's, Cline's and Roo's blocks |
+//! | [`StrReplace`](Dialect::StrReplace) | the text-editor tool's commands |
+//! | [`McpEdit`](Dialect::McpEdit) | the MCP file-system server's `edit_file` |
+//! | [`WorkspaceEdit`](Dialect::WorkspaceEdit) | the Language Server Protocol |
+//! | [`Files`](Dialect::Files) | whole files |
+
+mod blob;
+mod detect;
+mod fold;
+mod locate;
+mod marks;
+mod omission;
+mod unified;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::batch::Limits;
+use crate::edit::Edit;
+use crate::error::{Code, Refusal};
+use crate::operation::Batch;
+use crate::path::RelPath;
+use crate::plan::{Script, Tree};
+
+pub use detect::detect;
+
+/// A patch format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// Our JSON batch.
+    Batch,
+    /// Unified diffs.
+    UnifiedDiff,
+    /// `*** Begin Patch` … `*** End Patch`.
+    Codex,
+    /// `<<<<<<< SEARCH` … `=======` … `>>>>>>> REPLACE`.
+    SearchReplace,
+    /// `{"command": "str_replace", …}`.
+    StrReplace,
+    /// `{"path": …, "edits": [{"oldText": …, "newText": …}]}`.
+    McpEdit,
+    /// The Language Server Protocol's `WorkspaceEdit`.
+    WorkspaceEdit,
+    /// `[{"path": …, "content": …}]`.
+    Files,
+}
+
+impl Dialect {
+    /// All dialects.
+    pub const ALL: [Dialect; 8] = [
+        Self::Batch,
+        Self::UnifiedDiff,
+        Self::Codex,
+        Self::SearchReplace,
+        Self::StrReplace,
+        Self::McpEdit,
+        Self::WorkspaceEdit,
+        Self::Files,
+    ];
+
+    /// The name as options and reports spell it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Batch => "batch",
+            Self::UnifiedDiff => "unified-diff",
+            Self::Codex => "codex",
+            Self::SearchReplace => "search-replace",
+            Self::StrReplace => "str-replace",
+            Self::McpEdit => "mcp-edit",
+            Self::WorkspaceEdit => "workspace-edit",
+            Self::Files => "files",
+        }
+    }
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Dialect {
+    type Err = Refusal;
+
+    fn from_str(name: &str) -> Result<Self, Refusal> {
+        Self::ALL
+            .into_iter()
+            .find(|dialect| dialect.name() == name)
+            .ok_or_else(|| {
+                let names = Self::ALL.map(Dialect::name).join(", ");
+                Refusal::new(
+                    Code::InvalidBatch,
+                    format!("{name:?} is no dialect; there are {names}"),
+                )
+            })
+    }
+}
+
+/// How a patch is read. What a dialect has no use for is ignored.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// The format; `None` has it detected.
+    pub dialect: Option<Dialect>,
+    /// Refuse whatever is not exactly as the format has it, instead of reading it kindly.
+    pub strict: bool,
+    /// The file to patch, where the patch names none or another.
+    pub file: Option<RelPath>,
+    /// Change every match of a text to find, instead of refusing more than one.
+    pub all: bool,
+    /// How many leading components are taken off the names in a diff; `None` takes one off names
+    /// that have git's prefixes.
+    pub strip: Option<usize>,
+    /// Apply the patch the other way around (unified diffs).
+    pub reverse: bool,
+    /// A directory to put before the names in a diff.
+    pub directory: Option<RelPath>,
+    /// Do not believe the line counts of hunk headers.
+    pub recount: bool,
+    /// Let white space differ in amount between the lines of a hunk and the file's.
+    pub ignore_whitespace: bool,
+    /// Only change files whose name matches one of these globs.
+    pub include: Vec<String>,
+    /// Leave out files whose name matches one of these globs.
+    pub exclude: Vec<String>,
+    /// Believe hunks without context.
+    pub unidiff_zero: bool,
+    /// Let new lines pass that stand for code that was left out.
+    pub allow_omission: bool,
+    /// The root's absolute path: absolute paths below it are taken as relative to it.
+    pub root: Option<PathBuf>,
+}
+
+/// A parsed patch in some dialect.
+pub struct Patch<'a> {
+    dialect: Dialect,
+    script: Box<dyn Script + 'a>,
+}
+
+impl Patch<'_> {
+    /// The format it was read as.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+}
+
+impl Script for Patch<'_> {
+    fn paths(&self) -> Vec<RelPath> {
+        self.script.paths()
+    }
+
+    fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
+        self.script.lower(tree)
+    }
+}
+
+impl fmt::Debug for Patch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Patch({})", self.dialect)
+    }
+}
+
+/// Reads a patch.
+///
+/// ```
+/// use patchcore::dialect::{Dialect, Options, parse};
+/// let patch = parse(b"--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n", &Options::default())?;
+/// assert_eq!(patch.dialect(), Dialect::UnifiedDiff);
+/// # Ok::<(), patchcore::Refusal>(())
+/// ```
+///
+/// # Errors
+/// `INVALID_BATCH` for what is malformed, or not clear enough; `PATH_ESCAPE` for names that lead
+/// out of the root.
+pub fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Patch<'a>, Refusal> {
+    let dialect = match options.dialect {
+        Some(dialect) => dialect,
+        None => detect(bytes)?,
+    };
+    let script: Box<dyn Script + 'a> = match dialect {
+        Dialect::Batch => Box::new(crate::batch::parse(bytes, &Limits::default())?),
+        Dialect::UnifiedDiff => Box::new(unified::parse(bytes, options)?),
+        other => {
+            return Err(Refusal::new(
+                Code::InvalidBatch,
+                format!("the dialect {other} is not read here"),
+            ));
+        }
+    };
+    if options.reverse && dialect != Dialect::UnifiedDiff {
+        return Err(Refusal::new(
+            Code::InvalidBatch,
+            format!("a patch in the dialect {dialect} cannot be reversed; undo it instead"),
+        ));
+    }
+    Ok(Patch { dialect, script })
+}
+
+/// A path as it is named beneath the root; only one that is absolute changes.
+fn beneath_root<'p>(path: &'p [u8], options: &Options) -> &'p [u8] {
+    let Some(root) = options.root.as_ref().filter(|_| path.starts_with(b"/")) else {
+        return path;
+    };
+    let root = root.as_os_str().as_bytes();
+    match path.strip_prefix(root.strip_suffix(b"/").unwrap_or(root)) {
+        Some([b'/', rest @ ..]) => rest,
+        _ => path,
+    }
+}
+
+/// The smallest single edit that turns the old bytes into the new ones; none where they are equal.
+fn minimal_edit(old: &[u8], new: &[u8]) -> Option<Edit> {
+    if old == new {
+        return None;
+    }
+    let same = |a: &u8, b: &u8| a == b;
+    let prefix = old.iter().zip(new).take_while(|(a, b)| same(a, b)).count();
+    let (old_rest, new_rest) = (&old[prefix..], &new[prefix..]);
+    let suffix = old_rest
+        .iter()
+        .rev()
+        .zip(new_rest.iter().rev())
+        .take_while(|(a, b)| same(a, b))
+        .count();
+    Some(Edit::replace(
+        prefix..old.len() - suffix,
+        &new_rest[..new_rest.len() - suffix],
+    ))
+}

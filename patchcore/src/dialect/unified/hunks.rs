@@ -1,0 +1,426 @@
+//! Where the hunks of one file go.
+
+use std::ops::Range;
+
+use super::super::fold::Fold;
+use super::super::{locate, omission};
+use super::{HunkOptions, ends};
+use crate::diff::parse::{Hunk, HunkLine, Role};
+use crate::edit::Edit;
+use crate::error::{Code, Refusal};
+use crate::path::RelPath;
+use crate::text::{BOM, LineEnding, LineNumber, Text, trim_ending};
+
+/// A hunk that has found its place.
+#[derive(Debug, Clone)]
+pub(super) struct Placed {
+    /// The changed lines.
+    pub(super) edits: Vec<Edit>,
+    /// All of its old lines, context included.
+    span: Range<usize>,
+    /// What is worth saying about how it got there.
+    pub(super) note: Option<String>,
+}
+
+/// Places all hunks of a file, in one pass over it as long as they stand where they say.
+pub(super) fn place(
+    bytes: &[u8],
+    hunks: &[Hunk<'_>],
+    path: &RelPath,
+    options: HunkOptions,
+) -> Vec<Result<Placed, Box<Refusal>>> {
+    let file = File {
+        bytes,
+        text: Text::new(bytes),
+        path,
+        options,
+    };
+    let fold = if options.ignore_whitespace { Fold::SpaceRuns } else { Fold::Bytes };
+    let mut how = How { fold, ending: None };
+    let mut found: Vec<Option<Spot>> = hunks.iter().map(|hunk| file.stated(hunk, how)).collect();
+    if found.contains(&None)
+        && !options.strict
+        && fold == Fold::Bytes
+        && let (Some(theirs), Some(ours)) = (ends::of_hunks(hunks), ends::of_file(bytes))
+        && theirs != ours
+    {
+        how = How { fold: Fold::Ending, ending: Some(ours) };
+        found = hunks.iter().map(|hunk| file.stated(hunk, how)).collect();
+    }
+    let mut placed = file.search(hunks, found, how);
+    refuse_overlaps(hunks, &mut placed, path);
+    placed
+}
+
+/// How lines are compared, and what new lines end in where that is not as the diff has it.
+#[derive(Debug, Clone, Copy)]
+struct How {
+    fold: Fold,
+    ending: Option<LineEnding>,
+}
+
+/// Where a hunk's old lines stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Spot {
+    span: Range<usize>,
+    moved: Option<LineNumber>,
+}
+
+struct File<'a> {
+    bytes: &'a [u8],
+    text: Text<'a>,
+    path: &'a RelPath,
+    options: HunkOptions,
+}
+
+/// At which ends of the file a hunk must match, as git has it.
+struct Anchors {
+    start: bool,
+    end: bool,
+}
+
+impl File<'_> {
+    /// The hunk at its stated line, or at the end of the file that it must match.
+    fn stated(&self, hunk: &Hunk<'_>, how: How) -> Option<Spot> {
+        let ranges = hunk.ranges?;
+        let anchors = self.anchors(hunk);
+        let at = if anchors.start {
+            self.first_line(hunk)
+        } else if anchors.end {
+            self.start_of_last(ranges.old_count)?
+        } else {
+            self.offset(self.stated_index(hunk)?, hunk)?
+        };
+        let end = self.old_lines_at(at, hunk, how).ok()?;
+        if anchors.end && end != self.bytes.len() {
+            return None;
+        }
+        let stated = self.stated_index(hunk).map(LineNumber::from_index);
+        let moved = if anchors.end && !anchors.start {
+            Some(self.text.line_at(at)).filter(|line| Some(*line) != stated)
+        } else {
+            None
+        };
+        Some(Spot { span: at..end, moved })
+    }
+
+    /// How many lines stand before the hunk, by its header.
+    fn stated_index(&self, hunk: &Hunk<'_>) -> Option<usize> {
+        let ranges = hunk.ranges?;
+        let index = if ranges.old_count == 0 { ranges.old_start } else { ranges.old_start.saturating_sub(1) };
+        usize::try_from(index).ok()
+    }
+
+    fn anchors(&self, hunk: &Hunk<'_>) -> Anchors {
+        let Some(ranges) = hunk.ranges else {
+            return Anchors { start: false, end: false };
+        };
+        let zero = self.options.unidiff_zero;
+        let trailing = hunk.lines.last().is_some_and(|line| line.role == Role::Context);
+        Anchors {
+            start: ranges.old_start == 0 || (ranges.old_start == 1 && !zero),
+            end: !zero && !trailing,
+        }
+    }
+
+    /// Where the first line starts: behind a BOM, unless the hunk has it, too.
+    fn first_line(&self, hunk: &Hunk<'_>) -> usize {
+        let first = hunk.lines.iter().find(|line| line.role != Role::Added);
+        if first.is_some_and(|line| line.text.starts_with(BOM)) {
+            0
+        } else {
+            self.text.bom_len()
+        }
+    }
+
+    fn offset(&self, index: usize, hunk: &Hunk<'_>) -> Option<usize> {
+        if index == 0 {
+            return Some(self.first_line(hunk));
+        }
+        if let Some(line) = self.text.line(LineNumber::from_index(index)) {
+            return Some(line.start);
+        }
+        // Behind the last line, where that has an ending.
+        (index == self.text.line_count() && self.text.ends_in_newline()).then_some(self.bytes.len())
+    }
+
+    /// Where the last so many lines start.
+    fn start_of_last(&self, count: u64) -> Option<usize> {
+        let mut at = self.bytes.len();
+        for _ in 0..count {
+            if at <= self.text.bom_len() {
+                return None;
+            }
+            at = self.text.line_start(at - 1);
+        }
+        Some(at)
+    }
+
+    /// The end of the hunk's old lines if they stand at the offset, else the first that does not.
+    fn old_lines_at(&self, at: usize, hunk: &Hunk<'_>, how: How) -> Result<usize, usize> {
+        let mut end = at;
+        let old = hunk.lines.iter().filter(|line| line.role != Role::Added);
+        for (index, want) in old.enumerate() {
+            end = self.line_matches(end, want, how).ok_or(index)?;
+        }
+        let new_ends_open = hunk.lines.iter().any(|line| line.role == Role::Added && !line.newline);
+        if new_ends_open && end != self.bytes.len() {
+            return Err(hunk.lines.len());
+        }
+        Ok(end)
+    }
+
+    fn line_matches(&self, at: usize, want: &HunkLine<'_>, how: How) -> Option<usize> {
+        let rest = &self.bytes[at..];
+        if how.fold == Fold::Bytes {
+            let behind = rest.strip_prefix(want.text)?;
+            return match (want.newline, behind) {
+                (true, [b'\n', ..]) => Some(at + want.text.len() + 1),
+                (false, []) if !rest.is_empty() => Some(self.bytes.len()),
+                _ => None,
+            };
+        }
+        let line = locate::line_at(self.bytes, at)?;
+        let same_end = how.fold == Fold::SpaceRuns || want.newline == line.ends_with(b"\n");
+        (same_end && how.fold.of(line) == how.fold.of(&terminated(want))).then_some(at + line.len())
+    }
+
+    /// Looks for what is not where it says in all of the file, in one pass for all hunks.
+    fn search(
+        &self,
+        hunks: &[Hunk<'_>],
+        found: Vec<Option<Spot>>,
+        how: How,
+    ) -> Vec<Result<Placed, Box<Refusal>>> {
+        let free = |index: usize| {
+            let anchors = self.anchors(&hunks[index]);
+            found[index].is_none() && !anchors.start && !anchors.end
+        };
+        let lost: Vec<usize> = (0..hunks.len()).filter(|&index| free(index)).collect();
+        let old: Vec<Vec<Vec<u8>>> = lost
+            .iter()
+            .map(|&index| {
+                let lines = hunks[index].lines.iter().filter(|line| line.role != Role::Added);
+                lines.map(terminated).collect()
+            })
+            .collect();
+        let blocks: Vec<Vec<&[u8]>> = old
+            .iter()
+            .map(|lines| lines.iter().map(Vec::as_slice).collect())
+            .collect();
+        let blocks: Vec<&[&[u8]]> = blocks.iter().map(Vec::as_slice).collect();
+        let places = if lost.is_empty() {
+            Vec::new()
+        } else {
+            locate::find_blocks(self.bytes, &blocks, how.fold)
+        };
+        let mut places = lost.iter().copied().zip(places).collect::<std::collections::HashMap<_, _>>();
+        let decide = |(index, spot): (usize, Option<Spot>)| {
+            let hunk = &hunks[index];
+            let name = format!("hunk {} of {} (line {} of the patch)", index + 1, self.path, hunk.line);
+            let spot = match spot {
+                Some(spot) => spot,
+                None => {
+                    let mut places = places.remove(&index).unwrap_or_default();
+                    if self.options.strict && hunk.ranges.is_some() {
+                        places.clear();
+                    }
+                    match places.len() {
+                        1 => {
+                            let place = places.remove(0);
+                            // The newline that a new last line lacks can only be missing at the end.
+                            let spot = Spot { span: place.span, moved: Some(place.line) };
+                            if self.old_lines_at(spot.span.start, hunk, how).is_err() {
+                                return Err(Box::new(self.mismatch(hunk, &name, how)));
+                            }
+                            spot
+                        }
+                        0 => return Err(Box::new(self.mismatch(hunk, &name, how))),
+                        _ => return Err(Box::new(self.ambiguous(hunk, &name, &places))),
+                    }
+                }
+            };
+            if !self.options.allow_omission
+                && let Some(line) = omitted(hunk)
+            {
+                return Err(Box::new(omission::refusal(self.path, line)));
+            }
+            Ok(self.placed(hunk, spot, index, how))
+        };
+        found.clone().into_iter().enumerate().map(decide).collect()
+    }
+
+    fn placed(&self, hunk: &Hunk<'_>, spot: Spot, index: usize, how: How) -> Placed {
+        let mut edits: Vec<Edit> = Vec::new();
+        let mut at = spot.span.start;
+        let mut open = false;
+        for line in &hunk.lines {
+            let length = || locate::line_at(self.bytes, at).map_or(0, <[u8]>::len);
+            if line.role == Role::Context {
+                at += length();
+                open = false;
+                continue;
+            }
+            if !open {
+                edits.push(Edit::replace(at..at, Vec::new()));
+                open = true;
+            }
+            let edit = edits.last_mut().expect("an edit is open");
+            if line.role == Role::Removed {
+                at += length();
+                edit.span.end = at;
+            } else {
+                match (how.ending, line.newline) {
+                    (Some(ending), true) => {
+                        edit.text.extend_from_slice(line.text.strip_suffix(b"\r").unwrap_or(line.text));
+                        edit.text.extend_from_slice(ending.as_bytes());
+                    }
+                    (_, newline) => {
+                        edit.text.extend_from_slice(line.text);
+                        edit.text.extend_from_slice(if newline { b"\n" } else { b"" });
+                    }
+                }
+            }
+        }
+        let mut notes = Vec::new();
+        if let Some(line) = spot.moved {
+            notes.push(match self.stated_index(hunk) {
+                Some(stated) => format!("hunk {} went to line {line}, its header says {}", index + 1, stated + 1),
+                None => format!("hunk {} went to line {line}", index + 1),
+            });
+        }
+        if how.ending.is_some() {
+            notes.push("line endings of the diff were taken for the file's".into());
+        }
+        notes.extend(how.fold.note().map(String::from));
+        Placed {
+            edits,
+            span: spot.span,
+            note: (!notes.is_empty()).then(|| notes.join("; ")),
+        }
+    }
+
+    fn mismatch(&self, hunk: &Hunk<'_>, name: &str, how: How) -> Refusal {
+        let old: Vec<&HunkLine<'_>> = hunk.lines.iter().filter(|line| line.role != Role::Added).collect();
+        let refuse = |message: String| Refusal::new(Code::AnchorNotFound, message).in_file(self.path);
+        if old.is_empty() {
+            let why = match hunk.ranges {
+                Some(ranges) if ranges.old_start > 0 || self.bytes.is_empty() => {
+                    "it has no context; send it with context, or allow it with --unidiff-zero"
+                }
+                Some(_) => "it speaks of an empty file, and the file is not empty",
+                None => "it has neither line numbers nor context to find its place by",
+            };
+            return refuse(format!("{name} has no place: {why}"));
+        }
+        let texts: Vec<&[u8]> = old.iter().map(|line| line.text).collect();
+        let mut refusal = match self.first_difference(hunk, how) {
+            Some((line, found, Some(wanted))) => refuse(format!(
+                "{name} does not apply: line {line} is {:?}, the hunk has {:?}, and its old lines stand nowhere else",
+                crate::error::excerpt(found, 120),
+                crate::error::excerpt(wanted, 120)
+            ))
+            .at_line(line)
+            .with_found(found),
+            Some((line, found, None)) => refuse(format!(
+                "{name} does not apply at line {line}: it must match at the {} of the file, since {}",
+                if self.anchors(hunk).end { "end" } else { "start" },
+                if self.anchors(hunk).end { "no context follows its changes" } else { "its header says line 1" },
+            ))
+            .at_line(line)
+            .with_found(found),
+            None => refuse(format!("{name} does not apply: its old lines stand nowhere in the file")),
+        };
+        for place in locate::nearest(self.bytes, &texts) {
+            let shown = self.text.line(place.line).map(|span| &self.bytes[span]).unwrap_or_default();
+            refusal = refusal.with_candidate(Some(place.line), trim_ending(shown));
+        }
+        refusal
+    }
+
+    /// The first line, from the stated one on, that is not as the hunk has it.
+    fn first_difference<'h>(&self, hunk: &Hunk<'h>, how: How) -> Option<(LineNumber, &[u8], Option<&'h [u8]>)> {
+        let start = self.stated_index(hunk)?;
+        let at = self.offset(start, hunk).unwrap_or(self.bytes.len());
+        let old = hunk.lines.iter().filter(|line| line.role != Role::Added);
+        let wrong = match self.old_lines_at(at, hunk, how) {
+            Ok(_) => return Some((LineNumber::from_index(start), self.line_from(start), None)),
+            Err(index) => index,
+        };
+        let wanted = old.clone().nth(wrong)?;
+        Some((LineNumber::from_index(start + wrong), self.line_from(start + wrong), Some(wanted.text)))
+    }
+
+    fn line_from(&self, index: usize) -> &[u8] {
+        let span = self.text.line(LineNumber::from_index(index));
+        span.map(|span| trim_ending(&self.bytes[span])).unwrap_or_default()
+    }
+
+    fn ambiguous(&self, hunk: &Hunk<'_>, name: &str, places: &[locate::Place]) -> Refusal {
+        let stated = match self.stated_index(hunk) {
+            Some(index) => format!(", and not at line {}", index + 1),
+            None => String::new(),
+        };
+        let refusal = Refusal::new(
+            Code::AnchorAmbiguous,
+            format!("{name} could go to {} places{stated}; send it with more context", places.len()),
+        )
+        .in_file(self.path);
+        locate::with_places(refusal, self.bytes, places)
+    }
+}
+
+/// The line with the newline that the hunk gives it.
+fn terminated(line: &HunkLine<'_>) -> Vec<u8> {
+    let mut bytes = line.text.to_vec();
+    if line.newline {
+        bytes.push(b'\n');
+    }
+    bytes
+}
+
+/// The first new line of the hunk that stands for code left out.
+pub(super) fn omitted<'h>(hunk: &Hunk<'h>) -> Option<&'h [u8]> {
+    let added = hunk.lines.iter().filter(|line| line.role == Role::Added).map(|line| line.text);
+    omission::find(added, |line| {
+        hunk.lines
+            .iter()
+            .any(|other| other.role != Role::Added && other.text.trim_ascii() == line)
+    })
+}
+
+/// Two hunks may share context, nothing else: the later one is refused.
+fn refuse_overlaps(hunks: &[Hunk<'_>], placed: &mut [Result<Placed, Box<Refusal>>], path: &RelPath) {
+    let mut order: Vec<usize> = (0..placed.len()).filter(|&index| placed[index].is_ok()).collect();
+    order.sort_by_key(|&index| placed[index].as_ref().map_or(0, |hunk| hunk.span.start));
+    let mut last: Option<usize> = None;
+    for index in order {
+        let Ok(this) = &placed[index] else { continue };
+        if let Some(before) = last
+            && let Ok(other) = &placed[before]
+            && this.span.start < other.span.end
+        {
+            let end = other.edits.last().map_or(0, |edit| edit.span.end);
+            let start = this.edits.first().map_or(usize::MAX, |edit| edit.span.start);
+            if start <= end {
+                let (first, second) = (before.min(index), before.max(index));
+                placed[second] = Err(Box::new(
+                    Refusal::new(
+                        Code::Overlap,
+                        format!(
+                            "hunk {} of {path} (line {} of the patch) changes the same lines as hunk {}",
+                            second + 1,
+                            hunks[second].line,
+                            first + 1
+                        ),
+                    )
+                    .in_file(path),
+                ));
+                if second == index {
+                    continue;
+                }
+            }
+        }
+        last = Some(index);
+    }
+}

@@ -1,0 +1,150 @@
+//! Unified diffs, applied as `git apply` does: context must match exactly, without fuzz.
+//!
+//! A hunk stands where its header says. It may stand elsewhere only if all of its old lines are
+//! found at exactly one place of the file (git takes the nearest of many). As in git, a hunk that
+//! starts at line 1 must match at the start of the file, one without trailing context at its end,
+//! and one without any context needs [`unidiff_zero`](super::Options::unidiff_zero). A number-less
+//! `@@ … @@` hunk goes where its old lines are found, if that is one place.
+//!
+//! Where this departs from git, on purpose:
+//! - more than one place away from the stated line: refused, git takes the nearest;
+//! - context that two hunks share is fine as long as their changed lines are disjoint;
+//! - a file in `\r\n` takes a diff whose lines end in `\n`, and the other way around, if all lines
+//!   of both are of one kind: GNU `patch` and jsdiff do, git does not;
+//! - symbolic links and submodules are refused; nothing is ever written through one;
+//! - counts of a hunk header that do not fit are mended where the end of the hunk is clear, unless
+//!   [`strict`](super::Options::strict); a hunk that the end of the patch cuts off is refused;
+//! - no white space is fixed.
+
+mod ends;
+mod glob;
+mod hunks;
+mod lower;
+mod names;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use super::Options;
+use crate::diff::parse::{self, Binary, Counts, Hunk, ParseOptions};
+use crate::digest::Digest;
+use crate::error::{Code, Refusal};
+use crate::operation::Batch;
+use crate::path::RelPath;
+use crate::plan::{Script, Tree};
+
+/// A diff whose names are resolved.
+pub(super) struct Unified<'a> {
+    sections: Vec<Section<'a>>,
+    hunk_options: HunkOptions,
+    content: Digest,
+}
+
+/// What decides how a hunk is placed.
+#[derive(Debug, Clone, Copy, Default)]
+struct HunkOptions {
+    unidiff_zero: bool,
+    ignore_whitespace: bool,
+    strict: bool,
+    allow_omission: bool,
+}
+
+/// What the diff does to one file.
+#[derive(Debug)]
+struct Section<'a> {
+    /// The line of the diff where it starts.
+    line: usize,
+    kind: Kind,
+    /// The file as it is named before; for a creation, as it is named afterwards.
+    old: RelPath,
+    /// The file as it is named afterwards.
+    new: RelPath,
+    /// The other name of a plain diff whose two names differ, to be taken where only it exists.
+    other: Option<RelPath>,
+    /// The executable bit that the diff sets, if any.
+    executable: Option<bool>,
+    hunks: Vec<Hunk<'a>>,
+    binary: Option<Binary>,
+    index: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Modify,
+    /// A single hunk without old lines: creates the file if it does not exist.
+    ModifyOrCreate,
+    Create,
+    Delete,
+    Rename,
+    Copy,
+}
+
+/// Reads a diff.
+pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Unified<'a>, Refusal> {
+    let parse_options = ParseOptions {
+        counts: if options.recount { Counts::Recount } else { Counts::Checked },
+        headerless: options.file.is_some(),
+    };
+    let diff = parse::parse(bytes, parse_options).map_err(|error| invalid(error.line, error.message))?;
+    if let Some(remark) = diff.remarks.first()
+        && options.strict
+    {
+        return Err(invalid(remark.line, format!("{}; --strict refuses that", remark.what)));
+    }
+    if diff.files.is_empty() {
+        return Err(Refusal::new(
+            Code::InvalidBatch,
+            "the patch holds no unified diff: there are no \"---\" and \"+++\" lines with hunks below them",
+        ));
+    }
+    let mut sections = Vec::with_capacity(diff.files.len());
+    for mut file in diff.files {
+        if options.reverse {
+            file = reversed(file);
+        }
+        let section = names::resolve(file, options)?;
+        if glob::wanted(&section.new, options) {
+            sections.push(section);
+        }
+    }
+    Ok(Unified {
+        sections,
+        hunk_options: HunkOptions {
+            unidiff_zero: options.unidiff_zero,
+            ignore_whitespace: options.ignore_whitespace,
+            strict: options.strict,
+            allow_omission: options.allow_omission,
+        },
+        content: Digest::of(bytes),
+    })
+}
+
+impl Script for Unified<'_> {
+    fn paths(&self) -> Vec<RelPath> {
+        let mut paths = BTreeSet::new();
+        for section in &self.sections {
+            paths.insert(&section.old);
+            paths.insert(&section.new);
+            paths.extend(&section.other);
+        }
+        paths.into_iter().cloned().collect()
+    }
+
+    fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
+        Ok(Cow::Owned(lower::lower(self, tree)))
+    }
+}
+
+fn reversed(file: parse::FileDiff<'_>) -> parse::FileDiff<'_> {
+    let line = file.line;
+    let mut file = file.reversed();
+    file.line = line;
+    file
+}
+
+fn invalid(line: usize, message: impl std::fmt::Display) -> Refusal {
+    Refusal::new(Code::InvalidBatch, format!("line {line} of the patch: {message}"))
+}

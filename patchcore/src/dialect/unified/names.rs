@@ -1,0 +1,258 @@
+//! Which file a section of a diff speaks of: git's rules for names, prefixes and `/dev/null`.
+
+use super::super::Options;
+use super::{Kind, Section, invalid};
+use crate::diff::parse::{FileDiff, Name, Role};
+use crate::diff::unquote;
+use crate::error::{Code, Refusal};
+use crate::path::RelPath;
+
+/// Resolves the names of a section.
+pub(super) fn resolve<'a>(file: FileDiff<'a>, options: &Options) -> Result<Section<'a>, Refusal> {
+    check_modes(&file)?;
+    let names = names(&file, options)?;
+    let line = file.line;
+    if file.git.is_none() && file.hunks.is_empty() {
+        return Err(invalid(line, "the file's header has no hunk below it"));
+    }
+    let old_lines = file
+        .hunks
+        .iter()
+        .flat_map(|hunk| &hunk.lines)
+        .any(|line| line.role != Role::Added);
+    let new_lines = file
+        .hunks
+        .iter()
+        .flat_map(|hunk| &hunk.lines)
+        .any(|line| line.role != Role::Removed);
+    let kind = match names.kind {
+        Kind::Create if old_lines => {
+            return Err(invalid(line, format!("new file {} depends on old contents", names.new)));
+        }
+        Kind::Delete if new_lines => {
+            return Err(invalid(line, format!("deleted file {} still has contents", names.old)));
+        }
+        Kind::Modify if file.hunks.len() == 1 && !old_lines => Kind::ModifyOrCreate,
+        kind => kind,
+    };
+    let executable = file.new_mode.map(|mode| mode & 0o100 != 0);
+    Ok(Section {
+        line,
+        kind,
+        old: names.old,
+        new: names.new,
+        other: names.other,
+        executable,
+        hunks: file.hunks,
+        binary: if file.binary_differs {
+            // Stands for the data that is missing; told apart by its line.
+            Some(crate::diff::parse::Binary { line, forward: None, reverse: None })
+        } else {
+            file.binary
+        },
+        index: file.index.map(|(old, new)| (old.to_vec(), new.to_vec())),
+    })
+}
+
+struct Names {
+    kind: Kind,
+    old: RelPath,
+    new: RelPath,
+    other: Option<RelPath>,
+}
+
+fn names(file: &FileDiff<'_>, options: &Options) -> Result<Names, Refusal> {
+    let epoch = |name: &Option<Name>| matches!(name, Some(Name::Path { epoch: true, .. }));
+    let null = |name: &Option<Name>| matches!(name, Some(Name::Null));
+    let plain = file.git.is_none();
+    let kind = if file.rename_to.is_some() {
+        Kind::Rename
+    } else if file.copy_to.is_some() {
+        Kind::Copy
+    } else if file.created || null(&file.old) || (plain && epoch(&file.old)) {
+        Kind::Create
+    } else if file.deleted || null(&file.new) || (plain && epoch(&file.new)) {
+        Kind::Delete
+    } else {
+        Kind::Modify
+    };
+    if null(&file.old) && null(&file.new) {
+        return Err(invalid(file.line, "both names are /dev/null"));
+    }
+    if let Some(path) = &options.file {
+        let single = |kind| Names { kind, old: path.clone(), new: path.clone(), other: None };
+        // Other names make no sense for one file.
+        return Ok(single(match kind {
+            Kind::Rename | Kind::Copy => Kind::Modify,
+            kind => kind,
+        }));
+    }
+    let taken = |name: &Option<Name>| match name {
+        Some(Name::Path { bytes, .. }) => Some(bytes.clone()),
+        _ => None,
+    };
+    let (old, new) = (taken(&file.old), taken(&file.new));
+    let strip = options.strip.unwrap_or_else(|| guess_strip(file, &old, &new));
+    // `rename from` and its kin bear no prefix.
+    let bare = strip.saturating_sub(1);
+    let path = |name: &[u8], strip: usize| -> Result<RelPath, Refusal> {
+        let name = stripped(name, strip).ok_or_else(|| {
+            invalid(
+                file.line,
+                format!(
+                    "no file name is left of {:?} without its first {strip} components; say how many to take off with --strip",
+                    String::from_utf8_lossy(name)
+                ),
+            )
+        })?;
+        let mut full = Vec::new();
+        if let Some(directory) = &options.directory {
+            // Checked by itself: `..` must not be hidden by what stands before it.
+            RelPath::new(name)?;
+            full.extend_from_slice(directory.as_bytes());
+            full.push(b'/');
+        }
+        full.extend_from_slice(name);
+        RelPath::new(super::super::beneath_root(&full, options))
+    };
+    let pair = match (&file.rename_from, &file.rename_to, &file.copy_from, &file.copy_to) {
+        (Some(from), Some(to), _, _) | (_, _, Some(from), Some(to)) => {
+            let pair = (path(from, bare)?, path(to, bare)?);
+            for (side, name, known) in [("old", &old, &pair.0), ("new", &new, &pair.1)] {
+                if let Some(name) = name
+                    && path(name, strip)? != *known
+                {
+                    return Err(invalid(
+                        file.line,
+                        format!("the {side} file has two names, {known} and {:?}", String::from_utf8_lossy(name)),
+                    ));
+                }
+            }
+            return Ok(Names { kind, old: pair.0, new: pair.1, other: None });
+        }
+        _ => (old.as_deref(), new.as_deref()),
+    };
+    let same = |path: RelPath| Names { kind, old: path.clone(), new: path, other: None };
+    let from_git = || -> Result<Option<RelPath>, Refusal> {
+        match file.git.and_then(|rest| git_name(rest, strip)) {
+            Some(name) => path(&name, 0).map(Some),
+            None => Ok(None),
+        }
+    };
+    Ok(match pair {
+        (None, None) => match from_git()? {
+            Some(name) => same(name),
+            None => {
+                return Err(invalid(
+                    file.line,
+                    "no file name can be read from the header: its two names differ; write --- and +++ lines, or say which file with --file",
+                ));
+            }
+        },
+        (Some(name), None) | (None, Some(name)) => same(path(name, strip)?),
+        (Some(old), Some(new)) if !plain => {
+            let (old, new) = (path(old, strip)?, path(new, strip)?);
+            if old != new {
+                return Err(invalid(file.line, format!("{old} becomes {new} without a rename or copy line")));
+            }
+            same(old)
+        }
+        (Some(old), Some(new)) => {
+            let (old, new) = (path(old, strip)?, path(new, strip)?);
+            if old == new {
+                return Ok(same(old));
+            }
+            // Of `file.orig` and `file` the shorter is meant; else the new name is.
+            let (chosen, other) = match kind {
+                Kind::Delete => (old, new),
+                Kind::Create => (new, old),
+                _ if new.as_bytes().starts_with(old.as_bytes()) => (old, new),
+                _ => (new, old),
+            };
+            Names { kind, old: chosen.clone(), new: chosen, other: Some(other).filter(|_| kind == Kind::Modify) }
+        }
+    })
+}
+
+/// A name without its first components; doubled slashes count once.
+fn stripped(name: &[u8], strip: usize) -> Option<&[u8]> {
+    let mut rest = name;
+    for _ in 0..strip {
+        let slash = rest.iter().position(|byte| *byte == b'/')?;
+        rest = &rest[slash..];
+        while let [b'/', more @ ..] = rest {
+            rest = more;
+        }
+    }
+    (!rest.is_empty()).then_some(rest)
+}
+
+/// Git takes one component off unless told otherwise. Where nobody said, names without git's
+/// prefixes are taken as they are: that is how models write them.
+fn guess_strip(file: &FileDiff<'_>, old: &Option<Vec<u8>>, new: &Option<Vec<u8>>) -> usize {
+    let prefix = |name: &[u8]| match name {
+        [prefix @ (b'a' | b'b' | b'c' | b'i' | b'o' | b'w'), b'/', ..] => Some(*prefix),
+        _ => None,
+    };
+    let null = |name: &Option<Name>| matches!(name, Some(Name::Null));
+    let prefixed = match (old, new) {
+        (Some(old), Some(new)) => {
+            matches!((prefix(old), prefix(new)), (Some(a), Some(b)) if a != b)
+        }
+        (Some(old), None) => prefix(old) == Some(b'a') && null(&file.new),
+        (None, Some(new)) => prefix(new) == Some(b'b') && null(&file.old),
+        // Without `---` and `+++` the `diff --git` line decides.
+        (None, None) => file.git.is_none_or(|rest| git_name(rest, 0).is_none()),
+    };
+    usize::from(prefixed)
+}
+
+/// The one name that both halves of a `diff --git` line agree on once stripped.
+fn git_name(rest: &[u8], strip: usize) -> Option<Vec<u8>> {
+    let same = |first: &[u8], second: &[u8]| -> Option<Vec<u8>> {
+        let (first, second) = (stripped(first, strip)?, stripped(second, strip)?);
+        (first == second).then(|| first.to_vec())
+    };
+    let half = |text: &[u8]| -> Option<Vec<u8>> {
+        if !text.starts_with(b"\"") {
+            return Some(text.to_vec());
+        }
+        unquote(text).filter(|(_, used)| *used == text.len()).map(|(name, _)| name)
+    };
+    if rest.starts_with(b"\"") {
+        let (first, used) = unquote(rest)?;
+        let second = rest[used..].strip_prefix(b" ")?;
+        return same(&first, &half(second)?);
+    }
+    let mut found = None;
+    for (at, _) in rest.iter().enumerate().filter(|(_, byte)| **byte == b' ') {
+        let Some(second) = half(&rest[at + 1..]) else {
+            continue;
+        };
+        if let Some(name) = same(&rest[..at], &second) {
+            if found.is_some() {
+                return None;
+            }
+            found = Some(name);
+        }
+    }
+    found
+}
+
+/// Symbolic links and submodules are never made, changed or removed.
+fn check_modes(file: &FileDiff<'_>) -> Result<(), Refusal> {
+    for mode in [file.old_mode, file.new_mode].into_iter().flatten() {
+        let (code, what) = match mode & 0o170_000 {
+            0o100_000 => continue,
+            0o120_000 => (Code::Symlink, "a symbolic link"),
+            0o160_000 => (Code::NotAFile, "a submodule"),
+            0o040_000 => (Code::NotAFile, "a directory"),
+            _ => return Err(invalid(file.line, format!("invalid file mode {mode:o}"))),
+        };
+        return Err(Refusal::new(
+            code,
+            format!("line {} of the patch: mode {mode:o} stands for {what}, only regular files are patched", file.line),
+        ));
+    }
+    Ok(())
+}
