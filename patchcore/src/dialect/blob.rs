@@ -110,7 +110,10 @@ mod tests {
 
     #[test]
     fn blob_names_are_gits() {
-        assert_eq!(name(b"", 40).unwrap(), "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");
+        assert_eq!(
+            name(b"", 40).unwrap(),
+            "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
+        );
         assert_eq!(
             name(b"", 64).unwrap(),
             "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813"

@@ -55,7 +55,9 @@ pub fn detect(bytes: &[u8]) -> Result<Dialect, Refusal> {
         )),
         [] => match json_at.and_then(|at| json(&body[at..])) {
             Some(dialect) => Ok(dialect),
-            None => unclear("no known patch format is found; say which it is with --dialect".into()),
+            None => {
+                unclear("no known patch format is found; say which it is with --dialect".into())
+            }
         },
     }
 }
@@ -149,15 +151,33 @@ mod tests {
     fn each_dialect_is_told_by_its_marks() {
         for (patch, dialect) in [
             ("{\"version\": 1, \"operations\": []}", Dialect::Batch),
-            ("```diff\n--- a\n+++ b\n@@ -1 +1 @@\n-a\n+b\n```\n", Dialect::UnifiedDiff),
-            ("Sure!\ndiff --git a/x b/y\nrename from x\nrename to y\n", Dialect::UnifiedDiff),
-            ("f.txt\n<<<<<<< SEARCH\n--- a\n+++ b\n=======\nx\n>>>>>>> REPLACE\n", Dialect::SearchReplace),
-            ("------- SEARCH\nx\n=======\ny\n+++++++ REPLACE", Dialect::SearchReplace),
-            ("{\"command\": \"create\", \"path\": \"x\", \"file_text\": \"\"}", Dialect::StrReplace),
+            (
+                "```diff\n--- a\n+++ b\n@@ -1 +1 @@\n-a\n+b\n```\n",
+                Dialect::UnifiedDiff,
+            ),
+            (
+                "Sure!\ndiff --git a/x b/y\nrename from x\nrename to y\n",
+                Dialect::UnifiedDiff,
+            ),
+            (
+                "f.txt\n<<<<<<< SEARCH\n--- a\n+++ b\n=======\nx\n>>>>>>> REPLACE\n",
+                Dialect::SearchReplace,
+            ),
+            (
+                "------- SEARCH\nx\n=======\ny\n+++++++ REPLACE",
+                Dialect::SearchReplace,
+            ),
+            (
+                "{\"command\": \"create\", \"path\": \"x\", \"file_text\": \"\"}",
+                Dialect::StrReplace,
+            ),
             ("{\"path\": \"x\", \"edits\": []}", Dialect::McpEdit),
             ("{\"changes\": {}}", Dialect::WorkspaceEdit),
             ("[{\"path\": \"x\", \"content\": \"\"}]", Dialect::Files),
-            ("Here it is:\n```json\n[{\"path\": \"x\", \"content\": \"\"}]\n```\n", Dialect::Files),
+            (
+                "Here it is:\n```json\n[{\"path\": \"x\", \"content\": \"\"}]\n```\n",
+                Dialect::Files,
+            ),
         ] {
             assert_eq!(detect(patch.as_bytes()).unwrap(), dialect, "{patch}");
         }
@@ -166,7 +186,12 @@ mod tests {
     #[test]
     fn mixed_dialects_and_none_are_refused() {
         let mixed = "*** Begin Patch\n*** End Patch\n--- a\n+++ b\n@@ -1 +1 @@\n";
-        assert!(detect(mixed.as_bytes()).unwrap_err().message.contains("mixes"));
+        assert!(
+            detect(mixed.as_bytes())
+                .unwrap_err()
+                .message
+                .contains("mixes")
+        );
         assert!(detect(b"").is_err());
         assert!(detect(b"{\"foo\": 1}").is_err());
     }

@@ -40,9 +40,9 @@ impl Fold {
             Self::Bytes | Self::Ending => None,
             Self::SpaceRuns => Some("white space was ignored to find the place"),
             Self::TrailingSpace => Some("trailing white space was ignored to find the place"),
-            Self::Punctuation => {
-                Some("quotes, dashes and spaces of other code points were taken for ASCII to find the place")
-            }
+            Self::Punctuation => Some(
+                "quotes, dashes and spaces of other code points were taken for ASCII to find the place",
+            ),
         }
     }
 }
@@ -112,7 +112,11 @@ mod tests {
         assert!(!same(Fold::SpaceRuns, "ab", "a b") && !same(Fold::SpaceRuns, " a", "a"));
         assert!(same(Fold::TrailingSpace, "a \t\r\n", "a\n"));
         assert!(!same(Fold::TrailingSpace, " a", "a"));
-        assert!(same(Fold::Punctuation, "\u{201c}it\u{2019}s\u{201d} \u{2013}\u{a0}x \n", "\"it's\" - x\n"));
+        assert!(same(
+            Fold::Punctuation,
+            "\u{201c}it\u{2019}s\u{201d} \u{2013}\u{a0}x \n",
+            "\"it's\" - x\n"
+        ));
         assert!(!same(Fold::Punctuation, "\u{e9}", "e"));
     }
 }

@@ -70,7 +70,12 @@ pub(super) fn find_block(text: &[u8], block: &[&[u8]], fold: Fold) -> Vec<Place>
 }
 
 /// The end of the block if it stands at a byte offset where a line starts.
-pub(super) fn block_at(text: &[u8], at: usize, block: &[&[u8]], fold: Fold) -> Result<usize, usize> {
+pub(super) fn block_at(
+    text: &[u8],
+    at: usize,
+    block: &[&[u8]],
+    fold: Fold,
+) -> Result<usize, usize> {
     let mut end = at;
     for (index, want) in block.iter().enumerate() {
         match line_at(text, end) {
@@ -152,7 +157,8 @@ fn back(text: &[u8], start: usize, mut at: usize, lines: usize) -> Option<usize>
         if at <= start {
             return None;
         }
-        at = memchr::memrchr(b'\n', &text[start..at - 1]).map_or(start, |newline| start + newline + 1);
+        at = memchr::memrchr(b'\n', &text[start..at - 1])
+            .map_or(start, |newline| start + newline + 1);
     }
     Some(at)
 }
@@ -169,7 +175,10 @@ mod tests {
     fn every_place_is_found_also_where_places_overlap() {
         let text = b"\xef\xbb\xbfa\na\na\nb\n";
         let places = find_block(text, &lines("a\na\n"), Fold::Bytes);
-        let starts: Vec<_> = places.iter().map(|place| (place.line.get(), place.span.clone())).collect();
+        let starts: Vec<_> = places
+            .iter()
+            .map(|place| (place.line.get(), place.span.clone()))
+            .collect();
         assert_eq!(starts, [(1, 3..7), (2, 5..9)]);
         assert!(find_block(text, &lines("b"), Fold::Bytes).is_empty());
         assert_eq!(find_block(text, &lines("b"), Fold::Ending).len(), 1);
@@ -180,7 +189,11 @@ mod tests {
     fn the_key_line_may_stand_anywhere_in_its_block() {
         let text = b"x\nlonger\ny\nx\nlonger\nz\n";
         for block in ["x\nlonger\nz\n", "longer\nz\n"] {
-            assert_eq!(find_block(text, &lines(block), Fold::Bytes).len(), 1, "{block}");
+            assert_eq!(
+                find_block(text, &lines(block), Fold::Bytes).len(),
+                1,
+                "{block}"
+            );
         }
     }
 }

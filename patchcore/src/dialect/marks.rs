@@ -22,9 +22,16 @@ pub(super) fn is_divider(line: &[u8]) -> bool {
 /// Whether the line has words or signs of a mark and yet is none: most likely a mark misspelt.
 pub(super) fn is_near(line: &[u8]) -> bool {
     let line = line.trim_ascii();
-    let signs = line.iter().take_while(|byte| b"<-=+>".contains(byte)).count();
+    let signs = line
+        .iter()
+        .take_while(|byte| b"<-=+>".contains(byte))
+        .count();
     let rest = &line[signs..];
-    signs >= 2 && (matches!(rest.trim_ascii(), b"SEARCH" | b"REPLACE" | b"SEARCH>" | b"REPLACE>"))
+    signs >= 2
+        && (matches!(
+            rest.trim_ascii(),
+            b"SEARCH" | b"REPLACE" | b"SEARCH>" | b"REPLACE>"
+        ))
         || (line.ends_with(b"=======") && signs < line.len() && line.starts_with(b"---"))
         || (line.len() >= 5 && line.iter().all(|byte| *byte == b'='))
 }
@@ -45,10 +52,21 @@ mod tests {
 
     #[test]
     fn marks_are_told_from_what_only_looks_like_one() {
-        for line in ["<<<<<<< SEARCH", "------- SEARCH", "----- SEARCH", "<<<<<<< SEARCH>"] {
+        for line in [
+            "<<<<<<< SEARCH",
+            "------- SEARCH",
+            "----- SEARCH",
+            "<<<<<<< SEARCH>",
+        ] {
             assert!(is_search(line.as_bytes()), "{line}");
         }
-        for line in ["-- SEARCH", "-------SEARCH", "<<<<<<< search", "<<<<--- SEARCH", "SEARCH"] {
+        for line in [
+            "-- SEARCH",
+            "-------SEARCH",
+            "<<<<<<< search",
+            "<<<<--- SEARCH",
+            "SEARCH",
+        ] {
             assert!(!is_search(line.as_bytes()), "{line}");
         }
         assert!(is_replace(b">>>>>>> REPLACE") && is_replace(b"+++++++ REPLACE"));

@@ -4,15 +4,44 @@ use crate::error::{Code, Refusal, excerpt};
 
 /// Words one of which says that something stays.
 const KEPT: [&str; 14] = [
-    "rest of", "existing", "remaining", "previous", "unchanged", "remains the same", "remain the same",
-    "same as before", "other code", "other method", "other function", "omitted", "as before", "stays the same",
+    "rest of",
+    "existing",
+    "remaining",
+    "previous",
+    "unchanged",
+    "remains the same",
+    "remain the same",
+    "same as before",
+    "other code",
+    "other method",
+    "other function",
+    "omitted",
+    "as before",
+    "stays the same",
 ];
 
 /// Words one of which says that it is code.
 const CODE: [&str; 20] = [
-    "code", "file", "function", "method", "class", "implementation", "content", "import", "logic",
-    "lines", "tests", "component", "unchanged", "the same", "same as", "omitted", "fields", "body",
-    "definitions", "as before",
+    "code",
+    "file",
+    "function",
+    "method",
+    "class",
+    "implementation",
+    "content",
+    "import",
+    "logic",
+    "lines",
+    "tests",
+    "component",
+    "unchanged",
+    "the same",
+    "same as",
+    "omitted",
+    "fields",
+    "body",
+    "definitions",
+    "as before",
 ];
 
 /// The first new line that stands for code left out, if any.
@@ -46,9 +75,11 @@ fn is_omission(line: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(line) else {
         return false;
     };
-    let comment = ["//", "#", "/*", "<!--", "--", ";", "%", "{/*", "*", "...", "\u{2026}", "[", "(", "'"]
-        .iter()
-        .any(|opener| text.starts_with(opener));
+    let comment = [
+        "//", "#", "/*", "<!--", "--", ";", "%", "{/*", "*", "...", "\u{2026}", "[", "(", "'",
+    ]
+    .iter()
+    .any(|opener| text.starts_with(opener));
     if !comment {
         return false;
     }

@@ -184,7 +184,9 @@ impl FileDiff<'_> {
             copy_from: self.copy_to.clone(),
             copy_to: self.copy_from.clone(),
             old_mode: self.new_mode.or(self.old_mode),
-            new_mode: self.old_mode.filter(|_| self.new_mode.is_some() || self.deleted),
+            new_mode: self
+                .old_mode
+                .filter(|_| self.new_mode.is_some() || self.deleted),
             created: self.deleted,
             deleted: self.created,
             index: self.index.map(|(old, new)| (new, old)),
@@ -317,7 +319,8 @@ impl<'a> Parser<'a> {
                 });
             }
             None => {
-                return Err(self.error("a hunk without a file name above it; write --- and +++ lines first"));
+                return Err(self
+                    .error("a hunk without a file name above it; write --- and +++ lines first"));
             }
         }
         self.current = Some(Current::Adjacent);
@@ -341,7 +344,9 @@ impl<'a> Parser<'a> {
     }
 
     fn next_starts_with(&self, prefix: &[u8]) -> bool {
-        self.cursor.nth(1).is_some_and(|line| line.starts_with(prefix))
+        self.cursor
+            .nth(1)
+            .is_some_and(|line| line.starts_with(prefix))
     }
 
     fn remark(&mut self, what: impl Into<String>) {
@@ -369,7 +374,11 @@ struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     fn new(bytes: &'a [u8]) -> Self {
-        let at = if bytes.starts_with(crate::text::BOM) { 3 } else { 0 };
+        let at = if bytes.starts_with(crate::text::BOM) {
+            3
+        } else {
+            0
+        };
         Self { bytes, at, line: 1 }
     }
 

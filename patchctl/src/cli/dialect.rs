@@ -54,7 +54,11 @@ impl DialectOptions {
     ///
     /// `root` is the root's absolute path.
     pub(crate) fn resolve(&self, root: Option<&std::path::Path>) -> Result<Options, Refusal> {
-        let path = |path: &Option<String>| path.as_ref().map(|path| RelPath::new(path.trim_end_matches('/'))).transpose();
+        let path = |path: &Option<String>| {
+            path.as_ref()
+                .map(|path| RelPath::new(path.trim_end_matches('/')))
+                .transpose()
+        };
         let mut options = Options::default();
         options.dialect = self.dialect;
         options.strict = self.strict;

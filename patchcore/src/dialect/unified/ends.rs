@@ -9,7 +9,13 @@ pub(super) fn of_hunks(hunks: &[Hunk<'_>]) -> Option<LineEnding> {
         .iter()
         .flat_map(|hunk| &hunk.lines)
         .filter(|line| line.newline)
-        .map(|line| if line.text.ends_with(b"\r") { LineEnding::CrLf } else { LineEnding::Lf });
+        .map(|line| {
+            if line.text.ends_with(b"\r") {
+                LineEnding::CrLf
+            } else {
+                LineEnding::Lf
+            }
+        });
     uniform(endings)
 }
 

@@ -47,7 +47,12 @@ fn matches_glob(glob: &[u8], text: &[u8]) -> bool {
 fn class(glob: &[u8], byte: u8) -> Option<usize> {
     let negated = matches!(glob.get(1), Some(b'!' | b'^'));
     let start = if negated { 2 } else { 1 };
-    let end = start + 1 + glob.get(start + 1..)?.iter().position(|byte| *byte == b']')?;
+    let end = start
+        + 1
+        + glob
+            .get(start + 1..)?
+            .iter()
+            .position(|byte| *byte == b']')?;
     let mut at = start;
     let mut found = false;
     while at < end {
@@ -80,7 +85,11 @@ mod tests {
             ("", "", true),
             ("[", "[", false),
         ] {
-            assert_eq!(matches_glob(glob.as_bytes(), text.as_bytes()), is_match, "{glob} {text}");
+            assert_eq!(
+                matches_glob(glob.as_bytes(), text.as_bytes()),
+                is_match,
+                "{glob} {text}"
+            );
         }
     }
 }

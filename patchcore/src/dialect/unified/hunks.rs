@@ -35,7 +35,11 @@ pub(super) fn place(
         path,
         options,
     };
-    let fold = if options.ignore_whitespace { Fold::SpaceRuns } else { Fold::Bytes };
+    let fold = if options.ignore_whitespace {
+        Fold::SpaceRuns
+    } else {
+        Fold::Bytes
+    };
     let mut how = How { fold, ending: None };
     let mut found: Vec<Option<Spot>> = hunks.iter().map(|hunk| file.stated(hunk, how)).collect();
     if found.contains(&None)
@@ -44,7 +48,10 @@ pub(super) fn place(
         && let (Some(theirs), Some(ours)) = (ends::of_hunks(hunks), ends::of_file(bytes))
         && theirs != ours
     {
-        how = How { fold: Fold::Ending, ending: Some(ours) };
+        how = How {
+            fold: Fold::Ending,
+            ending: Some(ours),
+        };
         found = hunks.iter().map(|hunk| file.stated(hunk, how)).collect();
     }
     let mut placed = file.search(hunks, found, how);
@@ -101,22 +108,35 @@ impl File<'_> {
         } else {
             None
         };
-        Some(Spot { span: at..end, moved })
+        Some(Spot {
+            span: at..end,
+            moved,
+        })
     }
 
     /// How many lines stand before the hunk, by its header.
     fn stated_index(&self, hunk: &Hunk<'_>) -> Option<usize> {
         let ranges = hunk.ranges?;
-        let index = if ranges.old_count == 0 { ranges.old_start } else { ranges.old_start.saturating_sub(1) };
+        let index = if ranges.old_count == 0 {
+            ranges.old_start
+        } else {
+            ranges.old_start.saturating_sub(1)
+        };
         usize::try_from(index).ok()
     }
 
     fn anchors(&self, hunk: &Hunk<'_>) -> Anchors {
         let Some(ranges) = hunk.ranges else {
-            return Anchors { start: false, end: false };
+            return Anchors {
+                start: false,
+                end: false,
+            };
         };
         let zero = self.options.unidiff_zero;
-        let trailing = hunk.lines.last().is_some_and(|line| line.role == Role::Context);
+        let trailing = hunk
+            .lines
+            .last()
+            .is_some_and(|line| line.role == Role::Context);
         Anchors {
             start: ranges.old_start == 0 || (ranges.old_start == 1 && !zero),
             end: !zero && !trailing,
@@ -163,7 +183,10 @@ impl File<'_> {
         for (index, want) in old.enumerate() {
             end = self.line_matches(end, want, how).ok_or(index)?;
         }
-        let new_ends_open = hunk.lines.iter().any(|line| line.role == Role::Added && !line.newline);
+        let new_ends_open = hunk
+            .lines
+            .iter()
+            .any(|line| line.role == Role::Added && !line.newline);
         if new_ends_open && end != self.bytes.len() {
             return Err(hunk.lines.len());
         }
@@ -200,7 +223,10 @@ impl File<'_> {
         let old: Vec<Vec<Vec<u8>>> = lost
             .iter()
             .map(|&index| {
-                let lines = hunks[index].lines.iter().filter(|line| line.role != Role::Added);
+                let lines = hunks[index]
+                    .lines
+                    .iter()
+                    .filter(|line| line.role != Role::Added);
                 lines.map(terminated).collect()
             })
             .collect();
@@ -214,10 +240,19 @@ impl File<'_> {
         } else {
             locate::find_blocks(self.bytes, &blocks, how.fold)
         };
-        let mut places = lost.iter().copied().zip(places).collect::<std::collections::HashMap<_, _>>();
+        let mut places = lost
+            .iter()
+            .copied()
+            .zip(places)
+            .collect::<std::collections::HashMap<_, _>>();
         let decide = |(index, spot): (usize, Option<Spot>)| {
             let hunk = &hunks[index];
-            let name = format!("hunk {} of {} (line {} of the patch)", index + 1, self.path, hunk.line);
+            let name = format!(
+                "hunk {} of {} (line {} of the patch)",
+                index + 1,
+                self.path,
+                hunk.line
+            );
             let spot = match spot {
                 Some(spot) => spot,
                 None => {
@@ -229,7 +264,10 @@ impl File<'_> {
                         1 => {
                             let place = places.remove(0);
                             // The newline that a new last line lacks can only be missing at the end.
-                            let spot = Spot { span: place.span, moved: Some(place.line) };
+                            let spot = Spot {
+                                span: place.span,
+                                moved: Some(place.line),
+                            };
                             if self.old_lines_at(spot.span.start, hunk, how).is_err() {
                                 return Err(Box::new(self.mismatch(hunk, &name, how)));
                             }
@@ -272,12 +310,14 @@ impl File<'_> {
             } else {
                 match (how.ending, line.newline) {
                     (Some(ending), true) => {
-                        edit.text.extend_from_slice(line.text.strip_suffix(b"\r").unwrap_or(line.text));
+                        edit.text
+                            .extend_from_slice(line.text.strip_suffix(b"\r").unwrap_or(line.text));
                         edit.text.extend_from_slice(ending.as_bytes());
                     }
                     (_, newline) => {
                         edit.text.extend_from_slice(line.text);
-                        edit.text.extend_from_slice(if newline { b"\n" } else { b"" });
+                        edit.text
+                            .extend_from_slice(if newline { b"\n" } else { b"" });
                     }
                 }
             }
@@ -285,7 +325,11 @@ impl File<'_> {
         let mut notes = Vec::new();
         if let Some(line) = spot.moved {
             notes.push(match self.stated_index(hunk) {
-                Some(stated) => format!("hunk {} went to line {line}, its header says {}", index + 1, stated + 1),
+                Some(stated) => format!(
+                    "hunk {} went to line {line}, its header says {}",
+                    index + 1,
+                    stated + 1
+                ),
                 None => format!("hunk {} went to line {line}", index + 1),
             });
         }
@@ -301,8 +345,13 @@ impl File<'_> {
     }
 
     fn mismatch(&self, hunk: &Hunk<'_>, name: &str, how: How) -> Refusal {
-        let old: Vec<&HunkLine<'_>> = hunk.lines.iter().filter(|line| line.role != Role::Added).collect();
-        let refuse = |message: String| Refusal::new(Code::AnchorNotFound, message).in_file(self.path);
+        let old: Vec<&HunkLine<'_>> = hunk
+            .lines
+            .iter()
+            .filter(|line| line.role != Role::Added)
+            .collect();
+        let refuse =
+            |message: String| Refusal::new(Code::AnchorNotFound, message).in_file(self.path);
         if old.is_empty() {
             let why = match hunk.ranges {
                 Some(ranges) if ranges.old_start > 0 || self.bytes.is_empty() => {
@@ -332,14 +381,22 @@ impl File<'_> {
             None => refuse(format!("{name} does not apply: its old lines stand nowhere in the file")),
         };
         for place in locate::nearest(self.bytes, &texts) {
-            let shown = self.text.line(place.line).map(|span| &self.bytes[span]).unwrap_or_default();
+            let shown = self
+                .text
+                .line(place.line)
+                .map(|span| &self.bytes[span])
+                .unwrap_or_default();
             refusal = refusal.with_candidate(Some(place.line), trim_ending(shown));
         }
         refusal
     }
 
     /// The first line, from the stated one on, that is not as the hunk has it.
-    fn first_difference<'h>(&self, hunk: &Hunk<'h>, how: How) -> Option<(LineNumber, &[u8], Option<&'h [u8]>)> {
+    fn first_difference<'h>(
+        &self,
+        hunk: &Hunk<'h>,
+        how: How,
+    ) -> Option<(LineNumber, &[u8], Option<&'h [u8]>)> {
         let start = self.stated_index(hunk)?;
         let at = self.offset(start, hunk).unwrap_or(self.bytes.len());
         let old = hunk.lines.iter().filter(|line| line.role != Role::Added);
@@ -348,12 +405,17 @@ impl File<'_> {
             Err(index) => index,
         };
         let wanted = old.clone().nth(wrong)?;
-        Some((LineNumber::from_index(start + wrong), self.line_from(start + wrong), Some(wanted.text)))
+        Some((
+            LineNumber::from_index(start + wrong),
+            self.line_from(start + wrong),
+            Some(wanted.text),
+        ))
     }
 
     fn line_from(&self, index: usize) -> &[u8] {
         let span = self.text.line(LineNumber::from_index(index));
-        span.map(|span| trim_ending(&self.bytes[span])).unwrap_or_default()
+        span.map(|span| trim_ending(&self.bytes[span]))
+            .unwrap_or_default()
     }
 
     fn ambiguous(&self, hunk: &Hunk<'_>, name: &str, places: &[locate::Place]) -> Refusal {
@@ -363,7 +425,10 @@ impl File<'_> {
         };
         let refusal = Refusal::new(
             Code::AnchorAmbiguous,
-            format!("{name} could go to {} places{stated}; send it with more context", places.len()),
+            format!(
+                "{name} could go to {} places{stated}; send it with more context",
+                places.len()
+            ),
         )
         .in_file(self.path);
         locate::with_places(refusal, self.bytes, places)
@@ -381,7 +446,11 @@ fn terminated(line: &HunkLine<'_>) -> Vec<u8> {
 
 /// The first new line of the hunk that stands for code left out.
 pub(super) fn omitted<'h>(hunk: &Hunk<'h>) -> Option<&'h [u8]> {
-    let added = hunk.lines.iter().filter(|line| line.role == Role::Added).map(|line| line.text);
+    let added = hunk
+        .lines
+        .iter()
+        .filter(|line| line.role == Role::Added)
+        .map(|line| line.text);
     omission::find(added, |line| {
         hunk.lines
             .iter()
@@ -390,8 +459,14 @@ pub(super) fn omitted<'h>(hunk: &Hunk<'h>) -> Option<&'h [u8]> {
 }
 
 /// Two hunks may share context, nothing else: the later one is refused.
-fn refuse_overlaps(hunks: &[Hunk<'_>], placed: &mut [Result<Placed, Box<Refusal>>], path: &RelPath) {
-    let mut order: Vec<usize> = (0..placed.len()).filter(|&index| placed[index].is_ok()).collect();
+fn refuse_overlaps(
+    hunks: &[Hunk<'_>],
+    placed: &mut [Result<Placed, Box<Refusal>>],
+    path: &RelPath,
+) {
+    let mut order: Vec<usize> = (0..placed.len())
+        .filter(|&index| placed[index].is_ok())
+        .collect();
     order.sort_by_key(|&index| placed[index].as_ref().map_or(0, |hunk| hunk.span.start));
     let mut last: Option<usize> = None;
     for index in order {
@@ -401,7 +476,10 @@ fn refuse_overlaps(hunks: &[Hunk<'_>], placed: &mut [Result<Placed, Box<Refusal>
             && this.span.start < other.span.end
         {
             let end = other.edits.last().map_or(0, |edit| edit.span.end);
-            let start = this.edits.first().map_or(usize::MAX, |edit| edit.span.start);
+            let start = this
+                .edits
+                .first()
+                .map_or(usize::MAX, |edit| edit.span.start);
             if start <= end {
                 let (first, second) = (before.min(index), before.max(index));
                 placed[second] = Err(Box::new(

@@ -41,12 +41,19 @@ pub(super) fn lower(diff: &Unified<'_>, tree: &Tree) -> Batch {
     };
     for section in &diff.sections {
         let done = lowering.section(section).unwrap_or_else(|refusal| Done {
-            operations: vec![Operation::new(section.old.clone(), Action::Refused(Box::new(refusal)))],
+            operations: vec![Operation::new(
+                section.old.clone(),
+                Action::Refused(Box::new(refusal)),
+            )],
             origin: None,
         });
         lowering.done.push(done);
     }
-    let operations = lowering.done.into_iter().flat_map(|done| done.operations).collect();
+    let operations = lowering
+        .done
+        .into_iter()
+        .flat_map(|done| done.operations)
+        .collect();
     Batch::new(operations, diff.content)
 }
 
@@ -98,38 +105,67 @@ impl<'d> Lowering<'d, '_> {
         }
         match self.standing.get(path) {
             Some(Standing::Gone) => {
-                return Err(self.refuse(section, Code::FileNotFound, format!("{path} is deleted or renamed earlier in the patch")));
+                return Err(self.refuse(
+                    section,
+                    Code::FileNotFound,
+                    format!("{path} is deleted or renamed earlier in the patch"),
+                ));
             }
             Some(Standing::From(earlier)) => return self.again(section, path, *earlier),
             None => {}
         }
         let source = match self.tree.get(path) {
             Entry::Absent if section.kind == Kind::ModifyOrCreate => return self.create(section),
-            Entry::Absent => return Err(self.refuse(section, Code::FileNotFound, format!("{path} does not exist"))),
+            Entry::Absent => {
+                return Err(self.refuse(
+                    section,
+                    Code::FileNotFound,
+                    format!("{path} does not exist"),
+                ));
+            }
             Entry::Refused(refusal) => return Err((**refusal).clone()),
             Entry::File(source) => source,
         };
         let mut operations = self.edits(section, path, source)?;
         self.mode(section, path, source, &mut operations);
         self.standing.insert(path, Standing::From(self.done.len()));
-        Ok(Done { operations, origin: Some(Arc::clone(source)) })
+        Ok(Done {
+            operations,
+            origin: Some(Arc::clone(source)),
+        })
     }
 
     /// Changes what an earlier section made of the file.
-    fn again(&mut self, section: &'d Section<'d>, path: &'d RelPath, earlier: usize) -> Result<Done, Refusal> {
+    fn again(
+        &mut self,
+        section: &'d Section<'d>,
+        path: &'d RelPath,
+        earlier: usize,
+    ) -> Result<Done, Refusal> {
         let index = earlier;
         let made = self.made(index);
         let Some(made) = made else {
             // The earlier section was refused; so is what builds on it.
-            return Err(self.refuse(section, Code::FileNotFound, format!("an earlier change of {path} in the patch is refused")));
+            return Err(self.refuse(
+                section,
+                Code::FileNotFound,
+                format!("an earlier change of {path} in the patch is refused"),
+            ));
         };
         let (edits, note) = self.all_edits(section, path, &made)?;
         let later = edit_set(edits, made.len()).map_err(|()| self.overlap(section, path))?;
         let done = &mut self.done[index];
-        let is_create = done.operations.iter().any(|o| matches!(o.action, Action::CreateFile { .. }));
+        let is_create = done
+            .operations
+            .iter()
+            .any(|o| matches!(o.action, Action::CreateFile { .. }));
         if is_create {
             for operation in &mut done.operations {
-                if let Action::CreateFile { content, executable } = &mut operation.action {
+                if let Action::CreateFile {
+                    content,
+                    executable,
+                } = &mut operation.action
+                {
                     *content = later.apply(content);
                     *executable = section.executable.unwrap_or(*executable);
                 }
@@ -137,23 +173,34 @@ impl<'d> Lowering<'d, '_> {
         } else {
             let origin = Arc::clone(done.origin.as_ref().expect("a changed file has an origin"));
             let first = splices(&done.operations);
-            let first = edit_set(first, origin.bytes().len()).map_err(|()| self.overlap(section, path))?;
+            let first =
+                edit_set(first, origin.bytes().len()).map_err(|()| self.overlap(section, path))?;
             let merged = first.compose(&later);
             let done = &mut self.done[index];
-            let file = done.operations.first().map_or_else(|| path.clone(), |o| o.file.clone());
-            done.operations.retain(|o| !matches!(o.action, Action::Splice(_)));
-            let mut operation = Operation::new(file.clone(), Action::Splice(merged.as_slice().to_vec()));
+            let file = done
+                .operations
+                .first()
+                .map_or_else(|| path.clone(), |o| o.file.clone());
+            done.operations
+                .retain(|o| !matches!(o.action, Action::Splice(_)));
+            let mut operation =
+                Operation::new(file.clone(), Action::Splice(merged.as_slice().to_vec()));
             operation.note = Some("several sections of the patch change the file".into());
             done.operations.insert(0, operation);
             if let Some(executable) = section.executable {
-                done.operations.retain(|o| !matches!(o.action, Action::SetMode { .. }));
+                done.operations
+                    .retain(|o| !matches!(o.action, Action::SetMode { .. }));
                 if executable != origin.executable() {
-                    done.operations.push(Operation::new(file, Action::SetMode { executable }));
+                    done.operations
+                        .push(Operation::new(file, Action::SetMode { executable }));
                 }
             }
         }
         let _ = note;
-        Ok(Done { operations: Vec::new(), origin: None })
+        Ok(Done {
+            operations: Vec::new(),
+            origin: None,
+        })
     }
 
     fn create(&mut self, section: &'d Section<'d>) -> Result<Done, Refusal> {
@@ -169,25 +216,45 @@ impl<'d> Lowering<'d, '_> {
             },
         };
         if exists {
-            return Err(self
-                .refuse(section, Code::FileExists, format!("{path} exists already, and the patch creates it")));
+            return Err(self.refuse(
+                section,
+                Code::FileExists,
+                format!("{path} exists already, and the patch creates it"),
+            ));
         }
         let content = self.content(section, path, &[])?;
         let executable = section.executable.unwrap_or(false);
         // Deleted and created anew is changed, for a file of one name.
         let deleted = |kind: Kind| kind == Kind::Delete;
-        let replaces = self.diff.sections.iter().any(|other| deleted(other.kind) && other.old == *path);
+        let replaces = self
+            .diff
+            .sections
+            .iter()
+            .any(|other| deleted(other.kind) && other.old == *path);
         let operations = match self.tree.file(path) {
             Some(source) if replaces => {
-                let mut operations = vec![Operation::new(path.clone(), replacement(source.bytes(), &content))];
+                let mut operations = vec![Operation::new(
+                    path.clone(),
+                    replacement(source.bytes(), &content),
+                )];
                 if executable != source.executable() {
                     operations.push(Operation::new(path.clone(), Action::SetMode { executable }));
                 }
                 operations
             }
-            _ => vec![Operation::new(path.clone(), Action::CreateFile { content, executable })],
+            _ => vec![Operation::new(
+                path.clone(),
+                Action::CreateFile {
+                    content,
+                    executable,
+                },
+            )],
         };
-        let origin = if replaces { self.tree.file(path).cloned() } else { None };
+        let origin = if replaces {
+            self.tree.file(path).cloned()
+        } else {
+            None
+        };
         self.standing.insert(path, Standing::From(self.done.len()));
         Ok(Done { operations, origin })
     }
@@ -196,10 +263,18 @@ impl<'d> Lowering<'d, '_> {
         let path = &section.old;
         match self.standing.get(path) {
             Some(Standing::Gone) => {
-                return Err(self.refuse(section, Code::FileNotFound, format!("{path} is deleted or renamed earlier in the patch")));
+                return Err(self.refuse(
+                    section,
+                    Code::FileNotFound,
+                    format!("{path} is deleted or renamed earlier in the patch"),
+                ));
             }
             Some(Standing::From(_)) if !self.created.contains(path) => {
-                return Err(self.refuse(section, Code::Overlap, format!("{path} is changed and deleted in one patch")));
+                return Err(self.refuse(
+                    section,
+                    Code::Overlap,
+                    format!("{path} is changed and deleted in one patch"),
+                ));
             }
             _ => {}
         }
@@ -213,51 +288,94 @@ impl<'d> Lowering<'d, '_> {
             ));
         }
         if self.created.contains(path) {
-            return Ok(Done { operations: Vec::new(), origin: None });
+            return Ok(Done {
+                operations: Vec::new(),
+                origin: None,
+            });
         }
         self.standing.insert(path, Standing::Gone);
         let mut operation = Operation::new(path.clone(), Action::DeleteFile { expect: None });
         operation.base = Some(source.digest());
-        Ok(Done { operations: vec![operation], origin: None })
+        Ok(Done {
+            operations: vec![operation],
+            origin: None,
+        })
     }
 
     fn rename(&mut self, section: &'d Section<'d>) -> Result<Done, Refusal> {
         let source = self.existing(section, &section.old)?;
-        if self.standing.contains_key(&section.old) && !self.created.contains(&section.old)
+        if self.standing.contains_key(&section.old)
+            && !self.created.contains(&section.old)
             && !matches!(self.standing.get(&section.old), Some(Standing::From(by)) if self.diff.sections[*by].new == section.old && self.diff.sections[*by].kind == Kind::Rename)
         {
-            return Err(self.refuse(section, Code::Overlap, format!("{} is changed and renamed in two sections of the patch", section.old)));
+            return Err(self.refuse(
+                section,
+                Code::Overlap,
+                format!(
+                    "{} is changed and renamed in two sections of the patch",
+                    section.old
+                ),
+            ));
         }
         self.free(section)?;
         let mut operations = self.edits(section, &section.old, &source)?;
         self.mode(section, &section.old, &source, &mut operations);
-        operations.push(Operation::new(section.old.clone(), Action::RenameFile { to: section.new.clone() }));
+        operations.push(Operation::new(
+            section.old.clone(),
+            Action::RenameFile {
+                to: section.new.clone(),
+            },
+        ));
         if !self.standing.contains_key(&section.old) {
             self.standing.insert(&section.old, Standing::Gone);
         }
-        self.standing.insert(&section.new, Standing::From(self.done.len()));
-        Ok(Done { operations, origin: Some(source) })
+        self.standing
+            .insert(&section.new, Standing::From(self.done.len()));
+        Ok(Done {
+            operations,
+            origin: Some(source),
+        })
     }
 
     fn copy(&mut self, section: &'d Section<'d>) -> Result<Done, Refusal> {
         let source = self.existing(section, &section.old)?;
         self.free(section)?;
-        self.standing.insert(&section.new, Standing::From(self.done.len()));
+        self.standing
+            .insert(&section.new, Standing::From(self.done.len()));
         let executable = section.executable.unwrap_or(source.executable());
-        let pure = section.hunks.is_empty() && section.binary.is_none() && executable == source.executable();
+        let pure = section.hunks.is_empty()
+            && section.binary.is_none()
+            && executable == source.executable();
         let operation = if pure && !self.changed_again(&section.new) {
-            Operation::new(section.old.clone(), Action::CopyFile { to: section.new.clone() })
+            Operation::new(
+                section.old.clone(),
+                Action::CopyFile {
+                    to: section.new.clone(),
+                },
+            )
         } else {
             let content = self.content(section, &section.old, source.bytes())?;
-            Operation::new(section.new.clone(), Action::CreateFile { content, executable })
+            Operation::new(
+                section.new.clone(),
+                Action::CreateFile {
+                    content,
+                    executable,
+                },
+            )
         };
-        Ok(Done { operations: vec![operation], origin: None })
+        Ok(Done {
+            operations: vec![operation],
+            origin: None,
+        })
     }
 
     /// Whether a section changes the path in place.
     fn changed_again(&self, path: &RelPath) -> bool {
         let in_place = |kind| matches!(kind, Kind::Modify | Kind::ModifyOrCreate);
-        self.diff.sections.iter().any(|section| in_place(section.kind) && section.old == *path)
+        self.diff
+            .sections
+            .iter()
+            .any(|section| in_place(section.kind) && section.old == *path)
     }
 
     /// The target of a rename or copy has to be free.
@@ -273,24 +391,43 @@ impl<'d> Lowering<'d, '_> {
             },
         };
         if taken && section.old != section.new {
-            return Err(self.refuse(section, Code::FileExists, format!("{path} exists already, and the patch makes it of {}", section.old)));
+            return Err(self.refuse(
+                section,
+                Code::FileExists,
+                format!(
+                    "{path} exists already, and the patch makes it of {}",
+                    section.old
+                ),
+            ));
         }
         Ok(())
     }
 
     fn existing(&self, section: &Section<'_>, path: &RelPath) -> Result<Arc<Source>, Refusal> {
         match self.tree.get(path) {
-            Entry::Absent => Err(self.refuse(section, Code::FileNotFound, format!("{path} does not exist"))),
+            Entry::Absent => Err(self.refuse(
+                section,
+                Code::FileNotFound,
+                format!("{path} does not exist"),
+            )),
             Entry::Refused(refusal) => Err((**refusal).clone()),
             Entry::File(source) => Ok(Arc::clone(source)),
         }
     }
 
     /// One operation for each hunk.
-    fn edits(&self, section: &Section<'_>, path: &RelPath, source: &Source) -> Result<Vec<Operation>, Refusal> {
+    fn edits(
+        &self,
+        section: &Section<'_>,
+        path: &RelPath,
+        source: &Source,
+    ) -> Result<Vec<Operation>, Refusal> {
         if section.binary.is_some() {
             let content = self.unpacked(section, path, source.bytes())?;
-            return Ok(vec![Operation::new(path.clone(), replacement(source.bytes(), &content))]);
+            return Ok(vec![Operation::new(
+                path.clone(),
+                replacement(source.bytes(), &content),
+            )]);
         }
         let placed = hunks::place(source.bytes(), &section.hunks, path, self.diff.hunk_options);
         Ok(placed
@@ -307,7 +444,12 @@ impl<'d> Lowering<'d, '_> {
     }
 
     /// The edits of all hunks, or the refusal of the first that has no place.
-    fn all_edits(&self, section: &Section<'_>, path: &RelPath, bytes: &[u8]) -> Result<(Vec<Edit>, Option<String>), Refusal> {
+    fn all_edits(
+        &self,
+        section: &Section<'_>,
+        path: &RelPath,
+        bytes: &[u8],
+    ) -> Result<(Vec<Edit>, Option<String>), Refusal> {
         if section.binary.is_some() {
             let content = self.unpacked(section, path, bytes)?;
             let Action::Splice(edits) = replacement(bytes, &content) else {
@@ -326,7 +468,12 @@ impl<'d> Lowering<'d, '_> {
     }
 
     /// What the section makes of bytes.
-    fn content(&self, section: &Section<'_>, path: &RelPath, bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
+    fn content(
+        &self,
+        section: &Section<'_>,
+        path: &RelPath,
+        bytes: &[u8],
+    ) -> Result<Vec<u8>, Refusal> {
         let (edits, _) = self.all_edits(section, path, bytes)?;
         let set = edit_set(edits, bytes.len()).map_err(|()| self.overlap(section, path))?;
         Ok(set.apply(bytes))
@@ -335,7 +482,11 @@ impl<'d> Lowering<'d, '_> {
     /// The bytes that an earlier section made; `None` where it was refused.
     fn made(&self, index: usize) -> Option<Vec<u8>> {
         let done = &self.done[index];
-        if done.operations.iter().any(|o| matches!(o.action, Action::Refused(_))) {
+        if done
+            .operations
+            .iter()
+            .any(|o| matches!(o.action, Action::Refused(_)))
+        {
             return None;
         }
         for operation in &done.operations {
@@ -348,41 +499,78 @@ impl<'d> Lowering<'d, '_> {
         Some(set.apply(origin.bytes()))
     }
 
-    fn mode(&self, section: &Section<'_>, path: &RelPath, source: &Source, operations: &mut Vec<Operation>) {
+    fn mode(
+        &self,
+        section: &Section<'_>,
+        path: &RelPath,
+        source: &Source,
+        operations: &mut Vec<Operation>,
+    ) {
         if let Some(executable) = section.executable
-            && (executable != source.executable() || operations.is_empty() && section.kind != Kind::Rename)
+            && (executable != source.executable()
+                || operations.is_empty() && section.kind != Kind::Rename)
         {
             operations.push(Operation::new(path.clone(), Action::SetMode { executable }));
         }
     }
 
     /// Unpacks a binary patch and checks both ends of it.
-    fn unpacked(&self, section: &Section<'_>, path: &RelPath, old: &[u8]) -> Result<Vec<u8>, Refusal> {
-        let refuse = |code: Code, why: String| self.refuse(section, code, format!("the binary patch of {path} cannot be applied: {why}"));
+    fn unpacked(
+        &self,
+        section: &Section<'_>,
+        path: &RelPath,
+        old: &[u8],
+    ) -> Result<Vec<u8>, Refusal> {
+        let refuse = |code: Code, why: String| {
+            self.refuse(
+                section,
+                code,
+                format!("the binary patch of {path} cannot be applied: {why}"),
+            )
+        };
         let binary = section.binary.as_ref().expect("the caller saw it");
         let Some(hunk) = &binary.forward else {
-            return Err(refuse(Code::InvalidBatch, "it has no data for this direction; make it with git diff --binary".into()));
+            return Err(refuse(
+                Code::InvalidBatch,
+                "it has no data for this direction; make it with git diff --binary".into(),
+            ));
         };
-        let full = |name: &[u8]| matches!(name.len(), 40 | 64) && name.iter().all(u8::is_ascii_hexdigit);
-        let Some((old_name, new_name)) = section.index.as_ref().filter(|(old, new)| full(old) && full(new)) else {
+        let full =
+            |name: &[u8]| matches!(name.len(), 40 | 64) && name.iter().all(u8::is_ascii_hexdigit);
+        let Some((old_name, new_name)) = section
+            .index
+            .as_ref()
+            .filter(|(old, new)| full(old) && full(new))
+        else {
             return Err(refuse(Code::InvalidBatch, "its index line has no full blob names; make it with git diff --binary --full-index".into()));
         };
         let is = |bytes: &[u8], name: &[u8]| {
             let null = bytes.is_empty() && name.iter().all(|digit| *digit == b'0');
-            null || blob::name(bytes, name.len()).is_some_and(|made| made.as_bytes().eq_ignore_ascii_case(name))
+            null || blob::name(bytes, name.len())
+                .is_some_and(|made| made.as_bytes().eq_ignore_ascii_case(name))
         };
         if !is(old, old_name) {
-            return Err(refuse(Code::BaseMismatch, "the file is not the one that it was made for".into()));
+            return Err(refuse(
+                Code::BaseMismatch,
+                "the file is not the one that it was made for".into(),
+            ));
         }
         let new = blob::apply(hunk, old).map_err(|why| refuse(Code::InvalidBatch, why.into()))?;
         if !is(&new, new_name) {
-            return Err(refuse(Code::InvalidBatch, "the result is not what its index line says".into()));
+            return Err(refuse(
+                Code::InvalidBatch,
+                "the result is not what its index line says".into(),
+            ));
         }
         Ok(new)
     }
 
     fn overlap(&self, section: &Section<'_>, path: &RelPath) -> Refusal {
-        self.refuse(section, Code::Overlap, format!("two hunks change the same lines of {path}"))
+        self.refuse(
+            section,
+            Code::Overlap,
+            format!("two hunks change the same lines of {path}"),
+        )
     }
 
     fn refuse(&self, section: &Section<'_>, code: Code, message: String) -> Refusal {

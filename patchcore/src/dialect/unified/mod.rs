@@ -85,14 +85,22 @@ enum Kind {
 /// Reads a diff.
 pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Unified<'a>, Refusal> {
     let parse_options = ParseOptions {
-        counts: if options.recount { Counts::Recount } else { Counts::Checked },
+        counts: if options.recount {
+            Counts::Recount
+        } else {
+            Counts::Checked
+        },
         headerless: options.file.is_some(),
     };
-    let diff = parse::parse(bytes, parse_options).map_err(|error| invalid(error.line, error.message))?;
+    let diff =
+        parse::parse(bytes, parse_options).map_err(|error| invalid(error.line, error.message))?;
     if let Some(remark) = diff.remarks.first()
         && options.strict
     {
-        return Err(invalid(remark.line, format!("{}; --strict refuses that", remark.what)));
+        return Err(invalid(
+            remark.line,
+            format!("{}; --strict refuses that", remark.what),
+        ));
     }
     if diff.files.is_empty() {
         return Err(Refusal::new(
@@ -146,5 +154,8 @@ fn reversed(file: parse::FileDiff<'_>) -> parse::FileDiff<'_> {
 }
 
 fn invalid(line: usize, message: impl std::fmt::Display) -> Refusal {
-    Refusal::new(Code::InvalidBatch, format!("line {line} of the patch: {message}"))
+    Refusal::new(
+        Code::InvalidBatch,
+        format!("line {line} of the patch: {message}"),
+    )
 }

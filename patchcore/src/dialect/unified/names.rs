@@ -27,10 +27,16 @@ pub(super) fn resolve<'a>(file: FileDiff<'a>, options: &Options) -> Result<Secti
         .any(|line| line.role != Role::Removed);
     let kind = match names.kind {
         Kind::Create if old_lines => {
-            return Err(invalid(line, format!("new file {} depends on old contents", names.new)));
+            return Err(invalid(
+                line,
+                format!("new file {} depends on old contents", names.new),
+            ));
         }
         Kind::Delete if new_lines => {
-            return Err(invalid(line, format!("deleted file {} still has contents", names.old)));
+            return Err(invalid(
+                line,
+                format!("deleted file {} still has contents", names.old),
+            ));
         }
         Kind::Modify if file.hunks.len() == 1 && !old_lines => Kind::ModifyOrCreate,
         kind => kind,
@@ -46,7 +52,11 @@ pub(super) fn resolve<'a>(file: FileDiff<'a>, options: &Options) -> Result<Secti
         hunks: file.hunks,
         binary: if file.binary_differs {
             // Stands for the data that is missing; told apart by its line.
-            Some(crate::diff::parse::Binary { line, forward: None, reverse: None })
+            Some(crate::diff::parse::Binary {
+                line,
+                forward: None,
+                reverse: None,
+            })
         } else {
             file.binary
         },
@@ -80,7 +90,12 @@ fn names(file: &FileDiff<'_>, options: &Options) -> Result<Names, Refusal> {
         return Err(invalid(file.line, "both names are /dev/null"));
     }
     if let Some(path) = &options.file {
-        let single = |kind| Names { kind, old: path.clone(), new: path.clone(), other: None };
+        let single = |kind| Names {
+            kind,
+            old: path.clone(),
+            new: path.clone(),
+            other: None,
+        };
         // Other names make no sense for one file.
         return Ok(single(match kind {
             Kind::Rename | Kind::Copy => Kind::Modify,
@@ -92,7 +107,9 @@ fn names(file: &FileDiff<'_>, options: &Options) -> Result<Names, Refusal> {
         _ => None,
     };
     let (old, new) = (taken(&file.old), taken(&file.new));
-    let strip = options.strip.unwrap_or_else(|| guess_strip(file, &old, &new));
+    let strip = options
+        .strip
+        .unwrap_or_else(|| guess_strip(file, &old, &new));
     // `rename from` and its kin bear no prefix.
     let bare = strip.saturating_sub(1);
     let path = |name: &[u8], strip: usize| -> Result<RelPath, Refusal> {
@@ -115,7 +132,12 @@ fn names(file: &FileDiff<'_>, options: &Options) -> Result<Names, Refusal> {
         full.extend_from_slice(name);
         RelPath::new(super::super::beneath_root(&full, options))
     };
-    let pair = match (&file.rename_from, &file.rename_to, &file.copy_from, &file.copy_to) {
+    let pair = match (
+        &file.rename_from,
+        &file.rename_to,
+        &file.copy_from,
+        &file.copy_to,
+    ) {
         (Some(from), Some(to), _, _) | (_, _, Some(from), Some(to)) => {
             let pair = (path(from, bare)?, path(to, bare)?);
             for (side, name, known) in [("old", &old, &pair.0), ("new", &new, &pair.1)] {
@@ -124,15 +146,28 @@ fn names(file: &FileDiff<'_>, options: &Options) -> Result<Names, Refusal> {
                 {
                     return Err(invalid(
                         file.line,
-                        format!("the {side} file has two names, {known} and {:?}", String::from_utf8_lossy(name)),
+                        format!(
+                            "the {side} file has two names, {known} and {:?}",
+                            String::from_utf8_lossy(name)
+                        ),
                     ));
                 }
             }
-            return Ok(Names { kind, old: pair.0, new: pair.1, other: None });
+            return Ok(Names {
+                kind,
+                old: pair.0,
+                new: pair.1,
+                other: None,
+            });
         }
         _ => (old.as_deref(), new.as_deref()),
     };
-    let same = |path: RelPath| Names { kind, old: path.clone(), new: path, other: None };
+    let same = |path: RelPath| Names {
+        kind,
+        old: path.clone(),
+        new: path,
+        other: None,
+    };
     let from_git = || -> Result<Option<RelPath>, Refusal> {
         match file.git.and_then(|rest| git_name(rest, strip)) {
             Some(name) => path(&name, 0).map(Some),
@@ -153,7 +188,10 @@ fn names(file: &FileDiff<'_>, options: &Options) -> Result<Names, Refusal> {
         (Some(old), Some(new)) if !plain => {
             let (old, new) = (path(old, strip)?, path(new, strip)?);
             if old != new {
-                return Err(invalid(file.line, format!("{old} becomes {new} without a rename or copy line")));
+                return Err(invalid(
+                    file.line,
+                    format!("{old} becomes {new} without a rename or copy line"),
+                ));
             }
             same(old)
         }
@@ -169,7 +207,12 @@ fn names(file: &FileDiff<'_>, options: &Options) -> Result<Names, Refusal> {
                 _ if new.as_bytes().starts_with(old.as_bytes()) => (old, new),
                 _ => (new, old),
             };
-            Names { kind, old: chosen.clone(), new: chosen, other: Some(other).filter(|_| kind == Kind::Modify) }
+            Names {
+                kind,
+                old: chosen.clone(),
+                new: chosen,
+                other: Some(other).filter(|_| kind == Kind::Modify),
+            }
         }
     })
 }
@@ -217,7 +260,9 @@ fn git_name(rest: &[u8], strip: usize) -> Option<Vec<u8>> {
         if !text.starts_with(b"\"") {
             return Some(text.to_vec());
         }
-        unquote(text).filter(|(_, used)| *used == text.len()).map(|(name, _)| name)
+        unquote(text)
+            .filter(|(_, used)| *used == text.len())
+            .map(|(name, _)| name)
     };
     if rest.starts_with(b"\"") {
         let (first, used) = unquote(rest)?;
@@ -251,7 +296,10 @@ fn check_modes(file: &FileDiff<'_>) -> Result<(), Refusal> {
         };
         return Err(Refusal::new(
             code,
-            format!("line {} of the patch: mode {mode:o} stands for {what}, only regular files are patched", file.line),
+            format!(
+                "line {} of the patch: mode {mode:o} stands for {what}, only regular files are patched",
+                file.line
+            ),
         ));
     }
     Ok(())

@@ -55,7 +55,10 @@ impl<'a> Parser<'a> {
                 file.binary_differs = true;
                 self.cursor.advance();
                 break;
-            } else if value(b"similarity index ").or(value(b"dissimilarity index ")).is_none() {
+            } else if value(b"similarity index ")
+                .or(value(b"dissimilarity index "))
+                .is_none()
+            {
                 break;
             }
             let kinds = [
@@ -160,7 +163,11 @@ impl<'a> Parser<'a> {
             return Err(self.error("a binary patch without data"));
         }
         let reverse = self.binary_hunk()?;
-        Ok(Binary { line, forward, reverse })
+        Ok(Binary {
+            line,
+            forward,
+            reverse,
+        })
     }
 
     fn binary_hunk(&mut self) -> Result<Option<BinaryHunk>, ParseError> {
@@ -212,18 +219,27 @@ fn stamp_at(text: &[u8]) -> Option<usize> {
         Some((start, &text[start..end]))
     };
     let (zone_at, zone) = word(end)?;
-    let digits = |text: &[u8]| text.iter().all(|byte| byte.is_ascii_digit() || *byte == b':');
+    let digits = |text: &[u8]| {
+        text.iter()
+            .all(|byte| byte.is_ascii_digit() || *byte == b':')
+    };
     if !matches!(zone.first(), Some(b'+' | b'-')) || zone.len() < 4 || !digits(&zone[1..]) {
         return None;
     }
     let (time_at, time) = word(zone_at - 1)?;
-    if time.len() < 8 || time[2] != b':' || time[5] != b':' || !time[..2].iter().all(u8::is_ascii_digit) {
+    if time.len() < 8
+        || time[2] != b':'
+        || time[5] != b':'
+        || !time[..2].iter().all(u8::is_ascii_digit)
+    {
         return None;
     }
     let (date_at, date) = word(time_at - 1)?;
     let is_date = date.len() >= 8
         && date.len() <= 10
-        && date.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-')
+        && date
+            .iter()
+            .all(|byte| byte.is_ascii_digit() || *byte == b'-')
         && date.iter().filter(|byte| **byte == b'-').count() == 2;
     is_date.then(|| {
         let mut at = date_at - 1;
@@ -264,7 +280,8 @@ fn is_epoch(stamp: &[u8]) -> bool {
     parse().unwrap_or(false)
 }
 
-const BASE85: &[u8; 85] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~";
+const BASE85: &[u8; 85] =
+    b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~";
 
 /// Decodes one line of git's base 85: a length letter, then five letters for each four bytes.
 fn decode_line(line: &[u8], data: &mut Vec<u8>) -> Option<()> {

@@ -32,7 +32,9 @@ impl<'a> Parser<'a> {
                 self.remark("a hunk header without line numbers");
                 None
             }
-            Header::Malformed(why) => return Err(self.error(format!("malformed hunk header: {why}"))),
+            Header::Malformed(why) => {
+                return Err(self.error(format!("malformed hunk header: {why}")));
+            }
         };
         self.cursor.advance();
         let start = self.cursor;
@@ -41,7 +43,11 @@ impl<'a> Parser<'a> {
             && self.options.counts == Counts::Checked
         {
             if let Body::Exact = self.counted_body(&stated, &mut lines) {
-                return self.finish(Hunk { line, ranges, lines });
+                return self.finish(Hunk {
+                    line,
+                    ranges,
+                    lines,
+                });
             }
             self.cursor = start;
             lines.clear();
@@ -77,18 +83,27 @@ impl<'a> Parser<'a> {
                         ),
                     });
                 }
-                Some(Ranges { old_count: old, new_count: new, ..stated })
+                Some(Ranges {
+                    old_count: old,
+                    new_count: new,
+                    ..stated
+                })
             }
             None => None,
         };
-        self.finish(Hunk { line, ranges, lines })
+        self.finish(Hunk {
+            line,
+            ranges,
+            lines,
+        })
     }
 
     fn finish(&mut self, hunk: Hunk<'a>) -> Result<Hunk<'a>, ParseError> {
         if hunk.lines.iter().all(|line| line.role == Role::Context) {
             return Err(ParseError {
                 line: hunk.line,
-                message: "the hunk changes nothing: it has no line that starts with '+' or '-'".into(),
+                message: "the hunk changes nothing: it has no line that starts with '+' or '-'"
+                    .into(),
             });
         }
         Ok(hunk)
@@ -178,7 +193,8 @@ fn ends_body(cursor: &Cursor<'_>) -> bool {
         || line.starts_with(b"Index: ")
         || line.starts_with(b"```")
         || matches!(line, b"-- \n" | b"-- \r\n" | b"--\n")
-        || (line.starts_with(b"--- ") && cursor.nth(1).is_some_and(|next| next.starts_with(b"+++ ")))
+        || (line.starts_with(b"--- ")
+            && cursor.nth(1).is_some_and(|next| next.starts_with(b"+++ ")))
 }
 
 /// Says that no newline follows the last line; `false` where there is none.
@@ -203,7 +219,11 @@ fn hunk_line(line: &[u8]) -> Option<HunkLine<'_>> {
         [b'+', rest @ ..] => (Role::Added, rest),
         _ => return None,
     };
-    Some(HunkLine { role, text, newline: true })
+    Some(HunkLine {
+        role,
+        text,
+        newline: true,
+    })
 }
 
 enum Header {
@@ -223,16 +243,28 @@ fn ranges(line: &[u8]) -> Header {
     }
     let read = || {
         let (old_start, old_count, rest) = range(rest)?;
-        let rest = rest.trim_ascii_start().strip_prefix(b"+").ok_or("no new range, which starts with '+'")?;
+        let rest = rest
+            .trim_ascii_start()
+            .strip_prefix(b"+")
+            .ok_or("no new range, which starts with '+'")?;
         let (new_start, new_count, rest) = range(rest)?;
         if !rest.trim_ascii_start().starts_with(b"@@") {
             return Err("no \"@@\" behind the ranges");
         }
-        let fits = |start: u64, count: u64| start.checked_add(count).is_some_and(|end| end <= i64::MAX as u64);
+        let fits = |start: u64, count: u64| {
+            start
+                .checked_add(count)
+                .is_some_and(|end| end <= i64::MAX as u64)
+        };
         if !fits(old_start, old_count) || !fits(new_start, new_count) {
             return Err("a line number is too large");
         }
-        Ok(Ranges { old_start, old_count, new_start, new_count })
+        Ok(Ranges {
+            old_start,
+            old_count,
+            new_start,
+            new_count,
+        })
     };
     match read() {
         Ok(ranges) => Header::Numbers(ranges),
