@@ -106,15 +106,16 @@ fn windows(source: &[u8], edits: &EditSet) -> Vec<Window> {
     let text = Text::new(source);
     let mut windows: Vec<Window> = Vec::new();
     for (index, edit) in edits.as_slice().iter().enumerate() {
+        let start = text.line_start(edit.span.start);
         if let Some(last) = windows.last_mut()
-            && edit.span.start < last.lines.end
+            && start < last.lines.end
         {
             last.lines.end = last.lines.end.max(line_end(source, edit.span.end));
             last.edits.end = index + 1;
             continue;
         }
         windows.push(Window {
-            lines: text.line_start(edit.span.start)..line_end(source, edit.span.end),
+            lines: start..line_end(source, edit.span.end),
             edits: index..index + 1,
         });
     }

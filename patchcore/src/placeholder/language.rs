@@ -234,7 +234,7 @@ languages! {
     "GraphQL", Some(&HASH), ["graphql" "gql"];
     "Nix", Some(&HASH), ["nix"];
     "Java properties", Some(&HASH_CONTINUED), ["properties"];
-    "environment", Some(&HASH), ["env" "envrc"];
+    "environment", Some(&HASH), ["env" "envrc"], names [".env"];
     "configuration", Some(&HASH), ["conf" "cfg" "desktop" "service" "socket" "timer"],
         names [".editorconfig" ".npmrc" ".gitconfig" "codeowners" "procfile"];
     "ignore list", Some(&HASH), ["gitignore" "dockerignore"],
@@ -318,7 +318,7 @@ mod tests {
                 assert!(seen.insert(key.clone()), "{key}");
             }
             for key in language.names {
-                assert!(seen.insert((*key).to_owned()), "{key}");
+                assert!(seen.insert(format!("name {key}")), "{key}");
                 assert_eq!(key.to_lowercase(), *key);
             }
         }
