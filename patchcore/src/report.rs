@@ -131,6 +131,23 @@ impl Report {
         report
     }
 
+    /// A report on what could not be read as a batch.
+    #[must_use]
+    pub fn unread(refusal: Refusal) -> Self {
+        Self {
+            version: 1,
+            batch_id: None,
+            transaction: None,
+            status: Status::Refused,
+            plan: Digest::of(b""),
+            files: Vec::new(),
+            operations: Vec::new(),
+            refusal: Some(refusal),
+            warnings: Vec::new(),
+            diff: None,
+        }
+    }
+
     /// The code that decides the exit status: the batch's own refusal, else that of the first
     /// refused operation.
     #[must_use]

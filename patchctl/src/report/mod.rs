@@ -1,6 +1,7 @@
 //! Everything that is printed.
 
 mod escape;
+pub(crate) mod frame;
 
 use std::io::Write as _;
 
@@ -8,6 +9,7 @@ use crate::cli::{Color, Global, Output};
 use crate::exit::{Exit, Failure};
 
 pub(crate) use escape::printable;
+pub(crate) use frame::input_fault;
 
 /// How to print.
 #[derive(Debug, Clone)]
