@@ -14,7 +14,7 @@ use patchcore::edit::{Edit, EditSet};
 use proptest::prelude::*;
 
 /// Bytes and executable bit by name.
-type Files = BTreeMap<Vec<u8>, (Vec<u8>, bool)>;
+pub(crate) type Files = BTreeMap<Vec<u8>, (Vec<u8>, bool)>;
 
 #[derive(Debug, Clone, Copy)]
 enum Kind {
@@ -198,7 +198,7 @@ fn case() -> impl Strategy<Value = Case> {
         })
 }
 
-fn write(dir: &Path, files: &Files) {
+pub(crate) fn write(dir: &Path, files: &Files) {
     for (name, (bytes, executable)) in files {
         let path = dir.join(OsStr::from_bytes(name));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -222,7 +222,7 @@ fn read(dir: &Path) -> Files {
 }
 
 /// Runs a tool on a tree of these files; the tree that it leaves.
-fn run(tool: &[&str], files: &Files, patch: &[u8]) -> Files {
+pub(crate) fn run(tool: &[&str], files: &Files, patch: &[u8]) -> Files {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), files);
     let mut child = Command::new(tool[0])
@@ -250,7 +250,7 @@ fn run(tool: &[&str], files: &Files, patch: &[u8]) -> Files {
     read(dir.path())
 }
 
-const GIT: [&str; 4] = ["git", "apply", "--whitespace=nowarn", "-"];
+pub(crate) const GIT: [&str; 4] = ["git", "apply", "--whitespace=nowarn", "-"];
 const GIT_BACK: [&str; 5] = ["git", "apply", "--whitespace=nowarn", "-R", "-"];
 const PATCH: [&str; 5] = ["patch", "-p1", "-s", "-f", "--fuzz=0"];
 const PATCH_BACK: [&str; 6] = ["patch", "-p1", "-s", "-f", "--fuzz=0", "-R"];

@@ -1,5 +1,6 @@
 //! The engine, through the public API of `patchcore`.
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
+mod compare;
 mod diff;
 mod plan;

@@ -1,5 +1,6 @@
 //! The tree on disk: reading it, changing it all or nothing, and the log of what was done.
 
+mod compare;
 mod disk;
 #[cfg_attr(feature = "fault-injection", doc(hidden))]
 #[cfg_attr(
@@ -18,6 +19,7 @@ use crate::error::Error;
 use crate::path::RelPath;
 use crate::plan::Tree;
 
+pub use compare::Comparison;
 pub use load::MAX_FILE;
 pub use options::{ApplyOptions, LOCK_WAIT, Retention, Review, Reviewed, VERIFY_LIMIT, Verify};
 pub use record::{Record, TransactionId};

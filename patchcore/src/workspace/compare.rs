@@ -1,0 +1,341 @@
+//! Two files or two trees that nobody has edits for, compared byte for byte.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
+
+use super::MAX_FILE;
+use crate::diff::{self, FileDiff, Options, Origin, Side};
+use crate::error::{Code, Error, Refusal};
+use crate::plan::parallel;
+
+/// Files compared before their diffs are handed out.
+const RUN: usize = 2048;
+/// From this size on, in bytes, the two files of a pair are read at once.
+const LARGE: u64 = 4 << 20;
+/// Directories that are no part of a tree: git's and our own.
+const LEFT_OUT: [&[u8]; 2] = [b".git", b".mission_control"];
+
+/// The differences between two files or two trees, file by file in the order of their paths.
+///
+/// Every item is the diff of one file that differs. Links and special files are skipped, and so
+/// are `.git` and `.mission_control`.
+///
+/// ```
+/// use patchcore::diff::Options;
+/// use patchcore::workspace::Comparison;
+/// # let dir = tempfile::tempdir()?;
+/// # let (old, new) = (dir.path().join("old"), dir.path().join("new"));
+/// # for (tree, text) in [(&old, "one\n"), (&new, "two\n")] {
+/// #     std::fs::create_dir(tree)?;
+/// #     std::fs::write(tree.join("a.txt"), text)?;
+/// # }
+/// let comparison = Comparison::new(&old, &new, Options::default())?;
+/// let diffs = comparison.collect::<Result<Vec<_>, _>>()?;
+/// assert!(diffs[0].starts_with(b"diff --git a/a.txt b/a.txt\n"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Comparison {
+    old: PathBuf,
+    new: PathBuf,
+    options: Options,
+    pairs: std::vec::IntoIter<Pair>,
+    ready: VecDeque<Vec<u8>>,
+    skipped: Vec<PathBuf>,
+}
+
+/// A path below both roots, and in which of them a file stands there.
+#[derive(Debug)]
+struct Pair {
+    path: Vec<u8>,
+    old: bool,
+    new: bool,
+}
+
+impl Comparison {
+    /// Lists what is to be compared: two directories, or two files. `/dev/null` is an absent file.
+    ///
+    /// In a diff of two files both sides bear the old one's path, so that it turns that file into
+    /// the other.
+    ///
+    /// # Errors
+    /// `IO` where a path cannot be looked at, `NOT_A_FILE` where one is a directory and the other
+    /// is not.
+    pub fn new(old: &Path, new: &Path, options: Options) -> Result<Self, Error> {
+        let mut comparison = Self {
+            old: old.to_owned(),
+            new: new.to_owned(),
+            options,
+            pairs: Vec::new().into_iter(),
+            ready: VecDeque::new(),
+            skipped: Vec::new(),
+        };
+        let is_dir = |path: &Path| match fs::metadata(path) {
+            Ok(meta) => Ok(meta.is_dir()),
+            Err(error) => Err(Error::io("look at", path, error)),
+        };
+        match (is_dir(old)?, is_dir(new)?) {
+            (true, true) => {
+                let mut pairs = Vec::new();
+                comparison.list(&mut Vec::new(), [true, true], &mut pairs)?;
+                comparison.pairs = pairs.into_iter();
+            }
+            (false, false) => {
+                let absent = |path: &Path| path == Path::new("/dev/null");
+                let named = if absent(old) { new } else { old };
+                let pair = Pair {
+                    path: plain_name(named),
+                    old: !absent(old),
+                    new: !absent(new),
+                };
+                let diff = compare(&pair, old, new, &comparison.options)?;
+                comparison.ready.extend(diff);
+            }
+            (first, _) => {
+                let (dir, file) = if first { (old, new) } else { (new, old) };
+                return Err(Refusal::new(
+                    Code::NotAFile,
+                    format!(
+                        "{} is a directory and {} is not; compare two files or two directories",
+                        dir.display(),
+                        file.display()
+                    ),
+                )
+                .in_file(dir.display())
+                .into());
+            }
+        }
+        Ok(comparison)
+    }
+
+    /// Links and special files, which were not looked at.
+    #[must_use]
+    pub fn skipped(&self) -> &[PathBuf] {
+        &self.skipped
+    }
+
+    /// Adds the files below a directory that stands in the trees that `present` tells.
+    fn list(
+        &mut self,
+        dir: &mut Vec<u8>,
+        present: [bool; 2],
+        pairs: &mut Vec<Pair>,
+    ) -> Result<(), Error> {
+        let mut names: Vec<(Vec<u8>, usize)> = Vec::new();
+        for (side, root) in [&self.old, &self.new].into_iter().enumerate() {
+            if present[side] {
+                let path = root.join(std::ffi::OsStr::from_bytes(dir));
+                read_dir(&path, side, &mut names, &mut self.skipped)?;
+            }
+        }
+        names.sort_unstable();
+        let mut names = names.into_iter().peekable();
+        while let Some((name, side)) = names.next() {
+            let mut present = [side == 0, side == 1];
+            while let Some((_, other)) = names.next_if(|(next, _)| *next == name) {
+                present[other] = true;
+            }
+            let len = dir.len();
+            dir.extend_from_slice(&name);
+            if name.ends_with(b"/") {
+                self.list(dir, present, pairs)?;
+            } else {
+                pairs.push(Pair {
+                    path: dir.clone(),
+                    old: present[0],
+                    new: present[1],
+                });
+            }
+            dir.truncate(len);
+        }
+        Ok(())
+    }
+}
+
+impl Iterator for Comparison {
+    type Item = Result<Vec<u8>, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.ready.is_empty() {
+            let run: Vec<Pair> = self.pairs.by_ref().take(RUN).collect();
+            if run.is_empty() {
+                return None;
+            }
+            let diffs = parallel::map(&run, |pair| {
+                let path = Path::new(std::ffi::OsStr::from_bytes(&pair.path));
+                compare(
+                    pair,
+                    &self.old.join(path),
+                    &self.new.join(path),
+                    &self.options,
+                )
+            });
+            for diff in diffs {
+                match diff {
+                    Ok(diff) => self.ready.extend(diff),
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+        }
+        self.ready.pop_front().map(Ok)
+    }
+}
+
+/// Lists one directory; the names of directories end in a slash, by which they also sort.
+fn read_dir(
+    path: &Path,
+    side: usize,
+    names: &mut Vec<(Vec<u8>, usize)>,
+    skipped: &mut Vec<PathBuf>,
+) -> Result<(), Error> {
+    let failed = |error| Error::io("list", path, error);
+    for entry in fs::read_dir(path).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let kind = entry.file_type().map_err(failed)?;
+        let mut name = entry.file_name().into_vec();
+        if kind.is_dir() {
+            if LEFT_OUT.contains(&&name[..]) {
+                continue;
+            }
+            name.push(b'/');
+        } else if !kind.is_file() {
+            skipped.push(entry.path());
+            continue;
+        }
+        names.push((name, side));
+    }
+    Ok(())
+}
+
+/// A path as a diff names it: below the current directory, or else below `/`.
+fn plain_name(path: &Path) -> Vec<u8> {
+    use std::path::Component;
+    let mut name = Vec::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(part) => {
+                if !name.is_empty() {
+                    name.push(b'/');
+                }
+                name.extend_from_slice(part.as_bytes());
+            }
+            Component::ParentDir => {
+                return path.file_name().unwrap_or_default().as_bytes().to_vec();
+            }
+            _ => {}
+        }
+    }
+    name
+}
+
+thread_local! {
+    /// The bytes of the pair at hand; kept, since fresh memory costs more than reading into it.
+    static BUFFERS: RefCell<[Vec<u8>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+}
+
+/// The diff of one pair, where it differs.
+fn compare(
+    pair: &Pair,
+    old: &Path,
+    new: &Path,
+    options: &Options,
+) -> Result<Option<Vec<u8>>, Error> {
+    BUFFERS.with_borrow_mut(|[old_bytes, new_bytes]| {
+        let old_file = pair.old.then(|| open(old)).transpose()?;
+        let new_file = pair.new.then(|| open(new)).transpose()?;
+        let size = |file: &Option<Opened<'_>>| file.as_ref().map_or(0, |file| file.size);
+        let (old_mode, new_mode) = if size(&old_file).min(size(&new_file)) >= LARGE {
+            std::thread::scope(|scope| {
+                let other = scope.spawn(|| read(new_file, new_bytes));
+                let old = read(old_file, old_bytes)?;
+                let new = other.join().expect("reading does not panic")?;
+                Ok::<_, Error>((old, new))
+            })?
+        } else {
+            (read(old_file, old_bytes)?, read(new_file, new_bytes)?)
+        };
+        if old_mode == new_mode && old_bytes == new_bytes {
+            return Ok(None);
+        }
+        let edits = diff::edits(old_bytes, new_bytes);
+        let side = |mode: Option<bool>| {
+            mode.map(|executable| Side {
+                path: &pair.path,
+                executable,
+            })
+        };
+        let diff = FileDiff {
+            old: side(old_mode),
+            new: side(new_mode),
+            origin: Origin::Same,
+            source: old_bytes,
+            edits: edits.as_slice(),
+            text: None,
+        };
+        let mut out = Vec::new();
+        diff.write(options, &mut out)
+            .map_err(|error| Error::io("show the diff of", old, error))?;
+        Ok(Some(out))
+    })
+}
+
+struct Opened<'a> {
+    file: File,
+    path: &'a Path,
+    size: u64,
+    executable: bool,
+}
+
+fn open(path: &Path) -> Result<Opened<'_>, Error> {
+    let failed = |error| Error::io("read", path, error);
+    let file = File::open(path).map_err(failed)?;
+    let meta = file.metadata().map_err(failed)?;
+    Ok(Opened {
+        file,
+        path,
+        size: meta.len(),
+        executable: meta.mode() & 0o100 != 0,
+    })
+}
+
+/// Reads a file into a buffer, and tells whether it can be executed; `None` where there is none.
+fn read(opened: Option<Opened<'_>>, buffer: &mut Vec<u8>) -> Result<Option<bool>, Error> {
+    let Some(opened) = opened else {
+        buffer.clear();
+        return Ok(None);
+    };
+    let too_long = || {
+        Refusal::new(
+            Code::LimitExceeded,
+            format!("{} is longer than {MAX_FILE} bytes", opened.path.display()),
+        )
+        .in_file(opened.path.display())
+    };
+    let expected = usize::try_from(opened.size.min(MAX_FILE)).map_err(|_| too_long())?;
+    buffer.clear();
+    // One byte more than there should be, so that a full read shows that there is more.
+    buffer.reserve(expected + 1);
+    loop {
+        match rustix::io::read(&opened.file, spare_capacity(buffer)) {
+            Ok(0) => break,
+            // A regular file gives fewer bytes than asked for at its end alone.
+            Ok(_) if expected > 0 && buffer.len() == expected => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(Error::io("read", opened.path, error)),
+        }
+        if buffer.len() as u64 > MAX_FILE {
+            return Err(too_long().into());
+        }
+        if buffer.len() == buffer.capacity() {
+            buffer.reserve(buffer.len());
+        }
+    }
+    Ok(Some(opened.executable))
+}
