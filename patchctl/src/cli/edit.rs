@@ -1,0 +1,116 @@
+//! Options of the commands that plan and apply edits.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use patchcore::Digest;
+
+/// Applies a batch, all or nothing.
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArgs {
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
+    #[command(flatten)]
+    pub(crate) commit: CommitArgs,
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
+    /// Only show what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Tells what `apply` would do, and writes nothing.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
+    /// Exit with 5 where something would change
+    #[arg(long)]
+    pub(crate) detailed_exitcode: bool,
+}
+
+/// Where edits come from.
+#[derive(Debug, Args)]
+pub(crate) struct InputArgs {
+    /// File with the batch or patch; `-` or nothing for standard input
+    #[arg(value_name = "BATCH")]
+    pub(crate) batch: Option<PathBuf>,
+}
+
+/// What is let pass.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PolicyArgs {
+    /// Let line-addressed operations and deletions pass without a guard, or with a weak one
+    #[arg(long)]
+    pub(crate) allow_unguarded: bool,
+    /// Edit files that hold NUL bytes
+    #[arg(long)]
+    pub(crate) allow_binary: bool,
+    /// Apply the groups of files whose operations all pass
+    #[arg(long)]
+    pub(crate) partial: bool,
+    /// Open a protected path, or a directory of them, to edits
+    #[arg(long, value_name = "PATH")]
+    pub(crate) allow_path: Vec<String>,
+    /// Refuse any plan but this one, as `check` printed it
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) plan: Option<Digest>,
+    /// Replace the named link of a file that has several
+    #[arg(long)]
+    pub(crate) break_hard_links: bool,
+    /// Replace files that are read-only
+    #[arg(long)]
+    pub(crate) force_read_only: bool,
+    /// Go on where a file's owner cannot be kept
+    #[arg(long)]
+    pub(crate) allow_owner_change: bool,
+}
+
+/// How a batch is committed.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CommitArgs {
+    /// Answer only when a power cut cannot take the batch back
+    #[arg(long)]
+    pub(crate) durable: bool,
+    /// Run a command on the changed tree; its failure takes the batch back
+    #[arg(long, value_name = "CMD")]
+    pub(crate) verify: Option<String>,
+    /// Longest run of the command
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
+    pub(crate) verify_timeout: Duration,
+    /// Longest wait for another process that holds the tree
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub(crate) lock_wait: Duration,
+}
+
+impl Default for CommitArgs {
+    fn default() -> Self {
+        Self {
+            durable: false,
+            verify: None,
+            verify_timeout: Duration::from_secs(600),
+            lock_wait: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What is shown.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ShowArgs {
+    /// Leave the diff out
+    #[arg(long)]
+    pub(crate) no_diff: bool,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}

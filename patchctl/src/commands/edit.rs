@@ -1,0 +1,133 @@
+//! `apply`, `check` and every other command that plans edits: one way through.
+
+use std::path::Path;
+
+use patchcore::batch::Limits;
+use patchcore::dialect;
+use patchcore::plan::Script;
+use patchcore::workspace::{ApplyOptions, Verify};
+use patchcore::{Error, Policy, RelPath};
+
+use super::place::{Place, read_bytes};
+use crate::cli::Cli;
+use crate::cli::edit::{ApplyArgs, CheckArgs, CommitArgs, InputArgs, PolicyArgs, ShowArgs};
+use crate::exit::{Exit, Failure};
+use crate::report::{self, Context};
+
+/// What to do with a script.
+pub(crate) struct Request<'a> {
+    pub(crate) policy: &'a PolicyArgs,
+    pub(crate) commit: &'a CommitArgs,
+    pub(crate) show: &'a ShowArgs,
+    /// Only show what would be done.
+    pub(crate) preview: bool,
+    pub(crate) detailed_exitcode: bool,
+}
+
+/// `apply`.
+pub(crate) fn apply(cli: &Cli, args: &ApplyArgs, context: &Context) -> Result<Exit, Failure> {
+    let request = Request {
+        policy: &args.policy,
+        commit: &args.commit,
+        show: &args.show,
+        preview: args.dry_run,
+        detailed_exitcode: false,
+    };
+    with_input(cli, &args.input, context, |place, script| run(place, script, &request, context))
+}
+
+/// `check`.
+pub(crate) fn check(cli: &Cli, args: &CheckArgs, context: &Context) -> Result<Exit, Failure> {
+    let request = Request {
+        policy: &args.policy,
+        commit: &CommitArgs::default(),
+        show: &args.show,
+        preview: true,
+        detailed_exitcode: args.detailed_exitcode,
+    };
+    with_input(cli, &args.input, context, |place, script| run(place, script, &request, context))
+}
+
+/// Reads the batch or patch, and goes on with it.
+pub(crate) fn with_input(
+    cli: &Cli,
+    input: &InputArgs,
+    context: &Context,
+    go_on: impl FnOnce(&Place, &dyn Script) -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
+    let place = Place::of(&cli.global)?;
+    let (name, bytes) = read_input(input.batch.as_deref())?;
+    let options = input.dialect.options(&place)?;
+    match dialect::parse(&bytes, &options) {
+        Ok(patch) => go_on(&place, &patch),
+        Err(fault) => Ok(report::input_fault(&fault, &name, &bytes, context)),
+    }
+}
+
+/// The bytes of a file or of standard input, within the limit, and a name for messages.
+fn read_input(path: Option<&Path>) -> Result<(String, Vec<u8>), Failure> {
+    let limits = Limits::default();
+    match path.filter(|path| *path != Path::new("-")) {
+        Some(path) => {
+            let name = path.display().to_string();
+            let file = std::fs::File::open(path).map_err(|error| Error::io("read", path, error))?;
+            let bytes = limits.read(file, &name)?;
+            Ok((name, bytes))
+        }
+        None => {
+            let name = "standard input".to_owned();
+            let bytes = limits.read(std::io::stdin().lock(), &name)?;
+            Ok((name, bytes))
+        }
+    }
+}
+
+/// Plans a script, carries it out unless it is to be previewed, and reports.
+pub(crate) fn run(
+    place: &Place,
+    script: &dyn Script,
+    request: &Request<'_>,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let workspace = place.open()?;
+    let options = options(request)?;
+    let done = match request.preview {
+        true => workspace.check(script, &options)?,
+        false => workspace.apply(script, &options)?,
+    };
+    report::edit(&done, request, context)
+}
+
+fn options(request: &Request<'_>) -> Result<ApplyOptions<'static>, Failure> {
+    let PolicyArgs {
+        allow_unguarded,
+        allow_binary,
+        partial,
+        allow_path,
+        plan,
+        break_hard_links,
+        force_read_only,
+        allow_owner_change,
+    } = request.policy.clone();
+    let mut policy = Policy::default();
+    policy.allow_unguarded = allow_unguarded;
+    policy.allow_binary = allow_binary;
+    policy.partial = partial;
+    policy.allow_paths = allow_path.iter().map(RelPath::new).collect::<Result<_, _>>()?;
+    let verify = request.commit.verify.as_ref().map(|command| Verify {
+        limit: request.commit.verify_timeout,
+        ..Verify::new(command)
+    });
+    Ok(ApplyOptions {
+        policy,
+        durable: request.commit.durable,
+        verify,
+        expected_plan: plan,
+        lock_wait: request.commit.lock_wait,
+        break_hard_links,
+        force_read_only,
+        allow_owner_change,
+        ..ApplyOptions::default()
+    })
+}
+

@@ -1,0 +1,69 @@
+//! Where a command works: the root, and files named on the command line.
+
+use std::path::{Component, Path, PathBuf};
+
+use patchcore::workspace::Workspace;
+use patchcore::{Code, Error, Refusal, RelPath};
+
+use crate::cli::Global;
+use crate::exit::Failure;
+
+/// The root that a command works in.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// Absolute, without links.
+    pub(crate) root: PathBuf,
+    current: PathBuf,
+}
+
+impl Place {
+    /// `--root`, else the nearest root upward of the current directory.
+    pub(crate) fn of(global: &Global) -> Result<Self, Failure> {
+        let current =
+            std::env::current_dir().map_err(|error| Error::io("find", "the current directory", error))?;
+        let root = match &global.root {
+            Some(root) => root.clone(),
+            None => Workspace::find(&current)?,
+        };
+        let root = std::fs::canonicalize(&root)
+            .map_err(|error| Error::io("open the root", &root, error))?;
+        Ok(Self { root, current })
+    }
+
+    /// Opens the root.
+    pub(crate) fn open(&self) -> Result<Workspace, Failure> {
+        Ok(Workspace::open(&self.root)?)
+    }
+
+    /// A file named relative to the current directory, relative to the root.
+    pub(crate) fn relative(&self, file: &Path) -> Result<RelPath, Failure> {
+        use std::os::unix::ffi::OsStrExt as _;
+        let mut whole = PathBuf::new();
+        for component in self.current.join(file).components() {
+            match component {
+                Component::ParentDir => {
+                    whole.pop();
+                }
+                Component::CurDir => {}
+                other => whole.push(other),
+            }
+        }
+        let Ok(inside) = whole.strip_prefix(&self.root) else {
+            return Err(Refusal::new(
+                Code::PathEscape,
+                format!("{} is outside of the root {}", file.display(), self.root.display()),
+            )
+            .into());
+        };
+        let mut bytes = inside.as_os_str().as_bytes().to_vec();
+        if file.as_os_str().as_bytes().ends_with(b"/") {
+            bytes.push(b'/');
+        }
+        Ok(RelPath::new(bytes)?)
+    }
+}
+
+/// Reads a file that the operator named.
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
+    Ok(std::fs::read(path).map_err(|error| Error::io("read", path, error))?)
+}

@@ -1,0 +1,273 @@
+//! What a batch did or would do, for people and machines.
+
+use std::io::Write;
+
+use anstyle::{AnsiColor, Style};
+use patchcore::diff;
+use patchcore::operation::{Action, Batch, Guard};
+use patchcore::plan::{Outcome, Plan};
+use patchcore::report::{OperationReport, Report, Status};
+use patchcore::{Code, Refusal};
+
+use super::{Context, printable};
+use crate::cli::Output;
+use crate::exit::{Exit, Failure};
+
+pub(super) const ADDED: Style = AnsiColor::Green.on_default();
+pub(super) const REMOVED: Style = AnsiColor::Red.on_default();
+const HUNK: Style = AnsiColor::Cyan.on_default();
+const BOLD: Style = Style::new().bold();
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const DIM: Style = Style::new().dimmed();
+
+/// What is printed beside the report itself.
+pub(crate) struct Details<'a> {
+    /// The operations, located.
+    pub(crate) batch: &'a Batch,
+    /// What they come to.
+    pub(crate) plan: &'a Plan,
+    /// Whether the diff is shown.
+    pub(crate) diff: bool,
+}
+
+/// Prints a report, and tells how to exit.
+pub(crate) fn print(
+    report: &Report,
+    details: &Details<'_>,
+    detailed_exitcode: bool,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let exit = exit(report, details.plan, detailed_exitcode);
+    match context.output {
+        Output::Json => json(report, details, context),
+        Output::Human => human(report, details, context),
+    }
+    .map_err(Failure::Output)?;
+    Ok(exit)
+}
+
+fn exit(report: &Report, plan: &Plan, detailed_exitcode: bool) -> Exit {
+    match (report.status, report.code()) {
+        (Status::Partial, _) => Exit::Code(6),
+        (Status::Previewed, Some(_)) => Exit::Code(6),
+        (Status::Refused | Status::RolledBack, Some(code)) => Exit::Code(code.exit()),
+        (Status::Previewed, None) if detailed_exitcode && !plan.changes.is_empty() => Exit::Code(5),
+        _ => Exit::Done,
+    }
+}
+
+fn json(report: &Report, details: &Details<'_>, context: &Context) -> std::io::Result<()> {
+    let mut report = report.clone();
+    if details.diff {
+        let mut bytes = Vec::new();
+        write_diff(details.plan, &mut bytes)?;
+        report.diff = Some(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    let mut out = context.stdout();
+    serde_json::to_writer(&mut out, &report)?;
+    writeln!(out)
+}
+
+/// Writes the diff of a plan, in git's format.
+pub(crate) fn write_diff(plan: &Plan, out: &mut impl Write) -> std::io::Result<()> {
+    diff::write_plan(plan, &diff::Options::default(), out)
+}
+
+fn human(report: &Report, details: &Details<'_>, context: &Context) -> std::io::Result<()> {
+    if details.diff && context.verbosity >= 0 {
+        let mut bytes = Vec::new();
+        write_diff(details.plan, &mut bytes)?;
+        colored_diff(&bytes, &mut context.stdout())?;
+    }
+    let mut out = context.stderr();
+    let refused = report.operations.iter().filter(|operation| operation.refusal.is_some());
+    for operation in refused {
+        if let Some(refusal) = &operation.refusal {
+            let guard = details.batch.operations.get(operation.index).and_then(|o| guard(&o.action));
+            explain(refusal, Some(operation), guard, &mut out)?;
+        }
+    }
+    if let Some(refusal) = &report.refusal {
+        explain(refusal, None, None, &mut out)?;
+    }
+    for warning in &report.warnings {
+        writeln!(out, "{WARNING}warning{WARNING:#}: {}", printable(warning))?;
+    }
+    if context.verbosity >= 0 {
+        for operation in report.operations.iter().filter(|operation| operation.note.is_some()) {
+            let note = operation.note.as_deref().unwrap_or_default();
+            let (index, file) = (operation.index, printable(&operation.file));
+            writeln!(out, "{DIM}note{DIM:#}: operation {index} on {file}: {}", printable(note))?;
+        }
+        if context.verbosity > 0 {
+            verdicts(report, &mut out)?;
+        }
+        writeln!(out, "{}", summary(report))?;
+    }
+    Ok(())
+}
+
+/// One line for each operation.
+fn verdicts(report: &Report, out: &mut impl Write) -> std::io::Result<()> {
+    for operation in &report.operations {
+        let outcome = name(operation.would.unwrap_or(operation.outcome));
+        let lines = operation.lines.map_or_else(String::new, |[first, last]| format!(":{first}-{last}"));
+        let (index, op, file) = (operation.index, &operation.op, printable(&operation.file));
+        writeln!(out, "{index:>4} {outcome:<16} {op} {file}{lines}")?;
+    }
+    Ok(())
+}
+
+/// An outcome as reports spell it.
+fn name(outcome: Outcome) -> String {
+    serde_json::to_value(outcome)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+fn summary(report: &Report) -> String {
+    let operations = report.operations.len();
+    let refused = report.operations.iter().filter(|o| o.refusal.is_some()).count();
+    let files = report.files.len();
+    let (added, removed) = report
+        .files
+        .iter()
+        .fold((0, 0), |(added, removed), file| (added + file.lines_added, removed + file.lines_removed));
+    let of_files = format!("{} (+{added} \u{2212}{removed})", count(files, "file"));
+    let mut line = match report.status {
+        Status::Applied => format!("applied {} to {of_files}", count(operations, "operation")),
+        Status::Partial => {
+            format!("applied a part: {refused} of {} refused, {of_files} changed", count(operations, "operation"))
+        }
+        Status::Unchanged => "nothing to do: all of it is there already".to_owned(),
+        Status::Previewed if files == 0 => "would change nothing".to_owned(),
+        Status::Previewed => format!("would apply {} to {of_files}; nothing was written", count(operations, "operation")),
+        Status::Refused if refused > 0 => {
+            format!("refused: {refused} of {}; the tree is as it was", count(operations, "operation"))
+        }
+        Status::RolledBack => "rolled back: the tree is as it was".to_owned(),
+        _ => "refused; the tree is as it was".to_owned(),
+    };
+    if matches!(report.status, Status::Applied | Status::Partial)
+        && let Some(batch) = &report.batch_id
+    {
+        line.push_str(&format!("  [batch {}]", printable(batch)));
+    }
+    if report.status == Status::Previewed {
+        line.push_str(&format!("  [plan {}]", report.plan));
+    }
+    line
+}
+
+fn count(number: usize, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        _ => format!("{number} {noun}s"),
+    }
+}
+
+fn guard(action: &Action) -> Option<&Guard> {
+    match action {
+        Action::ReplaceBlock { guard, .. } => Some(guard),
+        Action::InsertBefore(insertion) | Action::InsertAfter(insertion) => Some(&insertion.guard),
+        _ => None,
+    }
+}
+
+/// Prints a refusal: what is wrong, what was expected and what is there, where else it may be.
+pub(crate) fn explain(
+    refusal: &Refusal,
+    operation: Option<&OperationReport>,
+    guard: Option<&Guard>,
+    out: &mut impl Write,
+) -> std::io::Result<()> {
+    writeln!(
+        out,
+        "{ERROR}refused[{}]{ERROR:#}{BOLD}: {}{BOLD:#}",
+        refusal.code,
+        printable(&refusal.message)
+    )?;
+    let line = refusal.line.map_or_else(String::new, |line| format!(":{line}"));
+    let file = refusal.file.as_deref().or(operation.map(|o| o.file.as_str())).unwrap_or_default();
+    match operation {
+        Some(operation) => writeln!(
+            out,
+            "  {DIM}-->{DIM:#} {}{line} (operation {}, {})",
+            printable(file),
+            operation.index,
+            operation.op
+        )?,
+        None if !file.is_empty() => writeln!(out, "  {DIM}-->{DIM:#} {}{line}", printable(file))?,
+        None => {}
+    }
+    let expected = guard.filter(|_| refusal.code == Code::ExpectMismatch).and_then(|g| g.expect.as_ref());
+    if let Some(expected) = expected {
+        writeln!(out, "   {DIM}|{DIM:#} expected")?;
+        frame(&String::from_utf8_lossy(expected.as_bytes()), None, REMOVED, out)?;
+    }
+    if let Some(found) = &refusal.found {
+        writeln!(out, "   {DIM}|{DIM:#} found")?;
+        frame(found, refusal.line.map(|line| line.get()), ADDED, out)?;
+    }
+    if !refusal.candidates.is_empty() {
+        writeln!(out, "   {DIM}={DIM:#} may be meant:")?;
+        for candidate in &refusal.candidates {
+            let line = candidate.line.map_or_else(String::new, |line| format!("line {line}: "));
+            writeln!(out, "       {line}{}", printable(candidate.text.trim_end()))?;
+        }
+    }
+    if let Some(suggestion) = &refusal.suggestion {
+        writeln!(out, "   {DIM}={DIM:#} send instead: {}", printable(&suggestion.to_string()))?;
+    }
+    Ok(())
+}
+
+/// Lines with their numbers, or without where they stand nowhere.
+fn frame(
+    text: &str,
+    first: Option<u64>,
+    style: Style,
+    out: &mut impl Write,
+) -> std::io::Result<()> {
+    const MOST: usize = 8;
+    let lines: Vec<&str> = text.lines().collect();
+    for (offset, line) in lines.iter().take(MOST).enumerate() {
+        let number = first.map_or_else(String::new, |first| (first + offset as u64).to_string());
+        let short: String = line.chars().take(160).collect();
+        writeln!(out, "{DIM}{number:>5} |{DIM:#} {style}{}{style:#}", printable(&short))?;
+    }
+    if lines.len() > MOST {
+        writeln!(out, "{DIM}      | … {} more{DIM:#}", count(lines.len() - MOST, "line"))?;
+    }
+    Ok(())
+}
+
+/// Prints a diff in colour, unable to move the cursor.
+pub(crate) fn colored_diff(bytes: &[u8], out: &mut impl Write) -> std::io::Result<()> {
+    let mut in_header = true;
+    for line in patchcore::text::split_lines(bytes) {
+        let text = String::from_utf8_lossy(line);
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        let (text, carriage_return) = match text.strip_suffix('\r') {
+            Some(text) => (text, "^M"),
+            None => (text, ""),
+        };
+        if text.starts_with("diff --git ") {
+            in_header = true;
+        } else if text.starts_with("@@ ") {
+            in_header = false;
+        }
+        let style = match text.as_bytes().first() {
+            _ if in_header => BOLD,
+            Some(b'@') => HUNK,
+            Some(b'+') => ADDED,
+            Some(b'-') => REMOVED,
+            Some(b'\\') => DIM,
+            _ => Style::new(),
+        };
+        writeln!(out, "{style}{}{style:#}{DIM}{carriage_return}{DIM:#}", printable(text))?;
+    }
+    Ok(())
+}
