@@ -14,7 +14,7 @@ use clap::Parser as _;
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let context = report::Context::new(&cli.global);
-    match commands::run(cli, &context) {
+    match commands::run(&cli, &context) {
         Ok(exit) => exit.into(),
         Err(failure) => report::failure(&failure, &context).into(),
     }

@@ -3,6 +3,11 @@
 pub(crate) mod dialect;
 pub(crate) mod orchestrator;
 
+pub(crate) mod demo;
+pub(crate) mod edit;
+pub(crate) mod operation;
+pub(crate) mod resolve;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -59,4 +64,11 @@ pub(crate) enum Color {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {}
+pub(crate) enum Command {
+    Apply(edit::ApplyArgs),
+    Check(edit::CheckArgs),
+    #[command(flatten)]
+    Operation(operation::OperationCommand),
+    Resolve(resolve::ResolveArgs),
+    Demo(demo::DemoArgs),
+}

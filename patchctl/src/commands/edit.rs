@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use patchcore::batch::Limits;
-use patchcore::dialect;
+use patchcore::batch::{self, Limits};
 use patchcore::plan::Script;
 use patchcore::workspace::{ApplyOptions, Verify};
 use patchcore::{Error, Policy, RelPath};
@@ -57,8 +56,7 @@ pub(crate) fn with_input(
 ) -> Result<Exit, Failure> {
     let place = Place::of(&cli.global)?;
     let (name, bytes) = read_input(input.batch.as_deref())?;
-    let options = input.dialect.options(&place)?;
-    match dialect::parse(&bytes, &options) {
+    match batch::parse(&bytes, &Limits::default()) {
         Ok(patch) => go_on(&place, &patch),
         Err(fault) => Ok(report::input_fault(&fault, &name, &bytes, context)),
     }
@@ -91,11 +89,12 @@ pub(crate) fn run(
 ) -> Result<Exit, Failure> {
     let workspace = place.open()?;
     let options = options(request)?;
-    let done = match request.preview {
-        true => workspace.check(script, &options)?,
-        false => workspace.apply(script, &options)?,
-    };
-    report::edit(&done, request, context)
+    let tree = workspace.load(&script.paths())?;
+    let batch = script.lower(&tree)?;
+    let plan = patchcore::plan::plan(&batch, &tree, &options.policy);
+    let report = patchcore::Report::of(&batch, &plan, patchcore::report::Mode::Preview);
+    let details = report::edit::Details { batch: &batch, plan: &plan, diff: !request.show.no_diff };
+    report::edit::print(&report, &details, request.detailed_exitcode, context)
 }
 
 fn options(request: &Request<'_>) -> Result<ApplyOptions<'static>, Failure> {

@@ -1,10 +1,22 @@
 //! One file for each command: resolve the arguments, call the library, hand the result to `report`.
 
+pub(crate) mod demo;
+pub(crate) mod edit;
+pub(crate) mod operation;
+pub(crate) mod place;
+pub(crate) mod resolve;
+
 use crate::cli::{Cli, Command};
 use crate::exit::{Exit, Failure};
 use crate::report::Context;
 
 /// Runs the command.
-pub(crate) fn run(cli: Cli, _context: &Context) -> Result<Exit, Failure> {
-    match cli.command {}
+pub(crate) fn run(cli: &Cli, context: &Context) -> Result<Exit, Failure> {
+    match &cli.command {
+        Command::Apply(args) => edit::apply(cli, args, context),
+        Command::Check(args) => edit::check(cli, args, context),
+        Command::Operation(command) => operation::run(cli, command, context),
+        Command::Resolve(args) => resolve::run(&cli.global, args, context),
+        Command::Demo(args) => demo::run(cli, args, context),
+    }
 }

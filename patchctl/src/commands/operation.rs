@@ -33,7 +33,6 @@ pub(crate) fn run(
         show: &run.show,
         preview: run.dry_run,
         detailed_exitcode: false,
-        orchestrator: &cli.orchestrator,
     };
     run_edit(&place, &batch, &request, context)
 }
