@@ -7,6 +7,8 @@ use clap::Args;
 
 use patchcore::Digest;
 
+use super::dialect::DialectOptions;
+
 /// Applies a batch, all or nothing.
 #[derive(Debug, Args)]
 pub(crate) struct ApplyArgs {
@@ -43,6 +45,8 @@ pub(crate) struct InputArgs {
     /// File with the batch or patch; `-` or nothing for standard input
     #[arg(value_name = "BATCH")]
     pub(crate) batch: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) dialect: DialectOptions,
 }
 
 /// What is let pass.

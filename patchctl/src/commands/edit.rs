@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use patchcore::batch::{self, Limits};
+use patchcore::dialect::{self, Dialect};
 use patchcore::plan::Script;
 use patchcore::workspace::{ApplyOptions, Verify};
 use patchcore::{Error, Policy, RelPath};
 
-use super::place::{Place, read_bytes};
+use super::place::Place;
 use crate::cli::Cli;
 use crate::cli::edit::{ApplyArgs, CheckArgs, CommitArgs, InputArgs, PolicyArgs, ShowArgs};
 use crate::exit::{Exit, Failure};
@@ -56,10 +57,18 @@ pub(crate) fn with_input(
 ) -> Result<Exit, Failure> {
     let place = Place::of(&cli.global)?;
     let (name, bytes) = read_input(input.batch.as_deref())?;
-    match batch::parse(&bytes, &Limits::default()) {
-        Ok(patch) => go_on(&place, &patch),
-        Err(fault) => Ok(report::input_fault(&fault, &name, &bytes, context)),
+    let options = input.dialect.resolve(Some(&place.root))?;
+    let dialect = match options.dialect {
+        Some(dialect) => dialect,
+        None => dialect::detect(&bytes)?,
+    };
+    if dialect == Dialect::Batch {
+        return match batch::parse(&bytes, &Limits::default()) {
+            Ok(batch) => go_on(&place, &batch),
+            Err(fault) => Ok(report::input_fault(&fault, &name, &bytes, context)),
+        };
     }
+    go_on(&place, &dialect::parse(&bytes, &options)?)
 }
 
 /// The bytes of a file or of standard input, within the limit, and a name for messages.

@@ -71,7 +71,7 @@ fn json(report: &Report, details: &Details<'_>, context: &Context) -> std::io::R
 
 /// Writes the diff of a plan, in git's format.
 pub(crate) fn write_diff(plan: &Plan, out: &mut impl Write) -> std::io::Result<()> {
-    diff::write_plan(plan, &diff::Options::default(), out)
+    plan.write_diff(&diff::Options::default(), out)
 }
 
 fn human(report: &Report, details: &Details<'_>, context: &Context) -> std::io::Result<()> {

@@ -50,13 +50,44 @@ impl Context {
 /// Prints what ended a command early, and tells how to exit.
 pub(crate) fn failure(failure: &Failure, context: &Context) -> Exit {
     let exit = failure.exit();
-    if exit != Exit::Done {
-        // Where standard error is gone there is nobody left to tell.
-        let _ = writeln!(
-            context.stderr(),
-            "error: {}",
-            printable(&failure.to_string())
-        );
+    if exit == Exit::Done {
+        return exit;
     }
+    // Where an output is gone there is nobody left to tell.
+    let _ = match failure {
+        Failure::Core(error) => refused(&error.to_refusal(), context),
+        other => {
+            writeln!(context.stderr(), "error: {}", printable(&other.to_string()))
+        }
+    };
     exit
+}
+
+/// Prints a refusal that stands alone.
+fn refused(refusal: &patchcore::Refusal, context: &Context) -> std::io::Result<()> {
+    if context.output == Output::Json {
+        let report = serde_json::json!({ "version": 1, "status": "refused", "refusal": refusal });
+        writeln!(context.stdout(), "{report}")?;
+        return Ok(());
+    }
+    edit::explain(refusal, None, None, &mut context.stderr())
+}
+
+/// Prints what is wrong with a batch, and tells how to exit.
+pub(crate) fn input_fault(
+    fault: &patchcore::batch::Diagnostic,
+    name: &str,
+    _input: &[u8],
+    context: &Context,
+) -> Exit {
+    let _ = match context.output {
+        Output::Json => refused(&fault.clone().into(), context),
+        Output::Human => writeln!(
+            context.stderr(),
+            "error: {}: {}",
+            printable(name),
+            printable(&fault.to_string())
+        ),
+    };
+    Exit::Code(fault.code.exit())
 }
