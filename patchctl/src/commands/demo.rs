@@ -19,7 +19,10 @@ use crate::report::{Context, printable};
 const TEMPLATE: [(&str, &[u8]); 4] = [
     ("README.md", include_bytes!("../../demo/README.md")),
     ("deploy.yaml", include_bytes!("../../demo/deploy.yaml")),
-    ("pipeline/worker.py", include_bytes!("../../demo/pipeline/worker.py")),
+    (
+        "pipeline/worker.py",
+        include_bytes!("../../demo/pipeline/worker.py"),
+    ),
     ("src/agent.ts", include_bytes!("../../demo/src/agent.ts")),
 ];
 const BATCH: &[u8] = include_bytes!("../../demo/batch.json");
@@ -42,7 +45,9 @@ pub(crate) fn run(cli: &Cli, args: &DemoArgs, context: &Context) -> Result<Exit,
         _ => Ok(()),
     };
     let shown = printable(&dir.to_string_lossy()).into_owned();
-    let program = std::env::args().next().unwrap_or_else(|| "patchctl".to_owned());
+    let program = std::env::args()
+        .next()
+        .unwrap_or_else(|| "patchctl".to_owned());
     say(&format!(
         "A template of {} files with placeholders is in {shown}/template.\n\
          $ {program} apply --root {shown}/template {shown}/batch.json\n",
@@ -53,7 +58,10 @@ pub(crate) fn run(cli: &Cli, args: &DemoArgs, context: &Context) -> Result<Exit,
         .map_err(|fault| Failure::Usage(fault.message))?
         .into();
     // The clean tree shall be a root of its own, wherever the demo runs.
-    let place = Place::of(&Global { root: Some(tree), ..cli.global.clone() })?;
+    let place = Place::of(&Global {
+        root: Some(tree),
+        ..cli.global.clone()
+    })?;
     let request = Request {
         policy: &PolicyArgs::default(),
         commit: &CommitArgs::default(),
@@ -76,9 +84,8 @@ pub(crate) fn run(cli: &Cli, args: &DemoArgs, context: &Context) -> Result<Exit,
 
 /// The directory that was asked for, or a new one among the temporary ones.
 fn directory(args: &DemoArgs) -> Result<PathBuf, Failure> {
-    let create = |dir: &Path| {
-        std::fs::create_dir_all(dir).map_err(|error| Error::io("create", dir, error))
-    };
+    let create =
+        |dir: &Path| std::fs::create_dir_all(dir).map_err(|error| Error::io("create", dir, error));
     if let Some(dir) = &args.dir {
         create(dir)?;
         let mut entries = std::fs::read_dir(dir).map_err(|error| Error::io("list", dir, error))?;

@@ -33,7 +33,9 @@ pub(crate) fn apply(cli: &Cli, args: &ApplyArgs, context: &Context) -> Result<Ex
         preview: args.dry_run,
         detailed_exitcode: false,
     };
-    with_input(cli, &args.input, context, |place, script| run(place, script, &request, context))
+    with_input(cli, &args.input, context, |place, script| {
+        run(place, script, &request, context)
+    })
 }
 
 /// `check`.
@@ -45,7 +47,9 @@ pub(crate) fn check(cli: &Cli, args: &CheckArgs, context: &Context) -> Result<Ex
         preview: true,
         detailed_exitcode: args.detailed_exitcode,
     };
-    with_input(cli, &args.input, context, |place, script| run(place, script, &request, context))
+    with_input(cli, &args.input, context, |place, script| {
+        run(place, script, &request, context)
+    })
 }
 
 /// Reads the batch or patch, and goes on with it.
@@ -102,7 +106,11 @@ pub(crate) fn run(
     let batch = script.lower(&tree)?;
     let plan = patchcore::plan::plan(&batch, &tree, &options.policy);
     let report = patchcore::Report::of(&batch, &plan, patchcore::report::Mode::Preview);
-    let details = report::edit::Details { batch: &batch, plan: &plan, diff: !request.show.no_diff };
+    let details = report::edit::Details {
+        batch: &batch,
+        plan: &plan,
+        diff: !request.show.no_diff,
+    };
     report::edit::print(&report, &details, request.detailed_exitcode, context)
 }
 
@@ -121,7 +129,10 @@ fn options(request: &Request<'_>) -> Result<ApplyOptions<'static>, Failure> {
     policy.allow_unguarded = allow_unguarded;
     policy.allow_binary = allow_binary;
     policy.partial = partial;
-    policy.allow_paths = allow_path.iter().map(RelPath::new).collect::<Result<_, _>>()?;
+    policy.allow_paths = allow_path
+        .iter()
+        .map(RelPath::new)
+        .collect::<Result<_, _>>()?;
     let verify = request.commit.verify.as_ref().map(|command| Verify {
         limit: request.commit.verify_timeout,
         ..Verify::new(command)
@@ -138,4 +149,3 @@ fn options(request: &Request<'_>) -> Result<ApplyOptions<'static>, Failure> {
         ..ApplyOptions::default()
     })
 }
-

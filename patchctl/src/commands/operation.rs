@@ -71,18 +71,31 @@ impl Form<'_> {
         use OperationCommand as Op;
         let mut fields = Map::new();
         let run = match command {
-            Op::ReplaceBlock { target, content, pad, run } => {
+            Op::ReplaceBlock {
+                target,
+                content,
+                pad,
+                run,
+            } => {
                 self.target(&mut fields, "replace-block", target)?;
                 self.content(&mut fields, content)?;
                 fields.insert("pad".to_owned(), json!(pad));
                 run
             }
-            Op::InsertBefore { target, content, run } => {
+            Op::InsertBefore {
+                target,
+                content,
+                run,
+            } => {
                 self.target(&mut fields, "insert-before", target)?;
                 self.content(&mut fields, content)?;
                 run
             }
-            Op::InsertAfter { target, content, run } => {
+            Op::InsertAfter {
+                target,
+                content,
+                run,
+            } => {
                 self.target(&mut fields, "insert-after", target)?;
                 self.content(&mut fields, content)?;
                 run
@@ -97,14 +110,25 @@ impl Form<'_> {
                 self.content(&mut fields, content)?;
                 run
             }
-            Op::ReplaceText { file, find, content, occurrence, run } => {
+            Op::ReplaceText {
+                file,
+                find,
+                content,
+                occurrence,
+                run,
+            } => {
                 self.file(&mut fields, "replace-text", file)?;
                 fields.insert("find".to_owned(), json!(find));
                 fields.insert("occurrence".to_owned(), which(occurrence));
                 self.content(&mut fields, content)?;
                 run
             }
-            Op::CreateFile { file, content, executable, run } => {
+            Op::CreateFile {
+                file,
+                content,
+                executable,
+                run,
+            } => {
                 self.file(&mut fields, "create-file", file)?;
                 fields.insert("executable".to_owned(), json!(executable));
                 self.content(&mut fields, content)?;
@@ -127,7 +151,11 @@ impl Form<'_> {
                 fields.insert("to".to_owned(), json!(self.path(to)?));
                 run
             }
-            Op::SetMode { file, executable, run } => {
+            Op::SetMode {
+                file,
+                executable,
+                run,
+            } => {
                 self.file(&mut fields, "set-mode", file)?;
                 fields.insert("executable".to_owned(), json!(executable));
                 run
@@ -196,7 +224,9 @@ impl Form<'_> {
     fn path(&self, file: &Path) -> Result<String, Failure> {
         let path = self.place.relative(file)?;
         path.as_str().map(str::to_owned).ok_or_else(|| {
-            Failure::Usage(format!("the name {path} is not UTF-8; send the edit as a unified diff"))
+            Failure::Usage(format!(
+                "the name {path} is not UTF-8; send the edit as a unified diff"
+            ))
         })
     }
 }
@@ -208,9 +238,11 @@ fn address(args: &AddressArgs) -> Result<Value, Failure> {
         at.insert("lines".to_owned(), json!(line_range(lines)?));
         return Ok(Value::Object(at));
     }
-    for (name, value) in
-        [("text", &args.text), ("match", &args.r#match), ("placeholder", &args.placeholder)]
-    {
+    for (name, value) in [
+        ("text", &args.text),
+        ("match", &args.r#match),
+        ("placeholder", &args.placeholder),
+    ] {
         if let Some(value) = value {
             at.insert(name.to_owned(), json!(value));
         }
@@ -228,10 +260,14 @@ pub(super) fn line_range(text: &str) -> Result<[u64; 2], Failure> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     match (first.trim().parse(), last.trim().parse()) {
         (Ok(first), Ok(last)) => Ok([first, last]),
-        _ => Err(Failure::Usage(format!("{text:?} is no line and no range like 10-14"))),
+        _ => Err(Failure::Usage(format!(
+            "{text:?} is no line and no range like 10-14"
+        ))),
     }
 }
 
 fn which(occurrence: &str) -> Value {
-    occurrence.parse::<u64>().map_or_else(|_| json!(occurrence), |number| json!(number))
+    occurrence
+        .parse::<u64>()
+        .map_or_else(|_| json!(occurrence), |number| json!(number))
 }

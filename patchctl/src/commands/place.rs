@@ -19,8 +19,8 @@ pub(crate) struct Place {
 impl Place {
     /// `--root`, else the nearest root upward of the current directory.
     pub(crate) fn of(global: &Global) -> Result<Self, Failure> {
-        let current =
-            std::env::current_dir().map_err(|error| Error::io("find", "the current directory", error))?;
+        let current = std::env::current_dir()
+            .map_err(|error| Error::io("find", "the current directory", error))?;
         let root = match &global.root {
             Some(root) => root.clone(),
             None => Workspace::find(&current)?,
@@ -51,7 +51,11 @@ impl Place {
         let Ok(inside) = whole.strip_prefix(&self.root) else {
             return Err(Refusal::new(
                 Code::PathEscape,
-                format!("{} is outside of the root {}", file.display(), self.root.display()),
+                format!(
+                    "{} is outside of the root {}",
+                    file.display(),
+                    self.root.display()
+                ),
             )
             .into());
         };

@@ -18,11 +18,7 @@ use crate::exit::{Exit, Failure};
 use crate::report::{Context, printable};
 
 /// Prints the place as one JSON object.
-pub(crate) fn run(
-    global: &Global,
-    args: &ResolveArgs,
-    context: &Context,
-) -> Result<Exit, Failure> {
+pub(crate) fn run(global: &Global, args: &ResolveArgs, context: &Context) -> Result<Exit, Failure> {
     let place = Place::of(global)?;
     let path = place.relative(&args.file)?;
     let at = address(&args.address)?;
@@ -70,13 +66,18 @@ pub(crate) fn run(
 fn address(text: &str) -> Result<Value, Failure> {
     let is_id = |text: &str| {
         text.starts_with(|c: char| c.is_ascii_uppercase())
-            && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
     };
     if text.starts_with('{') {
         return serde_json::from_str(text)
             .map_err(|error| Failure::Usage(format!("the address is no JSON: {error}")));
     }
-    if let Some(regex) = text.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')) {
+    if let Some(regex) = text
+        .strip_prefix('/')
+        .and_then(|rest| rest.strip_suffix('/'))
+    {
         return Ok(json!({ "match": regex }));
     }
     if is_id(text) {

@@ -81,10 +81,17 @@ fn human(report: &Report, details: &Details<'_>, context: &Context) -> std::io::
         colored_diff(&bytes, &mut context.stdout())?;
     }
     let mut out = context.stderr();
-    let refused = report.operations.iter().filter(|operation| operation.refusal.is_some());
+    let refused = report
+        .operations
+        .iter()
+        .filter(|operation| operation.refusal.is_some());
     for operation in refused {
         if let Some(refusal) = &operation.refusal {
-            let guard = details.batch.operations.get(operation.index).and_then(|o| guard(&o.action));
+            let guard = details
+                .batch
+                .operations
+                .get(operation.index)
+                .and_then(|o| guard(&o.action));
             explain(refusal, Some(operation), guard, &mut out)?;
         }
     }
@@ -95,10 +102,18 @@ fn human(report: &Report, details: &Details<'_>, context: &Context) -> std::io::
         writeln!(out, "{WARNING}warning{WARNING:#}: {}", printable(warning))?;
     }
     if context.verbosity >= 0 {
-        for operation in report.operations.iter().filter(|operation| operation.note.is_some()) {
+        for operation in report
+            .operations
+            .iter()
+            .filter(|operation| operation.note.is_some())
+        {
             let note = operation.note.as_deref().unwrap_or_default();
             let (index, file) = (operation.index, printable(&operation.file));
-            writeln!(out, "{DIM}note{DIM:#}: operation {index} on {file}: {}", printable(note))?;
+            writeln!(
+                out,
+                "{DIM}note{DIM:#}: operation {index} on {file}: {}",
+                printable(note)
+            )?;
         }
         if context.verbosity > 0 {
             verdicts(report, &mut out)?;
@@ -112,7 +127,9 @@ fn human(report: &Report, details: &Details<'_>, context: &Context) -> std::io::
 fn verdicts(report: &Report, out: &mut impl Write) -> std::io::Result<()> {
     for operation in &report.operations {
         let outcome = name(operation.would.unwrap_or(operation.outcome));
-        let lines = operation.lines.map_or_else(String::new, |[first, last]| format!(":{first}-{last}"));
+        let lines = operation
+            .lines
+            .map_or_else(String::new, |[first, last]| format!(":{first}-{last}"));
         let (index, op, file) = (operation.index, &operation.op, printable(&operation.file));
         writeln!(out, "{index:>4} {outcome:<16} {op} {file}{lines}")?;
     }
@@ -129,23 +146,35 @@ fn name(outcome: Outcome) -> String {
 
 fn summary(report: &Report) -> String {
     let operations = report.operations.len();
-    let refused = report.operations.iter().filter(|o| o.refusal.is_some()).count();
-    let files = report.files.len();
-    let (added, removed) = report
-        .files
+    let refused = report
+        .operations
         .iter()
-        .fold((0, 0), |(added, removed), file| (added + file.lines_added, removed + file.lines_removed));
+        .filter(|o| o.refusal.is_some())
+        .count();
+    let files = report.files.len();
+    let (added, removed) = report.files.iter().fold((0, 0), |(added, removed), file| {
+        (added + file.lines_added, removed + file.lines_removed)
+    });
     let of_files = format!("{} (+{added} \u{2212}{removed})", count(files, "file"));
     let mut line = match report.status {
         Status::Applied => format!("applied {} to {of_files}", count(operations, "operation")),
         Status::Partial => {
-            format!("applied a part: {refused} of {} refused, {of_files} changed", count(operations, "operation"))
+            format!(
+                "applied a part: {refused} of {} refused, {of_files} changed",
+                count(operations, "operation")
+            )
         }
         Status::Unchanged => "nothing to do: all of it is there already".to_owned(),
         Status::Previewed if files == 0 => "would change nothing".to_owned(),
-        Status::Previewed => format!("would apply {} to {of_files}; nothing was written", count(operations, "operation")),
+        Status::Previewed => format!(
+            "would apply {} to {of_files}; nothing was written",
+            count(operations, "operation")
+        ),
         Status::Refused if refused > 0 => {
-            format!("refused: {refused} of {}; the tree is as it was", count(operations, "operation"))
+            format!(
+                "refused: {refused} of {}; the tree is as it was",
+                count(operations, "operation")
+            )
         }
         Status::RolledBack => "rolled back: the tree is as it was".to_owned(),
         _ => "refused; the tree is as it was".to_owned(),
@@ -189,8 +218,14 @@ pub(crate) fn explain(
         refusal.code,
         printable(&refusal.message)
     )?;
-    let line = refusal.line.map_or_else(String::new, |line| format!(":{line}"));
-    let file = refusal.file.as_deref().or(operation.map(|o| o.file.as_str())).unwrap_or_default();
+    let line = refusal
+        .line
+        .map_or_else(String::new, |line| format!(":{line}"));
+    let file = refusal
+        .file
+        .as_deref()
+        .or(operation.map(|o| o.file.as_str()))
+        .unwrap_or_default();
     match operation {
         Some(operation) => writeln!(
             out,
@@ -202,10 +237,17 @@ pub(crate) fn explain(
         None if !file.is_empty() => writeln!(out, "  {DIM}-->{DIM:#} {}{line}", printable(file))?,
         None => {}
     }
-    let expected = guard.filter(|_| refusal.code == Code::ExpectMismatch).and_then(|g| g.expect.as_ref());
+    let expected = guard
+        .filter(|_| refusal.code == Code::ExpectMismatch)
+        .and_then(|g| g.expect.as_ref());
     if let Some(expected) = expected {
         writeln!(out, "   {DIM}|{DIM:#} expected")?;
-        frame(&String::from_utf8_lossy(expected.as_bytes()), None, REMOVED, out)?;
+        frame(
+            &String::from_utf8_lossy(expected.as_bytes()),
+            None,
+            REMOVED,
+            out,
+        )?;
     }
     if let Some(found) = &refusal.found {
         writeln!(out, "   {DIM}|{DIM:#} found")?;
@@ -214,12 +256,18 @@ pub(crate) fn explain(
     if !refusal.candidates.is_empty() {
         writeln!(out, "   {DIM}={DIM:#} may be meant:")?;
         for candidate in &refusal.candidates {
-            let line = candidate.line.map_or_else(String::new, |line| format!("line {line}: "));
+            let line = candidate
+                .line
+                .map_or_else(String::new, |line| format!("line {line}: "));
             writeln!(out, "       {line}{}", printable(candidate.text.trim_end()))?;
         }
     }
     if let Some(suggestion) = &refusal.suggestion {
-        writeln!(out, "   {DIM}={DIM:#} send instead: {}", printable(&suggestion.to_string()))?;
+        writeln!(
+            out,
+            "   {DIM}={DIM:#} send instead: {}",
+            printable(&suggestion.to_string())
+        )?;
     }
     Ok(())
 }
@@ -236,10 +284,18 @@ fn frame(
     for (offset, line) in lines.iter().take(MOST).enumerate() {
         let number = first.map_or_else(String::new, |first| (first + offset as u64).to_string());
         let short: String = line.chars().take(160).collect();
-        writeln!(out, "{DIM}{number:>5} |{DIM:#} {style}{}{style:#}", printable(&short))?;
+        writeln!(
+            out,
+            "{DIM}{number:>5} |{DIM:#} {style}{}{style:#}",
+            printable(&short)
+        )?;
     }
     if lines.len() > MOST {
-        writeln!(out, "{DIM}      | … {} more{DIM:#}", count(lines.len() - MOST, "line"))?;
+        writeln!(
+            out,
+            "{DIM}      | … {} more{DIM:#}",
+            count(lines.len() - MOST, "line")
+        )?;
     }
     Ok(())
 }
@@ -267,7 +323,11 @@ pub(crate) fn colored_diff(bytes: &[u8], out: &mut impl Write) -> std::io::Resul
             Some(b'\\') => DIM,
             _ => Style::new(),
         };
-        writeln!(out, "{style}{}{style:#}{DIM}{carriage_return}{DIM:#}", printable(text))?;
+        writeln!(
+            out,
+            "{style}{}{style:#}{DIM}{carriage_return}{DIM:#}",
+            printable(text)
+        )?;
     }
     Ok(())
 }
