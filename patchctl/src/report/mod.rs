@@ -66,28 +66,9 @@ pub(crate) fn failure(failure: &Failure, context: &Context) -> Exit {
 /// Prints a refusal that stands alone.
 fn refused(refusal: &patchcore::Refusal, context: &Context) -> std::io::Result<()> {
     if context.output == Output::Json {
-        let report = serde_json::json!({ "version": 1, "status": "refused", "refusal": refusal });
-        writeln!(context.stdout(), "{report}")?;
-        return Ok(());
+        let mut out = context.stdout();
+        serde_json::to_writer(&mut out, &patchcore::Report::unread(refusal.clone()))?;
+        return writeln!(out);
     }
     edit::explain(refusal, None, None, &mut context.stderr())
-}
-
-/// Prints what is wrong with a batch, and tells how to exit.
-pub(crate) fn input_fault(
-    fault: &patchcore::batch::Diagnostic,
-    name: &str,
-    _input: &[u8],
-    context: &Context,
-) -> Exit {
-    let _ = match context.output {
-        Output::Json => refused(&fault.clone().into(), context),
-        Output::Human => writeln!(
-            context.stderr(),
-            "error: {}: {}",
-            printable(name),
-            printable(&fault.to_string())
-        ),
-    };
-    Exit::Code(fault.code.exit())
 }
