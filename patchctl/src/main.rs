@@ -6,6 +6,7 @@ mod delivery;
 mod exit;
 mod orchestrator;
 mod report;
+mod store;
 
 use std::process::ExitCode;
 

@@ -1,0 +1,236 @@
+//! The store: delivery state in SQLite, beside the log that it can be rebuilt from.
+//!
+//! The log is the truth about what happened. What only the store knows is how far delivery has
+//! come; when it is lost, events go out again with the ids that they had.
+
+mod dead;
+mod endpoint;
+mod lanes;
+mod schema;
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+pub(crate) use dead::DeadLetter;
+pub(crate) use endpoint::Endpoint;
+pub(crate) use lanes::{Class, Entry, Frozen, Kind, Lane, Message, Pending};
+
+/// How long one process waits for another's write.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// The open database.
+pub(crate) struct Store {
+    db: Connection,
+    directory: PathBuf,
+}
+
+/// Why the store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// Its files cannot be made, opened or locked.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    /// SQLite failed.
+    #[error("the delivery store failed: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A later version made it.
+    #[error("the delivery store has version {0}, and this program reads up to version {known}", known = schema::VERSION)]
+    Newer(i64),
+}
+
+impl StoreError {
+    /// Whether the file is no database, or a broken one: it can only be set aside.
+    pub(crate) fn is_damage(&self) -> bool {
+        let Self::Sqlite(error) = self else {
+            return false;
+        };
+        matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        )
+    }
+}
+
+/// How well the file is looked at when it is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// As far as opening needs; on the way of an edit.
+    Header,
+    /// Every page; where nobody waits.
+    Pages,
+}
+
+/// An opened store, and what happened to it.
+pub(crate) struct Opened {
+    pub(crate) store: Store,
+    pub(crate) origin: Origin,
+}
+
+/// Where an opened store comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// It was there.
+    Kept,
+    /// There was none.
+    New,
+    /// It was damaged and now lies under this name; this one is new.
+    Replaced(PathBuf),
+}
+
+impl Store {
+    /// Opens the store below `.mission_control`, or makes it; sets a damaged one aside.
+    ///
+    /// # Errors
+    /// Where the disk fails, or a later version made the store.
+    pub(crate) fn open(control: &Path, check: Check) -> Result<Opened, StoreError> {
+        let directory = control.join("store");
+        match DirBuilder::new().mode(0o700).create(&directory) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(io("create", &directory, error));
+            }
+            _ => {}
+        }
+        // One process looks, replaces and migrates at a time.
+        let guard = lock_file(&directory.join("open.lock"))?;
+        guard
+            .lock()
+            .map_err(|error| io("lock", &directory, error))?;
+        let file = directory.join("outbox.db");
+        let new = !file
+            .try_exists()
+            .map_err(|error| io("look at", &file, error))?;
+        match Self::open_file(&directory, &file, check) {
+            Ok(store) => {
+                let origin = if new { Origin::New } else { Origin::Kept };
+                Ok(Opened { store, origin })
+            }
+            Err(error) if error.is_damage() => {
+                let aside = set_aside(&directory, &file)?;
+                let store = Self::open_file(&directory, &file, Check::Header)?;
+                store.salvage(&aside);
+                let origin = Origin::Replaced(aside);
+                Ok(Opened { store, origin })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens the store if there is one.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(crate) fn open_existing(control: &Path) -> Result<Option<Self>, StoreError> {
+        if !Self::is_present(control)? {
+            return Ok(None);
+        }
+        Self::open(control, Check::Header).map(|opened| Some(opened.store))
+    }
+
+    /// Whether there is a store; opens nothing.
+    ///
+    /// # Errors
+    /// Where the disk does not say.
+    pub(crate) fn is_present(control: &Path) -> Result<bool, StoreError> {
+        let file = control.join("store/outbox.db");
+        file.try_exists()
+            .map_err(|error| io("look at", &file, error))
+    }
+
+    fn open_file(directory: &Path, file: &Path, check: Check) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let mut db = Connection::open_with_flags(file, flags)?;
+        db.busy_timeout(BUSY)?;
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        db.pragma_update(None, "synchronous", "NORMAL")?;
+        if check == Check::Pages {
+            let verdict: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+            if verdict != "ok" {
+                let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+                return Err(rusqlite::Error::SqliteFailure(code, Some(verdict)).into());
+            }
+        }
+        schema::migrate(&mut db)?;
+        Ok(Self {
+            db,
+            directory: directory.to_owned(),
+        })
+    }
+
+    /// The right to deliver, which one process has at a time; `None` while another has it. The
+    /// kernel frees it when the holder dies.
+    ///
+    /// # Errors
+    /// Where the lock's file cannot be opened.
+    pub(crate) fn try_deliver(&self) -> Result<Option<DeliveryLock>, StoreError> {
+        let path = self.directory.join("deliver.lock");
+        let file = lock_file(&path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(DeliveryLock(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(io("lock", &path, error)),
+        }
+    }
+}
+
+/// Held while delivering.
+pub(crate) struct DeliveryLock(#[expect(dead_code, reason = "closing it frees the lock")] File);
+
+fn lock_file(path: &Path) -> Result<File, StoreError> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| io("open", path, error))
+}
+
+/// Renames a broken database out of the way, with what belongs to it.
+fn set_aside(directory: &Path, file: &Path) -> Result<PathBuf, StoreError> {
+    let name = format!("damaged-{}.db", jiff::Timestamp::now().as_millisecond());
+    let aside = directory.join(name);
+    std::fs::rename(file, &aside).map_err(|error| io("set aside", file, error))?;
+    for suffix in ["-wal", "-shm"] {
+        let with = |path: &Path| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(suffix);
+            PathBuf::from(name)
+        };
+        match std::fs::rename(with(file), with(&aside)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(io("set aside", &with(file), error));
+            }
+            _ => {}
+        }
+    }
+    Ok(aside)
+}
+
+fn io(action: &'static str, path: &Path, source: std::io::Error) -> StoreError {
+    StoreError::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+use super::lanes::Class;
+use super::*;
+
+fn open(control: &Path) -> Opened {
+    Store::open(control, Check::Pages).unwrap()
+}
+
+fn entry(name: &str, total: usize, refused: bool) -> Entry {
+    Entry {
+        transaction: name.to_owned(),
+        total,
+        bytes: 100,
+        refused,
+    }
+}
+
+fn frozen(until: usize) -> Frozen {
+    Frozen {
+        id: format!("id-{until}"),
+        until,
+        body: vec![b'x'; until],
+    }
+}
+
+#[test]
+fn a_lane_keeps_its_request_until_it_is_delivered() {
+    let control = tempfile::tempdir().unwrap();
+    let mut store = open(control.path()).store;
+    store
+        .add_entries(&[entry("a", 2, false), entry("b", 1, false)])
+        .unwrap();
+    store.add_entries(&[entry("a", 2, false)]).unwrap();
+    assert_eq!(store.pending().unwrap().messages, 3);
+    let lane = store.next_lane(now()).unwrap().unwrap();
+    assert_eq!((lane.transaction.as_deref(), lane.position), (Some("a"), 0));
+    store.freeze(lane.seq, &frozen(1)).unwrap();
+    store.postpone(&lane, now() + 60_000, "told to").unwrap();
+    drop(store);
+
+    let mut store = open(control.path()).store;
+    let other = store.next_lane(now()).unwrap().unwrap();
+    assert_eq!(other.transaction.as_deref(), Some("b"));
+    store.advance(&other, 1).unwrap();
+    assert!(store.next_lane(now()).unwrap().is_none());
+    assert_eq!(
+        store.failing(9).unwrap(),
+        [("a".into(), 1, "told to".into())]
+    );
+    store.hurry().unwrap();
+    let again = store.next_lane(now()).unwrap().unwrap();
+    assert_eq!(again.frozen, Some(frozen(1)));
+    assert_eq!(again.attempts, 1);
+    store.advance(&again, 1).unwrap();
+    let second = store.next_lane(now()).unwrap().unwrap();
+    assert_eq!(
+        (second.position, second.attempts, second.frozen),
+        (1, 0, None)
+    );
+    assert_eq!(store.take_answers().unwrap().len(), 0);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_set_aside_and_replaced() {
+    let control = tempfile::tempdir().unwrap();
+    assert_eq!(open(control.path()).origin, Origin::New);
+    assert_eq!(open(control.path()).origin, Origin::Kept);
+    let file = control.path().join("store/outbox.db");
+    std::fs::write(
+        &file,
+        b"this is no database, and it is longer than a header is",
+    )
+    .unwrap();
+    let Origin::Replaced(aside) = open(control.path()).origin else {
+        panic!("not replaced");
+    };
+    assert!(std::fs::read(aside).unwrap().starts_with(b"this is no"));
+    assert_eq!(open(control.path()).origin, Origin::Kept);
+}
+
+#[test]
+fn messages_and_dead_letters_outlive_damage_elsewhere() {
+    let control = tempfile::tempdir().unwrap();
+    let mut store = open(control.path()).store;
+    let message = Message {
+        id: "m".into(),
+        body: b"{}".to_vec(),
+    };
+    store
+        .add_messages(Kind::OpsLog, &[message], Class::Kept)
+        .unwrap();
+    let file = control.path().join("store/outbox.db");
+    // A damaged store is one whose table of lanes cannot be read, say; here it is copied whole.
+    let copy = control.path().join("copy.db");
+    store
+        .db
+        .execute("VACUUM INTO ?", [copy.to_str().unwrap()])
+        .unwrap();
+    drop(store);
+    std::fs::remove_file(file).unwrap();
+    let store = open(control.path()).store;
+    store.salvage(&copy);
+    let lane = store.next_lane(now()).unwrap().unwrap();
+    assert_eq!(lane.kind, Kind::OpsLog);
+    assert_eq!(store.message(lane.seq, 0).unwrap().unwrap().body, b"{}");
+}
+
+#[test]
+fn a_store_of_a_later_version_is_left_alone() {
+    let control = tempfile::tempdir().unwrap();
+    let store = open(control.path()).store;
+    store.db.pragma_update(None, "user_version", 99).unwrap();
+    drop(store);
+    let error = Store::open(control.path(), Check::Header).err().unwrap();
+    assert!(matches!(error, StoreError::Newer(99)));
+}
+
+#[test]
+fn r31_the_store_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let control = tempfile::tempdir().unwrap();
+    let store = open(control.path()).store;
+    let mode = std::fs::metadata(&store.directory)
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn r40_a_full_log_drops_previews_then_refusals_and_counts_them() {
+    let control = tempfile::tempdir().unwrap();
+    let mut store = open(control.path()).store;
+    store
+        .add_entries(&[
+            entry("kept", 1, false),
+            entry("refused", 2, true),
+            entry("late", 2, true),
+        ])
+        .unwrap();
+    let preview = Message {
+        id: "p".into(),
+        body: vec![0; 100],
+    };
+    store
+        .add_messages(Kind::Events, &[preview], Class::Preview)
+        .unwrap();
+    assert_eq!(store.drop_class(Class::Preview, 400).unwrap(), 0);
+    assert_eq!(store.drop_class(Class::Preview, 250).unwrap(), 1);
+    assert_eq!(store.drop_class(Class::Refusal, 250).unwrap(), 2);
+    assert_eq!(store.drop_class(Class::Refusal, 250).unwrap(), 0);
+    assert_eq!(store.pending().unwrap().bytes, 200);
+    assert_eq!(store.dropped().unwrap(), 3);
+    let known = store.entries().unwrap();
+    assert!(known["refused"] && !known["late"] && !known["kept"]);
+}
+
+#[test]
+fn r40_one_process_delivers_at_a_time() {
+    let control = tempfile::tempdir().unwrap();
+    let (one, two) = (open(control.path()).store, open(control.path()).store);
+    let held = one.try_deliver().unwrap();
+    assert!(held.is_some());
+    assert!(two.try_deliver().unwrap().is_none());
+    drop(held);
+    assert!(two.try_deliver().unwrap().is_some());
+}
+
+#[test]
+fn a_dead_letter_goes_back_with_its_id_and_body() {
+    let control = tempfile::tempdir().unwrap();
+    let mut store = open(control.path()).store;
+    let letter = DeadLetter {
+        id: "e".into(),
+        kind: Kind::Events,
+        transaction: Some("t".into()),
+        position: 3,
+        body: Some(b"{\"a\":1}".to_vec()),
+        reason: "422".into(),
+        attempts: 1,
+        at: 0,
+    };
+    store.bury(&letter).unwrap();
+    assert_eq!(store.dead_count().unwrap(), 1);
+    assert_eq!(store.dead_of("t").unwrap(), [3]);
+    assert!(store.dead(9, 0).unwrap()[0].at > 0);
+    assert!(!store.revive("other").unwrap());
+    assert!(store.revive("e").unwrap());
+    let lane = store.next_lane(now()).unwrap().unwrap();
+    let frozen = lane.frozen.clone().unwrap();
+    assert_eq!(
+        (frozen.id.as_str(), frozen.body.as_slice()),
+        ("e", &b"{\"a\":1}"[..])
+    );
+    store.advance(&lane, 1).unwrap();
+    assert_eq!(store.pending().unwrap().messages, 0);
+    store.bury(&letter).unwrap();
+    assert_eq!(store.exhume("e").unwrap().unwrap().reason, "422");
+    assert_eq!(store.dead_count().unwrap(), 0);
+}
