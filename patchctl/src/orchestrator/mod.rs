@@ -13,7 +13,7 @@ pub(crate) use api::{
     Api, Clarification, ErrorCode, FactoryError, Help, Level, NewOrder, OpLog, Remediation,
     RemediationAction,
 };
-pub(crate) use client::{CallError, Client, Request, Response};
+pub(crate) use client::{CallError, Client, DATA_ANSWER, EVENT_ANSWER, Request, Response};
 pub(crate) use config::{Config, ConfigError};
 pub(crate) use secret::Secret;
 pub(crate) use sign::SigningKey;

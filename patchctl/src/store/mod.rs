@@ -105,17 +105,11 @@ impl Store {
             .lock()
             .map_err(|error| io("lock", &directory, error))?;
         let file = directory.join("outbox.db");
-        let new = !file
-            .try_exists()
-            .map_err(|error| io("look at", &file, error))?;
         match Self::open_file(&directory, &file, check) {
-            Ok(store) => {
-                let origin = if new { Origin::New } else { Origin::Kept };
-                Ok(Opened { store, origin })
-            }
+            Ok(opened) => Ok(opened),
             Err(error) if error.is_damage() => {
                 let aside = set_aside(&directory, &file)?;
-                let store = Self::open_file(&directory, &file, Check::Header)?;
+                let store = Self::open_file(&directory, &file, Check::Header)?.store;
                 store.salvage(&aside);
                 let origin = Origin::Replaced(aside);
                 Ok(Opened { store, origin })
@@ -145,7 +139,7 @@ impl Store {
             .map_err(|error| io("look at", &file, error))
     }
 
-    fn open_file(directory: &Path, file: &Path, check: Check) -> Result<Self, StoreError> {
+    fn open_file(directory: &Path, file: &Path, check: Check) -> Result<Opened, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -162,11 +156,15 @@ impl Store {
                 return Err(rusqlite::Error::SqliteFailure(code, Some(verdict)).into());
             }
         }
-        schema::migrate(&mut db)?;
-        Ok(Self {
+        let origin = match schema::migrate(&mut db)? {
+            0 => Origin::New,
+            _ => Origin::Kept,
+        };
+        let store = Self {
             db,
             directory: directory.to_owned(),
-        })
+        };
+        Ok(Opened { store, origin })
     }
 
     /// The right to deliver, which one process has at a time; `None` while another has it. The

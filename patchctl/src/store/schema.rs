@@ -42,14 +42,15 @@ CREATE TABLE endpoint(
 CREATE TABLE counts(name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 "];
 
-/// Brings the tables up to date, in one transaction.
-pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
+/// Brings the tables up to date, in one transaction; gives the version that was found, 0 for an
+/// empty file.
+pub(super) fn migrate(db: &mut Connection) -> Result<i64, StoreError> {
     let version = |db: &Connection| -> rusqlite::Result<i64> {
         db.pragma_query_value(None, "user_version", |row| row.get(0))
     };
     let found = version(db)?;
     if found == VERSION {
-        return Ok(());
+        return Ok(found);
     }
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found = version(&transaction)?;
@@ -62,5 +63,5 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     }
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;
-    Ok(())
+    Ok(found)
 }

@@ -65,16 +65,24 @@ fn a_file_that_is_no_database_is_set_aside_and_replaced() {
     assert_eq!(open(control.path()).origin, Origin::New);
     assert_eq!(open(control.path()).origin, Origin::Kept);
     let file = control.path().join("store/outbox.db");
-    std::fs::write(
-        &file,
-        b"this is no database, and it is longer than a header is",
-    )
-    .unwrap();
+    // With its write-ahead log at hand, SQLite would mend the file from it.
+    let without_log = || {
+        for suffix in ["-wal", "-shm"] {
+            let _ = std::fs::remove_file(control.path().join(format!("store/outbox.db{suffix}")));
+        }
+    };
+    without_log();
+    let garbage = b"this is no database, and longer than a page\n".repeat(200);
+    std::fs::write(&file, garbage).unwrap();
     let Origin::Replaced(aside) = open(control.path()).origin else {
         panic!("not replaced");
     };
     assert!(std::fs::read(aside).unwrap().starts_with(b"this is no"));
     assert_eq!(open(control.path()).origin, Origin::Kept);
+    // What SQLite takes for an empty file is a new store, not one that was kept.
+    without_log();
+    std::fs::write(&file, b"").unwrap();
+    assert_eq!(open(control.path()).origin, Origin::New);
 }
 
 #[test]
