@@ -18,6 +18,10 @@ use crate::report::Status;
 use crate::text::LineNumber;
 use crate::workspace::record::{ChangeRecord, Record, State};
 
+mod hunks;
+
+pub use hunks::add_diff;
+
 /// Most bytes of a diff that an event carries.
 pub const MAX_DIFF: usize = 16 << 10;
 

@@ -37,6 +37,9 @@ pub(crate) enum Failure {
     /// The orchestrator did not do what it was asked: exit 3.
     #[error(transparent)]
     Call(#[from] crate::orchestrator::CallError),
+    /// The delivery store failed: exit 3.
+    #[error(transparent)]
+    Store(crate::store::StoreError),
     /// Writing to standard output failed.
     #[error("cannot write to standard output: {0}")]
     Output(std::io::Error),
@@ -54,7 +57,7 @@ impl Failure {
         match self {
             Self::Core(error) => Exit::Code(error.code().exit()),
             Self::Usage(_) | Self::Config(_) => Exit::Code(2),
-            Self::Call(_) => Exit::Code(3),
+            Self::Call(_) | Self::Store(_) => Exit::Code(3),
             Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Output(_) => Exit::Code(3),
         }

@@ -1,9 +1,10 @@
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::*;
 use crate::plan::{ChangeKind, FileState, Touch};
 use crate::workspace::TransactionId;
-use crate::workspace::record::OperationRecord;
+use crate::workspace::record::{EditRecord, OperationRecord};
 
 const OUTCOMES: [(Outcome, EventKind); 9] = [
     (Outcome::Applied, EventKind::PatchApplied),
@@ -146,4 +147,64 @@ fn an_event_reads_back_as_it_was_written() {
         let text = serde_json::to_string(&event).unwrap();
         assert_eq!(serde_json::from_str::<PatchEvent>(&text).unwrap(), event);
     }
+}
+
+#[test]
+fn an_event_carries_the_hunks_of_its_own_operation() {
+    let old = "one\ntwo\nthree\n".repeat(10);
+    let mut record = record(vec![
+        operation(Outcome::Applied, "a"),
+        operation(Outcome::Applied, "a"),
+        operation(Outcome::Applied, "a"),
+    ]);
+    let touch = |operation| Touch {
+        operation,
+        edit: operation,
+        added: 1,
+        removed: 1,
+    };
+    let edit = |start: usize, text: &[u8]| EditRecord {
+        span: [start, start + 3],
+        len: text.len(),
+        text: text.to_vec(),
+    };
+    let mut long = edit(14, b"");
+    long.len = 1 << 20;
+    record.changes = vec![ChangeRecord {
+        path: RelPath::new("a").unwrap(),
+        from: None,
+        kind: ChangeKind::Modified,
+        before: None,
+        after: Some(FileState {
+            digest: Digest::of(b"new"),
+            executable: false,
+        }),
+        slot: Some(7),
+        edits: vec![edit(0, b"1"), edit(4, b"\xff"), long],
+        touches: vec![touch(0), touch(1), touch(2)],
+        lines_added: 3,
+        lines_removed: 3,
+    }];
+    let bytes = Arc::new(old.into_bytes());
+    let mut pre_image = |slot| (slot == 7).then(|| Arc::clone(&bytes));
+    let mut with_diff = |position| {
+        let mut event = event(&record, position).unwrap();
+        add_diff(&mut event, &record, &mut pre_image);
+        event
+    };
+    assert_eq!(with_diff(0).diff, None);
+    let first = with_diff(1).diff.unwrap();
+    assert!(first.contains("-one\n+1\n two\n"), "{first}");
+    assert!(!first.contains("-two"), "{first}");
+    let second = with_diff(2).diff.unwrap();
+    assert!(second.contains("-two\n+\u{fffd}\n"), "{second}");
+    let third = with_diff(3);
+    assert!(third.diff_truncated && third.diff.is_none());
+
+    let mut none = event(&record, 1).unwrap();
+    add_diff(&mut none, &record, &mut |_| None);
+    assert!(none.diff.is_none() && !none.diff_truncated);
+    let mut wrong = event(&record, 1).unwrap();
+    add_diff(&mut wrong, &record, &mut |_| Some(Arc::default()));
+    assert!(wrong.diff.is_none());
 }

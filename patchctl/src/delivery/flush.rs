@@ -189,12 +189,17 @@ impl Flusher<'_> {
                 self.answered(endpoint)
             }
             Verdict::Dead { reason } if count > 1 => {
-                tally.note(format!("{reason} to {count} events at once: they go one by one"));
+                tally.note(format!(
+                    "{reason} to {count} events at once: they go one by one"
+                ));
                 self.store.unbundle(lane, frozen.until)?;
                 self.answered(endpoint)
             }
             Verdict::Dead { reason } => {
-                tally.note(format!("{reason} to message {}: see `patchctl events dead list`", frozen.id));
+                tally.note(format!(
+                    "{reason} to message {}: see `patchctl events dead list`",
+                    frozen.id
+                ));
                 let until = frozen.until;
                 self.bury(lane, Some(frozen), until, reason, tally)?;
                 self.answered(endpoint)
@@ -326,7 +331,9 @@ impl Flusher<'_> {
         position: usize,
     ) -> Result<Result<Rendered, String>, StoreError> {
         if let Some(transaction) = &lane.transaction {
-            return Ok(self.journal.render(transaction, position, self.policy.diffs));
+            return Ok(self
+                .journal
+                .render(transaction, position, self.policy.diffs));
         }
         Ok(match self.store.message(lane.seq, position)? {
             Some(message) => Ok(Rendered {

@@ -45,7 +45,10 @@ fn cloud_event(id: &str, body: &[u8]) -> Vec<(&'static str, String)> {
         ("ce-specversion", "1.0".to_owned()),
         ("ce-id", encode(id)),
         ("ce-source", "urn:patchctl".to_owned()),
-        ("ce-type", format!("patchctl.{}", encode(&kind.to_ascii_lowercase()))),
+        (
+            "ce-type",
+            format!("patchctl.{}", encode(&kind.to_ascii_lowercase())),
+        ),
     ];
     if let Some(at) = &attributes.at {
         headers.push(("ce-time", encode(at)));
@@ -75,14 +78,24 @@ mod tests {
 
     #[test]
     fn a_file_name_cannot_end_its_header() {
-        assert_eq!(encode("src/a b\r\nX: \"é%"), "src/a%20b%0D%0AX:%20%22%C3%A9%25");
+        assert_eq!(
+            encode("src/a b\r\nX: \"é%"),
+            "src/a%20b%0D%0AX:%20%22%C3%A9%25"
+        );
     }
 
     #[test]
     fn attributes_come_from_the_event() {
         let body = br#"{"event":"PATCH_APPLIED","at":"2026-01-02T03:04:05Z","file":"a.ts","x":1}"#;
         let headers = cloud_event("e-1", body);
-        let get = |name| headers.iter().find(|(key, _)| *key == name).unwrap().1.as_str();
+        let get = |name| {
+            headers
+                .iter()
+                .find(|(key, _)| *key == name)
+                .unwrap()
+                .1
+                .as_str()
+        };
         assert_eq!(get("ce-specversion"), "1.0");
         assert_eq!(get("ce-id"), "e-1");
         assert_eq!(get("ce-type"), "patchctl.patch_applied");

@@ -1,5 +1,209 @@
 //! Delivery: at least once, in order per batch, whatever dies in between.
+//!
+//! What happened is in the log before anybody is told. An edit waits for delivery within its
+//! budget, and not at all while a back-off is pending; `events flush` and `events watch` deliver
+//! the rest. Without an orchestrator none of this is touched.
 
+mod flush;
+mod journal;
+mod message;
+mod queue;
 mod retry;
+mod sync;
+mod verdict;
 
-pub(crate) use retry::retry_after;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use patchcore::workspace::{Retention, TransactionId};
+use patchcore::{Code, Refusal};
+
+use crate::cli::orchestrator::{Delivery, EventForm};
+use crate::exit::Failure;
+use crate::orchestrator::{Client, Config};
+use crate::store::{Check, Class, Opened, Origin, Store, StoreError};
+
+pub(crate) use flush::{End, Flusher, Policy, Tally};
+pub(crate) use journal::Journal;
+pub(crate) use queue::{queue_errors, queue_operation, take_remediations};
+pub(crate) use retry::{Backoff, http_date, retry_after};
+
+/// Most bytes of the log that wait for delivery.
+pub(crate) const LOG_BOUND: u64 = 1 << 30;
+
+/// Where the state of a root is.
+pub(crate) fn control(root: &Path) -> PathBuf {
+    root.join(".mission_control")
+}
+
+impl Policy {
+    /// How events of this form are delivered.
+    pub(crate) fn new(form: &EventForm, backoff: Backoff) -> Self {
+        Self {
+            backoff,
+            bundle: form.event_batch.get(),
+            diffs: !form.no_event_diff,
+        }
+    }
+}
+
+/// What became of a batch's events when its command ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Delivered {
+    /// Whether all of them were taken. Always, where no orchestrator is configured.
+    pub(crate) complete: bool,
+    /// What people should know.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Before an edit: whether the log has room for what it will have to tell. When it is full,
+/// previews go first, then refusals, commits never.
+///
+/// # Errors
+/// `LIMIT_EXCEEDED` where undelivered commits fill the log.
+pub(crate) fn before_commit(root: &Path, config: Option<&Config>) -> Result<(), Failure> {
+    if config.is_none() {
+        return Ok(());
+    }
+    let Some(mut store) = Store::open_existing(&control(root))? else {
+        return Ok(());
+    };
+    for class in [Class::Preview, Class::Refusal] {
+        if store.drop_class(class, LOG_BOUND)? > 0 {
+            // What was dropped is counted, and `doctor` shows it.
+        }
+    }
+    let pending = store.pending()?;
+    if pending.bytes <= LOG_BOUND {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Code::LimitExceeded,
+        format!(
+            "{} MiB of events wait for the orchestrator, and the limit is {}: \
+             deliver them with `patchctl events flush`, or see `patchctl doctor`",
+            pending.bytes >> 20,
+            LOG_BOUND >> 20
+        ),
+    )
+    .into())
+}
+
+/// What the log has to keep, for the options of an edit: entries that are not yet delivered.
+/// Nothing is opened unless the log is about to be cleaned up.
+pub(crate) fn retention(root: &Path) -> Retention {
+    let control = control(root);
+    let known = std::sync::OnceLock::new();
+    let keep = move |id: &TransactionId| {
+        let known = known.get_or_init(|| match Store::open_existing(&control) {
+            // No orchestrator was ever told anything here.
+            Ok(None) => Known::Nothing,
+            Ok(Some(store)) => store.entries().map_or(Known::Unreadable, Known::Entries),
+            Err(_) => Known::Unreadable,
+        });
+        match known {
+            Known::Nothing => false,
+            Known::Unreadable => true,
+            Known::Entries(entries) => !entries.get(&id.to_string()).copied().unwrap_or(false),
+        }
+    };
+    let mut retention = Retention::default();
+    retention.keep = Some(Arc::new(keep));
+    retention
+}
+
+enum Known {
+    Nothing,
+    Unreadable,
+    Entries(std::collections::HashMap<String, bool>),
+}
+
+/// After an edit: tells the orchestrator, within the budget. Call it with the transaction of the
+/// report, once the library has returned; it never fails an edit that is committed.
+pub(crate) fn after_commit(
+    root: &Path,
+    config: Option<&Config>,
+    options: &Delivery,
+    transaction: Option<&str>,
+) -> Delivered {
+    let (Some(config), Some(transaction)) = (config, transaction) else {
+        return Delivered {
+            complete: true,
+            notes: Vec::new(),
+        };
+    };
+    if options.deliver_within.is_zero() {
+        // The log has it; the next flush finds it there.
+        return Delivered::default();
+    }
+    let until = Instant::now() + options.deliver_within;
+    deliver_now(root, config, options, transaction, until).unwrap_or_else(|error| Delivered {
+        complete: false,
+        notes: vec![error.to_string()],
+    })
+}
+
+fn deliver_now(
+    root: &Path,
+    config: &Config,
+    options: &Delivery,
+    transaction: &str,
+    until: Instant,
+) -> Result<Delivered, Failure> {
+    let Opened { mut store, origin } = Store::open(&control(root), Check::Header)?;
+    let endpoint = store.endpoint(&config.base)?;
+    if endpoint.stopped || endpoint.next_try > crate::store::now() {
+        return Ok(Delivered::default());
+    }
+    // Whoever else delivers takes these events along.
+    let Some(_lock) = store.try_deliver()? else {
+        return Ok(Delivered::default());
+    };
+    let client = Client::new(config)?;
+    let mut tally = Tally::default();
+    tally.notes.extend(origin_note(&origin));
+    let mut flusher = Flusher {
+        store: &mut store,
+        journal: &mut Journal::new(root),
+        client: &client,
+        policy: Policy::new(&options.form, Backoff::default()),
+    };
+    flusher.sync(&mut tally)?;
+    flusher.run(Some(until), &|| false, &mut tally)?;
+    let delivered = store.entries()?.get(transaction).copied();
+    Ok(Delivered {
+        complete: delivered == Some(true) && store.dead_of(transaction)?.is_empty(),
+        notes: tally.notes,
+    })
+}
+
+/// What to say of a store that was not just there.
+pub(crate) fn origin_note(origin: &Origin) -> Option<String> {
+    match origin {
+        Origin::Kept | Origin::New => None,
+        Origin::Replaced(aside) => Some(format!(
+            "the delivery store was damaged and now lies at {}; it is rebuilt from the log, so \
+             events may go out again, with the ids that they had",
+            aside.display()
+        )),
+    }
+}
+
+/// Waits, but no longer than it takes `stop` to say so.
+pub(crate) fn pause(time: Duration, stop: &dyn Fn() -> bool) {
+    let until = Instant::now() + time;
+    while !stop() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        std::thread::sleep(left.min(Duration::from_millis(50)));
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}

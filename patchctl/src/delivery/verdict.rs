@@ -96,7 +96,10 @@ mod tests {
             assert!(matches!(verdict(status, None), RetrySlowly { .. }));
         }
         for status in [301, 302, 307, 308, 408, 425, 429, 500, 502, 503, 504] {
-            assert!(matches!(verdict(status, None), Retry { after: None, .. }), "{status}");
+            assert!(
+                matches!(verdict(status, None), Retry { after: None, .. }),
+                "{status}"
+            );
         }
         for status in [400, 404, 409, 413, 415, 422] {
             assert!(matches!(verdict(status, None), Dead { .. }), "{status}");

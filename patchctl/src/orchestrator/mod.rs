@@ -11,7 +11,7 @@ mod sign;
 
 pub(crate) use api::{
     Api, Clarification, ErrorCode, FactoryError, Help, Level, NewOrder, OpLog, Remediation,
-    RemediationAction,
+    RemediationAction, Remediations,
 };
 pub(crate) use client::{CallError, Client, DATA_ANSWER, EVENT_ANSWER, Request, Response};
 pub(crate) use config::{Config, ConfigError};

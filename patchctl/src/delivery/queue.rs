@@ -1,0 +1,54 @@
+//! Messages that are not in the log: the operations log and error batches.
+
+use std::path::Path;
+
+use uuid::Uuid;
+
+use super::control;
+use crate::orchestrator::{FactoryError, OpLog, Remediation, Remediations};
+use crate::store::{Check, Class, Kind, Message, Store, StoreError};
+
+/// Puts an entry of the operations log into the outbox; the next delivery takes it along.
+///
+/// # Errors
+/// Where the store cannot be written.
+pub(crate) fn queue_operation(root: &Path, entry: &OpLog) -> Result<(), StoreError> {
+    let body = serde_json::to_vec(entry).expect("an entry serialises");
+    queue(root, Kind::OpsLog, body)
+}
+
+/// Puts an error batch into the outbox, for when the orchestrator could not be reached. What it
+/// answers later is kept for [`take_remediations`].
+///
+/// # Errors
+/// Where the store cannot be written.
+pub(crate) fn queue_errors(root: &Path, errors: &[FactoryError]) -> Result<(), StoreError> {
+    let body = serde_json::to_vec(&serde_json::json!({ "errors": errors }))
+        .expect("an error batch serialises");
+    queue(root, Kind::FactoryErrors, body)
+}
+
+/// What the orchestrator said about error batches from the outbox, and nobody has acted on; they
+/// are handed out once. Opens nothing where there is no store.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub(crate) fn take_remediations(root: &Path) -> Result<Vec<Remediation>, StoreError> {
+    let Some(mut store) = Store::open_existing(&control(root))? else {
+        return Ok(Vec::new());
+    };
+    let answers = store.take_answers()?;
+    let parse = |body: &Vec<u8>| serde_json::from_slice::<Remediations>(body).ok();
+    Ok(answers
+        .iter()
+        .filter_map(parse)
+        .flat_map(|answer| answer.remediation)
+        .collect())
+}
+
+fn queue(root: &Path, kind: Kind, body: Vec<u8>) -> Result<(), StoreError> {
+    let mut store = Store::open(&control(root), Check::Header)?.store;
+    let id = Uuid::now_v7().to_string();
+    store.add_messages(kind, &[Message { id, body }], Class::Kept)?;
+    Ok(())
+}
