@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::anchor::Resolver;
+use crate::diff::LineStats;
 use crate::digest::Digest;
 use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Refusal};
@@ -358,12 +359,7 @@ fn change_of(node: &Node<'_>, source: &Arc<Source>, assembled: Assembled) -> Opt
     if matches!(kind, ChangeKind::Modified | ChangeKind::Mode) && before == Some(after) {
         return None;
     }
-    let (lines_added, lines_removed) = match kind {
-        ChangeKind::Created => (touches[0].added, 0),
-        _ => touches
-            .iter()
-            .fold((0, 0), |(a, r), touch| (a + touch.added, r + touch.removed)),
-    };
+    let stats = LineStats::of(kept_source.as_ref().map_or(&[], |s| s.bytes()), edits.as_slice());
     Some(FileChange {
         path: node.path.clone(),
         from: node
@@ -380,8 +376,8 @@ fn change_of(node: &Node<'_>, source: &Arc<Source>, assembled: Assembled) -> Opt
         },
         after: Some(after),
         touches,
-        lines_added,
-        lines_removed,
+        lines_added: stats.added,
+        lines_removed: stats.removed,
     })
 }
 
@@ -436,7 +432,8 @@ pub(super) fn merge_recreated(changes: &mut Vec<FileChange>) {
                 .expect("one edit of all bytes");
             change.source = Some(source.clone());
             change.touches.push(*touch);
-            change.lines_removed = touch.removed;
+            let stats = LineStats::of(source.bytes(), change.edits.as_slice());
+            (change.lines_added, change.lines_removed) = (stats.added, stats.removed);
         }
     }
     changes.retain(|change| change.kind != ChangeKind::Deleted || !replaced.contains(&change.path));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::anchor::Resolver;
+use crate::diff::LineStats;
 use crate::digest::Digest;
 use crate::edit::{Edit, EditSet, Side};
 use crate::error::{Code, Refusal};
@@ -456,14 +457,7 @@ fn change_of(
     if matches!(kind, ChangeKind::Modified | ChangeKind::Mode) && before_state == Some(after) {
         return None;
     }
-    let (mut lines_added, mut lines_removed) =
-        touches.iter().fold((0, 0), |(added, removed), touch| {
-            (added + touch.added, removed + touch.removed)
-        });
-    if current.origin.is_none() {
-        lines_added = Text::new(now).line_count();
-        lines_removed = before.map_or(0, |source| Text::new(source.bytes()).line_count());
-    }
+    let stats = LineStats::of(source.as_ref().map_or(&[], |s| s.bytes()), edits.as_slice());
     Some(FileChange {
         path: path.clone(),
         from,
@@ -473,8 +467,8 @@ fn change_of(
         before: before_state,
         after: Some(after),
         touches,
-        lines_added,
-        lines_removed,
+        lines_added: stats.added,
+        lines_removed: stats.removed,
     })
 }
 
