@@ -43,7 +43,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     accepted.write_diff(&diff::Options::default(), &mut stdout())?;
     for change in &accepted.changes {
         let text: Vec<u8> = change.chunks().flatten().copied().collect();
-        writeln!(stdout(), "\n{}:\n{}", change.path, String::from_utf8_lossy(&text))?;
+        writeln!(
+            stdout(),
+            "\n{}:\n{}",
+            change.path,
+            String::from_utf8_lossy(&text)
+        )?;
     }
     Ok(())
 }

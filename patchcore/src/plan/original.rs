@@ -359,7 +359,10 @@ fn change_of(node: &Node<'_>, source: &Arc<Source>, assembled: Assembled) -> Opt
     if matches!(kind, ChangeKind::Modified | ChangeKind::Mode) && before == Some(after) {
         return None;
     }
-    let stats = LineStats::of(kept_source.as_ref().map_or(&[], |s| s.bytes()), edits.as_slice());
+    let stats = LineStats::of(
+        kept_source.as_ref().map_or(&[], |s| s.bytes()),
+        edits.as_slice(),
+    );
     Some(FileChange {
         path: node.path.clone(),
         from: node
