@@ -4,3 +4,4 @@
 mod compare;
 mod diff;
 mod plan;
+mod laws;
