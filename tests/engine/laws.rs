@@ -41,22 +41,46 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
 type Wish = (u8, String);
 
 fn wishes() -> impl Strategy<Value = Vec<Option<Wish>>> {
-    prop::collection::vec(prop::option::of((0..4u8, "[xyz]{1,3}(\n[xyz]{0,2}){0,2}")), 12)
+    prop::collection::vec(
+        prop::option::of((0..4u8, "[xyz]{1,3}(\n[xyz]{0,2}){0,2}")),
+        12,
+    )
 }
 
 /// One guarded operation for each wish whose line exists.
 fn operations(text: &[u8], wishes: &[Option<Wish>]) -> Vec<Operation> {
     let base = Digest::of(text);
     let count = Text::new(text).line_count() as u64;
-    let at = |line| Address::only(Target::Lines { first: line, last: line });
+    let at = |line| {
+        Address::only(Target::Lines {
+            first: line,
+            last: line,
+        })
+    };
     let operations = (1..=count).zip(wishes).filter_map(|(line, wish)| {
         let (kind, content) = wish.as_ref()?;
         let content = Lines::new(if *kind == 3 { "" } else { content.as_str() });
         let (guard, indent) = (Guard::default(), Indent::Verbatim);
         let action = match kind {
-            1 => Action::InsertBefore(Insertion { at: at(line), guard, content, indent }),
-            2 => Action::InsertAfter(Insertion { at: at(line), guard, content, indent }),
-            _ => Action::ReplaceBlock { at: at(line), guard, content, pad: false, indent },
+            1 => Action::InsertBefore(Insertion {
+                at: at(line),
+                guard,
+                content,
+                indent,
+            }),
+            2 => Action::InsertAfter(Insertion {
+                at: at(line),
+                guard,
+                content,
+                indent,
+            }),
+            _ => Action::ReplaceBlock {
+                at: at(line),
+                guard,
+                content,
+                pad: false,
+                indent,
+            },
         };
         let mut operation = Operation::new(file(), action);
         operation.base = Some(base);
@@ -85,13 +109,20 @@ fn result(plan: &Plan, before: &[u8]) -> Vec<u8> {
 /// The naive way: lines in a vector, from the last operation to the first.
 fn model(text: &[u8], wishes: &[Option<Wish>]) -> Vec<Vec<u8>> {
     let body = text.strip_prefix(BOM).unwrap_or(text);
-    let mut lines: Vec<Vec<u8>> = split_lines(body).map(|line| trim_ending(line).to_vec()).collect();
+    let mut lines: Vec<Vec<u8>> = split_lines(body)
+        .map(|line| trim_ending(line).to_vec())
+        .collect();
     let count = lines.len();
     for (index, wish) in wishes.iter().enumerate().take(count).rev() {
-        let Some((kind, content)) = wish else { continue };
+        let Some((kind, content)) = wish else {
+            continue;
+        };
         let new: Vec<Vec<u8>> = match kind {
             3 => Vec::new(),
-            _ => Lines::new(content.as_str()).iter().map(<[u8]>::to_vec).collect(),
+            _ => Lines::new(content.as_str())
+                .iter()
+                .map(<[u8]>::to_vec)
+                .collect(),
         };
         match kind {
             1 => drop(lines.splice(index..index, new)),
@@ -109,7 +140,9 @@ fn edit_set(len: usize) -> impl Strategy<Value = EditSet> {
         let mut edits: Vec<Edit> = Vec::new();
         for (start, width, new) in wanted {
             let span = start..(start + width).min(len);
-            let free = edits.iter().all(|edit| edit.span.end < span.start || span.end < edit.span.start);
+            let free = edits
+                .iter()
+                .all(|edit| edit.span.end < span.start || span.end < edit.span.start);
             if free {
                 edits.push(Edit::replace(span, new));
             }

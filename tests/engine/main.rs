@@ -3,5 +3,5 @@
 
 mod compare;
 mod diff;
-mod plan;
 mod laws;
+mod plan;
