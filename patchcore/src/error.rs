@@ -93,6 +93,8 @@ codes! {
     TaskUnknown = "TASK_UNKNOWN" => 1,
     /// The task is complete or blocked.
     TaskClosed = "TASK_CLOSED" => 1,
+    /// The task's placeholder still stands, so the task cannot be complete.
+    TaskUnfinished = "TASK_UNFINISHED" => 1,
     /// The operation names no task, and one is required.
     TaskRequired = "TASK_REQUIRED" => 1,
     /// The file belongs to other tasks.

@@ -71,12 +71,14 @@ pub mod error;
 #[cfg(feature = "workspace")]
 pub mod event;
 pub mod operation;
+pub mod order;
 pub mod path;
 pub mod placeholder;
 pub mod plan;
 pub mod report;
 #[cfg(feature = "schema")]
 pub mod schema;
+pub mod task;
 pub mod text;
 #[cfg(feature = "workspace")]
 pub mod workspace;

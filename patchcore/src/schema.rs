@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use crate::batch::PatchBatch;
 use crate::event::PatchEvent;
+use crate::order::{Order, Payload};
 use crate::report::Report;
+use crate::task::Task;
 
 type Make = fn() -> Value;
 
@@ -13,6 +15,9 @@ const SCHEMAS: &[(&str, Make)] = &[
     ("PatchBatch", make::<PatchBatch>),
     ("PatchEvent", make::<PatchEvent>),
     ("Report", make::<Report>),
+    ("Order", make::<Order>),
+    ("Payload", make::<Payload>),
+    ("Task", make::<Task>),
 ];
 
 /// The names that [`of`] knows.

@@ -17,7 +17,7 @@
 mod canonical;
 mod convert;
 mod diagnostic;
-mod names;
+pub(crate) mod names;
 mod operation;
 mod read;
 mod scan;

@@ -47,7 +47,7 @@ const ALIASES: &[(&str, &str)] = &[
 ];
 
 /// The nearest known name, if one is near enough to be worth telling.
-pub(super) fn nearest(unknown: &str, known: &[&'static str]) -> Option<&'static str> {
+pub(crate) fn nearest(unknown: &str, known: &[&'static str]) -> Option<&'static str> {
     if unknown.len() > 40 {
         return None;
     }

@@ -37,6 +37,22 @@ impl Balance {
         balance
     }
 
+    /// The balance of each run of edits that share lines, by their indices in the set; runs that
+    /// change nothing are left out.
+    #[must_use]
+    pub fn parts(scanner: &Scanner, source: &[u8], edits: &EditSet) -> Vec<(Range<usize>, Self)> {
+        let part = |window: Window| {
+            let mut balance = Self::default();
+            balance.add_window(scanner, source, edits, &window);
+            let changes = balance.counts.values().any(|count| *count != 0);
+            changes.then_some((window.edits, balance))
+        };
+        windows(source, edits)
+            .into_iter()
+            .filter_map(part)
+            .collect()
+    }
+
     /// Counts every placeholder of a text as new.
     pub fn add_text(&mut self, scanner: &Scanner, bytes: &[u8]) {
         for placeholder in scanner.find(bytes) {

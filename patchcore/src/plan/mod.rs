@@ -212,6 +212,32 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Refuses operations that a rule beyond planning forbids, and all that may not land without
+    /// them. An operation that is refused already keeps its first reason.
+    #[must_use]
+    pub fn refuse(
+        mut self,
+        batch: &Batch,
+        refusals: impl IntoIterator<Item = (usize, Refusal)>,
+        policy: &Policy,
+    ) -> Self {
+        let mut any = false;
+        for (index, refusal) in refusals {
+            if let Some(verdict) = self.verdicts.get_mut(index)
+                && verdict.refusal.is_none()
+            {
+                verdict.refuse(refusal);
+                any = true;
+            }
+        }
+        match any {
+            true => settle::settle(batch, self.changes, self.verdicts, policy),
+            false => self,
+        }
+    }
+}
+
 impl Verdict {
     /// The verdict on an operation with which nothing is wrong.
     fn passed(operation: &Operation) -> Self {
