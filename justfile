@@ -1,0 +1,44 @@
+# The recipes are the steps of `.ci/run`, which needs no `just`.
+
+# Everything that CI checks.
+ci:
+    .ci/run
+
+# Formatting.
+fmt:
+    .ci/run fmt
+
+# Lints, warnings denied.
+lint:
+    .ci/run lint
+
+# The documentation, warnings denied.
+docs:
+    .ci/run docs
+
+# All tests, the README's examples among them.
+test:
+    .ci/run tests
+
+# The library without a file system.
+embed:
+    .ci/run embed
+
+# The benches are built, not run.
+benches:
+    .ci/run benches
+
+# Both crates can be packaged, and what is packaged builds.
+package:
+    .ci/run package
+
+# Writes the expectations of fixtures/cases anew; look at the difference before you commit it.
+fixtures:
+    UPDATE_FIXTURES=1 cargo test -p patchctl --test cli corpus
+
+# Runs a fuzz target for some seconds: `just fuzz batch_parse 60`. Finds go to fuzz/artifacts.
+fuzz target seconds="60":
+    mkdir -p fuzz/corpus/{{ target }} fuzz/seeds/{{ target }} fuzz/artifacts/{{ target }}
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Cdebug-assertions -Coverflow-checks" \
+        cargo run --release --manifest-path fuzz/Cargo.toml --target-dir target/fuzz --target "$(rustc -vV | sed -n 's/^host: //p')" --bin {{ target }} -- \
+        -max_total_time={{ seconds }} -rss_limit_mb=512 -timeout=5 -artifact_prefix=fuzz/artifacts/{{ target }}/ fuzz/corpus/{{ target }} fuzz/seeds/{{ target }}
