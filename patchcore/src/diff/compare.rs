@@ -19,9 +19,11 @@ use crate::text::split_lines;
 /// How long `similar` may search in all of one comparison.
 const SEARCH: Duration = Duration::from_millis(1500);
 /// Lines in the first window of each text.
-const FIRST_WINDOW: usize = 64;
+const FIRST_WINDOW: usize = 16;
 /// Lines in the last; beyond it the rest is compared as a whole.
 const LAST_WINDOW: usize = 1 << 16;
+/// Up to so many lines are compared as they are.
+const FEW: usize = 64;
 /// Lines that must agree for two texts to have met again, unless both end before.
 const AGREEMENT: usize = 3;
 /// Bytes that are compared at once.
@@ -256,7 +258,7 @@ fn operations(old: &[&[u8]], new: &[&[u8]], deadline: Instant) -> Vec<DiffOp> {
     if old.is_empty() || new.is_empty() || old.len().max(new.len()) == 1 {
         return differ();
     }
-    if old.len().max(new.len()) <= FIRST_WINDOW {
+    if old.len().max(new.len()) <= FEW {
         return similar::capture_diff_slices_deadline(
             Algorithm::Histogram,
             old,
