@@ -5,6 +5,7 @@ pub(crate) mod orchestrator;
 
 pub(crate) mod demo;
 pub(crate) mod edit;
+pub(crate) mod meta;
 pub(crate) mod operation;
 pub(crate) mod resolve;
 
@@ -71,4 +72,7 @@ pub(crate) enum Command {
     Operation(operation::OperationCommand),
     Resolve(resolve::ResolveArgs),
     Demo(demo::DemoArgs),
+    Schema(meta::Schema),
+    Completions(meta::Completions),
+    Man(meta::Man),
 }

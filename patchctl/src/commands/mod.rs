@@ -2,6 +2,7 @@
 
 pub(crate) mod demo;
 pub(crate) mod edit;
+pub(crate) mod meta;
 pub(crate) mod operation;
 pub(crate) mod place;
 pub(crate) mod resolve;
@@ -18,5 +19,8 @@ pub(crate) fn run(cli: &Cli, context: &Context) -> Result<Exit, Failure> {
         Command::Operation(command) => operation::run(cli, command, context),
         Command::Resolve(args) => resolve::run(&cli.global, args, context),
         Command::Demo(args) => demo::run(cli, args, context),
+        Command::Schema(args) => meta::schema(args, context),
+        Command::Completions(args) => meta::completions(args, context),
+        Command::Man(args) => meta::man(args, context),
     }
 }
