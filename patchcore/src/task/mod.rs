@@ -11,11 +11,13 @@
 //! ```
 
 mod fields;
+mod injection;
 mod manifest;
 mod rules;
 #[cfg(test)]
 mod tests;
 
 pub use fields::Fields;
+pub use injection::{Injection, Missing, not_found};
 pub use manifest::{Manifest, Status, Task};
 pub use rules::{Forced, Rules, check_completion};

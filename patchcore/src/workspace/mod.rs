@@ -12,6 +12,7 @@ mod load;
 mod options;
 pub mod record;
 mod root;
+mod walk;
 
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,7 @@ pub use compare::Comparison;
 pub use load::MAX_FILE;
 pub use options::{ApplyOptions, LOCK_WAIT, Retention, Review, Reviewed, VERIFY_LIMIT, Verify};
 pub use record::{Record, TransactionId};
+pub use walk::{SKIPPED, WalkOptions, WalkProgress, Walked, WalkedFile};
 
 /// A tree of files below a root that nothing leaves, and the state beside it.
 ///

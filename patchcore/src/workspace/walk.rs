@@ -1,0 +1,376 @@
+//! The tree walk: every file's bytes, on two threads, links and special files left alone.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ignore::overrides::{Override, OverrideBuilder};
+use ignore::{DirEntry, WalkBuilder, WalkState};
+use rustix::fs::{Mode, OFlags};
+
+use super::{MAX_FILE, Workspace};
+use crate::error::{Code, Error, Refusal};
+use crate::path::RelPath;
+
+/// Directories that are not entered unless asked: version control, our own state, what package
+/// managers and compilers make.
+pub const SKIPPED: [&str; 4] = [".git", ".mission_control", "node_modules", "target"];
+/// Most failures that a walk keeps for its report.
+const MAX_FAILURES: usize = 100;
+const THREADS: usize = 2;
+
+/// Which files a walk visits. The default is all of them but what lies in [`SKIPPED`]; hidden and
+/// ignored files are files like others.
+#[derive(Debug, Clone, Default)]
+pub struct WalkOptions {
+    /// Files and directories to visit; none stands for the whole tree.
+    pub paths: Vec<RelPath>,
+    /// Visit only files that one of these globs matches, if there are any.
+    pub include: Vec<String>,
+    /// Leave out files and directories that one of these globs matches.
+    pub exclude: Vec<String>,
+    /// Enter the directories of [`SKIPPED`], too.
+    pub enter_all: bool,
+}
+
+/// A file of a walk.
+#[derive(Debug)]
+pub struct WalkedFile<'a> {
+    root: &'a Path,
+    path: &'a Path,
+    bytes: &'a [u8],
+}
+
+impl WalkedFile<'_> {
+    /// All bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes
+    }
+
+    /// The path below the root.
+    ///
+    /// # Errors
+    /// `PATH_ESCAPE` for a path that is too long.
+    pub fn path(&self) -> Result<RelPath, Refusal> {
+        use std::os::unix::ffi::OsStrExt as _;
+        let below = self.path.strip_prefix(self.root).unwrap_or(self.path);
+        RelPath::new(below.as_os_str().as_bytes())
+    }
+}
+
+/// What a walk came to.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Walked {
+    /// Files that were read.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files and directories that could not be read, at most 100 of them, sorted.
+    pub failures: Vec<Error>,
+}
+
+/// Counts what a walk has done so far; another thread may look at it.
+#[derive(Debug, Default)]
+pub struct WalkProgress {
+    files: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl WalkProgress {
+    /// Files that were read so far.
+    #[must_use]
+    pub fn files(&self) -> u64 {
+        self.files.load(Ordering::Relaxed)
+    }
+
+    /// Their bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl Workspace {
+    /// Reads every file of the tree, or of a part of it, and shows its bytes to `visit`, on two
+    /// threads and in no order. Symbolic links are not followed.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    /// use patchcore::workspace::{WalkOptions, WalkProgress, Workspace};
+    /// # let root = tempfile::tempdir()?;
+    /// # std::fs::write(root.path().join(".hidden"), "###A###\n")?;
+    /// let found = AtomicUsize::new(0);
+    /// let walked = Workspace::open(root.path())?.walk(
+    ///     &WalkOptions::default(),
+    ///     &WalkProgress::default(),
+    ///     &|file| {
+    ///         let placeholders = patchcore::placeholder::find(file.bytes());
+    ///         found.fetch_add(placeholders.len(), Ordering::Relaxed);
+    ///     },
+    /// )?;
+    /// assert_eq!((walked.files, found.into_inner()), (1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `INVALID_BATCH` for a malformed glob, `FILE_NOT_FOUND` for a path that does not exist. What
+    /// cannot be read is listed in the result.
+    pub fn walk(
+        &self,
+        options: &WalkOptions,
+        progress: &WalkProgress,
+        visit: &(dyn Fn(&WalkedFile<'_>) + Sync),
+    ) -> Result<Walked, Error> {
+        let root = self.path();
+        let starts: Vec<_> = match options.paths.as_slice() {
+            [] => vec![root.to_owned()],
+            paths => paths.iter().map(|path| root.join(path.as_path())).collect(),
+        };
+        for (start, path) in starts.iter().zip(&options.paths) {
+            if let Err(error) = std::fs::symlink_metadata(start) {
+                return Err(match error.kind() {
+                    std::io::ErrorKind::NotFound => {
+                        let message = format!("{path} does not exist");
+                        Refusal::new(Code::FileNotFound, message)
+                            .in_file(path)
+                            .into()
+                    }
+                    _ => Error::io("look at", start, error),
+                });
+            }
+        }
+        let mut builder = WalkBuilder::new(&starts[0]);
+        for start in &starts[1..] {
+            builder.add(start);
+        }
+        let enter_all = options.enter_all;
+        builder
+            .standard_filters(false)
+            .follow_links(false)
+            .threads(THREADS)
+            .overrides(globs(root, options)?)
+            .filter_entry(move |entry| enter_all || !is_skipped(entry));
+        let failures = Mutex::new(Vec::new());
+        let fail = |error| {
+            let mut failures = failures.lock().expect("no holder panics");
+            if failures.len() < MAX_FAILURES {
+                failures.push(error);
+            }
+        };
+        builder.build_parallel().run(|| {
+            let mut buffer = vec![0; 1 << 18];
+            let fail = &fail;
+            Box::new(move |entry| {
+                match entry {
+                    Ok(entry) if entry.file_type().is_some_and(|kind| kind.is_file()) => {
+                        let path = entry.path();
+                        match read(path, &mut buffer) {
+                            Ok(Some(len)) => {
+                                progress.files.fetch_add(1, Ordering::Relaxed);
+                                progress.bytes.fetch_add(len as u64, Ordering::Relaxed);
+                                visit(&WalkedFile {
+                                    root,
+                                    path,
+                                    bytes: &buffer[..len],
+                                });
+                            }
+                            Ok(None) => fail(Error::from(Refusal::new(
+                                Code::LimitExceeded,
+                                format!(
+                                    "{} is longer than 1 GiB, the limit for a file",
+                                    path.display()
+                                ),
+                            ))),
+                            // It went away, or became a link, since its directory was listed.
+                            Err(error) if is_gone(&error) => {}
+                            Err(error) => fail(Error::io("read", path, error)),
+                        }
+                    }
+                    Ok(_) => {}
+                    Err(error) => fail(walk_error(root, error)),
+                }
+                WalkState::Continue
+            })
+        });
+        let mut failures = failures.into_inner().expect("no holder panics");
+        failures.sort_by_key(ToString::to_string);
+        Ok(Walked {
+            files: progress.files(),
+            bytes: progress.bytes(),
+            failures,
+        })
+    }
+}
+
+fn is_skipped(entry: &DirEntry) -> bool {
+    entry.depth() > 0
+        && entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| SKIPPED.contains(&name))
+}
+
+fn globs(root: &Path, options: &WalkOptions) -> Result<Override, Error> {
+    let mut builder = OverrideBuilder::new(root);
+    let include = options.include.iter().map(|glob| (glob, glob.clone()));
+    let exclude = options
+        .exclude
+        .iter()
+        .map(|glob| (glob, format!("!{glob}")));
+    let malformed = |glob: &str, error: ignore::Error| {
+        let message = format!("{glob:?} is no glob: {error}");
+        Error::from(Refusal::new(Code::InvalidBatch, message))
+    };
+    for (glob, line) in include.chain(exclude) {
+        builder.add(&line).map_err(|error| malformed(glob, error))?;
+    }
+    builder.build().map_err(|error| malformed("", error))
+}
+
+/// Reads a whole file into the buffer, which grows as it must; `None` for one past the limit.
+fn read(path: &Path, buffer: &mut Vec<u8>) -> std::io::Result<Option<usize>> {
+    let flags =
+        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty())?;
+    let mut len = 0;
+    loop {
+        match rustix::io::read(&file, &mut buffer[len..]) {
+            Ok(0) => return Ok(Some(len)),
+            Ok(count) => len += count,
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+        }
+        if len as u64 > MAX_FILE {
+            return Ok(None);
+        }
+        if len == buffer.len() {
+            buffer.resize(len * 2, 0);
+        }
+    }
+}
+
+fn is_gone(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::NOENT | Errno::LOOP | Errno::NXIO | Errno::ISDIR)
+    )
+}
+
+fn walk_error(root: &Path, error: ignore::Error) -> Error {
+    let mut path = root.to_owned();
+    let mut inner = &error;
+    loop {
+        match inner {
+            ignore::Error::WithPath { path: at, err } => {
+                path.clone_from(at);
+                inner = err;
+            }
+            ignore::Error::WithDepth { err, .. } => inner = err,
+            _ => break,
+        }
+    }
+    let message = inner.to_string();
+    let source = error
+        .into_io_error()
+        .unwrap_or_else(|| std::io::Error::other(message));
+    Error::io("list", path, source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn walk(root: &Path, options: &WalkOptions) -> (Vec<String>, Walked) {
+        let seen = Mutex::new(Vec::new());
+        let walked = Workspace::open(root)
+            .unwrap()
+            .walk(options, &WalkProgress::default(), &|file| {
+                let path = file.path().unwrap().to_string();
+                seen.lock().unwrap().push(path);
+            })
+            .unwrap();
+        let mut seen = seen.into_inner().unwrap();
+        seen.sort();
+        (seen, walked)
+    }
+
+    #[test]
+    fn hidden_and_ignored_files_are_visited_links_and_our_state_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        for path in [
+            "a.ts",
+            ".hidden/b",
+            "ignored.log",
+            "sub/node_modules/x",
+            "target/y",
+            ".git/config",
+            ".mission_control/tasks.json",
+            "sub/c.ts",
+        ] {
+            let path = root.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        }
+        std::fs::write(root.join(".gitignore"), "*.log\n").unwrap();
+        std::os::unix::fs::symlink("a.ts", root.join("link")).unwrap();
+        std::os::unix::fs::symlink("sub", root.join("linked")).unwrap();
+        let (seen, walked) = walk(root, &WalkOptions::default());
+        assert_eq!(
+            seen,
+            [".gitignore", ".hidden/b", "a.ts", "ignored.log", "sub/c.ts"]
+        );
+        assert_eq!((walked.files, walked.bytes), (5, 4 + 6));
+        let all = WalkOptions {
+            enter_all: true,
+            ..WalkOptions::default()
+        };
+        assert_eq!(walk(root, &all).0.len(), 9);
+    }
+
+    #[test]
+    fn paths_and_globs_narrow_the_walk() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        for path in ["a.ts", "b.md", "sub/c.ts", "sub/gen/d.ts"] {
+            let path = root.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        }
+        let options = |paths: &[&str], include: &[&str], exclude: &[&str]| WalkOptions {
+            paths: paths
+                .iter()
+                .map(|path| RelPath::new(path).unwrap())
+                .collect(),
+            include: include.iter().map(ToString::to_string).collect(),
+            exclude: exclude.iter().map(ToString::to_string).collect(),
+            enter_all: false,
+        };
+        let seen = |paths: &[&str], include: &[&str], exclude: &[&str]| {
+            walk(root, &options(paths, include, exclude)).0
+        };
+        assert_eq!(
+            seen(&[], &["*.ts"], &[]),
+            ["a.ts", "sub/c.ts", "sub/gen/d.ts"]
+        );
+        assert_eq!(seen(&[], &["*.ts"], &["gen"]), ["a.ts", "sub/c.ts"]);
+        assert_eq!(
+            seen(&["sub", "b.md"], &[], &[]),
+            ["b.md", "sub/c.ts", "sub/gen/d.ts"]
+        );
+        let missing = options(&["nowhere"], &[], &[]);
+        let workspace = Workspace::open(root).unwrap();
+        let error = workspace
+            .walk(&missing, &WalkProgress::default(), &|_| ())
+            .unwrap_err();
+        assert_eq!(error.code(), Code::FileNotFound);
+        let malformed = options(&[], &["{"], &[]);
+        let error = workspace
+            .walk(&malformed, &WalkProgress::default(), &|_| ())
+            .unwrap_err();
+        assert_eq!(error.code(), Code::InvalidBatch);
+    }
+}
