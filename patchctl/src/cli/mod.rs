@@ -4,6 +4,7 @@ pub(crate) mod dialect;
 pub(crate) mod orchestrator;
 
 pub(crate) mod demo;
+pub(crate) mod diff;
 pub(crate) mod edit;
 pub(crate) mod meta;
 pub(crate) mod operation;
@@ -68,6 +69,7 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     Apply(edit::ApplyArgs),
     Check(edit::CheckArgs),
+    Diff(diff::DiffArgs),
     #[command(flatten)]
     Operation(operation::OperationCommand),
     Resolve(resolve::ResolveArgs),

@@ -116,29 +116,18 @@ pub(crate) fn run(
 
 fn options(request: &Request<'_>) -> Result<ApplyOptions<'static>, Failure> {
     let PolicyArgs {
-        allow_unguarded,
-        allow_binary,
-        partial,
-        allow_path,
         plan,
         break_hard_links,
         force_read_only,
         allow_owner_change,
+        ..
     } = request.policy.clone();
-    let mut policy = Policy::default();
-    policy.allow_unguarded = allow_unguarded;
-    policy.allow_binary = allow_binary;
-    policy.partial = partial;
-    policy.allow_paths = allow_path
-        .iter()
-        .map(RelPath::new)
-        .collect::<Result<_, _>>()?;
     let verify = request.commit.verify.as_ref().map(|command| Verify {
         limit: request.commit.verify_timeout,
         ..Verify::new(command)
     });
     Ok(ApplyOptions {
-        policy,
+        policy: policy(request.policy)?,
         durable: request.commit.durable,
         verify,
         expected_plan: plan,
@@ -148,4 +137,18 @@ fn options(request: &Request<'_>) -> Result<ApplyOptions<'static>, Failure> {
         allow_owner_change,
         ..ApplyOptions::default()
     })
+}
+
+/// What the operator lets pass when a batch is planned.
+pub(crate) fn policy(args: &PolicyArgs) -> Result<Policy, Failure> {
+    let mut policy = Policy::default();
+    policy.allow_unguarded = args.allow_unguarded;
+    policy.allow_binary = args.allow_binary;
+    policy.partial = args.partial;
+    policy.allow_paths = args
+        .allow_path
+        .iter()
+        .map(RelPath::new)
+        .collect::<Result<_, _>>()?;
+    Ok(policy)
 }

@@ -1,5 +1,6 @@
 //! Everything that is printed.
 
+pub(crate) mod diff;
 pub(crate) mod edit;
 mod escape;
 pub(crate) mod frame;
