@@ -5,3 +5,4 @@ mod compare;
 mod diff;
 mod laws;
 mod plan;
+mod workspace;

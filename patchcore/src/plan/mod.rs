@@ -25,6 +25,8 @@ use crate::operation::{Batch, Coordinates, Operation};
 use crate::path::RelPath;
 use crate::text::LineNumber;
 
+#[cfg(feature = "workspace")]
+pub(crate) use settle::digest as digest_of;
 pub use tree::{Entry, Source, Tree};
 
 /// What the operator allows beyond the defaults.
@@ -178,6 +180,12 @@ pub trait Script {
     /// Every path that has to be loaded before [`lower`](Self::lower).
     fn paths(&self) -> Vec<RelPath>;
 
+    /// The sender's id, and the digest of the content that goes with it: what the ledger asks for
+    /// before anything is loaded. `None` where there is no id.
+    fn identity(&self) -> Option<(&str, Digest)> {
+        None
+    }
+
     /// The operations, located in the loaded files.
     ///
     /// # Errors
@@ -189,6 +197,10 @@ pub trait Script {
 impl Script for Batch {
     fn paths(&self) -> Vec<RelPath> {
         Batch::paths(self)
+    }
+
+    fn identity(&self) -> Option<(&str, Digest)> {
+        self.id.as_deref().map(|id| (id, self.content))
     }
 
     fn lower(&self, _: &Tree) -> Result<Cow<'_, Batch>, Refusal> {

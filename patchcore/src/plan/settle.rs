@@ -70,7 +70,7 @@ pub(super) fn settle(
 }
 
 /// SHA-256 over path, mode, before-hash and after-hash of every change.
-fn digest(changes: &[FileChange]) -> Digest {
+pub(crate) fn digest(changes: &[FileChange]) -> Digest {
     let mut hasher = Hasher::default();
     for change in changes {
         for path in [Some(&change.path), change.from.as_ref()] {

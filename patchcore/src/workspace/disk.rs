@@ -9,7 +9,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{
-    AtFlags, FallocateFlags, FlockOperation, Gid, Mode, OFlags, RenameFlags, StatxAttributes,
+    AtFlags, FlockOperation, Gid, Mode, OFlags, RenameFlags, StatxAttributes,
     StatxFlags, Uid,
 };
 use rustix::io::{Errno, retry_on_intr};
@@ -61,6 +61,16 @@ impl Kind {
             _ => Self::Device,
         }
     }
+}
+
+/// What a file system is known to do.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Habits {
+    /// It puts off choosing blocks, so that a power cut may leave a renamed file empty unless its
+    /// write-back was begun.
+    pub(super) delays_allocation: bool,
+    /// Two files can change places in one call.
+    pub(super) exchanges: bool,
 }
 
 /// An open directory.
@@ -138,11 +148,6 @@ impl Dir {
     /// Opens a regular file in this directory; `None` where there is none.
     pub(super) fn file(&self, name: &[u8]) -> io::Result<Option<File>> {
         absent(self.open_at(name, Open::Read)).map(|fd| fd.map(File))
-    }
-
-    /// A second handle on the same directory.
-    pub(super) fn reopen(&self) -> io::Result<Dir> {
-        Ok(Dir(self.open_at(b".", Open::Directory)?))
     }
 
     /// Makes a new file; what stands there already is an error.
@@ -328,29 +333,37 @@ impl Dir {
         Ok(())
     }
 
-    /// Whether the file system puts off choosing blocks, so that a power cut may leave a renamed
-    /// file empty unless its write-back was begun.
+    /// What the file system is known to do.
     #[cfg(target_os = "linux")]
-    pub(super) fn delays_allocation(&self) -> bool {
+    pub(super) fn habits(&self) -> Habits {
         const EXT4: i64 = 0xef53;
         const XFS: i64 = 0x5846_5342;
         const BTRFS: i64 = 0x9123_683e;
         const F2FS: i64 = 0xf2f5_2010;
         const BCACHEFS: i64 = 0xca45_1a4e;
-        rustix::fs::fstatfs(&self.0).is_ok_and(|stat| {
+        const TMPFS: i64 = 0x0102_1994;
+        const OVERLAYFS: i64 = 0x794c_7630;
+        let kind = rustix::fs::fstatfs(&self.0).map_or(0, |stat| {
             #[expect(
                 clippy::unnecessary_cast,
+                clippy::useless_conversion,
                 reason = "the type differs between architectures"
             )]
             let kind = stat.f_type as i64;
-            matches!(kind, EXT4 | XFS | BTRFS | F2FS | BCACHEFS)
-        })
+            kind
+        });
+        let delays_allocation = matches!(kind, EXT4 | XFS | BTRFS | F2FS | BCACHEFS);
+        Habits {
+            delays_allocation,
+            exchanges: fault::refuse_exchange().is_ok()
+                && (delays_allocation || matches!(kind, TMPFS | OVERLAYFS)),
+        }
     }
 
     /// There is no way to ask.
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn delays_allocation(&self) -> bool {
-        false
+    pub(super) fn habits(&self) -> Habits {
+        Habits::default()
     }
 
     fn readable(&self) -> io::Result<OwnedFd> {
@@ -514,15 +527,12 @@ impl File {
             Err(error) => Err(error.into()),
         }
     }
+}
 
-    /// Makes sure that the disk has room for a file of this length, where it can tell.
-    pub(super) fn reserve(&self, length: u64) -> io::Result<()> {
-        fault::step("fallocate")?;
-        match rustix::fs::fallocate(&self.0, FallocateFlags::KEEP_SIZE, 0, length) {
-            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
-            result => Ok(result?),
-        }
-    }
+/// The longest file that this process may write.
+pub(super) fn file_size_limit() -> u64 {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize);
+    limit.current.unwrap_or(u64::MAX)
 }
 
 /// The user whom file access is judged for.

@@ -19,7 +19,7 @@ pub(super) const PARALLEL: usize = 16;
 const MAX_THREADS: usize = 8;
 
 /// Files as they were read, with what is needed to write them again.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Loaded {
     pub(super) tree: Tree,
     /// By path.

@@ -1,17 +1,32 @@
 //! The tree on disk: reading it, changing it all or nothing, and the log of what was done.
 
+mod apply;
+mod audit;
 mod compare;
 mod disk;
 #[cfg_attr(feature = "fault-injection", doc(hidden))]
-#[cfg_attr(
-    not(feature = "fault-injection"),
-    expect(unreachable_pub, reason = "empty")
-)]
 pub mod fault;
+mod gc;
+mod install;
+mod journal;
+mod layout;
+mod ledger;
 mod load;
+mod log;
+mod near_names;
 mod options;
+mod reader;
 pub mod record;
+mod recover;
 mod root;
+mod stage;
+mod state;
+mod status;
+mod survey;
+mod tasks;
+mod transaction;
+mod undo;
+mod verify;
 mod walk;
 
 use std::path::{Path, PathBuf};
@@ -20,10 +35,19 @@ use crate::error::Error;
 use crate::path::RelPath;
 use crate::plan::Tree;
 
+pub use apply::Applied;
+pub use audit::{Audit, Damage, ForeignChange};
 pub use compare::Comparison;
+pub use gc::Collected;
+pub use install::SavedConflict;
 pub use load::MAX_FILE;
+pub use log::Log;
 pub use options::{ApplyOptions, LOCK_WAIT, Retention, Review, Reviewed, VERIFY_LIMIT, Verify};
 pub use record::{Record, TransactionId};
+pub use recover::Recovered;
+pub use state::{STATE, TASKS};
+pub use status::{Unfinished, WorkspaceStatus};
+pub use verify::MAX_OUTPUT;
 pub use walk::{SKIPPED, WalkOptions, WalkProgress, Walked, WalkedFile};
 
 /// A tree of files below a root that nothing leaves, and the state beside it.

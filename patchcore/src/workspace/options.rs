@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::record::Overrides;
 use crate::digest::Digest;
 use crate::error::Refusal;
 use crate::operation::Batch;
@@ -63,21 +62,6 @@ impl Default for ApplyOptions<'_> {
             review: None,
             interrupt: None,
             retention: Some(Retention::default()),
-        }
-    }
-}
-
-impl ApplyOptions<'_> {
-    /// What the record of the batch says about these options.
-    pub(crate) fn overrides(&self) -> Overrides {
-        Overrides {
-            allow_unguarded: self.policy.allow_unguarded,
-            allow_binary: self.policy.allow_binary,
-            partial: self.policy.partial,
-            allow_paths: self.policy.allow_paths.clone(),
-            break_hard_links: self.break_hard_links,
-            force_read_only: self.force_read_only,
-            allow_owner_change: self.allow_owner_change,
         }
     }
 }

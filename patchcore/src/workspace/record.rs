@@ -16,6 +16,8 @@ use crate::plan::{ChangeKind, FileState, Outcome, Touch};
 use crate::report::{FileReport, OperationReport, Report, Status};
 use crate::text::LineNumber;
 
+use super::options::ApplyOptions;
+
 mod form;
 mod transaction_id;
 
@@ -305,6 +307,12 @@ impl Record {
         form::write(self)
     }
 
+    /// Whether the sender gave the batch an id.
+    #[must_use]
+    pub fn has_own_id(&self) -> bool {
+        self.batch_id != self.transaction.to_string()
+    }
+
     /// The labels of an operation: its own over the batch's.
     #[must_use]
     pub fn labels_of(&self, operation: usize) -> &Labels {
@@ -368,6 +376,18 @@ impl OperationRecord {
 }
 
 impl Overrides {
+    pub(super) fn of(options: &ApplyOptions<'_>) -> Self {
+        Self {
+            allow_unguarded: options.policy.allow_unguarded,
+            allow_binary: options.policy.allow_binary,
+            partial: options.policy.partial,
+            allow_paths: options.policy.allow_paths.clone(),
+            break_hard_links: options.break_hard_links,
+            force_read_only: options.force_read_only,
+            allow_owner_change: options.allow_owner_change,
+        }
+    }
+
     fn is_default(&self) -> bool {
         *self == Self::default()
     }

@@ -1,0 +1,405 @@
+//! A batch from end to end: lock, recover, ledger, load, lower, plan, commit, record.
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use super::load::{self, Loaded};
+use super::near_names;
+use super::options::{ApplyOptions, Reviewed};
+use super::record::{
+    Journal, OperationRecord, Overrides, Record, State as Stage, TransactionId, VERSION,
+};
+use super::recover::{self, Recovered};
+use super::state::Held;
+use super::transaction::{Done, Work};
+use super::{SavedConflict, Workspace, gc, journal, ledger, survey};
+use crate::digest::Digest;
+use crate::error::{Code, Error, Refusal};
+use crate::operation::{Batch, Labels};
+use crate::plan::{self, Outcome, Plan, Script, Tree};
+use crate::report::{Report, Status};
+
+/// What became of a batch.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Applied {
+    /// What to tell the sender; the diff is left to render from [`plan`](Self::plan).
+    pub report: Report,
+    /// The plan that was, or would be, carried out; its changes are empty where nothing is.
+    pub plan: Plan,
+    /// The record in the log; `None` for a preview.
+    pub record: Option<Record>,
+    /// The batch is committed, but something is left for the next run to finish.
+    pub unfinished: Option<Error>,
+}
+
+impl Workspace {
+    /// Applies a batch, or a foreign patch, all or nothing.
+    ///
+    /// A batch that is refused is no error: the report says so, and the tree is as it was.
+    ///
+    /// ```
+    /// use patchcore::operation::{Action, Batch, Lines, Operation};
+    /// use patchcore::report::Status;
+    /// use patchcore::workspace::{ApplyOptions, Workspace};
+    /// use patchcore::{Digest, RelPath};
+    /// # let root = tempfile::tempdir()?;
+    /// # std::fs::write(root.path().join("notes.txt"), "one\n")?;
+    /// let workspace = Workspace::open(root.path())?;
+    /// let append = Action::Append(Lines::new("two"));
+    /// let operations = vec![Operation::new(RelPath::new("notes.txt")?, append)];
+    /// let batch = Batch::new(operations, Digest::of(b"append two"));
+    /// let applied = workspace.apply(&batch, &ApplyOptions::default())?;
+    /// assert_eq!(applied.report.status, Status::Applied);
+    /// assert_eq!(std::fs::read(root.path().join("notes.txt"))?, b"one\ntwo\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `IO`, `LOCK_TIMEOUT` and `UNFINISHED`: the environment's. The tree is as it was.
+    pub fn apply(&self, script: &dyn Script, options: &ApplyOptions<'_>) -> Result<Applied, Error> {
+        let began = Instant::now();
+        let held = Held::acquire(&self.root, options.lock_wait)?;
+        let recovered = recover::recover(&self.root, &held)?;
+        let mut record = empty_record(options);
+        if let Some((id, content)) = script.identity() {
+            record.batch_id = id.to_owned();
+            record.content = content;
+            if let Some(known) = ledger::look_up(&held.state, id)? {
+                return self.replay(&held, script, record, known);
+            }
+        }
+        let mut prepared = self.prepare(script, options, || held.state.tasks())?;
+        prepared.describe(&mut record);
+        let mut done = Done::default();
+        if prepared.is_accepted(options) {
+            if prepared.plan.changes.is_empty() && prepared.tasks.is_none() {
+                record.state = Stage::Committed;
+                record.duration_ms = millis(began);
+                journal::log_only(&held, &record, options.durable)?;
+            } else {
+                let work = Work {
+                    root: &self.root,
+                    held: &held,
+                    options,
+                    loaded: &prepared.loaded,
+                    changes: &prepared.plan.changes,
+                    tasks: prepared.tasks.take(),
+                    restored: None,
+                    began,
+                };
+                match work.commit(&mut record) {
+                    Ok(committed) => done = committed,
+                    Err(Error::Refused(refusal)) => {
+                        prepared.refuse(*refusal);
+                        prepared.describe(&mut record);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        if record.state == Stage::Refused {
+            record.duration_ms = millis(began);
+            journal::log_only(&held, &record, options.durable)?;
+        } else {
+            gc::now_and_then(self, &held, &record, options);
+        }
+        Ok(finished(record, prepared.plan, &recovered, done))
+    }
+
+    /// Says what [`apply`](Self::apply) would do, and writes nothing. No lock is needed.
+    ///
+    /// # Errors
+    /// `UNFINISHED` where another run left the tree half installed, `IO`.
+    pub fn check(&self, script: &dyn Script, options: &ApplyOptions<'_>) -> Result<Applied, Error> {
+        let mut record = empty_record(options);
+        let prepared = self.read_steadily(options.lock_wait, |state| {
+            if let (Some((id, content)), Some(state)) = (script.identity(), state)
+                && let Some(known) = ledger::look_up(state, id)?
+            {
+                return Ok(replayed(script, known.content == content, known.transaction));
+            }
+            self.prepare(script, options, || match state {
+                Some(state) => state.tasks(),
+                None => Ok(None),
+            })
+        })?;
+        if let Some((id, _)) = script.identity() {
+            record.batch_id = id.to_owned();
+        }
+        prepared.describe(&mut record);
+        let mut report = record.report();
+        report.transaction = None;
+        if !record.has_own_id() {
+            report.batch_id = None;
+        }
+        if prepared.is_accepted(options) {
+            report.status = Status::Previewed;
+        }
+        for operation in &mut report.operations {
+            operation.would = Some(operation.outcome);
+            operation.outcome = Outcome::Previewed;
+        }
+        Ok(Applied {
+            report,
+            plan: prepared.plan,
+            record: None,
+            unfinished: None,
+        })
+    }
+
+    /// From a script to a judged plan.
+    fn prepare<'a>(
+        &self,
+        script: &'a dyn Script,
+        options: &ApplyOptions<'_>,
+        tasks: impl FnOnce() -> Result<Option<Vec<u8>>, Error>,
+    ) -> Result<Prepared<'a>, Error> {
+        let mut loaded = load::load(&self.root, &script.paths())?;
+        let batch = match script.lower(&loaded.tree) {
+            Ok(batch) => batch,
+            Err(refusal) => {
+                return Ok(Prepared {
+                    batch: None,
+                    plan: plan::plan(&no_batch(), &Tree::new(), &options.policy),
+                    refusal: Some(refusal),
+                    tasks: None,
+                    loaded,
+                });
+            }
+        };
+        survey::restrict(&mut loaded, &batch, options);
+        let mut plan = plan::plan(&batch, &loaded.tree, &options.policy);
+        near_names::add(&self.root, &mut plan);
+        let mut prepared = Prepared {
+            batch: Some(batch),
+            plan,
+            refusal: None,
+            tasks: None,
+            loaded,
+        };
+        if let (Some(review), Some(batch)) = (options.review, &prepared.batch) {
+            match review.review(batch, &prepared.loaded.tree, prepared.plan.clone(), tasks()?.as_deref()) {
+                Ok(Reviewed { plan, tasks }) => {
+                    prepared.plan = plan;
+                    prepared.tasks = tasks;
+                }
+                Err(refusal) => prepared.refuse(refusal),
+            }
+        }
+        if let Some(expected) = options.expected_plan
+            && expected != prepared.plan.digest
+            && prepared.is_accepted(options)
+        {
+            let message = format!(
+                "the plan is {}, not {expected}: the tree or the batch changed since it was approved; check it again",
+                prepared.plan.digest
+            );
+            prepared.refuse(Refusal::new(Code::PlanMismatch, message));
+        }
+        Ok(prepared)
+    }
+
+    /// A batch whose id was committed before: nothing to do if it is the same, else a mistake.
+    fn replay(
+        &self,
+        held: &Held,
+        script: &dyn Script,
+        mut record: Record,
+        known: ledger::Entry,
+    ) -> Result<Applied, Error> {
+        let same = record.content == known.content;
+        let prepared = replayed(script, same, known.transaction);
+        prepared.describe(&mut record);
+        // It is no commit: the first one's entry in the ledger stays.
+        record.state = Stage::Refused;
+        journal::log_only(held, &record, false)?;
+        let nothing = Recovered::Nothing;
+        Ok(finished(record, prepared.plan, &nothing, Done::default()))
+    }
+}
+
+/// A batch, located, planned and judged.
+struct Prepared<'a> {
+    /// `None` where a foreign patch could not be located at all.
+    batch: Option<Cow<'a, Batch>>,
+    plan: Plan,
+    /// A refusal of the whole.
+    refusal: Option<Refusal>,
+    tasks: Option<Vec<u8>>,
+    loaded: Loaded,
+}
+
+impl Prepared<'_> {
+    fn is_accepted(&self, options: &ApplyOptions<'_>) -> bool {
+        self.refusal.is_none() && self.plan.is_accepted(&options.policy)
+    }
+
+    /// Refuses what was accepted: the operations on the refusal's file, or the whole.
+    fn refuse(&mut self, refusal: Refusal) {
+        self.plan.changes.clear();
+        let operations = self.batch.as_ref().map_or(&[][..], |batch| &batch.operations);
+        let mut blamed = false;
+        for (operation, verdict) in operations.iter().zip(&mut self.plan.verdicts) {
+            let is_why = verdict.outcome == Outcome::Applied
+                && refusal.code != Code::PlanMismatch
+                && refusal.file.as_deref() == Some(&*operation.shown_file());
+            if is_why {
+                verdict.outcome = Outcome::Refused;
+                verdict.lines = None;
+                verdict.refusal = Some(Box::new(refusal.clone()));
+                blamed = true;
+            } else if verdict.outcome == Outcome::Applied {
+                verdict.outcome = Outcome::NotApplied;
+                verdict.lines = None;
+            }
+        }
+        if !blamed {
+            self.refusal = Some(refusal);
+        }
+    }
+
+    /// Fills in what the record says of batch and verdicts.
+    fn describe(&self, record: &mut Record) {
+        record.plan = self.plan.digest;
+        record.refusal.clone_from(&self.refusal);
+        if let Some(batch) = &self.batch {
+            if let Some(id) = &batch.id {
+                record.batch_id.clone_from(id);
+            }
+            record.content = batch.content;
+            record.labels = (*batch.labels).clone();
+            let verdicts = batch.operations.iter().zip(&self.plan.verdicts);
+            record.operations = verdicts
+                .map(|(operation, verdict)| OperationRecord {
+                    op: operation.name().to_owned(),
+                    file: operation.shown_file().into_owned(),
+                    outcome: verdict.outcome,
+                    lines: verdict.lines,
+                    guarded: verdict.guarded,
+                    note: verdict.note.clone(),
+                    refusal: verdict.refusal.as_deref().cloned(),
+                    labels: (*operation.labels != *batch.labels
+                        && *operation.labels != Labels::default())
+                    .then(|| (*operation.labels).clone()),
+                })
+                .collect();
+        }
+        let is_refused = self.refusal.is_some() || self.plan.has_refusal();
+        record.status = match (is_refused, self.plan.changes.is_empty()) {
+            (false, true) => Status::Unchanged,
+            (false, false) => Status::Applied,
+            (true, false) if record.overrides.partial => Status::Partial,
+            (true, _) => Status::Refused,
+        };
+        record.state = Stage::Refused;
+    }
+}
+
+/// What is said of a batch whose id was committed before.
+fn replayed<'a>(script: &'a dyn Script, same: bool, earlier: TransactionId) -> Prepared<'a> {
+    let batch = script.lower(&Tree::new()).ok();
+    let mut plan = plan::plan(&no_batch(), &Tree::new(), &plan::Policy::default());
+    let operations = batch.as_ref().map_or(0, |batch| batch.operations.len());
+    let outcome = if same {
+        Outcome::AlreadyApplied
+    } else {
+        Outcome::NotApplied
+    };
+    plan.verdicts = vec![
+        plan::Verdict {
+            outcome,
+            lines: None,
+            guarded: true,
+            refusal: None,
+            note: None,
+        };
+        operations
+    ];
+    let refusal = (!same).then(|| {
+        Refusal::new(
+            Code::BatchIdReused,
+            format!("the batch's id was committed with other content by transaction {earlier}; give new content a new id"),
+        )
+    });
+    Prepared {
+        batch,
+        plan,
+        refusal,
+        tasks: None,
+        loaded: Loaded::default(),
+    }
+}
+
+pub(super) fn finished(record: Record, plan: Plan, recovered: &Recovered, done: Done) -> Applied {
+    let mut report = record.report();
+    let earlier: &[SavedConflict] = match recovered {
+        Recovered::Finished {
+            transaction,
+            conflicts,
+        } => {
+            let warning = format!("transaction {transaction} had been interrupted; it is finished");
+            report.warnings.push(warning);
+            conflicts
+        }
+        Recovered::TakenBack {
+            transaction,
+            conflicts,
+        } => {
+            let warning = format!(
+                "transaction {transaction} had been interrupted while it was verified; it is taken back"
+            );
+            report.warnings.push(warning);
+            conflicts
+        }
+        _ => &[],
+    };
+    for SavedConflict { path, kept } in earlier.iter().chain(&done.conflicts) {
+        report.warnings.push(format!(
+            "{path} was changed by another program while the batch was installed; what it wrote is kept as {kept}"
+        ));
+    }
+    if let Some(error) = &done.unfinished {
+        report.warnings.push(format!(
+            "the batch is committed, but the next run has to finish it: {error}"
+        ));
+    }
+    Applied {
+        report,
+        plan,
+        record: Some(record),
+        unfinished: done.unfinished,
+    }
+}
+
+/// The record of a batch of which nothing is known yet.
+pub(super) fn empty_record(options: &ApplyOptions<'_>) -> Record {
+    let transaction = TransactionId::now();
+    Record {
+        version: VERSION,
+        transaction,
+        batch_id: transaction.to_string(),
+        content: Digest::of(b""),
+        labels: Labels::default(),
+        state: Stage::Refused,
+        status: Status::Refused,
+        plan: Digest::of(b""),
+        at: jiff::Timestamp::now().to_string(),
+        duration_ms: 0,
+        overrides: Overrides::of(options),
+        refusal: None,
+        undoes: None,
+        undoes_batch: None,
+        operations: Vec::new(),
+        changes: Vec::new(),
+        journal: Journal::default(),
+    }
+}
+
+pub(super) fn no_batch() -> Batch {
+    Batch::new(Vec::new(), Digest::of(b""))
+}
+
+pub(super) fn millis(began: Instant) -> u64 {
+    u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,169 @@
+//! The log against the tree: who else changed what, and whether the log itself is whole.
+
+use std::collections::BTreeMap;
+
+use super::Workspace;
+use super::load;
+use super::log::Log;
+use super::record::{Record, State as Stage, TransactionId};
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::path::RelPath;
+use crate::plan::Entry;
+
+/// What an audit found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Audit {
+    /// Files that the log knows of.
+    pub files: usize,
+    /// Records that were read.
+    pub records: usize,
+    /// Files that somebody else changed, by path.
+    pub changed: Vec<ForeignChange>,
+    /// Log entries that are not what was written.
+    pub damaged: Vec<Damage>,
+}
+
+/// A change that is in no record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignChange {
+    /// The file.
+    pub path: RelPath,
+    /// The transaction that knew the file last.
+    pub since: TransactionId,
+    /// The transaction that found it changed; `None` where that is the tree as it is now.
+    pub until: Option<TransactionId>,
+    /// The hash that `since` left; `None` where it left no file.
+    pub expected: Option<Digest>,
+    /// The hash that was found; `None` where no file was.
+    pub found: Option<Digest>,
+}
+
+/// A log entry that is not what was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// Which one.
+    pub transaction: TransactionId,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl Workspace {
+    /// Compares the log with the tree, and its records and pre-images with their hashes.
+    ///
+    /// # Errors
+    /// `UNFINISHED` where another run left the tree half installed, `IO`.
+    pub fn audit(&self) -> Result<Audit, Error> {
+        self.read_steadily(super::LOCK_WAIT, |_| {
+            let log = self.log()?;
+            let mut audit = Audit::default();
+            let mut known: BTreeMap<RelPath, (TransactionId, Option<Digest>)> = BTreeMap::new();
+            for transaction in log.transactions()? {
+                match log.read(&transaction) {
+                    Ok(Some(record)) => {
+                        audit.records += 1;
+                        audit.follow(&record, &mut known);
+                        audit.check_pre_images(&log, &record)?;
+                    }
+                    Ok(None) => {}
+                    Err(error) => audit.damaged.push(Damage {
+                        transaction,
+                        why: error.to_string(),
+                    }),
+                }
+            }
+            self.compare(&mut audit, known)?;
+            Ok(audit)
+        })
+    }
+
+    fn compare(
+        &self,
+        audit: &mut Audit,
+        known: BTreeMap<RelPath, (TransactionId, Option<Digest>)>,
+    ) -> Result<(), Error> {
+        audit.files = known.len();
+        let known: Vec<_> = known.into_iter().collect();
+        // A part at a time: the tree's bytes need not all be in memory at once.
+        for part in known.chunks(256) {
+            let paths: Vec<RelPath> = part.iter().map(|(path, _)| path.clone()).collect();
+            let tree = load::load(&self.root, &paths)?.tree;
+            for (path, (since, expected)) in part {
+                let (is_file, found) = match tree.get(path) {
+                    Entry::File(source) => (true, Some(source.digest())),
+                    Entry::Absent => (true, None),
+                    Entry::Refused(_) => (false, None),
+                };
+                if !is_file || found != *expected {
+                    audit.changed.push(ForeignChange {
+                        path: path.clone(),
+                        since: *since,
+                        until: None,
+                        expected: *expected,
+                        found,
+                    });
+                }
+            }
+        }
+        audit.changed.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(())
+    }
+}
+
+impl Audit {
+    /// Whether log and tree agree.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.changed.is_empty() && self.damaged.is_empty()
+    }
+
+    fn follow(
+        &mut self,
+        record: &Record,
+        known: &mut BTreeMap<RelPath, (TransactionId, Option<Digest>)>,
+    ) {
+        if record.state != Stage::Committed {
+            return;
+        }
+        for step in &record.journal.steps {
+            // The manifest of tasks is not the batches' alone.
+            if step.path.as_bytes().starts_with(super::STATE.as_bytes()) {
+                continue;
+            }
+            let old = step.old.map(|identity| identity.digest);
+            let new = step.new.map(|identity| identity.digest);
+            let now = (record.transaction, new);
+            if let Some((since, expected)) = known.insert(step.path.clone(), now)
+                && expected != old
+            {
+                self.changed.push(ForeignChange {
+                    path: step.path.clone(),
+                    since,
+                    until: Some(record.transaction),
+                    expected,
+                    found: old,
+                });
+            }
+        }
+    }
+
+    fn check_pre_images(&mut self, log: &Log, record: &Record) -> Result<(), Error> {
+        if record.state != Stage::Committed {
+            return Ok(());
+        }
+        for step in &record.journal.steps {
+            let Some(old) = step.old else { continue };
+            let why = match log.pre_image(&record.transaction, step.slot)? {
+                Some(bytes) if Digest::of(&bytes) == old.digest => continue,
+                Some(_) => "was altered",
+                None => "is missing",
+            };
+            self.damaged.push(Damage {
+                transaction: record.transaction,
+                why: format!("the pre-image of {} {why}", step.path),
+            });
+        }
+        Ok(())
+    }
+}

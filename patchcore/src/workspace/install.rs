@@ -1,0 +1,440 @@
+//! Installing a journal, and taking it back: each step tells by what it finds whether it is done,
+//! so that another process can go on where one died.
+//!
+//! A slot holds the new file before its step and the old one behind it. What is neither was put
+//! there by a stranger, in the moment between the last look and the exchange or after a crash: it
+//! is kept under `conflicts/`, never overwritten.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use super::disk::{Dir, Kind};
+use super::record::{DirectoryRecord, Identity, Journal, Method, Step, TransactionId};
+use super::root::{Parents, Root};
+use super::stage::{beside_name, slot_name};
+use super::state::{State, fail};
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::path::RelPath;
+
+/// What a stranger wrote where a batch was being installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedConflict {
+    /// The path where it stood.
+    pub path: RelPath,
+    /// Where it is kept, relative to the root.
+    pub kept: String,
+}
+
+/// The installation of one journal.
+pub(super) struct Install<'a> {
+    pub(super) root: &'a Root,
+    pub(super) state: &'a State,
+    /// `txn/current`.
+    pub(super) current: &'a Dir,
+    pub(super) transaction: TransactionId,
+    pub(super) journal: &'a Journal,
+    /// A file that was last modified before this moment is known by its inode, length and time;
+    /// any other by its hash. `None` for a journal that another process wrote.
+    pub(super) trust_before: Option<[i64; 2]>,
+    pub(super) conflicts: Vec<SavedConflict>,
+}
+
+/// What a slot or target holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    Nothing,
+    Expected,
+    Other,
+}
+
+impl Install<'_> {
+    /// Brings the tree to where the journal wants it.
+    pub(super) fn forward(&mut self) -> Result<(), Error> {
+        for made in &self.journal.made {
+            self.make_directory(made)?;
+        }
+        let mut parents = Parents::new(self.root);
+        for step in &self.journal.steps {
+            self.step(step, &mut parents, Self::step_forward)?;
+        }
+        for emptied in &self.journal.emptied {
+            self.remove_directory(emptied)?;
+        }
+        self.sync()
+    }
+
+    /// Brings the tree back to where it was.
+    pub(super) fn back(&mut self) -> Result<(), Error> {
+        for emptied in self.journal.emptied.iter().rev() {
+            self.make_directory(emptied)?;
+        }
+        let mut parents = Parents::new(self.root);
+        for step in self.journal.steps.iter().rev() {
+            self.step(step, &mut parents, Self::step_back)?;
+        }
+        for made in self.journal.made.iter().rev() {
+            self.remove_directory(made)?;
+        }
+        self.sync()
+    }
+
+    /// Moves the pre-images that lie beside their targets to the journal's directory.
+    pub(super) fn gather(&self) -> Result<(), Error> {
+        for (slot, step) in self.beside() {
+            let io = |error| self.root.error("move aside", &step.path, error);
+            let Ok(dir) = Parents::new(self.root).of(&step.path) else {
+                // Its directory went with the batch, so the slot was gathered before.
+                continue;
+            };
+            let name = beside_name(&self.transaction, slot);
+            if dir.stat(name.as_bytes()).map_err(io)?.is_some() {
+                copy(&dir, name.as_bytes(), self.current, &slot_name(slot)).map_err(io)?;
+                dir.remove_file(name.as_bytes()).map_err(io)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn beside(&self) -> impl Iterator<Item = (usize, &Step)> {
+        let steps = self.journal.steps.iter().filter(|step| step.beside);
+        steps.map(|step| (step.slot as usize, step))
+    }
+
+    fn step(
+        &mut self,
+        step: &Step,
+        parents: &mut Parents<'_>,
+        run: fn(&mut Self, &Step, &Spot<'_>) -> io::Result<()>,
+    ) -> Result<(), Error> {
+        let io = |error| self.root.error("install", &step.path, error);
+        let parent = match parents.of(&step.path) {
+            Ok(parent) => parent,
+            // Nothing can have been put where there is no directory.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && step.new.is_none() => {
+                return Ok(());
+            }
+            Err(error) => return Err(io(error)),
+        };
+        let slot_name = if step.beside {
+            beside_name(&self.transaction, step.slot as usize)
+        } else {
+            slot_name(step.slot as usize)
+        };
+        let slot_dir = if step.beside { &*parent } else { self.current };
+        let spot = Spot {
+            target: (&*parent, step.path.file_name()),
+            slot: (slot_dir, slot_name.as_bytes()),
+        };
+        run(self, step, &spot).map_err(io)
+    }
+
+    fn step_forward(&mut self, step: &Step, spot: &Spot<'_>) -> io::Result<()> {
+        let (slot, slot_name) = spot.slot;
+        let (target, name) = spot.target;
+        let Some(new) = &step.new else {
+            if slot.stat(slot_name)?.is_none() {
+                match target.rename_new(name, slot, slot_name) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                    result => result?,
+                }
+            }
+            return self.keep_what_is_not(step.old.as_ref(), step, spot);
+        };
+        // Straight after staging the slot needs no look: nobody else knows of it.
+        let is_staged =
+            self.trust_before.is_some() || self.holds(slot, slot_name, new)? == Holds::Expected;
+        if is_staged {
+            match (&step.old, self.journal.method) {
+                (Some(old), Method::Aside) => {
+                    if self.holds(target, name, old)? == Holds::Other {
+                        self.keep_copy(step, spot)?;
+                    }
+                    slot.rename(slot_name, target, name)?;
+                    return Ok(());
+                }
+                (Some(_), Method::Exchange) => match slot.exchange(slot_name, target, name) {
+                    // A stranger removed it. The batch goes on: it has another file to put there.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        slot.rename_new(slot_name, target, name)?;
+                    }
+                    result => result?,
+                },
+                (None, _) => match slot.rename_new(slot_name, target, name) {
+                    // A stranger made one.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                        self.swap(spot, step)?;
+                    }
+                    result => {
+                        result?;
+                        // The slot is empty now.
+                        return Ok(());
+                    }
+                },
+            }
+        }
+        self.keep_what_is_not(step.old.as_ref(), step, spot)
+    }
+
+    fn step_back(&mut self, step: &Step, spot: &Spot<'_>) -> io::Result<()> {
+        let (slot, slot_name) = spot.slot;
+        let (target, name) = spot.target;
+        match (&step.old, &step.new) {
+            (Some(_), Some(new)) if self.journal.method == Method::Aside => {
+                let aside = aside_name(step.slot as usize);
+                if self.holds(slot, slot_name, new)? != Holds::Nothing
+                    || self.current.stat(aside.as_bytes())?.is_none()
+                {
+                    return Ok(());
+                }
+                if self.holds(target, name, new)? == Holds::Other {
+                    self.keep_copy(step, spot)?;
+                }
+                if step.beside {
+                    copy(self.current, aside.as_bytes(), slot, &beside_name(&self.transaction, step.slot as usize))?;
+                    slot.rename(slot_name, target, name)?;
+                    self.current.remove_file(aside.as_bytes())?;
+                    return Ok(());
+                }
+                self.current.rename(aside.as_bytes(), target, name)
+            }
+            (Some(old), Some(new)) => {
+                if self.holds(slot, slot_name, old)? != Holds::Expected {
+                    return Ok(());
+                }
+                match slot.exchange(slot_name, target, name) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        return slot.rename_new(slot_name, target, name);
+                    }
+                    result => result?,
+                }
+                self.keep_what_is_not(Some(new), step, spot)
+            }
+            (None, Some(new)) => {
+                if slot.stat(slot_name)?.is_none() {
+                    match target.rename_new(name, slot, slot_name) {
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                        result => result?,
+                    }
+                }
+                self.keep_what_is_not(Some(new), step, spot)
+            }
+            (Some(old), None) => {
+                if self.holds(slot, slot_name, old)? != Holds::Expected {
+                    return Ok(());
+                }
+                match slot.rename_new(slot_name, target, name) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                        self.swap(spot, step)?;
+                        self.keep_what_is_not(None, step, spot)
+                    }
+                    result => result,
+                }
+            }
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// Slot and target change places, whatever the file system knows.
+    fn swap(&mut self, spot: &Spot<'_>, step: &Step) -> io::Result<()> {
+        let (slot, slot_name) = spot.slot;
+        let (target, name) = spot.target;
+        if self.journal.method == Method::Exchange {
+            return slot.exchange(slot_name, target, name);
+        }
+        self.keep_copy(step, spot)?;
+        slot.rename(slot_name, target, name)
+    }
+
+    /// Saves what the slot holds if it is not the file that should be there.
+    fn keep_what_is_not(
+        &mut self,
+        expected: Option<&Identity>,
+        step: &Step,
+        spot: &Spot<'_>,
+    ) -> io::Result<()> {
+        let (slot, slot_name) = spot.slot;
+        let holds = match expected {
+            Some(identity) => self.holds(slot, slot_name, identity)?,
+            None if slot.stat(slot_name)?.is_some() => Holds::Other,
+            None => Holds::Nothing,
+        };
+        if holds != Holds::Other {
+            return Ok(());
+        }
+        let (conflicts, name) = self.conflict(step)?;
+        match slot.rename(slot_name, &conflicts, name.as_bytes()) {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                copy(slot, slot_name, &conflicts, &name)?;
+                slot.remove_file(slot_name)?;
+            }
+            result => result?,
+        }
+        self.report(step, &name);
+        Ok(())
+    }
+
+    /// Saves a copy of what the target holds.
+    fn keep_copy(&mut self, step: &Step, spot: &Spot<'_>) -> io::Result<()> {
+        let (target, name) = spot.target;
+        let (conflicts, kept) = self.conflict(step)?;
+        copy(target, name, &conflicts, &kept)?;
+        self.report(step, &kept);
+        Ok(())
+    }
+
+    fn conflict(&self, step: &Step) -> io::Result<(Dir, String)> {
+        let conflicts = self
+            .state
+            .make_part("conflicts")
+            .map_err(|error| io::Error::other(error.to_string()))?;
+        Ok((conflicts, conflict_name(&self.transaction, step)))
+    }
+
+    fn report(&mut self, step: &Step, name: &str) {
+        self.conflicts.push(SavedConflict {
+            path: step.path.clone(),
+            kept: format!("{}/conflicts/{name}", super::STATE),
+        });
+    }
+
+    fn holds(&self, dir: &Dir, name: &[u8], identity: &Identity) -> io::Result<Holds> {
+        let Some(meta) = dir.stat(name)? else {
+            return Ok(Holds::Nothing);
+        };
+        let is_trusted = self.trust_before.is_some_and(|before| {
+            identity.mtime < before
+                && (meta.ino, meta.size, meta.mtime)
+                    == (identity.ino, identity.size, identity.mtime)
+        });
+        if is_trusted {
+            return Ok(Holds::Expected);
+        }
+        if meta.kind != Kind::File || meta.size != identity.size || meta.mode != identity.mode {
+            return Ok(Holds::Other);
+        }
+        let same = match dir.file(name)? {
+            Some(file) => file
+                .read(meta.size, super::MAX_FILE)?
+                .is_some_and(|bytes| Digest::of(&bytes) == identity.digest),
+            None => return Ok(Holds::Nothing),
+        };
+        Ok(if same { Holds::Expected } else { Holds::Other })
+    }
+
+    fn make_directory(&self, directory: &DirectoryRecord) -> Result<(), Error> {
+        let make = || -> io::Result<()> {
+            let parent = Parents::new(self.root).of(&directory.path)?;
+            let name = directory.path.file_name();
+            match parent.make_directory(name, directory.mode) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                // What the umask took away comes back, for a directory that was there before.
+                Ok(()) if directory.mode != 0o777 => {
+                    parent.set_directory_mode(name, directory.mode)
+                }
+                result => result,
+            }
+        };
+        make().map_err(|error| self.root.error("make", &directory.path, error))
+    }
+
+    /// Removes a directory unless it is in use after all.
+    fn remove_directory(&self, directory: &DirectoryRecord) -> Result<(), Error> {
+        let remove = || -> io::Result<()> {
+            let parent = Parents::new(self.root).of(&directory.path)?;
+            parent.remove_directory(directory.path.file_name())?;
+            Ok(())
+        };
+        match remove() {
+            Err(error)
+                if matches!(
+                    Errno::from_io_error(&error),
+                    Some(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST | Errno::BUSY)
+                ) =>
+            {
+                Ok(())
+            }
+            result => result.map_err(|error| self.root.error("remove", &directory.path, error)),
+        }
+    }
+
+    /// Waits until the tree's new shape has reached the disk, where that was asked for.
+    fn sync(&self) -> Result<(), Error> {
+        if !self.journal.durable {
+            return Ok(());
+        }
+        let paths = self.journal.steps.iter().map(|step| &step.path);
+        let directories = self.journal.made.iter().chain(&self.journal.emptied);
+        let paths = paths.chain(directories.map(|directory| &directory.path));
+        let touched: BTreeSet<Option<RelPath>> = paths.map(RelPath::parent).collect();
+        let beside = self.journal.steps.iter().any(|step| step.beside);
+        if touched.len() > MANY_DIRECTORIES && !beside {
+            return self
+                .current
+                .sync_all()
+                .map_err(|error| fail("sync", "txn/current", error));
+        }
+        for parent in &touched {
+            let dir = match self.root.directory(parent.as_ref()) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                dir => dir,
+            };
+            dir.and_then(|dir: Arc<Dir>| dir.sync()).map_err(|error| {
+                let path = parent.as_ref().map_or(&*self.root.path, RelPath::as_path);
+                Error::io("sync", path, error)
+            })?;
+        }
+        self.current
+            .sync()
+            .map_err(|error| fail("sync", "txn/current", error))
+    }
+}
+
+/// From this many directories on, one call for the whole file system is cheaper.
+const MANY_DIRECTORIES: usize = 8;
+
+/// Where a step works.
+struct Spot<'a> {
+    target: (&'a Dir, &'a [u8]),
+    slot: (&'a Dir, &'a [u8]),
+}
+
+/// Name of the old file that is kept aside where files cannot change places.
+pub(super) fn aside_name(slot: usize) -> String {
+    format!("{slot}.old")
+}
+
+fn conflict_name(transaction: &TransactionId, step: &Step) -> String {
+    let name = String::from_utf8_lossy(step.path.file_name());
+    let name: String = name.chars().take(40).collect();
+    format!("{transaction}-{}-{name}", step.slot)
+}
+
+/// Copies a file to a name that is made anew, whatever a crash left there.
+pub(super) fn copy(from: &Dir, name: &[u8], to: &Dir, new: &str) -> io::Result<()> {
+    let draft = format!("{new}.draft");
+    let Some(file) = from.file(name)? else {
+        return Err(Errno::NOENT.into());
+    };
+    let meta = file.stat()?;
+    if meta.kind != Kind::File {
+        return Err(Errno::INVAL.into());
+    }
+    let bytes = file
+        .read(meta.size, super::MAX_FILE)?
+        .ok_or(io::ErrorKind::FileTooLarge)?;
+    to.remove_file(draft.as_bytes())?;
+    let copy = to.create(draft.as_bytes(), meta.mode & 0o777)?;
+    copy.write_chunks([&*bytes].into_iter())?;
+    let made = copy.stat()?;
+    if (made.uid, made.gid) != (meta.uid, meta.gid) {
+        // Best effort: what cannot be given away is kept as ours.
+        let _ = copy.set_owner(meta.uid, meta.gid);
+    }
+    copy.set_mode(meta.mode & 0o777)?;
+    copy.sync()?;
+    to.rename(draft.as_bytes(), to, new.as_bytes())
+}

@@ -1,0 +1,321 @@
+//! From the changes of a plan to what happens at each path: which slot holds what, which
+//! directories come and go.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::sync::Arc;
+
+use super::disk::{Kind, Meta};
+use super::load::{Found, Loaded};
+use super::record::DirectoryRecord;
+use super::root::{self, Root};
+use crate::digest::Digest;
+use crate::error::{Code, Error, Refusal};
+use crate::path::RelPath;
+use crate::plan::{ChangeKind, FileChange, Source};
+
+/// What the file that is written should be beside its bytes.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    /// Permission bits, set-id bits included.
+    pub(super) mode: u32,
+    /// Owner and group; `None` leaves them to the system.
+    pub(super) owner: Option<(u32, u32)>,
+    pub(super) attributes: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// The bytes that a slot gets.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Content<'a> {
+    /// What a change comes to.
+    Change(&'a FileChange),
+    /// What a change starts from, kept so that the record can show it.
+    Source(&'a Source),
+    /// These bytes, with their hash.
+    Bytes(&'a [u8], Digest),
+}
+
+impl Content<'_> {
+    pub(super) fn digest(&self) -> Digest {
+        match self {
+            Self::Change(change) => change
+                .after
+                .map_or_else(|| Digest::of(b""), |after| after.digest),
+            Self::Source(source) => source.digest(),
+            Self::Bytes(_, digest) => *digest,
+        }
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        let len = match self {
+            Self::Change(change) => change.edits.output_len(change.source_bytes().len()),
+            Self::Source(source) => source.bytes().len(),
+            Self::Bytes(bytes, _) => bytes.len(),
+        };
+        len as u64
+    }
+}
+
+/// What happens at one path; its slot is its place in the list.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    /// `None` for a slot that only keeps bytes for the record.
+    pub(super) path: Option<RelPath>,
+    /// The file that stands there, with its hash.
+    pub(super) old: Option<(Meta, Digest)>,
+    /// The file that will.
+    pub(super) new: Option<(Content<'a>, Option<Wanted>)>,
+    /// Whether the file that comes can be executed; counts where nothing else is wanted.
+    pub(super) executable: bool,
+}
+
+/// What happens to a tree.
+#[derive(Debug, Default)]
+pub(super) struct Layout<'a> {
+    pub(super) places: Vec<Place<'a>>,
+    /// For each change, the slot of what its edits apply to.
+    pub(super) pre_images: Vec<Option<u32>>,
+    pub(super) made: Vec<DirectoryRecord>,
+    pub(super) emptied: Vec<DirectoryRecord>,
+}
+
+/// What undoing knows beyond the changes.
+#[derive(Debug, Default)]
+pub(super) struct Restored {
+    /// What files were beside their bytes.
+    pub(super) files: HashMap<RelPath, Wanted>,
+    /// The permission bits of directories that come back.
+    pub(super) directories: HashMap<RelPath, u32>,
+    /// The only directories that may go.
+    pub(super) made: BTreeSet<RelPath>,
+}
+
+/// Lays out the changes of a plan.
+pub(super) fn layout<'a>(
+    changes: &'a [FileChange],
+    loaded: &Loaded,
+    restored: Option<&Restored>,
+) -> Layout<'a> {
+    let mut places: Vec<Place<'a>> = Vec::with_capacity(changes.len());
+    let mut slots: BTreeMap<&RelPath, usize> = BTreeMap::new();
+    let old_at = |path: &RelPath| {
+        let found = loaded.found(path)?;
+        Some((found.meta, loaded.tree.file(path)?.digest()))
+    };
+    let mut place = |path: &'a RelPath| {
+        *slots.entry(path).or_insert_with(|| {
+            places.push(Place {
+                path: Some(path.clone()),
+                old: old_at(path),
+                new: None,
+                executable: false,
+            });
+            places.len() - 1
+        })
+    };
+    let mut comes = Vec::with_capacity(changes.len());
+    for change in changes {
+        let slot = place(&change.path);
+        if let Some(after) = change.after {
+            let wanted = restored
+                .and_then(|restored| restored.files.get(&change.path).cloned())
+                .or_else(|| wanted(change, loaded, after.executable));
+            comes.push((slot, change, wanted, after.executable));
+        }
+        if let (ChangeKind::Renamed, Some(from)) = (change.kind, &change.from) {
+            place(from);
+        }
+    }
+    let pre_images: Vec<Option<u32>> = changes
+        .iter()
+        .map(|change| {
+            let path = match change.kind {
+                ChangeKind::Renamed => change.from.as_ref()?,
+                ChangeKind::Created | ChangeKind::Copied => return None,
+                _ => &change.path,
+            };
+            slots.get(path).and_then(|&slot| u32::try_from(slot).ok())
+        })
+        .collect();
+    for (slot, change, wanted, executable) in comes {
+        places[slot].new = Some((Content::Change(change), wanted));
+        places[slot].executable = executable;
+    }
+    let mut layout = Layout {
+        places,
+        pre_images,
+        ..Layout::default()
+    };
+    layout.keep_copied_sources(changes);
+    layout
+}
+
+impl<'a> Layout<'a> {
+    /// A copy that is edited leaves its source alone, so no slot would hold the bytes that its
+    /// edits speak of.
+    fn keep_copied_sources(&mut self, changes: &'a [FileChange]) {
+        for (change, slot) in changes.iter().zip(&mut self.pre_images) {
+            if let (ChangeKind::Copied, false, Some(source)) =
+                (change.kind, change.edits.is_empty(), &change.source)
+            {
+                *slot = u32::try_from(self.places.len()).ok();
+                self.places.push(Place {
+                    path: None,
+                    old: None,
+                    new: Some((Content::Source(Arc::as_ref(source)), None)),
+                    executable: false,
+                });
+            }
+        }
+    }
+
+    /// Adds a file of the state, the task manifest, to the transaction.
+    pub(super) fn add_state_file(
+        &mut self,
+        path: RelPath,
+        old: Option<(Meta, Digest)>,
+        bytes: &'a [u8],
+    ) {
+        let wanted = old.map(|(meta, _)| Wanted {
+            mode: meta.mode,
+            owner: Some((meta.uid, meta.gid)),
+            attributes: Vec::new(),
+        });
+        self.places.push(Place {
+            path: Some(path),
+            old,
+            new: Some((Content::Bytes(bytes, Digest::of(bytes)), wanted)),
+            executable: false,
+        });
+    }
+
+    /// Finds the directories that come into being and those that become empty.
+    pub(super) fn find_directories(
+        &mut self,
+        root: &Root,
+        restored: Option<&Restored>,
+    ) -> Result<(), Error> {
+        self.find_made(root, restored)?;
+        self.find_emptied(root, restored)
+    }
+
+    fn find_made(&mut self, root: &Root, restored: Option<&Restored>) -> Result<(), Error> {
+        let mut known: BTreeMap<RelPath, bool> = BTreeMap::new();
+        for place in &self.places {
+            let (Some(path), None, Some(_)) = (&place.path, &place.old, &place.new) else {
+                continue;
+            };
+            let mut missing = Vec::new();
+            let mut above = path.parent();
+            while let Some(directory) = above {
+                let is_there = match known.get(&directory) {
+                    Some(&is_there) => is_there,
+                    None => {
+                        let is_there = is_directory(root, &directory)?;
+                        known.insert(directory.clone(), is_there);
+                        is_there
+                    }
+                };
+                if is_there {
+                    break;
+                }
+                above = directory.parent();
+                missing.push(directory);
+            }
+            for path in missing.into_iter().rev() {
+                let mode = restored.and_then(|restored| restored.directories.get(&path).copied());
+                let mode = mode.unwrap_or(0o777);
+                known.insert(path.clone(), true);
+                self.made.push(DirectoryRecord { path, mode });
+            }
+        }
+        Ok(())
+    }
+
+    fn find_emptied(&mut self, root: &Root, restored: Option<&Restored>) -> Result<(), Error> {
+        let goes = |place: &&Place<'_>| place.old.is_some() && place.new.is_none();
+        let gone = self.places.iter().filter(goes).filter_map(|place| place.path.clone());
+        let mut gone: BTreeSet<RelPath> = gone.collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let comes = |place: &&Place<'_>| place.new.is_some();
+        let kept: BTreeSet<RelPath> = self
+            .places
+            .iter()
+            .filter(comes)
+            .filter_map(|place| place.path.as_ref()?.parent())
+            .collect();
+        // A child's end may empty its parent, so the deepest directories come first.
+        let mut waiting: BTreeSet<(std::cmp::Reverse<usize>, RelPath)> = BTreeSet::new();
+        let depth = |path: &RelPath| std::cmp::Reverse(path.components().count());
+        for path in &gone {
+            waiting.extend(path.parent().map(|parent| (depth(&parent), parent)));
+        }
+        while let Some((_, directory)) = waiting.pop_first() {
+            let may_go = restored.is_none_or(|restored| restored.made.contains(&directory));
+            if !may_go || kept.contains(&directory) {
+                continue;
+            }
+            let fail = |error| root.error("list", &directory, error);
+            let dir = root.directory(Some(&directory)).map_err(fail)?;
+            let all_gone = dir.names().map_err(fail)?.into_iter().all(|name| {
+                let mut path = directory.as_bytes().to_vec();
+                path.push(b'/');
+                path.extend(name);
+                RelPath::new(path).is_ok_and(|path| gone.contains(&path))
+            });
+            if all_gone {
+                let mode = dir.stat_self().map_err(fail)?.mode;
+                waiting.extend(directory.parent().map(|parent| (depth(&parent), parent)));
+                gone.insert(directory.clone());
+                self.emptied.push(DirectoryRecord {
+                    path: directory,
+                    mode,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_directory(root: &Root, path: &RelPath) -> Result<bool, Error> {
+    match root.directory(Some(path)) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(match root::refusal(path, &error) {
+            Some(refusal) if refusal.code == Code::NotAFile => Refusal::new(
+                Code::NotAFile,
+                format!("{path} is a file, so nothing can stand below it"),
+            )
+            .in_file(path)
+            .into(),
+            _ => root.error("open", path, error),
+        }),
+    }
+}
+
+/// What the new file takes over from the one that its bytes come from.
+fn wanted(change: &FileChange, loaded: &Loaded, executable: bool) -> Option<Wanted> {
+    change.source.as_ref()?;
+    let Found { meta, attributes } = loaded.found(change.from.as_ref().unwrap_or(&change.path))?;
+    debug_assert_eq!(meta.kind, Kind::File);
+    let mode = match (executable, meta.mode & 0o100 != 0) {
+        (true, false) => meta.mode | (meta.mode & 0o444) >> 2,
+        (false, true) => meta.mode & !0o111,
+        _ => meta.mode,
+    };
+    Some(match change.kind {
+        // A copy is a file of its own: it belongs to who made it, and is nobody's privilege.
+        ChangeKind::Copied => Wanted {
+            mode: mode & 0o777,
+            owner: None,
+            attributes: Vec::new(),
+        },
+        _ => Wanted {
+            mode,
+            owner: Some((meta.uid, meta.gid)),
+            attributes: attributes.clone(),
+        },
+    })
+}

@@ -1,0 +1,132 @@
+//! The ledger: which transaction committed the batch of an id.
+//!
+//! It is an index of the log. Each entry is a symbolic link that nobody follows: its name is the
+//! hash of the batch's id, its text the transaction and the batch's content. A link is made, read
+//! and voided by one call each, and can never be torn.
+
+use std::io;
+use std::str::FromStr as _;
+
+use super::disk::Dir;
+use super::record::{Record, State as Stage, TransactionId};
+use super::state::{Held, State, fail};
+use crate::digest::Digest;
+use crate::error::Error;
+
+const LEDGER: &str = "ledger";
+/// The link in a log entry that says which transaction took it back.
+pub(super) const UNDONE: &[u8] = b"undone";
+
+/// What the ledger knows of a batch's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) transaction: TransactionId,
+    /// Digest of the content that was committed under the id.
+    pub(super) content: Digest,
+}
+
+/// The commit of a batch's id, if there is one that counts.
+pub(super) fn look_up(state: &State, batch_id: &str) -> Result<Option<Entry>, Error> {
+    let Some(ledger) = state.part(LEDGER)? else {
+        return Ok(None);
+    };
+    let text = ledger
+        .read_link(entry_name(batch_id).as_bytes())
+        .map_err(|error| fail("read", LEDGER, error))?;
+    Ok(text.and_then(|text| parse(&text)))
+}
+
+/// Enters a committed record, and voids the entry of what it takes back.
+///
+/// A batch without an id of its own bears its transaction's, which nobody can send again by
+/// chance: it needs no entry.
+pub(super) fn enter(held: &Held, record: &Record) -> Result<(), Error> {
+    if record.state != Stage::Committed {
+        return Ok(());
+    }
+    let io = |error| fail("write", LEDGER, error);
+    let durable = record.journal.durable;
+    if record.has_own_id() && record.undoes.is_none() {
+        let ledger = held.state.make_part(LEDGER)?;
+        let name = entry_name(&record.batch_id);
+        let text = format!("{} {}", record.transaction, record.content);
+        match ledger.make_link(name.as_bytes(), &text) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let there = ledger.read_link(name.as_bytes()).map_err(io)?;
+                if there.as_deref() != Some(&text) {
+                    ledger.remove_file(name.as_bytes()).map_err(io)?;
+                    ledger.make_link(name.as_bytes(), &text).map_err(io)?;
+                }
+            }
+            result => result.map_err(io)?,
+        }
+        if durable {
+            ledger.sync().map_err(io)?;
+            held.state.dir.sync().map_err(io)?;
+        }
+    }
+    if let Some(undone) = record.undoes {
+        void(held, record, undone, durable)?;
+    }
+    Ok(())
+}
+
+fn void(held: &Held, record: &Record, undone: TransactionId, durable: bool) -> Result<(), Error> {
+    let io = |error| fail("write", LEDGER, error);
+    if let Some(batch_id) = &record.undoes_batch
+        && let Some(entry) = look_up(&held.state, batch_id)?
+        && entry.transaction == undone
+        && let Some(ledger) = held.state.part(LEDGER)?
+    {
+        ledger
+            .remove_file(entry_name(batch_id).as_bytes())
+            .map_err(io)?;
+        if durable {
+            ledger.sync().map_err(io)?;
+        }
+    }
+    let log = |error| fail("write", "log", error);
+    if let Some(entry) = held.log.directory(&undone.to_string()).map_err(log)? {
+        match entry.make_link(UNDONE, &record.transaction.to_string()) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            result => result.map_err(log)?,
+        }
+        if durable {
+            entry.sync().map_err(log)?;
+        }
+    }
+    Ok(())
+}
+
+/// The transaction that took a log entry back.
+pub(super) fn undone_by(entry: &Dir) -> io::Result<Option<TransactionId>> {
+    let text = entry.read_link(UNDONE)?;
+    Ok(text.and_then(|text| text.parse().ok()))
+}
+
+/// Removes the entries of transactions that are `old`.
+pub(super) fn forget(state: &State, old: impl Fn(&TransactionId) -> bool) -> Result<(), Error> {
+    let io = |error| fail("clean", LEDGER, error);
+    let Some(ledger) = state.part(LEDGER)? else {
+        return Ok(());
+    };
+    for name in ledger.names().map_err(io)? {
+        let text = ledger.read_link(&name).map_err(io)?;
+        if text.and_then(|text| parse(&text)).is_none_or(|entry| old(&entry.transaction)) {
+            ledger.remove_file(&name).map_err(io)?;
+        }
+    }
+    Ok(())
+}
+
+fn parse(text: &str) -> Option<Entry> {
+    let (transaction, content) = text.split_once(' ')?;
+    Some(Entry {
+        transaction: TransactionId::from_str(transaction).ok()?,
+        content: content.parse().ok()?,
+    })
+}
+
+fn entry_name(batch_id: &str) -> String {
+    Digest::of(batch_id.as_bytes()).to_hex()
+}

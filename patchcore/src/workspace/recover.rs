@@ -1,0 +1,154 @@
+//! Finishing what another run began: forward behind its commit point, back before it.
+
+use super::disk::Dir;
+use super::install::{Install, SavedConflict};
+use super::journal::{self, Found};
+use super::record::{Record, State as Stage, TransactionId};
+use super::root::Root;
+use super::state::{CURRENT, Held, TASKS, fail};
+use super::{STATE, Workspace};
+use crate::error::Error;
+use crate::path::RelPath;
+use crate::plan::{Outcome, Policy};
+use crate::plan::paths;
+use crate::report::Status;
+
+/// What was found unfinished, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Recovered {
+    /// Nothing was unfinished.
+    Nothing,
+    /// A transaction had not come to its commit point; its staged files are gone.
+    Discarded,
+    /// A committed transaction was finished.
+    Finished {
+        /// Which one.
+        transaction: TransactionId,
+        /// What strangers wrote meanwhile, and where it is kept.
+        conflicts: Vec<SavedConflict>,
+    },
+    /// A transaction that was not verified was taken back.
+    TakenBack {
+        /// Which one.
+        transaction: TransactionId,
+        /// What strangers wrote meanwhile, and where it is kept.
+        conflicts: Vec<SavedConflict>,
+    },
+    /// A transaction was set aside; the tree is as it was found.
+    Abandoned {
+        /// Where it is kept, relative to the root.
+        kept: String,
+    },
+}
+
+impl Workspace {
+    /// Finishes or takes back what another run left unfinished. Every command that writes does
+    /// this first.
+    ///
+    /// # Errors
+    /// `UNFINISHED` where the journal is damaged: see [`abandon`](Self::abandon). `LOCK_TIMEOUT`
+    /// where another process works on the tree; `IO`.
+    pub fn recover(&self) -> Result<Recovered, Error> {
+        let held = Held::acquire(&self.root, super::LOCK_WAIT)?;
+        recover(&self.root, &held)
+    }
+
+    /// Sets an unfinished transaction aside, whatever its state, and leaves the tree as it is.
+    ///
+    /// # Errors
+    /// `LOCK_TIMEOUT` where another process works on the tree; `IO`.
+    pub fn abandon(&self) -> Result<Recovered, Error> {
+        let held = Held::acquire(&self.root, super::LOCK_WAIT)?;
+        if current(&held)?.is_none() {
+            return Ok(Recovered::Nothing);
+        }
+        journal::abandon(&held).map(|kept| Recovered::Abandoned { kept })
+    }
+}
+
+fn current(held: &Held) -> Result<Option<Dir>, Error> {
+    held.txn
+        .directory(CURRENT)
+        .map_err(|error| fail("open", "txn/current", error))
+}
+
+/// Recovers under the lock.
+pub(super) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
+    let Some(current) = current(held)? else {
+        return Ok(Recovered::Nothing);
+    };
+    let mut record = match journal::read(&current)? {
+        Found::Hopeless(refusal) => return Err(refusal.into()),
+        Found::Uncommitted => {
+            journal::discard(root, held, &current)?;
+            return Ok(Recovered::Discarded);
+        }
+        Found::Committed(record) => *record,
+    };
+    check(&record)?;
+    let transaction = record.transaction;
+    let journal = record.journal.clone();
+    let mut install = Install {
+        root,
+        state: &held.state,
+        current: &current,
+        transaction,
+        journal: &journal,
+        trust_before: None,
+        conflicts: Vec::new(),
+    };
+    if record.state == Stage::Committed {
+        install.forward()?;
+        install.gather()?;
+        journal::finish(held, &current, &record)?;
+        return Ok(Recovered::Finished {
+            transaction,
+            conflicts: install.conflicts,
+        });
+    }
+    if record.state == Stage::Prepared {
+        install.back()?;
+        take_back(&mut record);
+        journal::rewrite(&current, &record)?;
+    }
+    journal::finish(held, &current, &record)?;
+    Ok(Recovered::TakenBack {
+        transaction,
+        conflicts: install.conflicts,
+    })
+}
+
+/// Says in the record that its batch was taken back.
+pub(super) fn take_back(record: &mut Record) {
+    record.state = Stage::RolledBack;
+    record.status = Status::RolledBack;
+    for operation in &mut record.operations {
+        if matches!(operation.outcome, Outcome::Applied | Outcome::Rebased | Outcome::Undone) {
+            operation.outcome = Outcome::RolledBack;
+        }
+    }
+}
+
+/// A journal is only followed where a batch could have gone: a forged one leads nowhere else.
+fn check(record: &Record) -> Result<(), Error> {
+    let policy = Policy {
+        allow_paths: record.overrides.allow_paths.clone(),
+        ..Policy::default()
+    };
+    let tasks = RelPath::new(format!("{STATE}/{TASKS}")).expect("two plain components");
+    let journal = &record.journal;
+    let directories = journal.made.iter().chain(&journal.emptied);
+    let paths = journal.steps.iter().map(|step| &step.path);
+    for path in paths.chain(directories.map(|directory| &directory.path)) {
+        if *path != tasks
+            && let Some(refusal) = paths::protected(path, &policy)
+        {
+            return Err(journal::hopeless(&refusal.message).into());
+        }
+    }
+    if matches!(record.state, Stage::Refused) {
+        return Err(journal::hopeless("its journal says that it was refused").into());
+    }
+    Ok(())
+}

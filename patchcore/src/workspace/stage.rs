@@ -1,0 +1,197 @@
+//! Staging: every new file is written in full, with owner, mode and attributes, before the first
+//! one takes its place.
+
+use std::io;
+use std::sync::Mutex;
+
+use rustix::io::Errno;
+
+use super::disk::{Dir, File, Meta};
+use super::layout::{Content, Place, Wanted};
+use super::load::{self, PARALLEL};
+use super::record::{Identity, TransactionId};
+use super::root::{Parents, Root};
+use super::state;
+use crate::error::{Code, Error, Refusal};
+use crate::path::RelPath;
+
+/// How staged files are written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Staging<'a> {
+    pub(super) root: &'a Root,
+    /// `txn/current`.
+    pub(super) current: &'a Dir,
+    pub(super) transaction: TransactionId,
+    /// Each file is synced by itself.
+    pub(super) sync: bool,
+    /// Writing each file to the disk is begun.
+    pub(super) write_back: bool,
+    pub(super) allow_owner_change: bool,
+}
+
+/// Name of the slot in the journal's directory.
+pub(super) fn slot_name(slot: usize) -> String {
+    slot.to_string()
+}
+
+/// Name of the slot beside its target.
+pub(super) fn beside_name(transaction: &TransactionId, slot: usize) -> String {
+    format!(".patchctl-{transaction}-{slot}")
+}
+
+impl Staging<'_> {
+    /// Stages every place that has a new file; in the order of the places.
+    ///
+    /// `beside` says which slots cannot lie in the journal's directory.
+    pub(super) fn all(
+        &self,
+        places: &[Place<'_>],
+        beside: &[bool],
+    ) -> Result<Vec<Option<Identity>>, Error> {
+        self.check_size(places)?;
+        let one = |slot: usize| self.one(slot, &places[slot], beside[slot]);
+        if places.len() < PARALLEL {
+            return (0..places.len()).map(one).collect();
+        }
+        let staged = Mutex::new(vec![None; places.len()]);
+        load::in_parallel(places.len(), |slot| {
+            let one = one(slot)?;
+            staged.lock().expect("no thread panics with it")[slot] = one;
+            Ok(())
+        })?;
+        Ok(staged.into_inner().expect("all threads have ended"))
+    }
+
+    /// A file past the process's own limit would end the process instead of the write.
+    fn check_size(&self, places: &[Place<'_>]) -> Result<(), Error> {
+        let longest = places
+            .iter()
+            .filter_map(|place| Some((place.new.as_ref()?.0.len(), place.path.as_ref()?)))
+            .max_by_key(|(len, _)| *len);
+        match longest {
+            Some((len, path)) if len > super::disk::file_size_limit() => Err(Error::io(
+                "write",
+                self.root.path.join(path.as_path()),
+                Errno::FBIG,
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn one(&self, slot: usize, place: &Place<'_>, beside: bool) -> Result<Option<Identity>, Error> {
+        let Some((content, wanted)) = &place.new else {
+            return Ok(None);
+        };
+        let mode = match wanted {
+            Some(wanted) => wanted.mode & 0o777,
+            None if place.path.is_none() => 0o600,
+            None if place.executable => 0o777,
+            None => 0o666,
+        };
+        let shown = place.path.as_ref();
+        let io = |error| match shown {
+            Some(path) => Error::io("stage", self.root.path.join(path.as_path()), error),
+            None => state::fail("write", "txn/current", error),
+        };
+        let file = if let (true, Some(path)) = (beside, shown) {
+            let parent = Parents::new(self.root).of(path).map_err(io)?;
+            let name = beside_name(&self.transaction, slot);
+            parent.create(name.as_bytes(), mode)
+        } else {
+            self.current.create(slot_name(slot).as_bytes(), mode)
+        };
+        let file = file.map_err(io)?;
+        match content {
+            Content::Change(change) => file.write_chunks(change.chunks()),
+            Content::Source(source) => file.write_chunks([source.bytes()].into_iter()),
+            Content::Bytes(bytes, _) => file.write_chunks([*bytes].into_iter()),
+        }
+        .map_err(io)?;
+        let mut meta = file.stat().map_err(io)?;
+        if let (Some(wanted), Some(path)) = (wanted, shown) {
+            self.dress(&file, &mut meta, wanted, path)?;
+        }
+        if self.sync {
+            file.sync().map_err(io)?;
+        } else if self.write_back {
+            file.start_write_back();
+        }
+        Ok(Some(Identity {
+            ino: meta.ino,
+            size: meta.size,
+            mtime: meta.mtime,
+            mode: meta.mode,
+            digest: content.digest(),
+        }))
+    }
+
+    /// Gives a staged file its owner, then its mode (a new owner clears the set-id bits), then its
+    /// attributes.
+    fn dress(
+        &self,
+        file: &File,
+        meta: &mut Meta,
+        wanted: &Wanted,
+        path: &RelPath,
+    ) -> Result<(), Error> {
+        let io = |error| Error::io("stage", self.root.path.join(path.as_path()), error);
+        let mut mode = wanted.mode;
+        if let Some((uid, gid)) = wanted.owner
+            && (uid, gid) != (meta.uid, meta.gid)
+        {
+            match file.set_owner(uid, gid) {
+                Ok(()) => (meta.uid, meta.gid, meta.mode) = (uid, gid, u32::MAX),
+                Err(error) if is_denied(&error) && self.allow_owner_change => {
+                    // Another owner's file must not lend its privileges to ours.
+                    if uid != meta.uid {
+                        mode &= !0o4000;
+                    }
+                    if gid != meta.gid {
+                        mode &= !0o2000;
+                    }
+                }
+                Err(error) if is_denied(&error) => {
+                    return Err(lost(path, &format!("owner {uid}:{gid}")).into());
+                }
+                Err(error) => return Err(io(error)),
+            }
+        }
+        if meta.mode != mode {
+            file.set_mode(mode).map_err(io)?;
+            meta.mode = mode;
+        }
+        for (name, value) in &wanted.attributes {
+            match file.set_attribute(name, value) {
+                Ok(()) => {}
+                Err(error) if is_denied(&error) && is_systems_own(name) => {}
+                Err(error) if is_denied(&error) && self.allow_owner_change => {}
+                Err(error) if is_denied(&error) => {
+                    let name = String::from_utf8_lossy(name);
+                    return Err(lost(path, &format!("attribute {name:?}")).into());
+                }
+                Err(error) => return Err(io(error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn lost(path: &RelPath, what: &str) -> Refusal {
+    Refusal::new(
+        Code::Ownership,
+        format!("{path} has {what}, which cannot be kept; --allow-owner-change goes on without"),
+    )
+    .in_file(path)
+}
+
+fn is_denied(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::PERM | Errno::ACCESS | Errno::OPNOTSUPP | Errno::INVAL)
+    )
+}
+
+/// Labels that the system gives every file by itself, and lets few processes set.
+fn is_systems_own(name: &[u8]) -> bool {
+    [&b"security.selinux"[..], b"security.ima", b"security.evm"].contains(&name)
+}

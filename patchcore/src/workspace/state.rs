@@ -1,0 +1,204 @@
+//! The state beside the tree, `.mission_control`, and the lock on it.
+//!
+//! | entry | holds |
+//! |---|---|
+//! | `tasks.json` | the task manifest, readable by all |
+//! | `.gitignore` | all but the manifest |
+//! | `lock` | the lock; the kernel frees it when its holder dies |
+//! | `txn/current` | the transaction that is being worked on |
+//! | `log/ID` | the record of a batch; a directory where it has pre-images, else a file |
+//! | `ledger/HASH` | a link whose text says which transaction committed the batch of that id |
+//! | `conflicts/` | what strangers wrote where a batch was being installed |
+//! | `abandoned/` | transactions that were set aside |
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+
+use super::disk::{Dir, File, Open};
+use super::root::Root;
+use crate::error::{Code, Error, Refusal};
+use crate::path::RelPath;
+
+/// Name of the directory that holds the state.
+pub const STATE: &str = ".mission_control";
+/// Name of the task manifest in it.
+pub const TASKS: &str = "tasks.json";
+pub(super) const CURRENT: &str = "current";
+const IGNORED: &str = "*\n!tasks.json\n";
+
+/// The state directory as a reader sees it: whatever is missing is empty.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) dir: Dir,
+}
+
+/// The state directory in the hands of the one writer.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) state: State,
+    pub(super) txn: Dir,
+    pub(super) log: Dir,
+    /// Kept for what its end does: it frees the lock.
+    _lock: File,
+}
+
+impl State {
+    /// Opens the state; `None` where nothing was ever written.
+    pub(super) fn open(root: &Root) -> Result<Option<Self>, Error> {
+        match root.open_path(&state_path(), Open::Directory) {
+            Ok(fd) => Ok(Some(Self { dir: Dir(fd) })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(root.error("open", &state_path(), error)),
+        }
+    }
+
+    /// A part of the state, for reading; `None` where it does not exist.
+    pub(super) fn part(&self, name: &str) -> Result<Option<Dir>, Error> {
+        self.dir.directory(name).map_err(|error| fail("open", name, error))
+    }
+
+    /// A part of the state, made where it does not exist.
+    pub(super) fn make_part(&self, name: &str) -> Result<Dir, Error> {
+        if let Some(dir) = self.part(name)? {
+            return Ok(dir);
+        }
+        match self.dir.make_directory(name.as_bytes(), 0o700) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(fail("make", name, error));
+            }
+            _ => {}
+        }
+        self.part(name)?
+            .ok_or_else(|| fail("open", name, io::ErrorKind::NotFound.into()))
+    }
+
+    /// The task manifest's bytes, if there is one.
+    pub(super) fn tasks(&self) -> Result<Option<Vec<u8>>, Error> {
+        let read = || -> io::Result<Option<Vec<u8>>> {
+            let Some(file) = self.dir.file(TASKS.as_bytes())? else {
+                return Ok(None);
+            };
+            let size = file.stat()?.size;
+            file.read(size, super::MAX_FILE)?
+                .ok_or_else(|| io::ErrorKind::FileTooLarge.into())
+                .map(Some)
+        };
+        read().map_err(|error| fail("read", TASKS, error))
+    }
+
+    /// Whether another process holds the lock.
+    pub(super) fn is_locked(&self) -> Result<bool, Error> {
+        let test = || -> io::Result<bool> {
+            match self.dir.file(b"lock")? {
+                Some(lock) => Ok(!lock.try_lock()?),
+                None => Ok(false),
+            }
+        };
+        test().map_err(|error| fail("look at", "lock", error))
+    }
+}
+
+impl Held {
+    /// Opens the state for writing, making what is missing, and waits for the lock.
+    pub(super) fn acquire(root: &Root, wait: Duration) -> Result<Self, Error> {
+        let state = match State::open(root)? {
+            Some(state) => state,
+            None => {
+                let made = root.dir.make_directory(STATE.as_bytes(), 0o777);
+                match made {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                        return Err(root.error("make", &state_path(), error));
+                    }
+                    _ => {}
+                }
+                let gone = || Error::io("open", root.path.join(STATE), Errno::NOENT);
+                State::open(root)?.ok_or_else(gone)?
+            }
+        };
+        let lock = lock(&state.dir, wait)?;
+        let txn = match state.part("txn")? {
+            Some(txn) => txn,
+            None => {
+                ignore_all_but_tasks(&state.dir)?;
+                state.make_part("txn")?
+            }
+        };
+        let log = state.make_part("log")?;
+        Ok(Self {
+            state,
+            txn,
+            log,
+            _lock: lock,
+        })
+    }
+}
+
+/// An error on a part of the state.
+pub(super) fn fail(action: &'static str, name: &str, error: io::Error) -> Error {
+    let path = std::path::Path::new(STATE).join(name);
+    match Errno::from_io_error(&error) {
+        Some(Errno::LOOP | Errno::NOTDIR) => Refusal::new(
+            Code::Symlink,
+            format!(
+                "{} is no directory of its own; nothing is kept behind a link: remove it",
+                path.display()
+            ),
+        )
+        .in_file(path.display())
+        .into(),
+        _ => Error::io(action, path, error),
+    }
+}
+
+pub(super) fn state_path() -> RelPath {
+    RelPath::new(STATE).expect("one plain component")
+}
+
+fn lock(dir: &Dir, wait: Duration) -> Result<File, Error> {
+    const SHORTEST: Duration = Duration::from_micros(200);
+    const LONGEST: Duration = Duration::from_millis(8);
+    let file = dir
+        .lock_file("lock")
+        .map_err(|error| fail("open", "lock", error))?;
+    let mut pause = SHORTEST;
+    let mut began = None;
+    // The kernel's own queue knows no time limit, so waiters ask again: soon at first, since most
+    // holders need a millisecond.
+    while !file
+        .try_lock()
+        .map_err(|error| fail("lock", "lock", error))?
+    {
+        let waited = began.get_or_insert_with(Instant::now).elapsed();
+        if waited >= wait {
+            return Err(Refusal::new(
+                Code::LockTimeout,
+                format!(
+                    "another process has held {STATE}/lock for {} seconds; try again, or wait longer",
+                    wait.as_secs()
+                ),
+            )
+            .into());
+        }
+        std::thread::sleep(pause.min(wait - waited));
+        pause = (pause * 2).min(LONGEST);
+    }
+    Ok(file)
+}
+
+/// Written once, when the state comes into being; whoever edits or removes it means it.
+fn ignore_all_but_tasks(dir: &Dir) -> Result<(), Error> {
+    const NAME: &[u8] = b".gitignore";
+    const DRAFT: &[u8] = b".gitignore.new";
+    let write = || -> io::Result<()> {
+        if dir.stat(NAME)?.is_some() {
+            return Ok(());
+        }
+        dir.remove_file(DRAFT)?;
+        dir.create(DRAFT, 0o644)?
+            .write_chunks([IGNORED.as_bytes()].into_iter())?;
+        dir.rename(DRAFT, dir, NAME)
+    };
+    write().map_err(|error| fail("write", ".gitignore", error))
+}

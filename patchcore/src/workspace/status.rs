@@ -1,0 +1,123 @@
+//! What the state beside a tree looks like.
+
+use super::Workspace;
+use super::install::SavedConflict;
+use super::journal::{self, Found};
+use super::record::{State as Stage, TransactionId};
+use super::state::{CURRENT, STATE, State, fail};
+use crate::error::Error;
+use crate::path::RelPath;
+
+/// The state of a workspace, as `patchctl status` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct WorkspaceStatus {
+    /// A transaction that is not finished.
+    pub unfinished: Option<Unfinished>,
+    /// Whether another process holds the lock.
+    pub locked: bool,
+    /// What strangers wrote where batches were being installed, oldest first.
+    pub conflicts: Vec<SavedConflict>,
+    /// Transactions that were set aside, relative to the root.
+    pub abandoned: Vec<String>,
+    /// How many transactions the log holds.
+    pub entries: usize,
+    /// How many bytes they take.
+    pub bytes: u64,
+}
+
+/// A transaction that is not finished.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unfinished {
+    /// Nothing of it is installed; the next run removes what it staged.
+    Staging,
+    /// It may be half installed; the next run finishes it.
+    Committed(TransactionId),
+    /// It is installed, but not verified; the next run takes it back.
+    Prepared(TransactionId),
+    /// Its journal is damaged, for the reason given; only setting it aside helps.
+    Hopeless(String),
+}
+
+impl Workspace {
+    /// Looks at the state, without the lock.
+    ///
+    /// # Errors
+    /// `IO` where it cannot be read.
+    pub fn status(&self) -> Result<WorkspaceStatus, Error> {
+        let Some(state) = State::open(&self.root)? else {
+            return Ok(WorkspaceStatus::default());
+        };
+        let log = self.log()?;
+        let transactions = log.transactions()?;
+        let mut bytes = 0;
+        for transaction in &transactions {
+            bytes += log.size(transaction)?;
+        }
+        Ok(WorkspaceStatus {
+            unfinished: unfinished(&state)?,
+            locked: state.is_locked()?,
+            conflicts: self.saved_conflicts(&state)?,
+            abandoned: names(&state, "abandoned")?
+                .into_iter()
+                .map(|name| format!("{STATE}/abandoned/{name}"))
+                .collect(),
+            entries: transactions.len(),
+            bytes,
+        })
+    }
+
+    fn saved_conflicts(&self, state: &State) -> Result<Vec<SavedConflict>, Error> {
+        let log = self.log()?;
+        let mut saved = Vec::new();
+        for name in names(state, "conflicts")? {
+            let kept = format!("{STATE}/conflicts/{name}");
+            // The name begins with the transaction and the slot; its record knows the path.
+            let place = name.split_at_checked(36).and_then(|(id, rest)| {
+                let transaction: TransactionId = id.parse().ok()?;
+                let slot: u32 = rest.split('-').nth(1)?.parse().ok()?;
+                let record = log.read(&transaction).ok()??;
+                let steps = &record.journal.steps;
+                let step = steps.iter().find(|step| step.slot == slot)?;
+                Some(step.path.clone())
+            });
+            let path = place.or_else(|| RelPath::new(&name).ok());
+            saved.extend(path.map(|path| SavedConflict { path, kept }));
+        }
+        Ok(saved)
+    }
+}
+
+fn unfinished(state: &State) -> Result<Option<Unfinished>, Error> {
+    let Some(txn) = state.part("txn")? else {
+        return Ok(None);
+    };
+    let current = txn
+        .directory(CURRENT)
+        .map_err(|error| fail("open", "txn/current", error))?;
+    let Some(current) = current else {
+        return Ok(None);
+    };
+    Ok(Some(match journal::read(&current)? {
+        Found::Uncommitted => Unfinished::Staging,
+        Found::Hopeless(refusal) => Unfinished::Hopeless(refusal.message),
+        Found::Committed(record) if record.state == Stage::Prepared => {
+            Unfinished::Prepared(record.transaction)
+        }
+        Found::Committed(record) => Unfinished::Committed(record.transaction),
+    }))
+}
+
+fn names(state: &State, part: &str) -> Result<Vec<String>, Error> {
+    let Some(dir) = state.part(part)? else {
+        return Ok(Vec::new());
+    };
+    let names = dir.names().map_err(|error| fail("list", part, error))?;
+    let mut names: Vec<String> = names
+        .iter()
+        .map(|name| String::from_utf8_lossy(name).into_owned())
+        .collect();
+    names.sort();
+    Ok(names)
+}

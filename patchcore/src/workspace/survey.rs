@@ -1,0 +1,196 @@
+//! Whether every step of an installation can work, found out before the first byte is staged.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::disk::{self, Dir, Meta};
+use super::layout::Layout;
+use super::load::Loaded;
+use super::options::ApplyOptions;
+use super::record::Method;
+use super::root::{self, Root};
+use super::state::{Held, fail};
+use crate::error::{Code, Error, Refusal};
+use crate::operation::{Action, Batch};
+use crate::path::RelPath;
+use crate::plan::Entry;
+
+/// How a transaction can be installed.
+#[derive(Debug)]
+pub(super) struct Survey {
+    pub(super) method: Method,
+    /// By place: whether its slot cannot lie in the journal's directory.
+    pub(super) beside: Vec<bool>,
+    pub(super) delays_allocation: bool,
+}
+
+/// Takes out of a loaded tree what may be read but not replaced, for the files that a batch
+/// writes to.
+pub(super) fn restrict(loaded: &mut Loaded, batch: &Batch, options: &ApplyOptions<'_>) {
+    let mut last: Option<&RelPath> = None;
+    for operation in &batch.operations {
+        // A copy leaves its source alone.
+        if matches!(operation.action, Action::CopyFile { .. }) || last == Some(&operation.file) {
+            continue;
+        }
+        last = Some(&operation.file);
+        let path = &operation.file;
+        let Some(found) = loaded.found(path) else {
+            continue;
+        };
+        if let Some(refusal) = irreplaceable(path, &found.meta, options) {
+            let refusal = Entry::Refused(Box::new(refusal));
+            loaded.tree.insert(path.clone(), refusal);
+        }
+    }
+}
+
+/// Why no other file may take a file's place.
+pub(super) fn irreplaceable(
+    path: &RelPath,
+    meta: &Meta,
+    options: &ApplyOptions<'_>,
+) -> Option<Refusal> {
+    let refuse =
+        |code, message: String| Some(Refusal::new(code, message).in_file(path));
+    if meta.mount_root {
+        return refuse(
+            Code::MountPoint,
+            format!("{path} is a mount point, so no other file can take its place"),
+        );
+    }
+    if meta.frozen {
+        return refuse(
+            Code::ReadOnly,
+            format!("{path} is immutable or append-only; clear its attribute first"),
+        );
+    }
+    if meta.links > 1 && !options.break_hard_links {
+        return refuse(
+            Code::HardLinked,
+            format!(
+                "{path} has {} hard links, and only this one would change; --break-hard-links lets it",
+                meta.links
+            ),
+        );
+    }
+    if meta.mode & 0o200 == 0 && !options.force_read_only {
+        return refuse(
+            Code::ReadOnly,
+            format!("{path} is read-only; --force-read-only replaces it all the same"),
+        );
+    }
+    let user = disk::effective_user();
+    if user != 0 && meta.uid != user && !options.allow_owner_change {
+        return refuse(
+            Code::Ownership,
+            format!(
+                "{path} belongs to user {}, which cannot be kept; --allow-owner-change goes on without",
+                meta.uid
+            ),
+        );
+    }
+    None
+}
+
+/// Looks at the directories that a layout works in.
+pub(super) fn survey(root: &Root, held: &Held, layout: &Layout<'_>) -> Result<Survey, Error> {
+    let io = |error| fail("look at", "txn", error);
+    let journal = held.txn.stat_self().map_err(io)?;
+    let habits = held.txn.habits();
+    let mut method = if habits.exchanges || probe(&held.txn)? {
+        Method::Exchange
+    } else {
+        Method::Aside
+    };
+    let mut known: BTreeMap<Option<RelPath>, bool> = BTreeMap::new();
+    let mut beside = Vec::with_capacity(layout.places.len());
+    for place in &layout.places {
+        let Some(path) = &place.path else {
+            beside.push(false);
+            continue;
+        };
+        let mut parent = path.parent();
+        while let Some(missing) = &parent
+            && layout.made.iter().any(|made| made.path == *missing)
+        {
+            parent = missing.parent();
+        }
+        if let Some(&elsewhere) = known.get(&parent) {
+            beside.push(elsewhere);
+            continue;
+        }
+        let (dir, meta) = look_at(root, parent.as_ref(), path)?;
+        if let Some((old, _)) = &place.old {
+            check_sticky(path, old, &meta)?;
+        }
+        let elsewhere = meta.mount != journal.mount;
+        if elsewhere && method == Method::Exchange && !dir.habits().exchanges {
+            method = Method::Aside;
+        }
+        known.insert(parent, elsewhere);
+        beside.push(elsewhere);
+    }
+    Ok(Survey {
+        method,
+        beside,
+        delays_allocation: habits.delays_allocation,
+    })
+}
+
+/// Opens the directory that something changes in, and checks that it can be changed.
+fn look_at(
+    root: &Root,
+    parent: Option<&RelPath>,
+    path: &RelPath,
+) -> Result<(Arc<Dir>, Meta), Error> {
+    let dir = root.directory(parent).map_err(|error| {
+        root::refusal(path, &error).map_or_else(
+            || Error::io("open", root.path.join(path.as_path()), error),
+            Error::from,
+        )
+    })?;
+    let io = |error| Error::io("look at", root.path.join(path.as_path()), error);
+    let meta = dir.stat_self().map_err(io)?;
+    let shown = parent.map_or_else(|| ".".to_owned(), ToString::to_string);
+    if meta.frozen || !dir.is_writable(b".").map_err(io)? {
+        return Err(Refusal::new(
+            Code::ReadOnly,
+            format!("{path} cannot be replaced: its directory {shown} is read-only"),
+        )
+        .in_file(path)
+        .into());
+    }
+    Ok((dir, meta))
+}
+
+/// In a directory like `/tmp` only its owner can move a file.
+fn check_sticky(path: &RelPath, file: &Meta, directory: &Meta) -> Result<(), Error> {
+    let user = disk::effective_user();
+    if directory.mode & 0o1000 == 0 || user == 0 || [file.uid, directory.uid].contains(&user) {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Code::Ownership,
+        format!("{path} belongs to another user in a directory where only they can replace it"),
+    )
+    .in_file(path)
+    .into())
+}
+
+/// Finds out by trying whether two files can change places.
+fn probe(txn: &Dir) -> Result<bool, Error> {
+    const NAMES: [&[u8]; 2] = [b"probe.0", b"probe.1"];
+    let probe = || -> std::io::Result<bool> {
+        for name in NAMES {
+            txn.remove_file(name)?;
+            txn.create(name, 0o600)?;
+        }
+        let works = txn.exchange(NAMES[0], txn, NAMES[1]).is_ok();
+        for name in NAMES {
+            txn.remove_file(name)?;
+        }
+        Ok(works)
+    };
+    probe().map_err(|error| fail("probe", "txn", error))
+}

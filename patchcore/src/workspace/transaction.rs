@@ -1,0 +1,345 @@
+//! The transaction: stage, look again, commit, install, verify, record.
+
+use std::io;
+use std::time::Instant;
+
+use super::disk::Dir;
+use super::install::{Install, SavedConflict, aside_name, copy};
+use super::journal::{self, WriteFault};
+use super::layout::{Layout, Place, Restored, layout};
+use super::load::{Loaded, MAX_FILE};
+use super::options::ApplyOptions;
+use super::record::{
+    ChangeRecord, EditRecord, Identity, Journal, Method, Record, State as Stage, Step,
+};
+use super::recover::take_back;
+use super::root::{Parents, Root};
+use super::stage::{Staging, beside_name};
+use super::state::{CURRENT, Held, STATE, TASKS, fail};
+use super::survey::{Survey, survey};
+use super::verify;
+use crate::digest::Digest;
+use crate::error::{Code, Error, Refusal};
+use crate::path::RelPath;
+use crate::plan::FileChange;
+
+/// What is to be committed.
+pub(super) struct Work<'a> {
+    pub(super) root: &'a Root,
+    pub(super) held: &'a Held,
+    pub(super) options: &'a ApplyOptions<'a>,
+    pub(super) loaded: &'a Loaded,
+    pub(super) changes: &'a [FileChange],
+    /// The task manifest's new bytes.
+    pub(super) tasks: Option<Vec<u8>>,
+    /// What undoing knows beyond the changes.
+    pub(super) restored: Option<&'a Restored>,
+    pub(super) began: Instant,
+}
+
+/// A transaction behind its commit point, or taken back by verification.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    pub(super) conflicts: Vec<SavedConflict>,
+    /// Why something is left for the next run.
+    pub(super) unfinished: Option<Error>,
+}
+
+/// From this many staged files on, one call syncs the whole file system.
+const MANY_FILES: usize = 8;
+/// A file that changed so shortly before it was read, in nanoseconds, may have changed again
+/// within the same tick of the file system's clock.
+const TICK: i64 = 20_000_000;
+
+impl Work<'_> {
+    /// Commits; `record` is filled up with what is known only now.
+    ///
+    /// An error leaves the tree as it was.
+    pub(super) fn commit(&self, record: &mut Record) -> Result<Done, Error> {
+        let mut layout = layout(self.changes, self.loaded, self.restored);
+        if let Some(tasks) = &self.tasks {
+            let path = RelPath::new(format!("{STATE}/{TASKS}")).expect("two plain components");
+            layout.add_state_file(path, self.old_tasks()?, tasks);
+        }
+        layout.find_directories(self.root, self.restored)?;
+        let survey = survey(self.root, self.held, &layout)?;
+        let txn = &self.held.txn;
+        let io = |error| fail("make", "txn/current", error);
+        txn.make_directory(CURRENT.as_bytes(), 0o700).map_err(io)?;
+        let current = match txn.directory(CURRENT) {
+            Ok(Some(current)) => current,
+            Ok(None) => return Err(io(io::ErrorKind::NotFound.into())),
+            Err(error) => {
+                // Nothing is in it.
+                let _ = txn.remove_directory(CURRENT.as_bytes());
+                return Err(io(error));
+            }
+        };
+        match self.prepare(&current, &layout, &survey, record) {
+            Ok(()) => Ok(self.carry_out(&current, record)),
+            Err(WriteFault::Unknown(error)) => Ok(Done {
+                unfinished: Some(error),
+                ..Done::default()
+            }),
+            Err(WriteFault::Before(error)) => {
+                // What cannot be removed now is removed by the next run.
+                let _ = journal::discard(self.root, self.held, &current);
+                Err(error)
+            }
+        }
+    }
+
+    /// Everything up to the commit point.
+    fn prepare(
+        &self,
+        current: &Dir,
+        layout: &Layout<'_>,
+        survey: &Survey,
+        record: &mut Record,
+    ) -> Result<(), WriteFault> {
+        let before = WriteFault::Before;
+        let outside: Vec<RelPath> = layout
+            .places
+            .iter()
+            .enumerate()
+            .filter(|(slot, _)| survey.beside[*slot])
+            .filter_map(|(slot, place)| outside(record, slot, place.path.as_ref()?))
+            .collect();
+        if !outside.is_empty() {
+            journal::write_outside(current, &outside).map_err(before)?;
+        }
+        let durable = self.options.durable;
+        let many = layout.places.len() > MANY_FILES && outside.is_empty();
+        let staging = Staging {
+            root: self.root,
+            current,
+            transaction: record.transaction,
+            sync: durable && !many,
+            write_back: survey.delays_allocation,
+            allow_owner_change: self.options.allow_owner_change,
+        };
+        let staged = staging
+            .all(&layout.places, &survey.beside)
+            .map_err(before)?;
+        if durable {
+            // The whole file system by one call, or at least what the new directory hangs on.
+            let sync = if many {
+                current.sync_all()
+            } else {
+                let txn = &self.held.txn;
+                let first = self.held.state.dir.sync().and_then(|()| self.held.log.sync());
+                first.and_then(|()| txn.sync())
+            };
+            sync.and_then(|()| Dir::sync(&self.root.dir))
+                .map_err(|error| before(fail("sync", "txn", error)))?;
+        }
+        self.look_again(&layout.places).map_err(before)?;
+        if survey.method == Method::Aside {
+            self.keep_old_aside(current, layout).map_err(before)?;
+        }
+        record.state = if self.options.verify.is_some() {
+            Stage::Prepared
+        } else {
+            Stage::Committed
+        };
+        record.changes = self.change_records(layout);
+        record.journal = journal_of(layout, survey, &staged, durable);
+        record.duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        journal::write(current, record)
+    }
+
+    /// Everything behind the commit point: what fails here is left for the next run.
+    fn carry_out(&self, current: &Dir, record: &mut Record) -> Done {
+        let journal = record.journal.clone();
+        let mut install = Install {
+            root: self.root,
+            state: &self.held.state,
+            current,
+            transaction: record.transaction,
+            journal: &journal,
+            trust_before: Some(earlier(self.loaded.began)),
+            conflicts: Vec::new(),
+        };
+        let result = install
+            .forward()
+            .and_then(|()| self.judge(current, &mut install, record))
+            .and_then(|()| install.gather())
+            .and_then(|()| journal::finish(self.held, current, record));
+        Done {
+            conflicts: install.conflicts,
+            unfinished: result.err(),
+        }
+    }
+
+    /// Runs the verification command, if there is one, and takes the batch back where it fails.
+    fn judge(
+        &self,
+        current: &Dir,
+        install: &mut Install<'_>,
+        record: &mut Record,
+    ) -> Result<(), Error> {
+        let Some(command) = &self.options.verify else {
+            return Ok(());
+        };
+        let interrupt = self.options.interrupt.as_deref();
+        match verify::run(command, &self.root.path, interrupt) {
+            Ok(()) => record.state = Stage::Committed,
+            Err(refusal) => {
+                // The command may have changed what was installed: look closely.
+                install.trust_before = None;
+                install.back()?;
+                take_back(record);
+                record.refusal = Some(refusal);
+            }
+        }
+        journal::rewrite(current, record)
+    }
+
+    /// Where files cannot change places, the old ones are linked or copied before the commit
+    /// point.
+    fn keep_old_aside(&self, current: &Dir, layout: &Layout<'_>) -> Result<(), Error> {
+        let mut parents = Parents::new(self.root);
+        for (slot, place) in layout.places.iter().enumerate() {
+            let (Some(path), Some(_), Some(_)) = (&place.path, &place.old, &place.new) else {
+                continue;
+            };
+            let aside = aside_name(slot);
+            let mut keep = || -> io::Result<()> {
+                let parent = parents.of(path)?;
+                match parent.link(path.file_name(), current, aside.as_bytes()) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        copy(&parent, path.file_name(), current, &aside)
+                    }
+                    result => result,
+                }
+            };
+            keep().map_err(|error| self.root.error("keep", path, error))?;
+        }
+        Ok(())
+    }
+
+    /// Checks that everything still stands as it was when it was read.
+    fn look_again(&self, places: &[Place<'_>]) -> Result<(), Error> {
+        let mut parents = Parents::new(self.root);
+        // In order of their paths, neighbours share an open directory.
+        for place in places {
+            let Some(path) = &place.path else { continue };
+            let io = |error| self.root.error("look at", path, error);
+            let now = match parents.of(path) {
+                Ok(parent) => parent.stat(path.file_name()).map_err(io)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => return Err(io(error)),
+            };
+            let unchanged = match (&place.old, now) {
+                (None, None) => true,
+                (Some((old, digest)), Some(now)) => {
+                    let mut same = *old;
+                    // A link more or less, where that is allowed, changes this time alone.
+                    same.ctime = now.ctime;
+                    same.links = now.links;
+                    let is_settled = old.ctime == now.ctime && old.ctime < earlier(self.loaded.began);
+                    same == now
+                        && (old.links == now.links || self.options.break_hard_links)
+                        && (is_settled || self.hash(path)? == Some(*digest))
+                }
+                _ => false,
+            };
+            if !unchanged {
+                return Err(Refusal::new(
+                    Code::Conflict,
+                    format!("{path} changed on disk while the batch was worked on; send it again"),
+                )
+                .in_file(path)
+                .into());
+            }
+        }
+        Ok(())
+    }
+
+    fn hash(&self, path: &RelPath) -> Result<Option<Digest>, Error> {
+        let read = || -> io::Result<Option<Digest>> {
+            let Some(file) = self.root.file(path)? else {
+                return Ok(None);
+            };
+            let size = file.stat()?.size;
+            Ok(file.read(size, MAX_FILE)?.map(|bytes| Digest::of(&bytes)))
+        };
+        read().map_err(|error| self.root.error("read", path, error))
+    }
+
+    fn old_tasks(&self) -> Result<Option<(super::disk::Meta, Digest)>, Error> {
+        let io = |error| fail("look at", TASKS, error);
+        let dir = &self.held.state.dir;
+        let Some(meta) = dir.stat(TASKS.as_bytes()).map_err(io)? else {
+            return Ok(None);
+        };
+        let bytes = self.held.state.tasks()?.unwrap_or_default();
+        Ok(Some((meta, Digest::of(&bytes))))
+    }
+
+    fn change_records(&self, layout: &Layout<'_>) -> Vec<ChangeRecord> {
+        let changes = self.changes.iter().zip(&layout.pre_images);
+        let records = changes.map(|(change, slot)| ChangeRecord {
+            path: change.path.clone(),
+            from: change.from.clone(),
+            kind: change.kind,
+            before: change.before,
+            after: change.after,
+            slot: *slot,
+            edits: change.edits.as_slice().iter().map(EditRecord::of).collect(),
+            touches: change.touches.clone(),
+            lines_added: change.lines_added,
+            lines_removed: change.lines_removed,
+        });
+        records.collect()
+    }
+}
+
+fn outside(record: &Record, slot: usize, path: &RelPath) -> Option<RelPath> {
+    let mut bytes = path.parent().map_or_else(Vec::new, |parent| {
+        let mut bytes = parent.as_bytes().to_vec();
+        bytes.push(b'/');
+        bytes
+    });
+    bytes.extend_from_slice(beside_name(&record.transaction, slot).as_bytes());
+    RelPath::new(bytes).ok()
+}
+
+fn journal_of(
+    layout: &Layout<'_>,
+    survey: &Survey,
+    staged: &[Option<Identity>],
+    durable: bool,
+) -> Journal {
+    let steps = layout.places.iter().enumerate().filter_map(|(slot, place)| {
+        Some(Step {
+            path: place.path.clone()?,
+            slot: u32::try_from(slot).expect("at most as many slots as operations"),
+            beside: survey.beside[slot],
+            old: place.old.as_ref().map(|(meta, digest)| Identity {
+                ino: meta.ino,
+                size: meta.size,
+                mtime: meta.mtime,
+                mode: meta.mode,
+                digest: *digest,
+            }),
+            new: staged[slot],
+        })
+    });
+    Journal {
+        method: survey.method,
+        durable,
+        made: layout.made.clone(),
+        steps: steps.collect(),
+        emptied: layout.emptied.clone(),
+    }
+}
+
+/// The moment before which a file system's clock can tell two changes apart.
+fn earlier([seconds, nanos]: [i64; 2]) -> [i64; 2] {
+    if nanos >= TICK {
+        [seconds, nanos - TICK]
+    } else {
+        [seconds - 1, nanos + 1_000_000_000 - TICK]
+    }
+}

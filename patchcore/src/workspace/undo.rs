@@ -1,0 +1,406 @@
+//! Taking a batch back: a batch of its own, made from the record and its pre-images.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::apply::{Applied, empty_record, finished, millis};
+use super::layout::{Restored, Wanted};
+use super::load::{self, Loaded};
+use super::log::{Log, PreFile};
+use super::options::ApplyOptions;
+use super::record::{ChangeRecord, Record, State as Stage};
+use super::recover;
+use super::state::Held;
+use super::transaction::{Done, Work};
+use super::{Workspace, journal, survey};
+use crate::digest::Digest;
+use crate::edit::{Edit, EditSet};
+use crate::error::{Code, Error, Refusal};
+use crate::path::RelPath;
+use crate::plan::{self, ChangeKind, FileChange, FileState, Outcome, Plan, Source, Touch, Verdict};
+use crate::report::Status;
+
+impl Workspace {
+    /// Takes a batch back: bytes, modes, names and directories. `name` is a transaction's id or a
+    /// batch's; without one it is the last batch that is neither undone nor an undo itself.
+    ///
+    /// Where a file has changed since, the report refuses with `CHANGED_SINCE` and the tree stays
+    /// as it is. A batch that was taken back already is left alone.
+    ///
+    /// # Errors
+    /// `INVALID_BATCH` where the log has no such batch, or none that changed anything;
+    /// `LOCK_TIMEOUT`, `UNFINISHED`, `IO`.
+    pub fn undo(&self, name: Option<&str>, options: &ApplyOptions<'_>) -> Result<Applied, Error> {
+        let began = Instant::now();
+        let held = Held::acquire(&self.root, options.lock_wait)?;
+        let recovered = recover::recover(&self.root, &held)?;
+        let log = self.log()?;
+        let undone = match name {
+            Some(name) => by_name(&log, name)?,
+            None => last(&log)?,
+        };
+        let mut record = mirror(&undone, options);
+        let mut plan = plan::plan(&super::apply::no_batch(), &crate::Tree::new(), &options.policy);
+        plan.verdicts = record.operations.iter().map(verdict).collect();
+        if log.undone_by(&undone.transaction)?.is_some() {
+            for operation in &mut record.operations {
+                operation.outcome = Outcome::AlreadyApplied;
+            }
+            record.status = Status::Unchanged;
+            record.undoes = None;
+            journal::log_only(&held, &record, options.durable)?;
+            return Ok(finished(record, plan, &recovered, Done::default()));
+        }
+        let mut done = Done::default();
+        match self.reverse(&log, &undone, options) {
+            Ok(reversal) => {
+                record.plan = plan::digest_of(&reversal.changes);
+                plan = Plan {
+                    changes: reversal.changes,
+                    digest: record.plan,
+                    ..plan
+                };
+                record.status = Status::Applied;
+                let work = Work {
+                    root: &self.root,
+                    held: &held,
+                    options,
+                    loaded: &reversal.loaded,
+                    changes: &plan.changes,
+                    tasks: None,
+                    restored: Some(&reversal.restored),
+                    began,
+                };
+                match work.commit(&mut record) {
+                    Ok(committed) => done = committed,
+                    Err(Error::Refused(refusal)) => {
+                        plan.changes.clear();
+                        refuse(&mut record, vec![*refusal]);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            Err(Fault::Refused(refusals)) => refuse(&mut record, refusals),
+            Err(Fault::Error(error)) => return Err(error),
+        }
+        if record.state == Stage::Refused {
+            record.duration_ms = millis(began);
+            journal::log_only(&held, &record, options.durable)?;
+        }
+        plan.verdicts = record.operations.iter().map(verdict).collect();
+        Ok(finished(record, plan, &recovered, done))
+    }
+
+    /// The changes that lead back from a record.
+    fn reverse(
+        &self,
+        log: &Log,
+        undone: &Record,
+        options: &ApplyOptions<'_>,
+    ) -> Result<Reversal, Fault> {
+        let mut paths: Vec<RelPath> = undone
+            .changes
+            .iter()
+            .flat_map(|change| [Some(&change.path), change.from.as_ref()])
+            .flatten()
+            .cloned()
+            .collect();
+        paths.sort();
+        paths.dedup();
+        let loaded = load::load(&self.root, &paths)?;
+        let refusals = changed_since(undone, &loaded, options);
+        if !refusals.is_empty() {
+            return Err(Fault::Refused(refusals));
+        }
+        let mut restored = Restored::default();
+        let journal = &undone.journal;
+        restored.made = journal.made.iter().map(|made| made.path.clone()).collect();
+        for emptied in &journal.emptied {
+            restored.directories.insert(emptied.path.clone(), emptied.mode);
+        }
+        let mut changes = Vec::with_capacity(undone.changes.len());
+        for change in &undone.changes {
+            let pre = pre_file(log, undone, change)?;
+            let back_at = change.from.as_ref().filter(|_| change.kind == ChangeKind::Renamed);
+            if let Some(pre) = &pre {
+                let wanted = Wanted {
+                    mode: pre.meta.mode,
+                    owner: Some((pre.meta.uid, pre.meta.gid)),
+                    attributes: pre.attributes.clone(),
+                };
+                let path = back_at.unwrap_or(&change.path);
+                restored.files.insert(path.clone(), wanted);
+            }
+            changes.push(invert(change, &loaded, pre));
+        }
+        changes.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(Reversal {
+            changes,
+            loaded,
+            restored,
+        })
+    }
+}
+
+struct Reversal {
+    changes: Vec<FileChange>,
+    loaded: Loaded,
+    restored: Restored,
+}
+
+enum Fault {
+    Refused(Vec<Refusal>),
+    Error(Error),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+fn by_name(log: &Log, name: &str) -> Result<Record, Error> {
+    let found = match log.find(name)? {
+        Some(transaction) => log.read(&transaction)?,
+        None => None,
+    };
+    let shown = crate::error::excerpt(name.as_bytes(), 100);
+    match found {
+        Some(record) if is_undoable(&record) => Ok(record),
+        Some(_) => Err(no_such(format!("batch {shown:?} changed nothing, so there is nothing to undo"))),
+        None => Err(no_such(format!("the log has no batch {shown:?}; see history"))),
+    }
+}
+
+fn last(log: &Log) -> Result<Record, Error> {
+    for transaction in log.transactions()?.into_iter().rev() {
+        if let Some(record) = log.read(&transaction)?
+            && is_undoable(&record)
+            && record.undoes.is_none()
+            && log.undone_by(&transaction)?.is_none()
+        {
+            return Ok(record);
+        }
+    }
+    Err(no_such("the log has no batch that could be undone".to_owned()))
+}
+
+fn is_undoable(record: &Record) -> bool {
+    record.state == Stage::Committed && !record.changes.is_empty()
+}
+
+fn no_such(message: String) -> Error {
+    Refusal::new(Code::InvalidBatch, message).into()
+}
+
+/// The record of an undo, before anything is known of how it ends.
+fn mirror(undone: &Record, options: &ApplyOptions<'_>) -> Record {
+    let mut record = empty_record(options);
+    record.content = Digest::of(undone.transaction.as_bytes());
+    record.labels = undone.labels.clone();
+    record.undoes = Some(undone.transaction);
+    record.undoes_batch = undone.has_own_id().then(|| undone.batch_id.clone());
+    // What the operator had opened for the batch is open for the way back.
+    let opened = &mut record.overrides.allow_paths;
+    opened.extend(undone.overrides.allow_paths.iter().cloned());
+    opened.sort();
+    opened.dedup();
+    record.operations.clone_from(&undone.operations);
+    for operation in &mut record.operations {
+        operation.refusal = None;
+        operation.lines = None;
+        operation.outcome = match operation.outcome {
+            Outcome::Applied | Outcome::Rebased | Outcome::Undone => Outcome::Undone,
+            _ => Outcome::NotApplied,
+        };
+    }
+    record
+}
+
+fn verdict(operation: &super::record::OperationRecord) -> Verdict {
+    Verdict {
+        outcome: operation.outcome,
+        lines: operation.lines,
+        guarded: operation.guarded,
+        refusal: operation.refusal.clone().map(Box::new),
+        note: operation.note.clone(),
+    }
+}
+
+fn refuse(record: &mut Record, refusals: Vec<Refusal>) {
+    record.status = Status::Refused;
+    record.state = Stage::Refused;
+    let mut unplaced = None;
+    for refusal in refusals {
+        let mut operations = record.operations.iter_mut();
+        let blamed = operations.find(|operation| {
+            operation.refusal.is_none() && Some(&*operation.file) == refusal.file.as_deref()
+        });
+        match blamed {
+            Some(operation) => {
+                operation.outcome = Outcome::Refused;
+                operation.refusal = Some(refusal);
+            }
+            None => {
+                unplaced.get_or_insert(refusal);
+            }
+        }
+    }
+    for operation in &mut record.operations {
+        if operation.outcome == Outcome::Undone {
+            operation.outcome = Outcome::NotApplied;
+        }
+    }
+    record.refusal = unplaced;
+}
+
+/// What stands elsewhere than the record left it, a refusal for each path.
+fn changed_since(undone: &Record, loaded: &Loaded, options: &ApplyOptions<'_>) -> Vec<Refusal> {
+    let mut left: BTreeMap<&RelPath, Option<FileState>> = BTreeMap::new();
+    for change in &undone.changes {
+        if let (ChangeKind::Renamed, Some(from)) = (change.kind, &change.from) {
+            left.entry(from).or_insert(None);
+        }
+        let state = left.entry(&change.path).or_insert(None);
+        *state = change.after.or(*state);
+    }
+    let mut refusals = Vec::new();
+    for (path, expected) in left {
+        let there = loaded.tree.file(path).map(|source| FileState {
+            digest: source.digest(),
+            executable: source.executable(),
+        });
+        if let plan::Entry::Refused(refusal) = loaded.tree.get(path) {
+            refusals.push((**refusal).clone());
+        } else if there != expected {
+            let why = match (there, expected) {
+                (None, _) => "is gone",
+                (Some(_), None) => "has come into being",
+                (Some(now), Some(then)) if now.digest == then.digest => "has another mode",
+                _ => "has changed",
+            };
+            let message = format!(
+                "{path} {why} since transaction {}; undo what came later first, or restore it by hand",
+                undone.transaction
+            );
+            refusals.push(Refusal::new(Code::ChangedSince, message).in_file(path));
+        } else if let Some(found) = loaded.found(path) {
+            refusals.extend(survey::irreplaceable(path, &found.meta, options));
+        }
+    }
+    refusals
+}
+
+/// The pre-image of a change, whole and unaltered; `None` where the change has none.
+fn pre_file(log: &Log, undone: &Record, change: &ChangeRecord) -> Result<Option<PreFile>, Fault> {
+    let Some(slot) = change.slot.filter(|_| change.kind != ChangeKind::Copied) else {
+        return Ok(None);
+    };
+    let steps = &undone.journal.steps;
+    let old = steps.iter().find(|step| step.slot == slot).and_then(|step| step.old);
+    let pre = log.pre_file(&undone.transaction, slot)?;
+    match (pre, old) {
+        (Some(pre), Some(old)) if Digest::of(&pre.bytes) == old.digest => Ok(Some(pre)),
+        _ => {
+            let message = format!(
+                "the log no longer holds {} as it was before transaction {}",
+                change.path, undone.transaction
+            );
+            let refusal = Refusal::new(Code::SnapshotMissing, message).in_file(&change.path);
+            Err(Fault::Refused(vec![refusal]))
+        }
+    }
+}
+
+/// The change that takes a change back.
+fn invert(change: &ChangeRecord, loaded: &Loaded, pre: Option<PreFile>) -> FileChange {
+    let current = loaded.tree.file(&change.path).cloned();
+    let swapped = |touches: &[Touch], single: bool| {
+        let touch = |touch: &Touch| Touch {
+            operation: touch.operation,
+            edit: if single { 0 } else { touch.edit },
+            added: touch.removed,
+            removed: touch.added,
+        };
+        touches.iter().map(touch).collect()
+    };
+    let before = current.as_deref().map(state_of);
+    let mut back = FileChange {
+        path: change.path.clone(),
+        from: None,
+        kind: change.kind,
+        source: current.clone(),
+        edits: EditSet::default(),
+        before,
+        after: None,
+        touches: swapped(&change.touches, true),
+        lines_added: change.lines_removed,
+        lines_removed: change.lines_added,
+    };
+    let Some(pre) = pre else {
+        let len = current.map_or(0, |source| source.bytes().len());
+        back.kind = ChangeKind::Deleted;
+        back.edits = whole(0..len, Vec::new(), len);
+        back.lines_removed = back.source.as_ref().map_or(0, |source| {
+            crate::text::Text::new(source.bytes()).line_count()
+        });
+        back.lines_added = 0;
+        return back;
+    };
+    back.after = Some(FileState {
+        digest: Digest::of(&pre.bytes),
+        executable: pre.meta.mode & 0o100 != 0,
+    });
+    match (change.kind, current) {
+        (ChangeKind::Deleted, _) | (_, None) => {
+            back.kind = ChangeKind::Created;
+            (back.source, back.before) = (None, None);
+            back.edits = whole(0..0, pre.bytes, 0);
+        }
+        (kind, Some(current)) => {
+            if kind == ChangeKind::Renamed
+                && let Some(from) = &change.from
+            {
+                back.path.clone_from(from);
+                back.from = Some(change.path.clone());
+                back.before = None;
+            }
+            let edits = inverted_edits(change, &current, &pre.bytes);
+            back.touches = swapped(&change.touches, edits.is_none());
+            let len = current.bytes().len();
+            back.edits = edits.unwrap_or_else(|| whole(0..len, pre.bytes, len));
+        }
+    }
+    back
+}
+
+/// The edits of the record, turned round; `None` where they do not lead to the pre-image.
+fn inverted_edits(change: &ChangeRecord, current: &Arc<Source>, pre: &[u8]) -> Option<EditSet> {
+    let mut shift = 0_isize;
+    let mut edits = Vec::with_capacity(change.edits.len());
+    for edit in &change.edits {
+        let [start, end] = edit.span;
+        let at = start.checked_add_signed(shift)?;
+        edits.push(Edit::replace(at..at.checked_add(edit.len)?, pre.get(start..end)?));
+        shift = shift.checked_add_unsigned(edit.len)?.checked_sub_unsigned(end - start)?;
+    }
+    let edits = EditSet::new(edits, current.bytes().len()).ok()?;
+    (Digest::of_chunks(edits.chunks(current.bytes())) == Digest::of(pre)).then_some(edits)
+}
+
+fn whole(span: std::ops::Range<usize>, text: Vec<u8>, len: usize) -> EditSet {
+    let edits = if span.is_empty() && text.is_empty() {
+        Vec::new()
+    } else {
+        vec![Edit::replace(span, text)]
+    };
+    EditSet::new(edits, len).expect("one edit of all bytes")
+}
+
+fn state_of(source: &Source) -> FileState {
+    FileState {
+        digest: source.digest(),
+        executable: source.executable(),
+    }
+}

@@ -1,0 +1,301 @@
+//! Batches on disk: what lands, what is refused, what the log says, and the way back.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use patchcore::operation::{Action, Batch, Lines, Operation};
+use patchcore::plan::Outcome;
+use patchcore::report::Status;
+use patchcore::workspace::{ApplyOptions, Applied, Recovered, Retention, Verify, Workspace};
+use patchcore::{Code, Digest, RelPath};
+use tempfile::TempDir;
+
+pub(crate) fn path(path: &str) -> RelPath {
+    RelPath::new(path).unwrap()
+}
+
+pub(crate) fn create(file: &str, content: &str) -> Operation {
+    let action = Action::CreateFile {
+        content: content.as_bytes().to_vec(),
+        executable: false,
+    };
+    Operation::new(path(file), action)
+}
+
+pub(crate) fn append(file: &str, line: &str) -> Operation {
+    Operation::new(path(file), Action::Append(Lines::new(line)))
+}
+
+pub(crate) fn delete(file: &str, expect: &str) -> Operation {
+    let expect = Some(Lines::new(expect));
+    Operation::new(path(file), Action::DeleteFile { expect })
+}
+
+pub(crate) fn rename(file: &str, to: &str) -> Operation {
+    Operation::new(path(file), Action::RenameFile { to: path(to) })
+}
+
+pub(crate) fn batch(operations: Vec<Operation>) -> Batch {
+    let content = Digest::of(format!("{operations:?}").as_bytes());
+    Batch::new(operations, content)
+}
+
+/// A tree with files, and nothing else.
+pub(crate) fn tree(files: &[(&str, &str)]) -> TempDir {
+    let dir = TempDir::new().unwrap();
+    for (name, content) in files {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    dir
+}
+
+/// Everything below a directory but the state: path, kind, mode, bytes.
+pub(crate) fn snapshot(root: &Path) -> Vec<(String, u32, Vec<u8>)> {
+    let entries = walkdir::WalkDir::new(root)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|entry| entry.file_name() != ".mission_control");
+    entries
+        .skip(1)
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let meta = entry.path().symlink_metadata().unwrap();
+            let bytes = if meta.is_file() {
+                fs::read(entry.path()).unwrap()
+            } else {
+                Vec::new()
+            };
+            let name = entry.path().strip_prefix(root).unwrap();
+            (name.display().to_string(), meta.mode(), bytes)
+        })
+        .collect()
+}
+
+pub(crate) fn apply(root: &Path, batch: &Batch) -> Applied {
+    let workspace = Workspace::open(root).unwrap();
+    workspace.apply(batch, &ApplyOptions::default()).unwrap()
+}
+
+fn names(root: &Path) -> Vec<String> {
+    snapshot(root).into_iter().map(|(name, ..)| name).collect()
+}
+
+#[test]
+fn creates_edits_renames_and_deletes_land_together_and_undo_takes_them_back() {
+    let dir = tree(&[
+        ("a.txt", "one\n"),
+        ("sub/deep/b.txt", "b\n"),
+        ("old.txt", "x\n"),
+        ("alone/gone.txt", "gone\n"),
+    ]);
+    let root = dir.path();
+    fs::set_permissions(root.join("a.txt"), fs::Permissions::from_mode(0o640)).unwrap();
+    fs::set_permissions(root.join("alone"), fs::Permissions::from_mode(0o750)).unwrap();
+    let before = snapshot(root);
+    let applied = apply(
+        root,
+        &batch(vec![
+            append("a.txt", "two"),
+            create("new/dir/c.txt", "c\n"),
+            rename("old.txt", "sub/renamed.txt"),
+            append("old.txt", "y"),
+            delete("alone/gone.txt", "gone\n"),
+        ]),
+    );
+    assert_eq!(applied.report.status, Status::Applied, "{:?}", applied.report);
+    assert!(applied.unfinished.is_none());
+    assert_eq!(
+        names(root),
+        [
+            "a.txt",
+            "new",
+            "new/dir",
+            "new/dir/c.txt",
+            "sub",
+            "sub/deep",
+            "sub/deep/b.txt",
+            "sub/renamed.txt"
+        ]
+    );
+    assert_eq!(fs::read(root.join("a.txt")).unwrap(), b"one\ntwo\n");
+    assert_eq!(fs::read(root.join("sub/renamed.txt")).unwrap(), b"x\ny\n");
+    assert_eq!(root.join("a.txt").metadata().unwrap().mode() & 0o777, 0o640);
+
+    let workspace = Workspace::open(root).unwrap();
+    let undone = workspace.undo(None, &ApplyOptions::default()).unwrap();
+    assert_eq!(undone.report.status, Status::Applied, "{:?}", undone.report);
+    assert!(undone.report.operations.iter().all(|o| o.outcome == Outcome::Undone));
+    assert_eq!(snapshot(root), before);
+
+    let again = workspace
+        .undo(applied.report.transaction.as_deref(), &ApplyOptions::default())
+        .unwrap();
+    assert_eq!(again.report.status, Status::Unchanged);
+    let redone = workspace
+        .undo(undone.report.transaction.as_deref(), &ApplyOptions::default())
+        .unwrap();
+    assert_eq!(redone.report.status, Status::Applied, "{:?}", redone.report);
+    assert_eq!(fs::read(root.join("sub/renamed.txt")).unwrap(), b"x\ny\n");
+    assert!(!root.join("alone").try_exists().unwrap());
+}
+
+#[test]
+fn a_swap_of_two_names_works_and_comes_back() {
+    let dir = tree(&[("a", "A\n"), ("b", "B\n")]);
+    let applied = apply(dir.path(), &batch(vec![rename("a", "b"), rename("b", "a")]));
+    assert_eq!(applied.report.status, Status::Applied, "{:?}", applied.report);
+    assert_eq!(fs::read(dir.path().join("a")).unwrap(), b"B\n");
+    assert_eq!(fs::read(dir.path().join("b")).unwrap(), b"A\n");
+    let workspace = Workspace::open(dir.path()).unwrap();
+    workspace.undo(None, &ApplyOptions::default()).unwrap();
+    assert_eq!(fs::read(dir.path().join("a")).unwrap(), b"A\n");
+}
+
+#[test]
+fn a_refused_batch_leaves_the_tree_as_it_was_and_one_record() {
+    let dir = tree(&[("agent.ts", "a\n")]);
+    let before = snapshot(dir.path());
+    let refused = apply(
+        dir.path(),
+        &batch(vec![append("agent.ts", "x"), append("agnet.ts", "y")]),
+    );
+    assert_eq!(refused.report.status, Status::Refused);
+    let refusal = refused.report.operations[1].refusal.as_ref().unwrap();
+    assert_eq!(refusal.code, Code::FileNotFound);
+    assert_eq!(refusal.candidates[0].text, "agent.ts");
+    assert_eq!(snapshot(dir.path()), before);
+    let log = Workspace::open(dir.path()).unwrap().log().unwrap();
+    let transactions = log.transactions().unwrap();
+    assert_eq!(transactions.len(), 1);
+    let record = log.read(&transactions[0]).unwrap().unwrap();
+    assert_eq!(record, refused.record.unwrap());
+}
+
+#[test]
+fn an_id_counts_once_until_it_is_undone() {
+    let dir = tree(&[("a", "a\n")]);
+    let root = dir.path();
+    let mut first = batch(vec![append("a", "x")]);
+    first.id = Some("b-1".into());
+    assert_eq!(apply(root, &first).report.status, Status::Applied);
+    let modified = root.join("a").metadata().unwrap().modified().unwrap();
+    let again = apply(root, &first);
+    assert_eq!(again.report.status, Status::Unchanged);
+    assert_eq!(again.report.operations[0].outcome, Outcome::AlreadyApplied);
+    assert_eq!(root.join("a").metadata().unwrap().modified().unwrap(), modified);
+
+    let mut other = batch(vec![append("a", "y")]);
+    other.id = Some("b-1".into());
+    let reused = apply(root, &other);
+    assert_eq!(reused.report.code(), Some(Code::BatchIdReused));
+    assert_eq!(fs::read(root.join("a")).unwrap(), b"a\nx\n");
+
+    let workspace = Workspace::open(root).unwrap();
+    let checked = workspace.check(&other, &ApplyOptions::default()).unwrap();
+    assert_eq!(checked.report.code(), Some(Code::BatchIdReused));
+    workspace.undo(Some("b-1"), &ApplyOptions::default()).unwrap();
+    assert_eq!(apply(root, &other).report.status, Status::Applied);
+    assert_eq!(fs::read(root.join("a")).unwrap(), b"a\ny\n");
+}
+
+#[test]
+fn a_check_says_what_apply_would_do_and_writes_nothing() {
+    let dir = tree(&[("a", "a\n")]);
+    let work = batch(vec![append("a", "x")]);
+    let workspace = Workspace::open(dir.path()).unwrap();
+    let checked = workspace.check(&work, &ApplyOptions::default()).unwrap();
+    assert_eq!(checked.report.status, Status::Previewed);
+    assert_eq!(checked.report.operations[0].would, Some(Outcome::Applied));
+    assert!(!dir.path().join(".mission_control").try_exists().unwrap());
+    let options = ApplyOptions {
+        expected_plan: Some(checked.report.plan),
+        ..ApplyOptions::default()
+    };
+    fs::write(dir.path().join("a"), "b\n").unwrap();
+    let refused = workspace.apply(&work, &options).unwrap();
+    assert_eq!(refused.report.code(), Some(Code::PlanMismatch));
+    fs::write(dir.path().join("a"), "a\n").unwrap();
+    let applied = workspace.apply(&work, &options).unwrap();
+    assert_eq!(applied.report.status, Status::Applied);
+}
+
+#[test]
+fn a_failed_verification_takes_the_batch_back() {
+    let dir = tree(&[("a", "a\n")]);
+    let before = snapshot(dir.path());
+    let workspace = Workspace::open(dir.path()).unwrap();
+    let work = batch(vec![append("a", "x"), create("d/new", "n\n")]);
+    let mut options = ApplyOptions {
+        verify: Some(Verify::new("grep -q x a && test -f d/new && echo no good >&2; exit 3")),
+        ..ApplyOptions::default()
+    };
+    let failed = workspace.apply(&work, &options).unwrap();
+    assert_eq!(failed.report.status, Status::RolledBack);
+    assert_eq!(failed.report.code(), Some(Code::VerifyFailed));
+    let refusal = failed.report.refusal.as_ref().unwrap();
+    assert_eq!(refusal.found.as_deref(), Some("no good\n"));
+    assert!(refusal.message.contains("exit status 3"), "{}", refusal.message);
+    assert_eq!(failed.report.operations[0].outcome, Outcome::RolledBack);
+    assert_eq!(snapshot(dir.path()), before);
+    assert_eq!(workspace.recover().unwrap(), Recovered::Nothing);
+
+    options.verify = Some(Verify::new("test -f d/new"));
+    let passed = workspace.apply(&work, &options).unwrap();
+    assert_eq!(passed.report.status, Status::Applied);
+}
+
+#[test]
+fn undo_refuses_what_changed_since() {
+    let dir = tree(&[("a", "a\n"), ("b", "b\n")]);
+    apply(dir.path(), &batch(vec![append("a", "x"), append("b", "y")]));
+    fs::write(dir.path().join("a"), "mine\n").unwrap();
+    let before = snapshot(dir.path());
+    let workspace = Workspace::open(dir.path()).unwrap();
+    let undone = workspace.undo(None, &ApplyOptions::default()).unwrap();
+    assert_eq!(undone.report.code(), Some(Code::ChangedSince));
+    assert_eq!(snapshot(dir.path()), before);
+    let audit = workspace.audit().unwrap();
+    assert_eq!(audit.changed.len(), 1);
+    assert_eq!(audit.changed[0].path, path("a"));
+}
+
+#[test]
+fn an_audit_finds_what_was_tampered_with() {
+    let dir = tree(&[("a", "a\n")]);
+    let applied = apply(dir.path(), &batch(vec![append("a", "x")]));
+    let workspace = Workspace::open(dir.path()).unwrap();
+    assert!(workspace.audit().unwrap().is_clean());
+    let entry = dir
+        .path()
+        .join(".mission_control/log")
+        .join(applied.report.transaction.unwrap());
+    fs::write(entry.join("0"), "b\n").unwrap();
+    let audit = workspace.audit().unwrap();
+    assert!(audit.damaged[0].why.contains("altered"), "{audit:?}");
+    let manifest = fs::read_to_string(entry.join("manifest")).unwrap();
+    fs::write(entry.join("manifest"), manifest.replacen("append", "prepend", 1)).unwrap();
+    let audit = workspace.audit().unwrap();
+    assert!(audit.damaged[0].why.contains("checksum"), "{audit:?}");
+}
+
+#[test]
+fn gc_keeps_the_log_within_its_bounds_and_the_ledger_in_memory() {
+    let dir = tree(&[("a", "a\n")]);
+    let mut first = batch(vec![append("a", "x")]);
+    first.id = Some("b-1".into());
+    apply(dir.path(), &first);
+    apply(dir.path(), &batch(vec![append("a", "y")]));
+    let workspace = Workspace::open(dir.path()).unwrap();
+    let all = workspace.gc(&Retention::default()).unwrap();
+    assert_eq!((all.removed, all.kept), (0, 2));
+    let retention = Retention {
+        max_bytes: all.bytes - 1,
+        ..Retention::default()
+    };
+    let some = workspace.gc(&retention).unwrap();
+    assert_eq!((some.removed, some.kept), (1, 1));
+    assert_eq!(apply(dir.path(), &first).report.status, Status::Unchanged);
+}
