@@ -7,7 +7,7 @@ use std::path::Path;
 use patchcore::operation::{Action, Batch, Lines, Operation};
 use patchcore::plan::Outcome;
 use patchcore::report::Status;
-use patchcore::workspace::{ApplyOptions, Applied, Recovered, Retention, Verify, Workspace};
+use patchcore::workspace::{Applied, ApplyOptions, Recovered, Retention, Verify, Workspace};
 use patchcore::{Code, Digest, RelPath};
 use tempfile::TempDir;
 
@@ -105,7 +105,12 @@ fn creates_edits_renames_and_deletes_land_together_and_undo_takes_them_back() {
             delete("alone/gone.txt", "gone\n"),
         ]),
     );
-    assert_eq!(applied.report.status, Status::Applied, "{:?}", applied.report);
+    assert_eq!(
+        applied.report.status,
+        Status::Applied,
+        "{:?}",
+        applied.report
+    );
     assert!(applied.unfinished.is_none());
     assert_eq!(
         names(root),
@@ -127,15 +132,27 @@ fn creates_edits_renames_and_deletes_land_together_and_undo_takes_them_back() {
     let workspace = Workspace::open(root).unwrap();
     let undone = workspace.undo(None, &ApplyOptions::default()).unwrap();
     assert_eq!(undone.report.status, Status::Applied, "{:?}", undone.report);
-    assert!(undone.report.operations.iter().all(|o| o.outcome == Outcome::Undone));
+    assert!(
+        undone
+            .report
+            .operations
+            .iter()
+            .all(|o| o.outcome == Outcome::Undone)
+    );
     assert_eq!(snapshot(root), before);
 
     let again = workspace
-        .undo(applied.report.transaction.as_deref(), &ApplyOptions::default())
+        .undo(
+            applied.report.transaction.as_deref(),
+            &ApplyOptions::default(),
+        )
         .unwrap();
     assert_eq!(again.report.status, Status::Unchanged);
     let redone = workspace
-        .undo(undone.report.transaction.as_deref(), &ApplyOptions::default())
+        .undo(
+            undone.report.transaction.as_deref(),
+            &ApplyOptions::default(),
+        )
         .unwrap();
     assert_eq!(redone.report.status, Status::Applied, "{:?}", redone.report);
     assert_eq!(fs::read(root.join("sub/renamed.txt")).unwrap(), b"x\ny\n");
@@ -146,7 +163,12 @@ fn creates_edits_renames_and_deletes_land_together_and_undo_takes_them_back() {
 fn a_swap_of_two_names_works_and_comes_back() {
     let dir = tree(&[("a", "A\n"), ("b", "B\n")]);
     let applied = apply(dir.path(), &batch(vec![rename("a", "b"), rename("b", "a")]));
-    assert_eq!(applied.report.status, Status::Applied, "{:?}", applied.report);
+    assert_eq!(
+        applied.report.status,
+        Status::Applied,
+        "{:?}",
+        applied.report
+    );
     assert_eq!(fs::read(dir.path().join("a")).unwrap(), b"B\n");
     assert_eq!(fs::read(dir.path().join("b")).unwrap(), b"A\n");
     let workspace = Workspace::open(dir.path()).unwrap();
@@ -185,7 +207,10 @@ fn an_id_counts_once_until_it_is_undone() {
     let again = apply(root, &first);
     assert_eq!(again.report.status, Status::Unchanged);
     assert_eq!(again.report.operations[0].outcome, Outcome::AlreadyApplied);
-    assert_eq!(root.join("a").metadata().unwrap().modified().unwrap(), modified);
+    assert_eq!(
+        root.join("a").metadata().unwrap().modified().unwrap(),
+        modified
+    );
 
     let mut other = batch(vec![append("a", "y")]);
     other.id = Some("b-1".into());
@@ -196,7 +221,9 @@ fn an_id_counts_once_until_it_is_undone() {
     let workspace = Workspace::open(root).unwrap();
     let checked = workspace.check(&other, &ApplyOptions::default()).unwrap();
     assert_eq!(checked.report.code(), Some(Code::BatchIdReused));
-    workspace.undo(Some("b-1"), &ApplyOptions::default()).unwrap();
+    workspace
+        .undo(Some("b-1"), &ApplyOptions::default())
+        .unwrap();
     assert_eq!(apply(root, &other).report.status, Status::Applied);
     assert_eq!(fs::read(root.join("a")).unwrap(), b"a\ny\n");
 }
@@ -229,7 +256,9 @@ fn a_failed_verification_takes_the_batch_back() {
     let workspace = Workspace::open(dir.path()).unwrap();
     let work = batch(vec![append("a", "x"), create("d/new", "n\n")]);
     let mut options = ApplyOptions {
-        verify: Some(Verify::new("grep -q x a && test -f d/new && echo no good >&2; exit 3")),
+        verify: Some(Verify::new(
+            "grep -q x a && test -f d/new && echo no good >&2; exit 3",
+        )),
         ..ApplyOptions::default()
     };
     let failed = workspace.apply(&work, &options).unwrap();
@@ -237,7 +266,11 @@ fn a_failed_verification_takes_the_batch_back() {
     assert_eq!(failed.report.code(), Some(Code::VerifyFailed));
     let refusal = failed.report.refusal.as_ref().unwrap();
     assert_eq!(refusal.found.as_deref(), Some("no good\n"));
-    assert!(refusal.message.contains("exit status 3"), "{}", refusal.message);
+    assert!(
+        refusal.message.contains("exit status 3"),
+        "{}",
+        refusal.message
+    );
     assert_eq!(failed.report.operations[0].outcome, Outcome::RolledBack);
     assert_eq!(snapshot(dir.path()), before);
     assert_eq!(workspace.recover().unwrap(), Recovered::Nothing);
@@ -276,7 +309,11 @@ fn an_audit_finds_what_was_tampered_with() {
     let audit = workspace.audit().unwrap();
     assert!(audit.damaged[0].why.contains("altered"), "{audit:?}");
     let manifest = fs::read_to_string(entry.join("manifest")).unwrap();
-    fs::write(entry.join("manifest"), manifest.replacen("append", "prepend", 1)).unwrap();
+    fs::write(
+        entry.join("manifest"),
+        manifest.replacen("append", "prepend", 1),
+    )
+    .unwrap();
     let audit = workspace.audit().unwrap();
     assert!(audit.damaged[0].why.contains("checksum"), "{audit:?}");
 }

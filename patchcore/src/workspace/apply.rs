@@ -117,7 +117,11 @@ impl Workspace {
             if let (Some((id, content)), Some(state)) = (script.identity(), state)
                 && let Some(known) = ledger::look_up(state, id)?
             {
-                return Ok(replayed(script, known.content == content, known.transaction));
+                return Ok(replayed(
+                    script,
+                    known.content == content,
+                    known.transaction,
+                ));
             }
             self.prepare(script, options, || match state {
                 Some(state) => state.tasks(),
@@ -179,7 +183,12 @@ impl Workspace {
             loaded,
         };
         if let (Some(review), Some(batch)) = (options.review, &prepared.batch) {
-            match review.review(batch, &prepared.loaded.tree, prepared.plan.clone(), tasks()?.as_deref()) {
+            match review.review(
+                batch,
+                &prepared.loaded.tree,
+                prepared.plan.clone(),
+                tasks()?.as_deref(),
+            ) {
                 Ok(Reviewed { plan, tasks }) => {
                     prepared.plan = plan;
                     prepared.tasks = tasks;
@@ -238,7 +247,10 @@ impl Prepared<'_> {
     /// Refuses what was accepted: the operations on the refusal's file, or the whole.
     fn refuse(&mut self, refusal: Refusal) {
         self.plan.changes.clear();
-        let operations = self.batch.as_ref().map_or(&[][..], |batch| &batch.operations);
+        let operations = self
+            .batch
+            .as_ref()
+            .map_or(&[][..], |batch| &batch.operations);
         let mut blamed = false;
         for (operation, verdict) in operations.iter().zip(&mut self.plan.verdicts) {
             let is_why = verdict.outcome == Outcome::Applied

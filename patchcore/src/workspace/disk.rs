@@ -9,8 +9,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{
-    AtFlags, FlockOperation, Gid, Mode, OFlags, RenameFlags, StatxAttributes,
-    StatxFlags, Uid,
+    AtFlags, FlockOperation, Gid, Mode, OFlags, RenameFlags, StatxAttributes, StatxFlags, Uid,
 };
 use rustix::io::{Errno, retry_on_intr};
 

@@ -3,9 +3,9 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Workspace;
-use super::log::Log;
 use super::journal::MANIFEST;
 use super::ledger;
+use super::log::Log;
 use super::options::{ApplyOptions, Retention};
 use super::record::{Record, TransactionId};
 use super::state::{Held, fail};
@@ -70,7 +70,11 @@ fn collect(log: &Log, held: &Held, retention: &Retention) -> Result<Collected, E
         if !is_old && collected.bytes <= retention.max_bytes {
             break;
         }
-        if retention.keep.as_ref().is_some_and(|keep| keep(&transaction)) {
+        if retention
+            .keep
+            .as_ref()
+            .is_some_and(|keep| keep(&transaction))
+        {
             continue;
         }
         remove(held, &transaction)?;

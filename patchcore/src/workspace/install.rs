@@ -194,7 +194,12 @@ impl Install<'_> {
                     self.keep_copy(step, spot)?;
                 }
                 if step.beside {
-                    copy(self.current, aside.as_bytes(), slot, &beside_name(&self.transaction, step.slot as usize))?;
+                    copy(
+                        self.current,
+                        aside.as_bytes(),
+                        slot,
+                        &beside_name(&self.transaction, step.slot as usize),
+                    )?;
                     slot.rename(slot_name, target, name)?;
                     self.current.remove_file(aside.as_bytes())?;
                     return Ok(());

@@ -234,7 +234,11 @@ impl<'a> Layout<'a> {
 
     fn find_emptied(&mut self, root: &Root, restored: Option<&Restored>) -> Result<(), Error> {
         let goes = |place: &&Place<'_>| place.old.is_some() && place.new.is_none();
-        let gone = self.places.iter().filter(goes).filter_map(|place| place.path.clone());
+        let gone = self
+            .places
+            .iter()
+            .filter(goes)
+            .filter_map(|place| place.path.clone());
         let mut gone: BTreeSet<RelPath> = gone.collect();
         if gone.is_empty() {
             return Ok(());

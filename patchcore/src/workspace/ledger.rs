@@ -112,7 +112,10 @@ pub(super) fn forget(state: &State, old: impl Fn(&TransactionId) -> bool) -> Res
     };
     for name in ledger.names().map_err(io)? {
         let text = ledger.read_link(&name).map_err(io)?;
-        if text.and_then(|text| parse(&text)).is_none_or(|entry| old(&entry.transaction)) {
+        if text
+            .and_then(|text| parse(&text))
+            .is_none_or(|entry| old(&entry.transaction))
+        {
             ledger.remove_file(&name).map_err(io)?;
         }
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::Workspace;
 use super::disk::{Dir, Meta};
 use super::install::aside_name;
 use super::journal::{MANIFEST, MAX_RECORD};
@@ -10,7 +11,6 @@ use super::load::MAX_FILE;
 use super::record::{Record, TransactionId};
 use super::stage::slot_name;
 use super::state::{State, fail};
-use super::Workspace;
 use crate::error::Error;
 
 /// The log of a workspace, as it is when it is asked.
@@ -77,9 +77,7 @@ impl Log {
         let file = match log.directory(&name) {
             Ok(Some(entry)) => entry.file(MANIFEST),
             Ok(None) => return Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-                log.file(name.as_bytes())
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => log.file(name.as_bytes()),
             Err(error) => Err(error),
         };
         let Some(file) = file.map_err(io)? else {

@@ -14,9 +14,8 @@ pub(super) fn add(root: &Root, plan: &mut Plan) {
         .verdicts
         .iter_mut()
         .filter_map(|verdict| verdict.refusal.as_mut());
-    let missing = refusals.filter(|refusal| {
-        refusal.code == Code::FileNotFound && refusal.candidates.is_empty()
-    });
+    let missing = refusals
+        .filter(|refusal| refusal.code == Code::FileNotFound && refusal.candidates.is_empty());
     for refusal in missing.take(MOST) {
         let Some(Ok(path)) = refusal.file.as_deref().map(RelPath::new) else {
             continue;
@@ -49,7 +48,11 @@ fn near(root: &Root, path: &RelPath) -> Vec<Vec<u8>> {
         Some(parent) => [parent.as_bytes(), b"/", &name].concat(),
         None => name,
     };
-    ranked.into_iter().take(3).map(|(_, name)| full(name)).collect()
+    ranked
+        .into_iter()
+        .take(3)
+        .map(|(_, name)| full(name))
+        .collect()
 }
 
 /// Edit distance of two names, if it is within the bound.

@@ -9,8 +9,8 @@ use super::state::{CURRENT, Held, TASKS, fail};
 use super::{STATE, Workspace};
 use crate::error::Error;
 use crate::path::RelPath;
-use crate::plan::{Outcome, Policy};
 use crate::plan::paths;
+use crate::plan::{Outcome, Policy};
 use crate::report::Status;
 
 /// What was found unfinished, and what became of it.
@@ -124,7 +124,10 @@ pub(super) fn take_back(record: &mut Record) {
     record.state = Stage::RolledBack;
     record.status = Status::RolledBack;
     for operation in &mut record.operations {
-        if matches!(operation.outcome, Outcome::Applied | Outcome::Rebased | Outcome::Undone) {
+        if matches!(
+            operation.outcome,
+            Outcome::Applied | Outcome::Rebased | Outcome::Undone
+        ) {
             operation.outcome = Outcome::RolledBack;
         }
     }

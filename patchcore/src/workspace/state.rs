@@ -56,7 +56,9 @@ impl State {
 
     /// A part of the state, for reading; `None` where it does not exist.
     pub(super) fn part(&self, name: &str) -> Result<Option<Dir>, Error> {
-        self.dir.directory(name).map_err(|error| fail("open", name, error))
+        self.dir
+            .directory(name)
+            .map_err(|error| fail("open", name, error))
     }
 
     /// A part of the state, made where it does not exist.

@@ -51,8 +51,7 @@ pub(super) fn irreplaceable(
     meta: &Meta,
     options: &ApplyOptions<'_>,
 ) -> Option<Refusal> {
-    let refuse =
-        |code, message: String| Some(Refusal::new(code, message).in_file(path));
+    let refuse = |code, message: String| Some(Refusal::new(code, message).in_file(path));
     if meta.mount_root {
         return refuse(
             Code::MountPoint,

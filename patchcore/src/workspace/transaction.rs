@@ -127,7 +127,12 @@ impl Work<'_> {
                 current.sync_all()
             } else {
                 let txn = &self.held.txn;
-                let first = self.held.state.dir.sync().and_then(|()| self.held.log.sync());
+                let first = self
+                    .held
+                    .state
+                    .dir
+                    .sync()
+                    .and_then(|()| self.held.log.sync());
                 first.and_then(|()| txn.sync())
             };
             sync.and_then(|()| Dir::sync(&self.root.dir))
@@ -237,7 +242,8 @@ impl Work<'_> {
                     // A link more or less, where that is allowed, changes this time alone.
                     same.ctime = now.ctime;
                     same.links = now.links;
-                    let is_settled = old.ctime == now.ctime && old.ctime < earlier(self.loaded.began);
+                    let is_settled =
+                        old.ctime == now.ctime && old.ctime < earlier(self.loaded.began);
                     same == now
                         && (old.links == now.links || self.options.break_hard_links)
                         && (is_settled || self.hash(path)? == Some(*digest))
@@ -311,21 +317,25 @@ fn journal_of(
     staged: &[Option<Identity>],
     durable: bool,
 ) -> Journal {
-    let steps = layout.places.iter().enumerate().filter_map(|(slot, place)| {
-        Some(Step {
-            path: place.path.clone()?,
-            slot: u32::try_from(slot).expect("at most as many slots as operations"),
-            beside: survey.beside[slot],
-            old: place.old.as_ref().map(|(meta, digest)| Identity {
-                ino: meta.ino,
-                size: meta.size,
-                mtime: meta.mtime,
-                mode: meta.mode,
-                digest: *digest,
-            }),
-            new: staged[slot],
-        })
-    });
+    let steps = layout
+        .places
+        .iter()
+        .enumerate()
+        .filter_map(|(slot, place)| {
+            Some(Step {
+                path: place.path.clone()?,
+                slot: u32::try_from(slot).expect("at most as many slots as operations"),
+                beside: survey.beside[slot],
+                old: place.old.as_ref().map(|(meta, digest)| Identity {
+                    ino: meta.ino,
+                    size: meta.size,
+                    mtime: meta.mtime,
+                    mode: meta.mode,
+                    digest: *digest,
+                }),
+                new: staged[slot],
+            })
+        });
     Journal {
         method: survey.method,
         durable,

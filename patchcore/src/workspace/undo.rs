@@ -41,7 +41,11 @@ impl Workspace {
             None => last(&log)?,
         };
         let mut record = mirror(&undone, options);
-        let mut plan = plan::plan(&super::apply::no_batch(), &crate::Tree::new(), &options.policy);
+        let mut plan = plan::plan(
+            &super::apply::no_batch(),
+            &crate::Tree::new(),
+            &options.policy,
+        );
         plan.verdicts = record.operations.iter().map(verdict).collect();
         if log.undone_by(&undone.transaction)?.is_some() {
             for operation in &mut record.operations {
@@ -117,12 +121,17 @@ impl Workspace {
         let journal = &undone.journal;
         restored.made = journal.made.iter().map(|made| made.path.clone()).collect();
         for emptied in &journal.emptied {
-            restored.directories.insert(emptied.path.clone(), emptied.mode);
+            restored
+                .directories
+                .insert(emptied.path.clone(), emptied.mode);
         }
         let mut changes = Vec::with_capacity(undone.changes.len());
         for change in &undone.changes {
             let pre = pre_file(log, undone, change)?;
-            let back_at = change.from.as_ref().filter(|_| change.kind == ChangeKind::Renamed);
+            let back_at = change
+                .from
+                .as_ref()
+                .filter(|_| change.kind == ChangeKind::Renamed);
             if let Some(pre) = &pre {
                 let wanted = Wanted {
                     mode: pre.meta.mode,
@@ -168,8 +177,12 @@ fn by_name(log: &Log, name: &str) -> Result<Record, Error> {
     let shown = crate::error::excerpt(name.as_bytes(), 100);
     match found {
         Some(record) if is_undoable(&record) => Ok(record),
-        Some(_) => Err(no_such(format!("batch {shown:?} changed nothing, so there is nothing to undo"))),
-        None => Err(no_such(format!("the log has no batch {shown:?}; see history"))),
+        Some(_) => Err(no_such(format!(
+            "batch {shown:?} changed nothing, so there is nothing to undo"
+        ))),
+        None => Err(no_such(format!(
+            "the log has no batch {shown:?}; see history"
+        ))),
     }
 }
 
@@ -183,7 +196,9 @@ fn last(log: &Log) -> Result<Record, Error> {
             return Ok(record);
         }
     }
-    Err(no_such("the log has no batch that could be undone".to_owned()))
+    Err(no_such(
+        "the log has no batch that could be undone".to_owned(),
+    ))
 }
 
 fn is_undoable(record: &Record) -> bool {
@@ -298,7 +313,10 @@ fn pre_file(log: &Log, undone: &Record, change: &ChangeRecord) -> Result<Option<
         return Ok(None);
     };
     let steps = &undone.journal.steps;
-    let old = steps.iter().find(|step| step.slot == slot).and_then(|step| step.old);
+    let old = steps
+        .iter()
+        .find(|step| step.slot == slot)
+        .and_then(|step| step.old);
     let pre = log.pre_file(&undone.transaction, slot)?;
     match (pre, old) {
         (Some(pre), Some(old)) if Digest::of(&pre.bytes) == old.digest => Ok(Some(pre)),
@@ -382,8 +400,13 @@ fn inverted_edits(change: &ChangeRecord, current: &Arc<Source>, pre: &[u8]) -> O
     for edit in &change.edits {
         let [start, end] = edit.span;
         let at = start.checked_add_signed(shift)?;
-        edits.push(Edit::replace(at..at.checked_add(edit.len)?, pre.get(start..end)?));
-        shift = shift.checked_add_unsigned(edit.len)?.checked_sub_unsigned(end - start)?;
+        edits.push(Edit::replace(
+            at..at.checked_add(edit.len)?,
+            pre.get(start..end)?,
+        ));
+        shift = shift
+            .checked_add_unsigned(edit.len)?
+            .checked_sub_unsigned(end - start)?;
     }
     let edits = EditSet::new(edits, current.bytes().len()).ok()?;
     (Digest::of_chunks(edits.chunks(current.bytes())) == Digest::of(pre)).then_some(edits)

@@ -41,9 +41,11 @@ pub(super) fn run(
             command.env_remove(name);
         }
     }
-    let mut child = command
-        .spawn()
-        .map_err(|error| refuse(format!("the verification command cannot be started: {error}")))?;
+    let mut child = command.spawn().map_err(|error| {
+        refuse(format!(
+            "the verification command cannot be started: {error}"
+        ))
+    })?;
     let output = collect(&mut child);
     let ended = wait(&mut child, verify.limit, interrupt);
     // Whatever it left behind in its group would go on changing the tree.
@@ -59,7 +61,9 @@ pub(super) fn run(
         End::Interrupted => "was interrupted".to_owned(),
         End::Lost(error) => format!("cannot be waited for: {error}"),
     };
-    let output = output.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
+    let output = output
+        .recv_timeout(Duration::from_secs(1))
+        .unwrap_or_default();
     let refusal = refuse(format!(
         "the verification command {why}; the batch is taken back"
     ));
