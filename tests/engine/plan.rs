@@ -273,6 +273,19 @@ fn a_base_goes_before_every_other_guard() {
 }
 
 #[test]
+fn beside_a_hash_joined_lines_may_lack_a_last_blank_one() {
+    let text = b"a\n\nb\n\n";
+    let tree = Tree::new().with_file(path("f"), &text[..]);
+    for (first, last, expect) in [(2, 2, ""), (1, 2, "a\n"), (2, 4, "\nb\n")] {
+        let mut guarded = batch(vec![("f", replace(lines(first, last), guard(expect), "x"))]);
+        guarded.operations[0].base = Some(Digest::of(text));
+        assert!(!plan(&guarded, &tree, &Policy::default()).has_refusal());
+        guarded.operations[0].base = None;
+        assert!(plan(&guarded, &tree, &Policy::default()).has_refusal());
+    }
+}
+
+#[test]
 fn one_refusal_keeps_all_from_landing_unless_partial() {
     let tree = Tree::new()
         .with_file(path("f"), ABC)

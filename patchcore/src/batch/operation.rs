@@ -187,7 +187,7 @@ impl Raw {
             "file" => self.file = required(r, Reader::text)?,
             "base" => self.base = r.digest()?,
             "at" => self.at = required(r, read_at)?,
-            "expect" => self.guard.expect = r.nonempty(field)?,
+            "expect" => self.guard.expect = r.expected()?,
             "before" => self.guard.before = r.nonempty(field)?,
             "after" => self.guard.after = r.nonempty(field)?,
             "content" => self.text = required(r, Reader::text)?,

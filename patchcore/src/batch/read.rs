@@ -71,6 +71,8 @@ pub(super) fn read_batch<T>(
         path: Vec::new(),
         faults: Vec::new(),
         patterns: HashMap::new(),
+        empty_expect: None,
+        unguarded: Vec::new(),
     };
     match reader.batch(convert) {
         Ok(batch) if reader.faults.is_empty() => Ok(batch),
@@ -91,6 +93,10 @@ pub(super) struct Reader<'a> {
     faults: Vec<Fault>,
     /// A batch tends to repeat its expressions; compiling one is dear.
     patterns: HashMap<String, Pattern>,
+    /// The fault of the operation being read if its `expect` is empty and no hash guards it.
+    empty_expect: Option<Fault>,
+    /// Such faults by file, until all of the batch's hashes are known.
+    unguarded: Vec<(String, Fault)>,
 }
 
 impl<'a> Reader<'a> {
@@ -133,6 +139,12 @@ impl<'a> Reader<'a> {
             }
         }
         self.scan.finish().or_else(|fault| self.stop(fault))?;
+        for (file, fault) in std::mem::take(&mut self.unguarded) {
+            let path = RelPath::new(file.as_bytes()).map_or(file, |path| path.to_string());
+            if !header.base.contains_key(&path) {
+                self.record(fault)?;
+            }
+        }
         Ok((header, operations.unwrap_or_default()))
     }
 
@@ -187,7 +199,12 @@ impl<'a> Reader<'a> {
                 let fault = Fault::new(Code::LimitExceeded, Span::at(at), message);
                 return r.stop(fault);
             }
-            if let Some(operation) = read_operation(r)? {
+            let operation = read_operation(r)?;
+            let empty_expect = r.empty_expect.take();
+            if let Some(operation) = operation {
+                if let Some(fault) = empty_expect.filter(|_| operation.base().is_none()) {
+                    r.unguarded.push((operation.file().to_owned(), fault));
+                }
                 take(operation);
             }
             Ok(())
@@ -237,6 +254,20 @@ impl<'a> Reader<'a> {
     /// A string; `None` for `null` and for what is none.
     pub(super) fn text(&mut self) -> Step<Option<String>> {
         Ok(self.string("a string")?.map(own))
+    }
+
+    /// Expected lines. None at all are no guard; beside a hash they stand for one blank line, as a
+    /// sender that joins lines by newlines writes it.
+    pub(super) fn expected(&mut self) -> Step<Option<String>> {
+        let start = self.scan.offset();
+        let text = self.text()?;
+        if text.as_deref() == Some("") {
+            let message = "\"expect\" is never empty; a blank line is \"\\n\"";
+            let mut fault = Fault::new(Code::InvalidBatch, self.since(start), message);
+            self.place(&mut fault);
+            self.empty_expect = Some(fault);
+        }
+        Ok(text)
     }
 
     /// A string that may not be empty.
@@ -474,6 +505,17 @@ impl<'a> Reader<'a> {
     }
 
     fn record(&mut self, mut fault: Fault) -> Step<()> {
+        self.place(&mut fault);
+        self.faults.push(fault);
+        if self.faults.len() < MAX_FAULTS {
+            Ok(())
+        } else {
+            Err(Stop)
+        }
+    }
+
+    /// Gives a fault the JSON path of the value being read.
+    fn place(&self, fault: &mut Fault) {
         for segment in &self.path {
             match segment {
                 Segment::Index(index) => {
@@ -491,12 +533,6 @@ impl<'a> Reader<'a> {
                     let _ = write!(fault.path, "[{key:?}]");
                 }
             }
-        }
-        self.faults.push(fault);
-        if self.faults.len() < MAX_FAULTS {
-            Ok(())
-        } else {
-            Err(Stop)
         }
     }
 

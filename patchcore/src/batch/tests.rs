@@ -103,6 +103,8 @@ faults! {
         => 2, 49, "operations[0].content_base64", "not base 64: invalid symbol 42, offset 1";
     empty_expect: one(r#"{"op": "delete-file", "file": "a", "expect": ""}"#)
         => 2, 46, "operations[0].expect", "\"expect\" is never empty; a blank line is \"\\n\"";
+    empty_expect_beside_another_files_hash: "{\"operations\": [\n{\"op\": \"delete-file\", \"file\": \"a\", \"expect\": \"\"}], \"base\": {\"b\": \"sha256:0000000000000000000000000000000000000000000000000000000000000000\"}}"
+        => 2, 46, "operations[0].expect", "\"expect\" is never empty; a blank line is \"\\n\"";
     empty_find: one(r#"{"op": "replace-text", "file": "a", "find": "", "content": ""}"#)
         => 2, 45, "operations[0].find", "\"find\" is never empty";
     mode_without_value: one(r#"{"op": "set-mode", "file": "a"}"#)

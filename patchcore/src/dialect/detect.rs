@@ -114,6 +114,9 @@ fn json(body: &[u8]) -> Option<Dialect> {
         Dialect::StrReplace
     } else if has("content") && has("path") {
         Dialect::Files
+    } else if first == b'{' {
+        // What opens like a batch is told what is wrong with it as one.
+        Dialect::Batch
     } else {
         return None;
     })
@@ -193,6 +196,6 @@ mod tests {
                 .contains("mixes")
         );
         assert!(detect(b"").is_err());
-        assert!(detect(b"{\"foo\": 1}").is_err());
+        assert_eq!(detect(b"{\"foo\": 1}").unwrap(), Dialect::Batch);
     }
 }

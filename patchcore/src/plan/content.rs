@@ -243,7 +243,8 @@ impl Scene<'_, '_> {
         located: &Located,
         edge: Edge,
     ) -> Result<bool, Refusal> {
-        self.resolver.check(guard, located, edge)?;
+        let checked = self.resolver.check(guard, located, edge);
+        checked.or_else(|refusal| self.check_joined(guard, located, edge, refusal))?;
         if !matches!(at.target, Target::Lines { .. }) || self.operation.base.is_some() {
             return Ok(true);
         }
@@ -258,6 +259,25 @@ impl Scene<'_, '_> {
             }
             Err(refusal) => Err(refusal),
         }
+    }
+
+    /// Lines joined by newlines lose the last one where it is blank. Where the file's hash holds
+    /// the operation, that reading of what is expected is as good.
+    fn check_joined(
+        &self,
+        guard: &Guard,
+        located: &Located,
+        edge: Edge,
+        refusal: Refusal,
+    ) -> Result<(), Refusal> {
+        let (Some(_), Some(expect)) = (self.operation.base, &guard.expect) else {
+            return Err(refusal);
+        };
+        let joined = Guard {
+            expect: Some(Lines::new([expect.as_bytes(), b"\n"].concat())),
+            ..guard.clone()
+        };
+        self.resolver.check(&joined, located, edge).map_err(|_| refusal)
     }
 
     fn unguarded(&self, located: &Located) -> Refusal {
