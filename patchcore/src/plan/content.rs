@@ -277,7 +277,9 @@ impl Scene<'_, '_> {
             expect: Some(Lines::new([expect.as_bytes(), b"\n"].concat())),
             ..guard.clone()
         };
-        self.resolver.check(&joined, located, edge).map_err(|_| refusal)
+        self.resolver
+            .check(&joined, located, edge)
+            .map_err(|_| refusal)
     }
 
     fn unguarded(&self, located: &Located) -> Refusal {
