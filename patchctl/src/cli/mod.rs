@@ -8,7 +8,9 @@ pub(crate) mod diff;
 pub(crate) mod edit;
 pub(crate) mod meta;
 pub(crate) mod operation;
+pub(crate) mod placeholder;
 pub(crate) mod resolve;
+pub(crate) mod task;
 
 use std::path::PathBuf;
 
@@ -73,6 +75,8 @@ pub(crate) enum Command {
     #[command(flatten)]
     Operation(operation::OperationCommand),
     Resolve(resolve::ResolveArgs),
+    Scan(placeholder::ScanArgs),
+    Order(task::OrderArgs),
     Demo(demo::DemoArgs),
     Schema(meta::Schema),
     Completions(meta::Completions),

@@ -5,8 +5,10 @@ pub(crate) mod diff;
 pub(crate) mod edit;
 pub(crate) mod meta;
 pub(crate) mod operation;
+pub(crate) mod order;
 pub(crate) mod place;
 pub(crate) mod resolve;
+pub(crate) mod scan;
 
 use crate::cli::{Cli, Command};
 use crate::exit::{Exit, Failure};
@@ -20,6 +22,8 @@ pub(crate) fn run(cli: &Cli, context: &Context) -> Result<Exit, Failure> {
         Command::Diff(args) => diff::run(cli, args, context),
         Command::Operation(command) => operation::run(cli, command, context),
         Command::Resolve(args) => resolve::run(&cli.global, args, context),
+        Command::Scan(args) => scan::run(&cli.global, args, context),
+        Command::Order(args) => order::run(args, context),
         Command::Demo(args) => demo::run(cli, args, context),
         Command::Schema(args) => meta::schema(args, context),
         Command::Completions(args) => meta::completions(args, context),

@@ -35,6 +35,19 @@ impl Place {
         Ok(Workspace::open(&self.root)?)
     }
 
+    /// A file or directory named relative to the current directory, relative to the root; `None`
+    /// for the root itself.
+    pub(crate) fn relative_or_root(&self, path: &Path) -> Result<Option<RelPath>, Failure> {
+        let is_root =
+            std::fs::canonicalize(self.current.join(path)).is_ok_and(|path| path == self.root);
+        if is_root {
+            return Ok(None);
+        }
+        // A directory may be named with a slash at its end.
+        let bare: PathBuf = path.components().collect();
+        self.relative(&bare).map(Some)
+    }
+
     /// A file named relative to the current directory, relative to the root.
     pub(crate) fn relative(&self, file: &Path) -> Result<RelPath, Failure> {
         use std::os::unix::ffi::OsStrExt as _;

@@ -4,6 +4,8 @@ pub(crate) mod diff;
 pub(crate) mod edit;
 mod escape;
 pub(crate) mod frame;
+pub(crate) mod placeholder;
+pub(crate) mod progress;
 
 use std::io::Write as _;
 

@@ -1,0 +1,64 @@
+//! `order validate`: everything that is wrong with an order or payload.
+
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+
+use patchcore::order::{Order, Payload, Violation};
+use patchcore::{Code, Error};
+
+use super::place::read_bytes;
+use crate::cli::Output;
+use crate::cli::task::{OrderArgs, OrderCommand, ValidateArgs};
+use crate::exit::{Exit, Failure};
+use crate::report::{Context, printable};
+
+/// `order`.
+pub(crate) fn run(args: &OrderArgs, context: &Context) -> Result<Exit, Failure> {
+    match &args.command {
+        OrderCommand::Validate(args) => validate(args, context),
+    }
+}
+
+fn validate(args: &ValidateArgs, context: &Context) -> Result<Exit, Failure> {
+    let bytes = if args.file == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin()
+            .read_to_end(&mut bytes)
+            .map_err(|error| Error::io("read", "standard input", error))?;
+        bytes
+    } else {
+        read_bytes(&args.file)?
+    };
+    let result = if args.payload {
+        Payload::parse(&bytes).map(drop)
+    } else {
+        Order::parse(&bytes).map(drop)
+    };
+    let violations = result.err().unwrap_or_default();
+    show(&violations, context).map_err(Failure::Output)?;
+    if violations.is_empty() {
+        if context.verbosity >= 0 && context.output == Output::Human {
+            let what = if args.payload { "payload" } else { "order" };
+            writeln!(context.stderr(), "a valid {what}").map_err(Failure::Output)?;
+        }
+        return Ok(Exit::Done);
+    }
+    Ok(Exit::Code(Code::InvalidBatch.exit()))
+}
+
+fn show(violations: &[Violation], context: &Context) -> std::io::Result<()> {
+    let mut out = context.stdout();
+    match context.output {
+        Output::Json => {
+            let answer = serde_json::json!({
+                "valid": violations.is_empty(),
+                "violations": violations,
+            });
+            serde_json::to_writer(&mut out, &answer)?;
+            writeln!(out)
+        }
+        Output::Human => violations
+            .iter()
+            .try_for_each(|violation| writeln!(out, "{}", printable(&violation.to_string()))),
+    }
+}

@@ -1,0 +1,231 @@
+//! `scan`: where which placeholder stands.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Mutex;
+
+use patchcore::order::{self, Payload};
+use patchcore::placeholder::{Scanner, Syntax, positions};
+use patchcore::task::Manifest;
+use patchcore::text::{Encoding, LineNumber, detect_encoding};
+use patchcore::workspace::{WalkOptions, WalkProgress, Walked, Workspace};
+use patchcore::{Code, Error, Refusal, RelPath};
+use serde::Serialize;
+
+use super::place::{Place, read_bytes};
+use crate::cli::placeholder::{ScanArgs, SyntaxArgs, WalkArgs};
+use crate::cli::{Global, Output};
+use crate::exit::{Exit, Failure};
+use crate::report::{Context, placeholder as print, progress};
+
+/// A placeholder of the tree.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Hit {
+    pub(crate) id: String,
+    pub(crate) syntax: Syntax,
+    pub(crate) file: String,
+    pub(crate) line: LineNumber,
+    pub(crate) column: u64,
+    /// What the payload or manifest at hand says; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) status: Option<Known>,
+}
+
+/// What is known of a placeholder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Known {
+    /// It is expected, and stands in one place.
+    Known,
+    /// Nobody expects it.
+    Unknown,
+    /// It stands in several places.
+    Duplicate,
+}
+
+/// `scan`.
+pub(crate) fn run(global: &Global, args: &ScanArgs, context: &Context) -> Result<Exit, Failure> {
+    let place = Place::of(global)?;
+    let workspace = place.open()?;
+    let scanner = scanner(&args.syntax)?;
+    let wanted = args.ids.as_deref().map(read_ids).transpose()?;
+    let expected = expected_ids(&place, args)?;
+    let options = walk_options(&place, &args.walk)?;
+    let (mut hits, walked) = scan(&workspace, &options, &scanner, wanted.as_ref(), context)?;
+    hits.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+    judge(&mut hits, expected.as_ref());
+    let looked_for = wanted.or(expected).unwrap_or_default();
+    let found: HashSet<&str> = hits.iter().map(|hit| hit.id.as_str()).collect();
+    let missing: Vec<&str> = looked_for
+        .iter()
+        .map(String::as_str)
+        .filter(|id| !found.contains(id))
+        .collect();
+    match context.output {
+        Output::Json => json(&hits, context),
+        Output::Human => print::hits(&hits, context),
+    }
+    .map_err(Failure::Output)?;
+    print::scanned(&hits, &missing, &walked, context).map_err(Failure::Output)?;
+    Ok(unread(&walked))
+}
+
+/// How a command exits whose walk could not read everything.
+fn unread(walked: &Walked) -> Exit {
+    match walked.failures.first() {
+        Some(error) => Exit::Code(error.code().exit()),
+        None => Exit::Done,
+    }
+}
+
+fn json(hits: &[Hit], context: &Context) -> std::io::Result<()> {
+    let mut out = std::io::BufWriter::new(context.stdout());
+    for hit in hits {
+        serde_json::to_writer(&mut out, hit)?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()
+}
+
+fn scan(
+    workspace: &Workspace,
+    options: &WalkOptions,
+    scanner: &Scanner,
+    wanted: Option<&BTreeSet<String>>,
+    context: &Context,
+) -> Result<(Vec<Hit>, Walked), Failure> {
+    let hits = Mutex::new(Vec::new());
+    let progress = WalkProgress::default();
+    let walked = progress::watch(context, &progress, || {
+        workspace.walk(options, &progress, &|file| {
+            let bytes = file.bytes();
+            let mut found = scanner.find(bytes);
+            if let Some(wanted) = wanted {
+                found.retain(|placeholder| wanted.contains(placeholder.id));
+            }
+            // What is no text is no template.
+            if found.is_empty() || detect_encoding(bytes) != Encoding::Text {
+                return;
+            }
+            let Ok(path) = file.path() else { return };
+            let name = path.to_string();
+            let placed = positions(bytes, &found).zip(&found);
+            let mut here: Vec<Hit> = placed
+                .map(|(position, placeholder)| Hit {
+                    id: placeholder.id.to_owned(),
+                    syntax: placeholder.syntax,
+                    file: name.clone(),
+                    line: position.line,
+                    column: position.column,
+                    status: None,
+                })
+                .collect();
+            hits.lock().expect("no holder panics").append(&mut here);
+        })
+    })?;
+    Ok((hits.into_inner().expect("no holder panics"), walked))
+}
+
+fn judge(hits: &mut [Hit], expected: Option<&BTreeSet<String>>) {
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for hit in hits.iter() {
+        match counts.get_mut(&hit.id) {
+            Some(count) => *count += 1,
+            None => {
+                counts.insert(hit.id.clone(), 1);
+            }
+        }
+    }
+    for hit in hits {
+        let is_expected = expected.map(|expected| expected.contains(&hit.id));
+        let twice = counts.get(&hit.id).is_some_and(|count| *count > 1);
+        hit.status = match (is_expected, twice) {
+            (Some(false), _) => Some(Known::Unknown),
+            (_, true) => Some(Known::Duplicate),
+            (Some(true), false) => Some(Known::Known),
+            (None, false) => None,
+        };
+    }
+}
+
+/// The scanner for the built-in syntaxes and those of the command line.
+pub(crate) fn scanner(args: &SyntaxArgs) -> Result<Scanner, Refusal> {
+    args.syntax
+        .iter()
+        .try_fold(Scanner::new(), |scanner, syntax| {
+            scanner.with_syntax(syntax)
+        })
+}
+
+/// What the walk visits.
+pub(crate) fn walk_options(place: &Place, args: &WalkArgs) -> Result<WalkOptions, Failure> {
+    let mut paths: Vec<RelPath> = Vec::new();
+    for path in &args.paths {
+        match place.relative_or_root(path)? {
+            Some(path) => paths.push(path),
+            // The whole tree is what no path stands for.
+            None => {
+                paths.clear();
+                break;
+            }
+        }
+    }
+    Ok(WalkOptions {
+        paths,
+        include: args.include.clone(),
+        exclude: args.exclude.clone(),
+        enter_all: args.all_directories,
+    })
+}
+
+/// Reads a payload, or the one of an order.
+pub(crate) fn read_payload(path: &Path) -> Result<Payload, Failure> {
+    let bytes = read_bytes(path)?;
+    let name = path.display().to_string();
+    Ok(Payload::parse(&bytes).map_err(|violations| order::refusal(&name, &violations))?)
+}
+
+/// The manifest of the tree; an empty one where there is none.
+pub(crate) fn read_manifest(place: &Place) -> Result<Manifest, Failure> {
+    let path = place.root.join(".mission_control").join("tasks.json");
+    match std::fs::read(&path) {
+        Ok(bytes) => Ok(Manifest::parse(&bytes)?),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Manifest::default()),
+        Err(error) => Err(Error::io("read", path, error).into()),
+    }
+}
+
+fn expected_ids(place: &Place, args: &ScanArgs) -> Result<Option<BTreeSet<String>>, Failure> {
+    if let Some(path) = &args.payload {
+        let payload = read_payload(path)?;
+        return Ok(Some(payload.iter().map(|(id, _)| id.to_owned()).collect()));
+    }
+    let manifest = read_manifest(place)?;
+    let ids = manifest
+        .tasks()
+        .iter()
+        .map(patchcore::task::Task::placeholder);
+    let ids: BTreeSet<String> = ids.filter(|id| !id.is_empty()).collect();
+    Ok((!ids.is_empty()).then_some(ids))
+}
+
+/// Ids by line, or as a JSON list or object.
+fn read_ids(path: &Path) -> Result<BTreeSet<String>, Failure> {
+    let bytes = read_bytes(path)?;
+    let malformed = |why: String| {
+        let message = format!("{}: {why}", path.display());
+        Failure::from(Refusal::new(Code::InvalidBatch, message))
+    };
+    if matches!(bytes.trim_ascii_start().first(), Some(b'[' | b'{')) {
+        let value: serde_json::Value =
+            serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
+        return match value {
+            serde_json::Value::Object(ids) => Ok(ids.into_iter().map(|(id, _)| id).collect()),
+            list => serde_json::from_value(list).map_err(|error| malformed(error.to_string())),
+        };
+    }
+    let text = String::from_utf8(bytes).map_err(|_| malformed("is not UTF-8".to_owned()))?;
+    let ids = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    Ok(ids.map(str::to_owned).collect())
+}

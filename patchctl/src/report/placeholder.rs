@@ -1,0 +1,87 @@
+//! What a scan found, for people.
+
+use std::io::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use patchcore::workspace::Walked;
+
+use super::{Context, printable};
+use crate::cli::Output;
+use crate::commands::scan::{Hit, Known};
+
+const PLACE: Style = AnsiColor::Magenta.on_default();
+const UNKNOWN: Style = AnsiColor::Yellow.on_default();
+const DIM: Style = Style::new().dimmed();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+/// Most missing ids and unread files that are listed.
+const MOST: usize = 10;
+
+/// A line for each placeholder: place, id, what is known of it.
+pub(crate) fn hits(hits: &[Hit], context: &Context) -> std::io::Result<()> {
+    let mut out = std::io::BufWriter::new(context.stdout());
+    for hit in hits {
+        let (file, line, column) = (printable(&hit.file), hit.line, hit.column);
+        let id = printable(&hit.id);
+        write!(out, "{PLACE}{file}{PLACE:#}:{line}:{column}: {id}")?;
+        match hit.status {
+            Some(Known::Unknown) => writeln!(out, " {UNKNOWN}unknown{UNKNOWN:#}")?,
+            Some(Known::Duplicate) => writeln!(out, " {DIM}duplicate{DIM:#}")?,
+            Some(Known::Known) | None => writeln!(out)?,
+        }
+    }
+    out.flush()
+}
+
+/// The talk after a scan: what is missing, what could not be read, how much there was.
+pub(crate) fn scanned(
+    hits: &[Hit],
+    missing: &[&str],
+    walked: &Walked,
+    context: &Context,
+) -> std::io::Result<()> {
+    unread(walked, context)?;
+    if context.verbosity < 0 {
+        return Ok(());
+    }
+    let mut err = context.stderr();
+    for id in missing.iter().take(MOST) {
+        writeln!(err, "{WARNING}missing{WARNING:#}: {}", printable(id))?;
+    }
+    if missing.len() > MOST {
+        writeln!(err, "… and {} more are missing", missing.len() - MOST)?;
+    }
+    if context.output == Output::Human {
+        let mut ids: Vec<&str> = hits.iter().map(|hit| hit.id.as_str()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut files: Vec<&str> = hits.iter().map(|hit| hit.file.as_str()).collect();
+        files.dedup();
+        writeln!(
+            err,
+            "{} placeholders of {} ids in {} files; {} files read, {:.1} MB",
+            hits.len(),
+            ids.len(),
+            files.len(),
+            walked.files,
+            walked.bytes as f64 / 1e6,
+        )?;
+    }
+    Ok(())
+}
+
+/// Warns of what a walk could not read.
+pub(crate) fn unread(walked: &Walked, context: &Context) -> std::io::Result<()> {
+    let mut err = context.stderr();
+    for error in walked.failures.iter().take(MOST) {
+        let error = error.to_string();
+        writeln!(err, "{WARNING}warning{WARNING:#}: {}", printable(&error))?;
+    }
+    if walked.failures.len() > MOST {
+        let more = walked.failures.len() - MOST;
+        writeln!(
+            err,
+            "{WARNING}warning{WARNING:#}: {more} more could not be read"
+        )?;
+    }
+    Ok(())
+}
