@@ -74,9 +74,14 @@ pub(crate) fn snapshot(root: &Path) -> Vec<(String, u32, Vec<u8>)> {
         .collect()
 }
 
-pub(crate) fn apply(root: &Path, batch: &Batch) -> Applied {
+pub(crate) fn apply<'a>(root: &Path, batch: &'a Batch) -> Applied<'a> {
     let workspace = Workspace::open(root).unwrap();
     workspace.apply(batch, &ApplyOptions::default()).unwrap()
+}
+
+/// Applies a batch that nobody needs afterwards.
+pub(crate) fn apply_new(root: &Path, batch: Batch) -> Applied<'static> {
+    apply(root, Box::leak(Box::new(batch)))
 }
 
 fn names(root: &Path) -> Vec<String> {
@@ -95,9 +100,9 @@ fn creates_edits_renames_and_deletes_land_together_and_undo_takes_them_back() {
     fs::set_permissions(root.join("a.txt"), fs::Permissions::from_mode(0o640)).unwrap();
     fs::set_permissions(root.join("alone"), fs::Permissions::from_mode(0o750)).unwrap();
     let before = snapshot(root);
-    let applied = apply(
+    let applied = apply_new(
         root,
-        &batch(vec![
+        batch(vec![
             append("a.txt", "two"),
             create("new/dir/c.txt", "c\n"),
             rename("old.txt", "sub/renamed.txt"),
@@ -162,7 +167,7 @@ fn creates_edits_renames_and_deletes_land_together_and_undo_takes_them_back() {
 #[test]
 fn a_swap_of_two_names_works_and_comes_back() {
     let dir = tree(&[("a", "A\n"), ("b", "B\n")]);
-    let applied = apply(dir.path(), &batch(vec![rename("a", "b"), rename("b", "a")]));
+    let applied = apply_new(dir.path(), batch(vec![rename("a", "b"), rename("b", "a")]));
     assert_eq!(
         applied.report.status,
         Status::Applied,
@@ -180,9 +185,9 @@ fn a_swap_of_two_names_works_and_comes_back() {
 fn a_refused_batch_leaves_the_tree_as_it_was_and_one_record() {
     let dir = tree(&[("agent.ts", "a\n")]);
     let before = snapshot(dir.path());
-    let refused = apply(
+    let refused = apply_new(
         dir.path(),
-        &batch(vec![append("agent.ts", "x"), append("agnet.ts", "y")]),
+        batch(vec![append("agent.ts", "x"), append("agnet.ts", "y")]),
     );
     assert_eq!(refused.report.status, Status::Refused);
     let refusal = refused.report.operations[1].refusal.as_ref().unwrap();
@@ -283,7 +288,7 @@ fn a_failed_verification_takes_the_batch_back() {
 #[test]
 fn undo_refuses_what_changed_since() {
     let dir = tree(&[("a", "a\n"), ("b", "b\n")]);
-    apply(dir.path(), &batch(vec![append("a", "x"), append("b", "y")]));
+    apply_new(dir.path(), batch(vec![append("a", "x"), append("b", "y")]));
     fs::write(dir.path().join("a"), "mine\n").unwrap();
     let before = snapshot(dir.path());
     let workspace = Workspace::open(dir.path()).unwrap();
@@ -298,7 +303,7 @@ fn undo_refuses_what_changed_since() {
 #[test]
 fn an_audit_finds_what_was_tampered_with() {
     let dir = tree(&[("a", "a\n")]);
-    let applied = apply(dir.path(), &batch(vec![append("a", "x")]));
+    let applied = apply_new(dir.path(), batch(vec![append("a", "x")]));
     let workspace = Workspace::open(dir.path()).unwrap();
     assert!(workspace.audit().unwrap().is_clean());
     let entry = dir
@@ -324,7 +329,7 @@ fn gc_keeps_the_log_within_its_bounds_and_the_ledger_in_memory() {
     let mut first = batch(vec![append("a", "x")]);
     first.id = Some("b-1".into());
     apply(dir.path(), &first);
-    apply(dir.path(), &batch(vec![append("a", "y")]));
+    apply_new(dir.path(), batch(vec![append("a", "y")]));
     let workspace = Workspace::open(dir.path()).unwrap();
     let all = workspace.gc(&Retention::default()).unwrap();
     assert_eq!((all.removed, all.kept), (0, 2));

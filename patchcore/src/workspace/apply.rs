@@ -17,16 +17,19 @@ use crate::digest::Digest;
 use crate::error::{Code, Error, Refusal};
 use crate::operation::{Batch, Labels};
 use crate::plan::{self, Outcome, Plan, Script, Tree};
-use crate::report::{Report, Status};
+use crate::report::{Mode, Report, Status};
 
 /// What became of a batch.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Applied {
+pub struct Applied<'a> {
     /// What to tell the sender; the diff is left to render from [`plan`](Self::plan).
     pub report: Report,
     /// The plan that was, or would be, carried out; its changes are empty where nothing is.
     pub plan: Plan,
+    /// The operations, located in the files; `None` for an undo, and where a foreign patch could
+    /// not be located at all.
+    pub batch: Option<Cow<'a, Batch>>,
     /// The record in the log; `None` for a preview.
     pub record: Option<Record>,
     /// The batch is committed, but something is left for the next run to finish.
@@ -57,7 +60,11 @@ impl Workspace {
     ///
     /// # Errors
     /// `IO`, `LOCK_TIMEOUT` and `UNFINISHED`: the environment's. The tree is as it was.
-    pub fn apply(&self, script: &dyn Script, options: &ApplyOptions<'_>) -> Result<Applied, Error> {
+    pub fn apply<'a>(
+        &self,
+        script: &'a dyn Script,
+        options: &ApplyOptions<'_>,
+    ) -> Result<Applied<'a>, Error> {
         let began = Instant::now();
         let held = Held::acquire(&self.root, options.lock_wait)?;
         let recovered = recover::recover(&self.root, &held)?;
@@ -104,15 +111,22 @@ impl Workspace {
         } else {
             gc::now_and_then(self, &held, &record, options);
         }
-        Ok(finished(record, prepared.plan, &recovered, done))
+        let applied = finished(record, prepared.plan, &recovered, done);
+        Ok(Applied {
+            batch: prepared.batch,
+            ..applied
+        })
     }
 
     /// Says what [`apply`](Self::apply) would do, and writes nothing. No lock is needed.
     ///
     /// # Errors
     /// `UNFINISHED` where another run left the tree half installed, `IO`.
-    pub fn check(&self, script: &dyn Script, options: &ApplyOptions<'_>) -> Result<Applied, Error> {
-        let mut record = empty_record(options);
+    pub fn check<'a>(
+        &self,
+        script: &'a dyn Script,
+        options: &ApplyOptions<'_>,
+    ) -> Result<Applied<'a>, Error> {
         let prepared = self.read_steadily(options.lock_wait, |state| {
             if let (Some((id, content)), Some(state)) = (script.identity(), state)
                 && let Some(known) = ledger::look_up(state, id)?
@@ -128,25 +142,22 @@ impl Workspace {
                 None => Ok(None),
             })
         })?;
-        if let Some((id, _)) = script.identity() {
-            record.batch_id = id.to_owned();
-        }
-        prepared.describe(&mut record);
-        let mut report = record.report();
-        report.transaction = None;
-        if !record.has_own_id() {
-            report.batch_id = None;
-        }
-        if prepared.is_accepted(options) {
-            report.status = Status::Previewed;
-        }
-        for operation in &mut report.operations {
-            operation.would = Some(operation.outcome);
-            operation.outcome = Outcome::Previewed;
-        }
+        let Prepared {
+            batch,
+            plan,
+            refusal,
+            ..
+        } = prepared;
+        let report = match (&batch, refusal) {
+            (Some(batch), None) => Report::of(batch, &plan, Mode::Preview),
+            (Some(batch), Some(refusal)) => Report::refused(batch, &plan, Mode::Preview, refusal),
+            (None, Some(refusal)) => Report::unread(refusal),
+            (None, None) => unreachable!("what cannot be located is refused"),
+        };
         Ok(Applied {
             report,
-            plan: prepared.plan,
+            plan,
+            batch,
             record: None,
             unfinished: None,
         })
@@ -210,13 +221,13 @@ impl Workspace {
     }
 
     /// A batch whose id was committed before: nothing to do if it is the same, else a mistake.
-    fn replay(
+    fn replay<'a>(
         &self,
         held: &Held,
-        script: &dyn Script,
+        script: &'a dyn Script,
         mut record: Record,
         known: ledger::Entry,
-    ) -> Result<Applied, Error> {
+    ) -> Result<Applied<'a>, Error> {
         let same = record.content == known.content;
         let prepared = replayed(script, same, known.transaction);
         prepared.describe(&mut record);
@@ -224,7 +235,11 @@ impl Workspace {
         record.state = Stage::Refused;
         journal::log_only(held, &record, false)?;
         let nothing = Recovered::Nothing;
-        Ok(finished(record, prepared.plan, &nothing, Done::default()))
+        let done = finished(record, prepared.plan, &nothing, Done::default());
+        Ok(Applied {
+            batch: prepared.batch,
+            ..done
+        })
     }
 }
 
@@ -343,7 +358,12 @@ fn replayed<'a>(script: &'a dyn Script, same: bool, earlier: TransactionId) -> P
     }
 }
 
-pub(super) fn finished(record: Record, plan: Plan, recovered: &Recovered, done: Done) -> Applied {
+pub(super) fn finished<'a>(
+    record: Record,
+    plan: Plan,
+    recovered: &Recovered,
+    done: Done,
+) -> Applied<'a> {
     let mut report = record.report();
     let earlier: &[SavedConflict] = match recovered {
         Recovered::Finished {
@@ -379,6 +399,7 @@ pub(super) fn finished(record: Record, plan: Plan, recovered: &Recovered, done: 
     Applied {
         report,
         plan,
+        batch: None,
         record: Some(record),
         unfinished: done.unfinished,
     }

@@ -13,6 +13,7 @@ mod layout;
 mod ledger;
 mod load;
 mod log;
+mod log_diff;
 mod near_names;
 mod options;
 mod reader;

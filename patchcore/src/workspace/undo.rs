@@ -31,7 +31,11 @@ impl Workspace {
     /// # Errors
     /// `INVALID_BATCH` where the log has no such batch, or none that changed anything;
     /// `LOCK_TIMEOUT`, `UNFINISHED`, `IO`.
-    pub fn undo(&self, name: Option<&str>, options: &ApplyOptions<'_>) -> Result<Applied, Error> {
+    pub fn undo(
+        &self,
+        name: Option<&str>,
+        options: &ApplyOptions<'_>,
+    ) -> Result<Applied<'static>, Error> {
         let began = Instant::now();
         let held = Held::acquire(&self.root, options.lock_wait)?;
         let recovered = recover::recover(&self.root, &held)?;

@@ -71,7 +71,7 @@ impl Journal {
     /// A record; `None` where it is gone, an error where it is damaged.
     pub(crate) fn record(&self, id: &TransactionId) -> Result<Option<Record>, String> {
         let entry = self.log.join(id.to_string());
-        for path in [entry.clone(), entry.join("record")] {
+        for path in [entry.clone(), entry.join("manifest")] {
             match std::fs::read(&path) {
                 Ok(bytes) => {
                     return Record::from_bytes(&bytes)

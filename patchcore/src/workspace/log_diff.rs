@@ -1,0 +1,85 @@
+//! The diff of a record: what it changed, from its spans and pre-images.
+
+use std::io::{self, Write};
+
+use super::log::Log;
+use super::record::{ChangeRecord, Record};
+use crate::diff::{Copies, FileDiff, Options, Origin, Side};
+use crate::edit::{Edit, EditSet};
+use crate::error::Error;
+use crate::path::RelPath;
+use crate::plan::ChangeKind;
+
+impl Log {
+    /// Writes what a record changed, in git's format. Where the record does not hold all of a
+    /// file's new text, or its pre-image is gone, a line that begins with `#` says so instead.
+    ///
+    /// # Errors
+    /// `IO` where a pre-image cannot be read or `out` fails.
+    pub fn write_diff(&self, record: &Record, out: &mut impl Write) -> Result<(), Error> {
+        let mut options = Options::default();
+        // A copy's source is not kept: it did not change.
+        options.copies = Copies::Copied;
+        for change in &record.changes {
+            self.write_change(record, change, &options, out)?
+                .map_err(|error| Error::io("write", "the diff", error))?;
+        }
+        Ok(())
+    }
+
+    fn write_change(
+        &self,
+        record: &Record,
+        change: &ChangeRecord,
+        options: &Options,
+        out: &mut impl Write,
+    ) -> Result<io::Result<()>, Error> {
+        let path = &change.path;
+        if change.edits.iter().any(|edit| edit.is_cut()) {
+            let why = "the record keeps only the start of its new text";
+            return Ok(writeln!(out, "# {path}: {why}"));
+        }
+        let source = match change.slot.filter(|_| !change.edits.is_empty()) {
+            Some(slot) => self.pre_image(&record.transaction, slot)?,
+            None => Some(Vec::new()),
+        };
+        let Some(source) = source else {
+            return Ok(writeln!(out, "# {path}: its pre-image is gone"));
+        };
+        let edits = change
+            .edits
+            .iter()
+            .map(|edit| Edit::replace(edit.span[0]..edit.span[1], edit.text.clone()))
+            .collect();
+        let Ok(edits) = EditSet::new(edits, source.len()) else {
+            return Ok(writeln!(out, "# {path}: the record does not fit its pre-image"));
+        };
+        Ok(diff(change, &source, &edits).write(options, out))
+    }
+}
+
+fn diff<'a>(change: &'a ChangeRecord, source: &'a [u8], edits: &'a EditSet) -> FileDiff<'a> {
+    let side = |path: &'a RelPath, executable| Side {
+        path: path.as_bytes(),
+        executable,
+    };
+    let after = change.after.map(|after| after.executable);
+    let before = change.before.map(|before| before.executable);
+    let was = before.or(after).unwrap_or_default();
+    let old = match change.kind {
+        ChangeKind::Created => None,
+        _ => Some(side(change.from.as_ref().unwrap_or(&change.path), was)),
+    };
+    FileDiff {
+        old,
+        new: after.map(|executable| side(&change.path, executable)),
+        origin: match change.kind {
+            ChangeKind::Renamed => Origin::Renamed,
+            ChangeKind::Copied => Origin::Copied,
+            _ => Origin::Same,
+        },
+        source,
+        edits: edits.as_slice(),
+        text: None,
+    }
+}
