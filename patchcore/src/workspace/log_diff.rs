@@ -52,7 +52,10 @@ impl Log {
             .map(|edit| Edit::replace(edit.span[0]..edit.span[1], edit.text.clone()))
             .collect();
         let Ok(edits) = EditSet::new(edits, source.len()) else {
-            return Ok(writeln!(out, "# {path}: the record does not fit its pre-image"));
+            return Ok(writeln!(
+                out,
+                "# {path}: the record does not fit its pre-image"
+            ));
         };
         Ok(diff(change, &source, &edits).write(options, out))
     }
