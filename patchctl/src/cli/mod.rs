@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod edit;
 pub(crate) mod meta;
+pub(crate) mod events;
 pub(crate) mod operation;
 pub(crate) mod placeholder;
 pub(crate) mod resolve;
@@ -81,4 +82,6 @@ pub(crate) enum Command {
     Schema(meta::Schema),
     Completions(meta::Completions),
     Man(meta::Man),
+    Events(events::EventsArgs),
+    Doctor(events::DoctorArgs),
 }

@@ -4,6 +4,9 @@ pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod edit;
 pub(crate) mod meta;
+pub(crate) mod doctor;
+pub(crate) mod edit;
+pub(crate) mod events;
 pub(crate) mod operation;
 pub(crate) mod order;
 pub(crate) mod place;
@@ -28,5 +31,7 @@ pub(crate) fn run(cli: &Cli, context: &Context) -> Result<Exit, Failure> {
         Command::Schema(args) => meta::schema(args, context),
         Command::Completions(args) => meta::completions(args, context),
         Command::Man(args) => meta::man(args, context),
+        Command::Events(args) => events::run(cli, args, context),
+        Command::Doctor(args) => doctor::run(cli, args, context),
     }
 }

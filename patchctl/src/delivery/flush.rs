@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ureq::http::Method;
 use uuid::Uuid;
 
-use super::journal::{Journal, Rendered};
+use super::journal::{Diffs, Journal, Rendered};
 use super::message;
 use super::retry::{Backoff, chance};
 use super::verdict::Verdict;
@@ -27,7 +27,7 @@ pub(crate) struct Policy {
     /// Most events in one request.
     pub(crate) bundle: usize,
     /// Whether events carry diffs.
-    pub(crate) diffs: bool,
+    pub(crate) diffs: Diffs,
 }
 
 /// Why a run ended.

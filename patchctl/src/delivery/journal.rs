@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use patchcore::event;
+use patchcore::event::{self, PatchEvent};
 use patchcore::workspace::{Record, TransactionId};
 
 use crate::store::Entry;
@@ -19,6 +19,15 @@ struct Open {
     record: Record,
     /// The pre-image that was read last, with its slot.
     pre_image: Option<(u32, Arc<Vec<u8>>)>,
+}
+
+/// Whether events carry diffs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Diffs {
+    /// They do.
+    Carried,
+    /// They do not.
+    LeftOut,
 }
 
 /// An event as it is sent.
@@ -91,8 +100,21 @@ impl Journal {
         &mut self,
         transaction: &str,
         position: usize,
-        diffs: bool,
+        form: Diffs,
     ) -> Result<Rendered, String> {
+        let event = self.event(transaction, position, form)?;
+        let body = serde_json::to_vec(&event).expect("an event serialises");
+        let id = event.event_id;
+        Ok(Rendered { id, body })
+    }
+
+    /// The event at a position of an entry.
+    pub(crate) fn event(
+        &mut self,
+        transaction: &str,
+        position: usize,
+        diffs: Diffs,
+    ) -> Result<PatchEvent, String> {
         if self
             .last
             .as_ref()
@@ -114,7 +136,7 @@ impl Journal {
         let open = self.last.as_mut().expect("it was just set");
         let mut event = event::event(&open.record, position)
             .ok_or_else(|| format!("entry {transaction} has no event {position}"))?;
-        if diffs {
+        if diffs == Diffs::Carried {
             let (record, cache) = (&open.record, &mut open.pre_image);
             event::add_diff(&mut event, record, &mut |slot| {
                 if let Some((at, bytes)) = cache
@@ -128,9 +150,6 @@ impl Journal {
                 Some(bytes)
             });
         }
-        Ok(Rendered {
-            id: event.event_id.clone(),
-            body: serde_json::to_vec(&event).expect("an event serialises"),
-        })
+        Ok(event)
     }
 }

@@ -25,7 +25,7 @@ use crate::orchestrator::{Client, Config};
 use crate::store::{Check, Class, Opened, Origin, Store, StoreError};
 
 pub(crate) use flush::{End, Flusher, Policy, Tally};
-pub(crate) use journal::Journal;
+pub(crate) use journal::{Diffs, Journal};
 pub(crate) use queue::{queue_errors, queue_operation, take_remediations};
 pub(crate) use retry::{Backoff, http_date, retry_after};
 
@@ -43,7 +43,11 @@ impl Policy {
         Self {
             backoff,
             bundle: form.event_batch.get(),
-            diffs: !form.no_event_diff,
+            diffs: if form.no_event_diff {
+                Diffs::LeftOut
+            } else {
+                Diffs::Carried
+            },
         }
     }
 }

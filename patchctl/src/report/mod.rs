@@ -1,8 +1,10 @@
 //! Everything that is printed.
 
 pub(crate) mod diff;
+pub(crate) mod doctor;
 pub(crate) mod edit;
 mod escape;
+pub(crate) mod events;
 pub(crate) mod frame;
 pub(crate) mod placeholder;
 pub(crate) mod progress;

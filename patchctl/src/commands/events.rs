@@ -1,0 +1,176 @@
+//! `events`: what happened, straight from the log; and its delivery.
+
+mod deliver;
+mod find;
+
+use std::time::Duration;
+
+use patchcore::event::{self, PatchEvent};
+use patchcore::workspace::TransactionId;
+
+use super::place::Place;
+use crate::cli::Cli;
+use crate::cli::events::{DeadCommand, EventsArgs, EventsCommand, ListArgs, TailArgs, Which};
+use crate::delivery::{self, Diffs, Journal};
+use crate::exit::{Exit, Failure};
+use crate::report::Context;
+use crate::report::events as report;
+use crate::store::Store;
+
+use find::{Deliveries, Matcher};
+
+/// How often `tail --follow` looks at the log.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// `events`.
+pub(crate) fn run(cli: &Cli, args: &EventsArgs, context: &Context) -> Result<Exit, Failure> {
+    let place = Place::of(&cli.global)?;
+    match &args.command {
+        EventsCommand::List(args) => list(&place, args, context),
+        EventsCommand::Show { id } => show(&place, id, context),
+        EventsCommand::Tail(args) => tail(&place, args, context),
+        EventsCommand::Flush(args) => deliver::flush(&place, args, context),
+        EventsCommand::Watch(args) => deliver::watch(&place, args, context),
+        EventsCommand::Dead(args) => dead(&place, &args.command, context),
+    }
+}
+
+fn list(place: &Place, args: &ListArgs, context: &Context) -> Result<Exit, Failure> {
+    let journal = Journal::new(&place.root);
+    let deliveries = Deliveries::open(place)?;
+    let matcher = Matcher::new(&args.filter);
+    let mut left = args.skip;
+    let mut lines = Vec::new();
+    find::newest_first(&journal, &matcher, &mut |event| {
+        if left > 0 {
+            left -= 1;
+            return Ok(true);
+        }
+        if lines.len() == args.limit {
+            return Ok(false);
+        }
+        let state = deliveries.of(&event)?;
+        lines.push((event, state));
+        Ok(true)
+    })?;
+    report::list(&lines, context)?;
+    Ok(Exit::Done)
+}
+
+fn tail(place: &Place, args: &TailArgs, context: &Context) -> Result<Exit, Failure> {
+    let journal = Journal::new(&place.root);
+    let matcher = Matcher::new(&args.filter);
+    let mut seen = entries(&journal)?;
+    let mut last: Vec<PatchEvent> = Vec::new();
+    find::newest_first(&journal, &matcher, &mut |event| {
+        if last.len() == args.lines {
+            return Ok(false);
+        }
+        last.push(event);
+        Ok(true)
+    })?;
+    last.reverse();
+    let lines: Vec<_> = last.into_iter().map(|event| (event, None)).collect();
+    report::list(&lines, context)?;
+    while args.follow {
+        std::thread::sleep(LOOK);
+        let all = entries(&journal)?;
+        let new: Vec<TransactionId> = all
+            .iter()
+            .filter(|id| !seen.contains(id))
+            .copied()
+            .collect();
+        for id in new {
+            let Ok(Some(record)) = journal.record(&id) else {
+                continue;
+            };
+            let events = event::events(&record).filter(|event| matcher.matches(event));
+            let lines: Vec<_> = events.map(|event| (event, None)).collect();
+            report::list(&lines, context)?;
+        }
+        seen = all;
+    }
+    Ok(Exit::Done)
+}
+
+fn entries(journal: &Journal) -> Result<Vec<TransactionId>, Failure> {
+    Ok(journal
+        .entries()
+        .map_err(|error| patchcore::Error::io("list", ".mission_control/log", error))?)
+}
+
+fn show(place: &Place, id: &str, context: &Context) -> Result<Exit, Failure> {
+    let mut journal = Journal::new(&place.root);
+    let deliveries = Deliveries::open(place)?;
+    for transaction in entries(&journal)?.into_iter().rev() {
+        let Ok(Some(record)) = journal.record(&transaction) else {
+            continue;
+        };
+        let whole = transaction.to_string() == id || record.batch_id == id;
+        let mut events = Vec::new();
+        for position in 0..event::count(&record) {
+            if whole || event::event_id(&record, position).as_deref() == Some(id) {
+                let rendered = journal
+                    .event(&transaction.to_string(), position, Diffs::Carried)
+                    .map_err(Failure::Usage)?;
+                let state = deliveries.of(&rendered)?;
+                events.push((rendered, state));
+            }
+        }
+        if !events.is_empty() {
+            report::show(&events, context)?;
+            return Ok(Exit::Done);
+        }
+    }
+    Err(Failure::Usage(format!(
+        "no event, transaction or batch {id} is in the log; `patchctl events list` shows what is"
+    )))
+}
+
+fn dead(place: &Place, command: &DeadCommand, context: &Context) -> Result<Exit, Failure> {
+    let Some(mut store) = Store::open_existing(&delivery::control(&place.root))? else {
+        return match command {
+            DeadCommand::Retry(which) | DeadCommand::Drop(which) if !which.all => {
+                Err(unknown(which.ids.first().map_or("", String::as_str)))
+            }
+            _ => Ok(Exit::Done),
+        };
+    };
+    match command {
+        DeadCommand::List { limit, skip } => {
+            report::dead(&store.dead(*limit, *skip)?, context)?;
+        }
+        DeadCommand::Retry(which) => {
+            for id in ids(&store, which)? {
+                if store.revive(&id)? {
+                    report::done(&format!("{id} goes out with the next delivery"), context)?;
+                } else if !which.all {
+                    return Err(unknown(&id));
+                }
+            }
+        }
+        DeadCommand::Drop(which) => {
+            for id in ids(&store, which)? {
+                if store.exhume(&id)?.is_none() {
+                    return Err(unknown(&id));
+                }
+                report::done(&format!("{id} is dropped"), context)?;
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn ids(store: &Store, which: &Which) -> Result<Vec<String>, Failure> {
+    if !which.all {
+        return Ok(which.ids.clone());
+    }
+    let letters = store.dead(usize::MAX >> 1, 0)?;
+    Ok(letters.into_iter().map(|letter| letter.id).collect())
+}
+
+fn unknown(id: &str) -> Failure {
+    Failure::Usage(format!(
+        "no dead letter {id} can be sent or dropped; `patchctl events dead list` shows them"
+    ))
+}

@@ -1,0 +1,168 @@
+//! `events flush` and `events watch`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::cli::events::{Attempts, FlushArgs, WatchArgs};
+use crate::cli::orchestrator::EventForm;
+use crate::commands::place::Place;
+use crate::delivery::{self, Backoff, End, Flusher, Journal, Policy, Tally};
+use crate::exit::{Exit, Failure};
+use crate::orchestrator::{Client, Config};
+use crate::report::Context;
+use crate::report::events as report;
+use crate::store::{Check, Endpoint, Opened, Origin, Store};
+
+/// How often `watch` looks for new entries of the log.
+const LOOK: Duration = Duration::from_millis(250);
+/// How long a process waits before it asks for the delivery lock again.
+const LOCK: Duration = Duration::from_millis(20);
+
+struct Deliverer {
+    journal: Journal,
+    client: Client,
+    policy: Policy,
+    control: std::path::PathBuf,
+    tally: Tally,
+}
+
+/// `events flush`.
+pub(super) fn flush(place: &Place, args: &FlushArgs, context: &Context) -> Result<Exit, Failure> {
+    let config = Config::require(&args.connection)?;
+    let Some(mut deliverer) = Deliverer::new(place, &config, &args.form, &args.attempts)? else {
+        report::flushed(&Tally::default(), 0, context)?;
+        return Ok(Exit::Done);
+    };
+    let mut store = deliverer.open()?;
+    if args.attempts.resume {
+        store.set_endpoint(&config.base, &Endpoint::default())?;
+        store.hurry()?;
+    }
+    let until = Instant::now() + args.wait;
+    let limit = (!args.wait.is_zero()).then_some(until);
+    loop {
+        let end = match store.try_deliver()? {
+            Some(_lock) => deliverer.round(&mut store, limit, &|| false)?,
+            None => End::BackOff(LOCK),
+        };
+        let wait = match end {
+            End::BackOff(wait) if Instant::now() + wait <= until => wait,
+            _ => break,
+        };
+        delivery::pause(wait, &|| false);
+    }
+    let pending = store.pending()?.messages;
+    report::flushed(&deliverer.tally, pending, context)?;
+    Ok(if pending == 0 {
+        Exit::Done
+    } else {
+        Exit::Code(4)
+    })
+}
+
+/// `events watch`.
+pub(super) fn watch(place: &Place, args: &WatchArgs, context: &Context) -> Result<Exit, Failure> {
+    let config = Config::require(&args.connection)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))
+            .map_err(|error| Failure::Usage(format!("cannot wait for signals: {error}")))?;
+    }
+    let stopped = || stop.load(Ordering::Relaxed);
+    // A tree that nothing was done to yet has no state: wait for the first batch.
+    let mut deliverer = loop {
+        if let Some(deliverer) = Deliverer::new(place, &config, &args.form, &args.attempts)? {
+            break deliverer;
+        }
+        if stopped() {
+            return Ok(Exit::Done);
+        }
+        delivery::pause(LOOK, &stopped);
+    };
+    let mut store = deliverer.open()?;
+    if args.attempts.resume {
+        store.set_endpoint(&config.base, &Endpoint::default())?;
+        store.hurry()?;
+    }
+    let mut said = 0;
+    while !stopped() {
+        match store.try_deliver()? {
+            Some(_lock) => drop(deliverer.round(&mut store, None, &stopped)?),
+            None => delivery::pause(LOCK, &stopped),
+        }
+        report::notes(&deliverer.tally.notes[said..], context)?;
+        said = deliverer.tally.notes.len();
+        delivery::pause(LOOK, &stopped);
+    }
+    let until = Instant::now() + args.grace;
+    while Instant::now() < until {
+        if let Some(_lock) = store.try_deliver()? {
+            deliverer.round(&mut store, Some(until), &|| false)?;
+            break;
+        }
+        std::thread::sleep(LOCK);
+    }
+    let pending = store.pending()?.messages;
+    deliverer.tally.notes.drain(..said);
+    report::flushed(&deliverer.tally, pending, context)?;
+    Ok(Exit::Done)
+}
+
+impl Deliverer {
+    /// `None` where the tree has no state, so that there is nothing to deliver.
+    fn new(
+        place: &Place,
+        config: &Config,
+        form: &EventForm,
+        attempts: &Attempts,
+    ) -> Result<Option<Self>, Failure> {
+        let control = delivery::control(&place.root);
+        match std::fs::symlink_metadata(&control) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(patchcore::Error::io("look at", &control, error).into()),
+            Ok(_) => {}
+        }
+        let backoff = Backoff {
+            first: attempts.backoff_min,
+            most: attempts.backoff_max,
+        };
+        Ok(Some(Self {
+            journal: Journal::new(&place.root),
+            client: Client::new(config)?,
+            policy: Policy::new(form, backoff),
+            control,
+            tally: Tally::default(),
+        }))
+    }
+
+    fn open(&mut self) -> Result<Store, Failure> {
+        let Opened { store, origin } = Store::open(&self.control, Check::Pages)?;
+        self.tally.notes.extend(delivery::origin_note(&origin));
+        let entries = self.journal.entries().map_or(0, |entries| entries.len());
+        if origin == Origin::New && entries > 0 {
+            self.tally.notes.push(format!(
+                "there was no delivery store: all {entries} entries of the log are delivered, \
+                 events that went out before with the ids that they had"
+            ));
+        }
+        Ok(store)
+    }
+
+    /// Takes new entries in and delivers what can be delivered now.
+    fn round(
+        &mut self,
+        store: &mut Store,
+        until: Option<Instant>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<End, Failure> {
+        let mut flusher = Flusher {
+            store,
+            journal: &mut self.journal,
+            client: &self.client,
+            policy: self.policy.clone(),
+        };
+        flusher.sync(&mut self.tally)?;
+        Ok(flusher.run(until, stop, &mut self.tally)?)
+    }
+}
