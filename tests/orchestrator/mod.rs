@@ -56,8 +56,6 @@ pub(crate) enum Fault {
     Lost(u16),
     /// The answer comes this late.
     Slow(Duration),
-    /// Nothing is answered and nothing happens; the connection is closed.
-    Close,
     /// This body with status 200, and no effect.
     Body(String),
     /// A redirect to this place.
@@ -270,7 +268,6 @@ impl Shared {
                 headers.push(("Location", to.clone()));
                 (307, String::new())
             }
-            Fault::Close => (0, String::new()),
             Fault::Lost(status) => {
                 self.route(&seen);
                 (*status, "{}".to_owned())
@@ -287,11 +284,6 @@ impl Shared {
             println!("{} {} {status} {shown}", seen.method, seen.path);
         }
         self.seen.lock().expect("no thread panicked").push(seen);
-        if matches!(fault, Fault::Close) {
-            // Dropping the writer closes the connection with nothing on it.
-            drop(request.into_writer());
-            return;
-        }
         let mut response = Response::from_string(body).with_status_code(status);
         for (name, value) in headers {
             let header = Header::from_bytes(name, value).expect("these are fit for a header");

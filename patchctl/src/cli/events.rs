@@ -95,6 +95,9 @@ pub(crate) struct Attempts {
     /// Longest wait between attempts
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
     pub(crate) backoff_max: Duration,
+    /// Longest time for one request
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub(crate) timeout: Duration,
     /// Try at once, whatever back-off is pending, and although the orchestrator answered 410
     #[arg(long)]
     pub(crate) resume: bool,

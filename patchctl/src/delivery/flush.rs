@@ -12,8 +12,6 @@ use super::verdict::Verdict;
 use crate::orchestrator::{Client, DATA_ANSWER, EVENT_ANSWER, Request};
 use crate::store::{DeadLetter, Endpoint, Frozen, Kind, Lane, Store, StoreError, now};
 
-/// The longest that one delivery takes.
-const CALL: Duration = Duration::from_secs(10);
 /// Most bytes of events in one request.
 const BUNDLE: usize = 1 << 20;
 /// The name space of ids of requests that hold several events (UUID v5).
@@ -24,6 +22,8 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x0f8d_41b7_3a86_4d0c_9c35_6b1e_d0e5_5e1
 pub(crate) struct Policy {
     /// Waits between attempts.
     pub(crate) backoff: Backoff,
+    /// The longest that one request takes.
+    pub(crate) timeout: Duration,
     /// Most events in one request.
     pub(crate) bundle: usize,
     /// Whether events carry diffs.
@@ -107,8 +107,9 @@ impl Flusher<'_> {
                     End::BackOff(millis(pending.next_try - now))
                 });
             };
-            let left = until.map_or(CALL, |until| {
-                until.saturating_duration_since(Instant::now()).min(CALL)
+            let timeout = self.policy.timeout;
+            let left = until.map_or(timeout, |until| {
+                until.saturating_duration_since(Instant::now()).min(timeout)
             });
             if left < Duration::from_millis(1) || stop() {
                 return Ok(End::OutOfTime);

@@ -39,9 +39,10 @@ pub(crate) fn control(root: &Path) -> PathBuf {
 
 impl Policy {
     /// How events of this form are delivered.
-    pub(crate) fn new(form: &EventForm, backoff: Backoff) -> Self {
+    pub(crate) fn new(form: &EventForm, backoff: Backoff, timeout: Duration) -> Self {
         Self {
             backoff,
+            timeout,
             bundle: form.event_batch.get(),
             diffs: if form.no_event_diff {
                 Diffs::LeftOut
@@ -171,7 +172,7 @@ fn deliver_now(
         store: &mut store,
         journal: &mut Journal::new(root),
         client: &client,
-        policy: Policy::new(&options.form, Backoff::default()),
+        policy: Policy::new(&options.form, Backoff::default(), options.deliver_within),
     };
     flusher.sync(&mut tally)?;
     flusher.run(Some(until), &|| false, &mut tally)?;

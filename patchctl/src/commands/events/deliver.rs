@@ -130,7 +130,7 @@ impl Deliverer {
         Ok(Some(Self {
             journal: Journal::new(&place.root),
             client: Client::new(config)?,
-            policy: Policy::new(form, backoff),
+            policy: Policy::new(form, backoff, attempts.timeout),
             control,
             tally: Tally::default(),
         }))
