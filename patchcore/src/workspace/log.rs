@@ -184,8 +184,11 @@ impl Log {
         read().map_err(|error| fail("read", &format!("log/{transaction}/{slot}"), error))
     }
 
-    /// How many bytes a transaction takes in the log.
-    pub(super) fn size(&self, transaction: &TransactionId) -> Result<u64, Error> {
+    /// How many bytes a transaction takes in the log; 0 where the log has none of it.
+    ///
+    /// # Errors
+    /// `IO` where the entry cannot be looked at.
+    pub fn size(&self, transaction: &TransactionId) -> Result<u64, Error> {
         let io = |error| fail("look at", "log", error);
         let Some((_, log)) = &self.parts else {
             return Ok(0);

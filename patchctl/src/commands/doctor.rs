@@ -47,7 +47,10 @@ pub(crate) fn run(cli: &Cli, args: &DoctorArgs, context: &Context) -> Result<Exi
             transaction(&control, &mut findings);
             lock(&control, &mut findings);
             permissions(&control, &mut findings);
-            log(&Journal::new(&place.root), &mut findings);
+            match Journal::open(&place.root) {
+                Ok(mut journal) => log(&mut journal, &mut findings),
+                Err(error) => findings.push(unopened(&error)),
+            }
             outbox(&control, config.as_ref(), &mut findings);
         }
     }
@@ -243,12 +246,16 @@ fn permissions(control: &Path, findings: &mut Vec<Finding>) {
     }
 }
 
-fn log(journal: &Journal, findings: &mut Vec<Finding>) {
+fn unopened(error: &patchcore::Error) -> Finding {
+    let todo = "give this user access to .mission_control/log";
+    Finding::bad("log", error.to_string(), todo)
+}
+
+fn log(journal: &mut Journal, findings: &mut Vec<Finding>) {
     let entries = match journal.entries() {
         Ok(entries) => entries,
         Err(error) => {
-            let todo = "give this user access to .mission_control/log";
-            findings.push(Finding::bad("log", error.to_string(), todo));
+            findings.push(unopened(&error));
             return;
         }
     };

@@ -36,12 +36,12 @@ pub(crate) fn run(cli: &Cli, args: &EventsArgs, context: &Context) -> Result<Exi
 }
 
 fn list(place: &Place, args: &ListArgs, context: &Context) -> Result<Exit, Failure> {
-    let journal = Journal::new(&place.root);
+    let mut journal = Journal::open(&place.root)?;
     let deliveries = Deliveries::open(place)?;
     let matcher = Matcher::new(&args.filter);
     let mut left = args.skip;
     let mut lines = Vec::new();
-    find::newest_first(&journal, &matcher, &mut |event| {
+    find::newest_first(&mut journal, &matcher, &mut |event| {
         if left > 0 {
             left -= 1;
             return Ok(true);
@@ -58,11 +58,11 @@ fn list(place: &Place, args: &ListArgs, context: &Context) -> Result<Exit, Failu
 }
 
 fn tail(place: &Place, args: &TailArgs, context: &Context) -> Result<Exit, Failure> {
-    let journal = Journal::new(&place.root);
+    let mut journal = Journal::open(&place.root)?;
     let matcher = Matcher::new(&args.filter);
-    let mut seen = entries(&journal)?;
+    let mut seen = journal.entries()?;
     let mut last: Vec<PatchEvent> = Vec::new();
-    find::newest_first(&journal, &matcher, &mut |event| {
+    find::newest_first(&mut journal, &matcher, &mut |event| {
         if last.len() == args.lines {
             return Ok(false);
         }
@@ -74,7 +74,7 @@ fn tail(place: &Place, args: &TailArgs, context: &Context) -> Result<Exit, Failu
     report::list(&lines, context)?;
     while args.follow {
         std::thread::sleep(LOOK);
-        let all = entries(&journal)?;
+        let all = journal.entries()?;
         let new: Vec<TransactionId> = all
             .iter()
             .filter(|id| !seen.contains(id))
@@ -93,16 +93,10 @@ fn tail(place: &Place, args: &TailArgs, context: &Context) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-fn entries(journal: &Journal) -> Result<Vec<TransactionId>, Failure> {
-    Ok(journal
-        .entries()
-        .map_err(|error| patchcore::Error::io("list", ".mission_control/log", error))?)
-}
-
 fn show(place: &Place, id: &str, context: &Context) -> Result<Exit, Failure> {
-    let mut journal = Journal::new(&place.root);
+    let mut journal = Journal::open(&place.root)?;
     let deliveries = Deliveries::open(place)?;
-    for transaction in entries(&journal)?.into_iter().rev() {
+    for transaction in journal.entries()?.into_iter().rev() {
         let Ok(Some(record)) = journal.record(&transaction) else {
             continue;
         };

@@ -2,11 +2,10 @@
 
 pub(crate) mod demo;
 pub(crate) mod diff;
-pub(crate) mod edit;
-pub(crate) mod meta;
 pub(crate) mod doctor;
 pub(crate) mod edit;
 pub(crate) mod events;
+pub(crate) mod meta;
 pub(crate) mod operation;
 pub(crate) mod order;
 pub(crate) mod place;

@@ -1,20 +1,23 @@
 //! The log as delivery reads it: which entries there are, and their events as they are sent.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use patchcore::Error;
 use patchcore::event::{self, PatchEvent};
-use patchcore::workspace::{Record, TransactionId};
+use patchcore::workspace::{Log, Record, TransactionId, Workspace};
 
 use crate::store::Entry;
 
 /// Reads the log; keeps the entry at hand that it read last, since events are rendered in order.
 pub(crate) struct Journal {
-    log: PathBuf,
+    workspace: Workspace,
+    log: Log,
     last: Option<Open>,
 }
 
 struct Open {
+    id: TransactionId,
     name: String,
     record: Record,
     /// The pre-image that was read last, with its slot.
@@ -38,61 +41,51 @@ pub(crate) struct Rendered {
 }
 
 impl Journal {
-    /// The log below a root.
-    pub(crate) fn new(root: &Path) -> Self {
-        Self {
-            log: root.join(".mission_control/log"),
+    /// The log of a root.
+    ///
+    /// # Errors
+    /// Where root or log cannot be opened.
+    pub(crate) fn open(root: &Path) -> Result<Self, Error> {
+        let workspace = Workspace::open(root)?;
+        Ok(Self {
+            log: workspace.log()?,
+            workspace,
             last: None,
-        }
+        })
     }
 
-    /// All entries, oldest first.
-    pub(crate) fn entries(&self) -> std::io::Result<Vec<TransactionId>> {
-        let listing = match std::fs::read_dir(&self.log) {
-            Ok(listing) => listing,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        let mut entries = Vec::new();
-        for entry in listing {
-            let name = entry?.file_name();
-            if let Some(id) = name.to_str().and_then(|name| name.parse().ok()) {
-                entries.push(id);
-            }
-        }
-        entries.sort_unstable();
-        Ok(entries)
+    /// All entries that there are now, oldest first.
+    ///
+    /// # Errors
+    /// Where the log cannot be listed.
+    pub(crate) fn entries(&mut self) -> Result<Vec<TransactionId>, Error> {
+        // The first batch makes the log.
+        self.log = self.workspace.log()?;
+        self.log.transactions()
     }
 
     /// An entry as the outbox has to know it; `None` where it is gone.
-    pub(crate) fn entry(&self, id: &TransactionId) -> Result<Option<Entry>, String> {
+    ///
+    /// # Errors
+    /// Where it cannot be read or is damaged.
+    pub(crate) fn entry(&self, id: &TransactionId) -> Result<Option<Entry>, Error> {
         let Some(record) = self.record(id)? else {
             return Ok(None);
         };
         Ok(Some(Entry {
             transaction: id.to_string(),
             total: event::events(&record).count(),
-            bytes: 0,
+            bytes: self.log.size(id)?,
             refused: record.changes.is_empty(),
         }))
     }
 
-    /// A record; `None` where it is gone, an error where it is damaged.
-    pub(crate) fn record(&self, id: &TransactionId) -> Result<Option<Record>, String> {
-        let entry = self.log.join(id.to_string());
-        for path in [entry.clone(), entry.join("manifest")] {
-            match std::fs::read(&path) {
-                Ok(bytes) => {
-                    return Record::from_bytes(&bytes)
-                        .map(Some)
-                        .map_err(|refusal| refusal.message);
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-                Err(error) if error.kind() == std::io::ErrorKind::IsADirectory => {}
-                Err(error) => return Err(error.to_string()),
-            }
-        }
-        Ok(None)
+    /// A record; `None` where it is gone.
+    ///
+    /// # Errors
+    /// Where it cannot be read or is damaged.
+    pub(crate) fn record(&self, id: &TransactionId) -> Result<Option<Record>, Error> {
+        self.log.read(id)
     }
 
     /// The event at a position of an entry, as it is sent; `Err` says why it cannot be made.
@@ -124,9 +117,11 @@ impl Journal {
                 .parse()
                 .map_err(|_| format!("{transaction} is no transaction"))?;
             let record = self
-                .record(&id)?
+                .record(&id)
+                .map_err(|error| error.to_string())?
                 .ok_or_else(|| format!("entry {transaction} is gone from the log"))?;
             self.last = Some(Open {
+                id,
                 name: transaction.to_owned(),
                 record,
                 pre_image: None,
@@ -137,15 +132,14 @@ impl Journal {
         let mut event = event::event(&open.record, position)
             .ok_or_else(|| format!("entry {transaction} has no event {position}"))?;
         if diffs == Diffs::Carried {
-            let (record, cache) = (&open.record, &mut open.pre_image);
+            let (id, record, cache) = (&open.id, &open.record, &mut open.pre_image);
             event::add_diff(&mut event, record, &mut |slot| {
                 if let Some((at, bytes)) = cache
                     && *at == slot
                 {
                     return Some(Arc::clone(bytes));
                 }
-                let path = log.join(transaction).join(slot.to_string());
-                let bytes = Arc::new(std::fs::read(path).ok()?);
+                let bytes = Arc::new(log.pre_image(id, slot).ok()??);
                 *cache = Some((slot, Arc::clone(&bytes)));
                 Some(bytes)
             });

@@ -156,6 +156,7 @@ fn deliver_now(
     transaction: &str,
     until: Instant,
 ) -> Result<Delivered, Failure> {
+    let mut journal = Journal::open(root)?;
     let Opened { mut store, origin } = Store::open(&control(root), Check::Header)?;
     let endpoint = store.endpoint(&config.base)?;
     if endpoint.stopped || endpoint.next_try > crate::store::now() {
@@ -170,7 +171,7 @@ fn deliver_now(
     tally.notes.extend(origin_note(&origin));
     let mut flusher = Flusher {
         store: &mut store,
-        journal: &mut Journal::new(root),
+        journal: &mut journal,
         client: &client,
         policy: Policy::new(&options.form, Backoff::default(), options.deliver_within),
     };

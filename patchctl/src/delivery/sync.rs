@@ -31,7 +31,8 @@ pub(crate) fn sync(
             Ok(Some(entry)) => new.push(entry),
             // Another process cleaned it up between listing and reading.
             Ok(None) => {}
-            Err(reason) => {
+            Err(error) => {
+                let reason = error.to_string();
                 // A damaged record is set aside; the others go on.
                 note(format!("entry {name} of the log cannot be read: {reason}"));
                 store.bury(&DeadLetter {

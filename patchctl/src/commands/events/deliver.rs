@@ -128,7 +128,7 @@ impl Deliverer {
             most: attempts.backoff_max,
         };
         Ok(Some(Self {
-            journal: Journal::new(&place.root),
+            journal: Journal::open(&place.root)?,
             client: Client::new(config)?,
             policy: Policy::new(form, backoff, attempts.timeout),
             control,
@@ -139,7 +139,7 @@ impl Deliverer {
     fn open(&mut self) -> Result<Store, Failure> {
         let Opened { store, origin } = Store::open(&self.control, Check::Pages)?;
         self.tally.notes.extend(delivery::origin_note(&origin));
-        let entries = self.journal.entries().map_or(0, |entries| entries.len());
+        let entries = self.journal.entries()?.len();
         if origin == Origin::New && entries > 0 {
             self.tally.notes.push(format!(
                 "there was no delivery store: all {entries} entries of the log are delivered, \

@@ -78,11 +78,11 @@ fn is_in(event: &PatchEvent, wanted: &str) -> bool {
 /// Goes through the log backwards, while `take` says so. What cannot be read is left out: `doctor`
 /// shows it.
 pub(super) fn newest_first(
-    journal: &Journal,
+    journal: &mut Journal,
     matcher: &Matcher<'_>,
     take: &mut dyn FnMut(PatchEvent) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
-    for id in super::entries(journal)?.into_iter().rev() {
+    for id in journal.entries()?.into_iter().rev() {
         // Work on a batch begins when its id is made.
         let made = i64::try_from(id.unix_millis()).unwrap_or(i64::MAX);
         if let Some(since) = matcher.filter.since
