@@ -8,7 +8,7 @@ use memchr::memchr;
 
 use super::fold::Fold;
 use crate::error::{MAX_CANDIDATES, Refusal};
-use crate::text::{BOM, LineNumber, split_lines};
+use crate::text::{BOM, LineNumber, Text, split_lines};
 
 /// A place where a block stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,9 +64,22 @@ pub(super) fn find_blocks(text: &[u8], blocks: &[&[&[u8]]], fold: Fold) -> Vec<V
     found
 }
 
-/// Where one block stands, see [`find_blocks`].
-pub(super) fn find_block(text: &[u8], block: &[&[u8]], fold: Fold) -> Vec<Place> {
-    find_blocks(text, &[block], fold).pop().unwrap_or_default()
+/// Where one block stands in a part of the text that starts with a line, see [`find_blocks`].
+pub(super) fn find_in(text: &[u8], part: Range<usize>, block: &[&[u8]], fold: Fold) -> Vec<Place> {
+    let above = memchr::memchr_iter(b'\n', &text[..part.start]).count();
+    let places = find_blocks(&text[part.clone()], &[block], fold).pop().unwrap_or_default();
+    places
+        .into_iter()
+        .map(|place| Place {
+            span: place.span.start + part.start..place.span.end + part.start,
+            line: LineNumber::from_index(place.line.index() + above),
+        })
+        .collect()
+}
+
+/// The lines from a byte offset on, endings included.
+pub(super) fn lines_from(text: &[u8], at: usize) -> impl Iterator<Item = &[u8]> {
+    split_lines(text.get(at..).unwrap_or_default())
 }
 
 /// The end of the block if it stands at a byte offset where a line starts.
@@ -114,27 +127,26 @@ pub(super) fn nearest(text: &[u8], block: &[&[u8]]) -> Vec<Place> {
             wanted.entry(line).or_default().push(index);
         }
     }
-    let mut votes: HashMap<usize, (usize, usize)> = HashMap::new();
-    let mut at = 0;
+    let mut votes: HashMap<usize, usize> = HashMap::new();
     for (number, line) in split_lines(text).enumerate() {
         for &index in wanted.get(line.trim_ascii()).into_iter().flatten() {
             if let Some(first) = number.checked_sub(index)
                 && votes.len() < 10_000
             {
-                let vote = votes.entry(first).or_insert((0, at));
-                vote.0 += 1;
+                *votes.entry(first).or_default() += 1;
             }
         }
-        at += line.len();
     }
     let mut votes: Vec<_> = votes.into_iter().collect();
-    votes.sort_by_key(|(first, (count, _))| (std::cmp::Reverse(*count), *first));
+    votes.sort_by_key(|(first, count)| (std::cmp::Reverse(*count), *first));
+    let lines = Text::new(text);
     votes
         .into_iter()
         .take(SHOWN)
-        .map(|(first, (_, at))| Place {
-            span: at..at,
-            line: LineNumber::from_index(first),
+        .filter_map(|(first, _)| {
+            let line = LineNumber::from_index(first);
+            let start = lines.line(line)?.start;
+            Some(Place { span: start..start, line })
         })
         .collect()
 }
@@ -166,6 +178,10 @@ fn back(text: &[u8], start: usize, mut at: usize, lines: usize) -> Option<usize>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn find_block(text: &[u8], block: &[&[u8]], fold: Fold) -> Vec<Place> {
+        find_in(text, 0..text.len(), block, fold)
+    }
 
     fn lines(block: &str) -> Vec<&[u8]> {
         split_lines(block.as_bytes()).collect()

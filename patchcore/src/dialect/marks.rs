@@ -19,21 +19,23 @@ pub(super) fn is_divider(line: &[u8]) -> bool {
     line.len() >= 3 && line.iter().all(|byte| *byte == b'=')
 }
 
-/// Whether the line has words or signs of a mark and yet is none: most likely a mark misspelt.
-pub(super) fn is_near(line: &[u8]) -> bool {
+/// Whether the line has the word of a mark and yet is none: most likely a mark misspelt.
+pub(super) fn is_near_word(line: &[u8]) -> bool {
     let line = line.trim_ascii();
     let signs = line
         .iter()
         .take_while(|byte| b"<-=+>".contains(byte))
         .count();
-    let rest = &line[signs..];
-    signs >= 2
-        && (matches!(
-            rest.trim_ascii(),
-            b"SEARCH" | b"REPLACE" | b"SEARCH>" | b"REPLACE>"
-        ))
-        || (line.ends_with(b"=======") && signs < line.len() && line.starts_with(b"---"))
-        || (line.len() >= 5 && line.iter().all(|byte| *byte == b'='))
+    let word = line[signs..].trim_ascii();
+    signs >= 2 && matches!(word, b"SEARCH" | b"REPLACE" | b"SEARCH>" | b"REPLACE>")
+}
+
+/// Whether the line has words or signs of a mark and yet is none.
+pub(super) fn is_near(line: &[u8]) -> bool {
+    let trimmed = line.trim_ascii();
+    is_near_word(line)
+        || (trimmed.ends_with(b" =======") && trimmed.starts_with(b"---"))
+        || (trimmed.len() >= 5 && trimmed.iter().all(|byte| *byte == b'='))
 }
 
 fn signs_and_word(line: &[u8], signs: &[u8], word: &[u8]) -> bool {

@@ -17,12 +17,23 @@
 //! | [`Files`](Dialect::Files) | whole files |
 
 mod blob;
+mod codex;
+mod desk;
 mod detect;
+mod exact;
+mod files;
 mod fold;
+mod json;
+mod ladder;
 mod locate;
 mod marks;
+mod mcp_edit;
 mod omission;
+mod replace;
+mod search_replace;
+mod str_replace;
 mod unified;
+mod workspace_edit;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -198,12 +209,12 @@ pub fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Patch<'a>, Refusa
     let script: Box<dyn Script + 'a> = match dialect {
         Dialect::Batch => Box::new(crate::batch::parse(bytes, &Limits::default())?),
         Dialect::UnifiedDiff => Box::new(unified::parse(bytes, options)?),
-        other => {
-            return Err(Refusal::new(
-                Code::InvalidBatch,
-                format!("the dialect {other} is not read here"),
-            ));
-        }
+        Dialect::Codex => Box::new(codex::parse(bytes, options)?),
+        Dialect::SearchReplace => Box::new(search_replace::parse(bytes, options)?),
+        Dialect::StrReplace => Box::new(str_replace::parse(bytes, options)?),
+        Dialect::McpEdit => Box::new(mcp_edit::parse(bytes, options)?),
+        Dialect::WorkspaceEdit => Box::new(workspace_edit::parse(bytes, options)?),
+        Dialect::Files => Box::new(files::parse(bytes, options)?),
     };
     if options.reverse && dialect != Dialect::UnifiedDiff {
         return Err(Refusal::new(

@@ -1,6 +1,8 @@
 //! Finds lines that stand for code that was left out: «… rest of the code unchanged …».
 
 use crate::error::{Code, Refusal, excerpt};
+use crate::path::RelPath;
+use crate::text::split_lines;
 
 /// Words one of which says that something stays.
 const KEPT: [&str; 14] = [
@@ -53,6 +55,15 @@ pub(super) fn find<'l>(
 ) -> Option<&'l [u8]> {
     new.into_iter()
         .find(|line| is_omission(line) && !in_old(line.trim_ascii()))
+}
+
+/// Refuses new text for a line that stands for code left out and that the old text lacks.
+pub(super) fn check_new(file: &RelPath, new: &[u8], old: &[u8]) -> Result<(), Refusal> {
+    let in_old = |line: &[u8]| split_lines(old).any(|other| other.trim_ascii() == line);
+    match find(split_lines(new), in_old) {
+        Some(line) => Err(refusal(file, line)),
+        None => Ok(()),
+    }
 }
 
 /// The refusal that names the line.

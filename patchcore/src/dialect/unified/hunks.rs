@@ -108,6 +108,11 @@ impl File<'_> {
         } else {
             None
         };
+        // Git lets a hunk without any context slide to the end of the file.
+        let context = hunk.lines.iter().any(|line| line.role == Role::Context);
+        if moved.is_some() && !context {
+            return None;
+        }
         Some(Spot {
             span: at..end,
             moved,

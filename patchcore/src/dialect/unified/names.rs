@@ -184,7 +184,13 @@ fn names(file: &FileDiff<'_>, options: &Options) -> Result<Names, Refusal> {
                 ));
             }
         },
-        (Some(name), None) | (None, Some(name)) => same(path(name, strip)?),
+        (Some(name), None) | (None, Some(name)) => {
+            let name = path(name, strip)?;
+            if let Some(known) = from_git()?.filter(|known| *known != name) {
+                return Err(invalid(file.line, format!("the file has two names, {known} and {name}")));
+            }
+            same(name)
+        }
         (Some(old), Some(new)) if !plain => {
             let (old, new) = (path(old, strip)?, path(new, strip)?);
             if old != new {

@@ -21,10 +21,10 @@ impl<'a> Parser<'a> {
                 if !self.next_starts_with(b"+++ ") {
                     return Err(self.error("a \"---\" line without a \"+++\" line below it"));
                 }
-                file.old = Some(self.name(rest)?);
+                file.old = Some(self.name(rest));
                 self.cursor.advance();
                 let next = self.cursor.peek().expect("the line was just seen");
-                file.new = Some(self.name(trim(&next[b"+++ ".len()..]))?);
+                file.new = Some(self.name(trim(&next[b"+++ ".len()..])));
                 self.cursor.advance();
                 break;
             }
@@ -87,40 +87,47 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// Reads a `---` and a `+++` line.
-    pub(super) fn plain_file(&mut self) -> Result<(), ParseError> {
+    /// Reads a `---` and a `+++` line; one of them may be missing.
+    pub(super) fn plain_file(&mut self) {
         let mut file = FileDiff {
             line: self.cursor.line,
             ..FileDiff::default()
         };
-        let old = self.cursor.peek().expect("the caller saw a header");
-        file.old = Some(self.name(trim(&old[4..]))?);
-        self.cursor.advance();
-        let new = self.cursor.peek().expect("the caller saw a header");
-        file.new = Some(self.name(trim(&new[4..]))?);
-        self.cursor.advance();
+        if let Some(old) = self.cursor.peek().and_then(|line| line.strip_prefix(b"--- ")) {
+            file.old = Some(self.name(trim(old)));
+            self.cursor.advance();
+        }
+        if let Some(new) = self.cursor.peek().and_then(|line| line.strip_prefix(b"+++ ")) {
+            file.new = Some(self.name(trim(new)));
+            self.cursor.advance();
+        }
+        if file.old.is_none() || file.new.is_none() {
+            self.remark("one of the \"---\" and \"+++\" lines is missing");
+        }
         self.diff.files.push(file);
         self.current = Some(Current::Adjacent);
-        Ok(())
     }
 
-    fn name(&self, text: &[u8]) -> Result<Name, ParseError> {
-        let (bytes, stamp) = if text.starts_with(b"\"") {
-            let (name, used) = unquote(text).ok_or_else(|| self.error("malformed quoted name"))?;
-            (name, &text[used..])
-        } else {
-            let at = stamp_at(text)
-                .or_else(|| memchr::memchr(b'\t', text))
-                .unwrap_or(text.len());
-            (text[..at].to_vec(), &text[at..])
+    fn name(&self, text: &[u8]) -> Name {
+        // A quote that ends inside the name is part of it.
+        let quoted = unquote(text)
+            .filter(|(_, used)| text.get(*used).is_none_or(u8::is_ascii_whitespace));
+        let (bytes, stamp) = match quoted {
+            Some((name, used)) => (name, &text[used..]),
+            None => {
+                let at = stamp_at(text)
+                    .or_else(|| memchr::memchr(b'\t', text))
+                    .unwrap_or(text.len());
+                (text[..at].to_vec(), &text[at..])
+            }
         };
         if bytes == b"/dev/null" {
-            return Ok(Name::Null);
+            return Name::Null;
         }
-        Ok(Name::Path {
+        Name::Path {
             bytes,
             epoch: is_epoch(stamp.trim_ascii()),
-        })
+        }
     }
 
     fn unquote(&self, text: &[u8]) -> Result<Vec<u8>, ParseError> {

@@ -1,0 +1,275 @@
+//! Locates the chunks.
+
+use std::ops::Range;
+
+use super::{Chunk, Codex, FileAction, FileHunk, Role};
+use crate::dialect::desk::Desk;
+use crate::dialect::ladder::{self, Found, Miss, Rungs};
+use crate::dialect::replace::{self, Line, Tail};
+use crate::dialect::{fold::Fold, locate, omission};
+use crate::edit::Edit;
+use crate::error::{Code, Refusal};
+use crate::operation::Batch;
+use crate::path::RelPath;
+use crate::plan::Tree;
+use crate::text::LineNumber;
+
+/// Locates an envelope in a tree.
+pub(super) fn lower(codex: &Codex<'_>, tree: &Tree) -> Batch {
+    let mut desk = Desk::new(tree);
+    for hunk in &codex.hunks {
+        if desk.is_spoiled(&hunk.path) {
+            desk.skip(&hunk.path);
+        } else if let Err(refusal) = file(codex, hunk, &mut desk) {
+            desk.refuse(&hunk.path, refusal);
+        }
+    }
+    desk.into_batch(codex.content)
+}
+
+fn file(codex: &Codex<'_>, hunk: &FileHunk<'_>, desk: &mut Desk<'_>) -> Result<(), Refusal> {
+    let path = &hunk.path;
+    match &hunk.action {
+        FileAction::Add(content) => {
+            let old = desk.text(path)?;
+            if !codex.allow_omission {
+                let old = old.as_deref().unwrap_or_default();
+                omission::check_new(path, content, old)?;
+            }
+            let note = old.is_some().then(|| "replaces the file that stood there".to_owned());
+            desk.write(path, content.clone(), note)
+        }
+        FileAction::Delete => desk.delete(path, None),
+        FileAction::Update { to, chunks } => {
+            update(codex, path, chunks, desk)?;
+            let Some(to) = to.as_ref().filter(|to| *to != path) else {
+                return Ok(());
+            };
+            if desk.is_spoiled(path) {
+                return Ok(());
+            }
+            if desk.text(to)?.is_some() {
+                desk.delete(to, Some(format!("replaced by {path}")))?;
+            }
+            desk.rename(path, to)
+        }
+    }
+}
+
+/// One operation for each chunk; all are located in the text before the first.
+fn update(codex: &Codex<'_>, path: &RelPath, chunks: &[Chunk<'_>], desk: &mut Desk<'_>) -> Result<(), Refusal> {
+    let text = desk.file(path)?;
+    let mut cursor = 0;
+    let mut shift = 0isize;
+    for (index, chunk) in chunks.iter().enumerate() {
+        let name = format!("chunk {} (line {} of the patch)", index + 1, chunk.line);
+        let located = check(codex, path, chunk).and_then(|()| locate(&text, cursor, chunk, path, &name, codex.strict));
+        let (edits, end, note) = match located {
+            Ok(located) => located,
+            Err(refusal) => {
+                desk.refuse(path, refusal);
+                for _ in index + 1..chunks.len() {
+                    desk.skip(path);
+                }
+                return Ok(());
+            }
+        };
+        cursor = end;
+        // The edits of a chunk are all in the text before it: only earlier chunks shift them.
+        let before = shift;
+        let edits = edits.into_iter().map(|edit| {
+            shift += edit.text.len() as isize - edit.span.len() as isize;
+            let moved = |at: usize| at.wrapping_add_signed(before);
+            Edit::replace(moved(edit.span.start)..moved(edit.span.end), edit.text)
+        });
+        let edits = edits.collect();
+        desk.splice(path, edits, note)?;
+    }
+    Ok(())
+}
+
+fn check(codex: &Codex<'_>, path: &RelPath, chunk: &Chunk<'_>) -> Result<(), Refusal> {
+    if codex.allow_omission {
+        return Ok(());
+    }
+    let of = |wanted: Role| chunk.lines.iter().filter(move |(role, _)| *role == wanted);
+    let added = of(Role::Added).map(|(_, text)| *text);
+    let kept = |line: &[u8]| {
+        chunk.lines.iter().any(|(role, text)| *role != Role::Added && text.trim_ascii() == line)
+    };
+    match omission::find(added, kept) {
+        Some(line) => Err(omission::refusal(path, line)),
+        None => Ok(()),
+    }
+}
+
+type Located = (Vec<Edit>, usize, Option<String>);
+
+fn locate(
+    text: &[u8],
+    cursor: usize,
+    chunk: &Chunk<'_>,
+    path: &RelPath,
+    name: &str,
+    strict: bool,
+) -> Result<Located, Refusal> {
+    let mut old: Vec<&[u8]> = chunk
+        .lines
+        .iter()
+        .filter(|(role, _)| *role != Role::Added)
+        .map(|(_, text)| *text)
+        .collect();
+    let mut lines: Vec<Line<'_>> = chunk.lines.iter().map(|(role, text)| match role {
+        Role::Context => Line::Kept,
+        Role::Removed => Line::Removed,
+        Role::Added => Line::Added(text),
+    }).collect();
+    if old.is_empty() {
+        if !chunk.anchors.is_empty() && !chunk.end_of_file {
+            return Err(Refusal::new(
+                Code::AnchorNotFound,
+                format!("{name} only adds lines and keeps none, so its place behind its @@ line in {path} is not said; repeat the line above or below as context"),
+            )
+            .in_file(path));
+        }
+        let edits = replace::edits(text, text.len(), &lines, Tail::Whole);
+        return Ok((edits, text.len(), None));
+    }
+    let part = behind_anchors(text, cursor, chunk, path, name)?;
+    let rungs = if strict { Rungs::Exact } else { Rungs::All };
+    if chunk.end_of_file {
+        loop {
+            if let Some(found) = at_end(text, part.from, &old, rungs) {
+                return Ok(located(text, &lines, &found));
+            }
+            // The empty line that stands for the final newline.
+            let last = old.last().copied();
+            if last == Some(b"") && old.len() > 1 && lines.last() == Some(&Line::Kept) {
+                old.pop();
+                lines.pop();
+                continue;
+            }
+            let miss = ladder::refusal(&Miss::Nowhere, text, path, &old, &format!("{name}, which ends the file,"));
+            return Err(miss);
+        }
+    }
+    let (places, fold) = ladder::all(text, part.from..text.len(), &old, rungs);
+    let chosen = match places.len() {
+        0 => None,
+        1 => places.first().cloned(),
+        _ => {
+            // Of several, the one in the block that the anchor opens.
+            let mut inside = places.iter().filter(|place| place.span.start < part.block_end);
+            match (inside.next(), inside.next()) {
+                (Some(only), None) => Some(only.clone()),
+                _ => return Err(ladder::refusal(&Miss::Ambiguous(places.clone()), text, path, &old, name)),
+            }
+        }
+    };
+    match chosen {
+        Some(place) => Ok(located(text, &lines, &Found { place, fold })),
+        None => {
+            let mut refusal = ladder::refusal(&Miss::Nowhere, text, path, &old, name);
+            let (above, _) = ladder::all(text, 0..part.from, &old, Rungs::Exact);
+            if let Some(place) = above.first() {
+                refusal.message = format!(
+                    "{name} matches line {} of {path}, which stands above the chunk or anchor before it; send chunks in the file's order",
+                    place.line
+                );
+            }
+            Err(refusal)
+        }
+    }
+}
+
+fn located(text: &[u8], lines: &[Line<'_>], found: &Found) -> Located {
+    let edits = replace::edits(text, found.place.span.start, lines, Tail::Whole);
+    (edits, found.place.span.end, found.fold.note().map(String::from))
+}
+
+/// The block at the very end of the text.
+fn at_end(text: &[u8], from: usize, old: &[&[u8]], rungs: Rungs) -> Option<Found> {
+    let mut at = text.len();
+    for _ in 0..old.len() {
+        if at <= from {
+            return None;
+        }
+        at = memchr::memrchr(b'\n', &text[..at - 1]).map_or(0, |newline| newline + 1);
+    }
+    if at < from {
+        return None;
+    }
+    let ladder = if rungs == Rungs::Exact { &[Fold::Ending][..] } else { &crate::dialect::fold::LADDER };
+    ladder.iter().find_map(|&fold| {
+        let end = locate::block_at(text, at, old, fold).ok()?;
+        let line = LineNumber::from_index(memchr::memchr_iter(b'\n', &text[..at]).count());
+        (end == text.len()).then(|| Found { place: locate::Place { span: at..end, line }, fold })
+    })
+}
+
+/// Where a chunk is looked for.
+struct Part {
+    from: usize,
+    /// Where the block ends that the last anchor opens; equal to `from` without an anchor.
+    block_end: usize,
+}
+
+fn behind_anchors(text: &[u8], cursor: usize, chunk: &Chunk<'_>, path: &RelPath, name: &str) -> Result<Part, Refusal> {
+    let mut from = cursor;
+    let mut block_end = cursor;
+    let mut limit = text.len();
+    for anchor in &chunk.anchors {
+        let block = [*anchor];
+        let span: Range<usize> = match ladder::find(text, from..limit, &block, Rungs::All) {
+            Ok(found) => found.place.span,
+            Err(Miss::Ambiguous(places)) => {
+                return Err(ladder::refusal(&Miss::Ambiguous(places), text, path, &block, &format!("the @@ line of {name}")));
+            }
+            Err(Miss::Nowhere) => match indented(text, from..limit, anchor)[..] {
+                [(start, end)] => start..end,
+                [] => {
+                    return Err(ladder::refusal(&Miss::Nowhere, text, path, &block, &format!("the @@ line of {name}")));
+                }
+                _ => {
+                    return Err(Refusal::new(
+                        Code::AnchorAmbiguous,
+                        format!("the @@ line of {name} matches more than one line of {path}; write it with its indentation"),
+                    )
+                    .in_file(path));
+                }
+            },
+        };
+        from = span.end;
+        block_end = block_of(text, span);
+        limit = limit.min(block_end.max(from));
+    }
+    Ok(Part { from, block_end })
+}
+
+/// The lines that are the anchor but for white space around them, up to two of them.
+fn indented(text: &[u8], part: Range<usize>, anchor: &[u8]) -> Vec<(usize, usize)> {
+    let mut at = part.start;
+    let mut found = Vec::new();
+    for line in locate::lines_from(&text[..part.end], part.start) {
+        if line.trim_ascii() == anchor.trim_ascii() && found.len() < 2 {
+            found.push((at, at + line.len()));
+        }
+        at += line.len();
+    }
+    found
+}
+
+/// The end of the block that a line opens: the next line that is not indented deeper, that line
+/// included, since it may close the block.
+fn block_of(text: &[u8], opener: Range<usize>) -> usize {
+    let depth = |line: &[u8]| line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let own = depth(&text[opener.clone()]);
+    let mut at = opener.end;
+    for line in locate::lines_from(text, opener.end) {
+        at += line.len();
+        if !line.trim_ascii().is_empty() && depth(line) <= own {
+            return at;
+        }
+    }
+    at
+}

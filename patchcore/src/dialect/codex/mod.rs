@@ -1,0 +1,85 @@
+//! codex's `apply_patch` envelope, all or nothing.
+//!
+//! A chunk's old lines are looked for behind the chunk before it, and behind its `@@` anchors if
+//! it has any. Where codex takes the first match, this takes the only one: among several, the only
+//! one in the block that the anchor opens (by indentation), else the chunk is refused. `*** End of
+//! File` ties a chunk to the end. A chunk without old lines goes to the end of the file if it has
+//! no anchor, and is refused if it has one, which codex would not look at.
+//!
+//! As in codex, `*** Add File` and `*** Move to` replace a file that stands there. Lines that a
+//! chunk keeps are kept as the file has them. See `codex-rs/apply-patch` in openai/codex.
+
+mod lower;
+mod parse;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use super::Options;
+use crate::digest::Digest;
+use crate::error::Refusal;
+use crate::operation::Batch;
+use crate::path::RelPath;
+use crate::plan::{Script, Tree};
+
+pub(super) use parse::parse;
+
+/// A parsed envelope.
+pub(super) struct Codex<'a> {
+    hunks: Vec<FileHunk<'a>>,
+    allow_omission: bool,
+    strict: bool,
+    content: Digest,
+}
+
+/// What the envelope does to one file.
+struct FileHunk<'a> {
+    path: RelPath,
+    action: FileAction<'a>,
+}
+
+enum FileAction<'a> {
+    Add(Vec<u8>),
+    Delete,
+    Update { to: Option<RelPath>, chunks: Vec<Chunk<'a>> },
+}
+
+/// A run of changed lines with context.
+struct Chunk<'a> {
+    /// The line of the patch where it starts, from 1.
+    line: usize,
+    anchors: Vec<&'a [u8]>,
+    lines: Vec<(Role, &'a [u8])>,
+    end_of_file: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Context,
+    Removed,
+    Added,
+}
+
+impl Script for Codex<'_> {
+    fn paths(&self) -> Vec<RelPath> {
+        let mut paths = BTreeSet::new();
+        for hunk in &self.hunks {
+            paths.insert(&hunk.path);
+            if let FileAction::Update { to: Some(to), .. } = &hunk.action {
+                paths.insert(to);
+            }
+        }
+        paths.into_iter().cloned().collect()
+    }
+
+    fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
+        Ok(Cow::Owned(lower::lower(self, tree)))
+    }
+}
+
+fn path(name: &[u8], options: &Options) -> Result<RelPath, Refusal> {
+    RelPath::new(super::beneath_root(name, options))
+}

@@ -1,0 +1,142 @@
+//! The files that a sequential dialect works on, as its operations so far have left them.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::digest::Digest;
+use crate::edit::{Edit, EditSet};
+use crate::error::{Code, Refusal};
+use crate::operation::{Action, Batch, Coordinates, Operation};
+use crate::path::RelPath;
+use crate::plan::{Entry, Source, Tree};
+
+/// Operations in the making, with the texts that they lead to.
+pub(super) struct Desk<'t> {
+    tree: &'t Tree,
+    texts: HashMap<RelPath, Option<Text>>,
+    /// Files of which an operation was refused: nothing more is known of them.
+    spoiled: HashSet<RelPath>,
+    operations: Vec<Operation>,
+}
+
+#[derive(Clone)]
+enum Text {
+    Loaded(Arc<Source>),
+    Changed(Arc<Vec<u8>>),
+}
+
+impl<'t> Desk<'t> {
+    pub(super) fn new(tree: &'t Tree) -> Self {
+        Self {
+            tree,
+            texts: HashMap::new(),
+            spoiled: HashSet::new(),
+            operations: Vec::new(),
+        }
+    }
+
+    /// The bytes at a path now; `None` where nothing stands.
+    pub(super) fn text(&self, path: &RelPath) -> Result<Option<Cow<'t, [u8]>>, Refusal> {
+        match self.texts.get(path) {
+            Some(Some(Text::Changed(bytes))) => Ok(Some(Cow::Owned(bytes.to_vec()))),
+            Some(Some(Text::Loaded(source))) => Ok(Some(Cow::Owned(source.bytes().to_vec()))),
+            Some(None) => Ok(None),
+            None => match self.tree.get(path) {
+                Entry::Absent => Ok(None),
+                Entry::File(source) => Ok(Some(Cow::Borrowed(source.bytes()))),
+                Entry::Refused(refusal) => Err((**refusal).clone()),
+            },
+        }
+    }
+
+    /// The bytes of a file that has to exist.
+    pub(super) fn file(&self, path: &RelPath) -> Result<Cow<'t, [u8]>, Refusal> {
+        self.text(path)?.ok_or_else(|| {
+            Refusal::new(Code::FileNotFound, format!("{path} does not exist")).in_file(path)
+        })
+    }
+
+    /// Whether an operation on the path was refused; later ones cannot be judged.
+    pub(super) fn is_spoiled(&self, path: &RelPath) -> bool {
+        self.spoiled.contains(path)
+    }
+
+    /// Adds an edit of a file in its present text.
+    pub(super) fn splice(&mut self, path: &RelPath, edits: Vec<Edit>, note: Option<String>) -> Result<(), Refusal> {
+        let text = self.file(path)?;
+        let set = EditSet::new(edits, text.len()).map_err(|_| {
+            Refusal::new(Code::Overlap, format!("edits of {path} overlap")).in_file(path)
+        })?;
+        let changed = set.apply(&text);
+        let edits = set.as_slice().to_vec();
+        self.texts.insert(path.clone(), Some(Text::Changed(Arc::new(changed))));
+        self.push(path, Action::Splice(edits), note);
+        Ok(())
+    }
+
+    /// Writes a whole file, whether it exists or not.
+    pub(super) fn write(&mut self, path: &RelPath, content: Vec<u8>, note: Option<String>) -> Result<(), Refusal> {
+        if let Some(text) = self.text(path)? {
+            let edits = super::minimal_edit(&text, &content).into_iter().collect();
+            return self.splice(path, edits, note);
+        }
+        self.texts
+            .insert(path.clone(), Some(Text::Changed(Arc::new(content.clone()))));
+        self.push(path, Action::CreateFile { content, executable: false }, note);
+        Ok(())
+    }
+
+    /// Deletes a file that has to exist.
+    pub(super) fn delete(&mut self, path: &RelPath, note: Option<String>) -> Result<(), Refusal> {
+        let text = self.file(path)?;
+        let digest = match (self.texts.get(path), self.tree.file(path)) {
+            (None, Some(source)) => source.digest(),
+            _ => Digest::of(&text),
+        };
+        self.texts.insert(path.clone(), None);
+        self.push(path, Action::DeleteFile { expect: None }, note);
+        let operation = self.operations.last_mut().expect("one was just added");
+        operation.base = Some(digest);
+        Ok(())
+    }
+
+    /// Renames a file to a path that has to be free.
+    pub(super) fn rename(&mut self, path: &RelPath, to: &RelPath) -> Result<(), Refusal> {
+        self.file(path)?;
+        if self.text(to)?.is_some() {
+            return Err(Refusal::new(Code::FileExists, format!("{to} exists already")).in_file(to));
+        }
+        let text = match self.texts.get(path) {
+            Some(text) => text.clone(),
+            None => self.tree.file(path).map(|source| Text::Loaded(Arc::clone(source))),
+        };
+        self.texts.insert(to.clone(), text);
+        self.texts.insert(path.clone(), None);
+        self.push(path, Action::RenameFile { to: to.clone() }, None);
+        Ok(())
+    }
+
+    /// Adds a refused operation.
+    pub(super) fn refuse(&mut self, path: &RelPath, refusal: Refusal) {
+        self.spoiled.insert(path.clone());
+        self.push(path, Action::Refused(Box::new(refusal)), None);
+    }
+
+    /// Adds an operation that stands behind a refused one of its file.
+    pub(super) fn skip(&mut self, path: &RelPath) {
+        self.push(path, Action::Splice(Vec::new()), None);
+    }
+
+    pub(super) fn into_batch(self, content: Digest) -> Batch {
+        let mut batch = Batch::new(self.operations, content);
+        batch.coordinates = Coordinates::Sequential;
+        batch
+    }
+
+    fn push(&mut self, path: &RelPath, action: Action, note: Option<String>) {
+        let mut operation = Operation::new(path.clone(), action);
+        operation.note = note;
+        self.operations.push(operation);
+    }
+}

@@ -1,0 +1,106 @@
+//! Whole files: `[{"path": …, "content": …}]`, as the output of a phase.
+//!
+//! A file that does not exist is created. One that exists becomes the content by the smallest
+//! edits, guarded by its hash.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use super::{Options, beneath_root, json, omission};
+use crate::digest::Digest;
+use crate::error::{Code, Refusal};
+use crate::operation::{Action, Batch, Operation};
+use crate::path::RelPath;
+use crate::plan::{Entry, Script, Tree};
+
+/// Parsed files.
+pub(super) struct Files {
+    files: Vec<(RelPath, RawFile)>,
+    allow_omission: bool,
+    content: Digest,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Raw {
+    List { files: Vec<RawFile> },
+    One(RawFile),
+}
+
+#[derive(Deserialize)]
+struct RawFile {
+    #[serde(alias = "file_path", alias = "file")]
+    path: Option<String>,
+    content: String,
+    executable: Option<bool>,
+}
+
+/// Reads files.
+pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<Files, Refusal> {
+    let raw = json::values::<Raw>(bytes, options)?;
+    let all = raw.into_iter().flat_map(|raw| match raw {
+        Raw::List { files } => files,
+        Raw::One(file) => vec![file],
+    });
+    let mut files: Vec<(RelPath, RawFile)> = Vec::new();
+    let mut seen = BTreeSet::new();
+    for file in all {
+        let path = match (&options.file, &file.path) {
+            (Some(path), _) => path.clone(),
+            (None, Some(path)) => RelPath::new(beneath_root(path.as_bytes(), options))?,
+            (None, None) => {
+                return Err(Refusal::new(Code::InvalidBatch, "\"path\" is missing; say the file with --file"));
+            }
+        };
+        if !seen.insert(path.clone()) {
+            return Err(Refusal::new(Code::Overlap, format!("{path} comes twice; send each file once")).in_file(path));
+        }
+        files.push((path, file));
+    }
+    Ok(Files { files, allow_omission: options.allow_omission, content: Digest::of(bytes) })
+}
+
+impl Script for Files {
+    fn paths(&self) -> Vec<RelPath> {
+        let paths: BTreeSet<&RelPath> = self.files.iter().map(|(path, _)| path).collect();
+        paths.into_iter().cloned().collect()
+    }
+
+    fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
+        let mut operations = Vec::with_capacity(self.files.len());
+        for (path, file) in &self.files {
+            self.lower_file(path, file, tree, &mut operations);
+        }
+        Ok(Cow::Owned(Batch::new(operations, self.content)))
+    }
+}
+
+impl Files {
+    fn lower_file(&self, path: &RelPath, file: &RawFile, tree: &Tree, operations: &mut Vec<Operation>) {
+        let mut push = |action: Action| operations.push(Operation::new(path.clone(), action));
+        let old = match tree.get(path) {
+            Entry::Refused(refusal) => return push(Action::Refused(refusal.clone())),
+            Entry::Absent => None,
+            Entry::File(source) => Some(source),
+        };
+        let new = file.content.as_bytes();
+        let before = old.map(|source| source.bytes()).unwrap_or_default();
+        if !self.allow_omission
+            && let Err(refusal) = omission::check_new(path, new, before)
+        {
+            return push(Action::Refused(Box::new(refusal)));
+        }
+        let Some(source) = old else {
+            return push(Action::CreateFile { content: new.to_vec(), executable: file.executable.unwrap_or(false) });
+        };
+        push(Action::Splice(crate::diff::edits(before, new).as_slice().to_vec()));
+        if let Some(executable) = file.executable.filter(|executable| *executable != source.executable()) {
+            push(Action::SetMode { executable });
+        }
+        for operation in operations.iter_mut().rev().take_while(|operation| operation.file == *path) {
+            operation.base = Some(source.digest());
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! `edit_file` of the MCP file-system server: `{path, edits: [{oldText, newText}]}`.
+//!
+//! Edits of one file follow one another. Each `oldText` must stand at one place; the original
+//! takes the first of several, and matches lines whatever their indentation, which is not done
+//! here. Unlike there, `\r\n` endings stay.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use super::desk::Desk;
+use super::exact::{self, Find, Matches};
+use super::ladder::Rungs;
+use super::{Options, beneath_root, json, omission};
+use crate::digest::Digest;
+use crate::error::{Code, Refusal};
+use crate::operation::Batch;
+use crate::path::RelPath;
+use crate::plan::{Script, Tree};
+
+/// Parsed calls.
+pub(super) struct McpEdit {
+    edits: Vec<(RelPath, RawEdit)>,
+    options: Options,
+    content: Digest,
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    path: Option<String>,
+    #[serde(default)]
+    edits: Vec<RawEdit>,
+    /// The parameters, in a tool call.
+    #[serde(alias = "input")]
+    arguments: Option<Box<Raw>>,
+}
+
+#[derive(Deserialize)]
+struct RawEdit {
+    #[serde(rename = "oldText", alias = "old_text")]
+    old: String,
+    #[serde(rename = "newText", alias = "new_text")]
+    new: String,
+}
+
+/// Reads calls.
+pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<McpEdit, Refusal> {
+    let mut edits = Vec::new();
+    for raw in json::values::<Raw>(bytes, options)? {
+        let raw = match raw.arguments {
+            Some(arguments) => *arguments,
+            None => raw,
+        };
+        let path = match (&options.file, raw.path) {
+            (Some(path), _) => path.clone(),
+            (None, Some(path)) => RelPath::new(beneath_root(path.as_bytes(), options))?,
+            (None, None) => {
+                return Err(Refusal::new(Code::InvalidBatch, "\"path\" is missing; say the file with --file"));
+            }
+        };
+        edits.extend(raw.edits.into_iter().map(|edit| (path.clone(), edit)));
+    }
+    if edits.is_empty() {
+        return Err(Refusal::new(Code::InvalidBatch, "\"edits\" is empty"));
+    }
+    if let Some(number) = edits.iter().position(|(_, edit)| edit.old.is_empty()) {
+        return Err(Refusal::new(
+            Code::InvalidBatch,
+            format!("edit {}: \"oldText\" is empty, which matches everywhere; give the text to replace", number + 1),
+        ));
+    }
+    Ok(McpEdit { edits, options: options.clone(), content: Digest::of(bytes) })
+}
+
+impl Script for McpEdit {
+    fn paths(&self) -> Vec<RelPath> {
+        let paths: BTreeSet<&RelPath> = self.edits.iter().map(|(path, _)| path).collect();
+        paths.into_iter().cloned().collect()
+    }
+
+    fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
+        let mut desk = Desk::new(tree);
+        for (index, (path, edit)) in self.edits.iter().enumerate() {
+            if desk.is_spoiled(path) {
+                desk.skip(path);
+            } else if let Err(refusal) = self.run(path, edit, &format!("edit {}", index + 1), &mut desk) {
+                desk.refuse(path, refusal);
+            }
+        }
+        Ok(Cow::Owned(desk.into_batch(self.content)))
+    }
+}
+
+impl McpEdit {
+    fn run(&self, path: &RelPath, edit: &RawEdit, name: &str, desk: &mut Desk<'_>) -> Result<(), Refusal> {
+        if !self.options.allow_omission {
+            omission::check_new(path, edit.new.as_bytes(), edit.old.as_bytes())?;
+        }
+        let find = Find {
+            old: &edit.old,
+            new: &edit.new,
+            matches: if self.options.all { Matches::All } else { Matches::One },
+            rungs: if self.options.strict { Rungs::Exact } else { Rungs::All },
+        };
+        let (edits, fold) = exact::edits(&desk.file(path)?, &find, path, name)?;
+        desk.splice(path, edits, fold.note().map(String::from))
+    }
+}

@@ -1,0 +1,137 @@
+//! Locates the blocks.
+
+use std::ops::Range;
+
+use super::{Block, SearchReplace};
+use crate::dialect::desk::Desk;
+use crate::dialect::ladder::{self, Miss, Rungs};
+use crate::dialect::replace::{self, Line, Tail};
+use crate::dialect::{fold::Fold, locate::Place, omission};
+use crate::edit::Edit;
+use crate::error::{Code, Refusal};
+use crate::operation::Batch;
+use crate::plan::Tree;
+use crate::text::{split_lines, trim_ending};
+
+/// Locates blocks in a tree, each in the text that those before it left.
+pub(super) fn lower(script: &SearchReplace, tree: &Tree) -> Batch {
+    let mut desk = Desk::new(tree);
+    for (index, block) in script.blocks.iter().enumerate() {
+        if desk.is_spoiled(&block.path) {
+            desk.skip(&block.path);
+            continue;
+        }
+        let name = format!("block {} (line {} of the patch)", index + 1, block.line);
+        if let Err(refusal) = apply(script, block, &name, &mut desk) {
+            desk.refuse(&block.path, refusal);
+        }
+    }
+    desk.into_batch(script.content)
+}
+
+fn apply(script: &SearchReplace, block: &Block, name: &str, desk: &mut Desk<'_>) -> Result<(), Refusal> {
+    let path = &block.path;
+    if !script.allow_omission {
+        omission::check_new(path, &block.replace, &block.search)?;
+    }
+    if block.search.trim_ascii().is_empty() {
+        return match desk.text(path)? {
+            Some(text) if !text.trim_ascii().is_empty() => Err(Refusal::new(
+                Code::FileExists,
+                format!("{name} searches for nothing, which creates a file, and {path} exists; search for the lines to change"),
+            )
+            .in_file(path)),
+            _ => desk.write(path, block.replace.clone(), None),
+        };
+    }
+    let text = desk.file(path)?;
+    let search: Vec<&[u8]> = split_lines(&block.search).collect();
+    if search.iter().any(|line| is_dots(line)) {
+        let edits = dotted(&text, block, name, script)?;
+        return desk.splice(path, edits, None);
+    }
+    let rungs = if script.strict { Rungs::Exact } else { Rungs::All };
+    let (places, fold) = ladder::all(&text, 0..text.len(), &search, rungs);
+    let lines = replace::between(&search, &block.replace);
+    let chosen = match places.len() {
+        0 => return Err(ladder::refusal(&Miss::Nowhere, &text, path, &search, name)),
+        1 => places,
+        _ if script.all => disjoint(&text, &search, fold),
+        _ => match places.iter().find(|place| Some(place.line.get()) == block.start_line) {
+            Some(place) => vec![place.clone()],
+            None => return Err(ladder::refusal(&Miss::Ambiguous(places), &text, path, &search, name)),
+        },
+    };
+    let edits = chosen
+        .iter()
+        .flat_map(|place| replace::edits(&text, place.span.start, &lines, Tail::Kept))
+        .collect();
+    desk.splice(path, edits, fold.note().map(String::from))
+}
+
+/// All places from the start on that share no line.
+fn disjoint(text: &[u8], search: &[&[u8]], fold: Fold) -> Vec<Place> {
+    let mut found: Vec<Place> = Vec::new();
+    let mut from = 0;
+    while let Some(place) = crate::dialect::locate::find_in(text, from..text.len(), search, fold).into_iter().next() {
+        from = place.span.end;
+        found.push(place);
+    }
+    found
+}
+
+fn is_dots(line: &[u8]) -> bool {
+    trim_ending(line).trim_ascii() == b"..."
+}
+
+/// aider's `...`: the pieces between the dots of both halves are replaced one by one, in order.
+fn dotted(text: &[u8], block: &Block, name: &str, script: &SearchReplace) -> Result<Vec<Edit>, Refusal> {
+    let path = &block.path;
+    let old = pieces(&block.search);
+    let new = pieces(&block.replace);
+    if old.len() != new.len() {
+        return Err(Refusal::new(
+            Code::InvalidBatch,
+            format!("{name} has {} \"...\" lines to search and {} to replace; they must be the same", old.len() - 1, new.len() - 1),
+        )
+        .in_file(path));
+    }
+    let rungs = if script.strict { Rungs::Exact } else { Rungs::All };
+    let mut edits = Vec::new();
+    let mut from = 0;
+    for (old, new) in old.iter().zip(&new) {
+        let search: Vec<&[u8]> = split_lines(&block.search[old.clone()]).collect();
+        let replacement = &block.replace[new.clone()];
+        if search.is_empty() {
+            if replacement.trim_ascii().is_empty() {
+                continue;
+            }
+            return Err(Refusal::new(
+                Code::AnchorNotFound,
+                format!("{name} adds lines beside a \"...\" with nothing to find their place by"),
+            )
+            .in_file(path));
+        }
+        let found = ladder::find(text, from..text.len(), &search, rungs)
+            .map_err(|miss| ladder::refusal(&miss, text, path, &search, &format!("a part of {name}")))?;
+        let lines: Vec<Line<'_>> = replace::between(&search, replacement);
+        edits.extend(replace::edits(text, found.place.span.start, &lines, Tail::Kept));
+        from = found.place.span.end;
+    }
+    Ok(edits)
+}
+
+/// The byte ranges between lines of dots.
+fn pieces(text: &[u8]) -> Vec<Range<usize>> {
+    let mut pieces = Vec::new();
+    let (mut start, mut at) = (0, 0);
+    for line in split_lines(text) {
+        if is_dots(line) {
+            pieces.push(start..at);
+            start = at + line.len();
+        }
+        at += line.len();
+    }
+    pieces.push(start..at);
+    pieces
+}

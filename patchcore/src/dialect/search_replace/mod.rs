@@ -1,0 +1,59 @@
+//! Search/replace blocks: aider's, Cline's and Roo's.
+//!
+//! A block's file is named above it, above or inside its fence, or in a block before it; Cline and
+//! Roo send it beside the patch, as [`file`](super::Options::file) does here, and then names in
+//! the patch are not looked at. The lines to search must stand at exactly one place, on the first
+//! rung of the ladder on which they stand at all; none of the three tools' similarity matching is
+//! done. Roo's `:start_line:` decides between several exact places, if one of them starts there.
+//!
+//! An empty search creates a file, or fills an empty one; Cline's overwriting of a whole file by
+//! it is refused. aider's `...` lines in both halves stand for whatever is between.
+
+mod lower;
+mod names;
+mod parse;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use crate::digest::Digest;
+use crate::error::Refusal;
+use crate::operation::Batch;
+use crate::path::RelPath;
+use crate::plan::{Script, Tree};
+
+pub(super) use parse::parse;
+
+/// Parsed blocks.
+pub(super) struct SearchReplace {
+    blocks: Vec<Block>,
+    all: bool,
+    strict: bool,
+    allow_omission: bool,
+    content: Digest,
+}
+
+/// One block.
+struct Block {
+    /// The line of the patch where it starts, from 1.
+    line: usize,
+    path: RelPath,
+    /// The line, from 1, where it says that its lines start.
+    start_line: Option<u64>,
+    search: Vec<u8>,
+    replace: Vec<u8>,
+}
+
+impl Script for SearchReplace {
+    fn paths(&self) -> Vec<RelPath> {
+        let paths: BTreeSet<&RelPath> = self.blocks.iter().map(|block| &block.path).collect();
+        paths.into_iter().cloned().collect()
+    }
+
+    fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
+        Ok(Cow::Owned(lower::lower(self, tree)))
+    }
+}

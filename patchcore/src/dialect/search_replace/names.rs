@@ -1,0 +1,89 @@
+//! Which of the lines above a block names its file.
+
+/// The file's name in a line that holds nothing else, as aider reads it: without the `#`, `*`,
+/// backticks and colon that models put around names.
+pub(super) fn name(line: &[u8]) -> Option<&[u8]> {
+    let mut name = line.trim_ascii();
+    if name.is_empty() || name == b"..." {
+        return None;
+    }
+    if let Some(fence) = name.strip_prefix(b"```") {
+        // ```path/to/file.py, which some models write.
+        let rest = fence.trim_ascii_start();
+        return (rest.contains(&b'.') || rest.contains(&b'/')).then_some(rest).filter(|rest| is_plain(rest));
+    }
+    for prefix in [&b"#"[..], b"File:", b"file:"] {
+        while let Some(rest) = name.strip_prefix(prefix) {
+            name = rest.trim_ascii();
+        }
+    }
+    name = name.strip_suffix(b":").unwrap_or(name);
+    name = trim(name, b'*');
+    name = trim(name, b'`');
+    name = trim(name, b'*');
+    is_plain(name).then_some(name)
+}
+
+/// Whether text can be a name: no sentence, no markup.
+fn is_plain(name: &[u8]) -> bool {
+    !name.is_empty()
+        && name.len() < 1024
+        && !name.starts_with(b"<")
+        && !name.starts_with(b"`")
+        && !name.ends_with(b".")
+        && !name.ends_with(b"!")
+        && !name.ends_with(b"?")
+        && (!name.contains(&b' ') || looks_like_path(name))
+}
+
+/// Names with blanks need an extension or a directory to be told from prose.
+fn looks_like_path(name: &[u8]) -> bool {
+    let last = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
+    let extension = last.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
+    let words = name.split(|byte| *byte == b' ').count();
+    words <= 4
+        && last.contains(&b'.')
+        && !extension.is_empty()
+        && extension.len() <= 8
+        && extension.iter().all(u8::is_ascii_alphanumeric)
+        && !name.contains(&b',')
+}
+
+fn trim(mut name: &[u8], byte: u8) -> &[u8] {
+    while let [first, rest @ ..] = name
+        && *first == byte
+    {
+        name = rest;
+    }
+    while let [rest @ .., last] = name
+        && *last == byte
+    {
+        name = rest;
+    }
+    name.trim_ascii()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name;
+
+    #[test]
+    fn names_are_told_from_prose() {
+        for (line, file) in [
+            ("foo.txt", Some("foo.txt")),
+            ("**src/a.rs**:", Some("src/a.rs")),
+            ("### `src/a.rs`", Some("src/a.rs")),
+            ("Makefile", Some("Makefile")),
+            ("File: dir name/a b.txt", Some("dir name/a b.txt")),
+            ("```src/main.py", Some("src/main.py")),
+            ("```python", None),
+            ("```", None),
+            ("Here's the change:", None),
+            ("Here is the new file.", None),
+            ("...", None),
+            ("", None),
+        ] {
+            assert_eq!(name(line.as_bytes()), file.map(str::as_bytes), "{line}");
+        }
+    }
+}

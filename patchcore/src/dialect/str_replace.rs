@@ -1,0 +1,285 @@
+//! The text-editor tool's commands, as Anthropic's and OpenHands' editors and their kin take them.
+//!
+//! One JSON object, a list, or lines of them: `create`, `str_replace`, `insert`, `undo_edit`
+//! (of an edit in the same patch; `view` is skipped). Claude Code's and Gemini's edit tools, which
+//! have no `command` and say `file_path`, `old_string` and `new_string`, are read alike. As in
+//! those tools `create` does not overwrite, `insert` counts lines from 0 (before the first) and
+//! inserts a final newline of its text as a further, blank line, and `old_str` must match at one
+//! place unless `replace_all` is set.
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+
+use serde::Deserialize;
+
+use super::desk::Desk;
+use super::exact::{self, Find, Matches};
+use super::ladder::Rungs;
+use super::{Options, beneath_root, json, minimal_edit, omission};
+use crate::digest::Digest;
+use crate::edit::Edit;
+use crate::error::{Code, Refusal};
+use crate::operation::Batch;
+use crate::path::RelPath;
+use crate::plan::{Script, Tree};
+use crate::text::{LineNumber, Text};
+
+/// Parsed commands.
+pub(super) struct StrReplace {
+    commands: Vec<(RelPath, Command)>,
+    options: Options,
+    content: Digest,
+}
+
+enum Command {
+    Create(String),
+    /// Writes the whole file, whether it exists or not.
+    Write(String),
+    Replace { old: String, new: String, matches: Matches, may_create: bool },
+    Insert { line: u64, text: String },
+    Undo,
+}
+
+/// The tools' parameters, under any of their names.
+#[derive(Deserialize)]
+struct Raw {
+    command: Option<String>,
+    #[serde(alias = "file_path")]
+    path: Option<String>,
+    #[serde(alias = "content")]
+    file_text: Option<String>,
+    #[serde(alias = "old_string")]
+    old_str: Option<String>,
+    #[serde(alias = "new_string", alias = "insert_text")]
+    new_str: Option<String>,
+    insert_line: Option<i64>,
+    #[serde(alias = "allow_multiple")]
+    replace_all: Option<bool>,
+    expected_replacements: Option<u64>,
+    /// Several replacements in one file.
+    edits: Option<Vec<RawEdit>>,
+    /// The parameters, in a tool call.
+    #[serde(alias = "arguments")]
+    input: Option<Box<Raw>>,
+    #[serde(flatten)]
+    rest: HashMap<String, serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct RawEdit {
+    #[serde(alias = "old_str")]
+    old_string: String,
+    #[serde(alias = "new_str")]
+    new_string: String,
+    #[serde(default)]
+    replace_all: bool,
+}
+
+/// Reads commands.
+pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<StrReplace, Refusal> {
+    let mut commands = Vec::new();
+    for (index, raw) in json::values::<Raw>(bytes, options)?.into_iter().enumerate() {
+        command(raw, index + 1, options, &mut commands)?;
+    }
+    Ok(StrReplace { commands, options: options.clone(), content: Digest::of(bytes) })
+}
+
+fn command(
+    mut raw: Raw,
+    number: usize,
+    options: &Options,
+    commands: &mut Vec<(RelPath, Command)>,
+) -> Result<(), Refusal> {
+    if let Some(input) = raw.input.take() {
+        return command(*input, number, options, commands);
+    }
+    let invalid = |message: String| Refusal::new(Code::InvalidBatch, format!("command {number}: {message}"));
+    if options.strict
+        && let Some(field) = raw.rest.keys().next()
+    {
+        return Err(invalid(format!("unknown parameter {field:?}; --strict refuses that")));
+    }
+    let missing = |name: &str| invalid(format!("parameter {name:?} is missing"));
+    let path = match (&options.file, &raw.path) {
+        (Some(path), _) => path.clone(),
+        (None, Some(path)) => RelPath::new(beneath_root(path.as_bytes(), options))?,
+        (None, None) => return Err(missing("path")),
+    };
+    let matches = match (raw.replace_all, raw.expected_replacements) {
+        (Some(true), _) => Matches::All,
+        (_, Some(count)) => Matches::Exactly(count),
+        _ if options.all => Matches::All,
+        _ => Matches::One,
+    };
+    let named = raw.command.as_deref();
+    let command = match named {
+        Some("view") => return Ok(()),
+        Some("undo_edit") => Command::Undo,
+        Some("create") => Command::Create(raw.file_text.ok_or_else(|| missing("file_text"))?),
+        Some("insert") => {
+            let line = raw.insert_line.ok_or_else(|| missing("insert_line"))?;
+            let line = u64::try_from(line).map_err(|_| {
+                Refusal::new(Code::LineOutOfRange, format!("command {number}: insert_line {line} is negative"))
+            })?;
+            Command::Insert { line, text: raw.new_str.ok_or_else(|| missing("new_str"))? }
+        }
+        None if raw.edits.is_some() => {
+            for edit in raw.edits.unwrap_or_default() {
+                let matches = if edit.replace_all { Matches::All } else { matches };
+                let may_create = edit.old_string.is_empty();
+                let command = Command::Replace { old: edit.old_string, new: edit.new_string, matches, may_create };
+                commands.push((path.clone(), command));
+            }
+            return Ok(());
+        }
+        None if raw.old_str.is_none() && raw.file_text.is_some() => {
+            Command::Write(raw.file_text.unwrap_or_default())
+        }
+        Some("str_replace") | None => {
+            let old = raw.old_str.ok_or_else(|| missing("old_str"))?;
+            if old.is_empty() && named.is_some() {
+                return Err(invalid("\"old_str\" is empty, which matches everywhere; give the text to replace".into()));
+            }
+            let may_create = old.is_empty();
+            Command::Replace { old, new: raw.new_str.unwrap_or_default(), matches, may_create }
+        }
+        Some(other) => {
+            return Err(invalid(format!(
+                "{other:?} is no command; there are create, str_replace, insert, undo_edit and view"
+            )));
+        }
+    };
+    commands.push((path, command));
+    Ok(())
+}
+
+impl Script for StrReplace {
+    fn paths(&self) -> Vec<RelPath> {
+        let paths: BTreeSet<&RelPath> = self.commands.iter().map(|(path, _)| path).collect();
+        paths.into_iter().cloned().collect()
+    }
+
+    fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
+        let mut desk = Desk::new(tree);
+        let mut history: HashMap<&RelPath, Vec<Option<Vec<u8>>>> = HashMap::new();
+        for (index, (path, command)) in self.commands.iter().enumerate() {
+            if desk.is_spoiled(path) {
+                desk.skip(path);
+                continue;
+            }
+            let name = format!("command {}", index + 1);
+            if let Err(refusal) = self.run(path, command, &name, &mut desk, history.entry(path).or_default()) {
+                desk.refuse(path, refusal);
+            }
+        }
+        Ok(Cow::Owned(desk.into_batch(self.content)))
+    }
+}
+
+impl StrReplace {
+    fn run(
+        &self,
+        path: &RelPath,
+        command: &Command,
+        name: &str,
+        desk: &mut Desk<'_>,
+        history: &mut Vec<Option<Vec<u8>>>,
+    ) -> Result<(), Refusal> {
+        let before = desk.text(path)?;
+        let check = |new: &str, old: &[u8]| {
+            if self.options.allow_omission { Ok(()) } else { omission::check_new(path, new.as_bytes(), old) }
+        };
+        match command {
+            Command::Create(text) => {
+                if before.is_some() {
+                    return Err(Refusal::new(
+                        Code::FileExists,
+                        format!("{name} creates {path}, which exists already; change it with str_replace"),
+                    )
+                    .in_file(path));
+                }
+                check(text, b"")?;
+                desk.write(path, text.clone().into_bytes(), None)?;
+            }
+            Command::Write(text) => {
+                check(text, before.as_deref().unwrap_or_default())?;
+                desk.write(path, text.clone().into_bytes(), None)?;
+            }
+            Command::Replace { old, new, may_create: true, .. } if old.is_empty() => {
+                if before.as_ref().is_some_and(|text| !text.is_empty()) {
+                    return Err(Refusal::new(
+                        Code::FileExists,
+                        format!("{name} has nothing to find, which creates a file, and {path} exists already"),
+                    )
+                    .in_file(path));
+                }
+                check(new, b"")?;
+                desk.write(path, new.clone().into_bytes(), None)?;
+            }
+            Command::Replace { old, new, matches, .. } => {
+                check(new, old.as_bytes())?;
+                let text = desk.file(path)?;
+                let rungs = if self.options.strict { Rungs::Exact } else { Rungs::All };
+                let find = Find { old, new, matches: *matches, rungs };
+                let (edits, fold) = exact::edits(&text, &find, path, name)?;
+                desk.splice(path, edits, fold.note().map(String::from))?;
+            }
+            Command::Insert { line, text } => {
+                check(text, b"")?;
+                let edit = insert(&desk.file(path)?, *line, text, path, name)?;
+                desk.splice(path, vec![edit], None)?;
+            }
+            Command::Undo => return undo(path, name, desk, history),
+        }
+        history.push(before.map(Cow::into_owned));
+        Ok(())
+    }
+}
+
+/// Lines behind line number `line`; 0 is before the first.
+fn insert(bytes: &[u8], line: u64, new: &str, path: &RelPath, name: &str) -> Result<Edit, Refusal> {
+    exact::check_encoding(bytes, new, path, name)?;
+    let text = Text::new(bytes);
+    let count = text.line_count() as u64;
+    if line > count {
+        return Err(Refusal::new(
+            Code::LineOutOfRange,
+            format!("{name} inserts behind line {line} of {path}, which has {count} lines"),
+        )
+        .in_file(path));
+    }
+    let at = match LineNumber::new(line) {
+        None => text.bom_len(),
+        Some(above) => text.line(above).map_or(bytes.len(), |span| span.end),
+    };
+    let ending = text.ending_near(at).as_bytes();
+    let open = at == bytes.len() && !text.ends_in_newline();
+    let mut inserted = Vec::new();
+    for line in new.split('\n') {
+        let line = line.strip_suffix('\r').unwrap_or(line).as_bytes();
+        if open {
+            inserted.extend_from_slice(ending);
+            inserted.extend_from_slice(line);
+        } else {
+            inserted.extend_from_slice(line);
+            inserted.extend_from_slice(ending);
+        }
+    }
+    Ok(Edit::insert(at, inserted))
+}
+
+/// Takes back the last command of this patch on the file.
+fn undo(path: &RelPath, name: &str, desk: &mut Desk<'_>, history: &mut Vec<Option<Vec<u8>>>) -> Result<(), Refusal> {
+    match history.pop() {
+        Some(Some(before)) => {
+            let edits = minimal_edit(&desk.file(path)?, &before).into_iter().collect();
+            desk.splice(path, edits, None)
+        }
+        Some(None) => desk.delete(path, None),
+        None => Err(Refusal::new(
+            Code::InvalidBatch,
+            format!("{name} takes back an edit of {path}, and the patch has none before it; take back an earlier transaction with `patchctl undo`"),
+        )
+        .in_file(path)),
+    }
+}
