@@ -63,27 +63,45 @@ impl<'t> Desk<'t> {
     }
 
     /// Adds an edit of a file in its present text.
-    pub(super) fn splice(&mut self, path: &RelPath, edits: Vec<Edit>, note: Option<String>) -> Result<(), Refusal> {
+    pub(super) fn splice(
+        &mut self,
+        path: &RelPath,
+        edits: Vec<Edit>,
+        note: Option<String>,
+    ) -> Result<(), Refusal> {
         let text = self.file(path)?;
         let set = EditSet::new(edits, text.len()).map_err(|_| {
             Refusal::new(Code::Overlap, format!("edits of {path} overlap")).in_file(path)
         })?;
         let changed = set.apply(&text);
         let edits = set.as_slice().to_vec();
-        self.texts.insert(path.clone(), Some(Text::Changed(Arc::new(changed))));
+        self.texts
+            .insert(path.clone(), Some(Text::Changed(Arc::new(changed))));
         self.push(path, Action::Splice(edits), note);
         Ok(())
     }
 
     /// Writes a whole file, whether it exists or not.
-    pub(super) fn write(&mut self, path: &RelPath, content: Vec<u8>, note: Option<String>) -> Result<(), Refusal> {
+    pub(super) fn write(
+        &mut self,
+        path: &RelPath,
+        content: Vec<u8>,
+        note: Option<String>,
+    ) -> Result<(), Refusal> {
         if let Some(text) = self.text(path)? {
             let edits = super::minimal_edit(&text, &content).into_iter().collect();
             return self.splice(path, edits, note);
         }
         self.texts
             .insert(path.clone(), Some(Text::Changed(Arc::new(content.clone()))));
-        self.push(path, Action::CreateFile { content, executable: false }, note);
+        self.push(
+            path,
+            Action::CreateFile {
+                content,
+                executable: false,
+            },
+            note,
+        );
         Ok(())
     }
 
@@ -109,7 +127,10 @@ impl<'t> Desk<'t> {
         }
         let text = match self.texts.get(path) {
             Some(text) => text.clone(),
-            None => self.tree.file(path).map(|source| Text::Loaded(Arc::clone(source))),
+            None => self
+                .tree
+                .file(path)
+                .map(|source| Text::Loaded(Arc::clone(source))),
         };
         self.texts.insert(to.clone(), text);
         self.texts.insert(path.clone(), None);

@@ -29,7 +29,12 @@ pub(super) struct Find<'a> {
 ///
 /// The characters are looked for as they are, `\n` standing for the file's line ending; where they
 /// are nowhere, as whole lines with trailing white space, then punctuation folded.
-pub(super) fn edits(text: &[u8], find: &Find<'_>, path: &RelPath, name: &str) -> Result<(Vec<Edit>, Fold), Refusal> {
+pub(super) fn edits(
+    text: &[u8],
+    find: &Find<'_>,
+    path: &RelPath,
+    name: &str,
+) -> Result<(Vec<Edit>, Fold), Refusal> {
     if find.old == find.new {
         return Err(Refusal::new(
             Code::InvalidBatch,
@@ -41,7 +46,10 @@ pub(super) fn edits(text: &[u8], find: &Find<'_>, path: &RelPath, name: &str) ->
     let mut old = find.old.as_bytes().to_vec();
     let mut found = occurrences(text, &old);
     if found.is_empty() {
-        for other in [find.old.replace("\r\n", "\n"), find.old.replace("\r\n", "\n").replace('\n', "\r\n")] {
+        for other in [
+            find.old.replace("\r\n", "\n"),
+            find.old.replace("\r\n", "\n").replace('\n', "\r\n"),
+        ] {
             if other.as_bytes() != find.old.as_bytes() {
                 found = occurrences(text, other.as_bytes());
                 if !found.is_empty() {
@@ -110,7 +118,12 @@ fn with_ending(text: &Text<'_>, at: usize, new: &str) -> Vec<u8> {
 }
 
 /// The lower rungs: whole lines, folded.
-fn folded(text: &[u8], find: &Find<'_>, path: &RelPath, name: &str) -> Result<(Vec<Edit>, Fold), Refusal> {
+fn folded(
+    text: &[u8],
+    find: &Find<'_>,
+    path: &RelPath,
+    name: &str,
+) -> Result<(Vec<Edit>, Fold), Refusal> {
     let old: Vec<&[u8]> = split_lines(find.old.as_bytes()).map(trim_ending).collect();
     let blank = find.old.trim().is_empty();
     let (places, fold) = if blank || find.rungs == Rungs::Exact {
@@ -119,32 +132,62 @@ fn folded(text: &[u8], find: &Find<'_>, path: &RelPath, name: &str) -> Result<(V
         ladder::all(text, 0..text.len(), &old, Rungs::All)
     };
     match places.len() {
-        1 if matches!(find.matches, Matches::One | Matches::All | Matches::Exactly(1)) => {
+        1 if matches!(
+            find.matches,
+            Matches::One | Matches::All | Matches::Exactly(1)
+        ) =>
+        {
             let lines = replace::between(&old, find.new.as_bytes());
-            Ok((replace::edits(text, places[0].span.start, &lines, Tail::Kept), fold))
+            Ok((
+                replace::edits(text, places[0].span.start, &lines, Tail::Kept),
+                fold,
+            ))
         }
         0 => Err(ladder::refusal(&Miss::Nowhere, text, path, &old, name)),
-        _ => Err(ladder::refusal(&Miss::Ambiguous(places), text, path, &old, name)),
+        _ => Err(ladder::refusal(
+            &Miss::Ambiguous(places),
+            text,
+            path,
+            &old,
+            name,
+        )),
     }
 }
 
-fn refuse_count(text: &[u8], found: &[usize], find: &Find<'_>, path: &RelPath, name: &str) -> Refusal {
+fn refuse_count(
+    text: &[u8],
+    found: &[usize],
+    find: &Find<'_>,
+    path: &RelPath,
+    name: &str,
+) -> Refusal {
     let lines = Text::new(text);
     let places: Vec<Place> = found
         .iter()
         .take(MAX_CANDIDATES)
-        .map(|&at| Place { span: lines.line_start(at)..at, line: lines.line_at(at) })
+        .map(|&at| Place {
+            span: lines.line_start(at)..at,
+            line: lines.line_at(at),
+        })
         .collect();
     let old: Vec<&[u8]> = split_lines(find.old.as_bytes()).collect();
     let mut refusal = ladder::refusal(&Miss::Ambiguous(places), text, path, &old, name);
     if let Matches::Exactly(count) = find.matches {
-        refusal.message = format!("{name} expects {count} matches in {path}, there are {}", disjoint(found, find.old.len()).len());
+        refusal.message = format!(
+            "{name} expects {count} matches in {path}, there are {}",
+            disjoint(found, find.old.len()).len()
+        );
     }
     refusal
 }
 
 /// Text that is not ASCII cannot be put into a file in an encoding that is not UTF-8.
-pub(super) fn check_encoding(text: &[u8], new: &str, path: &RelPath, name: &str) -> Result<(), Refusal> {
+pub(super) fn check_encoding(
+    text: &[u8],
+    new: &str,
+    path: &RelPath,
+    name: &str,
+) -> Result<(), Refusal> {
     if new.is_ascii() || std::str::from_utf8(text).is_ok() {
         return Ok(());
     }

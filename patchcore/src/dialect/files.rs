@@ -51,15 +51,26 @@ pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<Files, Refusal> {
             (Some(path), _) => path.clone(),
             (None, Some(path)) => RelPath::new(beneath_root(path.as_bytes(), options))?,
             (None, None) => {
-                return Err(Refusal::new(Code::InvalidBatch, "\"path\" is missing; say the file with --file"));
+                return Err(Refusal::new(
+                    Code::InvalidBatch,
+                    "\"path\" is missing; say the file with --file",
+                ));
             }
         };
         if !seen.insert(path.clone()) {
-            return Err(Refusal::new(Code::Overlap, format!("{path} comes twice; send each file once")).in_file(path));
+            return Err(Refusal::new(
+                Code::Overlap,
+                format!("{path} comes twice; send each file once"),
+            )
+            .in_file(path));
         }
         files.push((path, file));
     }
-    Ok(Files { files, allow_omission: options.allow_omission, content: Digest::of(bytes) })
+    Ok(Files {
+        files,
+        allow_omission: options.allow_omission,
+        content: Digest::of(bytes),
+    })
 }
 
 impl Script for Files {
@@ -78,7 +89,13 @@ impl Script for Files {
 }
 
 impl Files {
-    fn lower_file(&self, path: &RelPath, file: &RawFile, tree: &Tree, operations: &mut Vec<Operation>) {
+    fn lower_file(
+        &self,
+        path: &RelPath,
+        file: &RawFile,
+        tree: &Tree,
+        operations: &mut Vec<Operation>,
+    ) {
         let mut push = |action: Action| operations.push(Operation::new(path.clone(), action));
         let old = match tree.get(path) {
             Entry::Refused(refusal) => return push(Action::Refused(refusal.clone())),
@@ -93,13 +110,25 @@ impl Files {
             return push(Action::Refused(Box::new(refusal)));
         }
         let Some(source) = old else {
-            return push(Action::CreateFile { content: new.to_vec(), executable: file.executable.unwrap_or(false) });
+            return push(Action::CreateFile {
+                content: new.to_vec(),
+                executable: file.executable.unwrap_or(false),
+            });
         };
-        push(Action::Splice(crate::diff::edits(before, new).as_slice().to_vec()));
-        if let Some(executable) = file.executable.filter(|executable| *executable != source.executable()) {
+        push(Action::Splice(
+            crate::diff::edits(before, new).as_slice().to_vec(),
+        ));
+        if let Some(executable) = file
+            .executable
+            .filter(|executable| *executable != source.executable())
+        {
             push(Action::SetMode { executable });
         }
-        for operation in operations.iter_mut().rev().take_while(|operation| operation.file == *path) {
+        for operation in operations
+            .iter_mut()
+            .rev()
+            .take_while(|operation| operation.file == *path)
+        {
             operation.base = Some(source.digest());
         }
     }

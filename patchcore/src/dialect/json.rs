@@ -6,7 +6,10 @@ use super::Options;
 use crate::error::{Code, Refusal};
 
 /// The values among the bytes, lists flattened, in order.
-pub(super) fn values<T: DeserializeOwned>(bytes: &[u8], options: &Options) -> Result<Vec<T>, Refusal> {
+pub(super) fn values<T: DeserializeOwned>(
+    bytes: &[u8],
+    options: &Options,
+) -> Result<Vec<T>, Refusal> {
     let body = bytes.strip_prefix(crate::text::BOM).unwrap_or(bytes);
     let mut values = Vec::new();
     let mut at = 0;
@@ -29,14 +32,21 @@ pub(super) fn values<T: DeserializeOwned>(bytes: &[u8], options: &Options) -> Re
             }
             Some(b',') if !options.strict => at += 1,
             Some(_) if options.strict => {
-                return Err(invalid(body, at, "text beside the JSON; --strict refuses that"));
+                return Err(invalid(
+                    body,
+                    at,
+                    "text beside the JSON; --strict refuses that",
+                ));
             }
             // A line of prose, or a fence.
             Some(_) => at += memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1),
         }
     }
     if values.is_empty() {
-        return Err(Refusal::new(Code::InvalidBatch, "the patch holds no JSON value that changes a file"));
+        return Err(Refusal::new(
+            Code::InvalidBatch,
+            "the patch holds no JSON value that changes a file",
+        ));
     }
     Ok(values)
 }
@@ -61,5 +71,8 @@ fn one<T: DeserializeOwned>(rest: &[u8], body: &[u8], at: usize) -> Result<(T, u
 
 fn invalid(body: &[u8], at: usize, message: &str) -> Refusal {
     let line = memchr::memchr_iter(b'\n', &body[..at]).count() + 1;
-    Refusal::new(Code::InvalidBatch, format!("line {line} of the patch: {message}"))
+    Refusal::new(
+        Code::InvalidBatch,
+        format!("line {line} of the patch: {message}"),
+    )
 }

@@ -33,18 +33,35 @@ pub(super) enum Rungs {
 }
 
 /// The one place of a block of lines in a part of the text.
-pub(super) fn find(text: &[u8], part: Range<usize>, block: &[&[u8]], rungs: Rungs) -> Result<Found, Miss> {
+pub(super) fn find(
+    text: &[u8],
+    part: Range<usize>,
+    block: &[&[u8]],
+    rungs: Rungs,
+) -> Result<Found, Miss> {
     let (mut places, fold) = all(text, part, block, rungs);
     match places.len() {
         0 => Err(Miss::Nowhere),
-        1 => Ok(Found { place: places.remove(0), fold }),
+        1 => Ok(Found {
+            place: places.remove(0),
+            fold,
+        }),
         _ => Err(Miss::Ambiguous(places)),
     }
 }
 
 /// All places on the first rung that has any, and that rung.
-pub(super) fn all(text: &[u8], part: Range<usize>, block: &[&[u8]], rungs: Rungs) -> (Vec<Place>, Fold) {
-    let ladder = if rungs == Rungs::All { &LADDER[..] } else { &LADDER[..1] };
+pub(super) fn all(
+    text: &[u8],
+    part: Range<usize>,
+    block: &[&[u8]],
+    rungs: Rungs,
+) -> (Vec<Place>, Fold) {
+    let ladder = if rungs == Rungs::All {
+        &LADDER[..]
+    } else {
+        &LADDER[..1]
+    };
     for &fold in ladder {
         let places = locate::find_in(text, part.clone(), block, fold);
         if !places.is_empty() {
@@ -55,7 +72,13 @@ pub(super) fn all(text: &[u8], part: Range<usize>, block: &[&[u8]], rungs: Rungs
 }
 
 /// The refusal of a block that has no place, or too many; `name` says which block.
-pub(super) fn refusal(miss: &Miss, text: &[u8], path: &RelPath, block: &[&[u8]], name: &str) -> Refusal {
+pub(super) fn refusal(
+    miss: &Miss,
+    text: &[u8],
+    path: &RelPath,
+    block: &[&[u8]],
+    name: &str,
+) -> Refusal {
     match miss {
         Miss::Ambiguous(places) => {
             let lines: Vec<String> = places.iter().map(|place| place.line.to_string()).collect();
@@ -76,9 +99,13 @@ pub(super) fn refusal(miss: &Miss, text: &[u8], path: &RelPath, block: &[&[u8]],
             let mut refusal = Refusal::new(Code::AnchorNotFound, String::new()).in_file(path);
             if let Some(first) = near.first() {
                 let start = first.span.start;
-                let wrong = locate::block_at(text, start, block, Fold::Ending).err().unwrap_or(0);
+                let wrong = locate::block_at(text, start, block, Fold::Ending)
+                    .err()
+                    .unwrap_or(0);
                 let at = crate::text::LineNumber::from_index(first.line.index() + wrong);
-                let stands = locate::lines_from(text, start).nth(wrong).unwrap_or_default();
+                let stands = locate::lines_from(text, start)
+                    .nth(wrong)
+                    .unwrap_or_default();
                 let wanted = block.get(wrong).copied().unwrap_or_default();
                 message.push_str(&format!(
                     "; nearest is line {}, where line {at} is {:?} and the block has {:?}",

@@ -67,7 +67,9 @@ pub(super) fn find_blocks(text: &[u8], blocks: &[&[&[u8]]], fold: Fold) -> Vec<V
 /// Where one block stands in a part of the text that starts with a line, see [`find_blocks`].
 pub(super) fn find_in(text: &[u8], part: Range<usize>, block: &[&[u8]], fold: Fold) -> Vec<Place> {
     let above = memchr::memchr_iter(b'\n', &text[..part.start]).count();
-    let places = find_blocks(&text[part.clone()], &[block], fold).pop().unwrap_or_default();
+    let places = find_blocks(&text[part.clone()], &[block], fold)
+        .pop()
+        .unwrap_or_default();
     places
         .into_iter()
         .map(|place| Place {
@@ -146,7 +148,10 @@ pub(super) fn nearest(text: &[u8], block: &[&[u8]]) -> Vec<Place> {
         .filter_map(|(first, _)| {
             let line = LineNumber::from_index(first);
             let start = lines.line(line)?.start;
-            Some(Place { span: start..start, line })
+            Some(Place {
+                span: start..start,
+                line,
+            })
         })
         .collect()
 }

@@ -56,7 +56,10 @@ pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<McpEdit, Refusal>
             (Some(path), _) => path.clone(),
             (None, Some(path)) => RelPath::new(beneath_root(path.as_bytes(), options))?,
             (None, None) => {
-                return Err(Refusal::new(Code::InvalidBatch, "\"path\" is missing; say the file with --file"));
+                return Err(Refusal::new(
+                    Code::InvalidBatch,
+                    "\"path\" is missing; say the file with --file",
+                ));
             }
         };
         edits.extend(raw.edits.into_iter().map(|edit| (path.clone(), edit)));
@@ -67,10 +70,17 @@ pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<McpEdit, Refusal>
     if let Some(number) = edits.iter().position(|(_, edit)| edit.old.is_empty()) {
         return Err(Refusal::new(
             Code::InvalidBatch,
-            format!("edit {}: \"oldText\" is empty, which matches everywhere; give the text to replace", number + 1),
+            format!(
+                "edit {}: \"oldText\" is empty, which matches everywhere; give the text to replace",
+                number + 1
+            ),
         ));
     }
-    Ok(McpEdit { edits, options: options.clone(), content: Digest::of(bytes) })
+    Ok(McpEdit {
+        edits,
+        options: options.clone(),
+        content: Digest::of(bytes),
+    })
 }
 
 impl Script for McpEdit {
@@ -84,7 +94,9 @@ impl Script for McpEdit {
         for (index, (path, edit)) in self.edits.iter().enumerate() {
             if desk.is_spoiled(path) {
                 desk.skip(path);
-            } else if let Err(refusal) = self.run(path, edit, &format!("edit {}", index + 1), &mut desk) {
+            } else if let Err(refusal) =
+                self.run(path, edit, &format!("edit {}", index + 1), &mut desk)
+            {
                 desk.refuse(path, refusal);
             }
         }
@@ -93,15 +105,29 @@ impl Script for McpEdit {
 }
 
 impl McpEdit {
-    fn run(&self, path: &RelPath, edit: &RawEdit, name: &str, desk: &mut Desk<'_>) -> Result<(), Refusal> {
+    fn run(
+        &self,
+        path: &RelPath,
+        edit: &RawEdit,
+        name: &str,
+        desk: &mut Desk<'_>,
+    ) -> Result<(), Refusal> {
         if !self.options.allow_omission {
             omission::check_new(path, edit.new.as_bytes(), edit.old.as_bytes())?;
         }
         let find = Find {
             old: &edit.old,
             new: &edit.new,
-            matches: if self.options.all { Matches::All } else { Matches::One },
-            rungs: if self.options.strict { Rungs::Exact } else { Rungs::All },
+            matches: if self.options.all {
+                Matches::All
+            } else {
+                Matches::One
+            },
+            rungs: if self.options.strict {
+                Rungs::Exact
+            } else {
+                Rungs::All
+            },
         };
         let (edits, fold) = exact::edits(&desk.file(path)?, &find, path, name)?;
         desk.splice(path, edits, fold.note().map(String::from))

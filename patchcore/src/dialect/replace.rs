@@ -60,12 +60,20 @@ pub(super) fn edits(bytes: &[u8], start: usize, lines: &[Line<'_>], tail: Tail) 
     edits
 }
 
-fn run_edit(text: &Text<'_>, from: usize, to: usize, removed: usize, added: &[&[u8]], tail: Tail) -> Edit {
+fn run_edit(
+    text: &Text<'_>,
+    from: usize,
+    to: usize,
+    removed: usize,
+    added: &[&[u8]],
+    tail: Tail,
+) -> Edit {
     let bytes = text.bytes();
     let ending = ending_at(text, from).as_bytes();
     let mut new = Vec::new();
     // Behind a last line without an ending, that ending comes first.
-    let open_above = from == bytes.len() && from > 0 && !bytes.ends_with(b"\n") && !added.is_empty();
+    let open_above =
+        from == bytes.len() && from > 0 && !bytes.ends_with(b"\n") && !added.is_empty();
     if open_above {
         new.extend_from_slice(ending);
     }
@@ -99,7 +107,11 @@ pub(super) fn between<'n>(old: &[&[u8]], new: &'n [u8]) -> Vec<Line<'n>> {
         .count();
     let mut lines = vec![Line::Kept; above];
     lines.extend(vec![Line::Removed; old.len() - above - below]);
-    lines.extend(new[above..new.len() - below].iter().map(|line| Line::Added(line)));
+    lines.extend(
+        new[above..new.len() - below]
+            .iter()
+            .map(|line| Line::Added(line)),
+    );
     lines.extend(vec![Line::Kept; below]);
     lines
 }
@@ -118,7 +130,10 @@ mod tests {
     #[test]
     fn new_lines_take_the_endings_around_them_and_the_tail_keeps_its_own() {
         let replace = [Line::Kept, Line::Removed, Line::Added(b"B")];
-        assert_eq!(changed("a\r\nb\r\nc\r\n", 0, &replace, Tail::Kept), "a\r\nB\r\nc\r\n");
+        assert_eq!(
+            changed("a\r\nb\r\nc\r\n", 0, &replace, Tail::Kept),
+            "a\r\nB\r\nc\r\n"
+        );
         assert_eq!(changed("a\nb", 0, &replace, Tail::Kept), "a\nB");
         assert_eq!(changed("a\nb", 0, &replace, Tail::Whole), "a\nB");
         let append = [Line::Kept, Line::Kept, Line::Added(b"c")];
@@ -133,7 +148,10 @@ mod tests {
     #[test]
     fn lines_that_both_sides_share_stay() {
         let old: [&[u8]; 3] = [b"a", b"b", b"c"];
-        assert_eq!(between(&old, b"a\nX\nc\n"), [Line::Kept, Line::Removed, Line::Added(b"X"), Line::Kept]);
+        assert_eq!(
+            between(&old, b"a\nX\nc\n"),
+            [Line::Kept, Line::Removed, Line::Added(b"X"), Line::Kept]
+        );
         assert_eq!(between(&old, b""), [Line::Removed; 3]);
         assert_eq!(between(&[b"a"], b"a\na\n"), [Line::Kept, Line::Added(b"a")]);
     }

@@ -35,8 +35,16 @@ enum Command {
     Create(String),
     /// Writes the whole file, whether it exists or not.
     Write(String),
-    Replace { old: String, new: String, matches: Matches, may_create: bool },
-    Insert { line: u64, text: String },
+    Replace {
+        old: String,
+        new: String,
+        matches: Matches,
+        may_create: bool,
+    },
+    Insert {
+        line: u64,
+        text: String,
+    },
     Undo,
 }
 
@@ -81,7 +89,11 @@ pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<StrReplace, Refus
     for (index, raw) in json::values::<Raw>(bytes, options)?.into_iter().enumerate() {
         command(raw, index + 1, options, &mut commands)?;
     }
-    Ok(StrReplace { commands, options: options.clone(), content: Digest::of(bytes) })
+    Ok(StrReplace {
+        commands,
+        options: options.clone(),
+        content: Digest::of(bytes),
+    })
 }
 
 fn command(
@@ -93,11 +105,14 @@ fn command(
     if let Some(input) = raw.input.take() {
         return command(*input, number, options, commands);
     }
-    let invalid = |message: String| Refusal::new(Code::InvalidBatch, format!("command {number}: {message}"));
+    let invalid =
+        |message: String| Refusal::new(Code::InvalidBatch, format!("command {number}: {message}"));
     if options.strict
         && let Some(field) = raw.rest.keys().next()
     {
-        return Err(invalid(format!("unknown parameter {field:?}; --strict refuses that")));
+        return Err(invalid(format!(
+            "unknown parameter {field:?}; --strict refuses that"
+        )));
     }
     let missing = |name: &str| invalid(format!("parameter {name:?} is missing"));
     let path = match (&options.file, &raw.path) {
@@ -119,15 +134,30 @@ fn command(
         Some("insert") => {
             let line = raw.insert_line.ok_or_else(|| missing("insert_line"))?;
             let line = u64::try_from(line).map_err(|_| {
-                Refusal::new(Code::LineOutOfRange, format!("command {number}: insert_line {line} is negative"))
+                Refusal::new(
+                    Code::LineOutOfRange,
+                    format!("command {number}: insert_line {line} is negative"),
+                )
             })?;
-            Command::Insert { line, text: raw.new_str.ok_or_else(|| missing("new_str"))? }
+            Command::Insert {
+                line,
+                text: raw.new_str.ok_or_else(|| missing("new_str"))?,
+            }
         }
         None if raw.edits.is_some() => {
             for edit in raw.edits.unwrap_or_default() {
-                let matches = if edit.replace_all { Matches::All } else { matches };
+                let matches = if edit.replace_all {
+                    Matches::All
+                } else {
+                    matches
+                };
                 let may_create = edit.old_string.is_empty();
-                let command = Command::Replace { old: edit.old_string, new: edit.new_string, matches, may_create };
+                let command = Command::Replace {
+                    old: edit.old_string,
+                    new: edit.new_string,
+                    matches,
+                    may_create,
+                };
                 commands.push((path.clone(), command));
             }
             return Ok(());
@@ -138,10 +168,18 @@ fn command(
         Some("str_replace") | None => {
             let old = raw.old_str.ok_or_else(|| missing("old_str"))?;
             if old.is_empty() && named.is_some() {
-                return Err(invalid("\"old_str\" is empty, which matches everywhere; give the text to replace".into()));
+                return Err(invalid(
+                    "\"old_str\" is empty, which matches everywhere; give the text to replace"
+                        .into(),
+                ));
             }
             let may_create = old.is_empty();
-            Command::Replace { old, new: raw.new_str.unwrap_or_default(), matches, may_create }
+            Command::Replace {
+                old,
+                new: raw.new_str.unwrap_or_default(),
+                matches,
+                may_create,
+            }
         }
         Some(other) => {
             return Err(invalid(format!(
@@ -168,7 +206,13 @@ impl Script for StrReplace {
                 continue;
             }
             let name = format!("command {}", index + 1);
-            if let Err(refusal) = self.run(path, command, &name, &mut desk, history.entry(path).or_default()) {
+            if let Err(refusal) = self.run(
+                path,
+                command,
+                &name,
+                &mut desk,
+                history.entry(path).or_default(),
+            ) {
                 desk.refuse(path, refusal);
             }
         }
@@ -187,7 +231,11 @@ impl StrReplace {
     ) -> Result<(), Refusal> {
         let before = desk.text(path)?;
         let check = |new: &str, old: &[u8]| {
-            if self.options.allow_omission { Ok(()) } else { omission::check_new(path, new.as_bytes(), old) }
+            if self.options.allow_omission {
+                Ok(())
+            } else {
+                omission::check_new(path, new.as_bytes(), old)
+            }
         };
         match command {
             Command::Create(text) => {
@@ -205,7 +253,12 @@ impl StrReplace {
                 check(text, before.as_deref().unwrap_or_default())?;
                 desk.write(path, text.clone().into_bytes(), None)?;
             }
-            Command::Replace { old, new, may_create: true, .. } if old.is_empty() => {
+            Command::Replace {
+                old,
+                new,
+                may_create: true,
+                ..
+            } if old.is_empty() => {
                 if before.as_ref().is_some_and(|text| !text.is_empty()) {
                     return Err(Refusal::new(
                         Code::FileExists,
@@ -216,11 +269,22 @@ impl StrReplace {
                 check(new, b"")?;
                 desk.write(path, new.clone().into_bytes(), None)?;
             }
-            Command::Replace { old, new, matches, .. } => {
+            Command::Replace {
+                old, new, matches, ..
+            } => {
                 check(new, old.as_bytes())?;
                 let text = desk.file(path)?;
-                let rungs = if self.options.strict { Rungs::Exact } else { Rungs::All };
-                let find = Find { old, new, matches: *matches, rungs };
+                let rungs = if self.options.strict {
+                    Rungs::Exact
+                } else {
+                    Rungs::All
+                };
+                let find = Find {
+                    old,
+                    new,
+                    matches: *matches,
+                    rungs,
+                };
                 let (edits, fold) = exact::edits(&text, &find, path, name)?;
                 desk.splice(path, edits, fold.note().map(String::from))?;
             }
@@ -269,7 +333,12 @@ fn insert(bytes: &[u8], line: u64, new: &str, path: &RelPath, name: &str) -> Res
 }
 
 /// Takes back the last command of this patch on the file.
-fn undo(path: &RelPath, name: &str, desk: &mut Desk<'_>, history: &mut Vec<Option<Vec<u8>>>) -> Result<(), Refusal> {
+fn undo(
+    path: &RelPath,
+    name: &str,
+    desk: &mut Desk<'_>,
+    history: &mut Vec<Option<Vec<u8>>>,
+) -> Result<(), Refusal> {
     match history.pop() {
         Some(Some(before)) => {
             let edits = minimal_edit(&desk.file(path)?, &before).into_iter().collect();

@@ -30,10 +30,24 @@ pub(super) struct WorkspaceEdit {
 }
 
 enum Change {
-    Edit { path: RelPath, edits: Vec<TextEdit>, note: Option<String> },
-    Create { path: RelPath, options: FileOptions },
-    Rename { from: RelPath, to: RelPath, options: FileOptions },
-    Delete { path: RelPath, options: FileOptions },
+    Edit {
+        path: RelPath,
+        edits: Vec<TextEdit>,
+        note: Option<String>,
+    },
+    Create {
+        path: RelPath,
+        options: FileOptions,
+    },
+    Rename {
+        from: RelPath,
+        to: RelPath,
+        options: FileOptions,
+    },
+    Delete {
+        path: RelPath,
+        options: FileOptions,
+    },
 }
 
 #[derive(Deserialize)]
@@ -96,14 +110,24 @@ pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<WorkspaceEdit, Re
         read(raw, options, &mut changes)?;
     }
     if changes.is_empty() {
-        return Err(Refusal::new(Code::InvalidBatch, "the workspace edit changes nothing"));
+        return Err(Refusal::new(
+            Code::InvalidBatch,
+            "the workspace edit changes nothing",
+        ));
     }
-    Ok(WorkspaceEdit { changes, allow_omission: options.allow_omission, content: Digest::of(bytes) })
+    Ok(WorkspaceEdit {
+        changes,
+        allow_omission: options.allow_omission,
+        content: Digest::of(bytes),
+    })
 }
 
 fn read(raw: Raw, options: &Options, changes: &mut Vec<Change>) -> Result<(), Refusal> {
     let notes = &raw.change_annotations;
-    if let Some(label) = notes.values().find(|note| note.needs_confirmation).map(|note| &note.label)
+    if let Some(label) = notes
+        .values()
+        .find(|note| note.needs_confirmation)
+        .map(|note| &note.label)
         && options.strict
     {
         return Err(Refusal::new(
@@ -112,21 +136,32 @@ fn read(raw: Raw, options: &Options, changes: &mut Vec<Change>) -> Result<(), Re
         ));
     }
     let note = |ids: &mut dyn Iterator<Item = &String>| -> Option<String> {
-        let labels: BTreeSet<&str> = ids.filter_map(|id| notes.get(id)).map(|note| note.label.as_str()).collect();
+        let labels: BTreeSet<&str> = ids
+            .filter_map(|id| notes.get(id))
+            .map(|note| note.label.as_str())
+            .collect();
         (!labels.is_empty()).then(|| labels.into_iter().collect::<Vec<_>>().join("; "))
     };
     let Some(documents) = raw.document_changes else {
         for (uri, edits) in raw.changes.unwrap_or_default() {
             let note = note(&mut edits.iter().filter_map(|edit| edit.annotation_id.as_ref()));
-            changes.push(Change::Edit { path: path(&uri, options)?, edits, note });
+            changes.push(Change::Edit {
+                path: path(&uri, options)?,
+                edits,
+                note,
+            });
         }
         return Ok(());
     };
     for (index, change) in documents.into_iter().enumerate() {
         let missing = |name: &str| {
-            Refusal::new(Code::InvalidBatch, format!("documentChanges[{index}]: {name:?} is missing"))
+            Refusal::new(
+                Code::InvalidBatch,
+                format!("documentChanges[{index}]: {name:?} is missing"),
+            )
         };
-        let uri = |uri: Option<String>, name: &str| path(&uri.ok_or_else(|| missing(name))?, options);
+        let uri =
+            |uri: Option<String>, name: &str| path(&uri.ok_or_else(|| missing(name))?, options);
         changes.push(match change.kind.as_deref() {
             None => {
                 let document = change.text_document.ok_or_else(|| missing("textDocument"))?;
@@ -159,13 +194,19 @@ fn path(uri: &str, options: &Options) -> Result<RelPath, Refusal> {
     }
     let Some(rest) = uri.strip_prefix("file://") else {
         if uri.contains("://") {
-            return Err(Refusal::new(Code::PathEscape, format!("{uri:?} is no file of this machine")));
+            return Err(Refusal::new(
+                Code::PathEscape,
+                format!("{uri:?} is no file of this machine"),
+            ));
         }
         return RelPath::new(uri);
     };
     let rest = rest.strip_prefix("localhost").unwrap_or(rest);
     let decoded = decode(rest.as_bytes()).ok_or_else(|| {
-        Refusal::new(Code::InvalidBatch, format!("{uri:?} has a malformed percent escape"))
+        Refusal::new(
+            Code::InvalidBatch,
+            format!("{uri:?} has a malformed percent escape"),
+        )
     })?;
     RelPath::new(beneath_root(&decoded, options))
 }
@@ -190,7 +231,9 @@ impl Script for WorkspaceEdit {
         let mut paths = BTreeSet::new();
         for change in &self.changes {
             match change {
-                Change::Edit { path, .. } | Change::Create { path, .. } | Change::Delete { path, .. } => {
+                Change::Edit { path, .. }
+                | Change::Create { path, .. }
+                | Change::Delete { path, .. } => {
                     paths.insert(path);
                 }
                 Change::Rename { from, to, .. } => {
@@ -206,7 +249,9 @@ impl Script for WorkspaceEdit {
         let mut desk = Desk::new(tree);
         for change in &self.changes {
             let path = match change {
-                Change::Edit { path, .. } | Change::Create { path, .. } | Change::Delete { path, .. } => path,
+                Change::Edit { path, .. }
+                | Change::Create { path, .. }
+                | Change::Delete { path, .. } => path,
                 Change::Rename { from, .. } => from,
             };
             if desk.is_spoiled(path) {
@@ -236,7 +281,11 @@ impl WorkspaceEdit {
             Change::Rename { from, to, options } => {
                 if desk.text(to)?.is_some() && from != to {
                     if !options.overwrite {
-                        return if options.ignore_if_exists { Ok(()) } else { Err(exists(to)) };
+                        return if options.ignore_if_exists {
+                            Ok(())
+                        } else {
+                            Err(exists(to))
+                        };
                     }
                     desk.delete(to, Some(format!("replaced by {from}")))?;
                 }

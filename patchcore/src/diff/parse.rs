@@ -291,7 +291,8 @@ impl<'a> Parser<'a> {
             } else if line.starts_with(b"diff --cc ") || line.starts_with(b"diff --combined ") {
                 return Err(self.error("a combined diff of a merge cannot be applied; send one against a single parent"));
             } else if (line.starts_with(b"--- ") && self.next_starts_with(b"+++ "))
-                || ((line.starts_with(b"--- ") || line.starts_with(b"+++ ")) && self.next_starts_with(b"@@ -"))
+                || ((line.starts_with(b"--- ") || line.starts_with(b"+++ "))
+                    && self.next_starts_with(b"@@ -"))
             {
                 self.plain_file();
             } else if line.starts_with(b"*** ")

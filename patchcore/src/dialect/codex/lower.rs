@@ -36,7 +36,9 @@ fn file(codex: &Codex<'_>, hunk: &FileHunk<'_>, desk: &mut Desk<'_>) -> Result<(
                 let old = old.as_deref().unwrap_or_default();
                 omission::check_new(path, content, old)?;
             }
-            let note = old.is_some().then(|| "replaces the file that stood there".to_owned());
+            let note = old
+                .is_some()
+                .then(|| "replaces the file that stood there".to_owned());
             desk.write(path, content.clone(), note)
         }
         FileAction::Delete => desk.delete(path, None),
@@ -57,13 +59,19 @@ fn file(codex: &Codex<'_>, hunk: &FileHunk<'_>, desk: &mut Desk<'_>) -> Result<(
 }
 
 /// One operation for each chunk; all are located in the text before the first.
-fn update(codex: &Codex<'_>, path: &RelPath, chunks: &[Chunk<'_>], desk: &mut Desk<'_>) -> Result<(), Refusal> {
+fn update(
+    codex: &Codex<'_>,
+    path: &RelPath,
+    chunks: &[Chunk<'_>],
+    desk: &mut Desk<'_>,
+) -> Result<(), Refusal> {
     let text = desk.file(path)?;
     let mut cursor = 0;
     let mut shift = 0isize;
     for (index, chunk) in chunks.iter().enumerate() {
         let name = format!("chunk {} (line {} of the patch)", index + 1, chunk.line);
-        let located = check(codex, path, chunk).and_then(|()| locate(&text, cursor, chunk, path, &name, codex.strict));
+        let located = check(codex, path, chunk)
+            .and_then(|()| locate(&text, cursor, chunk, path, &name, codex.strict));
         let (edits, end, note) = match located {
             Ok(located) => located,
             Err(refusal) => {
@@ -95,7 +103,10 @@ fn check(codex: &Codex<'_>, path: &RelPath, chunk: &Chunk<'_>) -> Result<(), Ref
     let of = |wanted: Role| chunk.lines.iter().filter(move |(role, _)| *role == wanted);
     let added = of(Role::Added).map(|(_, text)| *text);
     let kept = |line: &[u8]| {
-        chunk.lines.iter().any(|(role, text)| *role != Role::Added && text.trim_ascii() == line)
+        chunk
+            .lines
+            .iter()
+            .any(|(role, text)| *role != Role::Added && text.trim_ascii() == line)
     };
     match omission::find(added, kept) {
         Some(line) => Err(omission::refusal(path, line)),
@@ -119,11 +130,15 @@ fn locate(
         .filter(|(role, _)| *role != Role::Added)
         .map(|(_, text)| *text)
         .collect();
-    let mut lines: Vec<Line<'_>> = chunk.lines.iter().map(|(role, text)| match role {
-        Role::Context => Line::Kept,
-        Role::Removed => Line::Removed,
-        Role::Added => Line::Added(text),
-    }).collect();
+    let mut lines: Vec<Line<'_>> = chunk
+        .lines
+        .iter()
+        .map(|(role, text)| match role {
+            Role::Context => Line::Kept,
+            Role::Removed => Line::Removed,
+            Role::Added => Line::Added(text),
+        })
+        .collect();
     if old.is_empty() {
         if !chunk.anchors.is_empty() && !chunk.end_of_file {
             return Err(Refusal::new(
@@ -149,7 +164,13 @@ fn locate(
                 lines.pop();
                 continue;
             }
-            let miss = ladder::refusal(&Miss::Nowhere, text, path, &old, &format!("{name}, which ends the file,"));
+            let miss = ladder::refusal(
+                &Miss::Nowhere,
+                text,
+                path,
+                &old,
+                &format!("{name}, which ends the file,"),
+            );
             return Err(miss);
         }
     }
@@ -159,10 +180,20 @@ fn locate(
         1 => places.first().cloned(),
         _ => {
             // Of several, the one in the block that the anchor opens.
-            let mut inside = places.iter().filter(|place| place.span.start < part.block_end);
+            let mut inside = places
+                .iter()
+                .filter(|place| place.span.start < part.block_end);
             match (inside.next(), inside.next()) {
                 (Some(only), None) => Some(only.clone()),
-                _ => return Err(ladder::refusal(&Miss::Ambiguous(places.clone()), text, path, &old, name)),
+                _ => {
+                    return Err(ladder::refusal(
+                        &Miss::Ambiguous(places.clone()),
+                        text,
+                        path,
+                        &old,
+                        name,
+                    ));
+                }
             }
         }
     };
@@ -184,7 +215,11 @@ fn locate(
 
 fn located(text: &[u8], lines: &[Line<'_>], found: &Found) -> Located {
     let edits = replace::edits(text, found.place.span.start, lines, Tail::Whole);
-    (edits, found.place.span.end, found.fold.note().map(String::from))
+    (
+        edits,
+        found.place.span.end,
+        found.fold.note().map(String::from),
+    )
 }
 
 /// The block at the very end of the text.
@@ -199,11 +234,21 @@ fn at_end(text: &[u8], from: usize, old: &[&[u8]], rungs: Rungs) -> Option<Found
     if at < from {
         return None;
     }
-    let ladder = if rungs == Rungs::Exact { &[Fold::Ending][..] } else { &crate::dialect::fold::LADDER };
+    let ladder = if rungs == Rungs::Exact {
+        &[Fold::Ending][..]
+    } else {
+        &crate::dialect::fold::LADDER
+    };
     ladder.iter().find_map(|&fold| {
         let end = locate::block_at(text, at, old, fold).ok()?;
         let line = LineNumber::from_index(memchr::memchr_iter(b'\n', &text[..at]).count());
-        (end == text.len()).then(|| Found { place: locate::Place { span: at..end, line }, fold })
+        (end == text.len()).then(|| Found {
+            place: locate::Place {
+                span: at..end,
+                line,
+            },
+            fold,
+        })
     })
 }
 
@@ -214,7 +259,13 @@ struct Part {
     block_end: usize,
 }
 
-fn behind_anchors(text: &[u8], cursor: usize, chunk: &Chunk<'_>, path: &RelPath, name: &str) -> Result<Part, Refusal> {
+fn behind_anchors(
+    text: &[u8],
+    cursor: usize,
+    chunk: &Chunk<'_>,
+    path: &RelPath,
+    name: &str,
+) -> Result<Part, Refusal> {
     let mut from = cursor;
     let mut block_end = cursor;
     let mut limit = text.len();
@@ -223,12 +274,24 @@ fn behind_anchors(text: &[u8], cursor: usize, chunk: &Chunk<'_>, path: &RelPath,
         let span: Range<usize> = match ladder::find(text, from..limit, &block, Rungs::All) {
             Ok(found) => found.place.span,
             Err(Miss::Ambiguous(places)) => {
-                return Err(ladder::refusal(&Miss::Ambiguous(places), text, path, &block, &format!("the @@ line of {name}")));
+                return Err(ladder::refusal(
+                    &Miss::Ambiguous(places),
+                    text,
+                    path,
+                    &block,
+                    &format!("the @@ line of {name}"),
+                ));
             }
             Err(Miss::Nowhere) => match indented(text, from..limit, anchor)[..] {
                 [(start, end)] => start..end,
                 [] => {
-                    return Err(ladder::refusal(&Miss::Nowhere, text, path, &block, &format!("the @@ line of {name}")));
+                    return Err(ladder::refusal(
+                        &Miss::Nowhere,
+                        text,
+                        path,
+                        &block,
+                        &format!("the @@ line of {name}"),
+                    ));
                 }
                 _ => {
                     return Err(Refusal::new(
@@ -262,7 +325,11 @@ fn indented(text: &[u8], part: Range<usize>, anchor: &[u8]) -> Vec<(usize, usize
 /// The end of the block that a line opens: the next line that is not indented deeper, that line
 /// included, since it may close the block.
 fn block_of(text: &[u8], opener: Range<usize>) -> usize {
-    let depth = |line: &[u8]| line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let depth = |line: &[u8]| {
+        line.iter()
+            .take_while(|byte| matches!(byte, b' ' | b'\t'))
+            .count()
+    };
     let own = depth(&text[opener.clone()]);
     let mut at = opener.end;
     for line in locate::lines_from(text, opener.end) {

@@ -44,7 +44,10 @@ struct FileHunk<'a> {
 enum FileAction<'a> {
     Add(Vec<u8>),
     Delete,
-    Update { to: Option<RelPath>, chunks: Vec<Chunk<'a>> },
+    Update {
+        to: Option<RelPath>,
+        chunks: Vec<Chunk<'a>>,
+    },
 }
 
 /// A run of changed lines with context.

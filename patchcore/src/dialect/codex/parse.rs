@@ -10,10 +10,18 @@ const BEGIN: &[u8] = b"*** Begin Patch";
 const END: &[u8] = b"*** End Patch";
 
 /// Reads every envelope among the bytes; what stands around them is prose.
-pub(in crate::dialect) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Codex<'a>, Refusal> {
+pub(in crate::dialect) fn parse<'a>(
+    bytes: &'a [u8],
+    options: &Options,
+) -> Result<Codex<'a>, Refusal> {
     let body = bytes.strip_prefix(crate::text::BOM).unwrap_or(bytes);
     let lines: Vec<&[u8]> = split_lines(body).map(trim_ending).collect();
-    let mut reader = Reader { lines, at: 0, options, hunks: Vec::new() };
+    let mut reader = Reader {
+        lines,
+        at: 0,
+        options,
+        hunks: Vec::new(),
+    };
     let mut envelopes = 0;
     while let Some(line) = reader.peek() {
         match line.trim_ascii() {
@@ -23,23 +31,35 @@ pub(in crate::dialect) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Resul
                 envelopes += 1;
                 continue;
             }
-            END => return Err(reader.invalid("\"*** End Patch\" without \"*** Begin Patch\" above it")),
+            END => {
+                return Err(reader.invalid("\"*** End Patch\" without \"*** Begin Patch\" above it"));
+            }
             b"" => {}
-            _ if options.strict => return Err(reader.invalid("text around the patch; --strict refuses that")),
+            _ if options.strict => {
+                return Err(reader.invalid("text around the patch; --strict refuses that"));
+            }
             _ => {
                 let next = reader.lines.get(reader.at + 1).copied().unwrap_or_default();
                 if let Some(other) = detect::mark(line, next) {
-                    return Err(reader.invalid(format!("a {other} patch beside the codex patch; send them apart")));
+                    return Err(reader.invalid(format!(
+                        "a {other} patch beside the codex patch; send them apart"
+                    )));
                 }
             }
         }
         reader.at += 1;
     }
     if envelopes == 0 {
-        return Err(Refusal::new(Code::InvalidBatch, "the patch has no \"*** Begin Patch\" line"));
+        return Err(Refusal::new(
+            Code::InvalidBatch,
+            "the patch has no \"*** Begin Patch\" line",
+        ));
     }
     if reader.hunks.is_empty() {
-        return Err(Refusal::new(Code::InvalidBatch, "the patch changes no file"));
+        return Err(Refusal::new(
+            Code::InvalidBatch,
+            "the patch changes no file",
+        ));
     }
     Ok(Codex {
         hunks: reader.hunks,
@@ -62,7 +82,10 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn invalid(&self, message: impl std::fmt::Display) -> Refusal {
-        Refusal::new(Code::InvalidBatch, format!("line {} of the patch: {message}", self.at + 1))
+        Refusal::new(
+            Code::InvalidBatch,
+            format!("line {} of the patch: {message}", self.at + 1),
+        )
     }
 
     fn envelope(&mut self) -> Result<(), Refusal> {
@@ -87,11 +110,17 @@ impl<'a> Reader<'a, '_> {
                 let path = path(name, self.options)?;
                 self.at += 1;
                 let content = self.added()?;
-                self.hunks.push(FileHunk { path, action: FileAction::Add(content) });
+                self.hunks.push(FileHunk {
+                    path,
+                    action: FileAction::Add(content),
+                });
             } else if let Some(name) = value(b"*** Delete File:") {
                 let path = path(name, self.options)?;
                 self.at += 1;
-                self.hunks.push(FileHunk { path, action: FileAction::Delete });
+                self.hunks.push(FileHunk {
+                    path,
+                    action: FileAction::Delete,
+                });
             } else if let Some(name) = value(b"*** Update File:") {
                 let path = path(name, self.options)?;
                 self.at += 1;
@@ -114,7 +143,11 @@ impl<'a> Reader<'a, '_> {
                     content.extend_from_slice(text);
                     content.push(b'\n');
                 }
-                _ if line.trim_ascii().is_empty() || line.trim_ascii_start().starts_with(b"***") => break,
+                _ if line.trim_ascii().is_empty()
+                    || line.trim_ascii_start().starts_with(b"***") =>
+                {
+                    break;
+                }
                 _ => return Err(self.invalid("a line of a new file starts with '+'")),
             }
             self.at += 1;
@@ -123,7 +156,10 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn update(&mut self, path: crate::path::RelPath) -> Result<(), Refusal> {
-        let to = match self.peek().and_then(|line| line.trim_ascii().strip_prefix(b"*** Move to:")) {
+        let to = match self
+            .peek()
+            .and_then(|line| line.trim_ascii().strip_prefix(b"*** Move to:"))
+        {
             Some(name) => {
                 let to = super::path(name.trim_ascii(), self.options)?;
                 self.at += 1;
@@ -145,7 +181,10 @@ impl<'a> Reader<'a, '_> {
         if chunks.is_empty() && (to.is_none() || self.options.strict) {
             return Err(self.invalid(format!("the update of {path} has no lines")));
         }
-        self.hunks.push(FileHunk { path, action: FileAction::Update { to, chunks } });
+        self.hunks.push(FileHunk {
+            path,
+            action: FileAction::Update { to, chunks },
+        });
         Ok(())
     }
 
@@ -154,13 +193,17 @@ impl<'a> Reader<'a, '_> {
         let mut anchors = Vec::new();
         let mut marked = false;
         while let Some(line) = self.peek() {
-            let Some(rest) = line.strip_prefix(b"@@") else { break };
+            let Some(rest) = line.strip_prefix(b"@@") else {
+                break;
+            };
             marked = true;
             self.at += 1;
             let anchor = rest.strip_prefix(b" ").unwrap_or(rest).trim_ascii_end();
             if is_ranges(anchor) || anchor.is_empty() || anchor == b"@@" {
                 if !anchor.is_empty() && self.options.strict {
-                    return Err(self.invalid("line numbers in a chunk header; --strict refuses that"));
+                    return Err(
+                        self.invalid("line numbers in a chunk header; --strict refuses that")
+                    );
                 }
                 continue;
             }
@@ -208,7 +251,12 @@ impl<'a> Reader<'a, '_> {
                 format!("line {start} of the patch: the chunk has no lines"),
             ));
         }
-        Ok(Chunk { line: start, anchors, lines, end_of_file })
+        Ok(Chunk {
+            line: start,
+            anchors,
+            lines,
+            end_of_file,
+        })
     }
 
     fn only_blank_before_header(&self) -> bool {
@@ -222,9 +270,13 @@ impl<'a> Reader<'a, '_> {
 fn is_header(line: &[u8]) -> bool {
     let header = line.trim_ascii();
     header == END
-        || [&b"*** Add File:"[..], b"*** Delete File:", b"*** Update File:"]
-            .iter()
-            .any(|prefix| header.starts_with(prefix))
+        || [
+            &b"*** Add File:"[..],
+            b"*** Delete File:",
+            b"*** Update File:",
+        ]
+        .iter()
+        .any(|prefix| header.starts_with(prefix))
         || (line.starts_with(b"*** ") && header != b"*** End of File")
 }
 
@@ -233,6 +285,11 @@ fn is_ranges(anchor: &[u8]) -> bool {
     let Some(rest) = anchor.strip_prefix(b"-") else {
         return false;
     };
-    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b',').count();
-    digits > 0 && rest[digits..].trim_ascii_start().starts_with(b"+") && anchor.windows(2).any(|pair| pair == b"@@")
+    let digits = rest
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit() || **byte == b',')
+        .count();
+    digits > 0
+        && rest[digits..].trim_ascii_start().starts_with(b"+")
+        && anchor.windows(2).any(|pair| pair == b"@@")
 }

@@ -29,7 +29,12 @@ pub(super) fn lower(script: &SearchReplace, tree: &Tree) -> Batch {
     desk.into_batch(script.content)
 }
 
-fn apply(script: &SearchReplace, block: &Block, name: &str, desk: &mut Desk<'_>) -> Result<(), Refusal> {
+fn apply(
+    script: &SearchReplace,
+    block: &Block,
+    name: &str,
+    desk: &mut Desk<'_>,
+) -> Result<(), Refusal> {
     let path = &block.path;
     if !script.allow_omission {
         omission::check_new(path, &block.replace, &block.search)?;
@@ -50,16 +55,31 @@ fn apply(script: &SearchReplace, block: &Block, name: &str, desk: &mut Desk<'_>)
         let edits = dotted(&text, block, name, script)?;
         return desk.splice(path, edits, None);
     }
-    let rungs = if script.strict { Rungs::Exact } else { Rungs::All };
+    let rungs = if script.strict {
+        Rungs::Exact
+    } else {
+        Rungs::All
+    };
     let (places, fold) = ladder::all(&text, 0..text.len(), &search, rungs);
     let lines = replace::between(&search, &block.replace);
     let chosen = match places.len() {
         0 => return Err(ladder::refusal(&Miss::Nowhere, &text, path, &search, name)),
         1 => places,
         _ if script.all => disjoint(&text, &search, fold),
-        _ => match places.iter().find(|place| Some(place.line.get()) == block.start_line) {
+        _ => match places
+            .iter()
+            .find(|place| Some(place.line.get()) == block.start_line)
+        {
             Some(place) => vec![place.clone()],
-            None => return Err(ladder::refusal(&Miss::Ambiguous(places), &text, path, &search, name)),
+            None => {
+                return Err(ladder::refusal(
+                    &Miss::Ambiguous(places),
+                    &text,
+                    path,
+                    &search,
+                    name,
+                ));
+            }
         },
     };
     let edits = chosen
@@ -73,7 +93,10 @@ fn apply(script: &SearchReplace, block: &Block, name: &str, desk: &mut Desk<'_>)
 fn disjoint(text: &[u8], search: &[&[u8]], fold: Fold) -> Vec<Place> {
     let mut found: Vec<Place> = Vec::new();
     let mut from = 0;
-    while let Some(place) = crate::dialect::locate::find_in(text, from..text.len(), search, fold).into_iter().next() {
+    while let Some(place) = crate::dialect::locate::find_in(text, from..text.len(), search, fold)
+        .into_iter()
+        .next()
+    {
         from = place.span.end;
         found.push(place);
     }
@@ -85,18 +108,31 @@ fn is_dots(line: &[u8]) -> bool {
 }
 
 /// aider's `...`: the pieces between the dots of both halves are replaced one by one, in order.
-fn dotted(text: &[u8], block: &Block, name: &str, script: &SearchReplace) -> Result<Vec<Edit>, Refusal> {
+fn dotted(
+    text: &[u8],
+    block: &Block,
+    name: &str,
+    script: &SearchReplace,
+) -> Result<Vec<Edit>, Refusal> {
     let path = &block.path;
     let old = pieces(&block.search);
     let new = pieces(&block.replace);
     if old.len() != new.len() {
         return Err(Refusal::new(
             Code::InvalidBatch,
-            format!("{name} has {} \"...\" lines to search and {} to replace; they must be the same", old.len() - 1, new.len() - 1),
+            format!(
+                "{name} has {} \"...\" lines to search and {} to replace; they must be the same",
+                old.len() - 1,
+                new.len() - 1
+            ),
         )
         .in_file(path));
     }
-    let rungs = if script.strict { Rungs::Exact } else { Rungs::All };
+    let rungs = if script.strict {
+        Rungs::Exact
+    } else {
+        Rungs::All
+    };
     let mut edits = Vec::new();
     let mut from = 0;
     for (old, new) in old.iter().zip(&new) {
@@ -112,10 +148,16 @@ fn dotted(text: &[u8], block: &Block, name: &str, script: &SearchReplace) -> Res
             )
             .in_file(path));
         }
-        let found = ladder::find(text, from..text.len(), &search, rungs)
-            .map_err(|miss| ladder::refusal(&miss, text, path, &search, &format!("a part of {name}")))?;
+        let found = ladder::find(text, from..text.len(), &search, rungs).map_err(|miss| {
+            ladder::refusal(&miss, text, path, &search, &format!("a part of {name}"))
+        })?;
         let lines: Vec<Line<'_>> = replace::between(&search, replacement);
-        edits.extend(replace::edits(text, found.place.span.start, &lines, Tail::Kept));
+        edits.extend(replace::edits(
+            text,
+            found.place.span.start,
+            &lines,
+            Tail::Kept,
+        ));
         from = found.place.span.end;
     }
     Ok(edits)

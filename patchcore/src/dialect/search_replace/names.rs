@@ -10,7 +10,9 @@ pub(super) fn name(line: &[u8]) -> Option<&[u8]> {
     if let Some(fence) = name.strip_prefix(b"```") {
         // ```path/to/file.py, which some models write.
         let rest = fence.trim_ascii_start();
-        return (rest.contains(&b'.') || rest.contains(&b'/')).then_some(rest).filter(|rest| is_plain(rest));
+        return (rest.contains(&b'.') || rest.contains(&b'/'))
+            .then_some(rest)
+            .filter(|rest| is_plain(rest));
     }
     for prefix in [&b"#"[..], b"File:", b"file:"] {
         while let Some(rest) = name.strip_prefix(prefix) {

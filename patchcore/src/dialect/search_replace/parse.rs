@@ -23,14 +23,18 @@ pub(in crate::dialect) fn parse(bytes: &[u8], options: &Options) -> Result<Searc
             continue;
         }
         if marks::is_replace(line) || marks::is_near_word(line) {
-            return Err(reader.invalid("a mark outside of a block; a block is SEARCH, =======, REPLACE, in this order"));
+            return Err(reader.invalid(
+                "a mark outside of a block; a block is SEARCH, =======, REPLACE, in this order",
+            ));
         }
         if options.strict && !reader.may_stand_outside(line) {
             return Err(reader.invalid("text around the blocks; --strict refuses that"));
         }
         let next = reader.lines.get(reader.at + 1).copied().unwrap_or_default();
         if let Some(other) = detect::mark(line, next) {
-            return Err(reader.invalid(format!("a {other} patch beside search/replace blocks; send them apart")));
+            return Err(reader.invalid(format!(
+                "a {other} patch beside search/replace blocks; send them apart"
+            )));
         }
         reader.at += 1;
     }
@@ -64,7 +68,10 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn invalid(&self, message: impl std::fmt::Display) -> Refusal {
-        Refusal::new(Code::InvalidBatch, format!("line {} of the patch: {message}", self.at + 1))
+        Refusal::new(
+            Code::InvalidBatch,
+            format!("line {} of the patch: {message}", self.at + 1),
+        )
     }
 
     fn may_stand_outside(&self, line: &[u8]) -> bool {
@@ -124,7 +131,13 @@ impl<'a> Reader<'a, '_> {
                 replace = stripped;
             }
         }
-        Ok(Block { line, path, start_line, search, replace })
+        Ok(Block {
+            line,
+            path,
+            start_line,
+            search,
+            replace,
+        })
     }
 
     /// Whether a line is some mark, or nearly one.
@@ -137,10 +150,14 @@ impl<'a> Reader<'a, '_> {
         let mut start = None;
         while let Some(line) = self.peek() {
             let line = line.trim_ascii();
-            let value = line.strip_prefix(b":start_line:").or(line.strip_prefix(b":end_line:"));
+            let value = line
+                .strip_prefix(b":start_line:")
+                .or(line.strip_prefix(b":end_line:"));
             match value {
                 Some(value) => {
-                    let number = std::str::from_utf8(value.trim_ascii()).ok().and_then(|text| text.parse().ok());
+                    let number = std::str::from_utf8(value.trim_ascii())
+                        .ok()
+                        .and_then(|text| text.parse().ok());
                     let Some(number) = number else {
                         return Err(self.invalid("a line number that is none"));
                     };
@@ -192,7 +209,14 @@ impl<'a> Reader<'a, '_> {
 /// Roo writes a line that looks like a mark with a backslash before it.
 fn unescaped(line: &[u8]) -> &[u8] {
     match line {
-        [b'\\', rest @ ..] if marks::is_search(rest) || marks::is_near(trim_ending(rest)) || marks::is_replace(trim_ending(rest)) || marks::is_divider(trim_ending(rest)) => rest,
+        [b'\\', rest @ ..]
+            if marks::is_search(rest)
+                || marks::is_near(trim_ending(rest))
+                || marks::is_replace(trim_ending(rest))
+                || marks::is_divider(trim_ending(rest)) =>
+        {
+            rest
+        }
         _ => line,
     }
 }

@@ -187,7 +187,10 @@ fn names(file: &FileDiff<'_>, options: &Options) -> Result<Names, Refusal> {
         (Some(name), None) | (None, Some(name)) => {
             let name = path(name, strip)?;
             if let Some(known) = from_git()?.filter(|known| *known != name) {
-                return Err(invalid(file.line, format!("the file has two names, {known} and {name}")));
+                return Err(invalid(
+                    file.line,
+                    format!("the file has two names, {known} and {name}"),
+                ));
             }
             same(name)
         }

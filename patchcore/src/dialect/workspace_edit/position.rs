@@ -42,13 +42,25 @@ impl<'a> Lines<'a> {
     }
 
     /// The bytes of a range.
-    pub(super) fn span(&self, range: &Range, name: &str) -> Result<std::ops::Range<usize>, Refusal> {
+    pub(super) fn span(
+        &self,
+        range: &Range,
+        name: &str,
+    ) -> Result<std::ops::Range<usize>, Refusal> {
         if range.start > range.end {
-            return Err(self.refuse(Code::LineOutOfRange, format!("{name} ends before it starts"), range.start.line));
+            return Err(self.refuse(
+                Code::LineOutOfRange,
+                format!("{name} ends before it starts"),
+                range.start.line,
+            ));
         }
         let start = self.offset(range.start, name)?;
         // Whole documents are replaced up to a line that surely is behind the last.
-        let whole = range.start == Position { line: 0, character: 0 };
+        let whole = range.start
+            == Position {
+                line: 0,
+                character: 0,
+            };
         let end = if whole && range.end.line >= self.starts.len() as u64 {
             self.text.bytes().len()
         } else {
@@ -59,12 +71,17 @@ impl<'a> Lines<'a> {
 
     fn offset(&self, position: Position, name: &str) -> Result<usize, Refusal> {
         let bytes = self.text.bytes();
-        let index = usize::try_from(position.line).ok().filter(|index| *index < self.starts.len());
+        let index = usize::try_from(position.line)
+            .ok()
+            .filter(|index| *index < self.starts.len());
         let Some(index) = index else {
             let count = self.starts.len();
             return Err(self.refuse(
                 Code::LineOutOfRange,
-                format!("{name} names line {}, counted from 0, and the document has {count}", position.line),
+                format!(
+                    "{name} names line {}, counted from 0, and the document has {count}",
+                    position.line
+                ),
                 count as u64 - 1,
             ));
         };
@@ -84,7 +101,11 @@ impl<'a> Lines<'a> {
                 return Ok(start + at);
             }
             left = left.checked_sub(c.len_utf16() as u64).ok_or_else(|| {
-                self.refuse(Code::LineOutOfRange, format!("{name} splits a character"), position.line)
+                self.refuse(
+                    Code::LineOutOfRange,
+                    format!("{name} splits a character"),
+                    position.line,
+                )
             })?;
         }
         Ok(start + line.len())
@@ -123,8 +144,13 @@ mod tests {
     fn span(text: &str, range: [u64; 4]) -> Result<std::ops::Range<usize>, Code> {
         let path = RelPath::new("f").unwrap();
         let at = |line, character| Position { line, character };
-        let range = Range { start: at(range[0], range[1]), end: at(range[2], range[3]) };
-        Lines::new(text.as_bytes(), &path).span(&range, "edit 1").map_err(|refusal| refusal.code)
+        let range = Range {
+            start: at(range[0], range[1]),
+            end: at(range[2], range[3]),
+        };
+        Lines::new(text.as_bytes(), &path)
+            .span(&range, "edit 1")
+            .map_err(|refusal| refusal.code)
     }
 
     #[test]

@@ -93,11 +93,19 @@ impl<'a> Parser<'a> {
             line: self.cursor.line,
             ..FileDiff::default()
         };
-        if let Some(old) = self.cursor.peek().and_then(|line| line.strip_prefix(b"--- ")) {
+        if let Some(old) = self
+            .cursor
+            .peek()
+            .and_then(|line| line.strip_prefix(b"--- "))
+        {
             file.old = Some(self.name(trim(old)));
             self.cursor.advance();
         }
-        if let Some(new) = self.cursor.peek().and_then(|line| line.strip_prefix(b"+++ ")) {
+        if let Some(new) = self
+            .cursor
+            .peek()
+            .and_then(|line| line.strip_prefix(b"+++ "))
+        {
             file.new = Some(self.name(trim(new)));
             self.cursor.advance();
         }
@@ -110,8 +118,8 @@ impl<'a> Parser<'a> {
 
     fn name(&self, text: &[u8]) -> Name {
         // A quote that ends inside the name is part of it.
-        let quoted = unquote(text)
-            .filter(|(_, used)| text.get(*used).is_none_or(u8::is_ascii_whitespace));
+        let quoted =
+            unquote(text).filter(|(_, used)| text.get(*used).is_none_or(u8::is_ascii_whitespace));
         let (bytes, stamp) = match quoted {
             Some((name, used)) => (name, &text[used..]),
             None => {
