@@ -8,6 +8,7 @@ use clap::Args;
 use patchcore::Digest;
 
 use super::dialect::DialectOptions;
+use super::orchestrator::Delivery;
 
 /// Applies a batch, all or nothing.
 #[derive(Debug, Args)]
@@ -61,6 +62,9 @@ pub(crate) struct PolicyArgs {
     /// Apply the groups of files whose operations all pass
     #[arg(long)]
     pub(crate) partial: bool,
+    /// Refuse operations that name no task
+    #[arg(long)]
+    pub(crate) require_task: bool,
     /// Open a protected path, or a directory of them, to edits
     #[arg(long, value_name = "PATH")]
     pub(crate) allow_path: Vec<String>,
@@ -93,17 +97,8 @@ pub(crate) struct CommitArgs {
     /// Longest wait for another process that holds the tree
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub(crate) lock_wait: Duration,
-}
-
-impl Default for CommitArgs {
-    fn default() -> Self {
-        Self {
-            durable: false,
-            verify: None,
-            verify_timeout: Duration::from_secs(600),
-            lock_wait: Duration::from_secs(30),
-        }
-    }
+    #[command(flatten)]
+    pub(crate) delivery: Delivery,
 }
 
 /// What is shown.

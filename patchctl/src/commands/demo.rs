@@ -10,7 +10,7 @@ use patchcore::operation::Batch;
 use super::edit::{Request, run as run_edit};
 use super::place::Place;
 use crate::cli::demo::DemoArgs;
-use crate::cli::edit::{CommitArgs, PolicyArgs, ShowArgs};
+use crate::cli::edit::{PolicyArgs, ShowArgs};
 use crate::cli::{Cli, Global, Output};
 use crate::exit::{Exit, Failure};
 use crate::report::{Context, printable};
@@ -64,7 +64,7 @@ pub(crate) fn run(cli: &Cli, args: &DemoArgs, context: &Context) -> Result<Exit,
     })?;
     let request = Request {
         policy: &PolicyArgs::default(),
-        commit: &CommitArgs::default(),
+        commit: None,
         show: &ShowArgs::default(),
         preview: false,
         detailed_exitcode: false,

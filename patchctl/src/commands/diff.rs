@@ -67,7 +67,7 @@ fn of_script(
     }
     let report = Report::of(&batch, &plan, Mode::Preview);
     let details = report::edit::Details {
-        batch: &batch,
+        batch: Some(&batch),
         plan: &plan,
         diff: context.output == Output::Json,
     };

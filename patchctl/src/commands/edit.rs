@@ -1,23 +1,30 @@
 //! `apply`, `check` and every other command that plans edits: one way through.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use patchcore::batch::{self, Limits};
 use patchcore::dialect::{self, Dialect};
 use patchcore::plan::Script;
-use patchcore::workspace::{ApplyOptions, Verify};
-use patchcore::{Error, Policy, RelPath};
+use patchcore::task::Rules;
+use patchcore::workspace::{Applied, ApplyOptions, Verify};
+use patchcore::{Error, Policy, RelPath, Tree};
 
 use super::place::Place;
 use crate::cli::Cli;
 use crate::cli::edit::{ApplyArgs, CheckArgs, CommitArgs, InputArgs, PolicyArgs, ShowArgs};
 use crate::exit::{Exit, Failure};
+use crate::delivery;
+use crate::orchestrator::Config;
+use crate::report::edit::Details;
 use crate::report::{self, Context};
 
 /// What to do with a script.
 pub(crate) struct Request<'a> {
     pub(crate) policy: &'a PolicyArgs,
-    pub(crate) commit: &'a CommitArgs,
+    /// How it is committed; `None` for a preview, and for the defaults without an orchestrator.
+    pub(crate) commit: Option<&'a CommitArgs>,
     pub(crate) show: &'a ShowArgs,
     /// Only show what would be done.
     pub(crate) preview: bool,
@@ -28,7 +35,7 @@ pub(crate) struct Request<'a> {
 pub(crate) fn apply(cli: &Cli, args: &ApplyArgs, context: &Context) -> Result<Exit, Failure> {
     let request = Request {
         policy: &args.policy,
-        commit: &args.commit,
+        commit: Some(&args.commit),
         show: &args.show,
         preview: args.dry_run,
         detailed_exitcode: false,
@@ -42,7 +49,7 @@ pub(crate) fn apply(cli: &Cli, args: &ApplyArgs, context: &Context) -> Result<Ex
 pub(crate) fn check(cli: &Cli, args: &CheckArgs, context: &Context) -> Result<Exit, Failure> {
     let request = Request {
         policy: &args.policy,
-        commit: &CommitArgs::default(),
+        commit: None,
         show: &args.show,
         preview: true,
         detailed_exitcode: args.detailed_exitcode,
@@ -101,42 +108,76 @@ pub(crate) fn run(
     context: &Context,
 ) -> Result<Exit, Failure> {
     let workspace = place.open()?;
-    let options = options(request)?;
-    let tree = workspace.load(&script.paths())?;
-    let batch = script.lower(&tree)?;
-    let plan = patchcore::plan::plan(&batch, &tree, &options.policy);
-    let report = patchcore::Report::of(&batch, &plan, patchcore::report::Mode::Preview);
-    let details = report::edit::Details {
-        batch: &batch,
-        plan: &plan,
+    let orchestrator = match request.commit.filter(|_| !request.preview) {
+        Some(commit) => Config::resolve(&commit.delivery.connection)?,
+        None => None,
+    };
+    delivery::before_commit(&place.root, orchestrator.as_ref())?;
+    let mut options = options(place, request)?;
+    let mut rules = Rules::new(options.policy.clone());
+    if request.policy.require_task {
+        rules = rules.require_task();
+    }
+    options.review = Some(&rules);
+    let applied = match request.preview {
+        true => workspace.check(script, &options)?,
+        false => workspace.apply(script, &options)?,
+    };
+    let Applied { report, plan, unfinished, .. } = &applied;
+    let delivered = request.commit.map(|commit| {
+        let transaction = report.transaction.as_deref();
+        let root = &place.root;
+        delivery::after_commit(root, orchestrator.as_ref(), &commit.delivery, transaction)
+    });
+    // Guards are shown beside what was found; a patch in another format has none.
+    let batch = script.lower(&Tree::new()).ok().filter(|_| plan.has_refusal());
+    let details = Details {
+        batch: batch.as_deref(),
+        plan,
         diff: !request.show.no_diff,
     };
-    report::edit::print(&report, &details, request.detailed_exitcode, context)
+    let exit = report::edit::print(report, &details, request.detailed_exitcode, context)?;
+    if let Some(error) = unfinished {
+        report::warn(&format!("committed, but not cleaned up: {error}; the next run finishes it"), context);
+        return Ok(Exit::Code(4));
+    }
+    let Some((commit, delivered)) = request.commit.zip(delivered) else { return Ok(exit) };
+    for note in &delivered.notes {
+        report::warn(note, context);
+    }
+    if exit == Exit::Done && commit.delivery.require_delivery && !delivered.complete {
+        report::warn("not all events are delivered yet; `patchctl events flush` goes on", context);
+        return Ok(Exit::Code(4));
+    }
+    Ok(exit)
 }
 
-fn options(request: &Request<'_>) -> Result<ApplyOptions<'static>, Failure> {
-    let PolicyArgs {
-        plan,
-        break_hard_links,
-        force_read_only,
-        allow_owner_change,
-        ..
-    } = request.policy.clone();
-    let verify = request.commit.verify.as_ref().map(|command| Verify {
-        limit: request.commit.verify_timeout,
-        ..Verify::new(command)
-    });
-    Ok(ApplyOptions {
+fn options<'a>(place: &Place, request: &Request<'_>) -> Result<ApplyOptions<'a>, Failure> {
+    let PolicyArgs { plan, break_hard_links, force_read_only, allow_owner_change, .. } =
+        request.policy;
+    let mut options = ApplyOptions {
         policy: policy(request.policy)?,
-        durable: request.commit.durable,
-        verify,
-        expected_plan: plan,
-        lock_wait: request.commit.lock_wait,
-        break_hard_links,
-        force_read_only,
-        allow_owner_change,
+        expected_plan: *plan,
+        break_hard_links: *break_hard_links,
+        force_read_only: *force_read_only,
+        allow_owner_change: *allow_owner_change,
+        retention: Some(delivery::retention(&place.root)),
         ..ApplyOptions::default()
-    })
+    };
+    let Some(commit) = request.commit else { return Ok(options) };
+    options.durable = commit.durable;
+    options.lock_wait = commit.lock_wait;
+    if let Some(command) = &commit.verify {
+        options.verify = Some(Verify { limit: commit.verify_timeout, ..Verify::new(command) });
+        // Whoever stops us shall stop the command, too.
+        let interrupt = Arc::new(AtomicBool::new(false));
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            signal_hook::flag::register(signal, interrupt.clone())
+                .map_err(|error| Error::io("handle signals of", "this process", error))?;
+        }
+        options.interrupt = Some(interrupt);
+    }
+    Ok(options)
 }
 
 /// What the operator lets pass when a batch is planned.

@@ -29,7 +29,7 @@ pub(crate) fn run(
     let batch = batch(operation, run)?;
     let request = Request {
         policy: &run.policy,
-        commit: &run.commit,
+        commit: Some(&run.commit),
         show: &run.show,
         preview: run.dry_run,
         detailed_exitcode: false,

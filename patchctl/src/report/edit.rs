@@ -23,8 +23,8 @@ const DIM: Style = Style::new().dimmed();
 
 /// What is printed beside the report itself.
 pub(crate) struct Details<'a> {
-    /// The operations, located.
-    pub(crate) batch: &'a Batch,
+    /// The operations, where their guards are to be shown.
+    pub(crate) batch: Option<&'a Batch>,
     /// What they come to.
     pub(crate) plan: &'a Plan,
     /// Whether the diff is shown.
@@ -89,8 +89,7 @@ fn human(report: &Report, details: &Details<'_>, context: &Context) -> std::io::
         if let Some(refusal) = &operation.refusal {
             let guard = details
                 .batch
-                .operations
-                .get(operation.index)
+                .and_then(|batch| batch.operations.get(operation.index))
                 .and_then(|o| guard(&o.action));
             explain(refusal, Some(operation), guard, &mut out)?;
         }

@@ -77,3 +77,10 @@ fn refused(refusal: &patchcore::Refusal, context: &Context) -> std::io::Result<(
     }
     edit::explain(refusal, None, None, &mut context.stderr())
 }
+
+/// Prints what a person should know beside the result.
+pub(crate) fn warn(text: &str, context: &Context) {
+    let style = anstyle::AnsiColor::Yellow.on_default().bold();
+    // Where standard error is gone there is nobody left to tell.
+    let _ = writeln!(context.stderr(), "{style}warning{style:#}: {}", printable(text));
+}
