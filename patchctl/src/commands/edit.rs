@@ -14,8 +14,8 @@ use patchcore::{Error, Policy, RelPath, Tree};
 use super::place::Place;
 use crate::cli::Cli;
 use crate::cli::edit::{ApplyArgs, CheckArgs, CommitArgs, InputArgs, PolicyArgs, ShowArgs};
-use crate::exit::{Exit, Failure};
 use crate::delivery;
+use crate::exit::{Exit, Failure};
 use crate::orchestrator::Config;
 use crate::report::edit::Details;
 use crate::report::{self, Context};
@@ -123,14 +123,22 @@ pub(crate) fn run(
         true => workspace.check(script, &options)?,
         false => workspace.apply(script, &options)?,
     };
-    let Applied { report, plan, unfinished, .. } = &applied;
+    let Applied {
+        report,
+        plan,
+        unfinished,
+        ..
+    } = &applied;
     let delivered = request.commit.map(|commit| {
         let transaction = report.transaction.as_deref();
         let root = &place.root;
         delivery::after_commit(root, orchestrator.as_ref(), &commit.delivery, transaction)
     });
     // Guards are shown beside what was found; a patch in another format has none.
-    let batch = script.lower(&Tree::new()).ok().filter(|_| plan.has_refusal());
+    let batch = script
+        .lower(&Tree::new())
+        .ok()
+        .filter(|_| plan.has_refusal());
     let details = Details {
         batch: batch.as_deref(),
         plan,
@@ -138,23 +146,36 @@ pub(crate) fn run(
     };
     let exit = report::edit::print(report, &details, request.detailed_exitcode, context)?;
     if let Some(error) = unfinished {
-        report::warn(&format!("committed, but not cleaned up: {error}; the next run finishes it"), context);
+        report::warn(
+            &format!("committed, but not cleaned up: {error}; the next run finishes it"),
+            context,
+        );
         return Ok(Exit::Code(4));
     }
-    let Some((commit, delivered)) = request.commit.zip(delivered) else { return Ok(exit) };
+    let Some((commit, delivered)) = request.commit.zip(delivered) else {
+        return Ok(exit);
+    };
     for note in &delivered.notes {
         report::warn(note, context);
     }
     if exit == Exit::Done && commit.delivery.require_delivery && !delivered.complete {
-        report::warn("not all events are delivered yet; `patchctl events flush` goes on", context);
+        report::warn(
+            "not all events are delivered yet; `patchctl events flush` goes on",
+            context,
+        );
         return Ok(Exit::Code(4));
     }
     Ok(exit)
 }
 
 fn options<'a>(place: &Place, request: &Request<'_>) -> Result<ApplyOptions<'a>, Failure> {
-    let PolicyArgs { plan, break_hard_links, force_read_only, allow_owner_change, .. } =
-        request.policy;
+    let PolicyArgs {
+        plan,
+        break_hard_links,
+        force_read_only,
+        allow_owner_change,
+        ..
+    } = request.policy;
     let mut options = ApplyOptions {
         policy: policy(request.policy)?,
         expected_plan: *plan,
@@ -164,11 +185,16 @@ fn options<'a>(place: &Place, request: &Request<'_>) -> Result<ApplyOptions<'a>,
         retention: Some(delivery::retention(&place.root)),
         ..ApplyOptions::default()
     };
-    let Some(commit) = request.commit else { return Ok(options) };
+    let Some(commit) = request.commit else {
+        return Ok(options);
+    };
     options.durable = commit.durable;
     options.lock_wait = commit.lock_wait;
     if let Some(command) = &commit.verify {
-        options.verify = Some(Verify { limit: commit.verify_timeout, ..Verify::new(command) });
+        options.verify = Some(Verify {
+            limit: commit.verify_timeout,
+            ..Verify::new(command)
+        });
         // Whoever stops us shall stop the command, too.
         let interrupt = Arc::new(AtomicBool::new(false));
         for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {

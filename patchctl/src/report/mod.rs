@@ -82,5 +82,9 @@ fn refused(refusal: &patchcore::Refusal, context: &Context) -> std::io::Result<(
 pub(crate) fn warn(text: &str, context: &Context) {
     let style = anstyle::AnsiColor::Yellow.on_default().bold();
     // Where standard error is gone there is nobody left to tell.
-    let _ = writeln!(context.stderr(), "{style}warning{style:#}: {}", printable(text));
+    let _ = writeln!(
+        context.stderr(),
+        "{style}warning{style:#}: {}",
+        printable(text)
+    );
 }

@@ -32,7 +32,9 @@ pub(in crate::dialect) fn parse<'a>(
                 continue;
             }
             END => {
-                return Err(reader.invalid("\"*** End Patch\" without \"*** Begin Patch\" above it"));
+                return Err(
+                    reader.invalid("\"*** End Patch\" without \"*** Begin Patch\" above it")
+                );
             }
             b"" => {}
             _ if options.strict => {
