@@ -1,4 +1,9 @@
-//! x
+//! Tests of the binary, each in a directory of its own.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that unwraps fails where it should"
+)]
 
 #[path = "../orchestrator/mod.rs"]
 mod orchestrator;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{MAX_DIFF, PatchEvent, change_of};
-use crate::diff::{FileDiff, Options, Origin, Side};
+use crate::diff::{Copies, FileDiff, Options, Origin, Side};
 use crate::edit::{Edit, EditSet};
 use crate::plan::ChangeKind;
 use crate::workspace::record::{ChangeRecord, Record};
@@ -101,9 +101,11 @@ fn hunks(change: &ChangeRecord, operation: usize, source: &[u8], limit: usize) -
         edits: edits.as_slice(),
         text: None,
     };
-    let mut options = Options::default();
     // The record of a copy holds no bytes to show.
-    options.copies = crate::diff::Copies::Copied;
+    let options = Options {
+        copies: Copies::Copied,
+        ..Options::default()
+    };
     let rendered = diff.render(&options, limit);
     if rendered.truncated {
         Hunks::TooLong

@@ -72,7 +72,10 @@ fn tail(place: &Place, args: &TailArgs, context: &Context) -> Result<Exit, Failu
     last.reverse();
     let lines: Vec<_> = last.into_iter().map(|event| (event, None)).collect();
     report::list(&lines, context)?;
-    while args.follow {
+    if !args.follow {
+        return Ok(Exit::Done);
+    }
+    loop {
         std::thread::sleep(LOOK);
         let all = journal.entries()?;
         let new: Vec<TransactionId> = all
@@ -90,7 +93,6 @@ fn tail(place: &Place, args: &TailArgs, context: &Context) -> Result<Exit, Failu
         }
         seen = all;
     }
-    Ok(Exit::Done)
 }
 
 fn show(place: &Place, id: &str, context: &Context) -> Result<Exit, Failure> {

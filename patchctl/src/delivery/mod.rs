@@ -113,9 +113,10 @@ pub(crate) fn retention(root: &Path) -> Retention {
             Known::Entries(entries) => !entries.get(&id.to_string()).copied().unwrap_or(false),
         }
     };
-    let mut retention = Retention::default();
-    retention.keep = Some(Arc::new(keep));
-    retention
+    Retention {
+        keep: Some(Arc::new(keep)),
+        ..Retention::default()
+    }
 }
 
 enum Known {

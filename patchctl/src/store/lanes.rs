@@ -213,13 +213,6 @@ impl Store {
         Ok(statement.query_row([now], lane).optional()?)
     }
 
-    /// One lane.
-    pub(crate) fn lane(&self, seq: i64) -> Result<Option<Lane>, StoreError> {
-        let query = format!("SELECT {COLUMNS} FROM lanes WHERE seq = ?");
-        let mut statement = self.db.prepare_cached(&query)?;
-        Ok(statement.query_row([seq], lane).optional()?)
-    }
-
     /// Keeps the request that is about to be tried.
     pub(crate) fn freeze(&self, seq: i64, frozen: &Frozen) -> Result<(), StoreError> {
         let query = "UPDATE lanes SET frozen_id = ?, frozen_until = ?, frozen = ? WHERE seq = ?";

@@ -18,7 +18,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 pub(crate) use dead::DeadLetter;
 pub(crate) use endpoint::Endpoint;
-pub(crate) use lanes::{Class, Entry, Frozen, Kind, Lane, Message, Pending};
+pub(crate) use lanes::{Class, Entry, Frozen, Kind, Lane, Message};
 
 /// How long one process waits for another's write.
 const BUSY: Duration = Duration::from_secs(5);
