@@ -127,8 +127,50 @@ pub fn detect_encoding(bytes: &[u8]) -> Encoding {
 /// UTF-8's byte order mark.
 pub const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// Newlines are counted for each piece of this many bytes.
-const PIECE: usize = 4096;
+/// How many newlines stand before each piece of a text, so that a line is found by looking at one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LineIndex {
+    /// Newlines before the start of each piece, and in all.
+    newlines: Vec<usize>,
+}
+
+impl LineIndex {
+    /// Newlines are counted for each piece of this many bytes.
+    pub(crate) const PIECE: usize = 4096;
+
+    /// Counts the newlines of a text.
+    #[must_use]
+    pub fn new(bytes: &[u8]) -> Self {
+        Self::from_counts(bytes.len(), Self::counts(bytes))
+    }
+
+    /// How many newlines each piece of a text holds.
+    pub(crate) fn counts(bytes: &[u8]) -> impl Iterator<Item = usize> {
+        let pieces = bytes.chunks(Self::PIECE);
+        pieces.map(|piece| memchr_iter(b'\n', piece).count())
+    }
+
+    /// Adds up the counts of the pieces of a text of `len` bytes.
+    pub(crate) fn from_counts(len: usize, counts: impl IntoIterator<Item = usize>) -> Self {
+        let mut newlines = Vec::with_capacity(len / Self::PIECE + 2);
+        let mut count = 0;
+        newlines.push(0);
+        for piece in counts {
+            count += piece;
+            newlines.push(count);
+        }
+        Self { newlines }
+    }
+
+    /// How many newlines stand before a byte offset; `bytes` is the text that was counted.
+    #[must_use]
+    pub fn newlines_before(&self, bytes: &[u8], offset: usize) -> usize {
+        let offset = offset.min(bytes.len());
+        let piece = offset / Self::PIECE;
+        let within = memchr_iter(b'\n', &bytes[piece * Self::PIECE..offset]).count();
+        self.newlines[piece] + within
+    }
+}
 
 /// A text with cheap translation between lines and bytes.
 ///
@@ -146,8 +188,13 @@ const PIECE: usize = 4096;
 #[derive(Debug)]
 pub struct Text<'a> {
     bytes: &'a [u8],
-    /// Newlines before the start of each piece, and in all.
-    newlines: OnceLock<Vec<usize>>,
+    index: Index<'a>,
+}
+
+#[derive(Debug)]
+enum Index<'a> {
+    Own(OnceLock<LineIndex>),
+    Shared(&'a OnceLock<LineIndex>),
 }
 
 impl<'a> Text<'a> {
@@ -156,7 +203,15 @@ impl<'a> Text<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
         Self {
             bytes,
-            newlines: OnceLock::new(),
+            index: Index::Own(OnceLock::new()),
+        }
+    }
+
+    /// Takes bytes as lines and shares the index of them, which is made at the first need.
+    pub(crate) fn sharing(bytes: &'a [u8], index: &'a OnceLock<LineIndex>) -> Self {
+        Self {
+            bytes,
+            index: Index::Shared(index),
         }
     }
 
@@ -225,11 +280,7 @@ impl<'a> Text<'a> {
     /// The line that holds a byte offset; for the end of the text, the line that would follow.
     #[must_use]
     pub fn line_at(&self, offset: usize) -> LineNumber {
-        let offset = offset.min(self.bytes.len());
-        let piece = offset / PIECE;
-        let before = self.newlines()[piece];
-        let within = memchr_iter(b'\n', &self.bytes[piece * PIECE..offset]).count();
-        LineNumber::from_index(before + within)
+        LineNumber::from_index(self.index().newlines_before(self.bytes, offset))
     }
 
     /// Where the line that holds a byte offset starts.
@@ -273,24 +324,25 @@ impl<'a> Text<'a> {
         let piece = newlines
             .partition_point(|&before| before < index)
             .checked_sub(1)?;
-        let base = piece * PIECE;
+        let base = piece * LineIndex::PIECE;
         let rest = self.bytes.get(base..)?;
         memchr_iter(b'\n', rest)
             .nth(index - newlines[piece] - 1)
             .map(|at| base + at + 1)
     }
 
+    /// The newlines counted.
+    #[must_use]
+    pub fn index(&self) -> &LineIndex {
+        let index = match &self.index {
+            Index::Own(index) => index,
+            Index::Shared(index) => index,
+        };
+        index.get_or_init(|| LineIndex::new(self.bytes))
+    }
+
     fn newlines(&self) -> &[usize] {
-        self.newlines.get_or_init(|| {
-            let mut counts = Vec::with_capacity(self.bytes.len() / PIECE + 2);
-            let mut count = 0;
-            counts.push(0);
-            for piece in self.bytes.chunks(PIECE) {
-                count += memchr_iter(b'\n', piece).count();
-                counts.push(count);
-            }
-            counts
-        })
+        &self.index().newlines
     }
 }
 

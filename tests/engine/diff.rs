@@ -63,7 +63,7 @@ impl Case {
             },
             source: &self.source,
             edits: self.edits.as_slice(),
-            text: None,
+            lines: None,
         };
         diff.write(options, out).unwrap();
     }

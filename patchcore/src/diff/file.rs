@@ -8,7 +8,7 @@ use super::hunk::{LineCounter, write_hunks};
 use super::quote::{in_quotes, quote};
 use super::{Copies, Direction, Options};
 use crate::edit::Edit;
-use crate::text::Text;
+use crate::text::LineIndex;
 
 /// A file as one side of a diff names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,9 +64,9 @@ pub struct FileDiff<'a> {
     pub source: &'a [u8],
     /// Sorted, disjoint edits of `source`. Those of a deleted file remove all of it.
     pub edits: &'a [Edit],
-    /// The source with its lines counted. Without it newlines are counted up to the last hunk,
-    /// which is better unless several diffs are written over one source.
-    pub text: Option<&'a Text<'a>>,
+    /// The newlines of the source. Without them they are counted up to the last hunk, which is
+    /// better unless they are known already or several diffs are written over one source.
+    pub lines: Option<&'a LineIndex>,
 }
 
 /// A diff that was written with a bound on its size.
@@ -88,7 +88,7 @@ impl<'a> FileDiff<'a> {
             origin: Origin::Same,
             source,
             edits,
-            text: None,
+            lines: None,
         }
     }
 
@@ -138,7 +138,7 @@ impl<'a> FileDiff<'a> {
             (Direction::Forward, old, new) => header.write(old, new, out)?,
             (Direction::Reverse, old, new) => header.write(new, old, out)?,
         }
-        let counter = LineCounter::new(self.source, self.text);
+        let counter = LineCounter::new(self.source, self.lines);
         write_hunks(self.source, changes, counter, options, out)
     }
 
@@ -150,7 +150,7 @@ impl<'a> FileDiff<'a> {
             origin: Origin::Same,
             source: &[],
             edits: &edits,
-            text: None,
+            lines: None,
         };
         created.write(options, out)
     }

@@ -6,22 +6,22 @@ use memchr::{memchr_iter, memrchr_iter};
 
 use super::change::{Change, at_line_start, line_count};
 use super::{Direction, Options};
-use crate::text::{Text, split_lines};
+use crate::text::{LineIndex, split_lines};
 
 /// Counts lines up to rising offsets of a text.
 pub(super) struct LineCounter<'a> {
     source: &'a [u8],
-    text: Option<&'a Text<'a>>,
+    index: Option<&'a LineIndex>,
     offset: usize,
     lines: usize,
 }
 
 impl<'a> LineCounter<'a> {
     /// Counts from the start, or looks lines up in a text that has them counted.
-    pub(super) fn new(source: &'a [u8], text: Option<&'a Text<'a>>) -> Self {
+    pub(super) fn new(source: &'a [u8], index: Option<&'a LineIndex>) -> Self {
         Self {
             source,
-            text,
+            index,
             offset: 0,
             lines: 0,
         }
@@ -29,8 +29,8 @@ impl<'a> LineCounter<'a> {
 
     /// How many lines stand before an offset that is no smaller than the one before.
     fn before(&mut self, offset: usize) -> usize {
-        match self.text {
-            Some(text) => text.line_at(offset).index(),
+        match self.index {
+            Some(index) => index.newlines_before(self.source, offset),
             None => {
                 self.lines += memchr_iter(b'\n', &self.source[self.offset..offset]).count();
                 self.offset = offset;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::edit::{Edit, EditSet};
-use crate::text::Text;
+use crate::text::LineIndex;
 
 fn side(path: &str, executable: bool) -> Option<Side<'_>> {
     Some(Side {
@@ -75,7 +75,7 @@ fn headers_are_those_of_git() {
             origin,
             source: source.as_bytes(),
             edits,
-            text: None,
+            lines: None,
         };
         render(&diff, &Options::default())
     };
@@ -112,7 +112,7 @@ fn names_with_spaces_end_in_a_tab_and_similarity_counts_bytes() {
         origin: Origin::Renamed,
         source: b"1\n2\n3\n4\n5\n",
         edits: &edits,
-        text: None,
+        lines: None,
     };
     let text = render(&diff, &Options::default());
     assert!(text.starts_with(
@@ -130,7 +130,7 @@ fn a_copy_is_created_and_deleted_unless_it_is_to_be_shown_as_one() {
         origin: Origin::Copied,
         source: b"a\n",
         edits: &edits,
-        text: None,
+        lines: None,
     };
     let mut options = Options::default();
     assert_eq!(
@@ -174,9 +174,9 @@ fn lines_looked_up_and_lines_counted_agree() {
         .map(|(at, _)| Edit::insert(at, "!"))
         .collect();
     let counted = modified(&source, &edits);
-    let text = Text::new(source.as_bytes());
+    let lines = LineIndex::new(source.as_bytes());
     let looked_up = FileDiff {
-        text: Some(&text),
+        lines: Some(&lines),
         ..counted
     };
     let options = Options::default();

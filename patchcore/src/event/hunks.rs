@@ -99,7 +99,7 @@ fn hunks(change: &ChangeRecord, operation: usize, source: &[u8], limit: usize) -
         },
         source,
         edits: edits.as_slice(),
-        text: None,
+        lines: None,
     };
     // The record of a copy holds no bytes to show.
     let options = Options {

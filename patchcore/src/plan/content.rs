@@ -11,7 +11,7 @@ use crate::operation::{
     Action, Address, Guard, Indent, Insertion, Lines, Occurrence, Operation, Target,
 };
 use crate::path::RelPath;
-use crate::text::{Encoding, LineEnding, Text, detect_encoding, split_lines, trim_ending};
+use crate::text::{Encoding, LineEnding, Text, split_lines, trim_ending};
 
 use super::Policy;
 
@@ -63,8 +63,12 @@ pub(super) fn wanted_blocks(operation: &Operation) -> Vec<Lines> {
 }
 
 /// Whether operations may edit these bytes as text.
-pub(super) fn check_editable(path: &RelPath, bytes: &[u8], policy: &Policy) -> Result<(), Refusal> {
-    match detect_encoding(bytes) {
+pub(super) fn check_editable(
+    path: &RelPath,
+    encoding: Encoding,
+    policy: &Policy,
+) -> Result<(), Refusal> {
+    match encoding {
         Encoding::Wide => Err(Refusal::new(
             Code::UnsupportedEncoding,
             format!("{path} is UTF-16 or UTF-32; convert it to UTF-8 first"),

@@ -85,7 +85,7 @@ fn resolve_node(node: &Node<'_>, batch: &Batch, policy: &Policy) -> NodeResult {
         if guarded_by_hash && source.bytes().len() >= HASH_ASIDE {
             scope.spawn(|| source.digest());
         }
-        let text = Text::new(source.bytes());
+        let text = source.text();
         let (assembled, verdicts) = resolve_content(node, source, &text, batch, policy);
         let change = change_of(node, source, assembled);
         NodeResult { change, verdicts }
@@ -114,7 +114,7 @@ fn resolve_content(
         .iter()
         .any(|&i| !matches!(batch.operations[i].action, Action::Splice(_)));
     let editable = match needs_text {
-        true => content::check_editable(&node.path, source.bytes(), policy),
+        true => content::check_editable(&node.path, source.encoding(), policy),
         false => Ok(()),
     };
     let mut pieces: Vec<Piece> = Vec::with_capacity(node.content.len());
@@ -262,7 +262,7 @@ fn settle_clashes(
 
 fn deletion(node: &Node<'_>, source: &Arc<Source>) -> FileChange {
     let len = source.bytes().len();
-    let removed = Text::new(source.bytes()).line_count();
+    let removed = source.text().line_count();
     let edits = if len == 0 {
         Vec::new()
     } else {

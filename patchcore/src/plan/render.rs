@@ -30,7 +30,7 @@ impl FileChange {
             },
             source: self.source_bytes(),
             edits: self.edits.as_slice(),
-            text: None,
+            lines: self.source.as_ref().and_then(|source| source.line_index()),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::edit::{Edit, EditSet, Side};
 use crate::error::{Code, Refusal};
 use crate::operation::{Action, Batch, Operation};
 use crate::path::RelPath;
-use crate::text::{LineNumber, Text};
+use crate::text::{LineNumber, Text, detect_encoding};
 
 use super::assemble::{assemble, find_clashes};
 use super::content;
@@ -263,7 +263,7 @@ impl Stage<'_> {
         };
         let text = Text::new(there.bytes());
         if !matches!(operation.action, Action::Splice(_)) {
-            content::check_editable(path, text.bytes(), policy)?;
+            content::check_editable(path, detect_encoding(text.bytes()), policy)?;
         }
         let blocks = content::wanted_blocks(operation);
         let mut resolver = Resolver::new(path, &text, &blocks);

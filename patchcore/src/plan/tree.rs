@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use crate::digest::Digest;
 use crate::error::Refusal;
 use crate::path::RelPath;
+use crate::text::{Encoding, LineIndex, Text, detect_encoding};
 
 /// A file's bytes and the part of its mode that patches speak of.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub struct Source {
     bytes: Vec<u8>,
     executable: bool,
     digest: OnceLock<Digest>,
+    encoding: OnceLock<Encoding>,
+    lines: OnceLock<LineIndex>,
 }
 
 impl Source {
@@ -23,6 +26,23 @@ impl Source {
             bytes,
             executable,
             digest: OnceLock::new(),
+            encoding: OnceLock::new(),
+            lines: OnceLock::new(),
+        }
+    }
+
+    /// A file whose bytes were looked at while they were read.
+    #[cfg(feature = "workspace")]
+    pub(crate) fn scanned(
+        bytes: Vec<u8>,
+        executable: bool,
+        encoding: Encoding,
+        lines: LineIndex,
+    ) -> Self {
+        Self {
+            encoding: encoding.into(),
+            lines: lines.into(),
+            ..Self::new(bytes, executable)
         }
     }
 
@@ -42,6 +62,24 @@ impl Source {
     #[must_use]
     pub fn digest(&self) -> Digest {
         *self.digest.get_or_init(|| Digest::of(&self.bytes))
+    }
+
+    /// What the bytes are taken for; found out at the first call.
+    #[must_use]
+    pub fn encoding(&self) -> Encoding {
+        *self.encoding.get_or_init(|| detect_encoding(&self.bytes))
+    }
+
+    /// The bytes as lines; they are counted once, at the first need.
+    #[must_use]
+    pub fn text(&self) -> Text<'_> {
+        Text::sharing(&self.bytes, &self.lines)
+    }
+
+    /// The newlines, where they have been counted.
+    #[must_use]
+    pub fn line_index(&self) -> Option<&LineIndex> {
+        self.lines.get()
     }
 }
 

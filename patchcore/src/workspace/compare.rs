@@ -277,7 +277,7 @@ fn compare(
             origin: Origin::Same,
             source: old_bytes,
             edits: edits.as_slice(),
-            text: None,
+            lines: None,
         };
         let mut out = Vec::new();
         diff.write(options, &mut out)

@@ -405,6 +405,20 @@ impl File {
         }
     }
 
+    /// Reads what stands at an offset; fewer bytes than there is room for at the end alone.
+    pub(super) fn read_at(&self, room: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < room.len() {
+            match rustix::io::pread(&self.0, &mut room[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(filled)
+    }
+
     /// Writes all of the pieces.
     pub(super) fn write_chunks<'a>(
         &self,

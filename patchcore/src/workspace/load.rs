@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::disk::{Kind, Meta};
 use super::fault;
+use super::large;
 use super::root::{self, Root};
 use crate::error::{Code, Error, Refusal};
 use crate::path::RelPath;
@@ -153,7 +154,15 @@ fn read_one(root: &Root, path: &RelPath) -> Result<Read, Error> {
     if let Some(refusal) = not_a_file(path, meta.kind) {
         return Ok(refused(refusal));
     }
-    let Some(bytes) = file.read(meta.size, MAX_FILE).map_err(io)? else {
+    let executable = meta.mode & 0o100 != 0;
+    let source = match large::read(&file, meta.size, executable).map_err(io)? {
+        Some(source) => Some(source),
+        None => {
+            let bytes = file.read(meta.size, MAX_FILE).map_err(io)?;
+            bytes.map(|bytes| Source::new(bytes, executable))
+        }
+    };
+    let Some(source) = source else {
         return Ok(refused(
             Refusal::new(
                 Code::LimitExceeded,
@@ -163,7 +172,6 @@ fn read_one(root: &Root, path: &RelPath) -> Result<Read, Error> {
         ));
     };
     let attributes = file.attributes().map_err(io)?;
-    let source = Source::new(bytes, meta.mode & 0o100 != 0);
     let found = Found { meta, attributes };
     Ok((path.clone(), Entry::File(Arc::new(source)), Some(found)))
 }

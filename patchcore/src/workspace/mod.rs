@@ -9,6 +9,7 @@ pub mod fault;
 mod gc;
 mod install;
 mod journal;
+mod large;
 mod layout;
 mod ledger;
 mod load;
