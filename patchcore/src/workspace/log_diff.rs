@@ -83,6 +83,6 @@ fn diff<'a>(change: &'a ChangeRecord, source: &'a [u8], edits: &'a EditSet) -> F
         },
         source,
         edits: edits.as_slice(),
-        text: None,
+        lines: None,
     }
 }
