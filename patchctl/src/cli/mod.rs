@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod edit;
 pub(crate) mod events;
+pub(crate) mod log;
 pub(crate) mod meta;
 pub(crate) mod operation;
 pub(crate) mod placeholder;
@@ -84,4 +85,11 @@ pub(crate) enum Command {
     Man(meta::Man),
     Events(events::EventsArgs),
     Doctor(events::DoctorArgs),
+    Recover(log::RecoverArgs),
+    Status(log::StatusArgs),
+    History(log::HistoryArgs),
+    Show(log::ShowBatchArgs),
+    Undo(log::UndoArgs),
+    Audit(log::AuditArgs),
+    Gc(log::GcArgs),
 }

@@ -9,7 +9,7 @@ use patchcore::dialect::{self, Dialect};
 use patchcore::plan::Script;
 use patchcore::task::Rules;
 use patchcore::workspace::{Applied, ApplyOptions, Verify};
-use patchcore::{Error, Policy, RelPath, Tree};
+use patchcore::{Error, Policy, RelPath};
 
 use super::place::Place;
 use crate::cli::Cli;
@@ -108,11 +108,7 @@ pub(crate) fn run(
     context: &Context,
 ) -> Result<Exit, Failure> {
     let workspace = place.open()?;
-    let orchestrator = match request.commit.filter(|_| !request.preview) {
-        Some(commit) => Config::resolve(&commit.delivery.connection)?,
-        None => None,
-    };
-    delivery::before_commit(&place.root, orchestrator.as_ref())?;
+    let orchestrator = orchestrator(place, request)?;
     let mut options = options(place, request)?;
     let mut rules = Rules::new(options.policy.clone());
     if request.policy.require_task {
@@ -123,23 +119,44 @@ pub(crate) fn run(
         true => workspace.check(script, &options)?,
         false => workspace.apply(script, &options)?,
     };
+    conclude(place, &applied, request, orchestrator.as_ref(), context)
+}
+
+/// Where the events of a command that commits go.
+pub(crate) fn orchestrator(
+    place: &Place,
+    request: &Request<'_>,
+) -> Result<Option<Config>, Failure> {
+    let orchestrator = match request.commit.filter(|_| !request.preview) {
+        Some(commit) => Config::resolve(&commit.delivery.connection)?,
+        None => None,
+    };
+    delivery::before_commit(&place.root, orchestrator.as_ref())?;
+    Ok(orchestrator)
+}
+
+/// Delivers the events of what was done, and reports it.
+pub(crate) fn conclude(
+    place: &Place,
+    applied: &Applied<'_>,
+    request: &Request<'_>,
+    orchestrator: Option<&Config>,
+    context: &Context,
+) -> Result<Exit, Failure> {
     let Applied {
         report,
         plan,
+        batch,
         unfinished,
         ..
-    } = &applied;
+    } = applied;
     let delivered = request.commit.map(|commit| {
         let transaction = report.transaction.as_deref();
         let root = &place.root;
-        delivery::after_commit(root, orchestrator.as_ref(), &commit.delivery, transaction)
+        delivery::after_commit(root, orchestrator, &commit.delivery, transaction)
     });
-    // Guards are shown beside what was found; a patch in another format has none.
-    let batch = script
-        .lower(&Tree::new())
-        .ok()
-        .filter(|_| plan.has_refusal());
     let details = Details {
+        // Guards are shown beside what was found.
         batch: batch.as_deref(),
         plan,
         diff: !request.show.no_diff,
@@ -168,7 +185,8 @@ pub(crate) fn run(
     Ok(exit)
 }
 
-fn options<'a>(place: &Place, request: &Request<'_>) -> Result<ApplyOptions<'a>, Failure> {
+/// How a batch is applied, from the command line.
+pub(crate) fn options<'a>(place: &Place, request: &Request<'_>) -> Result<ApplyOptions<'a>, Failure> {
     let PolicyArgs {
         plan,
         break_hard_links,

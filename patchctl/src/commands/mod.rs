@@ -5,6 +5,7 @@ pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod edit;
 pub(crate) mod events;
+pub(crate) mod log;
 pub(crate) mod meta;
 pub(crate) mod operation;
 pub(crate) mod order;
@@ -32,5 +33,12 @@ pub(crate) fn run(cli: &Cli, context: &Context) -> Result<Exit, Failure> {
         Command::Man(args) => meta::man(args, context),
         Command::Events(args) => events::run(cli, args, context),
         Command::Doctor(args) => doctor::run(cli, args, context),
+        Command::Recover(args) => log::recover(&cli.global, args, context),
+        Command::Status(_) => log::status(&cli.global, context),
+        Command::History(args) => log::history(&cli.global, args, context),
+        Command::Show(args) => log::show(&cli.global, args, context),
+        Command::Undo(args) => log::undo(&cli.global, args, context),
+        Command::Audit(_) => log::audit(&cli.global, context),
+        Command::Gc(args) => log::gc(&cli.global, args, context),
     }
 }

@@ -123,7 +123,7 @@ fn human(report: &Report, details: &Details<'_>, context: &Context) -> std::io::
 }
 
 /// One line for each operation.
-fn verdicts(report: &Report, out: &mut impl Write) -> std::io::Result<()> {
+pub(crate) fn verdicts(report: &Report, out: &mut impl Write) -> std::io::Result<()> {
     for operation in &report.operations {
         let outcome = name(operation.would.unwrap_or(operation.outcome));
         let lines = operation

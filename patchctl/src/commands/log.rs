@@ -1,0 +1,147 @@
+//! `recover`, `status`, `history`, `show`, `undo`, `audit`, `gc`: what was done, and the way back.
+
+use patchcore::workspace::record::State;
+use patchcore::workspace::{Log, Record, Retention};
+use patchcore::{Code, Refusal};
+
+use super::edit::{self, Request};
+use super::place::Place;
+use crate::cli::Global;
+use crate::cli::edit::PolicyArgs;
+use crate::cli::log::{GcArgs, HistoryArgs, RecoverArgs, ShowBatchArgs, UndoArgs};
+use crate::delivery;
+use crate::exit::{Exit, Failure};
+use crate::report::{self, Context};
+
+/// `recover`.
+pub(crate) fn recover(
+    global: &Global,
+    args: &RecoverArgs,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let workspace = Place::of(global)?.open()?;
+    let recovered = if args.abandon {
+        workspace.abandon()?
+    } else {
+        workspace.recover()?
+    };
+    report::log::recovered(&recovered, context)
+}
+
+/// `status`.
+pub(crate) fn status(global: &Global, context: &Context) -> Result<Exit, Failure> {
+    let workspace = Place::of(global)?.open()?;
+    report::log::status(&workspace.status()?, context)
+}
+
+/// `history`.
+pub(crate) fn history(
+    global: &Global,
+    args: &HistoryArgs,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let log = Place::of(global)?.open()?.log()?;
+    let mut shown = 0;
+    for transaction in log.transactions()?.into_iter().rev() {
+        if shown >= args.limit {
+            break;
+        }
+        let record = match log.read(&transaction) {
+            Ok(Some(record)) => record,
+            // Removed meanwhile.
+            Ok(None) => continue,
+            Err(error) => {
+                report::log::damaged(&transaction, &error, context)?;
+                continue;
+            }
+        };
+        if args.all || record.state != State::Refused {
+            let undone_by = log.undone_by(&transaction)?;
+            report::log::entry(&record, undone_by, context)?;
+            shown += 1;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// `show`.
+pub(crate) fn show(
+    global: &Global,
+    args: &ShowBatchArgs,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let log = Place::of(global)?.open()?.log()?;
+    let record = match &args.batch {
+        Some(name) => named(&log, name)?,
+        None => last(&log)?,
+    };
+    let mut diff = Vec::new();
+    if !args.show.no_diff {
+        log.write_diff(&record, &mut diff)?;
+    }
+    let undone_by = log.undone_by(&record.transaction)?;
+    report::log::show(&record, undone_by, &diff, context)
+}
+
+fn named(log: &Log, name: &str) -> Result<Record, Failure> {
+    let record = match log.find(name)? {
+        Some(transaction) => log.read(&transaction)?,
+        None => None,
+    };
+    record.ok_or_else(|| none(format!("the log has no batch {name:?}; see history --all")))
+}
+
+fn last(log: &Log) -> Result<Record, Failure> {
+    for transaction in log.transactions()?.into_iter().rev() {
+        if let Some(record) = log.read(&transaction)?
+            && !record.changes.is_empty()
+        {
+            return Ok(record);
+        }
+    }
+    Err(none("the log has no batch that changed something".to_owned()))
+}
+
+fn none(message: String) -> Failure {
+    Refusal::new(Code::InvalidBatch, message).into()
+}
+
+/// `undo`.
+pub(crate) fn undo(global: &Global, args: &UndoArgs, context: &Context) -> Result<Exit, Failure> {
+    let place = Place::of(global)?;
+    let workspace = place.open()?;
+    let policy = PolicyArgs {
+        break_hard_links: args.break_hard_links,
+        force_read_only: args.force_read_only,
+        allow_owner_change: args.allow_owner_change,
+        ..PolicyArgs::default()
+    };
+    let request = Request {
+        policy: &policy,
+        commit: Some(&args.commit),
+        show: &args.show,
+        preview: false,
+        detailed_exitcode: false,
+    };
+    let orchestrator = edit::orchestrator(&place, &request)?;
+    let undone = workspace.undo(args.batch.as_deref(), &edit::options(&place, &request)?)?;
+    edit::conclude(&place, &undone, &request, orchestrator.as_ref(), context)
+}
+
+/// `audit`.
+pub(crate) fn audit(global: &Global, context: &Context) -> Result<Exit, Failure> {
+    let workspace = Place::of(global)?.open()?;
+    report::log::audit(&workspace.audit()?, context)
+}
+
+/// `gc`.
+pub(crate) fn gc(global: &Global, args: &GcArgs, context: &Context) -> Result<Exit, Failure> {
+    let place = Place::of(global)?;
+    let retention = Retention {
+        max_bytes: args.max_size,
+        max_age: args.max_age,
+        ..delivery::retention(&place.root)
+    };
+    let collected = place.open()?.gc(&retention)?;
+    report::log::collected(&collected, context)
+}
