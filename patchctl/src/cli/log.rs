@@ -91,7 +91,9 @@ fn size(text: &str) -> Result<u64, String> {
 
 fn days(text: &str) -> Result<Duration, String> {
     const DAY: f64 = 24.0 * 60.0 * 60.0;
-    let days: f64 = text.parse().map_err(|_| "not a number of days".to_owned())?;
+    let days: f64 = text
+        .parse()
+        .map_err(|_| "not a number of days".to_owned())?;
     Duration::try_from_secs_f64(days * DAY).map_err(|error| error.to_string())
 }
 

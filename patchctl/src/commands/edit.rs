@@ -186,7 +186,10 @@ pub(crate) fn conclude(
 }
 
 /// How a batch is applied, from the command line.
-pub(crate) fn options<'a>(place: &Place, request: &Request<'_>) -> Result<ApplyOptions<'a>, Failure> {
+pub(crate) fn options<'a>(
+    place: &Place,
+    request: &Request<'_>,
+) -> Result<ApplyOptions<'a>, Failure> {
     let PolicyArgs {
         plan,
         break_hard_links,

@@ -99,7 +99,9 @@ fn last(log: &Log) -> Result<Record, Failure> {
             return Ok(record);
         }
     }
-    Err(none("the log has no batch that changed something".to_owned()))
+    Err(none(
+        "the log has no batch that changed something".to_owned(),
+    ))
 }
 
 fn none(message: String) -> Failure {

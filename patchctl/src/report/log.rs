@@ -38,7 +38,12 @@ fn print(
 /// What `recover` did.
 pub(crate) fn recovered(recovered: &Recovered, context: &Context) -> Result<Exit, Failure> {
     let (name, transaction, conflicts, text) = match recovered {
-        Recovered::Nothing => ("nothing", None, &[][..], "nothing was unfinished".to_owned()),
+        Recovered::Nothing => (
+            "nothing",
+            None,
+            &[][..],
+            "nothing was unfinished".to_owned(),
+        ),
         Recovered::Discarded => (
             "discarded",
             None,
@@ -123,18 +128,27 @@ pub(crate) fn status(status: &WorkspaceStatus, context: &Context) -> Result<Exit
             Some((_, _, message)) if status.locked => {
                 writeln!(out, "{BOLD}at work{BOLD:#}: {}", printable(message))?;
             }
-            Some((_, _, message)) => writeln!(out, "{BAD}unfinished{BAD:#}: {}", printable(message))?,
+            Some((_, _, message)) => {
+                writeln!(out, "{BAD}unfinished{BAD:#}: {}", printable(message))?
+            }
             None => writeln!(out, "{GOOD}clean{GOOD:#}: nothing is unfinished")?,
         }
         if status.locked {
             writeln!(out, "locked: another process works on the tree")?;
         }
-        status.conflicts.iter().try_for_each(|saved| kept(saved, out))?;
+        status
+            .conflicts
+            .iter()
+            .try_for_each(|saved| kept(saved, out))?;
         for name in &status.abandoned {
             writeln!(out, "set aside: {}", printable(name))?;
         }
         let size = bytes(status.bytes);
-        writeln!(out, "log: {} in {size}", count(status.entries, "entry", "entries"))
+        writeln!(
+            out,
+            "log: {} in {size}",
+            count(status.entries, "entry", "entries")
+        )
     })?;
     Ok(Exit::Done)
 }
@@ -174,7 +188,10 @@ pub(crate) fn entry(
         if record.has_own_id() {
             write!(out, "  batch {}", printable(&record.batch_id))?;
         }
-        for label in [&record.labels.task_id, &record.labels.agent].into_iter().flatten() {
+        for label in [&record.labels.task_id, &record.labels.agent]
+            .into_iter()
+            .flatten()
+        {
             write!(out, "  {DIM}{}{DIM:#}", printable(label))?;
         }
         match (record.undoes, undone_by) {
@@ -200,7 +217,11 @@ pub(crate) fn damaged(
     };
     print(context, json, |out| {
         let why = error.to_string();
-        writeln!(out, "{BOLD}{transaction}{BOLD:#}  {BAD}damaged{BAD:#}: {}", printable(&why))
+        writeln!(
+            out,
+            "{BOLD}{transaction}{BOLD:#}  {BAD}damaged{BAD:#}: {}",
+            printable(&why)
+        )
     })
 }
 
@@ -251,9 +272,9 @@ pub(crate) fn audit(audit: &Audit, context: &Context) -> Result<Exit, Failure> {
                 "found": change.found,
             })
         });
-        let damaged = audit.damaged.iter().map(|damage| {
-            json!({"transaction": damage.transaction.to_string(), "why": damage.why})
-        });
+        let damaged = audit.damaged.iter().map(
+            |damage| json!({"transaction": damage.transaction.to_string(), "why": damage.why}),
+        );
         json!({
             "version": 1,
             "files": audit.files,
@@ -290,8 +311,15 @@ pub(crate) fn audit(audit: &Audit, context: &Context) -> Result<Exit, Failure> {
         }
         let files = count(audit.files, "file", "files");
         let records = count(audit.records, "record", "records");
-        let verdict = if audit.is_clean() { "they agree" } else { "they do not agree" };
-        writeln!(out, "{files} of the tree against {records} of the log: {verdict}")
+        let verdict = if audit.is_clean() {
+            "they agree"
+        } else {
+            "they do not agree"
+        };
+        writeln!(
+            out,
+            "{files} of the tree against {records} of the log: {verdict}"
+        )
     })?;
     Ok(if audit.is_clean() {
         Exit::Done
