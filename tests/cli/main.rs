@@ -12,4 +12,5 @@ mod campaign;
 mod delivery;
 mod events;
 mod hand;
+mod notify;
 mod tls;

@@ -100,15 +100,17 @@ impl Store {
             _ => {}
         }
         // One process looks, replaces and migrates at a time.
-        let guard = lock_file(&directory.join("open.lock"))?;
+        let guard = private_file(&directory.join("open.lock"))?;
         guard
             .lock()
             .map_err(|error| io("lock", &directory, error))?;
         let file = directory.join("outbox.db");
+        make_private(&file)?;
         match Self::open_file(&directory, &file, check) {
             Ok(opened) => Ok(opened),
             Err(error) if error.is_damage() => {
                 let aside = set_aside(&directory, &file)?;
+                make_private(&file)?;
                 let store = Self::open_file(&directory, &file, Check::Header)?.store;
                 store.salvage(&aside);
                 let origin = Origin::Replaced(aside);
@@ -174,7 +176,7 @@ impl Store {
     /// Where the lock's file cannot be opened.
     pub(crate) fn try_deliver(&self) -> Result<Option<DeliveryLock>, StoreError> {
         let path = self.directory.join("deliver.lock");
-        let file = lock_file(&path)?;
+        let file = private_file(&path)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(DeliveryLock(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -186,7 +188,24 @@ impl Store {
 /// Held while delivering.
 pub(crate) struct DeliveryLock(#[expect(dead_code, reason = "closing it frees the lock")] File);
 
-fn lock_file(path: &Path) -> Result<File, StoreError> {
+/// Makes the database's file where there is none: SQLite would make it readable for others, and it
+/// gives its other files the same mode. One that is there is not opened, since closing it would
+/// free the locks that another connection of this process has on it.
+fn make_private(path: &Path) -> Result<(), StoreError> {
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    match made {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(io("make", path, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn private_file(path: &Path) -> Result<File, StoreError> {
     OpenOptions::new()
         .write(true)
         .create(true)

@@ -1,0 +1,300 @@
+//! Edits with an orchestrator: what it is told, and what that costs the edit.
+
+use std::io::Write as _;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::hand::{Hand, Ran};
+use crate::orchestrator::hostile::{Act, Receiver};
+use crate::orchestrator::{Fault, Orchestrator};
+
+/// A tree of one file, `a.txt`.
+fn tree() -> Hand {
+    let hand = Hand::new();
+    std::fs::write(hand.root().join("a.txt"), "one\ntwo\n").unwrap();
+    hand
+}
+
+fn append(text: &str) -> Value {
+    json!({ "operations": [{ "op": "append", "file": "a.txt", "content": text }] })
+}
+
+fn apply(hand: &Hand, batch: &Value, arguments: &[&str]) -> Ran {
+    apply_in(hand, batch, arguments, &[])
+}
+
+fn apply_in(hand: &Hand, batch: &Value, arguments: &[&str], env: &[(&str, &str)]) -> Ran {
+    let mut child = hand
+        .command(&["apply", "--output", "json"])
+        .args(arguments)
+        .envs(env.iter().copied())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(batch.to_string().as_bytes()).unwrap();
+    drop(stdin);
+    Ran::of(child.wait_with_output().unwrap())
+}
+
+fn kinds(events: &[Value]) -> Vec<&str> {
+    events
+        .iter()
+        .map(|event| event["event"].as_str().unwrap())
+        .collect()
+}
+
+#[test]
+fn r32_an_edit_tells_what_landed_with_labels_hashes_and_its_own_hunks() {
+    let hand = tree();
+    let orchestrator = Orchestrator::start();
+    let batch = json!({
+        "order_id": "ORD-1", "agent": "codex", "batch_id": "b-1",
+        "operations": [
+            { "op": "append", "file": "a.txt", "content": "three" },
+            { "op": "create-file", "file": "b.txt", "content": "new\n", "phase": "plan" },
+        ],
+    });
+    let ran = apply(&hand, &batch, &["--orchestrator", &orchestrator.url()]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let events = orchestrator.events();
+    assert_eq!(
+        kinds(&events),
+        ["PATCH_REQUESTED", "PATCH_APPLIED", "PATCH_APPLIED"]
+    );
+    let report = ran.json();
+    for event in &events {
+        assert_eq!(event["transaction"], report["transaction"]);
+        assert_eq!(event["batch_id"], "b-1");
+        assert_eq!(
+            (&event["order_id"], &event["agent"]),
+            (&"ORD-1".into(), &"codex".into())
+        );
+    }
+    assert_eq!(events[0]["plan"], report["plan"]);
+    assert_eq!(events[0]["counts"], json!({ "applied": 2 }));
+    assert_eq!(events[1]["before"], report["files"][0]["before"]);
+    assert_eq!(events[1]["after"], report["files"][0]["after"]);
+    assert!(
+        events[1]["diff"]
+            .as_str()
+            .unwrap()
+            .ends_with(" two\n+three\n")
+    );
+    assert_eq!(events[2]["phase"], "plan");
+    assert!(
+        events[2]["diff"]
+            .as_str()
+            .unwrap()
+            .contains("new file mode")
+    );
+}
+
+#[test]
+fn r32_a_refused_batch_and_one_that_failed_its_check_say_so() {
+    let hand = tree();
+    let orchestrator = Orchestrator::start();
+    let url = orchestrator.url();
+    let batch = json!({ "operations": [
+        { "op": "append", "file": "a.txt", "content": "three" },
+        { "op": "replace-text", "file": "a.txt", "find": "nope", "content": "x" },
+    ] });
+    assert_eq!(
+        apply(&hand, &batch, &["--orchestrator", &url]).code,
+        Some(1)
+    );
+    let verify = ["--orchestrator", &url, "--verify", "false"];
+    assert_eq!(apply(&hand, &append("x"), &verify).code, Some(1));
+    let events = orchestrator.events();
+    assert_eq!(
+        kinds(&events),
+        [
+            "PATCH_REQUESTED",
+            "PATCH_SKIPPED",
+            "PATCH_REFUSED",
+            "PATCH_REQUESTED",
+            "PATCH_ROLLED_BACK"
+        ]
+    );
+    assert_eq!(events[0]["status"], "refused");
+    assert_eq!(events[1]["outcome"], "not_applied");
+    assert_eq!(events[2]["refusal"]["code"], "ANCHOR_NOT_FOUND");
+    assert_eq!(events[3]["status"], "rolled_back");
+    assert_eq!(
+        std::fs::read(hand.root().join("a.txt")).unwrap(),
+        b"one\ntwo\n"
+    );
+}
+
+#[test]
+fn without_an_orchestrator_no_store_is_made() {
+    let hand = tree();
+    assert_eq!(apply(&hand, &append("x"), &[]).code, Some(0));
+    assert!(!hand.root().join(".mission_control/store").exists());
+}
+
+#[test]
+fn r36_a_hanging_endpoint_is_left_alone_within_no_budget_and_during_back_off() {
+    let hand = tree();
+    let receiver = Receiver::start(&[Act::Hang]);
+    let url = receiver.url();
+    let none = ["--orchestrator", &url, "--deliver-within", "0"];
+    assert_eq!(apply(&hand, &append("x"), &none).code, Some(0));
+    assert_eq!(receiver.count(), 0);
+    assert!(!hand.root().join(".mission_control/store").exists());
+    let some = ["--orchestrator", &url, "--deliver-within", "200ms"];
+    assert_eq!(apply(&hand, &append("y"), &some).code, Some(0));
+    assert_eq!(receiver.count(), 1);
+    // The back-off is at least half a second, and this takes less.
+    assert_eq!(apply(&hand, &append("z"), &some).code, Some(0));
+    assert_eq!(receiver.count(), 1);
+    assert_eq!(
+        std::fs::read(hand.root().join("a.txt")).unwrap(),
+        b"one\ntwo\nx\ny\nz\n"
+    );
+    // All of it goes out once somebody answers.
+    let orchestrator = Orchestrator::start();
+    let ran = hand.flush(&orchestrator.url(), &["--resume"]);
+    assert_eq!(ran.json()["delivered"], 6, "{ran:?}");
+}
+
+#[test]
+fn required_delivery_fails_with_4_and_the_edit_stays() {
+    let hand = tree();
+    let orchestrator = Orchestrator::start();
+    let url = orchestrator.url();
+    orchestrator.fail("/api/patches/events", [Fault::Status(500)]);
+    let required = ["--orchestrator", &url, "--require-delivery"];
+    let ran = apply(&hand, &append("x"), &required);
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    assert_eq!(ran.json()["status"], "applied");
+    assert_eq!(
+        std::fs::read(hand.root().join("a.txt")).unwrap(),
+        b"one\ntwo\nx\n"
+    );
+    assert_eq!(hand.flush(&url, &["--resume"]).code, Some(0));
+    assert_eq!(apply(&hand, &append("y"), &required).code, Some(0));
+    assert_eq!(orchestrator.events().len(), 4);
+}
+
+#[test]
+fn what_one_edit_left_the_next_one_takes_along() {
+    let hand = tree();
+    let orchestrator = Orchestrator::start();
+    let url = orchestrator.url();
+    assert_eq!(apply(&hand, &append("x"), &[]).code, Some(0));
+    assert_eq!(
+        apply(&hand, &append("y"), &["--orchestrator", &url]).code,
+        Some(0)
+    );
+    assert_eq!(orchestrator.events().len(), 4);
+}
+
+#[test]
+fn events_go_without_diffs_where_the_operator_says_so() {
+    let hand = tree();
+    let orchestrator = Orchestrator::start();
+    let arguments = ["--orchestrator", &orchestrator.url(), "--no-event-diff"];
+    assert_eq!(apply(&hand, &append("x"), &arguments).code, Some(0));
+    assert!(
+        orchestrator
+            .events()
+            .iter()
+            .all(|event| event["diff"].is_null())
+    );
+}
+
+#[test]
+fn a_diff_beyond_16_kib_is_left_out_and_that_is_said() {
+    let hand = tree();
+    let orchestrator = Orchestrator::start();
+    let arguments = ["--orchestrator", &orchestrator.url()];
+    assert_eq!(
+        apply(&hand, &append(&"long\n".repeat(5000)), &arguments).code,
+        Some(0)
+    );
+    let event = &orchestrator.events()[1];
+    assert_eq!(event["diff_truncated"], true);
+    assert!(event["diff"].is_null());
+    assert_eq!(event["lines_added"], 5000);
+}
+
+#[test]
+fn a_replay_is_skipped_and_undoing_is_told() {
+    let hand = tree();
+    let orchestrator = Orchestrator::start();
+    let url = orchestrator.url();
+    let mut batch = append("x");
+    batch["batch_id"] = "b-1".into();
+    assert_eq!(
+        apply(&hand, &batch, &["--orchestrator", &url]).code,
+        Some(0)
+    );
+    let replay = apply(&hand, &batch, &["--orchestrator", &url]);
+    assert_eq!(replay.code, Some(0), "{replay:?}");
+    for event in &orchestrator.events()[2..] {
+        let kind = event["event"].as_str().unwrap();
+        assert!(
+            kind == "PATCH_REQUESTED" || kind == "PATCH_SKIPPED",
+            "{event}"
+        );
+    }
+}
+
+#[test]
+fn r39_a_batch_cannot_name_the_orchestrator() {
+    let hand = tree();
+    let receiver = Receiver::start(&[Act::Status(204)]);
+    let mut batch = append("x");
+    batch["orchestrator"] = receiver.url().into();
+    assert_eq!(apply(&hand, &batch, &[]).code, Some(2));
+    assert_eq!(receiver.count(), 0);
+}
+
+#[test]
+fn a_wrong_configuration_stops_an_edit_before_it_lands() {
+    let hand = tree();
+    let ran = apply(&hand, &append("x"), &["--orchestrator", "nonsense"]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert_eq!(
+        std::fs::read(hand.root().join("a.txt")).unwrap(),
+        b"one\ntwo\n"
+    );
+}
+
+#[test]
+fn r31_a_canary_reaches_no_child_no_file_and_no_report() {
+    const CANARY: &str = "CANARYcanaryCANARYcanaryCANARYca";
+    let hand = tree();
+    let secrets = TempDir::new().unwrap();
+    let file = secrets.path().join("token");
+    std::fs::write(&file, format!("{CANARY}\n")).unwrap();
+    let orchestrator = Orchestrator::start();
+    let url = orchestrator.url();
+    let secret = format!("whsec_{CANARY}");
+    let env = [
+        ("ORCHESTRATOR_TOKEN_FILE", file.to_str().unwrap()),
+        ("ORCHESTRATOR_WEBHOOK_SECRET", &secret),
+    ];
+    let arguments = [
+        "--orchestrator",
+        &url,
+        "--verify",
+        "env > env.txt; env",
+        "-v",
+        "-v",
+    ];
+    let ran = apply_in(&hand, &append("x"), &arguments, &env);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(!format!("{ran:?}").contains("CANARY"), "{ran:?}");
+    let inherited = std::fs::read_to_string(hand.root().join("env.txt")).unwrap();
+    assert!(inherited.contains("PATH=") && !inherited.contains("CANARY"));
+    assert!(!inherited.contains("ORCHESTRATOR_TOKEN"));
+    for seen in orchestrator.seen() {
+        assert!(!String::from_utf8_lossy(&seen.body).contains("CANARY"));
+    }
+}
