@@ -3,6 +3,7 @@
 pub(crate) mod dialect;
 pub(crate) mod orchestrator;
 
+pub(crate) mod convert;
 pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod edit;
@@ -73,6 +74,7 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     Apply(edit::ApplyArgs),
     Check(edit::CheckArgs),
+    Convert(convert::ConvertArgs),
     Diff(diff::DiffArgs),
     #[command(flatten)]
     Operation(operation::OperationCommand),
