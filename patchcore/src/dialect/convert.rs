@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use crate::batch::{
-    At, Content, CopyFile, CreateFile, DeleteFile, Expectation, InsertAfter, InsertBefore, PatchBatch,
-    PatchOperation, RenameFile, ReplaceBlock, SetMode,
+    At, Content, CopyFile, CreateFile, DeleteFile, Expectation, InsertAfter, InsertBefore,
+    PatchBatch, PatchOperation, RenameFile, ReplaceBlock, SetMode,
 };
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
@@ -22,7 +22,11 @@ use crate::text::{LineNumber, Text};
 /// The plan's own first refusal; `INVALID_BATCH` for a change that line operations cannot say: of
 /// line endings, of the final newline alone, of a name that is not UTF-8.
 pub fn to_batch(planned: &Plan, tree: &Tree, policy: &Policy) -> Result<PatchBatch, Refusal> {
-    if let Some(refusal) = planned.verdicts.iter().find_map(|verdict| verdict.refusal.as_ref()) {
+    if let Some(refusal) = planned
+        .verdicts
+        .iter()
+        .find_map(|verdict| verdict.refusal.as_ref())
+    {
         return Err((**refusal).clone());
     }
     let mut batch = PatchBatch::new(Vec::new());
@@ -34,7 +38,10 @@ pub fn to_batch(planned: &Plan, tree: &Tree, policy: &Policy) -> Result<PatchBat
         return Ok(batch);
     }
     // Which file it is that a batch cannot say.
-    let refusal = again.verdicts.iter().find_map(|verdict| verdict.refusal.as_ref());
+    let refusal = again
+        .verdicts
+        .iter()
+        .find_map(|verdict| verdict.refusal.as_ref());
     if let Some(refusal) = refusal {
         return Err((**refusal).clone());
     }
@@ -47,7 +54,9 @@ pub fn to_batch(planned: &Plan, tree: &Tree, policy: &Policy) -> Result<PatchBat
     let path = differs.map_or_else(|| "the tree".to_owned(), |change| change.path.to_string());
     Err(Refusal::new(
         Code::InvalidBatch,
-        format!("a batch cannot say what the patch does to {path}: it changes line endings or the final newline"),
+        format!(
+            "a batch cannot say what the patch does to {path}: it changes line endings or the final newline"
+        ),
     ))
 }
 
@@ -61,7 +70,10 @@ fn push_change(change: &FileChange, batch: &mut PatchBatch) -> Result<(), Refusa
         batch.base.insert(old.clone(), source.digest());
     }
     let executable = change.after.is_some_and(|after| after.executable);
-    let was_executable = change.source.as_ref().is_some_and(|source| source.executable());
+    let was_executable = change
+        .source
+        .as_ref()
+        .is_some_and(|source| source.executable());
     let content = || Content::new(change.chunks().collect::<Vec<_>>().concat());
     let operations = &mut batch.operations;
     match change.kind {
@@ -94,7 +106,11 @@ fn push_change(change: &FileChange, batch: &mut PatchBatch) -> Result<(), Refusa
         ChangeKind::Modified | ChangeKind::Renamed | ChangeKind::Mode => {}
     }
     for block in blocks(change.source_bytes(), change.edits.as_slice()) {
-        operations.push(line_operation(&old, &Text::new(change.source_bytes()), block));
+        operations.push(line_operation(
+            &old,
+            &Text::new(change.source_bytes()),
+            block,
+        ));
     }
     if executable != was_executable {
         operations.push(PatchOperation::SetMode(SetMode {
@@ -181,14 +197,20 @@ fn whole_lines(text: &Text<'_>, edit: &Edit) -> Range<usize> {
         return start..start;
     }
     let behind_newline = edit.span.end > edit.span.start && bytes[edit.span.end - 1] == b'\n';
-    let ends_whole = behind_newline && (edit.text.is_empty() && is_start || edit.text.ends_with(b"\n"));
+    let ends_whole =
+        behind_newline && (edit.text.is_empty() && is_start || edit.text.ends_with(b"\n"));
     let end = if ends_whole {
         edit.span.end
     } else {
-        memchr::memchr(b'\n', &bytes[edit.span.end..]).map_or(bytes.len(), |at| edit.span.end + at + 1)
+        memchr::memchr(b'\n', &bytes[edit.span.end..])
+            .map_or(bytes.len(), |at| edit.span.end + at + 1)
     };
     // Text behind the last newline joins the last line.
-    let start = if start == bytes.len() && start > text.bom_len() { text.line_start(start - 1) } else { start };
+    let start = if start == bytes.len() && start > text.bom_len() {
+        text.line_start(start - 1)
+    } else {
+        start
+    };
     start..end
 }
 
@@ -196,36 +218,76 @@ fn line_operation(file: &str, text: &Text<'_>, block: Block) -> PatchOperation {
     let file = file.to_owned();
     let Block { span, new } = block;
     let content = Content::new(new);
-    let (guard, indent, base, labels) = (Expectation::default(), Indent::Verbatim, None, Labels::default());
+    let (guard, indent, base, labels) = (
+        Expectation::default(),
+        Indent::Verbatim,
+        None,
+        Labels::default(),
+    );
     let first = text.line_at(span.start);
     if span.is_empty() {
         let behind = span.start == text.bytes().len();
         if !behind {
             let at = At::Line { line: first.get() };
-            return PatchOperation::InsertBefore(InsertBefore { file, at, guard, content, indent, base, labels });
+            return PatchOperation::InsertBefore(InsertBefore {
+                file,
+                at,
+                guard,
+                content,
+                indent,
+                base,
+                labels,
+            });
         }
         let Some(last) = LineNumber::new(first.get() - 1) else {
-            return PatchOperation::Append(crate::batch::Append { file, content, base, labels });
+            return PatchOperation::Append(crate::batch::Append {
+                file,
+                content,
+                base,
+                labels,
+            });
         };
         let at = At::Line { line: last.get() };
-        return PatchOperation::InsertAfter(InsertAfter { file, at, guard, content, indent, base, labels });
+        return PatchOperation::InsertAfter(InsertAfter {
+            file,
+            at,
+            guard,
+            content,
+            indent,
+            base,
+            labels,
+        });
     }
     let last = text.line_at(span.end - 1);
-    let at = At::Lines { lines: [first.get(), last.get()] };
-    PatchOperation::ReplaceBlock(ReplaceBlock { file, at, guard, content, pad: false, indent, base, labels })
+    let at = At::Lines {
+        lines: [first.get(), last.get()],
+    };
+    PatchOperation::ReplaceBlock(ReplaceBlock {
+        file,
+        at,
+        guard,
+        content,
+        pad: false,
+        indent,
+        base,
+        labels,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operation::{Action, Batch, Operation};
     use crate::Digest;
+    use crate::operation::{Action, Batch, Operation};
 
     /// The batch that a splice of one file is said by.
     fn said(old: &str, edits: Vec<Edit>) -> Result<PatchBatch, Refusal> {
         let path = RelPath::new("f").unwrap();
         let tree = Tree::new().with_file(path.clone(), old);
-        let batch = Batch::new(vec![Operation::new(path, Action::Splice(edits))], Digest::of(b""));
+        let batch = Batch::new(
+            vec![Operation::new(path, Action::Splice(edits))],
+            Digest::of(b""),
+        );
         let policy = Policy::default();
         to_batch(&plan(&batch, &tree, &policy), &tree, &policy)
     }
@@ -237,14 +299,29 @@ mod tests {
     #[test]
     fn edits_become_the_line_operations_that_do_the_same() {
         let said = |old: &str, edits: Vec<Edit>| names(&said(old, edits).unwrap()).join(" ");
-        assert_eq!(said("a\nb\nc\n", vec![Edit::replace(2..4, "B\n")]), "replace-block");
-        assert_eq!(said("a\nb\nc\n", vec![Edit::insert(2, "x\n")]), "insert-before");
+        assert_eq!(
+            said("a\nb\nc\n", vec![Edit::replace(2..4, "B\n")]),
+            "replace-block"
+        );
+        assert_eq!(
+            said("a\nb\nc\n", vec![Edit::insert(2, "x\n")]),
+            "insert-before"
+        );
         assert_eq!(said("a\nb\n", vec![Edit::insert(4, "x\n")]), "insert-after");
         assert_eq!(said("", vec![Edit::insert(0, "x\n")]), "append");
         assert_eq!(said("a\nb", vec![Edit::insert(3, "\nx")]), "replace-block");
         assert_eq!(said("a\nb\nc\n", vec![Edit::delete(2..4)]), "replace-block");
-        assert_eq!(said("abc\n", vec![Edit::replace(0..1, "x"), Edit::replace(2..3, "y")]), "replace-block");
-        assert_eq!(said("\u{feff}a\n", vec![Edit::insert(3, "x\n")]), "insert-before");
+        assert_eq!(
+            said(
+                "abc\n",
+                vec![Edit::replace(0..1, "x"), Edit::replace(2..3, "y")]
+            ),
+            "replace-block"
+        );
+        assert_eq!(
+            said("\u{feff}a\n", vec![Edit::insert(3, "x\n")]),
+            "insert-before"
+        );
     }
 
     #[test]

@@ -34,9 +34,17 @@ fn convert(
     let tree = place.open()?.load(&script.paths())?;
     let batch = script.lower(&tree)?;
     let plan = plan(&batch, &tree, &policy);
-    if plan.verdicts.iter().any(|verdict| verdict.refusal.is_some()) {
+    if plan
+        .verdicts
+        .iter()
+        .any(|verdict| verdict.refusal.is_some())
+    {
         let report = Report::of(&batch, &plan, Mode::Preview);
-        let details = report::edit::Details { batch: Some(&batch), plan: &plan, diff: false };
+        let details = report::edit::Details {
+            batch: Some(&batch),
+            plan: &plan,
+            diff: false,
+        };
         return report::edit::print(&report, &details, false, context);
     }
     match args.to {
