@@ -10,10 +10,8 @@ mod store;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = cli::Cli::read();
     let context = report::Context::new(&cli.global);
     match commands::run(&cli, &context) {
         Ok(exit) => exit.into(),
