@@ -12,7 +12,9 @@ pub(crate) fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) 
     if items.len() < WORTH_A_THREAD {
         return items.iter().map(work).collect();
     }
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let threads = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(8);
     const RUN: usize = 8;
     let next = AtomicUsize::new(0);
     let runs: Mutex<Vec<(usize, Vec<R>)>> = Mutex::new(Vec::new());

@@ -40,8 +40,12 @@ impl Cli {
         let mut arguments = std::env::args_os();
         let program = arguments.next().unwrap_or_else(|| "patchctl".into());
         let frequent = match arguments.next().as_deref().and_then(|name| name.to_str()) {
-            Some("apply") => Alone::read(&program, arguments).map(|(g, args)| (g, Command::Apply(args))),
-            Some("check") => Alone::read(&program, arguments).map(|(g, args)| (g, Command::Check(args))),
+            Some("apply") => {
+                Alone::read(&program, arguments).map(|(g, args)| (g, Command::Apply(args)))
+            }
+            Some("check") => {
+                Alone::read(&program, arguments).map(|(g, args)| (g, Command::Check(args)))
+            }
             _ => None,
         };
         match frequent {
