@@ -92,7 +92,7 @@ impl<'a> Resolver<'a> {
                     .iter()
                     .map(|&start| self.block_span(start, block))
                     .collect();
-                self.choose(spans, address.occurrence, "these lines")
+                self.choose(spans, address.occurrence, "the text")
             }
             Target::Match(pattern) => {
                 let spans = self.matching_lines(pattern)?.to_vec();

@@ -10,8 +10,10 @@ mod store;
 
 use std::process::ExitCode;
 
+use clap::Parser as _;
+
 fn main() -> ExitCode {
-    let cli = cli::Cli::read();
+    let cli = cli::Cli::parse();
     let context = report::Context::new(&cli.global);
     match commands::run(&cli, &context) {
         Ok(exit) => exit.into(),

@@ -5,6 +5,7 @@
     reason = "a test that unwraps fails where it should"
 )]
 
+mod corpus;
 #[path = "../orchestrator/mod.rs"]
 mod orchestrator;
 

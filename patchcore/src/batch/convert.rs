@@ -9,11 +9,14 @@ use super::wire::{
     PatchBatch, PatchOperation, Prepend, RenameFile, ReplaceBlock, ReplaceText, SetMode,
 };
 use crate::digest::Digest;
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Refusal, excerpt};
 use crate::operation::{
     Action, Address, Batch, Guard, Insertion, Labels, Lines, Operation, Target,
 };
 use crate::path::RelPath;
+
+/// Most bytes of a path that is none which its refusal repeats.
+const MAX_SHOWN: usize = 200;
 
 impl From<PatchBatch> for Batch {
     fn from(batch: PatchBatch) -> Self {
@@ -44,7 +47,7 @@ impl Lowering {
         let file = match self.path(file) {
             Ok(file) => file,
             Err((spelled, refusal)) => {
-                let refusal = refusal.in_file(&spelled);
+                let refusal = refusal.in_file(excerpt(spelled.as_bytes(), MAX_SHOWN));
                 return Operation {
                     base,
                     labels: shared(labels),
@@ -139,7 +142,9 @@ fn fields(labels: &mut Labels) -> [&mut Option<String>; 5] {
 type Lowered = (String, Result<Action, Refusal>, Option<Digest>, Labels);
 
 fn lower_action(operation: PatchOperation) -> Lowered {
-    let target = |to: String| RelPath::new(&to).map_err(|refusal| refusal.in_file(&to));
+    let target = |to: String| {
+        RelPath::new(&to).map_err(|refusal| refusal.in_file(excerpt(to.as_bytes(), MAX_SHOWN)))
+    };
     match operation {
         PatchOperation::ReplaceBlock(o) => {
             let action = Action::ReplaceBlock {

@@ -125,7 +125,12 @@ pub(super) fn read_operation(r: &mut Reader<'_>) -> Step<Option<PatchOperation>>
     let Some(op) = raw.op else {
         return Ok(None);
     };
-    check_fields(r, op, seen, &keys, span)?;
+    // What is misspelt is not missing as well.
+    let meant = (0..FIELDS.len())
+        .filter(|&index| r.was_meant(faults, FIELDS[index]))
+        .fold(seen, |meant, index| meant | 1 << index);
+    check_fields(r, op, seen, &keys)?;
+    check_missing(r, op, meant, span)?;
     Ok(if r.faults() > faults {
         None
     } else {
@@ -140,13 +145,12 @@ fn seen_index(field: &str) -> usize {
         .expect("the field was found among them")
 }
 
-/// Records fields that do not go with the operation, and those that it lacks.
+/// Records fields that do not go with the operation, or with each other.
 fn check_fields(
     r: &mut Reader<'_>,
     op: &'static str,
     seen: u32,
     keys: &[Span; FIELDS.len()],
-    start: Span,
 ) -> Step<()> {
     let takes = takes(op);
     for (index, &field) in FIELDS.iter().enumerate().skip(COMMON) {
@@ -158,6 +162,19 @@ fn check_fields(
         }
     }
     let has = |field: &str| seen & (1 << seen_index(field)) != 0;
+    if takes.contains(&"content") && has("content") && has("content_base64") {
+        let key = keys[seen_index("content_base64")];
+        r.field("content_base64", |r| {
+            r.fault(key, "stands beside \"content\", which it stands for")
+        })?;
+    }
+    Ok(())
+}
+
+/// Records fields that the operation lacks.
+fn check_missing(r: &mut Reader<'_>, op: &'static str, seen: u32, start: Span) -> Step<()> {
+    let takes = takes(op);
+    let has = |field: &str| seen & (1 << seen_index(field)) != 0;
     let required = ["file", "at", "find", "to"]
         .into_iter()
         .chain((op == "set-mode").then_some("executable"))
@@ -167,15 +184,8 @@ fn check_fields(
             r.fault(start, format!("{op} needs {field:?}"))?;
         }
     }
-    if takes.contains(&"content") {
-        match (has("content"), has("content_base64")) {
-            (false, false) => r.fault(start, format!("{op} needs \"content\""))?,
-            (true, true) => r.field("content_base64", |r| {
-                let key = keys[seen_index("content_base64")];
-                r.fault(key, "stands beside \"content\", which it stands for")
-            })?,
-            _ => {}
-        }
+    if takes.contains(&"content") && !has("content") && !has("content_base64") {
+        r.fault(start, format!("{op} needs \"content\""))?;
     }
     Ok(())
 }

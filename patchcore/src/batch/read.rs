@@ -489,6 +489,14 @@ impl<'a> Reader<'a> {
         self.faults.len()
     }
 
+    /// Whether a fault from the one with index `since` on has a field of that name for the near
+    /// one.
+    pub(super) fn was_meant(&self, since: usize, field: &str) -> bool {
+        self.faults[since..]
+            .iter()
+            .any(|fault| fault.near.as_deref() == Some(field))
+    }
+
     pub(super) fn fault(&mut self, span: Span, message: impl Into<String>) -> Step<()> {
         self.record(Fault::new(Code::InvalidBatch, span, message))
     }

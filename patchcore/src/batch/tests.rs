@@ -95,6 +95,8 @@ faults! {
         => 2, 42, "operations[0].content", "expected a value, found null";
     misspelt_field: one(r#"{"op": "append", "file": "a", "content": "", "cotnent": ""}"#)
         => 2, 46, "operations[0].cotnent", "unknown field \"cotnent\" of append; did you mean \"content\"?";
+    misspelt_field_is_not_missing_as_well: one(r#"{"op": "append", "file": "a", "cotnent": ""}"#)
+        => 2, 31, "operations[0].cotnent", "unknown field \"cotnent\" of append; did you mean \"content\"?";
     field_of_another_operation: one(r#"{"find": "x", "op": "append", "file": "a", "content": ""}"#)
         => 2, 2, "operations[0].find", "\"find\" does not go with append, which takes file, content, content_base64";
     two_contents: one(r#"{"op": "append", "file": "a", "content": "", "content_base64": ""}"#)

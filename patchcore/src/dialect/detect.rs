@@ -55,6 +55,10 @@ pub fn detect(bytes: &[u8]) -> Result<Dialect, Refusal> {
         )),
         [] => match json_at.and_then(|at| json(&body[at..])) {
             Some(dialect) => Ok(dialect),
+            // So is what is empty, and what can be nothing but JSON.
+            None if matches!(body.trim_ascii_start().first(), None | Some(b'[' | b'"')) => {
+                Ok(Dialect::Batch)
+            }
             None => {
                 unclear("no known patch format is found; say which it is with --dialect".into())
             }

@@ -18,7 +18,6 @@
 
 mod blob;
 mod codex;
-mod convert;
 mod desk;
 mod detect;
 mod exact;
@@ -49,7 +48,6 @@ use crate::operation::Batch;
 use crate::path::RelPath;
 use crate::plan::{Script, Tree};
 
-pub use convert::to_batch;
 pub use detect::detect;
 
 /// A patch format.

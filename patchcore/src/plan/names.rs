@@ -35,6 +35,13 @@ pub(super) struct Node<'a> {
     pub(super) content: Vec<usize>,
 }
 
+impl Node<'_> {
+    /// The name that operations on its content give it: the one before the batch, if there is one.
+    pub(super) fn named(&self) -> &RelPath {
+        self.old.as_ref().unwrap_or(&self.path)
+    }
+}
+
 /// The files of a batch, and what can be said of operations by names alone.
 #[derive(Debug, Default)]
 pub(super) struct Names<'a> {

@@ -108,13 +108,13 @@ fn resolve_content(
         .iter()
         .flat_map(|&index| content::wanted_blocks(&batch.operations[index]))
         .collect();
-    let mut resolver = Resolver::new(&node.path, text, &blocks);
+    let mut resolver = Resolver::new(node.named(), text, &blocks);
     let needs_text = node
         .content
         .iter()
         .any(|&i| !matches!(batch.operations[i].action, Action::Splice(_)));
     let editable = match needs_text {
-        true => content::check_editable(&node.path, source.encoding(), policy),
+        true => content::check_editable(node.named(), source.encoding(), policy),
         false => Ok(()),
     };
     let mut pieces: Vec<Piece> = Vec::with_capacity(node.content.len());
@@ -130,7 +130,7 @@ fn resolve_content(
             content::resolve(
                 index,
                 operation,
-                &node.path,
+                node.named(),
                 text,
                 &mut resolver,
                 policy,
@@ -188,7 +188,7 @@ fn check_bases(
         }
         verdict.refuse(content::base_mismatch(
             operation,
-            &node.path,
+            node.named(),
             source.digest(),
             resolver,
         ));
@@ -242,7 +242,7 @@ fn settle_clashes(
         }
         let at = pieces.iter().find(|piece| piece.operation == *operation);
         let line = at.map_or(LineNumber::FIRST, |piece| text.line_at(piece.span.start));
-        let path = &node.path;
+        let path = node.named();
         let what = match with == operation {
             true => {
                 format!("operation {operation} edits the same bytes twice at line {line} of {path}")

@@ -8,13 +8,12 @@ const WORTH_A_THREAD: usize = 16;
 
 /// Maps items in order, on several threads where there are many of them.
 pub(crate) fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    // The number of processors is read from files: not for a handful of items.
-    if items.len() < WORTH_A_THREAD {
-        return items.iter().map(work).collect();
-    }
     let threads = std::thread::available_parallelism()
         .map_or(1, usize::from)
         .min(8);
+    if items.len() < WORTH_A_THREAD || threads < 2 {
+        return items.iter().map(work).collect();
+    }
     const RUN: usize = 8;
     let next = AtomicUsize::new(0);
     let runs: Mutex<Vec<(usize, Vec<R>)>> = Mutex::new(Vec::new());
