@@ -111,6 +111,9 @@ pub struct Operation {
     /// For an [`Action::Refused`] whose path is none: what the sender wrote. `file` is then a
     /// stand-in that no operation can work on.
     pub spelled: Option<Box<Spelling>>,
+    /// Whether an [`Action::Splice`] may edit bytes that are no text: a hash has already guarded
+    /// both its ends.
+    pub binary: bool,
 }
 
 /// Name and path of an operation as the sender spelt them, where the path could not be taken.
@@ -133,6 +136,7 @@ impl Operation {
             labels: Arc::default(),
             note: None,
             spelled: None,
+            binary: false,
         }
     }
 

@@ -15,6 +15,8 @@ use crate::plan::{Entry, Source, Tree};
 pub(super) struct Desk<'t> {
     tree: &'t Tree,
     texts: HashMap<RelPath, Option<Text>>,
+    /// For paths that the patch put files to: the hash of the file that it comes from, if any.
+    origins: HashMap<RelPath, Option<Digest>>,
     /// Files of which an operation was refused: nothing more is known of them.
     spoiled: HashSet<RelPath>,
     operations: Vec<Operation>,
@@ -31,6 +33,7 @@ impl<'t> Desk<'t> {
         Self {
             tree,
             texts: HashMap::new(),
+            origins: HashMap::new(),
             spoiled: HashSet::new(),
             operations: Vec::new(),
         }
@@ -92,6 +95,7 @@ impl<'t> Desk<'t> {
             let edits = super::minimal_edit(&text, &content).into_iter().collect();
             return self.splice(path, edits, note);
         }
+        self.origins.insert(path.clone(), None);
         self.texts
             .insert(path.clone(), Some(Text::Changed(Arc::new(content.clone()))));
         self.push(
@@ -107,15 +111,13 @@ impl<'t> Desk<'t> {
 
     /// Deletes a file that has to exist.
     pub(super) fn delete(&mut self, path: &RelPath, note: Option<String>) -> Result<(), Refusal> {
-        let text = self.file(path)?;
-        let digest = match (self.texts.get(path), self.tree.file(path)) {
-            (None, Some(source)) => source.digest(),
-            _ => Digest::of(&text),
-        };
+        self.file(path)?;
+        // A hash speaks of the file before the patch.
+        let base = self.origin(path)?;
         self.texts.insert(path.clone(), None);
         self.push(path, Action::DeleteFile { expect: None }, note);
         let operation = self.operations.last_mut().expect("one was just added");
-        operation.base = Some(digest);
+        operation.base = base;
         Ok(())
     }
 
@@ -132,10 +134,25 @@ impl<'t> Desk<'t> {
                 .file(path)
                 .map(|source| Text::Loaded(Arc::clone(source))),
         };
+        let origin = match self.origins.get(path) {
+            Some(origin) => *origin,
+            None => self.origin(path)?,
+        };
+        self.origins.insert(to.clone(), origin);
         self.texts.insert(to.clone(), text);
         self.texts.insert(path.clone(), None);
         self.push(path, Action::RenameFile { to: to.clone() }, None);
         Ok(())
+    }
+
+    /// The hash that guards what stands at a path: of its bytes before the patch edited them.
+    fn origin(&self, path: &RelPath) -> Result<Option<Digest>, Refusal> {
+        Ok(match self.origins.get(path) {
+            Some(Some(origin)) => Some(*origin),
+            // Made by the patch: planning knows it by what it is now.
+            Some(None) => self.text(path)?.map(|text| Digest::of(&text)),
+            None => self.tree.file(path).map(|source| source.digest()),
+        })
     }
 
     /// Adds a refused operation.

@@ -112,7 +112,7 @@ fn resolve_content(
     let needs_text = node
         .content
         .iter()
-        .any(|&i| !matches!(batch.operations[i].action, Action::Splice(_)));
+        .any(|&i| !batch.operations[i].binary);
     let editable = match needs_text {
         true => content::check_editable(node.named(), source.encoding(), policy),
         false => Ok(()),
@@ -122,10 +122,9 @@ fn resolve_content(
     for &index in &node.content {
         let operation = &batch.operations[index];
         let mut verdict = Verdict::passed(operation);
-        let is_splice = matches!(operation.action, Action::Splice(_));
-        let resolved = editable
+                let resolved = editable
             .clone()
-            .or_else(|refusal| if is_splice { Ok(()) } else { Err(refusal) });
+            .or_else(|refusal| if operation.binary { Ok(()) } else { Err(refusal) });
         let resolved = resolved.and_then(|()| {
             content::resolve(
                 index,

@@ -262,7 +262,7 @@ impl Stage<'_> {
             return Err(not_found(path));
         };
         let text = Text::new(there.bytes());
-        if !matches!(operation.action, Action::Splice(_)) {
+        if !operation.binary {
             content::check_editable(path, detect_encoding(text.bytes()), policy)?;
         }
         let blocks = content::wanted_blocks(operation);

@@ -424,10 +424,9 @@ impl<'d> Lowering<'d, '_> {
     ) -> Result<Vec<Operation>, Refusal> {
         if section.binary.is_some() {
             let content = self.unpacked(section, path, source.bytes())?;
-            return Ok(vec![Operation::new(
-                path.clone(),
-                replacement(source.bytes(), &content),
-            )]);
+            let mut operation = Operation::new(path.clone(), replacement(source.bytes(), &content));
+            operation.binary = true;
+            return Ok(vec![operation]);
         }
         let placed = hunks::place(source.bytes(), &section.hunks, path, self.diff.hunk_options);
         Ok(placed
