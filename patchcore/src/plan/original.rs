@@ -109,10 +109,7 @@ fn resolve_content(
         .flat_map(|&index| content::wanted_blocks(&batch.operations[index]))
         .collect();
     let mut resolver = Resolver::new(node.named(), text, &blocks);
-    let needs_text = node
-        .content
-        .iter()
-        .any(|&i| !batch.operations[i].binary);
+    let needs_text = node.content.iter().any(|&i| !batch.operations[i].binary);
     let editable = match needs_text {
         true => content::check_editable(node.named(), source.encoding(), policy),
         false => Ok(()),
@@ -122,9 +119,13 @@ fn resolve_content(
     for &index in &node.content {
         let operation = &batch.operations[index];
         let mut verdict = Verdict::passed(operation);
-                let resolved = editable
-            .clone()
-            .or_else(|refusal| if operation.binary { Ok(()) } else { Err(refusal) });
+        let resolved = editable.clone().or_else(|refusal| {
+            if operation.binary {
+                Ok(())
+            } else {
+                Err(refusal)
+            }
+        });
         let resolved = resolved.and_then(|()| {
             content::resolve(
                 index,
