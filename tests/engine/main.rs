@@ -3,6 +3,7 @@
 
 mod compare;
 mod diff;
+mod faults;
 mod laws;
 mod plan;
 mod workspace;

@@ -59,7 +59,7 @@ impl Install<'_> {
         }
         let mut parents = Parents::new(self.root);
         for step in &self.journal.steps {
-            self.step(step, &mut parents, Self::step_forward)?;
+            self.step(step, &mut parents, Way::Forward)?;
         }
         for emptied in &self.journal.emptied {
             self.remove_directory(emptied)?;
@@ -74,7 +74,7 @@ impl Install<'_> {
         }
         let mut parents = Parents::new(self.root);
         for step in self.journal.steps.iter().rev() {
-            self.step(step, &mut parents, Self::step_back)?;
+            self.step(step, &mut parents, Way::Back)?;
         }
         for made in self.journal.made.iter().rev() {
             self.remove_directory(made)?;
@@ -108,13 +108,17 @@ impl Install<'_> {
         &mut self,
         step: &Step,
         parents: &mut Parents<'_>,
-        run: fn(&mut Self, &Step, &Spot<'_>) -> io::Result<()>,
+        way: Way,
     ) -> Result<(), Error> {
         let io = |error| self.root.error("install", &step.path, error);
         let parent = match parents.of(&step.path) {
             Ok(parent) => parent,
-            // Nothing can have been put where there is no directory.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && step.new.is_none() => {
+            // Nothing is there to take away; or what was put there is taken back already, and its
+            // directory with it.
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && (step.new.is_none() || (way == Way::Back && step.old.is_none())) =>
+            {
                 return Ok(());
             }
             Err(error) => return Err(io(error)),
@@ -129,7 +133,11 @@ impl Install<'_> {
             target: (&*parent, step.path.file_name()),
             slot: (slot_dir, slot_name.as_bytes()),
         };
-        run(self, step, &spot).map_err(io)
+        match way {
+            Way::Forward => self.step_forward(step, &spot),
+            Way::Back => self.step_back(step, &spot),
+        }
+        .map_err(io)
     }
 
     fn step_forward(&mut self, step: &Step, spot: &Spot<'_>) -> io::Result<()> {
@@ -400,6 +408,13 @@ impl Install<'_> {
 
 /// From this many directories on, one call for the whole file system is cheaper.
 const MANY_DIRECTORIES: usize = 8;
+
+/// Which way a step goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Forward,
+    Back,
+}
 
 /// Where a step works.
 struct Spot<'a> {

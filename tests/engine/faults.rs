@@ -1,0 +1,342 @@
+//! A fault at every step of the disk seam: the tree is old or new after the next run, never a mix.
+
+use std::path::Path;
+
+use patchcore::operation::{Action, Batch, Operation};
+use patchcore::report::Status;
+use patchcore::workspace::fault::{Fault, Kind, inject};
+use patchcore::workspace::{ApplyOptions, Applied, Recovered, Verify, Workspace};
+use patchcore::{Code, Error};
+use tempfile::TempDir;
+
+use crate::workspace::{append, batch, create, delete, path, rename, snapshot, tree};
+
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+
+type Snapshot = Vec<(String, u32, Vec<u8>)>;
+
+/// A batch, a tree for it, and how it is applied.
+struct Scene {
+    files: Vec<(&'static str, &'static str)>,
+    batch: Batch,
+    options: ApplyOptions<'static>,
+    fault: Fault,
+}
+
+impl Scene {
+    fn of_one_file() -> Self {
+        Self {
+            files: vec![("a", "a\n")],
+            batch: batch(vec![append("a", "x")]),
+            options: ApplyOptions::default(),
+            fault: Fault::default(),
+        }
+    }
+
+    fn of_two_files() -> Self {
+        let mut batch = batch(vec![
+            append("keep/a", "x"),
+            delete("gone/b", "b\n"),
+            create("new/c", "c\n"),
+            rename("d", "moved/d"),
+        ]);
+        batch.id = Some("two".into());
+        Self {
+            files: vec![("keep/a", "a\n"), ("gone/b", "b\n"), ("d", "d\n")],
+            batch,
+            ..Self::of_one_file()
+        }
+    }
+
+    fn of_twenty_files() -> Self {
+        let name = |number: usize| &*Box::leak(format!("f{number:02}").into_boxed_str());
+        let set_mode = Action::SetMode { executable: true };
+        let mut operations: Vec<Operation> = (0..18).map(|n| append(name(n), "x")).collect();
+        operations.push(Operation::new(path(name(18)), set_mode));
+        operations.push(create("f19", "new\n"));
+        Self {
+            files: (0..19).map(|number| (name(number), "line\n")).collect(),
+            batch: batch(operations),
+            ..Self::of_one_file()
+        }
+    }
+
+    fn verified(mut self, command: &str) -> Self {
+        self.options.verify = Some(Verify::new(command));
+        self
+    }
+
+    fn durable(mut self) -> Self {
+        self.options.durable = true;
+        self
+    }
+
+    fn without_exchange(mut self) -> Self {
+        self.fault.no_exchange = true;
+        self
+    }
+
+    fn apply(&self, root: &Path) -> Result<Applied<'_>, Error> {
+        Workspace::open(root)?.apply(&self.batch, &self.options)
+    }
+
+    /// The tree before and after, and how many steps lie between.
+    fn measure(&self) -> (Snapshot, Snapshot, usize) {
+        let dir = tree(&self.files);
+        let old = snapshot(dir.path());
+        let run = inject(self.fault, || self.apply(dir.path()));
+        let applied = run.result.unwrap();
+        assert!(applied.unfinished.is_none(), "{:?}", applied.unfinished);
+        (old, snapshot(dir.path()), run.steps.len())
+    }
+}
+
+fn recover(root: &Path) -> Recovered {
+    Workspace::open(root).unwrap().recover().unwrap()
+}
+
+fn leftovers(root: &Path) -> Vec<String> {
+    let mut left = Vec::new();
+    for entry in walkdir::WalkDir::new(root) {
+        let entry = entry.unwrap();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let in_txn = entry.path().parent().is_some_and(|p| p.ends_with("txn"));
+        if name.starts_with(".patchctl-") || in_txn && name == "current" {
+            left.push(entry.path().display().to_string());
+        }
+    }
+    left
+}
+
+/// One run with a fault, and what must hold after it and after the next run.
+fn judge(scene: &Scene, at: usize, kind: Kind, old: &Snapshot, new: &Snapshot) -> TempDir {
+    let dir = tree(&scene.files);
+    let root = dir.path();
+    let fault = Fault {
+        at: Some((at, kind)),
+        ..scene.fault
+    };
+    let run = inject(fault, || scene.apply(root));
+    let name = run.steps.get(at - 1).copied().unwrap_or("none");
+    let what = format!("{kind:?} at step {at}, {name}");
+    let died = matches!(kind, Kind::Stop | Kind::Tear);
+    let expected = match &run.result {
+        Ok(applied) if applied.unfinished.is_some() => None,
+        Ok(applied) => match applied.report.status {
+            Status::Applied => Some(new),
+            _ => Some(old),
+        },
+        Err(_) => Some(old),
+    };
+    if let (Some(expected), false) = (expected, died) {
+        assert_eq!(&snapshot(root), expected, "{what}: {:?}", run.result);
+        if matches!(kind, Kind::Fail(_)) && run.result.is_err() {
+            assert_eq!(leftovers(root), [""; 0], "{what}");
+        }
+    }
+    recover(root);
+    let now = snapshot(root);
+    assert!(now == *old || now == *new, "{what}: a mix after recovery");
+    match &run.result {
+        Ok(applied) if applied.unfinished.is_some() && scene.options.verify.is_none() => {
+            assert_eq!(&now, new, "{what}: committed, and lost");
+        }
+        _ if died => {}
+        _ => assert_eq!(Some(&now), expected.or(Some(&now)), "{what}"),
+    }
+    assert_eq!(leftovers(root), [""; 0], "{what}");
+    // Whatever happened, the next batch goes through.
+    let again = Workspace::open(root).unwrap();
+    assert_eq!(again.recover().unwrap(), Recovered::Nothing);
+    dir
+}
+
+fn enumerate(scene: &Scene, kinds: &[Kind]) {
+    let (old, new, steps) = scene.measure();
+    assert!(steps > 20, "{steps} steps: the seam is not seen");
+    for &kind in kinds {
+        for at in 1..=steps {
+            judge(scene, at, kind, &old, &new);
+        }
+    }
+}
+
+const CRASHES: [Kind; 3] = [Kind::Stop, Kind::Tear, Kind::Short];
+const ERRORS: [Kind; 4] = [
+    Kind::Fail(EIO),
+    Kind::Fail(ENOSPC),
+    Kind::Stick(EIO),
+    Kind::Stick(ENOSPC),
+];
+
+#[test]
+fn r1_a_crash_at_any_step_leaves_old_or_new() {
+    enumerate(&Scene::of_one_file(), &CRASHES);
+    enumerate(&Scene::of_two_files(), &CRASHES);
+    enumerate(&Scene::of_twenty_files(), &[Kind::Stop]);
+}
+
+#[test]
+fn r1_a_crash_at_any_step_without_exchange_leaves_old_or_new() {
+    enumerate(&Scene::of_two_files().without_exchange(), &CRASHES);
+}
+
+#[test]
+fn r1_an_unverified_batch_never_stays() {
+    let scene = Scene::of_two_files().verified("true");
+    enumerate(&scene, &[Kind::Stop]);
+    let scene = Scene::of_two_files().verified("false");
+    let (old, new, steps) = scene.measure();
+    assert_eq!(old, new);
+    for at in 1..=steps {
+        for kind in [Kind::Stop, Kind::Fail(EIO)] {
+            judge(&scene, at, kind, &old, &old);
+        }
+    }
+    let scene = scene.without_exchange();
+    for at in 1..=scene.measure().2 {
+        judge(&scene, at, Kind::Stop, &old, &old);
+    }
+}
+
+#[test]
+fn r1_a_crash_of_the_recovery_itself_leaves_old_or_new() {
+    for scene in [
+        Scene::of_two_files(),
+        Scene::of_two_files().without_exchange(),
+        Scene::of_two_files().verified("false"),
+    ] {
+        let (old, new, steps) = scene.measure();
+        for at in (1..=steps).step_by(2) {
+            for within in 1.. {
+                let dir = tree(&scene.files);
+                let root = dir.path();
+                let stop = |at| Fault {
+                    at: Some((at, Kind::Stop)),
+                    ..scene.fault
+                };
+                let _ = inject(stop(at), || scene.apply(root));
+                let run = inject(stop(within), || Workspace::open(root)?.recover());
+                recover(root);
+                let now = snapshot(root);
+                assert!(now == old || now == new, "stop at {at}, then at {within}");
+                assert_eq!(leftovers(root), [""; 0]);
+                if run.result.is_ok() {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn r3_an_error_at_any_step_leaves_old_or_is_finished_by_the_next_run() {
+    enumerate(&Scene::of_two_files(), &ERRORS);
+    enumerate(&Scene::of_one_file().durable(), &[Kind::Fail(EIO)]);
+    enumerate(&Scene::of_two_files().without_exchange(), &ERRORS[1..3]);
+    enumerate(&Scene::of_twenty_files(), &[Kind::Fail(EIO)]);
+}
+
+#[test]
+fn r4_a_failed_fsync_is_not_tried_again_and_aborts_before_the_commit_point() {
+    let scene = Scene::of_one_file().durable();
+    let dir = tree(&scene.files);
+    let run = inject(scene.fault, || scene.apply(dir.path()));
+    let syncs: Vec<usize> = (1..=run.steps.len())
+        .filter(|at| run.steps[at - 1].contains("sync"))
+        .collect();
+    assert!(syncs.len() >= 5, "{:?}", run.steps);
+    let (old, new, _) = scene.measure();
+    let mut aborted = 0;
+    for at in syncs {
+        let dir = tree(&scene.files);
+        let fault = Fault {
+            at: Some((at, Kind::Fail(EIO))),
+            ..Fault::default()
+        };
+        let run = inject(fault, || scene.apply(dir.path()));
+        match run.result {
+            Err(_) => {
+                aborted += 1;
+                assert_eq!(snapshot(dir.path()), old);
+                // What follows is cleaning up, never another sync.
+                let later = &run.steps[at..];
+                assert!(!later.iter().any(|step| step.contains("sync")), "{later:?}");
+            }
+            Ok(applied) => {
+                assert!(applied.unfinished.is_some(), "sync {at}");
+                recover(dir.path());
+                assert_eq!(snapshot(dir.path()), new);
+            }
+        }
+    }
+    assert!(aborted >= 3);
+}
+
+#[test]
+fn r5_only_enoent_means_absent() {
+    const EACCES: i32 = 13;
+    let scene = Scene {
+        batch: batch(vec![create("n", "n\n")]),
+        ..Scene::of_one_file()
+    };
+    let dir = tree(&scene.files);
+    let run = inject(scene.fault, || scene.apply(dir.path()));
+    let looks: Vec<usize> = (1..=run.steps.len())
+        .filter(|at| ["openat2", "openat", "stat", "readlink"].contains(&run.steps[at - 1]))
+        .collect();
+    for at in looks {
+        let dir = tree(&scene.files);
+        let fault = Fault {
+            at: Some((at, Kind::Fail(EACCES))),
+            ..Fault::default()
+        };
+        let result = inject(fault, || scene.apply(dir.path())).result;
+        let error = match result {
+            Err(error) => error,
+            Ok(applied) => applied.unfinished.expect("an error that nobody noticed"),
+        };
+        assert_eq!(error.code(), Code::Io);
+    }
+}
+
+#[test]
+fn r17_the_walk_by_components_does_what_openat2_does() {
+    let scene = Scene::of_two_files();
+    let (_, new, _) = scene.measure();
+    let dir = tree(&scene.files);
+    let fault = Fault {
+        no_openat2: true,
+        ..Fault::default()
+    };
+    let run = inject(fault, || scene.apply(dir.path()));
+    assert!(!run.steps.contains(&"openat2"));
+    assert_eq!(run.result.unwrap().report.status, Status::Applied);
+    assert_eq!(snapshot(dir.path()), new);
+}
+
+/// A call that is not made through the seam would be one that no test above can fail.
+#[test]
+fn every_file_system_call_of_the_transaction_is_made_through_the_seam() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/workspace");
+    let mut seen = 0;
+    for entry in walkdir::WalkDir::new(&sources) {
+        let entry = entry.unwrap();
+        let name = entry.path().strip_prefix(&sources).unwrap();
+        // The seam; walking and comparing trees, which only read; finding the root before there
+        // is one.
+        let exempt = ["disk.rs", "walk.rs", "compare.rs", "large.rs", "mod.rs"];
+        if !entry.file_type().is_file() || exempt.iter().any(|file| name == Path::new(file)) {
+            continue;
+        }
+        let source = std::fs::read_to_string(entry.path()).unwrap();
+        let is_code = |line: &&str| !line.trim_start().starts_with("//");
+        let source: String = source.lines().filter(is_code).collect();
+        for call in ["rustix::fs", "std::fs", "fs::", "File::open", "OpenOptions"] {
+            assert!(!source.contains(call), "{} calls {call}", name.display());
+        }
+        seen += 1;
+    }
+    assert!(seen > 15);
+}
