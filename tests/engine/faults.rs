@@ -5,7 +5,7 @@ use std::path::Path;
 use patchcore::operation::{Action, Batch, Operation};
 use patchcore::report::Status;
 use patchcore::workspace::fault::{Fault, Kind, inject};
-use patchcore::workspace::{ApplyOptions, Applied, Recovered, Verify, Workspace};
+use patchcore::workspace::{Applied, ApplyOptions, Recovered, Verify, Workspace};
 use patchcore::{Code, Error};
 use tempfile::TempDir;
 

@@ -44,7 +44,9 @@ pub(crate) fn batch(operations: Vec<Operation>) -> Batch {
 /// A tree with files, and nothing else.
 pub(crate) fn tree(files: &[(&str, &str)]) -> TempDir {
     // Memory where there is some to be had: thousands of small trees are made and thrown away.
-    let dir = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap();
+    let dir = TempDir::new_in("/dev/shm")
+        .or_else(|_| TempDir::new())
+        .unwrap();
     for (name, content) in files {
         let path = dir.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -104,12 +104,7 @@ impl Install<'_> {
         steps.map(|step| (step.slot as usize, step))
     }
 
-    fn step(
-        &mut self,
-        step: &Step,
-        parents: &mut Parents<'_>,
-        way: Way,
-    ) -> Result<(), Error> {
+    fn step(&mut self, step: &Step, parents: &mut Parents<'_>, way: Way) -> Result<(), Error> {
         let io = |error| self.root.error("install", &step.path, error);
         let parent = match parents.of(&step.path) {
             Ok(parent) => parent,
