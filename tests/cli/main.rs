@@ -11,7 +11,10 @@ mod orchestrator;
 
 mod campaign;
 mod delivery;
+mod edit;
 mod events;
 mod hand;
 mod notify;
+mod paths;
+mod sandbox;
 mod tls;
