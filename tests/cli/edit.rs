@@ -43,17 +43,38 @@ commands! {
 #[test]
 fn files_come_move_and_go() {
     let sandbox = Sandbox::new(&[("a", "A\n")]);
-    sandbox.run_with("new\n", &["create-file", "dir/new.sh", "--content-file", "-", "--executable"]).exits(0);
+    sandbox
+        .run_with(
+            "new\n",
+            &[
+                "create-file",
+                "dir/new.sh",
+                "--content-file",
+                "-",
+                "--executable",
+            ],
+        )
+        .exits(0);
     sandbox.run(&["rename-file", "a", "b"]).exits(0);
     sandbox.run(&["copy-file", "b", "c"]).exits(0);
-    sandbox.run(&["set-mode", "dir/new.sh", "--executable", "false"]).exits(0);
+    sandbox
+        .run(&["set-mode", "dir/new.sh", "--executable", "false"])
+        .exits(0);
     let unguarded = sandbox.run(&["delete-file", "c"]).exits(1);
     assert!(unguarded.err.contains("UNGUARDED"), "{}", unguarded.err);
     sandbox.run(&["delete-file", "c", "--expect", "A"]).exits(0);
     let tree: Vec<(String, u32)> = sandbox
         .tree()
         .into_iter()
-        .map(|(path, (_, mode))| (path.strip_prefix(sandbox.root()).unwrap().display().to_string(), mode & 0o111))
+        .map(|(path, (_, mode))| {
+            (
+                path.strip_prefix(sandbox.root())
+                    .unwrap()
+                    .display()
+                    .to_string(),
+                mode & 0o111,
+            )
+        })
         .collect();
     assert_eq!(tree, [("b".to_owned(), 0), ("dir/new.sh".to_owned(), 0)]);
 }
@@ -62,7 +83,13 @@ fn files_come_move_and_go() {
 fn a_file_argument_is_relative_to_the_current_directory() {
     let sandbox = Sandbox::new(&[("sub/f", "a\n")]);
     let mut command = sandbox.command(&["append", "f", "--content", "b"]);
-    assert!(command.current_dir(sandbox.root().join("sub")).status().unwrap().success());
+    assert!(
+        command
+            .current_dir(sandbox.root().join("sub"))
+            .status()
+            .unwrap()
+            .success()
+    );
     assert_eq!(sandbox.read("sub/f"), "a\nb\n");
     let outside = sandbox.run(&["append", "../f", "--content", "b"]).exits(1);
     assert!(outside.err.contains("PATH_ESCAPE"), "{}", outside.err);
@@ -86,26 +113,52 @@ fn check_and_apply_say_the_same_and_check_writes_nothing() {
     .to_string();
     let sandbox = Sandbox::new(&[("f", AGENT)]);
     let before = sandbox.tree();
-    let check = sandbox.run_with(&batch, &["check", "--output", "json"]).exits(0).json();
+    let check = sandbox
+        .run_with(&batch, &["check", "--output", "json"])
+        .exits(0)
+        .json();
     assert_eq!(sandbox.tree(), before);
-    assert!(!sandbox.root().join(".mission_control").exists(), "a check leaves no state");
-    sandbox.run_with(&batch, &["check", "--detailed-exitcode"]).exits(5);
+    assert!(
+        !sandbox.root().join(".mission_control").exists(),
+        "a check leaves no state"
+    );
+    sandbox
+        .run_with(&batch, &["check", "--detailed-exitcode"])
+        .exits(5);
     let plan = check["plan"].as_str().unwrap();
     let other = format!("sha256:{}", "0".repeat(64));
-    let refused = sandbox.run_with(&batch, &["apply", "--plan", &other]).exits(1);
+    let refused = sandbox
+        .run_with(&batch, &["apply", "--plan", &other])
+        .exits(1);
     assert!(refused.err.contains("PLAN_MISMATCH"), "{}", refused.err);
     assert_eq!(sandbox.tree(), before);
-    let apply = sandbox.run_with(&batch, &["apply", "--output", "json", "--plan", plan]).exits(0).json();
+    let apply = sandbox
+        .run_with(&batch, &["apply", "--output", "json", "--plan", plan])
+        .exits(0)
+        .json();
     for key in ["plan", "files", "diff"] {
         assert_eq!(check[key], apply[key], "{key}");
     }
-    for (one, other) in check["operations"].as_array().unwrap().iter().zip(apply["operations"].as_array().unwrap()) {
+    for (one, other) in check["operations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(apply["operations"].as_array().unwrap())
+    {
         assert_eq!(one["would"], other["outcome"]);
         assert_eq!(one["lines"], other["lines"]);
     }
-    assert_eq!((check["status"].as_str(), apply["status"].as_str()), (Some("previewed"), Some("applied")));
-    assert_eq!(sandbox.read("f"), "import a\n\nfn main() {\n    run();\n}\n// end\n");
-    sandbox.run_with(&batch, &["check", "--detailed-exitcode"]).exits(1);
+    assert_eq!(
+        (check["status"].as_str(), apply["status"].as_str()),
+        (Some("previewed"), Some("applied"))
+    );
+    assert_eq!(
+        sandbox.read("f"),
+        "import a\n\nfn main() {\n    run();\n}\n// end\n"
+    );
+    sandbox
+        .run_with(&batch, &["check", "--detailed-exitcode"])
+        .exits(1);
 }
 
 #[test]
@@ -123,12 +176,23 @@ fn a_refusal_shows_what_was_expected_and_what_is_there() {
         4 |     start();
     refused: 1 of 2 operations; the tree is as it was
     ");
-    let report = sandbox.run_with(stale(), &["apply", "--output", "json"]).exits(1).json();
-    assert_eq!(report["operations"][0]["refusal"]["found"], "    start();\n");
+    let report = sandbox
+        .run_with(stale(), &["apply", "--output", "json"])
+        .exits(1)
+        .json();
+    assert_eq!(
+        report["operations"][0]["refusal"]["found"],
+        "    start();\n"
+    );
     assert_eq!(report["operations"][1]["outcome"], "not_applied");
     assert_eq!(report["status"], "refused");
     let part = sandbox.run_with(stale(), &["apply", "--partial"]).exits(6);
-    assert!(part.err.contains("applied a part: 1 of 2 operations refused"), "{}", part.err);
+    assert!(
+        part.err
+            .contains("applied a part: 1 of 2 operations refused"),
+        "{}",
+        part.err
+    );
     assert_eq!(sandbox.read("g"), "g\nnever\n");
 }
 
@@ -139,11 +203,29 @@ fn a_batch_sent_twice_is_applied_once() {
         json!({ "batch_id": "one", "operations": [{ "op": "append", "file": "f", "content": content }] }).to_string()
     };
     sandbox.run_with(batch("b"), &["apply"]).exits(0);
-    let modified = sandbox.root().join("f").metadata().unwrap().modified().unwrap();
-    let again = sandbox.run_with(batch("b"), &["apply", "--output", "json"]).exits(0).json();
+    let modified = sandbox
+        .root()
+        .join("f")
+        .metadata()
+        .unwrap()
+        .modified()
+        .unwrap();
+    let again = sandbox
+        .run_with(batch("b"), &["apply", "--output", "json"])
+        .exits(0)
+        .json();
     assert_eq!(again["operations"][0]["outcome"], "already_applied");
     assert_eq!(again["status"], "unchanged");
-    assert_eq!(sandbox.root().join("f").metadata().unwrap().modified().unwrap(), modified);
+    assert_eq!(
+        sandbox
+            .root()
+            .join("f")
+            .metadata()
+            .unwrap()
+            .modified()
+            .unwrap(),
+        modified
+    );
     let reused = sandbox.run_with(batch("c"), &["apply"]).exits(1);
     assert!(reused.err.contains("BATCH_ID_REUSED"), "{}", reused.err);
     assert_eq!(sandbox.read("f"), "a\nb\n");
@@ -160,10 +242,25 @@ fn r29_nothing_from_files_or_batches_moves_the_cursor() {
     ] })
     .to_string();
     let refused = sandbox.run_with(&batch, &["apply", "-v"]).exits(1);
-    let bad = format!("{{\"operations\": [{{\"op\": \"{}\"}}]}}", "\\u001b[2J\u{9b}");
+    let bad = format!(
+        "{{\"operations\": [{{\"op\": \"{}\"}}]}}",
+        "\\u001b[2J\u{9b}"
+    );
     let fault = sandbox.run_with(bad, &["apply"]).exits(2);
-    let shown = sandbox.run(&["append", "na\u{1b}]0;me", "--content", nasty]).exits(0);
-    let colored = sandbox.run(&["append", "f", "--content", nasty, "--color", "never", "--dry-run"]).exits(0);
+    let shown = sandbox
+        .run(&["append", "na\u{1b}]0;me", "--content", nasty])
+        .exits(0);
+    let colored = sandbox
+        .run(&[
+            "append",
+            "f",
+            "--content",
+            nasty,
+            "--color",
+            "never",
+            "--dry-run",
+        ])
+        .exits(0);
     for run in [refused, fault, shown, colored] {
         for text in [run.out, run.err] {
             let unsafe_character = text.chars().find(|&c| {
@@ -177,8 +274,21 @@ fn r29_nothing_from_files_or_batches_moves_the_cursor() {
 #[test]
 fn a_closed_pipe_is_no_error() {
     let sandbox = Sandbox::new(&[("f", &"line\n".repeat(10_000))]);
-    let mut command = sandbox.command(&["replace-text", "f", "--find", "line", "--occurrence", "all", "--content", "x"]);
-    let mut child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut command = sandbox.command(&[
+        "replace-text",
+        "f",
+        "--find",
+        "line",
+        "--occurrence",
+        "all",
+        "--content",
+        "x",
+    ]);
+    let mut child = command
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -195,7 +305,10 @@ fn resolve_tells_where_an_address_stands() {
     assert_eq!(place["expect"], "  ###ID###\n");
     let empty = resolve(r#"{"between": ["<", ">"]}"#).exits(0).json();
     assert_eq!(empty["insert_before_line"], 3);
-    assert_eq!(sandbox.run(&["resolve", "new", "1"]).exits(0).json(), json!({ "mode": "new" }));
+    assert_eq!(
+        sandbox.run(&["resolve", "new", "1"]).exits(0).json(),
+        json!({ "mode": "new" })
+    );
     let missing = resolve("/zzz/").exits(1);
     assert!(missing.err.contains("ANCHOR_NOT_FOUND"), "{}", missing.err);
     resolve("lower case").exits(2);
@@ -205,10 +318,21 @@ fn resolve_tells_where_an_address_stands() {
 fn demo_runs_and_all_that_it_says_to_try_next_works() {
     let sandbox = Sandbox::new(&[]);
     let run = sandbox.run(&["demo", "tour"]).exits(0);
-    assert!(run.out.contains("+  private readonly id: string;"), "{}", run.out);
-    assert!(run.err.contains("applied 8 operations to 5 files"), "{}", run.err);
+    assert!(
+        run.out.contains("+  private readonly id: string;"),
+        "{}",
+        run.out
+    );
+    assert!(
+        run.err.contains("applied 8 operations to 5 files"),
+        "{}",
+        run.err
+    );
     let (_, next) = run.err.split_once("Try next:").unwrap();
-    let commands: Vec<&str> = next.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
+    let commands: Vec<&str> = next
+        .lines()
+        .filter_map(|line| line.strip_prefix("$ "))
+        .collect();
     assert_eq!(commands.len(), 6);
     for line in commands {
         let status = std::process::Command::new("sh")

@@ -40,7 +40,13 @@ fn sandbox() -> Sandbox {
     symlink("nowhere", root.join("dangling")).unwrap();
     symlink("loop", root.join("loop")).unwrap();
     symlink("..", root.join("linkdir")).unwrap();
-    assert!(Command::new("mkfifo").arg(root.join("fifo")).status().unwrap().success());
+    assert!(
+        Command::new("mkfifo")
+            .arg(root.join("fifo"))
+            .status()
+            .unwrap()
+            .success()
+    );
     sandbox
 }
 
@@ -50,7 +56,12 @@ fn outside(sandbox: &Sandbox) -> Vec<(std::path::PathBuf, u64)> {
         .into_iter()
         .filter_entry(|entry| entry.file_name() != "root")
         .map(|entry| entry.unwrap())
-        .map(|entry| (entry.path().to_owned(), entry.path().symlink_metadata().unwrap().len()))
+        .map(|entry| {
+            (
+                entry.path().to_owned(),
+                entry.path().symlink_metadata().unwrap().len(),
+            )
+        })
         .collect();
     entries.sort();
     entries
@@ -68,7 +79,8 @@ fn names(sandbox: &Sandbox) -> Vec<std::path::PathBuf> {
 }
 
 fn batch(operation: Value) -> String {
-    json!({ "operations": [{ "op": "append", "file": "f", "content": "never" }, operation] }).to_string()
+    json!({ "operations": [{ "op": "append", "file": "f", "content": "never" }, operation] })
+        .to_string()
 }
 
 #[test]
@@ -92,34 +104,56 @@ fn r15_r16_r18_r19_every_operation_refuses_every_forbidden_path() {
             json!({ "op": "set-mode", "file": path, "executable": true }),
         ];
         for operation in operations {
-            let report =
-                sandbox.run_with(batch(operation.clone()), &["apply", "--output", "json"]).exits(1).json();
-            assert_eq!(report["operations"][1]["refusal"]["code"], *code, "{operation}: {report}");
+            let report = sandbox
+                .run_with(batch(operation.clone()), &["apply", "--output", "json"])
+                .exits(1)
+                .json();
+            assert_eq!(
+                report["operations"][1]["refusal"]["code"], *code,
+                "{operation}: {report}"
+            );
             assert_eq!(report["operations"][0]["outcome"], "not_applied");
         }
     }
     assert_eq!(sandbox.read("f"), "a\nb\n");
     assert_eq!(names(&sandbox), before);
     assert_eq!(outside(&sandbox), around);
-    assert_eq!(std::fs::read(sandbox.outside().join("secret")).unwrap(), b"a\n");
+    assert_eq!(
+        std::fs::read(sandbox.outside().join("secret")).unwrap(),
+        b"a\n"
+    );
 }
 
 #[test]
 fn r15_r16_r19_every_dialect_refuses_every_forbidden_path() {
     let sandbox = sandbox();
     let (before, around) = (names(&sandbox), outside(&sandbox));
-    for (path, _) in FORBIDDEN.iter().filter(|(path, _)| !matches!(*path, "." | "dir/")) {
+    for (path, _) in FORBIDDEN
+        .iter()
+        .filter(|(path, _)| !matches!(*path, "." | "dir/"))
+    {
         let patches = [
-            format!("diff --git a/{path} b/{path}\nnew file mode 100644\n--- /dev/null\n+++ b/{path}\n@@ -0,0 +1 @@\n+x\n"),
-            format!("diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n@@ -1 +1 @@\n-a\n+x\n"),
-            format!("diff --git a/f b/{path}\nsimilarity index 100%\nrename from f\nrename to {path}\n"),
-            format!("diff --git a/f b/{path}\nsimilarity index 100%\ncopy from f\ncopy to {path}\n"),
+            format!(
+                "diff --git a/{path} b/{path}\nnew file mode 100644\n--- /dev/null\n+++ b/{path}\n@@ -0,0 +1 @@\n+x\n"
+            ),
+            format!(
+                "diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n@@ -1 +1 @@\n-a\n+x\n"
+            ),
+            format!(
+                "diff --git a/f b/{path}\nsimilarity index 100%\nrename from f\nrename to {path}\n"
+            ),
+            format!(
+                "diff --git a/f b/{path}\nsimilarity index 100%\ncopy from f\ncopy to {path}\n"
+            ),
             format!("*** Begin Patch\n*** Add File: {path}\n+x\n*** End Patch\n"),
-            format!("*** Begin Patch\n*** Update File: f\n*** Move to: {path}\n@@\n-a\n+x\n*** End Patch\n"),
+            format!(
+                "*** Begin Patch\n*** Update File: f\n*** Move to: {path}\n@@\n-a\n+x\n*** End Patch\n"
+            ),
             format!("*** Begin Patch\n*** Delete File: {path}\n*** End Patch\n"),
             format!("{path}\n```\n<<<<<<< SEARCH\na\n=======\nx\n>>>>>>> REPLACE\n```\n"),
             json!({ "command": "create", "path": path, "file_text": "x" }).to_string(),
-            json!({ "command": "str_replace", "path": path, "old_str": "a", "new_str": "x" }).to_string(),
+            json!({ "command": "str_replace", "path": path, "old_str": "a", "new_str": "x" })
+                .to_string(),
             json!({ "path": path, "edits": [{ "oldText": "a", "newText": "x" }] }).to_string(),
             json!([{ "path": path, "content": "x" }]).to_string(),
         ];
@@ -169,10 +203,17 @@ fn r15_r16_r18_commands_refuse_forbidden_paths() {
 fn r19_the_operator_alone_opens_a_protected_path() {
     let sandbox = Sandbox::new(&[(".vscode/settings.json", "{}\n"), ("f", "a\n")]);
     let operation = json!({ "op": "append", "file": ".vscode/settings.json", "content": "x" });
-    sandbox.run_with(batch(operation.clone()), &["apply"]).exits(1);
+    sandbox
+        .run_with(batch(operation.clone()), &["apply"])
+        .exits(1);
     let other = ["apply", "--allow-path", ".vscode/tasks.json"];
     sandbox.run_with(batch(operation.clone()), &other).exits(1);
-    sandbox.run_with(batch(operation), &["apply", "--allow-path", ".vscode/settings.json"]).exits(0);
+    sandbox
+        .run_with(
+            batch(operation),
+            &["apply", "--allow-path", ".vscode/settings.json"],
+        )
+        .exits(0);
     assert_eq!(sandbox.read(".vscode/settings.json"), "{}\nx\n");
     // Other hidden files are ordinary.
     let hidden = json!({ "op": "create-file", "file": ".github/workflows/ci.yml", "content": "x" });
@@ -182,13 +223,21 @@ fn r19_the_operator_alone_opens_a_protected_path() {
 #[test]
 fn r20_names_that_may_be_one_file_are_refused() {
     let sandbox = Sandbox::new(&[("f", "a\n")]);
-    for (one, other) in [("New.txt", "new.txt"), ("caf\u{e9}", "cafe\u{301}"), ("d/x", "D/x")] {
+    for (one, other) in [
+        ("New.txt", "new.txt"),
+        ("caf\u{e9}", "cafe\u{301}"),
+        ("d/x", "D/x"),
+    ] {
         let batch = json!({ "operations": [
             { "op": "create-file", "file": one, "content": "1" },
             { "op": "create-file", "file": other, "content": "2" },
         ] });
         let run = sandbox.run_with(batch.to_string(), &["apply"]).exits(1);
-        assert!(run.err.contains("PATH_COLLISION"), "{one} {other}: {}", run.err);
+        assert!(
+            run.err.contains("PATH_COLLISION"),
+            "{one} {other}: {}",
+            run.err
+        );
     }
     let both = json!({ "operations": [
         { "op": "create-file", "file": "a", "content": "1" },

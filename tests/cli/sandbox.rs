@@ -29,7 +29,11 @@ impl Run {
 
     /// Fails unless the run ended with this status.
     pub(crate) fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.out, self.err);
+        assert_eq!(
+            self.code, code,
+            "stdout: {}\nstderr: {}",
+            self.out, self.err
+        );
         self
     }
 }
@@ -37,7 +41,9 @@ impl Run {
 impl Sandbox {
     /// A tree of these files.
     pub(crate) fn new(files: &[(&str, &str)]) -> Self {
-        let sandbox = Self { dir: tempfile::tempdir().unwrap() };
+        let sandbox = Self {
+            dir: tempfile::tempdir().unwrap(),
+        };
         std::fs::create_dir(sandbox.root()).unwrap();
         for (name, text) in files {
             sandbox.write(name, text);
@@ -73,7 +79,12 @@ impl Sandbox {
             .map(Result::unwrap)
             .filter(|entry| !entry.file_type().is_dir())
             .map(|entry| {
-                let mode = entry.path().symlink_metadata().unwrap().permissions().mode();
+                let mode = entry
+                    .path()
+                    .symlink_metadata()
+                    .unwrap()
+                    .permissions()
+                    .mode();
                 let bytes = std::fs::read(entry.path()).unwrap_or_default();
                 (entry.into_path(), (bytes, mode))
             })
@@ -88,7 +99,10 @@ impl Sandbox {
     /// Runs the program in the root, with standard input.
     pub(crate) fn run_with(&self, input: impl AsRef<[u8]>, arguments: &[&str]) -> Run {
         let mut command = self.command(arguments);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // A program that refuses early does not read all of its input.
         let _ = child.stdin.take().unwrap().write_all(input.as_ref());
@@ -110,7 +124,10 @@ impl Sandbox {
                 command.env_remove(&*name);
             }
         }
-        command.env_remove("TRACEPARENT").arg("--root").arg(self.root());
+        command
+            .env_remove("TRACEPARENT")
+            .arg("--root")
+            .arg(self.root());
         command
     }
 }
