@@ -42,3 +42,7 @@ fuzz target seconds="60":
     RUSTC_BOOTSTRAP=1 RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Cdebug-assertions -Coverflow-checks" \
         cargo run --release --manifest-path fuzz/Cargo.toml --target-dir target/fuzz --target "$(rustc -vV | sed -n 's/^host: //p')" --bin {{ target }} -- \
         -max_total_time={{ seconds }} -rss_limit_mb=512 -timeout=5 -artifact_prefix=fuzz/artifacts/{{ target }}/ fuzz/corpus/{{ target }} fuzz/seeds/{{ target }}
+
+# The test orchestrator, to develop against by hand.
+orchestrator *ARGS:
+    cargo run -p patchctl --example orchestrator -- {{ ARGS }}

@@ -88,3 +88,8 @@ pub use error::{Code, Error, Refusal};
 pub use path::RelPath;
 pub use plan::{Policy, Tree};
 pub use report::Report;
+
+/// The README's examples run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

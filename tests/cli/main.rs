@@ -8,6 +8,7 @@
 mod corpus;
 #[path = "../orchestrator/mod.rs"]
 mod orchestrator;
+mod readme;
 
 mod campaign;
 mod delivery;
