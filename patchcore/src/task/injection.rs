@@ -317,7 +317,10 @@ impl Script for Injection {
                 return Err(nowhere(&ids));
             }
         }
-        *self.found() = found;
+        // Without files there is nothing to find out: only the operations' number is asked for.
+        if tree.iter().next().is_some() || self.files.is_empty() {
+            *self.found() = found;
+        }
         let mut batch = Batch::new(operations, self.content());
         batch.labels = self.labels.clone();
         Ok(Cow::Owned(batch))

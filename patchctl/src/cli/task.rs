@@ -156,8 +156,6 @@ pub(crate) struct InitArgs {
     pub(crate) syntax: SyntaxArgs,
     #[command(flatten)]
     pub(crate) commit: CommitArgs,
-    #[command(flatten)]
-    pub(crate) connection: Connection,
 }
 
 /// Looks after orders.

@@ -5,13 +5,17 @@ pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod edit;
 pub(crate) mod events;
+pub(crate) mod init;
+pub(crate) mod inject;
 pub(crate) mod log;
+pub(crate) mod manifest;
 pub(crate) mod meta;
 pub(crate) mod operation;
 pub(crate) mod order;
 pub(crate) mod place;
 pub(crate) mod resolve;
 pub(crate) mod scan;
+pub(crate) mod task;
 
 use crate::cli::{Cli, Command};
 use crate::exit::{Exit, Failure};
@@ -26,6 +30,10 @@ pub(crate) fn run(cli: &Cli, context: &Context) -> Result<Exit, Failure> {
         Command::Operation(command) => operation::run(cli, command, context),
         Command::Resolve(args) => resolve::run(&cli.global, args, context),
         Command::Scan(args) => scan::run(&cli.global, args, context),
+        Command::Inject(args) => inject::run(&cli.global, args, context),
+        Command::Init(args) => init::run(&cli.global, args, context),
+        Command::Task(args) => task::run(&cli.global, &args.command, context),
+        Command::Ask(args) => task::clarify(args, context),
         Command::Order(args) => order::run(args, context),
         Command::Demo(args) => demo::run(cli, args, context),
         Command::Schema(args) => meta::schema(args, context),

@@ -7,12 +7,12 @@ use std::sync::Mutex;
 
 use patchcore::order::{self, Payload};
 use patchcore::placeholder::{Scanner, Syntax, positions};
-use patchcore::task::Manifest;
 use patchcore::text::{Encoding, LineNumber, detect_encoding};
 use patchcore::workspace::{WalkOptions, WalkProgress, Walked, Workspace};
-use patchcore::{Code, Error, Refusal, RelPath};
+use patchcore::{Code, Refusal, RelPath};
 use serde::Serialize;
 
+use super::manifest;
 use super::place::{Place, read_bytes};
 use crate::cli::placeholder::{ScanArgs, SyntaxArgs, WalkArgs};
 use crate::cli::{Global, Output};
@@ -186,22 +186,12 @@ pub(crate) fn read_payload(path: &Path) -> Result<Payload, Failure> {
     Ok(Payload::parse(&bytes).map_err(|violations| order::refusal(&name, &violations))?)
 }
 
-/// The manifest of the tree; an empty one where there is none.
-pub(crate) fn read_manifest(place: &Place) -> Result<Manifest, Failure> {
-    let path = place.root.join(".mission_control").join("tasks.json");
-    match std::fs::read(&path) {
-        Ok(bytes) => Ok(Manifest::parse(&bytes)?),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Manifest::default()),
-        Err(error) => Err(Error::io("read", path, error).into()),
-    }
-}
-
 fn expected_ids(place: &Place, args: &ScanArgs) -> Result<Option<BTreeSet<String>>, Failure> {
     if let Some(path) = &args.payload {
         let payload = read_payload(path)?;
         return Ok(Some(payload.iter().map(|(id, _)| id.to_owned()).collect()));
     }
-    let manifest = read_manifest(place)?;
+    let manifest = manifest::read(place)?;
     let ids = manifest
         .tasks()
         .iter()

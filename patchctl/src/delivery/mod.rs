@@ -26,7 +26,7 @@ use crate::store::{Check, Class, Opened, Origin, Store, StoreError};
 
 pub(crate) use flush::{End, Flusher, Policy, Tally};
 pub(crate) use journal::{Diffs, Journal};
-pub(crate) use queue::{queue_errors, queue_operation, take_remediations};
+pub(crate) use queue::{queue_errors, queue_operation, queue_operations, take_remediations};
 pub(crate) use retry::{Backoff, http_date, retry_after};
 
 /// Most bytes of the log that wait for delivery.

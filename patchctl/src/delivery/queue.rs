@@ -13,8 +13,22 @@ use crate::store::{Check, Class, Kind, Message, Store, StoreError};
 /// # Errors
 /// Where the store cannot be written.
 pub(crate) fn queue_operation(root: &Path, entry: &OpLog) -> Result<(), StoreError> {
-    let body = serde_json::to_vec(entry).expect("an entry serialises");
-    queue(root, Kind::OpsLog, body)
+    queue_operations(root, std::slice::from_ref(entry))
+}
+
+/// As [`queue_operation`], for several entries at once.
+///
+/// # Errors
+/// Where the store cannot be written.
+pub(crate) fn queue_operations(root: &Path, entries: &[OpLog]) -> Result<(), StoreError> {
+    let message = |entry: &OpLog| Message {
+        id: Uuid::now_v7().to_string(),
+        body: serde_json::to_vec(entry).expect("an entry serialises"),
+    };
+    let messages: Vec<Message> = entries.iter().map(message).collect();
+    let mut store = Store::open(&control(root), Check::Header)?.store;
+    store.add_messages(Kind::OpsLog, &messages, Class::Kept)?;
+    Ok(())
 }
 
 /// Puts an error batch into the outbox, for when the orchestrator could not be reached. What it

@@ -9,6 +9,7 @@ pub(crate) mod frame;
 pub(crate) mod log;
 pub(crate) mod placeholder;
 pub(crate) mod progress;
+pub(crate) mod task;
 
 use std::io::Write as _;
 

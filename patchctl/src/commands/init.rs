@@ -1,0 +1,350 @@
+//! `init`: from an order to a marked template, as far as it goes by itself.
+//!
+//! Every step is one that can be done again: pull the tasks, write the manifest, mark what can be
+//! marked, report the rest, act on the remedies. Whatever ends a run early, the next goes on.
+
+mod remedy;
+
+use std::collections::{BTreeMap, HashMap};
+
+use patchcore::plan::Outcome;
+use patchcore::task::{Injection, Manifest, Missing, Status, Task};
+use patchcore::workspace::{ApplyOptions, Workspace};
+use patchcore::{Code, Policy, Refusal};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::place::Place;
+use super::{manifest, scan, task};
+use crate::cli::Global;
+use crate::cli::task::InitArgs;
+use crate::delivery;
+use crate::exit::{Exit, Failure};
+use crate::orchestrator::{Api, Config, ErrorCode, FactoryError, Level, OpLog};
+use crate::report::{self, Context};
+
+/// How a task ended.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Row {
+    pub(crate) uuid: String,
+    pub(crate) file: String,
+    pub(crate) placeholder: String,
+    #[serde(rename = "outcome")]
+    pub(crate) ended: Ended,
+    /// Why, or what was remedied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) note: Option<String>,
+}
+
+/// What became of a task's placeholder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Ended {
+    /// It is marked now.
+    Injected,
+    /// It was marked before.
+    Unchanged,
+    /// It is marked now, after a remedy.
+    Repaired,
+    /// The task cannot go on by itself.
+    Blocked,
+    /// It could not be marked, and nothing helped.
+    Failed,
+    /// The task is done.
+    Complete,
+}
+
+impl Ended {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Injected => "injected",
+            Self::Unchanged => "unchanged",
+            Self::Repaired => "repaired",
+            Self::Blocked => "blocked",
+            Self::Failed => "failed",
+            Self::Complete => "complete",
+        }
+    }
+}
+
+/// A run of `init`.
+struct Run<'a> {
+    args: &'a InitArgs,
+    place: &'a Place,
+    workspace: Workspace,
+    options: ApplyOptions<'a>,
+    api: Api,
+    /// What is to be logged when it ends.
+    log: Vec<OpLog>,
+    /// The last transaction, whose events are delivered with those before it.
+    transaction: Option<String>,
+}
+
+/// What marking came to, by task.
+#[derive(Default)]
+struct Marked {
+    done: HashMap<String, Ended>,
+    failed: BTreeMap<String, Refusal>,
+}
+
+/// `init`.
+pub(crate) fn run(global: &Global, args: &InitArgs, context: &Context) -> Result<Exit, Failure> {
+    let place = Place::of(global)?;
+    let config = Config::require(&args.commit.delivery.connection)?;
+    delivery::before_commit(&place.root, Some(&config))?;
+    let mut policy = Policy::default();
+    // A file that cannot be marked holds up no other.
+    policy.partial = true;
+    let mut run = Run {
+        args,
+        place: &place,
+        workspace: place.open()?,
+        options: ApplyOptions {
+            policy,
+            durable: args.commit.durable,
+            lock_wait: args.commit.lock_wait,
+            retention: Some(delivery::retention(&place.root)),
+            ..ApplyOptions::default()
+        },
+        api: Api::new(&config)?,
+        log: Vec::new(),
+        transaction: None,
+    };
+    let result = run.go(context);
+    run.finish(&config, context);
+    let rows = result?;
+    report::task::table(&args.order, &rows, context).map_err(Failure::Output)?;
+    let is_stuck = |row: &Row| matches!(row.ended, Ended::Blocked | Ended::Failed);
+    Ok(match rows.iter().any(is_stuck) {
+        true => Exit::Code(1),
+        false => Exit::Done,
+    })
+}
+
+impl Run<'_> {
+    fn go(&mut self, context: &Context) -> Result<Vec<Row>, Failure> {
+        let order = self.args.order.as_str();
+        let tasks: Vec<Task> = self.api.tasks(order)?;
+        self.log(
+            "fetch_tasks",
+            None,
+            Level::Info,
+            json!({ "tasks": tasks.len() }),
+        );
+        if tasks.is_empty() {
+            report::warn(&format!("order {order} has no tasks"), context);
+        }
+        let ((), mut manifest) = manifest::update(&self.workspace, &self.options, |manifest| {
+            manifest.take_over(order, tasks);
+            Ok(())
+        })?;
+        self.send_statuses(&manifest, context)?;
+        let mut marked = self.mark(&manifest, &|task| task.status().is_open())?;
+        let mut notes: HashMap<String, String> = HashMap::new();
+        if !marked.failed.is_empty() {
+            let errors = self.errors(&manifest, &marked.failed);
+            let remedies = self.api.report_errors(&errors)?;
+            let count = json!({ "errors": errors.len(), "remedies": remedies.len() });
+            self.log("report_errors", None, Level::Warning, count);
+            manifest = self.remedy(&errors, remedies, &manifest, &mut marked, &mut notes)?;
+            self.send_statuses(&manifest, context)?;
+        }
+        self.log_marks(&marked);
+        let of_order = |task: &&Task| task.order_id().is_none_or(|id| id == order);
+        let rows = manifest.tasks().iter().filter(of_order);
+        Ok(rows.map(|task| row(task, &marked, &mut notes)).collect())
+    }
+
+    fn send_statuses(&self, manifest: &Manifest, context: &Context) -> Result<(), Failure> {
+        for (uuid, error) in task::send_statuses(&self.workspace, manifest, &self.api)? {
+            let text = format!("the orchestrator was not told of task {uuid} yet: {error}");
+            report::warn(&text, context);
+        }
+        Ok(())
+    }
+
+    /// Marks the placeholders of the tasks chosen, file by file.
+    fn mark(
+        &mut self,
+        manifest: &Manifest,
+        choose: &dyn Fn(&Task) -> bool,
+    ) -> Result<Marked, Failure> {
+        let order = self.args.order.as_str();
+        let is_chosen = |task: &Task| task.order_id().is_none_or(|id| id == order) && choose(task);
+        let mut marked = Marked::default();
+        for task in manifest.tasks().iter().filter(|task| is_chosen(task)) {
+            // What has no place cannot be looked for.
+            let refusal = match task.file() {
+                Err(refusal) => refusal,
+                Ok(file) if task.placeholder().is_empty() => {
+                    let message = format!("task {} names no placeholder of {file}", task.uuid());
+                    Refusal::new(Code::PlaceholderNotFound, message).in_file(file)
+                }
+                Ok(_) => continue,
+            };
+            marked.failed.insert(task.uuid().to_owned(), refusal);
+        }
+        let mut injection = Injection::of_tasks(manifest, is_chosen)
+            .with_scanner(scan::scanner(&self.args.syntax)?)
+            .leaving_out_missing();
+        if self.args.overwrite {
+            injection = injection.overwriting();
+        }
+        let options = ApplyOptions {
+            review: Some(&injection),
+            ..self.options.clone()
+        };
+        let applied = self.workspace.apply(&injection, &options)?;
+        self.transaction = applied
+            .report
+            .transaction
+            .clone()
+            .or(self.transaction.take());
+        if let Some(refusal) = applied.report.refusal {
+            return Err(refusal.into());
+        }
+        for (operation, task) in applied.report.operations.iter().zip(injection.tasks()) {
+            let Some(task) = task else { continue };
+            if let Some(refusal) = &operation.refusal {
+                marked.failed.entry(task).or_insert_with(|| refusal.clone());
+                continue;
+            }
+            match operation.outcome {
+                Outcome::AlreadyApplied => {
+                    marked.done.entry(task).or_insert(Ended::Unchanged);
+                }
+                Outcome::NotApplied => {
+                    let message = format!("{} holds another that cannot be marked", operation.file);
+                    let refusal = Refusal::new(Code::Conflict, message).in_file(&operation.file);
+                    marked.failed.entry(task).or_insert(refusal);
+                }
+                _ => {
+                    marked.done.insert(task, Ended::Injected);
+                }
+            }
+        }
+        for Missing { task, refusal, .. } in injection.missing() {
+            if let Some(task) = task {
+                marked.failed.insert(task, refusal);
+            }
+        }
+        marked
+            .done
+            .retain(|task, _| !marked.failed.contains_key(task));
+        Ok(marked)
+    }
+
+    /// The failures as the orchestrator takes them.
+    fn errors(&self, manifest: &Manifest, failed: &BTreeMap<String, Refusal>) -> Vec<FactoryError> {
+        let of_task = |(uuid, refusal): (&String, &Refusal)| {
+            let task = manifest.get(uuid)?;
+            let mut context = Map::new();
+            context.insert("code".to_owned(), json!(refusal.code));
+            if let Some(preview) = self.preview(task) {
+                context.insert("preview".to_owned(), preview.into());
+            }
+            Some(FactoryError {
+                order_id: self.args.order.clone(),
+                factory: self.args.factory.clone(),
+                file_path: task.file_path(),
+                placeholder: Some(task.placeholder()).filter(|id| !id.is_empty()),
+                task_uuid: Some(uuid.clone()),
+                error_code: match refusal.code {
+                    Code::FileNotFound => ErrorCode::FileNotFound,
+                    Code::PlaceholderNotFound => ErrorCode::PlaceholderNotFound,
+                    Code::Io | Code::LimitExceeded => ErrorCode::Unknown,
+                    _ => ErrorCode::InjectFailed,
+                },
+                message: refusal.message.clone(),
+                context: Some(Value::Object(context)),
+            })
+        };
+        failed.iter().filter_map(of_task).collect()
+    }
+
+    /// The first 400 characters of a task's file.
+    fn preview(&self, task: &Task) -> Option<String> {
+        const SHOWN: usize = 400;
+        let path = task.file().ok()?;
+        // What is protected is shown to nobody.
+        if path.protected_component().is_some() {
+            return None;
+        }
+        let tree = self.workspace.load(std::slice::from_ref(&path)).ok()?;
+        let bytes = tree.file(&path)?.bytes();
+        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN * 4)]);
+        Some(text.chars().take(SHOWN).collect())
+    }
+
+    fn log(&mut self, operation: &str, task: Option<&str>, level: Level, details: Value) {
+        self.log.push(OpLog {
+            source: "patchctl".to_owned(),
+            operation: operation.to_owned(),
+            order_id: Some(self.args.order.clone()),
+            task_uuid: task.map(str::to_owned),
+            level,
+            details: match details {
+                Value::Object(details) => details,
+                _ => Map::new(),
+            },
+        });
+    }
+
+    fn log_marks(&mut self, marked: &Marked) {
+        let mut done: Vec<_> = marked.done.iter().collect();
+        done.sort_by_key(|(task, _)| *task);
+        for (task, ended) in done {
+            let details = json!({ "outcome": ended.as_str() });
+            self.log("inject_placeholder", Some(task), Level::Info, details);
+        }
+        for (task, refusal) in &marked.failed {
+            let details = json!({ "code": refusal.code, "message": refusal.message });
+            self.log("inject_placeholder", Some(task), Level::Error, details);
+        }
+    }
+
+    /// Leaves what was logged to the outbox, and lets it go out with the events.
+    fn finish(&mut self, config: &Config, context: &Context) {
+        let log = std::mem::take(&mut self.log);
+        let queued = match log.is_empty() {
+            true => Ok(()),
+            false => delivery::queue_operations(&self.place.root, &log),
+        };
+        if let Err(error) = queued {
+            report::warn(
+                &format!("the operations log was not kept: {error}"),
+                context,
+            );
+        }
+        let delivered = delivery::after_commit(
+            &self.place.root,
+            Some(config),
+            &self.args.commit.delivery,
+            self.transaction.as_deref(),
+        );
+        for note in &delivered.notes {
+            report::warn(note, context);
+        }
+    }
+}
+
+fn row(task: &Task, marked: &Marked, notes: &mut HashMap<String, String>) -> Row {
+    let failure = marked.failed.get(task.uuid());
+    let ended = match (task.status(), marked.done.get(task.uuid())) {
+        (_, Some(ended)) => *ended,
+        (Status::Complete, _) => Ended::Complete,
+        (Status::Blocked, _) => Ended::Blocked,
+        _ if failure.is_some() => Ended::Failed,
+        (Status::Other(_), _) => Ended::Complete,
+        _ => Ended::Unchanged,
+    };
+    Row {
+        uuid: task.uuid().to_owned(),
+        file: task.file_path(),
+        placeholder: task.placeholder(),
+        ended,
+        note: notes
+            .remove(task.uuid())
+            .or_else(|| failure.map(|refusal| refusal.message.clone())),
+    }
+}

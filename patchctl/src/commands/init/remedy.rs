@@ -1,0 +1,226 @@
+//! What the orchestrator says about failures, and what is done about it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use patchcore::batch::{self, Limits};
+use patchcore::edit::Edit;
+use patchcore::operation::{Action, Batch, Labels, Operation};
+use patchcore::task::{Manifest, Rules, Status, Task};
+use patchcore::workspace::ApplyOptions;
+use patchcore::{Code, Digest, Policy, Refusal};
+use serde_json::{Value, json};
+
+use super::{Ended, Marked, Run};
+use crate::commands::manifest;
+use crate::exit::Failure;
+use crate::orchestrator::{FactoryError, Level, Remediation, RemediationAction};
+
+/// What a remediation asks for, once it is known to be possible.
+enum Step {
+    Move(String),
+    Block(String),
+}
+
+impl Run<'_> {
+    /// Acts on the remediations, and tries again what they may have mended; gives the manifest as
+    /// it is then.
+    pub(super) fn remedy(
+        &mut self,
+        errors: &[FactoryError],
+        remedies: Vec<Remediation>,
+        manifest: &Manifest,
+        marked: &mut Marked,
+        notes: &mut HashMap<String, String>,
+    ) -> Result<Manifest, Failure> {
+        let mut steps: Vec<(String, Step)> = Vec::new();
+        let mut again: BTreeSet<String> = BTreeSet::new();
+        for (index, remedy) in remedies.into_iter().enumerate() {
+            // One that names no task answers the error at its place.
+            let in_place = || errors.get(index).and_then(|error| error.task_uuid.clone());
+            let Some(uuid) = remedy.task_uuid.clone().or_else(in_place) else {
+                continue;
+            };
+            // Only what was asked about is acted on.
+            let Some(task) = manifest
+                .get(&uuid)
+                .filter(|_| marked.failed.contains_key(&uuid))
+            else {
+                continue;
+            };
+            let note = remedy.note.clone().unwrap_or_default();
+            match remedy.action {
+                RemediationAction::UpdateFilePath => match patchcore::RelPath::new(&note) {
+                    Ok(path) => {
+                        notes.insert(uuid.clone(), format!("was {}", task.file_path()));
+                        steps.push((uuid.clone(), Step::Move(path.to_string())));
+                        again.insert(uuid);
+                    }
+                    Err(refusal) => {
+                        notes.insert(uuid, format!("the remedy is no path: {}", refusal.message));
+                    }
+                },
+                RemediationAction::PatchReady => match self.patch(task, &remedy)? {
+                    Ok(()) => {
+                        notes.insert(uuid.clone(), "patched".to_owned());
+                        again.insert(uuid);
+                    }
+                    Err(refusal) => {
+                        let why = format!("the patch was refused: {}", refusal.message);
+                        notes.insert(uuid, why);
+                    }
+                },
+                RemediationAction::Blocked | RemediationAction::RemediationError => {
+                    if !note.is_empty() {
+                        notes.insert(uuid.clone(), note.clone());
+                    }
+                    steps.push((uuid, Step::Block(note)));
+                }
+                RemediationAction::None | RemediationAction::Unknown => {}
+            }
+        }
+        let (taken, manifest) = self.take(steps)?;
+        for (uuid, operation, details) in taken {
+            self.log(operation, Some(&uuid), Level::Warning, details);
+        }
+        if again.is_empty() {
+            return Ok(manifest);
+        }
+        let second = self.mark(&manifest, &|task| again.contains(task.uuid()))?;
+        for (task, ended) in second.done {
+            let details = json!({ "outcome": ended.as_str() });
+            self.log("remedy", Some(&task), Level::Info, details);
+            marked.failed.remove(&task);
+            marked.done.insert(task, Ended::Repaired);
+        }
+        for (task, refusal) in second.failed {
+            let first = notes.remove(&task).unwrap_or_default();
+            notes.insert(task.clone(), format!("{first}; {}", refusal.message));
+            marked.failed.insert(task, refusal);
+        }
+        Ok(manifest)
+    }
+
+    /// Writes what the remediations change into the manifest.
+    fn take(&self, steps: Vec<(String, Step)>) -> Result<(Vec<Taken>, Manifest), Failure> {
+        manifest::update(&self.workspace, &self.options, |manifest| {
+            let mut taken = Vec::new();
+            for (uuid, step) in steps {
+                let Some(task) = manifest.get_mut(&uuid) else {
+                    continue;
+                };
+                taken.push(match step {
+                    Step::Move(path) => {
+                        task.remedy_file_path(&path);
+                        (uuid, "update_file_path", json!({ "file_path": path }))
+                    }
+                    Step::Block(note) => {
+                        task.set_status(Status::Blocked);
+                        (uuid, "block_task", json!({ "note": note }))
+                    }
+                });
+            }
+            Ok(taken)
+        })
+    }
+
+    /// Applies the patch of a remediation, under every guard and the rules of the manifest.
+    fn patch(&mut self, task: &Task, remedy: &Remediation) -> Result<Result<(), Refusal>, Failure> {
+        let batch = match self.batch(task, remedy)? {
+            Ok(batch) => batch,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        // All of the patch or nothing, other than with the marks.
+        let policy = Policy::default();
+        let rules = Rules::new(policy.clone());
+        let options = ApplyOptions {
+            policy,
+            review: Some(&rules),
+            ..self.options.clone()
+        };
+        let applied = self.workspace.apply(&batch, &options)?;
+        self.transaction = applied
+            .report
+            .transaction
+            .clone()
+            .or(self.transaction.take());
+        let operations = applied.report.operations.into_iter();
+        let refusal = applied
+            .report
+            .refusal
+            .or_else(|| operations.filter_map(|operation| operation.refusal).next());
+        let details = match &refusal {
+            Some(refusal) => json!({ "code": refusal.code, "message": refusal.message }),
+            None => json!({ "transaction": self.transaction }),
+        };
+        let level = match refusal {
+            Some(_) => Level::Error,
+            None => Level::Info,
+        };
+        self.log("apply_remedy", Some(task.uuid()), level, details);
+        Ok(refusal.map_or(Ok(()), Err))
+    }
+
+    fn batch(&self, task: &Task, remedy: &Remediation) -> Result<Result<Batch, Refusal>, Failure> {
+        let labels = Labels {
+            order_id: Some(self.args.order.clone()),
+            task_id: Some(task.uuid().to_owned()),
+            factory: Some(self.args.factory.clone()),
+            phase: Some("remedy".to_owned()),
+            agent: Some("orchestrator".to_owned()),
+        };
+        if let Some(batch) = &remedy.batch {
+            return Ok(parse(batch.clone(), &labels));
+        }
+        let Some(content) = &remedy.content else {
+            let message = "it holds neither a batch nor the file's content";
+            return Ok(Err(Refusal::new(Code::InvalidBatch, message)));
+        };
+        let path = match task.file() {
+            Ok(path) => path,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let tree = self.workspace.load(std::slice::from_ref(&path))?;
+        let operation = match tree.file(&path) {
+            Some(file) => {
+                let whole = Edit::replace(0..file.bytes().len(), content.as_bytes());
+                let mut operation = Operation::new(path, Action::Splice(vec![whole]));
+                operation.base = Some(file.digest());
+                operation
+            }
+            None => {
+                let action = Action::CreateFile {
+                    content: content.clone().into_bytes(),
+                    executable: false,
+                };
+                Operation::new(path, action)
+            }
+        };
+        let mut batch = Batch::new(vec![operation], Digest::of(content.as_bytes()));
+        batch.labels = Arc::new(labels);
+        Ok(Ok(batch))
+    }
+}
+
+/// A task, what was done about it, and the details for the log.
+type Taken = (String, &'static str, Value);
+
+/// Reads a batch that came with a remediation; it works for the task unless it says otherwise.
+fn parse(mut batch: Value, labels: &Labels) -> Result<Batch, Refusal> {
+    if let Value::Object(members) = &mut batch {
+        for (name, label) in [
+            ("order_id", &labels.order_id),
+            ("task_id", &labels.task_id),
+            ("factory", &labels.factory),
+            ("phase", &labels.phase),
+            ("agent", &labels.agent),
+        ] {
+            if let Some(label) = label {
+                members.entry(name).or_insert_with(|| json!(label));
+            }
+        }
+    }
+    let text = batch.to_string();
+    batch::parse(text.as_bytes(), &Limits::default())
+        .map_err(|diagnostic| Refusal::new(Code::InvalidBatch, diagnostic.to_string()))
+}

@@ -1,0 +1,116 @@
+//! `inject`: comments above placeholders, by one plan through the engine.
+
+use std::sync::Mutex;
+
+use patchcore::RelPath;
+use patchcore::placeholder::Scanner;
+use patchcore::task::{Injection, Manifest};
+use patchcore::workspace::{WalkProgress, Workspace};
+
+use super::edit::{self, Request};
+use super::place::Place;
+use super::{manifest, scan};
+use crate::cli::Global;
+use crate::cli::placeholder::InjectArgs;
+use crate::exit::{Exit, Failure};
+use crate::report::{self, Context, progress};
+
+/// `inject`.
+pub(crate) fn run(global: &Global, args: &InjectArgs, context: &Context) -> Result<Exit, Failure> {
+    let place = Place::of(global)?;
+    let manifest = manifest::read(&place)?;
+    let scanner = scan::scanner(&args.syntax)?;
+    let mut injection = match &args.what.payload {
+        Some(path) => {
+            let payload = scan::read_payload(path)?;
+            let is_wanted = |id: &str| payload.get(id).is_some();
+            let files = find_files(&place, args, &scanner, &is_wanted, context)?;
+            Injection::of_payload(payload, files, &manifest)
+        }
+        None => of_tasks(&place, args, &manifest)?,
+    };
+    injection = injection.with_scanner(scanner);
+    if args.remove {
+        injection = injection.removing();
+    }
+    if args.overwrite {
+        injection = injection.overwriting();
+    }
+    if args.policy.partial {
+        injection = injection.leaving_out_missing();
+    }
+    let request = Request {
+        policy: &args.policy,
+        commit: Some(&args.commit),
+        show: &args.show,
+        preview: args.dry_run,
+        detailed_exitcode: false,
+    };
+    let workspace = place.open()?;
+    let orchestrator = edit::orchestrator(&place, &request)?;
+    let mut options = edit::options(&place, &request)?;
+    // The task rules have nothing to say: a comment takes no placeholder away.
+    options.review = Some(&injection);
+    let applied = match request.preview {
+        true => workspace.check(&injection, &options)?,
+        false => workspace.apply(&injection, &options)?,
+    };
+    let exit = edit::conclude(&place, &applied, &request, orchestrator.as_ref(), context)?;
+    let missing = injection.missing();
+    for missing in &missing {
+        report::warn(&format!("left out: {}", missing.refusal.message), context);
+    }
+    match exit {
+        Exit::Done if !missing.is_empty() => Ok(Exit::Code(6)),
+        exit => Ok(exit),
+    }
+}
+
+/// The tasks of the manifest, those of the files that were named if any were.
+fn of_tasks(place: &Place, args: &InjectArgs, manifest: &Manifest) -> Result<Injection, Failure> {
+    let walk = scan::walk_options(place, &args.walk)?;
+    if !walk.include.is_empty() || !walk.exclude.is_empty() {
+        let message = "--include and --exclude choose among files that are looked through; the tasks name theirs";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    let below = |file: &RelPath, path: &RelPath| {
+        let mut components = file.components();
+        path.components()
+            .all(|part| components.next() == Some(part))
+    };
+    Ok(Injection::of_tasks(manifest, |task| {
+        walk.paths.is_empty()
+            || task
+                .file()
+                .is_ok_and(|file| walk.paths.iter().any(|path| below(&file, path)))
+    }))
+}
+
+/// The files that bear a placeholder of the payload.
+fn find_files(
+    place: &Place,
+    args: &InjectArgs,
+    scanner: &Scanner,
+    is_wanted: &(dyn Fn(&str) -> bool + Sync),
+    context: &Context,
+) -> Result<Vec<RelPath>, Failure> {
+    let workspace: Workspace = place.open()?;
+    let options = scan::walk_options(place, &args.walk)?;
+    let files = Mutex::new(Vec::new());
+    let progress = WalkProgress::default();
+    let walked = progress::watch(context, &progress, || {
+        workspace.walk(&options, &progress, &|file| {
+            let found = scanner.find(file.bytes());
+            if found.iter().any(|placeholder| is_wanted(placeholder.id))
+                && let Ok(path) = file.path()
+            {
+                files.lock().expect("no holder panics").push(path);
+            }
+        })
+    })?;
+    // All or nothing needs to have looked at all.
+    if let Some(error) = walked.failures.into_iter().next() {
+        return Err(error.into());
+    }
+    Ok(files.into_inner().expect("no holder panics"))
+}

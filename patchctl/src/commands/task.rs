@@ -1,0 +1,277 @@
+//! `task` and `ask`: the manifest's tasks, their states, and questions about them.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use patchcore::placeholder::Scanner;
+use patchcore::task::{Forced, Manifest, Status, Task, check_completion};
+use patchcore::workspace::{ApplyOptions, Workspace};
+use patchcore::{Code, Refusal};
+use serde_json::{Map, Value};
+
+use super::place::Place;
+use super::{manifest, scan};
+use crate::cli::Global;
+use crate::cli::task::{
+    AskArgs, ChangeArgs, CompleteArgs, GetArgs, HelpArgs, ListArgs, StatusArgs, TaskCommand,
+    TellArgs,
+};
+use crate::exit::{Exit, Failure};
+use crate::orchestrator::{Api, CallError, Clarification, Config, Help};
+use crate::report::{self, Context, task as print};
+
+/// `task`.
+pub(crate) fn run(
+    global: &Global,
+    command: &TaskCommand,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let place = Place::of(global)?;
+    match command {
+        TaskCommand::List(args) => list(&place, args, context),
+        TaskCommand::Get(args) => get(&place, args, context),
+        TaskCommand::Status(args) => status(&place, args, context),
+        TaskCommand::Start(args) => change(&place, args, Status::InProgress, context),
+        TaskCommand::Block(args) => change(&place, args, Status::Blocked, context),
+        TaskCommand::Complete(args) => complete(&place, args, context),
+        TaskCommand::Ask(args) => ask(&place, args, context),
+    }
+}
+
+fn list(place: &Place, args: &ListArgs, context: &Context) -> Result<Exit, Failure> {
+    let manifest = manifest::read(place)?;
+    let of_order = |task: &&Task| {
+        let order = args.order_id.as_ref();
+        order.is_none_or(|order| {
+            task.order_id().or_else(|| manifest.order_id()).as_ref() == Some(order)
+        })
+    };
+    let of_status = |task: &&Task| {
+        let status = task.status();
+        args.status.is_empty() || args.status.iter().any(|wanted| wanted == status.as_str())
+    };
+    let tasks: Vec<&Task> = manifest
+        .tasks()
+        .iter()
+        .filter(of_order)
+        .filter(of_status)
+        .collect();
+    print::list(&tasks, context).map_err(Failure::Output)?;
+    Ok(Exit::Done)
+}
+
+fn get(place: &Place, args: &GetArgs, context: &Context) -> Result<Exit, Failure> {
+    let task = if args.remote {
+        let api = Api::new(&Config::require(&args.connection)?)?;
+        api.task(&args.uuid)?.ok_or_else(|| {
+            let message = format!("the orchestrator knows no task {:?}", args.uuid);
+            Refusal::new(Code::TaskUnknown, message)
+        })?
+    } else {
+        manifest::read(place)?.require(&args.uuid)?.clone()
+    };
+    print::one(&task, context).map_err(Failure::Output)?;
+    Ok(Exit::Done)
+}
+
+fn status(place: &Place, args: &StatusArgs, context: &Context) -> Result<Exit, Failure> {
+    let Some(status) = &args.status else {
+        let manifest = manifest::read(place)?;
+        let status = manifest.require(&args.uuid)?.status();
+        print::status(&args.uuid, &status, context).map_err(Failure::Output)?;
+        return Ok(Exit::Done);
+    };
+    let change = Change {
+        uuid: &args.uuid,
+        status: status.as_str().into(),
+        forced: forced(args.force),
+        scanner: scan::scanner(&args.syntax)?,
+    };
+    change.carry_out(place, &args.tell, context)
+}
+
+fn change(
+    place: &Place,
+    args: &ChangeArgs,
+    status: Status,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let change = Change {
+        uuid: &args.uuid,
+        status,
+        forced: Forced::No,
+        scanner: Scanner::new(),
+    };
+    change.carry_out(place, &args.tell, context)
+}
+
+fn complete(place: &Place, args: &CompleteArgs, context: &Context) -> Result<Exit, Failure> {
+    let change = Change {
+        uuid: &args.uuid,
+        status: Status::Complete,
+        forced: forced(args.force),
+        scanner: scan::scanner(&args.syntax)?,
+    };
+    change.carry_out(place, &args.tell, context)
+}
+
+fn forced(force: bool) -> Forced {
+    if force { Forced::Yes } else { Forced::No }
+}
+
+/// A new status for a task.
+struct Change<'a> {
+    uuid: &'a str,
+    status: Status,
+    forced: Forced,
+    scanner: Scanner,
+}
+
+impl Change<'_> {
+    /// Writes it into the manifest, then tells the orchestrator; what it could not be told it is
+    /// told with the next change, or by `init`.
+    fn carry_out(
+        &self,
+        place: &Place,
+        tell: &TellArgs,
+        context: &Context,
+    ) -> Result<Exit, Failure> {
+        let workspace = place.open()?;
+        let config = Config::resolve(&tell.connection)?;
+        let (_, manifest) = manifest::update(&workspace, &ApplyOptions::default(), |manifest| {
+            let task = manifest.require(self.uuid)?;
+            if self.status == Status::Complete {
+                self.check(&workspace, task)?;
+            }
+            if let Some(task) = manifest.get_mut(self.uuid)
+                && task.status() != self.status
+            {
+                task.set_status(self.status.clone());
+            }
+            Ok(())
+        })?;
+        print::status(self.uuid, &self.status, context).map_err(Failure::Output)?;
+        let Some(config) = config else {
+            return Ok(Exit::Done);
+        };
+        let api = Api::new(&config)?;
+        let untold = send_statuses(&workspace, &manifest, &api)?;
+        for (uuid, error) in &untold {
+            report::warn(
+                &format!("the orchestrator was not told of task {uuid} yet: {error}"),
+                context,
+            );
+        }
+        Ok(match untold.is_empty() || !tell.require_delivery {
+            true => Exit::Done,
+            false => Exit::Code(4),
+        })
+    }
+
+    fn check(&self, workspace: &Workspace, task: &Task) -> Result<(), Refusal> {
+        let Ok(path) = task.file() else { return Ok(()) };
+        let tree = workspace
+            .load(std::slice::from_ref(&path))
+            .map_err(|error| error.to_refusal())?;
+        let bytes = tree.file(&path).map(|source| source.bytes());
+        check_completion(task, &self.scanner, bytes, self.forced)
+    }
+}
+
+/// Tells the orchestrator of every status that it has not heard of; gives those that it still has
+/// not, each with the reason.
+pub(crate) fn send_statuses(
+    workspace: &Workspace,
+    manifest: &Manifest,
+    api: &Api,
+) -> Result<Vec<(String, CallError)>, Failure> {
+    let mut told = Vec::new();
+    let mut untold = Vec::new();
+    for task in manifest.tasks().iter().filter(|task| task.is_unsent()) {
+        let status = task.status();
+        match api.set_status(task.uuid(), status.as_str()) {
+            Ok(_) => told.push((task.uuid().to_owned(), status)),
+            Err(error) => {
+                // One that is out of reach now is so for the next task, too.
+                let out_of_reach = matches!(error, CallError::Transport(_) | CallError::Timeout(_));
+                untold.push((task.uuid().to_owned(), error));
+                if out_of_reach {
+                    break;
+                }
+            }
+        }
+    }
+    if !told.is_empty() {
+        manifest::update(workspace, &ApplyOptions::default(), |manifest| {
+            for (uuid, status) in &told {
+                // Unless somebody changed it again meanwhile.
+                if let Some(task) = manifest.get_mut(uuid)
+                    && task.status() == *status
+                {
+                    task.mark_sent();
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(untold)
+}
+
+fn ask(place: &Place, args: &HelpArgs, context: &Context) -> Result<Exit, Failure> {
+    let api = Api::new(&Config::require(&args.connection)?)?;
+    let known = manifest::read(place)?;
+    if !known.tasks().is_empty() {
+        known.require(&args.uuid)?;
+    }
+    let help = Help {
+        agent_name: args.agent.clone(),
+        question: args.question.clone(),
+        error: args.error.clone(),
+    };
+    let answer = api.help(&args.uuid, &help)?;
+    print::answer(&answer, context).map_err(Failure::Output)?;
+    Ok(Exit::Done)
+}
+
+/// Longest wait between two tries.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// `ask`.
+pub(crate) fn clarify(args: &AskArgs, context: &Context) -> Result<Exit, Failure> {
+    let api = Api::new(&Config::require(&args.connection)?)?;
+    let more: Map<String, Value> = match &args.context {
+        Some(text) => serde_json::from_str(text)
+            .map_err(|error| Failure::Usage(format!("--context is no JSON object: {error}")))?,
+        None => Map::new(),
+    };
+    let question = Clarification {
+        order_id: args.order_id.clone(),
+        question: args.question.clone(),
+        more,
+    };
+    let mut wait = Duration::from_millis(200);
+    let mut left = args.retries;
+    let answer = loop {
+        match api.clarify(&question) {
+            Ok(answer) => break answer,
+            Err(error) if error.is_temporary() && left > 0 => {
+                let asked = match &error {
+                    CallError::Status { retry_after, .. } => *retry_after,
+                    _ => None,
+                };
+                report::warn(&format!("{error}; trying again"), context);
+                std::thread::sleep(asked.unwrap_or(wait).min(LONGEST));
+                wait = (wait * 2).min(LONGEST);
+                left -= 1;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    };
+    let mut out = context.stdout();
+    // An agent parses it, whoever looks on.
+    serde_json::to_writer(&mut out, &answer)
+        .map_err(std::io::Error::from)
+        .and_then(|()| writeln!(out))
+        .map_err(Failure::Output)?;
+    Ok(Exit::Done)
+}
