@@ -18,7 +18,7 @@ mod hand;
 mod init;
 mod notify;
 mod paths;
-mod sandbox;
 mod placeholder;
+mod sandbox;
 mod tls;
 mod tree;
