@@ -54,9 +54,7 @@ enum Holds {
 impl Install<'_> {
     /// Brings the tree to where the journal wants it.
     pub(super) fn forward(&mut self) -> Result<(), Error> {
-        for made in &self.journal.made {
-            self.make_directory(made)?;
-        }
+        self.make_directories(self.journal.made.iter())?;
         let mut parents = Parents::new(self.root);
         for step in &self.journal.steps {
             self.step(step, &mut parents, Way::Forward)?;
@@ -69,9 +67,7 @@ impl Install<'_> {
 
     /// Brings the tree back to where it was.
     pub(super) fn back(&mut self) -> Result<(), Error> {
-        for emptied in self.journal.emptied.iter().rev() {
-            self.make_directory(emptied)?;
-        }
+        self.make_directories(self.journal.emptied.iter().rev())?;
         let mut parents = Parents::new(self.root);
         for step in self.journal.steps.iter().rev() {
             self.step(step, &mut parents, Way::Back)?;
@@ -333,6 +329,25 @@ impl Install<'_> {
         Ok(if same { Holds::Expected } else { Holds::Other })
     }
 
+    /// Makes directories, parents first. They reach the disk before anything is moved into them:
+    /// what moves leaves its slot, and would be lost with a directory that a power cut takes.
+    fn make_directories<'r>(
+        &self,
+        directories: impl Iterator<Item = &'r DirectoryRecord> + Clone,
+    ) -> Result<(), Error> {
+        for directory in directories.clone() {
+            self.make_directory(directory)?;
+        }
+        if !self.journal.durable {
+            return Ok(());
+        }
+        let parents: BTreeSet<Option<RelPath>> =
+            directories.map(|directory| directory.path.parent()).collect();
+        parents
+            .iter()
+            .try_for_each(|parent| self.sync_directory(parent.as_ref()))
+    }
+
     fn make_directory(&self, directory: &DirectoryRecord) -> Result<(), Error> {
         let make = || -> io::Result<()> {
             let parent = Parents::new(self.root).of(&directory.path)?;
@@ -386,18 +401,22 @@ impl Install<'_> {
                 .map_err(|error| fail("sync", "txn/current", error));
         }
         for parent in &touched {
-            let dir = match self.root.directory(parent.as_ref()) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                dir => dir,
-            };
-            dir.and_then(|dir: Arc<Dir>| dir.sync()).map_err(|error| {
-                let path = parent.as_ref().map_or(&*self.root.path, RelPath::as_path);
-                Error::io("sync", path, error)
-            })?;
+            self.sync_directory(parent.as_ref())?;
         }
         self.current
             .sync()
             .map_err(|error| fail("sync", "txn/current", error))
+    }
+
+    /// Waits until a directory's entries have reached the disk, if it is still there.
+    fn sync_directory(&self, path: Option<&RelPath>) -> Result<(), Error> {
+        let dir = match self.root.directory(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            dir => dir,
+        };
+        dir.and_then(|dir: Arc<Dir>| dir.sync()).map_err(|error| {
+            Error::io("sync", path.map_or(&*self.root.path, RelPath::as_path), error)
+        })
     }
 }
 
