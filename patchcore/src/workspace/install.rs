@@ -341,8 +341,9 @@ impl Install<'_> {
         if !self.journal.durable {
             return Ok(());
         }
-        let parents: BTreeSet<Option<RelPath>> =
-            directories.map(|directory| directory.path.parent()).collect();
+        let parents: BTreeSet<Option<RelPath>> = directories
+            .map(|directory| directory.path.parent())
+            .collect();
         parents
             .iter()
             .try_for_each(|parent| self.sync_directory(parent.as_ref()))
@@ -415,7 +416,11 @@ impl Install<'_> {
             dir => dir,
         };
         dir.and_then(|dir: Arc<Dir>| dir.sync()).map_err(|error| {
-            Error::io("sync", path.map_or(&*self.root.path, RelPath::as_path), error)
+            Error::io(
+                "sync",
+                path.map_or(&*self.root.path, RelPath::as_path),
+                error,
+            )
         })
     }
 }
