@@ -21,10 +21,10 @@ const THREADS: usize = 4;
 
 /// Reads a large file; `None` for one that is not, or whose size is not what it was said to be.
 pub(super) fn read(file: &File, size: u64, executable: bool) -> io::Result<Option<Source>> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let (Ok(len), true) = (usize::try_from(size), (LARGE..=MAX_FILE).contains(&size)) else {
         return Ok(None);
     };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     if threads < 2 {
         return Ok(None);
     }
