@@ -8,11 +8,16 @@ const WORTH_A_THREAD: usize = 16;
 
 /// Maps items in order, on several threads where there are many of them.
 pub(crate) fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let one_by_one = || items.iter().map(&work).collect();
+    if items.len() < WORTH_A_THREAD {
+        return one_by_one();
+    }
+    // Asking costs a dozen system calls: not for a few items.
     let threads = std::thread::available_parallelism()
         .map_or(1, usize::from)
         .min(8);
-    if items.len() < WORTH_A_THREAD || threads < 2 {
-        return items.iter().map(work).collect();
+    if threads < 2 {
+        return one_by_one();
     }
     const RUN: usize = 8;
     let next = AtomicUsize::new(0);
