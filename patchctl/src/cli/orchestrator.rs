@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::delivery::LOG_BOUND;
+
 /// How the orchestrator is reached.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Orchestrator")]
@@ -33,6 +35,13 @@ pub(crate) struct Delivery {
     /// Exit with 4 where events are left undelivered
     #[arg(long)]
     pub(crate) require_delivery: bool,
+    /// Tell the orchestrator of previews, too
+    #[arg(long)]
+    pub(crate) preview_events: bool,
+    /// Most bytes of the log that may wait for delivery; when it is full, events of previews go
+    /// first, then those of refusals, and then edits are refused
+    #[arg(long, value_name = "BYTES", default_value_t = LOG_BOUND)]
+    pub(crate) max_undelivered: u64,
     #[command(flatten)]
     pub(crate) form: EventForm,
 }

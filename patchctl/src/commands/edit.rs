@@ -131,7 +131,9 @@ pub(crate) fn orchestrator(
         Some(commit) => Config::resolve(&commit.delivery.connection)?,
         None => None,
     };
-    delivery::before_commit(&place.root, orchestrator.as_ref())?;
+    if let Some(commit) = request.commit {
+        delivery::before_commit(&place.root, orchestrator.as_ref(), &commit.delivery)?;
+    }
     Ok(orchestrator)
 }
 

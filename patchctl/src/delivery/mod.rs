@@ -16,13 +16,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use patchcore::event::PatchEvent;
 use patchcore::workspace::{Retention, TransactionId};
 use patchcore::{Code, Refusal};
 
 use crate::cli::orchestrator::{Delivery, EventForm};
 use crate::exit::Failure;
 use crate::orchestrator::{Client, Config};
-use crate::store::{Check, Class, Opened, Origin, Store, StoreError};
+use crate::store::{Check, Class, Kind, Message, Opened, Origin, Store, StoreError};
 
 pub(crate) use flush::{End, Flusher, Policy, Tally};
 pub(crate) use journal::{Diffs, Journal};
@@ -63,36 +64,52 @@ pub(crate) struct Delivered {
 }
 
 /// Before an edit: whether the log has room for what it will have to tell. When it is full,
-/// previews go first, then refusals, commits never.
+/// previews go first, then refusals, commits never. A store that cannot be looked at stops no
+/// edit.
 ///
 /// # Errors
 /// `LIMIT_EXCEEDED` where undelivered commits fill the log.
-pub(crate) fn before_commit(root: &Path, config: Option<&Config>) -> Result<(), Failure> {
-    if config.is_none() {
+pub(crate) fn before_commit(
+    root: &Path,
+    config: Option<&Config>,
+    options: &Delivery,
+) -> Result<(), Refusal> {
+    // With no time for delivery there is none for looking, either, but now and then: the bound
+    // may be passed by some batches.
+    let is_due = !options.deliver_within.is_zero() || crate::store::now() % 32 == 0;
+    if config.is_none() || !is_due {
         return Ok(());
     }
-    let Some(mut store) = Store::open_existing(&control(root))? else {
+    let limit = options.max_undelivered;
+    let Ok(waiting) = make_room(root, limit) else {
         return Ok(());
     };
-    for class in [Class::Preview, Class::Refusal] {
-        if store.drop_class(class, LOG_BOUND)? > 0 {
-            // What was dropped is counted, and `doctor` shows it.
-        }
-    }
-    let pending = store.pending()?;
-    if pending.bytes <= LOG_BOUND {
+    if waiting <= limit {
         return Ok(());
     }
     Err(Refusal::new(
         Code::LimitExceeded,
         format!(
-            "{} MiB of events wait for the orchestrator, and the limit is {}: \
-             deliver them with `patchctl events flush`, or see `patchctl doctor`",
-            pending.bytes >> 20,
-            LOG_BOUND >> 20
+            "{waiting} bytes of the log wait for the orchestrator, and the limit is {limit}: \
+             deliver them with `patchctl events flush`, see `patchctl doctor`, or raise \
+             --max-undelivered"
         ),
-    )
-    .into())
+    ))
+}
+
+/// Drops what may be dropped, until no more than `limit` bytes wait; gives how many do.
+fn make_room(root: &Path, limit: u64) -> Result<u64, Failure> {
+    let control = control(root);
+    if !Store::is_present(&control)? && !control.join("log").is_dir() {
+        return Ok(0);
+    }
+    let mut journal = Journal::open(root)?;
+    let mut store = Store::open(&control, Check::Header)?.store;
+    sync::sync(&mut store, &mut journal, &mut |_| {})?;
+    // What is dropped is counted, and `doctor` shows it.
+    store.drop_class(Class::Preview, limit)?;
+    store.drop_class(Class::Refusal, limit)?;
+    Ok(store.pending()?.bytes)
 }
 
 /// What the log has to keep, for the options of an edit: entries that are not yet delivered.
@@ -144,17 +161,55 @@ pub(crate) fn after_commit(
         return Delivered::default();
     }
     let until = Instant::now() + options.deliver_within;
-    deliver_now(root, config, options, transaction, until).unwrap_or_else(|error| Delivered {
+    let told = Told::Transaction(transaction);
+    deliver_now(root, config, options, &told, until).unwrap_or_else(failed)
+}
+
+/// After a preview whose events were asked for: they are not in the log, so they go into the
+/// outbox, and out within the budget.
+pub(crate) fn after_preview(
+    root: &Path,
+    config: Option<&Config>,
+    options: &Delivery,
+    events: &[PatchEvent],
+) -> Delivered {
+    let Some(config) = config else {
+        return Delivered {
+            complete: true,
+            notes: Vec::new(),
+        };
+    };
+    let until = Instant::now() + options.deliver_within;
+    let queue = || -> Result<Delivered, Failure> {
+        let messages: Vec<Message> = events
+            .iter()
+            .map(|event| Message {
+                id: event.event_id.clone(),
+                body: serde_json::to_vec(event).expect("an event serialises"),
+            })
+            .collect();
+        let mut store = Store::open(&control(root), Check::Header)?.store;
+        let lane = store.add_messages(Kind::Events, &messages, Class::Preview)?;
+        if options.deliver_within.is_zero() {
+            return Ok(Delivered::default());
+        }
+        deliver_now(root, config, options, &Told::Lane(lane), until)
+    };
+    queue().unwrap_or_else(failed)
+}
+
+fn failed(error: Failure) -> Delivered {
+    Delivered {
         complete: false,
         notes: vec![error.to_string()],
-    })
+    }
 }
 
 fn deliver_now(
     root: &Path,
     config: &Config,
     options: &Delivery,
-    transaction: &str,
+    told: &Told<'_>,
     until: Instant,
 ) -> Result<Delivered, Failure> {
     let mut journal = Journal::open(root)?;
@@ -163,9 +218,15 @@ fn deliver_now(
     if endpoint.stopped || endpoint.next_try > crate::store::now() {
         return Ok(Delivered::default());
     }
-    // Whoever else delivers takes these events along.
-    let Some(_lock) = store.try_deliver()? else {
-        return Ok(Delivered::default());
+    let _lock = loop {
+        if let Some(lock) = store.try_deliver()? {
+            break lock;
+        }
+        // Whoever else delivers takes these events along; only who needs to know waits for it.
+        if !options.require_delivery || Instant::now() >= until {
+            return Ok(Delivered::default());
+        }
+        std::thread::sleep(Duration::from_millis(2));
     };
     let client = Client::new(config)?;
     let mut tally = Tally::default();
@@ -178,11 +239,22 @@ fn deliver_now(
     };
     flusher.sync(&mut tally)?;
     flusher.run(Some(until), &|| false, &mut tally)?;
-    let delivered = store.entries()?.get(transaction).copied();
+    let complete = match told {
+        Told::Transaction(transaction) => {
+            store.is_delivered(transaction)? && store.dead_of(transaction)?.is_empty()
+        }
+        Told::Lane(lane) => tally.dead == 0 && !store.is_waiting(*lane)?,
+    };
     Ok(Delivered {
-        complete: delivered == Some(true) && store.dead_of(transaction)?.is_empty(),
+        complete,
         notes: tally.notes,
     })
+}
+
+/// What a command waits for.
+enum Told<'a> {
+    Transaction(&'a str),
+    Lane(i64),
 }
 
 /// What to say of a store that was not just there.

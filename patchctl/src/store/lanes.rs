@@ -187,6 +187,24 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Whether all events of an entry are delivered, or dead.
+    pub(crate) fn is_delivered(&self, transaction: &str) -> Result<bool, StoreError> {
+        let query = "SELECT position >= total FROM lanes WHERE transaction_id = ?";
+        let mut statement = self.db.prepare_cached(query)?;
+        let delivered = statement
+            .query_row([transaction], |row| row.get(0))
+            .optional()?;
+        Ok(delivered.unwrap_or(false))
+    }
+
+    /// Whether a lane has messages left.
+    pub(crate) fn is_waiting(&self, lane: i64) -> Result<bool, StoreError> {
+        let query = "SELECT position < total FROM lanes WHERE seq = ?";
+        let mut statement = self.db.prepare_cached(query)?;
+        let waiting = statement.query_row([lane], |row| row.get(0)).optional()?;
+        Ok(waiting.unwrap_or(false))
+    }
+
     /// How far the events of an entry have come; `None` where the entry is not known.
     pub(crate) fn position(&self, transaction: &str) -> Result<Option<usize>, StoreError> {
         let query = "SELECT position FROM lanes WHERE transaction_id = ?";

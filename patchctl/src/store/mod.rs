@@ -9,6 +9,7 @@ mod lanes;
 mod schema;
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -93,12 +94,7 @@ impl Store {
     /// Where the disk fails, or a later version made the store.
     pub(crate) fn open(control: &Path, check: Check) -> Result<Opened, StoreError> {
         let directory = control.join("store");
-        match DirBuilder::new().mode(0o700).create(&directory) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-                return Err(io("create", &directory, error));
-            }
-            _ => {}
-        }
+        make_directory(control, &directory)?;
         // One process looks, replaces and migrates at a time.
         let guard = private_file(&directory.join("open.lock"))?;
         guard
@@ -185,6 +181,31 @@ impl Store {
     }
 }
 
+/// Makes the store's directory, and the state's where nothing was done in the tree yet.
+fn make_directory(control: &Path, directory: &Path) -> Result<(), StoreError> {
+    let make = |path: &Path, mode| match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    };
+    match make(directory, 0o700) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        result => return result.map_err(|error| io("create", directory, error)),
+    }
+    make(control, 0o777).map_err(|error| io("create", control, error))?;
+    let ignore = control.join(".gitignore");
+    match OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&ignore)
+    {
+        Ok(mut file) => std::io::Write::write_all(&mut file, b"*\n!tasks.json\n")
+            .map_err(|error| io("write", &ignore, error))?,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(io("create", &ignore, error)),
+    }
+    make(directory, 0o700).map_err(|error| io("create", directory, error))
+}
+
 /// Held while delivering.
 pub(crate) struct DeliveryLock(#[expect(dead_code, reason = "closing it frees the lock")] File);
 
@@ -198,9 +219,7 @@ fn make_private(path: &Path) -> Result<(), StoreError> {
         .mode(0o600)
         .open(path);
     match made {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            Err(io("make", path, error))
-        }
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(io("make", path, error)),
         _ => Ok(()),
     }
 }
@@ -227,7 +246,7 @@ fn set_aside(directory: &Path, file: &Path) -> Result<PathBuf, StoreError> {
             PathBuf::from(name)
         };
         match std::fs::rename(with(file), with(&aside)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(io("set aside", &with(file), error));
             }
             _ => {}

@@ -16,6 +16,8 @@ use crate::store::{Check, Endpoint, Opened, Origin, Store};
 
 /// How often `watch` looks for new entries of the log.
 const LOOK: Duration = Duration::from_millis(250);
+/// How long `watch` waits after something went wrong on this side.
+const SETBACK: Duration = Duration::from_secs(1);
 /// How long a process waits before it asks for the delivery lock again.
 const LOCK: Duration = Duration::from_millis(20);
 
@@ -87,9 +89,22 @@ pub(super) fn watch(place: &Place, args: &WatchArgs, context: &Context) -> Resul
     }
     let mut said = 0;
     while !stopped() {
-        match store.try_deliver()? {
-            Some(_lock) => drop(deliverer.round(&mut store, None, &stopped)?),
-            None => delivery::pause(LOCK, &stopped),
+        let round = match store.try_deliver() {
+            Ok(Some(_lock)) => deliverer.round(&mut store, None, &stopped).map(drop),
+            Ok(None) => Ok(delivery::pause(LOCK, &stopped)),
+            Err(error) => Err(error.into()),
+        };
+        // A full disk, or a damaged store, is no reason to stop: it may pass, and opening the
+        // store again mends what can be mended.
+        if let Err(error) = round {
+            let note = error.to_string();
+            if deliverer.tally.notes.last() != Some(&note) {
+                deliverer.tally.notes.push(note);
+            }
+            delivery::pause(SETBACK, &stopped);
+            if let Ok(opened) = deliverer.open() {
+                store = opened;
+            }
         }
         report::notes(&deliverer.tally.notes[said..], context)?;
         said = deliverer.tally.notes.len();
