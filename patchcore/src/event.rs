@@ -19,8 +19,10 @@ use crate::text::LineNumber;
 use crate::workspace::record::{ChangeRecord, Record, State};
 
 mod hunks;
+mod preview;
 
 pub use hunks::add_diff;
+pub use preview::previews;
 
 /// Most bytes of a diff that an event carries.
 pub const MAX_DIFF: usize = 16 << 10;
@@ -299,7 +301,10 @@ fn change_of(record: &Record, index: usize) -> Option<&ChangeRecord> {
     let operation = record.operations.get(index)?;
     if !matches!(
         EventKind::of(operation.outcome),
-        EventKind::PatchApplied | EventKind::PatchUndone | EventKind::PatchRolledBack
+        EventKind::PatchApplied
+            | EventKind::PatchUndone
+            | EventKind::PatchRolledBack
+            | EventKind::PatchPreviewed
     ) {
         return None;
     }

@@ -298,3 +298,104 @@ fn r31_a_canary_reaches_no_child_no_file_and_no_report() {
         assert!(!String::from_utf8_lossy(&seen.body).contains("CANARY"));
     }
 }
+
+#[test]
+fn the_log_keeps_what_is_not_delivered_when_it_is_cleaned_up() {
+    let hand = tree();
+    let receiver = Receiver::start(&[Act::Status(500)]);
+    let url = receiver.url();
+    let first = apply(&hand, &append("x"), &["--orchestrator", &url]);
+    let transaction = first.json()["transaction"].as_str().unwrap().to_owned();
+    let entry = hand.root().join(".mission_control/log").join(&transaction);
+    let is_there = || std::fs::symlink_metadata(&entry).is_ok();
+    let clean_up = || hand.run(&["gc", "--max-age", "0", "--max-size", "0"]);
+    let ran = clean_up();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(is_there(), "{ran:?}");
+    let orchestrator = Orchestrator::start();
+    let ran = hand.flush(&orchestrator.url(), &["--resume"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(orchestrator.events().len(), 2);
+    clean_up();
+    assert!(!is_there());
+    assert_eq!(hand.flush(&orchestrator.url(), &[]).json()["delivered"], 0);
+}
+
+#[test]
+fn r32_undoing_is_told_too() {
+    let hand = tree();
+    let orchestrator = Orchestrator::start();
+    let url = orchestrator.url();
+    assert_eq!(
+        apply(&hand, &append("x"), &["--orchestrator", &url]).code,
+        Some(0)
+    );
+    let ran = hand.run(&["undo", "--orchestrator", &url]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(
+        std::fs::read(hand.root().join("a.txt")).unwrap(),
+        b"one\ntwo\n"
+    );
+    let events = orchestrator.events();
+    assert_eq!(kinds(&events)[2..], ["PATCH_REQUESTED", "PATCH_UNDONE"]);
+    assert!(
+        events[3]["diff"].as_str().unwrap().contains("-x"),
+        "{}",
+        events[3]
+    );
+}
+
+#[test]
+fn previews_are_told_only_if_that_is_asked_for_and_write_nothing() {
+    let hand = tree();
+    let orchestrator = Orchestrator::start();
+    let url = orchestrator.url();
+    let dry = ["--dry-run", "--orchestrator", &url];
+    assert_eq!(apply(&hand, &append("x"), &dry).code, Some(0));
+    assert!(orchestrator.seen().is_empty());
+    let told = ["--dry-run", "--orchestrator", &url, "--preview-events"];
+    assert_eq!(apply(&hand, &append("x"), &told).code, Some(0));
+    let events = orchestrator.events();
+    assert_eq!(kinds(&events), ["PATCH_REQUESTED", "PATCH_PREVIEWED"]);
+    assert!(events.iter().all(|event| event["dry_run"] == true));
+    assert_eq!(events[0]["status"], "previewed");
+    assert_eq!(
+        std::fs::read(hand.root().join("a.txt")).unwrap(),
+        b"one\ntwo\n"
+    );
+    assert_eq!(hand.run(&["events", "list"]).out, "");
+}
+
+#[test]
+fn r40_a_full_log_refuses_edits_but_drops_refusals_first() {
+    let hand = tree();
+    let receiver = Receiver::start(&[Act::Status(500)]);
+    let url = receiver.url();
+    let nope = json!({ "operations": [
+        { "op": "replace-text", "file": "a.txt", "find": "nope", "content": "x" },
+    ] });
+    let limited = ["--orchestrator", &url, "--max-undelivered", "2000"];
+    for _ in 0..5 {
+        // Each leaves a record; with them alone the log never counts as full.
+        assert_eq!(apply(&hand, &nope, &limited).code, Some(1));
+    }
+    let mut applied = 0;
+    let full = loop {
+        let ran = apply(&hand, &append("x"), &limited);
+        if ran.code != Some(0) {
+            break ran;
+        }
+        applied += 1;
+        assert!(applied < 20);
+    };
+    assert_eq!(full.code, Some(2), "{full:?}");
+    assert!(full.out.contains("LIMIT_EXCEEDED"), "{full:?}");
+    let text = std::fs::read_to_string(hand.root().join("a.txt")).unwrap();
+    assert_eq!(text.matches('x').count(), applied);
+    let doctor = hand.run(&["doctor", "--output", "json"]);
+    assert!(doctor.out.contains("were dropped"), "{doctor:?}");
+    let orchestrator = Orchestrator::start();
+    let ran = hand.flush(&orchestrator.url(), &["--resume"]);
+    assert_eq!(ran.json()["delivered"], 2 * applied, "{ran:?}");
+    assert_eq!(apply(&hand, &append("y"), &limited).code, Some(0));
+}

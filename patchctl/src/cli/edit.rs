@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use patchcore::Digest;
+use patchcore::workspace::{LOCK_WAIT, VERIFY_LIMIT};
 
 use super::dialect::DialectOptions;
 use super::orchestrator::Delivery;
@@ -38,6 +39,8 @@ pub(crate) struct CheckArgs {
     /// Exit with 5 where something would change
     #[arg(long)]
     pub(crate) detailed_exitcode: bool,
+    #[command(flatten)]
+    pub(crate) delivery: Delivery,
 }
 
 /// Where edits come from.
@@ -99,6 +102,19 @@ pub(crate) struct CommitArgs {
     pub(crate) lock_wait: Duration,
     #[command(flatten)]
     pub(crate) delivery: Delivery,
+}
+
+impl CommitArgs {
+    /// The defaults, with this delivery: for commands that commit nothing.
+    pub(crate) fn with_delivery(delivery: Delivery) -> Self {
+        Self {
+            durable: false,
+            verify: None,
+            verify_timeout: VERIFY_LIMIT,
+            lock_wait: LOCK_WAIT,
+            delivery,
+        }
+    }
 }
 
 /// What is shown.

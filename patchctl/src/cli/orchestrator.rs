@@ -46,6 +46,19 @@ pub(crate) struct Delivery {
     pub(crate) form: EventForm,
 }
 
+impl Default for Delivery {
+    fn default() -> Self {
+        Self {
+            connection: Connection::default(),
+            deliver_within: Duration::from_millis(500),
+            require_delivery: false,
+            preview_events: false,
+            max_undelivered: LOG_BOUND,
+            form: EventForm::default(),
+        }
+    }
+}
+
 /// What the events that are sent look like.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct EventForm {
@@ -55,6 +68,15 @@ pub(crate) struct EventForm {
     /// Leave diffs out of events
     #[arg(long)]
     pub(crate) no_event_diff: bool,
+}
+
+impl Default for EventForm {
+    fn default() -> Self {
+        Self {
+            event_batch: NonZeroUsize::MIN,
+            no_event_diff: false,
+        }
+    }
 }
 
 /// Reads `500ms`, `2s`, `1m 30s` or a bare `0`.

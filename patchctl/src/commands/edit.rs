@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use patchcore::batch::{self, Limits};
 use patchcore::dialect::{self, Dialect};
+use patchcore::event;
 use patchcore::plan::Script;
 use patchcore::task::Rules;
 use patchcore::workspace::{Applied, ApplyOptions, Verify};
@@ -47,9 +48,10 @@ pub(crate) fn apply(cli: &Cli, args: &ApplyArgs, context: &Context) -> Result<Ex
 
 /// `check`.
 pub(crate) fn check(cli: &Cli, args: &CheckArgs, context: &Context) -> Result<Exit, Failure> {
+    let commit = CommitArgs::with_delivery(args.delivery.clone());
     let request = Request {
         policy: &args.policy,
-        commit: None,
+        commit: Some(&commit),
         show: &args.show,
         preview: true,
         detailed_exitcode: args.detailed_exitcode,
@@ -127,11 +129,12 @@ pub(crate) fn orchestrator(
     place: &Place,
     request: &Request<'_>,
 ) -> Result<Option<Config>, Failure> {
-    let orchestrator = match request.commit.filter(|_| !request.preview) {
+    let told = |commit: &&CommitArgs| !request.preview || commit.delivery.preview_events;
+    let orchestrator = match request.commit.filter(told) {
         Some(commit) => Config::resolve(&commit.delivery.connection)?,
         None => None,
     };
-    if let Some(commit) = request.commit {
+    if let Some(commit) = request.commit.filter(|_| !request.preview) {
         delivery::before_commit(&place.root, orchestrator.as_ref(), &commit.delivery)?;
     }
     Ok(orchestrator)
@@ -153,9 +156,14 @@ pub(crate) fn conclude(
         ..
     } = applied;
     let delivered = request.commit.map(|commit| {
+        let (root, options) = (&place.root, &commit.delivery);
+        if request.preview {
+            let events = orchestrator.map(|_| event::previews(report, batch.as_deref()));
+            let events = events.unwrap_or_default();
+            return delivery::after_preview(root, orchestrator, options, &events);
+        }
         let transaction = report.transaction.as_deref();
-        let root = &place.root;
-        delivery::after_commit(root, orchestrator, &commit.delivery, transaction)
+        delivery::after_commit(root, orchestrator, options, transaction)
     });
     let details = Details {
         // Guards are shown beside what was found.

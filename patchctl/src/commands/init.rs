@@ -91,7 +91,7 @@ struct Marked {
 pub(crate) fn run(global: &Global, args: &InitArgs, context: &Context) -> Result<Exit, Failure> {
     let place = Place::of(global)?;
     let config = Config::require(&args.commit.delivery.connection)?;
-    delivery::before_commit(&place.root, Some(&config))?;
+    delivery::before_commit(&place.root, Some(&config), &args.commit.delivery)?;
     let mut policy = Policy::default();
     // A file that cannot be marked holds up no other.
     policy.partial = true;
