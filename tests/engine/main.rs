@@ -6,4 +6,5 @@ mod diff;
 mod faults;
 mod laws;
 mod plan;
+mod sandbox;
 mod workspace;

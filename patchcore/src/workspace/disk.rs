@@ -115,9 +115,11 @@ impl Dir {
         use rustix::fs::ResolveFlags;
         fault::step("openat2")?;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        // With this flag a link at the end would be opened as such, and found to be no directory.
+        let flags = how.flags() - OFlags::NOFOLLOW;
         // A rename anywhere in the system may make the kernel give up: EAGAIN.
         for _ in 0..64 {
-            match rustix::fs::openat2(&self.0, path, how.flags(), Mode::empty(), resolve) {
+            match rustix::fs::openat2(&self.0, path, flags, Mode::empty(), resolve) {
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 result => return Ok(result?),
             }
