@@ -25,8 +25,16 @@ fn options() -> ApplyOptions<'static> {
 fn refused(root: &Path, operations: Vec<Operation>, options: &ApplyOptions<'_>) -> Code {
     let before = snapshot(root);
     let batch = batch(operations);
-    let applied = Workspace::open(root).unwrap().apply(&batch, options).unwrap();
-    assert_eq!(applied.report.status, Status::Refused, "{:?}", applied.report);
+    let applied = Workspace::open(root)
+        .unwrap()
+        .apply(&batch, options)
+        .unwrap();
+    assert_eq!(
+        applied.report.status,
+        Status::Refused,
+        "{:?}",
+        applied.report
+    );
     assert_eq!(snapshot(root), before);
     applied.report.code().unwrap()
 }
@@ -51,8 +59,12 @@ impl<F: Fn()> Review for Meddler<F> {
 fn r9_what_changes_between_plan_and_commit_is_a_conflict() {
     type Meddling = fn(&Path);
     let cases: [(&str, Meddling); 7] = [
-        ("bytes", |root| fs::write(root.join("a"), "stranger\n").unwrap()),
-        ("same length", |root| fs::write(root.join("a"), "b\n").unwrap()),
+        ("bytes", |root| {
+            fs::write(root.join("a"), "stranger\n").unwrap()
+        }),
+        ("same length", |root| {
+            fs::write(root.join("a"), "b\n").unwrap()
+        }),
         ("replaced", |root| {
             fs::write(root.join("t"), "a\n").unwrap();
             fs::rename(root.join("t"), root.join("a")).unwrap();
@@ -61,8 +73,12 @@ fn r9_what_changes_between_plan_and_commit_is_a_conflict() {
             fs::set_permissions(root.join("a"), fs::Permissions::from_mode(0o600)).unwrap();
         }),
         ("gone", |root| fs::remove_file(root.join("a")).unwrap()),
-        ("linked", |root| fs::hard_link(root.join("a"), root.join("l")).unwrap()),
-        ("created", |root| fs::write(root.join("n"), "stranger\n").unwrap()),
+        ("linked", |root| {
+            fs::hard_link(root.join("a"), root.join("l")).unwrap()
+        }),
+        ("created", |root| {
+            fs::write(root.join("n"), "stranger\n").unwrap()
+        }),
     ];
     for (name, meddle) in cases {
         let dir = tree(&[("a", "a\n")]);
@@ -73,12 +89,20 @@ fn r9_what_changes_between_plan_and_commit_is_a_conflict() {
             ..options()
         };
         let batch = batch(vec![append("a", "x"), create("n", "n\n")]);
-        let applied = Workspace::open(root).unwrap().apply(&batch, &options).unwrap();
+        let applied = Workspace::open(root)
+            .unwrap()
+            .apply(&batch, &options)
+            .unwrap();
         assert_eq!(applied.report.code(), Some(Code::Conflict), "{name}");
         let expected = tree(&[("a", "a\n")]);
         meddle(expected.path());
         assert_eq!(snapshot(root), snapshot(expected.path()), "{name}");
-        assert!(!root.join(".mission_control/txn/current").try_exists().unwrap());
+        assert!(
+            !root
+                .join(".mission_control/txn/current")
+                .try_exists()
+                .unwrap()
+        );
     }
 }
 
@@ -103,7 +127,11 @@ fn r9_what_a_stranger_writes_between_crash_and_recovery_is_never_lost() {
         let dir = tree(&files);
         let workspace = Workspace::open(dir.path()).unwrap();
         let steps = inject(fault, || workspace.apply(&work(), &options()).map(|_| ()));
-        let commit = steps.steps.iter().rposition(|step| *step == "write").unwrap();
+        let commit = steps
+            .steps
+            .iter()
+            .rposition(|step| *step == "write")
+            .unwrap();
         for at in commit + 2..=steps.steps.len() {
             for place in ["a", "n", "gone", "old", "new"] {
                 let dir = tree(&files);
@@ -152,13 +180,21 @@ fn r10_mode_owner_and_attributes_survive_and_setuid_is_never_added() {
         std::os::unix::fs::chown(root.join("a"), Some(1234), Some(4321)).unwrap();
     }
     let flags = rustix::fs::XattrFlags::empty();
-    let has_attributes =
-        rustix::fs::setxattr(root.join("a"), "user.note", b"kept", flags).is_ok();
+    let has_attributes = rustix::fs::setxattr(root.join("a"), "user.note", b"kept", flags).is_ok();
     let applied = apply_new(
         root,
-        batch(vec![append("a", "x"), append("s", "x"), rename("r", "d/r2")]),
+        batch(vec![
+            append("a", "x"),
+            append("s", "x"),
+            rename("r", "d/r2"),
+        ]),
     );
-    assert_eq!(applied.report.status, Status::Applied, "{:?}", applied.report);
+    assert_eq!(
+        applied.report.status,
+        Status::Applied,
+        "{:?}",
+        applied.report
+    );
     assert_eq!((mode("a"), mode("s"), mode("d/r2")), (0o754, 0o4711, 0o602));
     if is_root {
         let meta = root.join("a").metadata().unwrap();
@@ -183,8 +219,16 @@ fn r11_a_hard_linked_file_is_refused_and_never_written_through() {
         ..options()
     };
     let work = batch(vec![append("a", "x")]);
-    let applied = Workspace::open(root).unwrap().apply(&work, &options).unwrap();
-    assert_eq!(applied.report.status, Status::Applied, "{:?}", applied.report);
+    let applied = Workspace::open(root)
+        .unwrap()
+        .apply(&work, &options)
+        .unwrap();
+    assert_eq!(
+        applied.report.status,
+        Status::Applied,
+        "{:?}",
+        applied.report
+    );
     assert_eq!(fs::read(root.join("a")).unwrap(), b"a\nx\n");
     assert_eq!(fs::read(root.join("b")).unwrap(), b"a\n");
 }
@@ -194,13 +238,19 @@ fn r12_a_read_only_file_is_refused_unless_forced() {
     let dir = tree(&[("a", "a\n")]);
     let root = dir.path();
     fs::set_permissions(root.join("a"), fs::Permissions::from_mode(0o444)).unwrap();
-    assert_eq!(refused(root, vec![append("a", "x")], &options()), Code::ReadOnly);
+    assert_eq!(
+        refused(root, vec![append("a", "x")], &options()),
+        Code::ReadOnly
+    );
     let options = ApplyOptions {
         force_read_only: true,
         ..options()
     };
     let work = batch(vec![append("a", "x")]);
-    let applied = Workspace::open(root).unwrap().apply(&work, &options).unwrap();
+    let applied = Workspace::open(root)
+        .unwrap()
+        .apply(&work, &options)
+        .unwrap();
     assert_eq!(applied.report.status, Status::Applied);
     assert_eq!(root.join("a").metadata().unwrap().mode() & 0o777, 0o444);
 }
@@ -280,7 +330,10 @@ fn r19_the_operator_can_open_a_protected_path() {
     };
     let work = batch(vec![create(".vscode/settings.json", "{}\n")]);
     let workspace = Workspace::open(dir.path()).unwrap();
-    assert_eq!(workspace.apply(&work, &options).unwrap().report.status, Status::Applied);
+    assert_eq!(
+        workspace.apply(&work, &options).unwrap().report.status,
+        Status::Applied
+    );
     // The undo needs no new permission.
     let undone = workspace.undo(None, &ApplyOptions::default()).unwrap();
     assert_eq!(undone.report.status, Status::Applied, "{:?}", undone.report);
@@ -404,7 +457,10 @@ fn r13_a_slot_that_is_not_what_the_journal_says_is_not_installed() {
     forge(dir.path(), "new", b"EVIL\n", |_| {});
     let workspace = Workspace::open(dir.path()).unwrap();
     let recovered = workspace.recover().unwrap();
-    assert!(matches!(recovered, Recovered::Finished { .. }), "{recovered:?}");
+    assert!(
+        matches!(recovered, Recovered::Finished { .. }),
+        "{recovered:?}"
+    );
     assert!(!dir.path().join("new").try_exists().unwrap());
 }
 
@@ -426,7 +482,10 @@ fn r13_a_journal_that_was_damaged_is_not_thrown_away() {
         lock_wait: std::time::Duration::from_millis(100),
         ..options()
     };
-    assert_eq!(workspace.check(&work, &options).unwrap_err().code(), Code::Unfinished);
+    assert_eq!(
+        workspace.check(&work, &options).unwrap_err().code(),
+        Code::Unfinished
+    );
     // One that was cut short never came to its commit point.
     fs::write(&manifest, &text[..text.len() - 10]).unwrap();
     assert_eq!(workspace.recover().unwrap(), Recovered::Discarded);
@@ -442,8 +501,16 @@ fn r31_the_state_is_private_and_a_verification_sees_no_secret() {
     };
     let mut work = batch(vec![append("a", "x")]);
     work.id = Some("b".into());
-    let applied = Workspace::open(root).unwrap().apply(&work, &options).unwrap();
-    assert_eq!(applied.report.status, Status::Applied, "{:?}", applied.report);
+    let applied = Workspace::open(root)
+        .unwrap()
+        .apply(&work, &options)
+        .unwrap();
+    assert_eq!(
+        applied.report.status,
+        Status::Applied,
+        "{:?}",
+        applied.report
+    );
     let state = root.join(".mission_control");
     for part in ["txn", "log", "ledger"] {
         let mode = state.join(part).metadata().unwrap().mode() & 0o777;
@@ -456,7 +523,11 @@ fn r31_the_state_is_private_and_a_verification_sees_no_secret() {
 #[test]
 fn r16_the_state_is_not_kept_behind_a_link() {
     let outside = tree(&[]);
-    for part in [".mission_control", ".mission_control/txn", ".mission_control/log"] {
+    for part in [
+        ".mission_control",
+        ".mission_control/txn",
+        ".mission_control/log",
+    ] {
         let dir = tree(&[("a", "a\n")]);
         let root = dir.path();
         if part != ".mission_control" {
@@ -464,7 +535,10 @@ fn r16_the_state_is_not_kept_behind_a_link() {
         }
         symlink(outside.path(), root.join(part)).unwrap();
         let work = batch(vec![append("a", "x")]);
-        let error = Workspace::open(root).unwrap().apply(&work, &options()).unwrap_err();
+        let error = Workspace::open(root)
+            .unwrap()
+            .apply(&work, &options())
+            .unwrap_err();
         assert_eq!(error.code(), Code::Symlink, "{part}");
         assert_eq!(snapshot(outside.path()), []);
     }
@@ -501,7 +575,9 @@ fn r14_the_task_manifest_changes_with_the_batch_or_not_at_all() {
     let count = {
         let dir = tree(&files);
         let workspace = Workspace::open(dir.path()).unwrap();
-        let run = inject(Fault::default(), || workspace.apply(&work, &options).map(|_| ()));
+        let run = inject(Fault::default(), || {
+            workspace.apply(&work, &options).map(|_| ())
+        });
         run.result.unwrap();
         assert_eq!(state(dir.path()), new);
         run.steps.len()
