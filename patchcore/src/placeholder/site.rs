@@ -85,13 +85,12 @@ impl<'a> Surroundings<'a> {
     }
 }
 
-/// The last mark that opens and the last that closes, of those before an offset that only grows.
+/// Whether the last mark before an offset opens or closes; the offset only grows.
 struct Tracker {
     open: &'static [u8],
     close: &'static [u8],
     at: usize,
     opened: Option<usize>,
-    closed: Option<usize>,
 }
 
 impl Tracker {
@@ -101,22 +100,47 @@ impl Tracker {
             close,
             at: 0,
             opened: None,
-            closed: None,
         }
     }
 
     /// Where the mark stands that is still open at an offset.
     fn open_at(&mut self, bytes: &[u8], offset: usize) -> Option<usize> {
-        let last = |mark: &[u8], at: usize| {
-            let from = at.saturating_sub(mark.len() - 1).min(offset);
-            memmem::rfind(&bytes[from..offset], mark).map(|found| from + found)
-        };
-        self.opened = last(self.open, self.at).or(self.opened);
-        self.closed = last(self.close, self.at).or(self.closed);
-        self.at = self.at.max(offset);
-        match (self.opened, self.closed) {
-            (Some(opened), Some(closed)) if closed > opened => None,
-            (opened, _) => opened,
+        // From the offset backwards: the nearest mark decides, and what lies before the offset
+        // asked for last is known. Searching for one byte each is faster than for the whole.
+        let (open, close) = (rare_byte(self.open), rare_byte(self.close));
+        let known = self.at.min(offset);
+        let mut end = offset;
+        while let Some(at) = memchr::memrchr2(open.1, close.1, &bytes[known..end]) {
+            let at = known + at;
+            let is_at = |mark: &[u8], rare: (usize, u8)| {
+                let start = at.checked_sub(rare.0)?;
+                (bytes[start..offset].starts_with(mark)).then_some(start)
+            };
+            // In `*/` behind `/` the same star may end both: what closes goes first.
+            if is_at(self.close, close).is_some() {
+                self.opened = None;
+                break;
+            }
+            if let Some(start) = is_at(self.open, open) {
+                self.opened = Some(start);
+                break;
+            }
+            end = at;
         }
+        // A mark may lie across the offset; it is found with the next.
+        let longest = self.open.len().max(self.close.len());
+        self.at = self.at.max(offset.saturating_sub(longest - 1));
+        self.opened
     }
+}
+
+/// The byte of a mark that stands least often elsewhere, and its place in the mark.
+fn rare_byte(mark: &[u8]) -> (usize, u8) {
+    let rarity = |byte: u8| match byte {
+        b'*' | b'!' | b'?' | b'#' | b'%' => 0,
+        b'<' | b'>' | b'{' | b'}' => 1,
+        _ => 2,
+    };
+    let rarest = (0..mark.len()).min_by_key(|&at| rarity(mark[at]));
+    rarest.map_or((0, 0), |at| (at, mark[at]))
 }

@@ -1,7 +1,7 @@
 //! Injection as a script: from a payload or a manifest to located operations.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use super::{Manifest, Status, Task};
@@ -10,8 +10,8 @@ use crate::error::{Code, Refusal};
 use crate::operation::{Action, Batch, Labels, Operation};
 use crate::order::Payload;
 use crate::path::RelPath;
-use crate::placeholder::{Injected, Mark, Marker, Scanner};
-use crate::plan::{Entry, Script, Tree};
+use crate::placeholder::{Injected, Mark, Marked, Marker, Scanner};
+use crate::plan::{Entry, Script, Tree, parallel};
 
 /// Comments to be put above placeholders, in the form that the engine applies.
 ///
@@ -68,7 +68,7 @@ struct Found {
     missing: Vec<Missing>,
     tasks: Vec<Option<String>>,
     /// The ids that stand in some file.
-    seen: BTreeSet<String>,
+    seen: HashSet<String>,
 }
 
 /// A placeholder that was to be marked and does not stand where it should.
@@ -209,16 +209,20 @@ impl Injection {
         hasher.finish()
     }
 
-    /// The operations on one file.
-    fn mark_file(&self, file: &RelPath, tree: &Tree, found: &mut Found, out: &mut Vec<Operation>) {
-        let wishes: &[Wish] = match &self.wanted {
+    /// The tasks that are to be named in a file.
+    fn wishes(&self, file: &RelPath) -> &[Wish] {
+        match &self.wanted {
             Wanted::Prompts(_) => &[],
             Wanted::Tasks(tasks) => tasks.get(file).map_or(&[], Vec::as_slice),
-        };
+        }
+    }
+
+    /// What is to be done in a file; nothing where there is none.
+    fn mark_file(&self, file: &RelPath, tree: &Tree) -> Vec<Marked> {
         let Entry::File(source) = tree.get(file) else {
-            self.push_unreadable(file, tree.get(file), wishes, found, out);
-            return;
+            return Vec::new();
         };
+        let wishes = self.wishes(file);
         let mut marker = Marker::new(&self.scanner, &self.known).doing(self.what);
         if self.overwrite {
             marker = marker.overwriting();
@@ -230,8 +234,25 @@ impl Injection {
                 wish.map(|wish| Mark::Task(wish.task.clone()))
             }
         };
-        let mut seen: BTreeSet<String> = BTreeSet::new();
-        for marked in marker.mark(file, source.bytes(), &mark) {
+        marker.mark(file, source.bytes(), &mark)
+    }
+
+    /// The operations on one file.
+    fn add_file(
+        &self,
+        file: &RelPath,
+        marked: Vec<Marked>,
+        tree: &Tree,
+        found: &mut Found,
+        out: &mut Vec<Operation>,
+    ) {
+        let wishes = self.wishes(file);
+        let Entry::File(source) = tree.get(file) else {
+            self.push_unreadable(file, tree.get(file), wishes, found, out);
+            return;
+        };
+        let mut seen: HashSet<String> = HashSet::new();
+        for marked in marked {
             marked.note(&mut found.injected);
             let action = match marked.refusal {
                 Some(refusal) => Action::Refused(Box::new(refusal)),
@@ -242,11 +263,11 @@ impl Injection {
             found.tasks.push(wish.map(|wish| wish.task.clone()));
             seen.insert(marked.id);
         }
-        found.seen.append(&mut seen.clone());
         for wish in wishes.iter().filter(|wish| !seen.contains(&wish.id)) {
             let refusal = not_found(file, &wish.id, &self.scanner, source.bytes());
             self.push_missing(file, wish, refusal, found, out);
         }
+        found.seen.extend(seen);
     }
 
     fn push_unreadable(
@@ -301,8 +322,9 @@ impl Script for Injection {
     fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
         let mut found = Found::default();
         let mut operations = Vec::new();
-        for file in &self.files {
-            self.mark_file(file, tree, &mut found, &mut operations);
+        let marked = parallel::map(&self.files, |file| self.mark_file(file, tree));
+        for (file, marked) in self.files.iter().zip(marked) {
+            self.add_file(file, marked, tree, &mut found, &mut operations);
         }
         if let Wanted::Prompts(payload) = &self.wanted {
             let seen = std::mem::take(&mut found.seen);
