@@ -552,7 +552,9 @@ pub(super) fn file_size_limit() -> u64 {
 
 /// The user whom file access is judged for.
 pub(super) fn effective_user() -> u32 {
-    rustix::process::geteuid().as_raw()
+    // Asked once: it is wanted for each file, and a process that changes it starts anew.
+    static USER: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
+    *USER.get_or_init(|| rustix::process::geteuid().as_raw())
 }
 
 fn absent<T>(result: io::Result<T>) -> io::Result<Option<T>> {

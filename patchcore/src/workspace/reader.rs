@@ -3,15 +3,16 @@
 use std::time::{Duration, Instant};
 
 use super::Workspace;
+use super::disk::Meta;
 use super::journal::MANIFEST;
-use super::load::now;
 use super::state::{CURRENT, State, fail};
 use crate::error::{Code, Error, Refusal};
 
-/// What a reader compares: a transaction that comes or goes changes the journal's directory.
+/// What a reader compares: a transaction that comes or goes changes the directories of journal
+/// and log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Mark {
-    modified: [i64; 2],
+    parts: [Option<Meta>; 2],
     /// A transaction is, or may be, half installed.
     installing: bool,
 }
@@ -34,7 +35,7 @@ impl Workspace {
                     Some(state) => Some(state),
                     None => State::open(&self.root)?,
                 };
-                if mark(state.as_ref())? == before && is_settled(before.modified) {
+                if mark(state.as_ref())? == before {
                     return Ok(result);
                 }
             } else if let Some(state) = &state
@@ -61,31 +62,26 @@ fn unfinished() -> Error {
 }
 
 fn mark(state: Option<&State>) -> Result<Mark, Error> {
-    let none = Mark {
-        modified: [0; 2],
-        installing: false,
-    };
     let Some(state) = state else {
-        return Ok(none);
-    };
-    let Some(txn) = state.part("txn")? else {
-        return Ok(none);
+        return Ok(Mark {
+            parts: [None; 2],
+            installing: false,
+        });
     };
     let io = |error| fail("look at", "txn", error);
-    let modified = txn.stat_self().map_err(io)?.mtime;
-    let installing = match txn.directory(CURRENT).map_err(io)? {
+    // Times may be too coarse to tell two transactions apart: lengths and link counts, which the
+    // log's entries change, mostly can.
+    let look = |part: &str| -> Result<Option<Meta>, Error> {
+        state.dir.stat(part.as_bytes()).map_err(io)
+    };
+    let parts = [look("txn")?, look("log")?];
+    let current = match state.part("txn")? {
+        Some(txn) => txn.directory(CURRENT).map_err(io)?,
+        None => None,
+    };
+    let installing = match current {
         Some(current) => current.stat(MANIFEST).map_err(io)?.is_some(),
         None => false,
     };
-    Ok(Mark {
-        modified,
-        installing,
-    })
-}
-
-/// Whether the directory's time is old enough to show the next change.
-fn is_settled([seconds, nanos]: [i64; 2]) -> bool {
-    const TICK: i64 = 10_000_000;
-    let [now_seconds, now_nanos] = now();
-    (now_seconds - seconds) * 1_000_000_000 + now_nanos - nanos > TICK || seconds == 0
+    Ok(Mark { parts, installing })
 }
