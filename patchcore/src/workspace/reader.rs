@@ -71,9 +71,8 @@ fn mark(state: Option<&State>) -> Result<Mark, Error> {
     let io = |error| fail("look at", "txn", error);
     // Times may be too coarse to tell two transactions apart: lengths and link counts, which the
     // log's entries change, mostly can.
-    let look = |part: &str| -> Result<Option<Meta>, Error> {
-        state.dir.stat(part.as_bytes()).map_err(io)
-    };
+    let look =
+        |part: &str| -> Result<Option<Meta>, Error> { state.dir.stat(part.as_bytes()).map_err(io) };
     let parts = [look("txn")?, look("log")?];
     let current = match state.part("txn")? {
         Some(txn) => txn.directory(CURRENT).map_err(io)?,
