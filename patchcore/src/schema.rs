@@ -4,20 +4,26 @@ use schemars::JsonSchema;
 use serde_json::Value;
 
 use crate::batch::PatchBatch;
+#[cfg(feature = "workspace")]
 use crate::event::PatchEvent;
 use crate::order::{Order, Payload};
 use crate::report::Report;
 use crate::task::Task;
+#[cfg(feature = "workspace")]
+use crate::workspace::record::Record;
 
 type Make = fn() -> Value;
 
 const SCHEMAS: &[(&str, Make)] = &[
     ("PatchBatch", make::<PatchBatch>),
+    #[cfg(feature = "workspace")]
     ("PatchEvent", make::<PatchEvent>),
     ("Report", make::<Report>),
     ("Order", make::<Order>),
     ("Payload", make::<Payload>),
     ("Task", make::<Task>),
+    #[cfg(feature = "workspace")]
+    ("Record", make::<Record>),
 ];
 
 /// The names that [`of`] knows.

@@ -7,4 +7,5 @@ mod faults;
 mod laws;
 mod plan;
 mod sandbox;
+mod schemas;
 mod workspace;

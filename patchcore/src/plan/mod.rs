@@ -105,6 +105,7 @@ pub enum ChangeKind {
 
 /// What stands at a path, by hash and mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FileState {
     /// Hash of the bytes.
     pub digest: Digest,
@@ -114,6 +115,7 @@ pub struct FileState {
 
 /// The part of an operation in the change of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Touch {
     /// Index of the operation in its batch.
     pub operation: usize,

@@ -30,6 +30,7 @@ pub const MAX_TEXT: usize = 16 << 10;
 
 /// Everything that is known of a batch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Record {
     /// Always [`VERSION`].
@@ -76,6 +77,7 @@ pub struct Record {
 
 /// How far a transaction came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// It is installed for verification; recovery takes it back.
@@ -90,6 +92,7 @@ pub enum State {
 
 /// What the operator allowed when the batch was applied.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Overrides {
     /// Operations without a guard.
@@ -103,6 +106,7 @@ pub struct Overrides {
     pub partial: bool,
     /// Protected paths that were opened to edits.
     #[serde(skip_serializing_if = "Vec::is_empty", with = "form::paths")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<form::Bytes<'static>>"))]
     pub allow_paths: Vec<RelPath>,
     /// Replacing one name of a file that has several.
     #[serde(skip_serializing_if = "is_false")]
@@ -117,6 +121,7 @@ pub struct Overrides {
 
 /// What became of an operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OperationRecord {
     /// The operation's name.
@@ -143,10 +148,12 @@ pub struct OperationRecord {
 
 /// What changed at a path.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ChangeRecord {
     /// The path; for a rename or copy, the new one.
     #[serde(with = "form::path")]
+    #[cfg_attr(feature = "schema", schemars(with = "form::Bytes<'static>"))]
     pub path: RelPath,
     /// For a rename or copy, the path that the bytes come from.
     #[serde(
@@ -154,6 +161,7 @@ pub struct ChangeRecord {
         skip_serializing_if = "Option::is_none",
         with = "form::optional_path"
     )]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<form::Bytes<'static>>"))]
     pub from: Option<RelPath>,
     /// What happened.
     pub kind: ChangeKind,
@@ -181,6 +189,7 @@ pub struct ChangeRecord {
 
 /// An edit of a pre-image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EditRecord {
     /// First byte that gives way, and the first one behind.
@@ -189,6 +198,7 @@ pub struct EditRecord {
     pub len: usize,
     /// The replacement, cut to [`MAX_TEXT`] bytes.
     #[serde(with = "form::text")]
+    #[cfg_attr(feature = "schema", schemars(with = "form::Bytes<'static>"))]
     pub text: Vec<u8>,
 }
 
@@ -210,6 +220,7 @@ impl EditRecord {
 
 /// How a transaction is installed, so that another process can finish it or take it back.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Journal {
     /// How a file gives way to another.
@@ -235,6 +246,7 @@ impl Journal {
 
 /// How a staged file and the one that it replaces change places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// By one `renameat2(RENAME_EXCHANGE)`.
@@ -246,10 +258,12 @@ pub enum Method {
 
 /// A directory that comes or goes with a transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DirectoryRecord {
     /// The directory.
     #[serde(with = "form::path")]
+    #[cfg_attr(feature = "schema", schemars(with = "form::Bytes<'static>"))]
     pub path: RelPath,
     /// Its permission bits.
     pub mode: u32,
@@ -257,10 +271,12 @@ pub struct DirectoryRecord {
 
 /// What happens at one path.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Step {
     /// The path.
     #[serde(with = "form::path")]
+    #[cfg_attr(feature = "schema", schemars(with = "form::Bytes<'static>"))]
     pub path: RelPath,
     /// The slot: it holds the new file before the step, the old one behind it.
     pub slot: u32,
@@ -277,6 +293,7 @@ pub struct Step {
 
 /// By what a file is known again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
     /// Inode number.

@@ -60,10 +60,16 @@ fn unsupported(body: &[u8]) -> Option<Refusal> {
 
 /// Bytes as a string where they are UTF-8, else as `{"base64": "…"}`.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
-enum Bytes<'a> {
+pub(super) enum Bytes<'a> {
+    /// As text.
     Text(#[serde(borrow)] Cow<'a, str>),
-    Binary { base64: String },
+    /// Bytes that are not UTF-8.
+    Binary {
+        /// In base 64.
+        base64: String,
+    },
 }
 
 fn write_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {

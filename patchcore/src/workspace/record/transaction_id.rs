@@ -69,3 +69,17 @@ impl<'de> Deserialize<'de> for TransactionId {
         text.parse().map_err(serde::de::Error::custom)
     }
 }
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for TransactionId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "TransactionId".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "format": "uuid",
+            "description": "Unique, and sorted by time.",
+        })
+    }
+}
