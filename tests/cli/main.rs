@@ -17,6 +17,7 @@ mod events;
 mod hand;
 mod init;
 mod notify;
+mod order;
 mod paths;
 mod placeholder;
 mod sandbox;

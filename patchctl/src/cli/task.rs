@@ -169,6 +169,28 @@ pub(crate) struct OrderArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum OrderCommand {
     Validate(ValidateArgs),
+    Create(CreateArgs),
+    Placeholders(PlaceholdersArgs),
+}
+
+/// Makes an order at the orchestrator, and prints its answer as JSON
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    /// `{"factory", "files": [{"file_path", "instructions": {PLACEHOLDER: text}}]}`; `-` for
+    /// standard input
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+/// Prints an order's placeholders as JSON, for `inject --payload`
+#[derive(Debug, Args)]
+pub(crate) struct PlaceholdersArgs {
+    /// The order's id
+    #[arg(value_name = "ORDER")]
+    pub(crate) order: String,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
 }
 
 /// Tells everything that is wrong with an order, or a payload, each with its JSON path

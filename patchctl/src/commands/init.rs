@@ -20,7 +20,7 @@ use crate::cli::Global;
 use crate::cli::task::InitArgs;
 use crate::delivery;
 use crate::exit::{Exit, Failure};
-use crate::orchestrator::{Api, Config, ErrorCode, FactoryError, Level, OpLog};
+use crate::orchestrator::{Api, Config, ErrorCode, FactoryError, Level, OpLog, Remediation};
 use crate::report::{self, Context};
 
 /// How a task ended.
@@ -121,6 +121,10 @@ pub(crate) fn run(global: &Global, args: &InitArgs, context: &Context) -> Result
     })
 }
 
+fn is_about(remedy: &Remediation, error: &FactoryError) -> bool {
+    remedy.task_uuid.is_some() && remedy.task_uuid == error.task_uuid
+}
+
 impl Run<'_> {
     fn go(&mut self, context: &Context) -> Result<Vec<Row>, Failure> {
         let order = self.args.order.as_str();
@@ -143,7 +147,7 @@ impl Run<'_> {
         let mut notes: HashMap<String, String> = HashMap::new();
         if !marked.failed.is_empty() {
             let errors = self.errors(&manifest, &marked.failed);
-            let remedies = self.api.report_errors(&errors)?;
+            let remedies = self.ask(&errors, context)?;
             let count = json!({ "errors": errors.len(), "remedies": remedies.len() });
             self.log("report_errors", None, Level::Warning, count);
             manifest = self.remedy(&errors, remedies, &manifest, &mut marked, &mut notes)?;
@@ -153,6 +157,34 @@ impl Run<'_> {
         let of_order = |task: &&Task| task.order_id().is_none_or(|id| id == order);
         let rows = manifest.tasks().iter().filter(of_order);
         Ok(rows.map(|task| row(task, &marked, &mut notes)).collect())
+    }
+
+    /// What the orchestrator says about failures. Those that it answered while they lay in the
+    /// outbox are not told again; where it cannot be reached, they are left to the outbox.
+    fn ask(&self, errors: &[FactoryError], context: &Context) -> Result<Vec<Remediation>, Failure> {
+        let mut remedies = delivery::take_remediations(&self.place.root)?;
+        remedies.retain(|remedy| errors.iter().any(|error| is_about(remedy, error)));
+        let untold: Vec<FactoryError> = errors
+            .iter()
+            .filter(|error| !remedies.iter().any(|remedy| is_about(remedy, error)))
+            .cloned()
+            .collect();
+        if untold.is_empty() {
+            return Ok(remedies);
+        }
+        match self.api.report_errors(&untold) {
+            Ok(more) => remedies.extend(more),
+            Err(error) => {
+                if error.is_temporary() {
+                    delivery::queue_errors(&self.place.root, &untold)?;
+                }
+                if remedies.is_empty() {
+                    return Err(error.into());
+                }
+                report::warn(&error.to_string(), context);
+            }
+        }
+        Ok(remedies)
     }
 
     fn send_statuses(&self, manifest: &Manifest, context: &Context) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! `order validate`: everything that is wrong with an order or payload.
+//! `order`: everything that is wrong with an order or payload; and orders at the orchestrator.
 
 use std::io::{Read as _, Write as _};
 use std::path::Path;
@@ -8,27 +8,50 @@ use patchcore::{Code, Error};
 
 use super::place::read_bytes;
 use crate::cli::Output;
-use crate::cli::task::{OrderArgs, OrderCommand, ValidateArgs};
+use crate::cli::task::{CreateArgs, OrderArgs, OrderCommand, ValidateArgs};
 use crate::exit::{Exit, Failure};
+use crate::orchestrator::{Api, Config, NewOrder};
 use crate::report::{Context, printable};
 
 /// `order`.
 pub(crate) fn run(args: &OrderArgs, context: &Context) -> Result<Exit, Failure> {
     match &args.command {
         OrderCommand::Validate(args) => validate(args, context),
+        OrderCommand::Create(args) => create(args, context),
+        OrderCommand::Placeholders(args) => {
+            let api = Api::new(&Config::require(&args.connection)?)?;
+            print(&api.placeholders(&args.order)?, context)
+        }
     }
 }
 
+fn create(args: &CreateArgs, context: &Context) -> Result<Exit, Failure> {
+    let api = Api::new(&Config::require(&args.connection)?)?;
+    let order: NewOrder = serde_json::from_slice(&read(&args.file)?)
+        .map_err(|error| Failure::Usage(format!("no order to be made: {error}")))?;
+    print(&api.create_order(&order)?, context)
+}
+
+/// An answer as JSON, with nothing in it that a terminal would act on.
+fn print(answer: &serde_json::Value, context: &Context) -> Result<Exit, Failure> {
+    let text = format!("{answer:#}");
+    writeln!(context.stdout(), "{}", printable(&text)).map_err(Failure::Output)?;
+    Ok(Exit::Done)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    if path != Path::new("-") {
+        return read_bytes(path);
+    }
+    let mut bytes = Vec::new();
+    std::io::stdin()
+        .read_to_end(&mut bytes)
+        .map_err(|error| Error::io("read", "standard input", error))?;
+    Ok(bytes)
+}
+
 fn validate(args: &ValidateArgs, context: &Context) -> Result<Exit, Failure> {
-    let bytes = if args.file == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin()
-            .read_to_end(&mut bytes)
-            .map_err(|error| Error::io("read", "standard input", error))?;
-        bytes
-    } else {
-        read_bytes(&args.file)?
-    };
+    let bytes = read(&args.file)?;
     let result = if args.payload {
         Payload::parse(&bytes).map(drop)
     } else {

@@ -27,7 +27,7 @@ use crate::store::{Check, Class, Kind, Message, Opened, Origin, Store, StoreErro
 
 pub(crate) use flush::{End, Flusher, Policy, Tally};
 pub(crate) use journal::{Diffs, Journal};
-pub(crate) use queue::{queue_errors, queue_operation, queue_operations, take_remediations};
+pub(crate) use queue::{queue_errors, queue_operations, take_remediations};
 pub(crate) use retry::{Backoff, http_date, retry_after};
 
 /// Most bytes of the log that wait for delivery.

@@ -8,15 +8,8 @@ use super::control;
 use crate::orchestrator::{FactoryError, OpLog, Remediation, Remediations};
 use crate::store::{Check, Class, Kind, Message, Store, StoreError};
 
-/// Puts an entry of the operations log into the outbox; the next delivery takes it along.
-///
-/// # Errors
-/// Where the store cannot be written.
-pub(crate) fn queue_operation(root: &Path, entry: &OpLog) -> Result<(), StoreError> {
-    queue_operations(root, std::slice::from_ref(entry))
-}
-
-/// As [`queue_operation`], for several entries at once.
+/// Puts entries of the operations log into the outbox; the next delivery takes them along, in
+/// this order.
 ///
 /// # Errors
 /// Where the store cannot be written.

@@ -149,11 +149,6 @@ impl Api {
         })
     }
 
-    /// The connection, for deliveries.
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
-    }
-
     /// The tasks of an order: `{"order_id", "tasks": […]}`.
     ///
     /// # Errors
@@ -237,14 +232,6 @@ impl Api {
         let body = serde_json::json!({ "errors": errors });
         let answer: Remediations = self.post("/api/factory/errors", &body, MODEL_CALL)?;
         Ok(answer.remediation)
-    }
-
-    /// Logs an operation now, past the outbox.
-    ///
-    /// # Errors
-    /// As [`tasks`](Self::tasks).
-    pub(crate) fn log(&self, entry: &OpLog) -> Result<(), CallError> {
-        self.post::<Value>("/api/ops/log", entry, CALL).map(drop)
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
