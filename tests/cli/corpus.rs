@@ -43,6 +43,9 @@ struct Case {
     /// The files that are gone afterwards.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     gone: BTreeSet<String>,
+    /// Why `git apply` cannot make of the diff what `apply` makes of the batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    git: Option<String>,
 }
 
 fn is_zero(exit: &i32) -> bool {
@@ -213,6 +216,20 @@ fn run(folder: &Path, mut case: Case, update: bool) -> Result<(), String> {
         return Err("a refused batch changed the tree".to_owned());
     }
 
+    if [0, 6].contains(&case.exit) && !diff.stdout.is_empty() {
+        let result = git_apply(&before, &diff.stdout);
+        match (&case.git, result) {
+            (None, Err(why)) => return Err(why),
+            (None, Ok(files)) if files != after => {
+                return Err("git apply makes another tree of the diff".to_owned());
+            }
+            (Some(_), Ok(files)) if files == after => {
+                return Err("git apply does the same, which case.json says it cannot".to_owned());
+            }
+            _ => {}
+        }
+    }
+
     let changed: Files = after
         .iter()
         .filter(|(path, file)| before.get(*path) != Some(file))
@@ -294,6 +311,33 @@ fn patchctl(command: &str, root: &Path, folder: &Path, case: &Case) -> Output {
     }
     run.arg(folder.join("batch.json"));
     run.env_remove("PATCHCTL_ROOT").output().unwrap()
+}
+
+/// The tree that git makes of a diff.
+fn git_apply(before: &Files, diff: &[u8]) -> Result<Files, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("tree");
+    fs::create_dir(&root).unwrap();
+    for (path, (bytes, executable)) in before {
+        write_executable(&root.join(path), bytes, *executable);
+    }
+    let patch = dir.path().join("diff");
+    fs::write(&patch, diff).unwrap();
+    let output = Command::new("git")
+        .args(["apply", "--whitespace=nowarn"])
+        .arg(&patch)
+        .current_dir(&root)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CEILING_DIRECTORIES", dir.path())
+        .output()
+        .unwrap();
+    if output.status.success() {
+        Ok(files(&root))
+    } else {
+        let talk = String::from_utf8_lossy(&output.stderr);
+        Err(format!("git apply: {talk}"))
+    }
 }
 
 fn report_of(output: &Output) -> Result<Value, String> {
