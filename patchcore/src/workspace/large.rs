@@ -6,9 +6,10 @@
 use std::io;
 use std::sync::Mutex;
 
-use super::disk::File;
+use super::disk::{File, Kind, Meta};
 use super::fault;
-use super::load::MAX_FILE;
+use super::load::{MAX_FILE, now};
+use super::transaction::TICK;
 use crate::plan::Source;
 use crate::text::{Encoding, LineIndex, detect_encoding};
 
@@ -81,6 +82,27 @@ pub(super) fn read(file: &File, size: u64, executable: bool) -> io::Result<Optio
     };
     let lines = LineIndex::from_counts(len, all.into_iter().flat_map(|piece| piece.newlines));
     Ok(Some(Source::scanned(bytes, executable, encoding, lines)))
+}
+
+/// Lets a large file that has just changed grow older than a tick of the file system's clock, and
+/// tells when reading it may begin; `None` for a file that is not large.
+///
+/// Whatever changes it from then on shows in its times, so that its bytes need not be compared
+/// again, which would cost far more than the wait.
+pub(super) fn settle(file: &File, meta: &mut Meta) -> io::Result<Option<[i64; 2]>> {
+    if meta.kind != Kind::File || meta.size < LARGE {
+        return Ok(None);
+    }
+    let nanos =
+        |[seconds, nanos]: [i64; 2]| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+    let age = nanos(now()) - nanos(meta.mtime.max(meta.ctime));
+    let tick = i128::from(TICK);
+    if (0..=tick).contains(&age) {
+        let wait = u64::try_from(tick - age).unwrap_or_default() + 1_000_000;
+        std::thread::sleep(std::time::Duration::from_nanos(wait));
+        *meta = file.stat()?;
+    }
+    Ok(Some(now()))
 }
 
 /// What was seen in a piece.

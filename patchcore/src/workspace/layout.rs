@@ -302,7 +302,9 @@ fn is_directory(root: &Root, path: &RelPath) -> Result<bool, Error> {
 /// What the new file takes over from the one that its bytes come from.
 fn wanted(change: &FileChange, loaded: &Loaded, executable: bool) -> Option<Wanted> {
     change.source.as_ref()?;
-    let Found { meta, attributes } = loaded.found(change.from.as_ref().unwrap_or(&change.path))?;
+    let Found {
+        meta, attributes, ..
+    } = loaded.found(change.from.as_ref().unwrap_or(&change.path))?;
     debug_assert_eq!(meta.kind, Kind::File);
     let mode = match (executable, meta.mode & 0o100 != 0) {
         (true, false) => meta.mode | (meta.mode & 0o444) >> 2,

@@ -36,6 +36,8 @@ pub(super) struct Found {
     pub(super) meta: Meta,
     /// Extended attributes, by name.
     pub(super) attributes: Vec<(Vec<u8>, Vec<u8>)>,
+    /// For a large file, when reading it began.
+    began: Option<[i64; 2]>,
 }
 
 impl Loaded {
@@ -72,7 +74,13 @@ pub(super) fn load(root: &Root, paths: &[RelPath]) -> Result<Loaded, Error> {
             (path, entry)
         })
         .collect();
-    Ok(Loaded { tree, found, began })
+    // Where every file was read later than the first moment, that later moment tells more.
+    let later = found.iter().map(|(_, file): &(_, Found)| file.began).min();
+    Ok(Loaded {
+        tree,
+        found,
+        began: later.flatten().unwrap_or(began),
+    })
 }
 
 /// Runs `work` for each index below `count`, on a few threads; the first error wins.
@@ -150,10 +158,11 @@ fn read_one(root: &Root, path: &RelPath) -> Result<Read, Error> {
             };
         }
     };
-    let meta = file.stat().map_err(io)?;
+    let mut meta = file.stat().map_err(io)?;
     if let Some(refusal) = not_a_file(path, meta.kind) {
         return Ok(refused(refusal));
     }
+    let began = large::settle(&file, &mut meta).map_err(io)?;
     let executable = meta.mode & 0o100 != 0;
     let source = match large::read(&file, meta.size, executable).map_err(io)? {
         Some(source) => Some(source),
@@ -172,7 +181,11 @@ fn read_one(root: &Root, path: &RelPath) -> Result<Read, Error> {
         ));
     };
     let attributes = file.attributes().map_err(io)?;
-    let found = Found { meta, attributes };
+    let found = Found {
+        meta,
+        attributes,
+        began,
+    };
     Ok((path.clone(), Entry::File(Arc::new(source)), Some(found)))
 }
 

@@ -49,7 +49,7 @@ pub(super) struct Done {
 const MANY_FILES: usize = 8;
 /// A file that changed so shortly before it was read, in nanoseconds, may have changed again
 /// within the same tick of the file system's clock.
-const TICK: i64 = 20_000_000;
+pub(super) const TICK: i64 = 20_000_000;
 
 impl Work<'_> {
     /// Commits; `record` is filled up with what is known only now.
