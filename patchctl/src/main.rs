@@ -10,15 +10,13 @@ mod store;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 /// Quick to start, and quick where threads share it, which musl's own is not.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = cli::Cli::read();
     let context = report::Context::new(&cli.global);
     match commands::run(&cli, &context) {
         Ok(exit) => exit.into(),

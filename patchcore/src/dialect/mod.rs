@@ -18,6 +18,7 @@
 
 mod blob;
 mod codex;
+mod convert;
 mod desk;
 mod detect;
 mod exact;
@@ -48,6 +49,7 @@ use crate::operation::Batch;
 use crate::path::RelPath;
 use crate::plan::{Script, Tree};
 
+pub use convert::to_batch;
 pub use detect::detect;
 
 /// A patch format.

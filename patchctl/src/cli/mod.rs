@@ -3,6 +3,7 @@
 pub(crate) mod dialect;
 pub(crate) mod orchestrator;
 
+pub(crate) mod convert;
 pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod edit;
@@ -14,6 +15,7 @@ pub(crate) mod placeholder;
 pub(crate) mod resolve;
 pub(crate) mod task;
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -26,6 +28,50 @@ pub(crate) struct Cli {
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// Reads the arguments.
+    ///
+    /// Most runs are edits by an agent, and clap takes longer to lay out forty commands than a
+    /// small edit takes in all: where the first argument names a frequent command, that one is
+    /// laid out alone. What it cannot make sense of goes to the whole, which knows help and hints.
+    pub(crate) fn read() -> Self {
+        let mut arguments = std::env::args_os();
+        let program = arguments.next().unwrap_or_else(|| "patchctl".into());
+        let frequent = match arguments.next().as_deref().and_then(|name| name.to_str()) {
+            Some("apply") => Alone::read(&program, arguments, Command::Apply),
+            Some("check") => Alone::read(&program, arguments, Command::Check),
+            Some("diff") => Alone::read(&program, arguments, Command::Diff),
+            _ => None,
+        };
+        frequent.unwrap_or_else(Self::parse)
+    }
+}
+
+/// One command with its options.
+#[derive(Debug, Parser)]
+struct Alone<T: Args> {
+    #[command(flatten)]
+    global: Global,
+    #[command(flatten)]
+    command: T,
+}
+
+impl<T: Args> Alone<T> {
+    /// `None` where the arguments ask for help or make no sense.
+    fn read(
+        program: &OsStr,
+        arguments: std::env::ArgsOs,
+        command: fn(T) -> Command,
+    ) -> Option<Cli> {
+        let all = std::iter::once(program.to_owned()).chain(arguments);
+        let alone = Self::try_parse_from(all).ok()?;
+        Some(Cli {
+            global: alone.global,
+            command: command(alone.command),
+        })
+    }
 }
 
 /// Options that every command takes.
@@ -73,6 +119,7 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     Apply(edit::ApplyArgs),
     Check(edit::CheckArgs),
+    Convert(convert::ConvertArgs),
     Diff(diff::DiffArgs),
     #[command(flatten)]
     Operation(operation::OperationCommand),

@@ -1,5 +1,6 @@
 //! One file for each command: resolve the arguments, call the library, hand the result to `report`.
 
+pub(crate) mod convert;
 pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod doctor;
@@ -26,6 +27,7 @@ pub(crate) fn run(cli: &Cli, context: &Context) -> Result<Exit, Failure> {
     match &cli.command {
         Command::Apply(args) => edit::apply(cli, args, context),
         Command::Check(args) => edit::check(cli, args, context),
+        Command::Convert(args) => convert::run(cli, args, context),
         Command::Diff(args) => diff::run(cli, args, context),
         Command::Operation(command) => operation::run(cli, command, context),
         Command::Resolve(args) => resolve::run(&cli.global, args, context),

@@ -1,0 +1,338 @@
+//! A plan as a batch on the wire: what a foreign patch means in a tree.
+
+use std::ops::Range;
+
+use crate::batch::{
+    At, Content, CopyFile, CreateFile, DeleteFile, Expectation, InsertAfter, InsertBefore,
+    PatchBatch, PatchOperation, RenameFile, ReplaceBlock, SetMode,
+};
+use crate::edit::Edit;
+use crate::error::{Code, Refusal};
+use crate::operation::{Indent, Labels};
+use crate::path::RelPath;
+use crate::plan::{ChangeKind, FileChange, Plan, Policy, Tree, plan};
+use crate::text::{LineNumber, Text};
+
+/// The batch that does to the tree what the plan does, each file guarded by its hash.
+///
+/// It is planned once more before it is handed out, and only given if it comes to the very same
+/// bytes.
+///
+/// # Errors
+/// The plan's own first refusal; `INVALID_BATCH` for a change that line operations cannot say: of
+/// line endings, of the final newline alone, of a name that is not UTF-8.
+pub fn to_batch(planned: &Plan, tree: &Tree, policy: &Policy) -> Result<PatchBatch, Refusal> {
+    if let Some(refusal) = planned
+        .verdicts
+        .iter()
+        .find_map(|verdict| verdict.refusal.as_ref())
+    {
+        return Err((**refusal).clone());
+    }
+    let mut batch = PatchBatch::new(Vec::new());
+    for change in &planned.changes {
+        push_change(change, &mut batch)?;
+    }
+    let again = plan(&batch.clone().into(), tree, policy);
+    if again.digest == planned.digest {
+        return Ok(batch);
+    }
+    // Which file it is that a batch cannot say.
+    let refusal = again
+        .verdicts
+        .iter()
+        .find_map(|verdict| verdict.refusal.as_ref());
+    if let Some(refusal) = refusal {
+        return Err((**refusal).clone());
+    }
+    let differs = planned.changes.iter().find(|change| {
+        !again
+            .changes
+            .iter()
+            .any(|other| other.path == change.path && other.after == change.after)
+    });
+    let path = differs.map_or_else(|| "the tree".to_owned(), |change| change.path.to_string());
+    Err(Refusal::new(
+        Code::InvalidBatch,
+        format!(
+            "a batch cannot say what the patch does to {path}: it changes line endings or the final newline"
+        ),
+    ))
+}
+
+fn push_change(change: &FileChange, batch: &mut PatchBatch) -> Result<(), Refusal> {
+    let path = name(&change.path)?;
+    let old = match &change.from {
+        Some(from) => name(from)?,
+        None => path.clone(),
+    };
+    if let Some(source) = &change.source {
+        batch.base.insert(old.clone(), source.digest());
+    }
+    let executable = change.after.is_some_and(|after| after.executable);
+    let was_executable = change
+        .source
+        .as_ref()
+        .is_some_and(|source| source.executable());
+    let content = || Content::new(change.chunks().collect::<Vec<_>>().concat());
+    let operations = &mut batch.operations;
+    match change.kind {
+        ChangeKind::Created => {
+            operations.push(create(path, content(), executable));
+            return Ok(());
+        }
+        ChangeKind::Deleted => {
+            operations.push(PatchOperation::DeleteFile(DeleteFile {
+                file: path,
+                expect: None,
+                base: None,
+                labels: Labels::default(),
+            }));
+            return Ok(());
+        }
+        ChangeKind::Copied if change.edits.is_empty() && executable == was_executable => {
+            operations.push(PatchOperation::CopyFile(CopyFile {
+                file: old,
+                to: path,
+                base: None,
+                labels: Labels::default(),
+            }));
+            return Ok(());
+        }
+        ChangeKind::Copied => {
+            operations.push(create(path, content(), executable));
+            return Ok(());
+        }
+        ChangeKind::Modified | ChangeKind::Renamed | ChangeKind::Mode => {}
+    }
+    for block in blocks(change.source_bytes(), change.edits.as_slice()) {
+        operations.push(line_operation(
+            &old,
+            &Text::new(change.source_bytes()),
+            block,
+        ));
+    }
+    if executable != was_executable {
+        operations.push(PatchOperation::SetMode(SetMode {
+            file: old.clone(),
+            executable,
+            base: None,
+            labels: Labels::default(),
+        }));
+    }
+    if change.kind == ChangeKind::Renamed {
+        operations.push(PatchOperation::RenameFile(RenameFile {
+            file: old,
+            to: path,
+            base: None,
+            labels: Labels::default(),
+        }));
+    }
+    Ok(())
+}
+
+fn name(path: &RelPath) -> Result<String, Refusal> {
+    path.as_str().map(str::to_owned).ok_or_else(|| {
+        Refusal::new(
+            Code::InvalidBatch,
+            format!("a batch cannot name {path}, which is not UTF-8"),
+        )
+    })
+}
+
+fn create(file: String, content: Content, executable: bool) -> PatchOperation {
+    PatchOperation::CreateFile(CreateFile {
+        file,
+        content,
+        executable,
+        base: None,
+        labels: Labels::default(),
+    })
+}
+
+/// Whole lines of the old text and what stands there instead.
+struct Block {
+    span: Range<usize>,
+    new: Vec<u8>,
+}
+
+/// Edits widened to whole lines; edits that share a line become one block.
+fn blocks(source: &[u8], edits: &[Edit]) -> Vec<Block> {
+    let text = Text::new(source);
+    let mut blocks: Vec<(Range<usize>, Vec<&Edit>)> = Vec::new();
+    for edit in edits {
+        let span = whole_lines(&text, edit);
+        match blocks.last_mut() {
+            Some((last, members)) if span.start < last.end => {
+                last.end = last.end.max(span.end);
+                members.push(edit);
+            }
+            _ => blocks.push((span, vec![edit])),
+        }
+    }
+    let widen = |(span, members): (Range<usize>, Vec<&Edit>)| {
+        let mut new = Vec::new();
+        let mut at = span.start;
+        for edit in members {
+            new.extend_from_slice(&source[at..edit.span.start]);
+            new.extend_from_slice(&edit.text);
+            at = edit.span.end;
+        }
+        new.extend_from_slice(&source[at..span.end]);
+        Block { span, new }
+    };
+    blocks.into_iter().map(widen).collect()
+}
+
+fn whole_lines(text: &Text<'_>, edit: &Edit) -> Range<usize> {
+    let bytes = text.bytes();
+    let start = text.line_start(edit.span.start);
+    let is_start = start == edit.span.start;
+    // New lines before a line, or behind the last: no old line is touched.
+    if edit.span.is_empty()
+        && is_start
+        && edit.text.ends_with(b"\n")
+        && (start < bytes.len() || text.ends_in_newline())
+    {
+        return start..start;
+    }
+    let behind_newline = edit.span.end > edit.span.start && bytes[edit.span.end - 1] == b'\n';
+    let ends_whole =
+        behind_newline && (edit.text.is_empty() && is_start || edit.text.ends_with(b"\n"));
+    let end = if ends_whole {
+        edit.span.end
+    } else {
+        memchr::memchr(b'\n', &bytes[edit.span.end..])
+            .map_or(bytes.len(), |at| edit.span.end + at + 1)
+    };
+    // Text behind the last newline joins the last line.
+    let start = if start == bytes.len() && start > text.bom_len() {
+        text.line_start(start - 1)
+    } else {
+        start
+    };
+    start..end
+}
+
+fn line_operation(file: &str, text: &Text<'_>, block: Block) -> PatchOperation {
+    let file = file.to_owned();
+    let Block { span, new } = block;
+    let content = Content::new(new);
+    let (guard, indent, base, labels) = (
+        Expectation::default(),
+        Indent::Verbatim,
+        None,
+        Labels::default(),
+    );
+    let first = text.line_at(span.start);
+    if span.is_empty() {
+        let behind = span.start == text.bytes().len();
+        if !behind {
+            let at = At::Line { line: first.get() };
+            return PatchOperation::InsertBefore(InsertBefore {
+                file,
+                at,
+                guard,
+                content,
+                indent,
+                base,
+                labels,
+            });
+        }
+        let Some(last) = LineNumber::new(first.get() - 1) else {
+            return PatchOperation::Append(crate::batch::Append {
+                file,
+                content,
+                base,
+                labels,
+            });
+        };
+        let at = At::Line { line: last.get() };
+        return PatchOperation::InsertAfter(InsertAfter {
+            file,
+            at,
+            guard,
+            content,
+            indent,
+            base,
+            labels,
+        });
+    }
+    let last = text.line_at(span.end - 1);
+    let at = At::Lines {
+        lines: [first.get(), last.get()],
+    };
+    PatchOperation::ReplaceBlock(ReplaceBlock {
+        file,
+        at,
+        guard,
+        content,
+        pad: false,
+        indent,
+        base,
+        labels,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Digest;
+    use crate::operation::{Action, Batch, Operation};
+
+    /// The batch that a splice of one file is said by.
+    fn said(old: &str, edits: Vec<Edit>) -> Result<PatchBatch, Refusal> {
+        let path = RelPath::new("f").unwrap();
+        let tree = Tree::new().with_file(path.clone(), old);
+        let batch = Batch::new(
+            vec![Operation::new(path, Action::Splice(edits))],
+            Digest::of(b""),
+        );
+        let policy = Policy::default();
+        to_batch(&plan(&batch, &tree, &policy), &tree, &policy)
+    }
+
+    fn names(batch: &PatchBatch) -> Vec<&str> {
+        batch.operations.iter().map(PatchOperation::name).collect()
+    }
+
+    #[test]
+    fn edits_become_the_line_operations_that_do_the_same() {
+        let said = |old: &str, edits: Vec<Edit>| names(&said(old, edits).unwrap()).join(" ");
+        assert_eq!(
+            said("a\nb\nc\n", vec![Edit::replace(2..4, "B\n")]),
+            "replace-block"
+        );
+        assert_eq!(
+            said("a\nb\nc\n", vec![Edit::insert(2, "x\n")]),
+            "insert-before"
+        );
+        assert_eq!(said("a\nb\n", vec![Edit::insert(4, "x\n")]), "insert-after");
+        assert_eq!(said("", vec![Edit::insert(0, "x\n")]), "append");
+        assert_eq!(said("a\nb", vec![Edit::insert(3, "\nx")]), "replace-block");
+        assert_eq!(said("a\nb\nc\n", vec![Edit::delete(2..4)]), "replace-block");
+        assert_eq!(
+            said(
+                "abc\n",
+                vec![Edit::replace(0..1, "x"), Edit::replace(2..3, "y")]
+            ),
+            "replace-block"
+        );
+        assert_eq!(
+            said("\u{feff}a\n", vec![Edit::insert(3, "x\n")]),
+            "insert-before"
+        );
+    }
+
+    #[test]
+    fn what_lines_cannot_say_is_refused() {
+        for (old, edit) in [
+            ("a\nb", Edit::insert(3, "\n")),
+            ("a\nb\n", Edit::delete(3..4)),
+            ("a\r\nb\r\n", Edit::delete(1..2)),
+        ] {
+            let refusal = said(old, vec![edit]).unwrap_err();
+            assert_eq!(refusal.code, Code::InvalidBatch, "{old:?}");
+        }
+    }
+}
