@@ -67,7 +67,24 @@ impl Limits {
     /// # Errors
     /// `LIMIT_EXCEEDED`, or that reading failed.
     pub fn read(&self, input: impl Read, name: &str) -> Result<Vec<u8>, Error> {
-        let mut bytes = Vec::new();
+        self.read_sized(input, name, None)
+    }
+
+    /// As [`read`](Self::read), for input whose length is known: one that is too long is not read.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_sized(
+        &self,
+        input: impl Read,
+        name: &str,
+        len: Option<u64>,
+    ) -> Result<Vec<u8>, Error> {
+        if len.is_some_and(|len| len > self.bytes) {
+            return Err(self.too_long().into());
+        }
+        let room = len.and_then(|len| usize::try_from(len + 1).ok());
+        let mut bytes = Vec::with_capacity(room.unwrap_or(0));
         input
             .take(self.bytes.saturating_add(1))
             .read_to_end(&mut bytes)

@@ -42,7 +42,7 @@ pub(super) fn virtual_len(text: &Text<'_>) -> usize {
 }
 
 /// Blocks whose places a [`Resolver`] has to know for an operation.
-pub(super) fn wanted_blocks(operation: &Operation) -> Vec<Lines> {
+pub(super) fn wanted_blocks(operation: &Operation) -> Vec<Cow<'_, Lines>> {
     let mut blocks = Vec::new();
     let (at, guard) = match &operation.action {
         Action::ReplaceBlock { at, guard, .. } => (at, guard),
@@ -52,12 +52,12 @@ pub(super) fn wanted_blocks(operation: &Operation) -> Vec<Lines> {
         _ => return blocks,
     };
     if let Target::Text(block) = &at.target {
-        blocks.push(block.clone());
+        blocks.push(Cow::Borrowed(block));
     }
     // The places of the expected lines are also what a mismatch lists.
     if let (Some(expect), None) = (&guard.expect, operation.base) {
-        blocks.push(expect.clone());
-        blocks.extend(guard_block(guard).filter(|block| block != expect));
+        blocks.push(Cow::Borrowed(expect));
+        blocks.extend(guard_block(guard).filter(|block| **block != *expect));
     }
     blocks
 }

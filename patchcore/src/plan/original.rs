@@ -1,5 +1,6 @@
 //! Planning in original coordinates: every address speaks of the tree before the batch.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -103,12 +104,12 @@ fn resolve_content(
     if node.content.is_empty() {
         return (Assembled::default(), Vec::new());
     }
-    let blocks: Vec<Lines> = node
+    let blocks: Vec<Cow<'_, Lines>> = node
         .content
         .iter()
         .flat_map(|&index| content::wanted_blocks(&batch.operations[index]))
         .collect();
-    let mut resolver = Resolver::new(node.named(), text, &blocks);
+    let mut resolver = Resolver::new(node.named(), text, blocks.iter().map(|block| &**block));
     let needs_text = node.content.iter().any(|&i| !batch.operations[i].binary);
     let editable = match needs_text {
         true => content::check_editable(node.named(), source.encoding(), policy),

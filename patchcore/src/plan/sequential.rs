@@ -266,7 +266,7 @@ impl Stage<'_> {
             content::check_editable(path, detect_encoding(text.bytes()), policy)?;
         }
         let blocks = content::wanted_blocks(operation);
-        let mut resolver = Resolver::new(path, &text, &blocks);
+        let mut resolver = Resolver::new(path, &text, blocks.iter().map(|block| &**block));
         // The sender's base is the file before the batch.
         let digest = there.source.digest();
         if operation.base.is_some_and(|base| base != digest) {

@@ -1,5 +1,6 @@
 //! `apply`, `check` and every other command that plans edits: one way through.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -90,16 +91,26 @@ fn read_input(path: Option<&Path>) -> Result<(String, Vec<u8>), Failure> {
     match path.filter(|path| *path != Path::new("-")) {
         Some(path) => {
             let name = path.display().to_string();
-            let file = std::fs::File::open(path).map_err(|error| Error::io("read", path, error))?;
-            let bytes = limits.read(file, &name)?;
+            let file = File::open(path).map_err(|error| Error::io("read", path, error))?;
+            let len = regular_len(&file);
+            let bytes = limits.read_sized(file, &name, len)?;
             Ok((name, bytes))
         }
         None => {
             let name = "standard input".to_owned();
-            let bytes = limits.read(std::io::stdin().lock(), &name)?;
+            let input = std::io::stdin().lock();
+            let file = std::os::fd::AsFd::as_fd(&input).try_clone_to_owned().map(File::from);
+            let len = file.ok().as_ref().and_then(regular_len);
+            let bytes = limits.read_sized(input, &name, len)?;
             Ok((name, bytes))
         }
     }
+}
+
+/// The length of a regular file; that of anything else says nothing.
+fn regular_len(file: &File) -> Option<u64> {
+    let metadata = file.metadata().ok()?;
+    metadata.is_file().then(|| metadata.len())
 }
 
 /// Plans a script, carries it out unless it is to be previewed, and reports.

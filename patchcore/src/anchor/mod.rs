@@ -1,11 +1,16 @@
 //! Addresses and guards against a text: the lines meant, or a refusal that shows what is there.
 
+mod blocks;
+
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::error::{Code, MAX_CANDIDATES, Refusal};
 use crate::operation::{Address, Guard, Lines, Occurrence, Pattern, Target};
 use crate::path::RelPath;
+use blocks::Places;
+
 use crate::text::{LineNumber, Text, split_lines, trim_ending};
 
 /// Whole lines of a text.
@@ -41,8 +46,6 @@ pub enum Edge {
 /// Bytes that regular expressions may scan for one file's operations in all, before the batch is
 /// held to be hostile: 16 GiB.
 const SCAN_BUDGET: usize = 1 << 34;
-/// Lines that may be compared in the search for blocks, likewise.
-const COMPARE_BUDGET: usize = 200_000_000;
 
 /// Resolves the addresses and guards of one file's operations.
 #[derive(Debug)]
@@ -50,11 +53,10 @@ pub struct Resolver<'a> {
     path: &'a RelPath,
     text: &'a Text<'a>,
     /// Where each block that was asked for stands, by the block's bytes.
-    blocks: HashMap<&'a [u8], Vec<usize>>,
+    blocks: Places<'a>,
     /// Lines that match a pattern, by its source.
     matches: HashMap<String, Vec<Range<usize>>>,
     scanned: usize,
-    exhausted: bool,
 }
 
 impl<'a> Resolver<'a> {
@@ -67,14 +69,13 @@ impl<'a> Resolver<'a> {
         blocks: impl IntoIterator<Item = &'a Lines>,
     ) -> Self {
         let wanted: Vec<&[u8]> = blocks.into_iter().map(Lines::as_bytes).collect();
-        let (blocks, exhausted) = find_blocks(text, &wanted);
+        let blocks = Places::find(text, &wanted);
         Self {
             path,
             text,
             blocks,
             matches: HashMap::new(),
             scanned: 0,
-            exhausted,
         }
     }
 
@@ -256,10 +257,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn occurrences(&self, block: &Lines) -> Result<&[usize], Refusal> {
-        if self.exhausted {
-            return Err(self.too_much_work());
-        }
-        Ok(self.blocks.get(block.as_bytes()).map_or(&[], Vec::as_slice))
+        self.blocks.of(block.as_bytes()).ok_or_else(|| self.too_much_work())
     }
 
     fn block_span(&self, start: usize, block: &Lines) -> Range<usize> {
@@ -392,11 +390,7 @@ impl<'a> Resolver<'a> {
 
     /// Adds where the expected lines stand instead.
     fn with_places(&self, refusal: Refusal, expect: &Lines) -> Refusal {
-        let places = self
-            .blocks
-            .get(expect.as_bytes())
-            .map_or(&[][..], Vec::as_slice);
-        self.list(refusal, places)
+        self.list(refusal, self.blocks.of(expect.as_bytes()).unwrap_or_default())
     }
 
     fn list(&self, mut refusal: Refusal, starts: &[usize]) -> Refusal {
@@ -424,114 +418,12 @@ impl<'a> Resolver<'a> {
 ///
 /// `None` where nothing is expected of the addressed lines.
 #[must_use]
-pub fn guard_block(guard: &Guard) -> Option<Lines> {
+pub fn guard_block(guard: &Guard) -> Option<Cow<'_, Lines>> {
     let expect = guard.expect.as_ref()?;
-    let mut block = Vec::new();
-    for part in [guard.before.as_ref(), Some(expect), guard.after.as_ref()]
-        .into_iter()
-        .flatten()
-    {
-        block.extend_from_slice(part.as_bytes());
+    if guard.before.is_none() && guard.after.is_none() {
+        return Some(Cow::Borrowed(expect));
     }
-    Some(Lines::new(block))
-}
-
-/// A block to be found: its lines, and which of them is looked for first.
-struct Wanted<'b> {
-    lines: Vec<&'b [u8]>,
-    pivot: usize,
-}
-
-/// Finds where each block of whole lines stands, line endings aside, in one pass over the text.
-///
-/// The flag tells that the search was given up as too much work.
-fn find_blocks<'b>(text: &Text<'_>, blocks: &[&'b [u8]]) -> (HashMap<&'b [u8], Vec<usize>>, bool) {
-    let mut found: HashMap<&[u8], Vec<usize>> = HashMap::with_capacity(blocks.len());
-    let mut wanted: Vec<Wanted<'b>> = Vec::new();
-    let mut names: Vec<&'b [u8]> = Vec::new();
-    let mut by_key: HashMap<u64, Vec<usize>> = HashMap::new();
-    // Nearly every line of a large file is none that is looked for: one bit tells.
-    let mut seen = vec![0u64; 1024];
-    for &block in blocks {
-        if block.is_empty() || found.insert(block, Vec::new()).is_some() {
-            continue;
-        }
-        let lines: Vec<&[u8]> = split_lines(block).map(trim_ending).collect();
-        // The longest line is the rarest, most likely.
-        let pivot = (0..lines.len())
-            .max_by_key(|&i| lines[i].len())
-            .unwrap_or(0);
-        let key = line_key(lines[pivot]);
-        seen[(key >> 6) as usize & 1023] |= 1 << (key & 63);
-        by_key.entry(key).or_default().push(wanted.len());
-        names.push(block);
-        wanted.push(Wanted { lines, pivot });
-    }
-    if wanted.is_empty() {
-        return (found, false);
-    }
-    let bytes = text.bytes();
-    let mut at = text.bom_len();
-    let mut compared = 0;
-    for line in split_lines(&bytes[at..]) {
-        let trimmed = trim_ending(line);
-        let key = line_key(trimmed);
-        if seen[(key >> 6) as usize & 1023] & 1 << (key & 63) != 0
-            && let Some(candidates) = by_key.get(&key)
-        {
-            for &index in candidates {
-                compared += 1;
-                if compared > COMPARE_BUDGET {
-                    return (found, true);
-                }
-                let Wanted { lines, pivot } = &wanted[index];
-                if lines[*pivot] == trimmed
-                    && let Some(start) = lines_end_at(bytes, text.bom_len(), at, &lines[..*pivot])
-                    && lines_start_at(bytes, at + line.len(), &lines[pivot + 1..], &mut compared)
-                {
-                    found.entry(names[index]).or_default().push(start);
-                }
-            }
-        }
-        at += line.len();
-    }
-    (found, false)
-}
-
-/// A cheap hash of a line: its length and both its ends.
-fn line_key(line: &[u8]) -> u64 {
-    let word = |bytes: &[u8]| {
-        let mut word = [0; 8];
-        word[..bytes.len()].copy_from_slice(bytes);
-        u64::from_le_bytes(word)
-    };
-    let head = word(&line[..line.len().min(8)]);
-    let tail = word(&line[line.len().saturating_sub(8)..]);
-    let mixed =
-        (head ^ tail.rotate_left(29) ^ line.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed ^ mixed >> 32
-}
-
-/// Where `lines` start, if they stand right before `end`, a line's start.
-fn lines_end_at(bytes: &[u8], floor: usize, end: usize, lines: &[&[u8]]) -> Option<usize> {
-    let mut end = end;
-    for line in lines.iter().rev() {
-        if end <= floor {
-            return None;
-        }
-        let start = memchr::memrchr(b'\n', &bytes[..end - 1]).map_or(floor, |newline| newline + 1);
-        if trim_ending(&bytes[start..end]) != *line {
-            return None;
-        }
-        end = start;
-    }
-    Some(end)
-}
-
-fn lines_start_at(bytes: &[u8], start: usize, lines: &[&[u8]], compared: &mut usize) -> bool {
-    let mut here = split_lines(&bytes[start..]);
-    lines.iter().all(|line| {
-        *compared += 1;
-        here.next().is_some_and(|found| trim_ending(found) == *line)
-    })
+    let parts = [guard.before.as_ref(), Some(expect), guard.after.as_ref()];
+    let block: Vec<&[u8]> = parts.into_iter().flatten().map(Lines::as_bytes).collect();
+    Some(Cow::Owned(Lines::new(block.concat())))
 }
