@@ -46,7 +46,12 @@ impl<'b> Places<'b> {
             let key = line_key(pivot);
             filter.add(key);
             let next = by_key.insert(key, wanted.len()).unwrap_or(NONE);
-            wanted.push(Wanted { block, pivot, at, next });
+            wanted.push(Wanted {
+                block,
+                pivot,
+                at,
+                next,
+            });
         }
         let mut found: Vec<(usize, usize)> = Vec::new();
         let exhausted = search(text, &wanted, &by_key, &filter, &mut found).is_none();
@@ -55,7 +60,12 @@ impl<'b> Places<'b> {
         let bounds = (0..=wanted.len())
             .map(|block| found.partition_point(|&(owner, _)| owner < block))
             .collect();
-        Self { index, bounds, starts, exhausted }
+        Self {
+            index,
+            bounds,
+            starts,
+            exhausted,
+        }
     }
 
     /// Where a block starts, in order; `None` where the search was given up.
@@ -63,7 +73,9 @@ impl<'b> Places<'b> {
         if self.exhausted {
             return None;
         }
-        let Some(&block) = self.index.get(block) else { return Some(&[]) };
+        let Some(&block) = self.index.get(block) else {
+            return Some(&[]);
+        };
         Some(&self.starts[self.bounds[block]..self.bounds[block + 1]])
     }
 }
@@ -89,7 +101,13 @@ fn search(
             true => by_key.get(&key).copied().unwrap_or(NONE),
             false => NONE,
         };
-        while let Some(Wanted { block, pivot, at: before, next }) = wanted.get(candidate) {
+        while let Some(Wanted {
+            block,
+            pivot,
+            at: before,
+            next,
+        }) = wanted.get(candidate)
+        {
             compared += 1;
             if *pivot == trimmed
                 && let Some(start) = ends_at(bytes, floor, at, &block[..*before], &mut compared)
@@ -154,7 +172,8 @@ fn starts_at(bytes: &[u8], start: usize, lines: &[u8], compared: &mut usize) -> 
     let mut here = split_lines(&bytes[start..]);
     split_lines(lines).all(|line| {
         *compared += 1;
-        here.next().is_some_and(|found| trim_ending(found) == trim_ending(line))
+        here.next()
+            .is_some_and(|found| trim_ending(found) == trim_ending(line))
     })
 }
 
@@ -180,7 +199,9 @@ struct Filter {
 impl Filter {
     /// Room for a number of keys: about 16 bits for each.
     fn new(keys: usize) -> Self {
-        Self { bits: vec![0; (keys / 4).next_power_of_two().clamp(64, 1 << 20)] }
+        Self {
+            bits: vec![0; (keys / 4).next_power_of_two().clamp(64, 1 << 20)],
+        }
     }
 
     fn word(&self, key: u64) -> usize {
@@ -203,7 +224,10 @@ mod tests {
 
     fn starts(text: &[u8], block: &str) -> Vec<usize> {
         let text = Text::new(text);
-        Places::find(&text, &[b"zzz\n", block.as_bytes()]).of(block.as_bytes()).unwrap().to_vec()
+        Places::find(&text, &[b"zzz\n", block.as_bytes()])
+            .of(block.as_bytes())
+            .unwrap()
+            .to_vec()
     }
 
     #[test]
@@ -234,7 +258,10 @@ mod tests {
                     at += line.len();
                 }
                 let text = Text::new(&text);
-                assert_eq!(Places::find(&text, &[&block]).of(&block), Some(&expected[..]));
+                assert_eq!(
+                    Places::find(&text, &[&block]).of(&block),
+                    Some(&expected[..])
+                );
             }
         }
     }

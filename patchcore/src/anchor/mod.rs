@@ -257,7 +257,9 @@ impl<'a> Resolver<'a> {
     }
 
     fn occurrences(&self, block: &Lines) -> Result<&[usize], Refusal> {
-        self.blocks.of(block.as_bytes()).ok_or_else(|| self.too_much_work())
+        self.blocks
+            .of(block.as_bytes())
+            .ok_or_else(|| self.too_much_work())
     }
 
     fn block_span(&self, start: usize, block: &Lines) -> Range<usize> {
@@ -390,7 +392,10 @@ impl<'a> Resolver<'a> {
 
     /// Adds where the expected lines stand instead.
     fn with_places(&self, refusal: Refusal, expect: &Lines) -> Refusal {
-        self.list(refusal, self.blocks.of(expect.as_bytes()).unwrap_or_default())
+        self.list(
+            refusal,
+            self.blocks.of(expect.as_bytes()).unwrap_or_default(),
+        )
     }
 
     fn list(&self, mut refusal: Refusal, starts: &[usize]) -> Refusal {

@@ -99,7 +99,9 @@ fn read_input(path: Option<&Path>) -> Result<(String, Vec<u8>), Failure> {
         None => {
             let name = "standard input".to_owned();
             let input = std::io::stdin().lock();
-            let file = std::os::fd::AsFd::as_fd(&input).try_clone_to_owned().map(File::from);
+            let file = std::os::fd::AsFd::as_fd(&input)
+                .try_clone_to_owned()
+                .map(File::from);
             let len = file.ok().as_ref().and_then(regular_len);
             let bytes = limits.read_sized(input, &name, len)?;
             Ok((name, bytes))
