@@ -1,15 +1,12 @@
-//! From the wire form to the operations that planning works on, and back where that can be said.
+//! From the wire form to the operations that planning works on.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::read::Header;
-use super::wire::{
-    Append, At, Content, CopyFile, CreateFile, DeleteFile, Expectation, InsertAfter, InsertBefore,
-    PatchBatch, PatchOperation, Prepend, RenameFile, ReplaceBlock, ReplaceText, SetMode,
-};
+use super::wire::{At, Expectation, PatchBatch, PatchOperation};
 use crate::digest::Digest;
-use crate::error::{Code, Refusal, excerpt};
+use crate::error::{Refusal, excerpt};
 use crate::operation::{
     Action, Address, Batch, Guard, Insertion, Labels, Lines, Operation, Target,
 };
@@ -128,7 +125,7 @@ fn shared(labels: Labels) -> Arc<Labels> {
     Arc::new(labels)
 }
 
-fn fields(labels: &mut Labels) -> [&mut Option<String>; 5] {
+pub(super) fn fields(labels: &mut Labels) -> [&mut Option<String>; 5] {
     let Labels {
         order_id,
         task_id,
@@ -269,201 +266,4 @@ impl From<Expectation> for Guard {
             after: guard.after.map(Lines::new),
         }
     }
-}
-
-impl TryFrom<&Batch> for PatchBatch {
-    type Error = Refusal;
-
-    /// The wire form of a batch.
-    ///
-    /// # Errors
-    /// `INVALID_BATCH` where the wire form cannot say it: a path, an address or a guard that is
-    /// not UTF-8, byte edits, and what was refused already.
-    fn try_from(batch: &Batch) -> Result<Self, Refusal> {
-        let mut operations = Vec::with_capacity(batch.operations.len());
-        for (index, operation) in batch.operations.iter().enumerate() {
-            let raised = raise(operation, &batch.labels).map_err(|why| {
-                let file = operation.shown_file();
-                let message =
-                    format!("operation {index} on {file} {why}, which a batch cannot say");
-                Refusal::new(Code::InvalidBatch, message).in_file(file)
-            })?;
-            operations.push(raised);
-        }
-        Ok(Self {
-            batch_id: batch.id.clone(),
-            labels: (*batch.labels).clone(),
-            coordinates: batch.coordinates,
-            ..Self::new(operations)
-        })
-    }
-}
-
-type Raised<T> = Result<T, &'static str>;
-
-fn raise(operation: &Operation, common: &Labels) -> Raised<PatchOperation> {
-    let path = |path: &RelPath| {
-        let text = path.as_str().ok_or("names a file whose name is not UTF-8");
-        text.map(str::to_owned)
-    };
-    let base = operation.base;
-    let mut labels = (*operation.labels).clone();
-    for (own, common) in fields(&mut labels)
-        .into_iter()
-        .zip(fields(&mut common.clone()))
-    {
-        if *own == *common {
-            *own = None;
-        }
-    }
-    if let Action::Refused(_) = operation.action {
-        return Err("was refused where it was read");
-    }
-    let file = path(&operation.file)?;
-    let lines = |lines: &Lines| Content::new(lines.as_bytes().to_vec());
-    Ok(match &operation.action {
-        Action::ReplaceBlock {
-            at,
-            guard,
-            content,
-            pad,
-            indent,
-        } => PatchOperation::ReplaceBlock(ReplaceBlock {
-            file,
-            at: raise_address(at)?,
-            guard: raise_guard(guard)?,
-            content: lines(content),
-            pad: *pad,
-            indent: *indent,
-            base,
-            labels,
-        }),
-        Action::InsertBefore(insertion) => PatchOperation::InsertBefore(InsertBefore {
-            file,
-            at: raise_address(&insertion.at)?,
-            guard: raise_guard(&insertion.guard)?,
-            content: lines(&insertion.content),
-            indent: insertion.indent,
-            base,
-            labels,
-        }),
-        Action::InsertAfter(insertion) => PatchOperation::InsertAfter(InsertAfter {
-            file,
-            at: raise_address(&insertion.at)?,
-            guard: raise_guard(&insertion.guard)?,
-            content: lines(&insertion.content),
-            indent: insertion.indent,
-            base,
-            labels,
-        }),
-        Action::Append(content) => PatchOperation::Append(Append {
-            file,
-            content: lines(content),
-            base,
-            labels,
-        }),
-        Action::Prepend(content) => PatchOperation::Prepend(Prepend {
-            file,
-            content: lines(content),
-            base,
-            labels,
-        }),
-        Action::ReplaceText {
-            find,
-            content,
-            occurrence,
-        } => {
-            let find = std::str::from_utf8(find).map_err(|_| "looks for text that is not UTF-8")?;
-            PatchOperation::ReplaceText(ReplaceText {
-                file,
-                find: find.to_owned(),
-                content: Content::new(content.clone()),
-                occurrence: *occurrence,
-                base,
-                labels,
-            })
-        }
-        Action::CreateFile {
-            content,
-            executable,
-        } => PatchOperation::CreateFile(CreateFile {
-            file,
-            content: Content::new(content.clone()),
-            executable: *executable,
-            base,
-            labels,
-        }),
-        Action::DeleteFile { expect } => PatchOperation::DeleteFile(DeleteFile {
-            file,
-            expect: expect.as_ref().map(raise_lines).transpose()?,
-            base,
-            labels,
-        }),
-        Action::RenameFile { to } => PatchOperation::RenameFile(RenameFile {
-            file,
-            to: path(to)?,
-            base,
-            labels,
-        }),
-        Action::CopyFile { to } => PatchOperation::CopyFile(CopyFile {
-            file,
-            to: path(to)?,
-            base,
-            labels,
-        }),
-        Action::SetMode { executable } => PatchOperation::SetMode(SetMode {
-            file,
-            executable: *executable,
-            base,
-            labels,
-        }),
-        Action::Splice(_) => return Err("edits bytes that are already located"),
-        Action::Refused(_) => return Err("was refused where it was read"),
-    })
-}
-
-fn raise_lines(lines: &Lines) -> Raised<String> {
-    std::str::from_utf8(lines.as_bytes())
-        .map(str::to_owned)
-        .map_err(|_| "expects lines that are not UTF-8")
-}
-
-fn raise_guard(guard: &Guard) -> Raised<Expectation> {
-    let lines = |lines: &Option<Lines>| lines.as_ref().map(raise_lines).transpose();
-    Ok(Expectation {
-        expect: lines(&guard.expect)?,
-        before: lines(&guard.before)?,
-        after: lines(&guard.after)?,
-    })
-}
-
-fn raise_address(address: &Address) -> Raised<At> {
-    let occurrence = address.occurrence;
-    Ok(match &address.target {
-        Target::Lines { first, last } if first == last => At::Line { line: *first },
-        Target::Lines { first, last } => At::Lines {
-            lines: [*first, *last],
-        },
-        Target::Text(text) => At::Text {
-            text: raise_lines(text)?,
-            occurrence,
-        },
-        Target::Match(pattern) => At::Match {
-            pattern: pattern.clone(),
-            occurrence,
-        },
-        Target::Between {
-            start,
-            end,
-            inclusive,
-        } => At::Between {
-            between: [start.clone(), end.clone()],
-            inclusive: *inclusive,
-            occurrence,
-        },
-        Target::Placeholder(id) => At::Placeholder {
-            placeholder: id.clone(),
-            occurrence,
-        },
-    })
 }

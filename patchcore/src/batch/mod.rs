@@ -14,12 +14,15 @@
 //! # Ok::<(), patchcore::batch::Diagnostic>(())
 //! ```
 
+mod address;
 mod canonical;
 mod convert;
 mod diagnostic;
 pub(crate) mod names;
 mod operation;
+mod raise;
 mod read;
+mod reader;
 mod scan;
 #[cfg(feature = "schema")]
 mod schema;

@@ -1,21 +1,21 @@
 //! One operation of a batch, whatever the order of its fields.
 
-use std::num::NonZeroU64;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::GeneralPurpose;
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 
+use super::address::{read_at, read_occurrence};
 use super::diagnostic::Span;
 use super::names::nearest;
-use super::read::{Reader, Step, label_of, short};
+use super::read::label_of;
+use super::reader::{Reader, Step, short};
 use super::scan::Kind;
 use super::wire::{
     Append, At, Content, CopyFile, CreateFile, DeleteFile, Expectation, InsertAfter, InsertBefore,
     PatchOperation, Prepend, RenameFile, ReplaceBlock, ReplaceText, SetMode,
 };
 use crate::digest::Digest;
-use crate::operation::{Indent, Labels, Occurrence, Pattern};
+use crate::operation::{Indent, Labels, Occurrence};
 
 /// Every field of every operation; the position is the bit in `seen`.
 const FIELDS: &[&str] = &[
@@ -194,20 +194,20 @@ impl Raw {
     fn read(&mut self, r: &mut Reader<'_>, field: &'static str) -> Step<()> {
         match field {
             "op" => self.op = read_op(r)?,
-            "file" => self.file = required(r, Reader::text)?,
+            "file" => self.file = r.required(Reader::text)?,
             "base" => self.base = r.digest()?,
-            "at" => self.at = required(r, read_at)?,
+            "at" => self.at = r.required(read_at)?,
             "expect" => self.guard.expect = r.expected()?,
             "before" => self.guard.before = r.nonempty(field)?,
             "after" => self.guard.after = r.nonempty(field)?,
-            "content" => self.text = required(r, Reader::text)?,
-            "content_base64" => self.bytes = required(r, read_base64)?,
+            "content" => self.text = r.required(Reader::text)?,
+            "content_base64" => self.bytes = r.required(read_base64)?,
             "pad" => self.pad = r.boolean()?.unwrap_or_default(),
             "indent" => self.indent = r.choice(INDENTS)?.unwrap_or_default(),
-            "find" => self.find = required(r, |r| r.nonempty("find"))?,
+            "find" => self.find = r.required(|r| r.nonempty("find"))?,
             "occurrence" => self.occurrence = read_occurrence(r, true)?.unwrap_or_default(),
             "executable" => self.executable = r.boolean()?,
-            "to" => self.to = required(r, Reader::text)?,
+            "to" => self.to = r.required(Reader::text)?,
             label => *label_of(&mut self.labels, label) = r.text()?,
         }
         Ok(())
@@ -311,21 +311,9 @@ impl Raw {
     }
 }
 
-/// A value that `null` does not stand in for.
-fn required<'a, T>(
-    r: &mut Reader<'a>,
-    read: impl FnOnce(&mut Reader<'a>) -> Step<Option<T>>,
-) -> Step<Option<T>> {
-    if r.kind()? == Kind::Null {
-        r.wrong("a value", Kind::Null)?;
-        return Ok(None);
-    }
-    read(r)
-}
-
 fn read_op(r: &mut Reader<'_>) -> Step<Option<&'static str>> {
     let start = r.scan.offset();
-    let Some(op) = required(r, |r| r.string("an operation's name"))? else {
+    let Some(op) = r.required(|r| r.string("an operation's name"))? else {
         return Ok(None);
     };
     let known = PatchOperation::NAMES.iter().find(|name| **name == op);
@@ -366,226 +354,3 @@ fn read_base64(r: &mut Reader<'_>) -> Step<Option<Vec<u8>>> {
 }
 
 const INDENTS: &[(&str, Indent)] = &[("verbatim", Indent::Verbatim), ("anchor", Indent::Anchor)];
-
-/// `all` goes with `replace-text` alone.
-fn read_occurrence(r: &mut Reader<'_>, may_be_all: bool) -> Step<Option<Occurrence>> {
-    const NAMES: &[(&str, Occurrence)] = &[
-        ("only", Occurrence::Only),
-        ("first", Occurrence::First),
-        ("last", Occurrence::Last),
-        ("all", Occurrence::All),
-    ];
-    let start = r.scan.offset();
-    let occurrence = match r.kind()? {
-        Kind::Number => {
-            let Some(number) = r.number("a name or a number from 1")? else {
-                return Ok(None);
-            };
-            match NonZeroU64::new(number) {
-                Some(number) => Some(Occurrence::Nth(number)),
-                None => {
-                    let span = r.since(start);
-                    r.fault(span, "occurrences are counted from 1")?;
-                    None
-                }
-            }
-        }
-        Kind::String | Kind::Null => r.choice(NAMES)?,
-        kind => {
-            r.wrong("a name or a number from 1", kind)?;
-            None
-        }
-    };
-    if occurrence == Some(Occurrence::All) && !may_be_all {
-        let span = r.since(start);
-        r.fault(span, "\"all\" goes with replace-text alone")?;
-    }
-    Ok(occurrence)
-}
-
-const AT_FIELDS: &[&str] = &[
-    "line",
-    "lines",
-    "text",
-    "match",
-    "between",
-    "placeholder",
-    "occurrence",
-    "inclusive",
-];
-/// So many of them are forms of the address, of which it has one.
-const FORMS: usize = 6;
-
-#[derive(Default)]
-struct RawAt {
-    form: Option<At>,
-    occurrence: Occurrence,
-    inclusive: bool,
-}
-
-fn read_at(r: &mut Reader<'_>) -> Step<Option<At>> {
-    let kind = r.kind()?;
-    if kind != Kind::Object {
-        r.wrong("an address, like {\"lines\": [10, 14]}", kind)?;
-        return Ok(None);
-    }
-    let faults = r.faults();
-    let start = r.scan.offset();
-    let mut raw = RawAt::default();
-    let mut seen = 0;
-    let mut keys = [Span::default(); AT_FIELDS.len()];
-    r.object(|r, key, span| {
-        let Some(field) = r.known(AT_FIELDS, &key, span, &mut seen, || {
-            ("an address", AT_FIELDS.to_vec())
-        })?
-        else {
-            return Ok(());
-        };
-        let index = AT_FIELDS.iter().position(|known| *known == field);
-        keys[index.unwrap_or_default()] = span;
-        r.field(field, |r| raw.read(r, field))
-    })?;
-
-    let has = |index: usize| seen & (1 << index) != 0;
-    let mut forms = (0..FORMS).filter(|&index| has(index));
-    match (forms.next(), forms.next()) {
-        (None, _) => {
-            let names = AT_FIELDS[..FORMS].join(", ");
-            r.fault(Span::at(start), format!("an address needs one of {names}"))?;
-        }
-        (Some(first), Some(second)) => {
-            let later = if keys[first].start > keys[second].start {
-                first
-            } else {
-                second
-            };
-            let (a, b) = (AT_FIELDS[first], AT_FIELDS[second]);
-            let message = format!("an address has one form; {a:?} and {b:?} are two");
-            r.field(AT_FIELDS[later], |r| r.fault(keys[later], message))?;
-        }
-        (Some(form), None) => {
-            let form = AT_FIELDS[form];
-            if has(FORMS) && matches!(form, "line" | "lines") {
-                let message =
-                    format!("\"occurrence\" does not go with {form:?}, which is one place");
-                r.field("occurrence", |r| r.fault(keys[FORMS], message))?;
-            }
-            if has(FORMS + 1) && form != "between" {
-                let message = format!("\"inclusive\" goes with \"between\", not with {form:?}");
-                r.field("inclusive", |r| r.fault(keys[FORMS + 1], message))?;
-            }
-        }
-    }
-    if r.faults() > faults {
-        return Ok(None);
-    }
-    let RawAt {
-        form,
-        occurrence: nth,
-        inclusive: whole,
-    } = raw;
-    Ok(form.map(|mut form| {
-        match &mut form {
-            At::Text { occurrence, .. }
-            | At::Match { occurrence, .. }
-            | At::Placeholder { occurrence, .. } => *occurrence = nth,
-            At::Between {
-                occurrence,
-                inclusive,
-                ..
-            } => {
-                *occurrence = nth;
-                *inclusive = whole;
-            }
-            At::Line { .. } | At::Lines { .. } => {}
-        }
-        form
-    }))
-}
-
-impl RawAt {
-    fn read(&mut self, r: &mut Reader<'_>, field: &'static str) -> Step<()> {
-        let occurrence = Occurrence::Only;
-        let form = match field {
-            "line" => required(r, |r| r.number("a line number"))?.map(|line| At::Line { line }),
-            "lines" => {
-                let pair = read_pair(r, "two line numbers", |r| r.number("a line number"))?;
-                pair.map(|lines| At::Lines { lines })
-            }
-            "text" => {
-                let text = required(r, |r| r.nonempty("text"))?;
-                text.map(|text| At::Text { text, occurrence })
-            }
-            "match" => {
-                let pattern = required(r, Reader::pattern)?;
-                pattern.map(|pattern| At::Match {
-                    pattern,
-                    occurrence,
-                })
-            }
-            "between" => {
-                let pair: Option<[Pattern; 2]> =
-                    read_pair(r, "two regular expressions", Reader::pattern)?;
-                pair.map(|between| At::Between {
-                    between,
-                    inclusive: false,
-                    occurrence,
-                })
-            }
-            "placeholder" => {
-                let id = required(r, |r| r.nonempty("placeholder"))?;
-                id.map(|placeholder| At::Placeholder {
-                    placeholder,
-                    occurrence,
-                })
-            }
-            "occurrence" => {
-                self.occurrence = read_occurrence(r, false)?.unwrap_or_default();
-                return Ok(());
-            }
-            _ => {
-                self.inclusive = r.boolean()?.unwrap_or_default();
-                return Ok(());
-            }
-        };
-        if form.is_some() {
-            self.form = form;
-        }
-        Ok(())
-    }
-}
-
-fn read_pair<'a, T>(
-    r: &mut Reader<'a>,
-    wanted: &str,
-    read: impl Fn(&mut Reader<'a>) -> Step<Option<T>>,
-) -> Step<Option<[T; 2]>> {
-    let start = r.scan.offset();
-    let kind = r.kind()?;
-    if kind != Kind::Array {
-        r.wrong(&format!("an array of {wanted}"), kind)?;
-        return Ok(None);
-    }
-    let faults = r.faults();
-    let (mut first, mut second, mut count) = (None, None, 0_usize);
-    r.array(|r, index| {
-        count += 1;
-        match index {
-            0 => first = required(r, &read)?,
-            1 => second = required(r, &read)?,
-            _ => r.skip()?,
-        }
-        Ok(())
-    })?;
-    if count != 2 {
-        let span = r.since(start);
-        r.fault(
-            span,
-            format!("expected {wanted}, found {count} in the array"),
-        )?;
-    }
-    Ok(match (first, second) {
-        (Some(first), Some(second)) if r.faults() == faults => Some([first, second]),
-        _ => None,
-    })
-}

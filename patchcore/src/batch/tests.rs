@@ -424,7 +424,7 @@ fn operation() -> impl Strategy<Value = String> {
             1 => format!("{{\"lines\": [{line}, 3]}}"),
             2 => format!("{{\"text\": {text}, \"occurrence\": {occurrence}}}"),
             3 => format!("{{\"match\": \"^a.b\", \"occurrence\": {occurrence}}}"),
-            4 => format!("{{\"between\": [\"a\", \"b+\"], \"inclusive\": true}}"),
+            4 => r#"{"between": ["a", "b+"], "inclusive": true}"#.to_owned(),
             _ => format!("{{\"occurrence\": {occurrence}, \"placeholder\": {text}}}"),
         },
     );
