@@ -177,17 +177,25 @@ pub struct Rebased {
 }
 
 /// How many events a record gives: one for the batch, and one for each operation.
+///
+/// None for a batch that is not decided yet, and none for a transaction that is no batch of
+/// anybody's: one without operations and without an id, by which the task manifest changes.
 #[must_use]
 pub fn count(record: &Record) -> usize {
+    let is_batch =
+        !record.operations.is_empty() || record.batch_id != record.transaction.to_string();
+    if record.state == State::Prepared || !is_batch {
+        return 0;
+    }
     record.operations.len() + 1
 }
 
 /// The event at a position, without its diff: 0 is the batch's, 1 that of the first operation.
 ///
-/// `None` past the last one, and for a record of a batch that is not decided yet.
+/// `None` past the last one; see [`count`].
 #[must_use]
 pub fn event(record: &Record, position: usize) -> Option<PatchEvent> {
-    if record.state == State::Prepared {
+    if position >= count(record) {
         return None;
     }
     match position.checked_sub(1) {
@@ -204,6 +212,9 @@ pub fn events(record: &Record) -> impl Iterator<Item = PatchEvent> {
 /// The id of the event at a position of a record, `None` as for [`event`].
 #[must_use]
 pub fn event_id(record: &Record, position: usize) -> Option<String> {
+    if position >= count(record) {
+        return None;
+    }
     let kind = match position.checked_sub(1) {
         None => EventKind::PatchRequested,
         Some(index) => EventKind::of(record.operations.get(index)?.outcome),

@@ -138,7 +138,7 @@ pub(crate) fn record(operations: usize) -> Record {
     Record {
         version: 1,
         transaction,
-        batch_id: transaction.to_string(),
+        batch_id: format!("b-{transaction}"),
         content: Digest::of(b"content"),
         labels: Labels::default(),
         state: State::Committed,

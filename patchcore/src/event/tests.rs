@@ -96,6 +96,14 @@ fn r32_a_batch_that_is_not_decided_has_no_events() {
 }
 
 #[test]
+fn r32_a_change_of_the_manifest_alone_is_no_batch_and_has_no_events() {
+    let mut record = record(Vec::new());
+    assert_eq!(events(&record).count(), 1);
+    record.batch_id = record.transaction.to_string();
+    assert_eq!((events(&record).count(), event_id(&record, 0)), (0, None));
+}
+
+#[test]
 fn an_operation_tells_its_own_lines_and_its_file_s_hashes() {
     let mut record = record(vec![
         operation(Outcome::Applied, "a"),

@@ -74,7 +74,7 @@ impl Journal {
         };
         Ok(Some(Entry {
             transaction: id.to_string(),
-            total: event::events(&record).count(),
+            total: event::count(&record),
             bytes: self.log.size(id)?,
             refused: record.changes.is_empty(),
         }))
