@@ -16,6 +16,7 @@ mod edit;
 mod events;
 mod hand;
 mod init;
+mod hostile;
 mod notify;
 mod order;
 mod paths;
