@@ -46,11 +46,21 @@ fn r21_a_link_made_by_an_earlier_file_of_the_diff_is_not_followed() {
 fn r23_every_fault_has_a_position() {
     let sandbox = Sandbox::new(&[("f", "a\n")]);
     let one = |line: &str| {
-        format!("{{\"operations\": [\n{{\"op\": \"replace-block\", \"file\": \"f\", \"at\": {{\"line\": {line}}}, \"expect\": \"a\", \"content\": \"b\"}}]}}")
+        format!(
+            "{{\"operations\": [\n{{\"op\": \"replace-block\", \"file\": \"f\", \"at\": {{\"line\": {line}}}, \"expect\": \"a\", \"content\": \"b\"}}]}}"
+        )
     };
-    let mut inputs: Vec<Vec<u8>> = ["1e999999999", "18446744073709551616", "-1", "1.0", "\"1\"", "1, \"line\": 1", "1, \"lien\": 2"]
-        .map(|line| one(line).into_bytes())
-        .to_vec();
+    let mut inputs: Vec<Vec<u8>> = [
+        "1e999999999",
+        "18446744073709551616",
+        "-1",
+        "1.0",
+        "\"1\"",
+        "1, \"line\": 1",
+        "1, \"lien\": 2",
+    ]
+    .map(|line| one(line).into_bytes())
+    .to_vec();
     inputs.push(one("1").replace("\"a\"", "\"\\ud800\"").into_bytes());
     inputs.push([one("1").as_bytes(), b"x"].concat());
     inputs.push(one("1").replace("\"b\"", "\"\u{0}\"").into_bytes());
@@ -58,13 +68,20 @@ fn r23_every_fault_has_a_position() {
     let quote = invalid.len() - 4;
     invalid[quote] = 0xff;
     inputs.push(invalid);
-    inputs.push(["{\"operations\":\n", &"[".repeat(1_000_000)].concat().into_bytes());
+    inputs.push(
+        ["{\"operations\":\n", &"[".repeat(1_000_000)]
+            .concat()
+            .into_bytes(),
+    );
     inputs.push("{\"version\": 2,\n\"operations\": []}".into());
     for input in inputs {
         let shown = String::from_utf8_lossy(&input[..input.len().min(200)]).into_owned();
         let run = apply(&sandbox, &input).exits(2);
         assert!(run.err.contains("standard input:"), "{shown}: {}", run.err);
-        let report = sandbox.run_with(&input, &["apply", "--output", "json"]).exits(2).json();
+        let report = sandbox
+            .run_with(&input, &["apply", "--output", "json"])
+            .exits(2)
+            .json();
         assert!(report["refusal"]["line"].is_u64(), "{shown}: {report}");
     }
 }
@@ -101,22 +118,44 @@ fn r25_a_great_many_operations_on_one_file() {
         })
         .collect();
     let batch = json!({ "operations": operations }).to_string();
-    sandbox.run_with(batch, &["apply", "-q", "--no-diff"]).exits(0);
+    sandbox
+        .run_with(batch, &["apply", "-q", "--no-diff"])
+        .exits(0);
     assert!(sandbox.read("f").ends_with("new 19998\nnew 19999\n"));
     let too_many = format!("{{\"operations\": [{}1]}}", "1,".repeat(1_000_000));
     let run = sandbox.run_with(too_many, &["check"]).exits(2);
-    assert!(run.err.contains("LIMIT_EXCEEDED") || run.err.contains("INVALID_BATCH"), "{}", run.err);
+    assert!(
+        run.err.contains("LIMIT_EXCEEDED") || run.err.contains("INVALID_BATCH"),
+        "{}",
+        run.err
+    );
 }
 
 #[test]
 fn r26_binary_files_are_refused_unless_the_operator_opts_in() {
     let sandbox = Sandbox::new(&[("f", "a\0b\nc\n"), ("w", "\u{0}")]);
     sandbox.write("w", b"\xff\xfea\0\n\0");
-    let append = |file: &str| json!({ "operations": [{ "op": "append", "file": file, "content": "x" }] }).to_string();
-    assert!(apply(&sandbox, append("f")).exits(1).err.contains("BINARY_FILE"));
-    assert!(apply(&sandbox, append("w")).exits(1).err.contains("UNSUPPORTED_ENCODING"));
-    sandbox.run_with(append("w"), &["apply", "--allow-binary"]).exits(1);
-    sandbox.run_with(append("f"), &["apply", "--allow-binary"]).exits(0);
+    let append = |file: &str| {
+        json!({ "operations": [{ "op": "append", "file": file, "content": "x" }] }).to_string()
+    };
+    assert!(
+        apply(&sandbox, append("f"))
+            .exits(1)
+            .err
+            .contains("BINARY_FILE")
+    );
+    assert!(
+        apply(&sandbox, append("w"))
+            .exits(1)
+            .err
+            .contains("UNSUPPORTED_ENCODING")
+    );
+    sandbox
+        .run_with(append("w"), &["apply", "--allow-binary"])
+        .exits(1);
+    sandbox
+        .run_with(append("f"), &["apply", "--allow-binary"])
+        .exits(0);
     assert_eq!(sandbox.read("f"), "a\0b\nc\nx\n");
 }
 
@@ -134,5 +173,9 @@ fn r27_regular_expressions_are_linear_and_limited() {
     let huge = apply(&sandbox, at("(a{1000}){1000}")).exits(2);
     assert!(huge.err.contains("LIMIT_EXCEEDED"), "{}", huge.err);
     let looks_back = apply(&sandbox, at("(a)\\1")).exits(2);
-    assert!(looks_back.err.contains("INVALID_BATCH"), "{}", looks_back.err);
+    assert!(
+        looks_back.err.contains("INVALID_BATCH"),
+        "{}",
+        looks_back.err
+    );
 }
