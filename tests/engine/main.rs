@@ -5,6 +5,7 @@ mod compare;
 mod diff;
 mod faults;
 mod laws;
+mod placeholder;
 mod plan;
 mod sandbox;
 mod schemas;

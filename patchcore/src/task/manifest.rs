@@ -370,11 +370,11 @@ impl Manifest {
                     task.set_status(local.status());
                 }
                 // A path that a remediation gave stands until the orchestrator gives another.
-                if let Some(from) = local.fields.get::<String>(PATH_FROM) {
-                    if from == task.file_path() {
-                        task.set_file_path(&local.file_path());
-                        task.fields.set(PATH_FROM, &from);
-                    }
+                if let Some(from) = local.fields.get::<String>(PATH_FROM)
+                    && from == task.file_path()
+                {
+                    task.set_file_path(&local.file_path());
+                    task.fields.set(PATH_FROM, &from);
                 }
             }
         }

@@ -150,7 +150,7 @@ impl Run<'_> {
             let remedies = self.ask(&errors, context)?;
             let count = json!({ "errors": errors.len(), "remedies": remedies.len() });
             self.log("report_errors", None, Level::Warning, count);
-            manifest = self.remedy(&errors, remedies, &manifest, &mut marked, &mut notes)?;
+            manifest = self.remedy(remedies, &manifest, &mut marked, &mut notes)?;
             self.send_statuses(&manifest, context)?;
         }
         self.log_marks(&marked);
@@ -173,7 +173,15 @@ impl Run<'_> {
             return Ok(remedies);
         }
         match self.api.report_errors(&untold) {
-            Ok(more) => remedies.extend(more),
+            Ok(mut more) => {
+                // One that names no task answers the error at its place.
+                for (remedy, error) in more.iter_mut().zip(&untold) {
+                    if remedy.task_uuid.is_none() {
+                        remedy.task_uuid.clone_from(&error.task_uuid);
+                    }
+                }
+                remedies.extend(more);
+            }
             Err(error) => {
                 if error.is_temporary() {
                     delivery::queue_errors(&self.place.root, &untold)?;

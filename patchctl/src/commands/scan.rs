@@ -29,13 +29,13 @@ pub(crate) struct Hit {
     pub(crate) column: u64,
     /// What the payload or manifest at hand says; absent where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) status: Option<Known>,
+    pub(crate) status: Option<Standing>,
 }
 
 /// What is known of a placeholder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Known {
+pub(crate) enum Standing {
     /// It is expected, and stands in one place.
     Known,
     /// Nobody expects it.
@@ -141,9 +141,9 @@ fn judge(hits: &mut [Hit], expected: Option<&BTreeSet<String>>) {
         let is_expected = expected.map(|expected| expected.contains(&hit.id));
         let twice = counts.get(&hit.id).is_some_and(|count| *count > 1);
         hit.status = match (is_expected, twice) {
-            (Some(false), _) => Some(Known::Unknown),
-            (_, true) => Some(Known::Duplicate),
-            (Some(true), false) => Some(Known::Known),
+            (Some(false), _) => Some(Standing::Unknown),
+            (_, true) => Some(Standing::Duplicate),
+            (Some(true), false) => Some(Standing::Known),
             (None, false) => None,
         };
     }

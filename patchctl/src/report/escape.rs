@@ -4,14 +4,24 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Escapes what could move the cursor, change colours or reorder text: C0 but newline and tab,
-/// DEL, C1 and bidirectional controls.
+/// DEL, C1 and bidirectional controls; and what CI systems take for a command: `::` at the start of
+/// a line, indented or not, and `##[` and `##vso[` anywhere.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_unsafe) {
+    let is_command = text.contains("::") || text.contains("##");
+    if !is_command && !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
     }
     let mut safe = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if !is_unsafe(c) {
+    let mut in_indentation = true;
+    for (at, c) in text.char_indices() {
+        let rest = &text[at..];
+        let commands = (in_indentation && rest.starts_with("::"))
+            || rest.starts_with("##[")
+            || rest.starts_with("##vso[");
+        in_indentation = c == '\n' || (in_indentation && (c.is_whitespace() || is_unsafe(c)));
+        if commands {
+            let _ = write!(safe, "\\x{:02x}", c as u32);
+        } else if !is_unsafe(c) {
             safe.push(c);
         } else if (c as u32) < 0x100 {
             let _ = write!(safe, "\\x{:02x}", c as u32);
@@ -30,6 +40,18 @@ fn is_unsafe(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::printable;
+
+    #[test]
+    fn no_line_is_a_command_to_ci() {
+        assert_eq!(
+            printable("::set-env\na::b\n \t::error::x\n\u{1b}::y"),
+            "\\x3a:set-env\na::b\n \t\\x3a:error::x\n\\x1b\\x3a:y"
+        );
+        assert_eq!(
+            printable("a ##[x] ##vso[y] ## z"),
+            "a \\x23#[x] \\x23#vso[y] ## z"
+        );
+    }
 
     #[test]
     fn controls_are_escaped_and_text_is_not() {

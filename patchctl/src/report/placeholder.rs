@@ -7,7 +7,7 @@ use patchcore::workspace::Walked;
 
 use super::{Context, printable};
 use crate::cli::Output;
-use crate::commands::scan::{Hit, Known};
+use crate::commands::scan::{Hit, Standing};
 
 const PLACE: Style = AnsiColor::Magenta.on_default();
 const UNKNOWN: Style = AnsiColor::Yellow.on_default();
@@ -24,9 +24,9 @@ pub(crate) fn hits(hits: &[Hit], context: &Context) -> std::io::Result<()> {
         let id = printable(&hit.id);
         write!(out, "{PLACE}{file}{PLACE:#}:{line}:{column}: {id}")?;
         match hit.status {
-            Some(Known::Unknown) => writeln!(out, " {UNKNOWN}unknown{UNKNOWN:#}")?,
-            Some(Known::Duplicate) => writeln!(out, " {DIM}duplicate{DIM:#}")?,
-            Some(Known::Known) | None => writeln!(out)?,
+            Some(Standing::Unknown) => writeln!(out, " {UNKNOWN}unknown{UNKNOWN:#}")?,
+            Some(Standing::Duplicate) => writeln!(out, " {DIM}duplicate{DIM:#}")?,
+            Some(Standing::Known) | None => writeln!(out)?,
         }
     }
     out.flush()

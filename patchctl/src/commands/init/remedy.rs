@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{Ended, Marked, Run};
 use crate::commands::manifest;
 use crate::exit::Failure;
-use crate::orchestrator::{FactoryError, Level, Remediation, RemediationAction};
+use crate::orchestrator::{Level, Remediation, RemediationAction};
 
 /// What a remediation asks for, once it is known to be possible.
 enum Step {
@@ -27,7 +27,6 @@ impl Run<'_> {
     /// it is then.
     pub(super) fn remedy(
         &mut self,
-        errors: &[FactoryError],
         remedies: Vec<Remediation>,
         manifest: &Manifest,
         marked: &mut Marked,
@@ -35,10 +34,8 @@ impl Run<'_> {
     ) -> Result<Manifest, Failure> {
         let mut steps: Vec<(String, Step)> = Vec::new();
         let mut again: BTreeSet<String> = BTreeSet::new();
-        for (index, remedy) in remedies.into_iter().enumerate() {
-            // One that names no task answers the error at its place.
-            let in_place = || errors.get(index).and_then(|error| error.task_uuid.clone());
-            let Some(uuid) = remedy.task_uuid.clone().or_else(in_place) else {
+        for remedy in remedies {
+            let Some(uuid) = remedy.task_uuid.clone() else {
                 continue;
             };
             // Only what was asked about is acted on.
