@@ -337,22 +337,15 @@ impl Dir {
     /// What the file system is known to do.
     #[cfg(target_os = "linux")]
     pub(super) fn habits(&self) -> Habits {
-        const EXT4: i64 = 0xef53;
-        const XFS: i64 = 0x5846_5342;
-        const BTRFS: i64 = 0x9123_683e;
-        const F2FS: i64 = 0xf2f5_2010;
-        const BCACHEFS: i64 = 0xca45_1a4e;
-        const TMPFS: i64 = 0x0102_1994;
-        const OVERLAYFS: i64 = 0x794c_7630;
-        let kind = rustix::fs::fstatfs(&self.0).map_or(0, |stat| {
-            #[expect(
-                clippy::unnecessary_cast,
-                clippy::useless_conversion,
-                reason = "the type differs between architectures"
-            )]
-            let kind = stat.f_type as i64;
-            kind
-        });
+        use rustix::fs::FsWord;
+        const EXT4: FsWord = 0xef53;
+        const XFS: FsWord = 0x5846_5342;
+        const BTRFS: FsWord = 0x9123_683e;
+        const F2FS: FsWord = 0xf2f5_2010;
+        const BCACHEFS: FsWord = 0xca45_1a4e;
+        const TMPFS: FsWord = 0x0102_1994;
+        const OVERLAYFS: FsWord = 0x794c_7630;
+        let kind = rustix::fs::fstatfs(&self.0).map_or(0, |stat| stat.f_type);
         let delays_allocation = matches!(kind, EXT4 | XFS | BTRFS | F2FS | BCACHEFS);
         Habits {
             delays_allocation,
@@ -598,11 +591,6 @@ fn stat(fd: &OwnedFd, name: &[u8], flags: AtFlags) -> io::Result<Meta> {
 }
 
 /// The portable call: it tells neither mounts nor attributes.
-#[expect(
-    clippy::unnecessary_cast,
-    clippy::useless_conversion,
-    reason = "the types differ between systems"
-)]
 fn plain_stat(fd: &OwnedFd, name: &[u8], flags: AtFlags) -> io::Result<Meta> {
     let stat = if name.is_empty() {
         rustix::fs::fstat(fd)?

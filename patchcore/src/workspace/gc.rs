@@ -47,7 +47,7 @@ pub(super) fn now_and_then(
     record: &Record,
     options: &ApplyOptions<'_>,
 ) {
-    let is_due = record.transaction.as_bytes()[15] % 64 == 0;
+    let is_due = record.transaction.as_bytes()[15].is_multiple_of(64);
     if let (true, Some(retention)) = (is_due, &options.retention) {
         // The batch is done; what could not be cleaned up is left for the next time.
         let _ = workspace

@@ -17,9 +17,11 @@ impl Log {
     /// # Errors
     /// `IO` where a pre-image cannot be read or `out` fails.
     pub fn write_diff(&self, record: &Record, out: &mut impl Write) -> Result<(), Error> {
-        let mut options = Options::default();
-        // A copy's source is not kept: it did not change.
-        options.copies = Copies::Copied;
+        let options = Options {
+            // A copy's source is not kept: it did not change.
+            copies: Copies::Copied,
+            ..Options::default()
+        };
         for change in &record.changes {
             self.write_change(record, change, &options, out)?
                 .map_err(|error| Error::io("write", "the diff", error))?;

@@ -86,6 +86,9 @@ impl Verify {
     }
 }
 
+/// Whether a transaction stays in the log whatever its age and size.
+pub type Keep = dyn Fn(&super::TransactionId) -> bool + Send + Sync;
+
 /// What the log keeps.
 #[derive(Clone)]
 pub struct Retention {
@@ -94,7 +97,7 @@ pub struct Retention {
     /// Longest age; 30 days.
     pub max_age: Duration,
     /// Entries that are kept whatever their age and size: those not yet delivered, say.
-    pub keep: Option<Arc<dyn Fn(&super::TransactionId) -> bool + Send + Sync>>,
+    pub keep: Option<Arc<Keep>>,
 }
 
 impl Default for Retention {
