@@ -11,12 +11,14 @@ mod orchestrator;
 mod readme;
 
 mod campaign;
+mod crash;
 mod delivery;
 mod edit;
 mod events;
 mod hand;
 mod hostile;
 mod init;
+mod log;
 mod notify;
 mod order;
 mod paths;

@@ -40,6 +40,7 @@ pub(super) enum WriteFault {
 pub(super) fn write(current: &Dir, record: &Record) -> Result<(), WriteFault> {
     let before = |error| WriteFault::Before(fail("write", "txn/current/manifest", error));
     let bytes = record.to_bytes();
+    check_size(&bytes).map_err(before)?;
     // What must survive a power cut gets its name when its bytes are safe; what need not is known
     // by its checksum.
     let durable = record.journal.durable;
@@ -60,6 +61,14 @@ pub(super) fn write(current: &Dir, record: &Record) -> Result<(), WriteFault> {
             Ok(_) => before(error),
             Err(_) => WriteFault::Unknown(fail("sync", "txn/current", error)),
         })
+}
+
+/// A file past the process's own limit would end the process instead of the write.
+fn check_size(bytes: &[u8]) -> io::Result<()> {
+    if bytes.len() as u64 > super::disk::file_size_limit() {
+        return Err(rustix::io::Errno::FBIG.into());
+    }
+    Ok(())
 }
 
 /// Replaces the journal by one of another state.
@@ -209,9 +218,10 @@ pub(super) fn log_only(held: &Held, record: &Record, durable: bool) -> Result<()
         }
         result => result,
     };
+    let bytes = record.to_bytes();
+    check_size(&bytes).map_err(io)?;
     let file = create().map_err(io)?;
-    file.write_chunks([&*record.to_bytes()].into_iter())
-        .map_err(io)?;
+    file.write_chunks([&*bytes].into_iter()).map_err(io)?;
     if durable {
         file.sync().map_err(io)?;
     }
