@@ -26,7 +26,11 @@ fn shell(sandbox: &Sandbox, script: &str) -> Output {
     let mut shell = Command::new("sh");
     shell.args(["-c", script]).arg(plain.get_program());
     shell.arg(sandbox.root()).current_dir(sandbox.root());
-    shell.env_remove("PATCHCTL_ROOT").stdin(Stdio::null()).output().unwrap()
+    shell
+        .env_remove("PATCHCTL_ROOT")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
 }
 
 #[test]
@@ -35,7 +39,12 @@ fn r1_a_batch_whose_verification_was_killed_with_us_is_taken_back() {
     let before = sandbox.tree();
     sandbox.write("../batch.json", append_and_create());
     let killed = sandbox
-        .command(&["apply", "../batch.json", "--verify", "kill -9 $PPID; sleep 1"])
+        .command(&[
+            "apply",
+            "../batch.json",
+            "--verify",
+            "kill -9 $PPID; sleep 1",
+        ])
         .output()
         .unwrap();
     assert_eq!(killed.status.signal(), Some(9), "{killed:?}");
@@ -45,10 +54,16 @@ fn r1_a_batch_whose_verification_was_killed_with_us_is_taken_back() {
     assert_eq!(status["unfinished"]["state"], "prepared");
     let check = sandbox.run(&["check", "../batch.json"]).exits(3);
     assert!(check.err.contains("UNFINISHED"), "{}", check.err);
-    let recovered = sandbox.run(&["recover", "--output", "json"]).exits(0).json();
+    let recovered = sandbox
+        .run(&["recover", "--output", "json"])
+        .exits(0)
+        .json();
     assert_eq!(recovered["recovered"], "taken_back");
     assert_eq!(sandbox.tree(), before);
-    let history = sandbox.run(&["history", "--output", "json"]).exits(0).json();
+    let history = sandbox
+        .run(&["history", "--output", "json"])
+        .exits(0)
+        .json();
     assert_eq!(history["status"], "rolled_back");
 }
 
@@ -60,7 +75,9 @@ fn r6_whoever_stops_us_stops_the_verification_and_gets_the_old_tree() {
     for signal in ["TERM", "INT"] {
         let began = Instant::now();
         let command = format!("kill -{signal} $PPID; sleep 600");
-        let run = sandbox.run(&["apply", "../batch.json", "--verify", &command]).exits(1);
+        let run = sandbox
+            .run(&["apply", "../batch.json", "--verify", &command])
+            .exits(1);
         assert!(run.err.contains("interrupted"), "{}", run.err);
         assert_eq!(sandbox.tree(), before);
         assert!(began.elapsed() < Duration::from_secs(300));
@@ -72,12 +89,25 @@ fn a_verification_is_bounded_in_time_and_output() {
     let sandbox = Sandbox::new(&[("a", "a\n")]);
     let before = sandbox.tree();
     sandbox.write("../batch.json", append_and_create());
-    let slow = ["apply", "../batch.json", "--verify", "sleep 600", "--verify-timeout", "0.1"];
+    let slow = [
+        "apply",
+        "../batch.json",
+        "--verify",
+        "sleep 600",
+        "--verify-timeout",
+        "0.1",
+    ];
     let run = sandbox.run(&slow).exits(1);
     assert!(run.err.contains("VERIFY_FAILED"), "{}", run.err);
     let noisy = r"yes | head -c 3000000; printf '\033[2Jend'; exit 1";
-    let run = sandbox.run(&["apply", "../batch.json", "--verify", noisy]).exits(1);
-    assert!(run.err.len() < 4096 && run.err.contains("end"), "{}", run.err);
+    let run = sandbox
+        .run(&["apply", "../batch.json", "--verify", noisy])
+        .exits(1);
+    assert!(
+        run.err.len() < 4096 && run.err.contains("end"),
+        "{}",
+        run.err
+    );
     assert!(!run.err.contains('\u{1b}'), "{}", run.err);
     assert_eq!(sandbox.tree(), before);
 }
@@ -216,9 +246,8 @@ fn r8_the_wait_for_the_lock_is_bounded() {
 fn r10_r12_an_owner_that_cannot_be_kept_and_a_read_only_directory_are_found_out() {
     const NOBODY: u32 = 65534;
     let sandbox = Sandbox::new(&[("a", "a\n"), ("d/f", "f\n")]);
-    let is_root = std::fs::metadata("/proc/self").is_ok_and(|meta| {
-        std::os::unix::fs::MetadataExt::uid(&meta) == 0
-    });
+    let is_root = std::fs::metadata("/proc/self")
+        .is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
     let chmod = |path: &std::path::Path, mode| {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     };
@@ -245,7 +274,10 @@ fn r10_r12_an_owner_that_cannot_be_kept_and_a_read_only_directory_are_found_out(
     assert!(said.contains("READ_ONLY"), "{said}");
     assert_eq!(sandbox.tree(), before);
     if is_root {
-        let (code, said) = run("owner", json!([{"op": "append", "file": "a", "content": "x"}]));
+        let (code, said) = run(
+            "owner",
+            json!([{"op": "append", "file": "a", "content": "x"}]),
+        );
         assert_eq!(code, Some(1), "{said}");
         assert!(said.contains("OWNERSHIP"), "{said}");
         assert_eq!(sandbox.tree(), before);

@@ -19,7 +19,9 @@ fn sandbox() -> Sandbox {
 }
 
 fn lines(out: &str) -> Vec<Value> {
-    out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    out.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 #[test]
@@ -43,9 +45,15 @@ fn show_gives_verdicts_and_diff_whether_or_not_the_tree_has_moved_on() {
     let sandbox = sandbox();
     sandbox.write("a.txt", "something else\n");
     let shown = sandbox.run(&["show", "batch-0"]).exits(0).out;
-    assert!(shown.contains("applied          append a.txt:2-2"), "{shown}");
+    assert!(
+        shown.contains("applied          append a.txt:2-2"),
+        "{shown}"
+    );
     assert!(shown.ends_with("@@ -1 +1,2 @@\n one\n+more\n"), "{shown}");
-    let report = sandbox.run(&["show", "batch-0", "--output", "json"]).exits(0).json();
+    let report = sandbox
+        .run(&["show", "batch-0", "--output", "json"])
+        .exits(0)
+        .json();
     assert_eq!(report["status"], "applied");
     assert!(report["diff"].as_str().unwrap().contains("+more\n"));
     let last = sandbox.run(&["show"]).exits(0).out;
@@ -72,7 +80,11 @@ fn undo_refuses_a_file_that_changed_since_and_names_it() {
     let sandbox = sandbox();
     sandbox.write("a.txt", "one\nmore\nmine\n");
     let run = sandbox.run(&["undo", "batch-0"]).exits(1);
-    assert!(run.err.contains("CHANGED_SINCE") && run.err.contains("a.txt"), "{}", run.err);
+    assert!(
+        run.err.contains("CHANGED_SINCE") && run.err.contains("a.txt"),
+        "{}",
+        run.err
+    );
     assert_eq!(sandbox.read("a.txt"), "one\nmore\nmine\n");
 }
 
@@ -94,7 +106,10 @@ fn gc_frees_what_is_past_its_bounds() {
     let sandbox = sandbox();
     let kept = sandbox.run(&["gc", "--output", "json"]).exits(0).json();
     assert_eq!((&kept["removed"], &kept["kept"]), (&json!(0), &json!(2)));
-    let freed = sandbox.run(&["gc", "--max-size", "1k", "--output", "json"]).exits(0).json();
+    let freed = sandbox
+        .run(&["gc", "--max-size", "1k", "--output", "json"])
+        .exits(0)
+        .json();
     assert!(freed["removed"].as_u64().unwrap() > 0, "{freed}");
     let status = sandbox.run(&["status", "--output", "json"]).exits(0).json();
     assert_eq!(status["entries"], freed["kept"]);
@@ -108,5 +123,11 @@ fn on_an_untouched_tree_there_is_nothing_to_see_and_nothing_is_written() {
         sandbox.run(&[command]).exits(0);
     }
     sandbox.run(&["show"]).exits(2);
-    assert!(!sandbox.root().join(".mission_control").try_exists().unwrap());
+    assert!(
+        !sandbox
+            .root()
+            .join(".mission_control")
+            .try_exists()
+            .unwrap()
+    );
 }

@@ -44,7 +44,9 @@ pub use gc::Collected;
 pub use install::SavedConflict;
 pub use load::MAX_FILE;
 pub use log::Log;
-pub use options::{ApplyOptions, Keep, LOCK_WAIT, Retention, Review, Reviewed, VERIFY_LIMIT, Verify};
+pub use options::{
+    ApplyOptions, Keep, LOCK_WAIT, Retention, Review, Reviewed, VERIFY_LIMIT, Verify,
+};
 pub use record::{Record, TransactionId};
 pub use recover::Recovered;
 pub use state::{STATE, TASKS};
