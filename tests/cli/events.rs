@@ -42,7 +42,13 @@ fn events_are_listed_from_the_log_alone_newest_first() {
     let mut all: Vec<String> = records.iter().flat_map(ids).collect();
     all.reverse();
     assert_eq!(listed(&hand, &[]), all);
-    assert!(!hand.root().join(".mission_control/store").exists());
+    assert!(
+        !hand
+            .root()
+            .join(".mission_control/store")
+            .try_exists()
+            .unwrap()
+    );
     assert_eq!(listed(&hand, &["--limit", "2"]), all[..2]);
     assert_eq!(listed(&hand, &["--limit", "3", "--skip", "2"]), all[2..5]);
     assert_eq!(listed(&hand, &["--skip", "99"]).len(), 0);

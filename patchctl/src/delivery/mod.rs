@@ -12,6 +12,7 @@ mod retry;
 mod sync;
 mod verdict;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -74,13 +75,17 @@ pub(crate) fn before_commit(
     config: Option<&Config>,
     options: &Delivery,
 ) -> Result<(), Refusal> {
-    // With no time for delivery there is none for looking, either, but now and then: the bound
-    // may be passed by some batches.
-    let is_due = !options.deliver_within.is_zero() || crate::store::now() % 32 == 0;
-    if config.is_none() || !is_due {
+    if config.is_none() {
         return Ok(());
     }
     let limit = options.max_undelivered;
+    // With no time for delivery there is none for looking, either, but now and then: the bound
+    // may be passed by some batches.
+    if options.deliver_within.is_zero() && crate::store::now() % 32 != 0 {
+        // Where this fails, so will the edit, and say why.
+        let _ = Store::announce(&control(root));
+        return Ok(());
+    }
     let Ok(waiting) = make_room(root, limit) else {
         return Ok(());
     };
@@ -99,12 +104,8 @@ pub(crate) fn before_commit(
 
 /// Drops what may be dropped, until no more than `limit` bytes wait; gives how many do.
 fn make_room(root: &Path, limit: u64) -> Result<u64, Failure> {
-    let control = control(root);
-    if !Store::is_present(&control)? && !control.join("log").is_dir() {
-        return Ok(0);
-    }
     let mut journal = Journal::open(root)?;
-    let mut store = Store::open(&control, Check::Header)?.store;
+    let mut store = Store::open(&control(root), Check::Header)?.store;
     sync::sync(&mut store, &mut journal, &mut |_| {})?;
     // What is dropped is counted, and `doctor` shows it.
     store.drop_class(Class::Preview, limit)?;
@@ -118,10 +119,9 @@ pub(crate) fn retention(root: &Path) -> Retention {
     let control = control(root);
     let known = std::sync::OnceLock::new();
     let keep = move |id: &TransactionId| {
-        let known = known.get_or_init(|| match Store::open_existing(&control) {
-            // No orchestrator was ever told anything here.
+        let known = known.get_or_init(|| match delivered(&control) {
             Ok(None) => Known::Nothing,
-            Ok(Some(store)) => store.entries().map_or(Known::Unreadable, Known::Entries),
+            Ok(Some(entries)) => Known::Entries(entries),
             Err(_) => Known::Unreadable,
         });
         match known {
@@ -136,10 +136,19 @@ pub(crate) fn retention(root: &Path) -> Retention {
     }
 }
 
+/// Which entries are delivered; `None` where nobody was ever to be told anything.
+fn delivered(control: &Path) -> Result<Option<HashMap<String, bool>>, StoreError> {
+    if !Store::is_announced(control)? {
+        return Ok(None);
+    }
+    let store = Store::open(control, Check::Header)?.store;
+    store.entries().map(Some)
+}
+
 enum Known {
     Nothing,
     Unreadable,
-    Entries(std::collections::HashMap<String, bool>),
+    Entries(HashMap<String, bool>),
 }
 
 /// After an edit: tells the orchestrator, within the budget. Call it with the transaction of the

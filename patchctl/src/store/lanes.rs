@@ -6,6 +6,7 @@ use std::path::Path;
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, params};
 
+use super::bounds::Class;
 use super::{Store, StoreError};
 
 /// Where a message goes.
@@ -317,70 +318,6 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Drops undelivered lanes of a class, oldest first, until no more than `limit` bytes wait;
-    /// gives how many messages went. They are counted.
-    pub(crate) fn drop_class(&mut self, class: Class, limit: u64) -> Result<u64, StoreError> {
-        let mut bytes = self.pending()?.bytes;
-        if bytes <= limit {
-            return Ok(0);
-        }
-        let transaction = self.db.transaction()?;
-        let mut dropped = 0u64;
-        {
-            let query = "SELECT seq, total - position, bytes FROM lanes
-                         WHERE position < total AND class = ? ORDER BY seq";
-            let mut select = transaction.prepare(query)?;
-            let mut rows = select.query([class as i64])?;
-            while bytes > limit
-                && let Some(row) = rows.next()?
-            {
-                let seq: i64 = row.get(0)?;
-                let (messages, size) = (unsigned(row, 1)?, unsigned(row, 2)?);
-                transaction.execute(
-                    "UPDATE lanes SET position = total, frozen = NULL WHERE seq = ?",
-                    [seq],
-                )?;
-                transaction.execute("DELETE FROM bodies WHERE lane = ?", [seq])?;
-                bytes -= size.min(bytes);
-                dropped += messages;
-            }
-            transaction.execute(
-                "INSERT INTO counts(name, value) VALUES ('dropped', ?1)
-                 ON CONFLICT(name) DO UPDATE SET value = value + ?1",
-                [dropped as i64],
-            )?;
-        }
-        transaction.commit()?;
-        Ok(dropped)
-    }
-
-    /// How many messages were ever dropped because the log was full.
-    pub(crate) fn dropped(&self) -> Result<u64, StoreError> {
-        let query = "SELECT value FROM counts WHERE name = 'dropped'";
-        let count = self
-            .db
-            .query_row(query, [], |row| unsigned(row, 0))
-            .optional()?;
-        Ok(count.unwrap_or(0))
-    }
-
-    /// Keeps the answer to an error batch until somebody acts on it.
-    pub(crate) fn add_answer(&self, id: &str, body: &[u8]) -> Result<(), StoreError> {
-        let query = "INSERT INTO answers(id, body) VALUES (?, ?)";
-        self.db.execute(query, params![id, body])?;
-        Ok(())
-    }
-
-    /// The answers to error batches that nobody has acted on, oldest first; they are gone then.
-    pub(crate) fn take_answers(&mut self) -> Result<Vec<Vec<u8>>, StoreError> {
-        let query = "DELETE FROM answers RETURNING seq, body";
-        let mut statement = self.db.prepare(query)?;
-        let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))?;
-        let mut answers = rows.collect::<Result<Vec<(i64, Vec<u8>)>, _>>()?;
-        answers.sort_by_key(|(seq, _)| *seq);
-        Ok(answers.into_iter().map(|(_, body)| body).collect())
-    }
-
     /// Saves from a damaged store what the log does not have: messages and dead letters that
     /// can still be read. Whatever fails is left where it is, in the file that was set aside.
     pub(super) fn salvage(&self, damaged: &Path) {
@@ -391,14 +328,6 @@ impl Store {
         let _ = salvage_messages(&old, &self.db);
         let _ = super::dead::salvage(&old, &self.db);
     }
-}
-
-/// What may be dropped when the log is full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Class {
-    Preview = 0,
-    Refusal = 1,
-    Kept = 2,
 }
 
 fn salvage_messages(old: &Connection, new: &Connection) -> rusqlite::Result<()> {

@@ -1,4 +1,3 @@
-use super::lanes::Class;
 use super::*;
 
 fn open(control: &Path) -> Opened {

@@ -91,7 +91,8 @@ pub(super) fn watch(place: &Place, args: &WatchArgs, context: &Context) -> Resul
     while !stopped() {
         let round = match store.try_deliver() {
             Ok(Some(_lock)) => deliverer.round(&mut store, None, &stopped).map(drop),
-            Ok(None) => Ok(delivery::pause(LOCK, &stopped)),
+            // Another process delivers.
+            Ok(None) => Ok(()),
             Err(error) => Err(error.into()),
         };
         // A full disk, or a damaged store, is no reason to stop: it may pass, and opening the
