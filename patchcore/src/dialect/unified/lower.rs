@@ -15,6 +15,7 @@ use crate::error::{Code, Refusal};
 use crate::operation::{Action, Batch, Operation};
 use crate::path::RelPath;
 use crate::plan::{Entry, Source, Tree};
+use crate::text::{Encoding, detect_encoding};
 
 /// Locates a diff in a tree.
 pub(super) fn lower(diff: &Unified<'_>, tree: &Tree) -> Batch {
@@ -428,6 +429,7 @@ impl<'d> Lowering<'d, '_> {
             operation.binary = true;
             return Ok(vec![operation]);
         }
+        let text = is_text_to_git(source.bytes());
         let placed = hunks::place(source.bytes(), &section.hunks, path, self.diff.hunk_options);
         Ok(placed
             .into_iter()
@@ -435,6 +437,7 @@ impl<'d> Lowering<'d, '_> {
                 Ok(Placed { edits, note, .. }) => {
                     let mut operation = Operation::new(path.clone(), Action::Splice(edits));
                     operation.note = note;
+                    operation.binary = text;
                     operation
                 }
                 Err(refusal) => Operation::new(path.clone(), Action::Refused(refusal)),
@@ -577,6 +580,13 @@ impl<'d> Lowering<'d, '_> {
         message.push_str(&format!(" (line {} of the patch)", section.line));
         Refusal::new(code, message).in_file(&section.old)
     }
+}
+
+/// Whether git makes hunks of the file although it may hold NUL bytes: it looks for them among its
+/// first 8,000 bytes alone. Hunks that match to the byte are no danger to such a file.
+fn is_text_to_git(bytes: &[u8]) -> bool {
+    let head = &bytes[..bytes.len().min(8000)];
+    detect_encoding(head) == Encoding::Text
 }
 
 /// All splices among the operations, as edits of one text.
