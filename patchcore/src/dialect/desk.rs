@@ -1,4 +1,4 @@
-//! The files that a sequential dialect works on, as its operations so far have left them.
+//! The files that a dialect works on, as its operations so far have left them.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -14,6 +14,7 @@ use crate::plan::{Entry, Source, Tree};
 /// Operations in the making, with the texts that they lead to.
 pub(super) struct Desk<'t> {
     tree: &'t Tree,
+    coordinates: Coordinates,
     texts: HashMap<RelPath, Option<Text>>,
     /// For paths that the patch put files to: the hash of the file that it comes from, if any.
     origins: HashMap<RelPath, Option<Digest>>,
@@ -29,14 +30,26 @@ enum Text {
 }
 
 impl<'t> Desk<'t> {
+    /// A desk for operations that follow one another.
     pub(super) fn new(tree: &'t Tree) -> Self {
+        Self::with(tree, Coordinates::Sequential)
+    }
+
+    /// A desk; in original coordinates no path may be worked on twice but by edits.
+    pub(super) fn with(tree: &'t Tree, coordinates: Coordinates) -> Self {
         Self {
             tree,
+            coordinates,
             texts: HashMap::new(),
             origins: HashMap::new(),
             spoiled: HashSet::new(),
             operations: Vec::new(),
         }
+    }
+
+    /// Which text the edits are of.
+    pub(super) fn coordinates(&self) -> Coordinates {
+        self.coordinates
     }
 
     /// The bytes at a path now; `None` where nothing stands.
@@ -72,6 +85,10 @@ impl<'t> Desk<'t> {
         edits: Vec<Edit>,
         note: Option<String>,
     ) -> Result<(), Refusal> {
+        if self.coordinates == Coordinates::Original {
+            self.push(path, Action::Splice(edits), note);
+            return Ok(());
+        }
         let text = self.file(path)?;
         let set = EditSet::new(edits, text.len()).map_err(|_| {
             Refusal::new(Code::Overlap, format!("edits of {path} overlap")).in_file(path)
@@ -168,7 +185,7 @@ impl<'t> Desk<'t> {
 
     pub(super) fn into_batch(self, content: Digest) -> Batch {
         let mut batch = Batch::new(self.operations, content);
-        batch.coordinates = Coordinates::Sequential;
+        batch.coordinates = self.coordinates;
         batch
     }
 

@@ -20,7 +20,7 @@ pub(super) struct Place {
 }
 
 /// Most places that are told apart for one block: one more than a refusal lists.
-const ENOUGH: usize = MAX_CANDIDATES + 1;
+pub(super) const ENOUGH: usize = MAX_CANDIDATES + 1;
 
 /// Where each block stands in the text, in order, up to a handful of places each.
 ///

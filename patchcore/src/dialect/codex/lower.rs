@@ -1,22 +1,24 @@
 //! Locates the chunks.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use super::{Chunk, Codex, FileAction, FileHunk, Role};
 use crate::dialect::desk::Desk;
 use crate::dialect::ladder::{self, Found, Miss, Rungs};
 use crate::dialect::replace::{self, Line, Tail};
-use crate::dialect::{fold::Fold, locate, omission};
+use crate::dialect::locate::{self, Place};
+use crate::dialect::{fold::Fold, omission};
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
-use crate::operation::Batch;
+use crate::operation::{Batch, Coordinates};
 use crate::path::RelPath;
-use crate::plan::Tree;
+use crate::plan::{Entry, Tree};
 use crate::text::LineNumber;
 
 /// Locates an envelope in a tree.
 pub(super) fn lower(codex: &Codex<'_>, tree: &Tree) -> Batch {
-    let mut desk = Desk::new(tree);
+    let mut desk = Desk::with(tree, coordinates(codex, tree));
     for hunk in &codex.hunks {
         if desk.is_spoiled(&hunk.path) {
             desk.skip(&hunk.path);
@@ -25,6 +27,25 @@ pub(super) fn lower(codex: &Codex<'_>, tree: &Tree) -> Batch {
         }
     }
     desk.into_batch(codex.content)
+}
+
+/// Chunks speak of their file before the patch. That is said as it is where every file comes once,
+/// so that a large file need not be rewritten for each chunk.
+fn coordinates(codex: &Codex<'_>, tree: &Tree) -> Coordinates {
+    let mut seen = HashSet::new();
+    let once = codex.hunks.iter().all(|hunk| {
+        let target = match &hunk.action {
+            FileAction::Update { to: Some(to), .. } => {
+                if !matches!(tree.get(to), Entry::Absent) {
+                    return false;
+                }
+                Some(to)
+            }
+            _ => None,
+        };
+        seen.insert(&hunk.path) && target.is_none_or(|to| seen.insert(to))
+    });
+    if once { Coordinates::Original } else { Coordinates::Sequential }
 }
 
 fn file(codex: &Codex<'_>, hunk: &FileHunk<'_>, desk: &mut Desk<'_>) -> Result<(), Refusal> {
@@ -66,16 +87,25 @@ fn update(
     desk: &mut Desk<'_>,
 ) -> Result<(), Refusal> {
     let text = desk.file(path)?;
+    let sequential = desk.coordinates() == Coordinates::Sequential;
     let mut cursor = 0;
     let mut shift = 0isize;
-    for (index, chunk) in chunks.iter().enumerate() {
+    for (index, (chunk, exact)) in chunks.iter().zip(exact_places(&text, chunks)).enumerate() {
         let name = format!("chunk {} (line {} of the patch)", index + 1, chunk.line);
-        let located = check(codex, path, chunk)
-            .and_then(|()| locate(&text, cursor, chunk, path, &name, codex.strict));
+        let place = Search {
+            text: &text,
+            path,
+            name: &name,
+            strict: codex.strict,
+        };
+        let located = check(codex, path, chunk).and_then(|()| place.locate(cursor, chunk, exact));
         let (edits, end, note) = match located {
             Ok(located) => located,
             Err(refusal) => {
                 desk.refuse(path, refusal);
+                if !sequential {
+                    continue;
+                }
                 for _ in index + 1..chunks.len() {
                     desk.skip(path);
                 }
@@ -86,7 +116,9 @@ fn update(
         // The edits of a chunk are all in the text before it: only earlier chunks shift them.
         let before = shift;
         let edits = edits.into_iter().map(|edit| {
-            shift += edit.text.len() as isize - edit.span.len() as isize;
+            if sequential {
+                shift += edit.text.len() as isize - edit.span.len() as isize;
+            }
             let moved = |at: usize| at.wrapping_add_signed(before);
             Edit::replace(moved(edit.span.start)..moved(edit.span.end), edit.text)
         });
@@ -94,6 +126,23 @@ fn update(
         desk.splice(path, edits, note)?;
     }
     Ok(())
+}
+
+/// The lines that a chunk wants to find.
+fn old_lines<'a>(chunk: &Chunk<'a>) -> Vec<&'a [u8]> {
+    let old = chunk.lines.iter().filter(|(role, _)| *role != Role::Added);
+    old.map(|(_, text)| *text).collect()
+}
+
+/// Where the old lines of each chunk stand exactly; `None` where there are too many places to list.
+fn exact_places(text: &[u8], chunks: &[Chunk<'_>]) -> Vec<Option<Vec<Place>>> {
+    let old: Vec<Vec<&[u8]>> = chunks.iter().map(old_lines).collect();
+    let blocks: Vec<&[&[u8]]> = old.iter().map(Vec::as_slice).collect();
+    let places = locate::find_blocks(text, &blocks, Fold::Ending);
+    places
+        .into_iter()
+        .map(|places| (places.len() < locate::ENOUGH).then_some(places))
+        .collect()
 }
 
 fn check(codex: &Codex<'_>, path: &RelPath, chunk: &Chunk<'_>) -> Result<(), Refusal> {
@@ -116,99 +165,111 @@ fn check(codex: &Codex<'_>, path: &RelPath, chunk: &Chunk<'_>) -> Result<(), Ref
 
 type Located = (Vec<Edit>, usize, Option<String>);
 
-fn locate(
-    text: &[u8],
-    cursor: usize,
-    chunk: &Chunk<'_>,
-    path: &RelPath,
-    name: &str,
+/// What a chunk is looked for in, and how it is called.
+struct Search<'a> {
+    text: &'a [u8],
+    path: &'a RelPath,
+    name: &'a str,
     strict: bool,
-) -> Result<Located, Refusal> {
-    let mut old: Vec<&[u8]> = chunk
-        .lines
-        .iter()
-        .filter(|(role, _)| *role != Role::Added)
-        .map(|(_, text)| *text)
-        .collect();
-    let mut lines: Vec<Line<'_>> = chunk
-        .lines
-        .iter()
-        .map(|(role, text)| match role {
-            Role::Context => Line::Kept,
-            Role::Removed => Line::Removed,
-            Role::Added => Line::Added(text),
-        })
-        .collect();
-    if old.is_empty() {
-        if !chunk.anchors.is_empty() && !chunk.end_of_file {
-            return Err(Refusal::new(
-                Code::AnchorNotFound,
-                format!("{name} only adds lines and keeps none, so its place behind its @@ line in {path} is not said; repeat the line above or below as context"),
-            )
-            .in_file(path));
-        }
-        let edits = replace::edits(text, text.len(), &lines, Tail::Whole);
-        return Ok((edits, text.len(), None));
-    }
-    let part = behind_anchors(text, cursor, chunk, path, name)?;
-    let rungs = if strict { Rungs::Exact } else { Rungs::All };
-    if chunk.end_of_file {
-        loop {
-            if let Some(found) = at_end(text, part.from, &old, rungs) {
-                return Ok(located(text, &lines, &found));
+}
+
+impl Search<'_> {
+    /// Finds a chunk behind the cursor; `exact` are all exact places of it in the text, if known.
+    fn locate(
+        &self,
+        cursor: usize,
+        chunk: &Chunk<'_>,
+        exact: Option<Vec<Place>>,
+    ) -> Result<Located, Refusal> {
+        let Self { text, path, name, strict } = *self;
+        let mut old = old_lines(chunk);
+        let mut lines: Vec<Line<'_>> = chunk
+            .lines
+            .iter()
+            .map(|(role, text)| match role {
+                Role::Context => Line::Kept,
+                Role::Removed => Line::Removed,
+                Role::Added => Line::Added(text),
+            })
+            .collect();
+        if old.is_empty() {
+            if !chunk.anchors.is_empty() && !chunk.end_of_file {
+                return Err(Refusal::new(
+                    Code::AnchorNotFound,
+                    format!("{name} only adds lines and keeps none, so its place behind its @@ line in {path} is not said; repeat the line above or below as context"),
+                )
+                .in_file(path));
             }
-            // The empty line that stands for the final newline.
-            let last = old.last().copied();
-            if last == Some(b"") && old.len() > 1 && lines.last() == Some(&Line::Kept) {
-                old.pop();
-                lines.pop();
-                continue;
-            }
-            let miss = ladder::refusal(
-                &Miss::Nowhere,
-                text,
-                path,
-                &old,
-                &format!("{name}, which ends the file,"),
-            );
-            return Err(miss);
+            let edits = replace::edits(text, text.len(), &lines, Tail::Whole);
+            return Ok((edits, text.len(), None));
         }
-    }
-    let (places, fold) = ladder::all(text, part.from..text.len(), &old, rungs);
-    let chosen = match places.len() {
-        0 => None,
-        1 => places.first().cloned(),
-        _ => {
-            // Of several, the one in the block that the anchor opens.
-            let mut inside = places
-                .iter()
-                .filter(|place| place.span.start < part.block_end);
-            match (inside.next(), inside.next()) {
-                (Some(only), None) => Some(only.clone()),
-                _ => {
-                    return Err(ladder::refusal(
-                        &Miss::Ambiguous(places.clone()),
-                        text,
-                        path,
-                        &old,
-                        name,
-                    ));
+        let part = behind_anchors(text, cursor, chunk, path, name)?;
+        let rungs = if strict { Rungs::Exact } else { Rungs::All };
+        if chunk.end_of_file {
+            loop {
+                if let Some(found) = at_end(text, part.from, &old, rungs) {
+                    return Ok(located(text, &lines, &found));
+                }
+                // The empty line that stands for the final newline.
+                let last = old.last().copied();
+                if last == Some(b"") && old.len() > 1 && lines.last() == Some(&Line::Kept) {
+                    old.pop();
+                    lines.pop();
+                    continue;
+                }
+                let miss = ladder::refusal(
+                    &Miss::Nowhere,
+                    text,
+                    path,
+                    &old,
+                    &format!("{name}, which ends the file,"),
+                );
+                return Err(miss);
+            }
+        }
+        let behind = exact.map(|mut places| {
+            places.retain(|place| place.span.start >= part.from);
+            places
+        });
+        let (places, fold) = match behind {
+            Some(places) if !places.is_empty() => (places, Fold::Ending),
+            _ => ladder::all(text, part.from..text.len(), &old, rungs),
+        };
+        let chosen = match places.len() {
+            0 => None,
+            1 => places.first().cloned(),
+            _ => {
+                // Of several, the one in the block that the anchor opens.
+                let mut inside = places
+                    .iter()
+                    .filter(|place| place.span.start < part.block_end);
+                match (inside.next(), inside.next()) {
+                    (Some(only), None) => Some(only.clone()),
+                    _ => {
+                        return Err(ladder::refusal(
+                            &Miss::Ambiguous(places.clone()),
+                            text,
+                            path,
+                            &old,
+                            name,
+                        ));
+                    }
                 }
             }
-        }
-    };
-    match chosen {
-        Some(place) => Ok(located(text, &lines, &Found { place, fold })),
-        None => {
-            let mut refusal = ladder::refusal(&Miss::Nowhere, text, path, &old, name);
-            let (above, _) = ladder::all(text, 0..part.from, &old, Rungs::Exact);
-            if let Some(place) = above.first() {
-                refusal.message = format!(
-                    "{name} matches line {} of {path}, which stands above the chunk or anchor before it; send chunks in the file's order",
-                    place.line
-                );
+        };
+        match chosen {
+            Some(place) => Ok(located(text, &lines, &Found { place, fold })),
+            None => {
+                let mut refusal = ladder::refusal(&Miss::Nowhere, text, path, &old, name);
+                let (above, _) = ladder::all(text, 0..part.from, &old, Rungs::Exact);
+                if let Some(place) = above.first() {
+                    refusal.message = format!(
+                        "{name} matches line {} of {path}, which stands above the chunk or anchor before it; send chunks in the file's order",
+                        place.line
+                    );
+                }
+                Err(refusal)
             }
-            Err(refusal)
         }
     }
 }
@@ -243,7 +304,7 @@ fn at_end(text: &[u8], from: usize, old: &[&[u8]], rungs: Rungs) -> Option<Found
         let end = locate::block_at(text, at, old, fold).ok()?;
         let line = LineNumber::from_index(memchr::memchr_iter(b'\n', &text[..at]).count());
         (end == text.len()).then(|| Found {
-            place: locate::Place {
+            place: Place {
                 span: at..end,
                 line,
             },
