@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use patchcore::batch::{Limits, PatchBatch};
-use patchcore::dialect::{Dialect, Options, detect, parse, to_batch};
+use patchcore::dialect::{Dialect, Options, check_sayable_as_diff, detect, parse, to_batch};
 use patchcore::operation::Batch;
 use patchcore::plan::{ChangeKind, Entry, Plan, Script, Source, plan};
 use patchcore::{Code, Policy, Refusal, RelPath, Tree};
@@ -228,6 +228,9 @@ fn converted(patch: &[u8], before: &Files, options: &Options, after: &Files) -> 
         }
         Err(refusal) if refusal.code == Code::InvalidBatch => {}
         Err(refusal) => return Err(format!("the batch that it converts to is refused: {refusal}")),
+    }
+    if check_sayable_as_diff(&planned).is_err() {
+        return Ok(());
     }
     let mut diff = Vec::new();
     planned.write_diff(&patchcore::diff::Options::default(), &mut diff).unwrap();

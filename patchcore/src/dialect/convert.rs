@@ -6,6 +6,7 @@ use crate::batch::{
     At, Content, CopyFile, CreateFile, DeleteFile, Expectation, InsertAfter, InsertBefore,
     PatchBatch, PatchOperation, RenameFile, ReplaceBlock, SetMode,
 };
+use crate::digest::Digest;
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
 use crate::operation::{Indent, Labels};
@@ -31,7 +32,7 @@ pub fn to_batch(planned: &Plan, tree: &Tree, policy: &Policy) -> Result<PatchBat
     }
     let mut batch = PatchBatch::new(Vec::new());
     for change in &planned.changes {
-        push_change(change, &mut batch)?;
+        push_change(change, target_of(change, planned), &mut batch)?;
     }
     let again = plan(&batch.clone().into(), tree, policy);
     if again.digest == planned.digest {
@@ -60,7 +61,45 @@ pub fn to_batch(planned: &Plan, tree: &Tree, policy: &Policy) -> Result<PatchBat
     ))
 }
 
-fn push_change(change: &FileChange, batch: &mut PatchBatch) -> Result<(), Refusal> {
+/// What stands where a change puts a file that comes from elsewhere.
+enum Target {
+    /// Nothing, or a file that another change moves away.
+    Free,
+    /// A file with this hash, which goes.
+    Replaced(Digest),
+}
+
+fn target_of(change: &FileChange, planned: &Plan) -> Target {
+    let moves_away = |other: &FileChange| {
+        other.kind == ChangeKind::Renamed && other.from.as_ref() == Some(&change.path)
+    };
+    match (change.kind, change.before) {
+        (ChangeKind::Renamed | ChangeKind::Copied | ChangeKind::Created, Some(before))
+            if !planned.changes.iter().any(moves_away) =>
+        {
+            Target::Replaced(before.digest)
+        }
+        _ => Target::Free,
+    }
+}
+
+/// Whether a diff in git's format can say what the plan does.
+///
+/// # Errors
+/// `INVALID_BATCH` for a file that is moved over another: git has no word for that.
+pub fn check_sayable_as_diff(planned: &Plan) -> Result<(), Refusal> {
+    let over = |change: &&FileChange| matches!(target_of(change, planned), Target::Replaced(_));
+    match planned.changes.iter().find(over) {
+        None => Ok(()),
+        Some(change) => Err(Refusal::new(
+            Code::InvalidBatch,
+            format!("a diff cannot say that {} is replaced by another file", change.path),
+        )
+        .in_file(&change.path)),
+    }
+}
+
+fn push_change(change: &FileChange, target: Target, batch: &mut PatchBatch) -> Result<(), Refusal> {
     let path = name(&change.path)?;
     let old = match &change.from {
         Some(from) => name(from)?,
@@ -75,6 +114,11 @@ fn push_change(change: &FileChange, batch: &mut PatchBatch) -> Result<(), Refusa
         .as_ref()
         .is_some_and(|source| source.executable());
     let content = || Content::new(change.chunks().collect::<Vec<_>>().concat());
+    if let Target::Replaced(digest) = target {
+        let mut operation = delete(path.clone());
+        operation.base = Some(digest);
+        batch.operations.push(PatchOperation::DeleteFile(operation));
+    }
     let operations = &mut batch.operations;
     match change.kind {
         ChangeKind::Created => {
@@ -82,12 +126,7 @@ fn push_change(change: &FileChange, batch: &mut PatchBatch) -> Result<(), Refusa
             return Ok(());
         }
         ChangeKind::Deleted => {
-            operations.push(PatchOperation::DeleteFile(DeleteFile {
-                file: path,
-                expect: None,
-                base: None,
-                labels: Labels::default(),
-            }));
+            operations.push(PatchOperation::DeleteFile(delete(path)));
             return Ok(());
         }
         ChangeKind::Copied if change.edits.is_empty() && executable == was_executable => {
@@ -138,6 +177,15 @@ fn name(path: &RelPath) -> Result<String, Refusal> {
             format!("a batch cannot name {path}, which is not UTF-8"),
         )
     })
+}
+
+fn delete(file: String) -> DeleteFile {
+    DeleteFile {
+        file,
+        expect: None,
+        base: None,
+        labels: Labels::default(),
+    }
 }
 
 fn create(file: String, content: Content, executable: bool) -> PatchOperation {
@@ -277,7 +325,6 @@ fn line_operation(file: &str, text: &Text<'_>, block: Block) -> PatchOperation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Digest;
     use crate::operation::{Action, Batch, Operation};
 
     /// The batch that a splice of one file is said by.

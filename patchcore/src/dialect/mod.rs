@@ -49,7 +49,7 @@ use crate::operation::Batch;
 use crate::path::RelPath;
 use crate::plan::{Script, Tree};
 
-pub use convert::to_batch;
+pub use convert::{check_sayable_as_diff, to_batch};
 pub use detect::detect;
 
 /// A patch format.

@@ -83,7 +83,9 @@ fn run_edit(
     }
     let was_open = to == bytes.len() && !bytes.is_empty() && !bytes.ends_with(b"\n");
     let keeps_open = tail == Tail::Kept || (removed > 0 && added.len() <= removed);
-    if was_open && keeps_open && !added.is_empty() {
+    // An empty line is one by its ending alone.
+    let ends_in_text = added.last().is_some_and(|line| !line.is_empty());
+    if was_open && keeps_open && ends_in_text {
         new.truncate(new.len() - ending.len());
     }
     Edit::replace(from..to, new)

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use patchcore::dialect::to_batch;
+use patchcore::dialect::{check_sayable_as_diff, to_batch};
 use patchcore::diff::Options;
 use patchcore::plan::{Script, plan};
 use patchcore::report::Mode;
@@ -55,6 +55,7 @@ fn convert(
             writeln!(context.stdout(), "{}", escaped(&json)).map_err(Failure::Output)?;
         }
         Target::UnifiedDiff => {
+            check_sayable_as_diff(&plan)?;
             let mut out = DiffOutput::new(context);
             plan.write_diff(&Options::default(), &mut out)
                 .map_err(Failure::Output)?;

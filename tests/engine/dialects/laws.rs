@@ -212,7 +212,7 @@ proptest! {
             if let Ok(script) = parse(patch, &options(dialect)) {
                 let before = tree(&files(&old), &script.paths());
                 if let Ok(batch) = script.lower(&before) {
-                    plan(&batch, &before, &Policy::default());
+                    let _ = plan(&batch, &before, &Policy::default());
                 }
             }
         }

@@ -26,6 +26,17 @@ pub(super) fn name(line: &[u8]) -> Option<&[u8]> {
     is_plain(name).then_some(name)
 }
 
+/// Whether a line is a name also where it does not stand right above its block: a lone word is
+/// prose there unless it is marked up, or written as names like Makefile are.
+pub(super) fn is_certain(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    name(line).is_some_and(|name| {
+        name.len() != line.len()
+            || name.iter().any(|byte| b"./_-".contains(byte))
+            || name.first().is_some_and(u8::is_ascii_uppercase)
+    })
+}
+
 /// Whether text can be a name: no sentence, no markup.
 fn is_plain(name: &[u8]) -> bool {
     !name.is_empty()
@@ -82,6 +93,7 @@ mod tests {
             ("```", None),
             ("Here's the change:", None),
             ("Here is the new file.", None),
+            ("`justfile`", Some("justfile")),
             ("...", None),
             ("", None),
         ] {

@@ -182,6 +182,7 @@ impl<'a> Reader<'a, '_> {
             return Ok(path.clone());
         }
         // The three lines above, as aider looks at them: a name, or a fence and a name above it.
+        let mut apart = false;
         for back in 1..=3 {
             let Some(above) = self.at.checked_sub(back).and_then(|at| self.lines.get(at)) else {
                 break;
@@ -190,7 +191,10 @@ impl<'a> Reader<'a, '_> {
             if marks::is_replace(above) {
                 break;
             }
-            if let Some(name) = names::name(above) {
+            apart |= above.trim_ascii().is_empty();
+            if let Some(name) = names::name(above)
+                && (!apart || names::is_certain(above))
+            {
                 return RelPath::new(beneath_root(name, self.options));
             }
             if !above.trim_ascii_start().starts_with(b"```") && !above.trim_ascii().is_empty() {

@@ -246,15 +246,16 @@ fn guess_strip(file: &FileDiff<'_>, old: &Option<Vec<u8>>, new: &Option<Vec<u8>>
         [prefix @ (b'a' | b'b' | b'c' | b'i' | b'o' | b'w'), b'/', ..] => Some(*prefix),
         _ => None,
     };
-    let null = |name: &Option<Name>| matches!(name, Some(Name::Null));
-    let prefixed = match (old, new) {
-        (Some(old), Some(new)) => {
+    let prefixed = match (file.git, old, new) {
+        (_, Some(old), Some(new)) => {
             matches!((prefix(old), prefix(new)), (Some(a), Some(b)) if a != b)
         }
-        (Some(old), None) => prefix(old) == Some(b'a') && null(&file.new),
-        (None, Some(new)) => prefix(new) == Some(b'b') && null(&file.old),
-        // Without `---` and `+++` the `diff --git` line decides.
-        (None, None) => file.git.is_none_or(|rest| git_name(rest, 0).is_none()),
+        // A name on one side alone says less than the `diff --git` line, which has both.
+        (Some(rest), _, _) => git_name(rest, 0).is_none(),
+        (None, Some(name), None) | (None, None, Some(name)) => {
+            matches!(prefix(name), Some(b'a' | b'b'))
+        }
+        (None, None, None) => true,
     };
     usize::from(prefixed)
 }
