@@ -96,7 +96,10 @@ fn applied(patch: &[u8], before: &Files, options: &Options) -> Result<Files, Ref
 }
 
 fn first_refusal(plan: &Plan) -> Option<Refusal> {
-    let refusals = plan.verdicts.iter().filter_map(|verdict| verdict.refusal.as_deref());
+    let refusals = plan
+        .verdicts
+        .iter()
+        .filter_map(|verdict| verdict.refusal.as_deref());
     refusals.cloned().next()
 }
 
@@ -105,7 +108,10 @@ fn tree(files: &Files, paths: &[RelPath]) -> Tree {
         Some((bytes, executable)) => Entry::File(Arc::new(Source::new(bytes.clone(), *executable))),
         None => Entry::Absent,
     };
-    paths.iter().map(|path| (path.clone(), entry(path))).collect()
+    paths
+        .iter()
+        .map(|path| (path.clone(), entry(path)))
+        .collect()
 }
 
 /// The files after a plan.
@@ -118,7 +124,11 @@ fn changed(before: &Files, plan: &Plan) -> Files {
             _ => None,
         };
     }
-    for change in plan.changes.iter().filter(|change| change.kind != ChangeKind::Deleted) {
+    for change in plan
+        .changes
+        .iter()
+        .filter(|change| change.kind != ChangeKind::Deleted)
+    {
         let bytes = change.chunks().flatten().copied().collect();
         let executable = change.after.unwrap().executable;
         files.insert(change.path.as_bytes().to_vec(), (bytes, executable));
@@ -140,7 +150,10 @@ fn read_tree(root: &Path) -> Files {
         let path = entry.path().strip_prefix(root).unwrap();
         let executable = entry.metadata().unwrap().permissions().mode() & 0o100 != 0;
         let bytes = fs::read(entry.path()).unwrap();
-        files.insert(path.to_str().unwrap().as_bytes().to_vec(), (bytes, executable));
+        files.insert(
+            path.to_str().unwrap().as_bytes().to_vec(),
+            (bytes, executable),
+        );
     }
     files
 }
@@ -161,11 +174,18 @@ fn every_case_comes_out_as_it_says() {
     let mut count = 0;
     for folder in entries(&folder()) {
         let name = folder.file_name().unwrap().to_str().unwrap();
-        let dialect: Dialect = name.parse().expect("a folder for each dialect, and no other");
+        let dialect: Dialect = name
+            .parse()
+            .expect("a folder for each dialect, and no other");
         for case in entries(&folder) {
             count += 1;
             if let Err(why) = run(dialect, &case) {
-                failures.push(format!("{}: {why}", case.strip_prefix(folder.parent().unwrap()).unwrap().display()));
+                failures.push(format!(
+                    "{}: {why}",
+                    case.strip_prefix(folder.parent().unwrap())
+                        .unwrap()
+                        .display()
+                ));
             }
         }
     }
@@ -190,7 +210,11 @@ fn run(dialect: Dialect, folder: &Path) -> Result<(), String> {
     }
     match (applied(&patch, &before, &options), case.refused) {
         (Err(refusal), Some(code)) => {
-            if refusal.code != code || !refusal.message.contains(case.says.as_deref().unwrap_or_default()) {
+            if refusal.code != code
+                || !refusal
+                    .message
+                    .contains(case.says.as_deref().unwrap_or_default())
+            {
                 return Err(format!("refused otherwise: {refusal}"));
             }
             if folder.join("after").try_exists().unwrap() {
@@ -220,20 +244,28 @@ fn converted(patch: &[u8], before: &Files, options: &Options, after: &Files) -> 
     match to_batch(&planned, &tree, &policy) {
         Ok(wire) => {
             let json = serde_json::to_vec(&wire).unwrap();
-            let batch = Batch::from(PatchBatch::parse(&json, &Limits::default()).map_err(|fault| fault.to_string())?);
+            let batch = Batch::from(
+                PatchBatch::parse(&json, &Limits::default()).map_err(|fault| fault.to_string())?,
+            );
             let again = plan(&batch, &tree, &policy);
             if changed(before, &again) != *after {
                 return Err("the batch that it converts to comes out otherwise".into());
             }
         }
         Err(refusal) if refusal.code == Code::InvalidBatch => {}
-        Err(refusal) => return Err(format!("the batch that it converts to is refused: {refusal}")),
+        Err(refusal) => {
+            return Err(format!(
+                "the batch that it converts to is refused: {refusal}"
+            ));
+        }
     }
     if check_sayable_as_diff(&planned).is_err() {
         return Ok(());
     }
     let mut diff = Vec::new();
-    planned.write_diff(&patchcore::diff::Options::default(), &mut diff).unwrap();
+    planned
+        .write_diff(&patchcore::diff::Options::default(), &mut diff)
+        .unwrap();
     if diff.is_empty() {
         return Ok(());
     }
@@ -241,12 +273,14 @@ fn converted(patch: &[u8], before: &Files, options: &Options, after: &Files) -> 
     plain.dialect = Some(Dialect::UnifiedDiff);
     plain.strip = Some(1);
     plain.allow_omission = true;
-    let there = applied(&diff, before, &plain).map_err(|refusal| format!("as a diff: {refusal}"))?;
+    let there =
+        applied(&diff, before, &plain).map_err(|refusal| format!("as a diff: {refusal}"))?;
     if there != *after {
         return Err("the diff that it converts to comes out otherwise".into());
     }
     plain.reverse = true;
-    let back = applied(&diff, after, &plain).map_err(|refusal| format!("as a reversed diff: {refusal}"))?;
+    let back = applied(&diff, after, &plain)
+        .map_err(|refusal| format!("as a reversed diff: {refusal}"))?;
     if back != *before {
         return Err(format!("the reversed diff comes out as {}", shown(&back)));
     }
@@ -256,7 +290,11 @@ fn converted(patch: &[u8], before: &Files, options: &Options, after: &Files) -> 
 fn shown(files: &Files) -> String {
     let file = |(path, (bytes, executable)): (&Vec<u8>, &(Vec<u8>, bool))| {
         let mark = if *executable { "*" } else { "" };
-        format!("{}{mark}: {:?}", String::from_utf8_lossy(path), String::from_utf8_lossy(bytes))
+        format!(
+            "{}{mark}: {:?}",
+            String::from_utf8_lossy(path),
+            String::from_utf8_lossy(bytes)
+        )
     };
     files.iter().map(file).collect::<Vec<_>>().join(", ")
 }

@@ -93,7 +93,10 @@ pub fn check_sayable_as_diff(planned: &Plan) -> Result<(), Refusal> {
         None => Ok(()),
         Some(change) => Err(Refusal::new(
             Code::InvalidBatch,
-            format!("a diff cannot say that {} is replaced by another file", change.path),
+            format!(
+                "a diff cannot say that {} is replaced by another file",
+                change.path
+            ),
         )
         .in_file(&change.path)),
     }

@@ -11,14 +11,25 @@ use super::{Files, applied, read_tree, shown};
 
 fn git(root: &Path, arguments: &[&str]) -> Vec<u8> {
     let output = Command::new("git")
-        .args(["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "core.autocrlf=false"])
+        .args([
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@example.org",
+            "-c",
+            "core.autocrlf=false",
+        ])
         .args(arguments)
         .current_dir(root)
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output.stdout
 }
 
@@ -27,7 +38,10 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
     }
 
@@ -118,9 +132,23 @@ fn what_git_diffs_comes_out_as_git_has_it_and_back() {
     git(root, &["add", "-A"]);
     let after = files(root);
     for arguments in [
-        &["diff", "--cached", "--binary", "--full-index", "-M", "-C", "--find-copies-harder"][..],
+        &[
+            "diff",
+            "--cached",
+            "--binary",
+            "--full-index",
+            "-M",
+            "-C",
+            "--find-copies-harder",
+        ][..],
         &["diff", "--cached", "--binary", "--no-renames", "-U1"][..],
-        &["diff", "--cached", "--binary", "--no-prefix", "--no-renames"][..],
+        &[
+            "diff",
+            "--cached",
+            "--binary",
+            "--no-prefix",
+            "--no-renames",
+        ][..],
         &["diff", "--cached", "--binary", "--minimal", "-M", "-U0"][..],
     ] {
         let diff = git(root, arguments);
@@ -128,12 +156,14 @@ fn what_git_diffs_comes_out_as_git_has_it_and_back() {
         options.dialect = Some(Dialect::UnifiedDiff);
         options.strict = true;
         options.unidiff_zero = arguments.contains(&"-U0");
-        let there = applied(&diff, &before, &options).unwrap_or_else(|refusal| panic!("{arguments:?}: {refusal}"));
+        let there = applied(&diff, &before, &options)
+            .unwrap_or_else(|refusal| panic!("{arguments:?}: {refusal}"));
         assert_same(&there, &after, arguments);
         // Git has no opposite of a copy.
         if !arguments.contains(&"-C") {
             options.reverse = true;
-            let back = applied(&diff, &after, &options).unwrap_or_else(|refusal| panic!("{arguments:?}: {refusal}"));
+            let back = applied(&diff, &after, &options)
+                .unwrap_or_else(|refusal| panic!("{arguments:?}: {refusal}"));
             assert_same(&back, &before, arguments);
         }
     }
@@ -143,7 +173,13 @@ fn assert_same(got: &Files, want: &Files, arguments: &[&str]) {
     let differs = |path: &&Vec<u8>| got.get(*path) != want.get(*path);
     if let Some(path) = got.keys().chain(want.keys()).find(differs) {
         let only = |files: &Files| {
-            shown(&files.get(path).map(|file| (path.clone(), file.clone())).into_iter().collect())
+            shown(
+                &files
+                    .get(path)
+                    .map(|file| (path.clone(), file.clone()))
+                    .into_iter()
+                    .collect(),
+            )
         };
         panic!("{arguments:?}: got {}, want {}", only(got), only(want));
     }

@@ -25,7 +25,10 @@ fn text() -> impl Strategy<Value = String> {
     ];
     let ending = prop_oneof![6 => Just("\n"), 1 => Just("\r\n")];
     (prop::collection::vec((line, ending), 0..14), any::<bool>()).prop_map(|(lines, open)| {
-        let mut text: String = lines.iter().map(|(line, ending)| format!("{line}{ending}")).collect();
+        let mut text: String = lines
+            .iter()
+            .map(|(line, ending)| format!("{line}{ending}"))
+            .collect();
         if open && text.ends_with('\n') {
             text.truncate(text.trim_end_matches(['\r', '\n']).len());
         }
@@ -66,7 +69,9 @@ fn options(dialect: Dialect) -> Options {
 fn diff(old: &str, new: &str, context: usize) -> Vec<u8> {
     let path = RelPath::new("f").unwrap();
     let tree = tree(&files(old), std::slice::from_ref(&path));
-    let action = patchcore::operation::Action::Splice(edits(old.as_bytes(), new.as_bytes()).as_slice().to_vec());
+    let action = patchcore::operation::Action::Splice(
+        edits(old.as_bytes(), new.as_bytes()).as_slice().to_vec(),
+    );
     let operation = patchcore::operation::Operation::new(path, action);
     let batch = patchcore::operation::Batch::new(vec![operation], patchcore::Digest::of(b""));
     let plan: Plan = plan(&batch, &tree, &Policy::default());

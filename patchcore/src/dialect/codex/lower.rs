@@ -6,8 +6,8 @@ use std::ops::Range;
 use super::{Chunk, Codex, FileAction, FileHunk, Role};
 use crate::dialect::desk::Desk;
 use crate::dialect::ladder::{self, Found, Miss, Rungs};
-use crate::dialect::replace::{self, Line, Tail};
 use crate::dialect::locate::{self, Place};
+use crate::dialect::replace::{self, Line, Tail};
 use crate::dialect::{fold::Fold, omission};
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
@@ -45,7 +45,11 @@ fn coordinates(codex: &Codex<'_>, tree: &Tree) -> Coordinates {
         };
         seen.insert(&hunk.path) && target.is_none_or(|to| seen.insert(to))
     });
-    if once { Coordinates::Original } else { Coordinates::Sequential }
+    if once {
+        Coordinates::Original
+    } else {
+        Coordinates::Sequential
+    }
 }
 
 fn file(codex: &Codex<'_>, hunk: &FileHunk<'_>, desk: &mut Desk<'_>) -> Result<(), Refusal> {
@@ -181,7 +185,12 @@ impl Search<'_> {
         chunk: &Chunk<'_>,
         exact: Option<Vec<Place>>,
     ) -> Result<Located, Refusal> {
-        let Self { text, path, name, strict } = *self;
+        let Self {
+            text,
+            path,
+            name,
+            strict,
+        } = *self;
         let mut old = old_lines(chunk);
         let mut lines: Vec<Line<'_>> = chunk
             .lines
