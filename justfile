@@ -55,3 +55,7 @@ dist target="x86_64-unknown-linux-musl":
 # Time of each stage over edits and over size, with the exponents between.
 growth:
     cargo bench -p patchcore --bench growth
+
+# The program beside git apply, GNU patch and GNU diff, where they are installed.
+peers:
+    cargo bench -p patchctl --bench peers

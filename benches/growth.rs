@@ -3,6 +3,7 @@
 //! Prints the least time of several rounds for each stage, and the exponents between neighbours:
 //! 1.00 is linear, and nothing should exceed it by much.
 
+#[expect(dead_code, reason = "another bench counts bytes")]
 mod workload;
 
 use std::hint::black_box;

@@ -13,6 +13,7 @@ mod readme;
 mod campaign;
 mod crash;
 mod delivery;
+mod diff;
 mod edit;
 mod events;
 mod hand;
