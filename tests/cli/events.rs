@@ -187,6 +187,30 @@ fn watch_delivers_what_comes_and_ends_in_order() {
 }
 
 #[test]
+fn r36_watch_ends_within_its_bound_whatever_hangs() {
+    let hand = Hand::new();
+    hand.batch(1);
+    let receiver = Receiver::start(&[Act::Hang]);
+    let url = receiver.url();
+    let watch = ["events", "watch", "--timeout", "5m", "--grace", "100ms"];
+    let mut child = hand
+        .command(&watch)
+        .args(["--orchestrator", &url])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    while receiver.seen().is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let pid = rustix::process::Pid::from_raw(child.id().try_into().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    // Without the bound this takes as long as the receiver hangs, a minute.
+    let began = std::time::Instant::now();
+    assert!(child.wait().unwrap().success());
+    assert!(began.elapsed() < std::time::Duration::from_secs(30));
+}
+
+#[test]
 fn doctor_says_what_is_well() {
     let hand = Hand::new();
     hand.batch(1);

@@ -417,3 +417,37 @@ fn r40_a_full_log_refuses_edits_but_drops_refusals_first() {
     assert_eq!(ran.json()["delivered"], 2 * applied, "{ran:?}");
     assert_eq!(apply(&hand, &append("y"), &limited).code, Some(0));
 }
+
+#[test]
+fn r32_r33_an_edit_that_is_killed_while_it_delivers_loses_no_event_and_changes_none() {
+    let hand = tree();
+    let receiver = Receiver::start(&[Act::Hang]);
+    let url = receiver.url();
+    std::fs::create_dir(hand.root().join(".git")).unwrap();
+    let batch = hand.root().join(".git/batch.json");
+    std::fs::write(&batch, append("x").to_string()).unwrap();
+    let mut child = hand
+        .command(&["apply", batch.to_str().unwrap(), "--orchestrator", &url])
+        .args(["--deliver-within", "60s"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    while receiver.seen().is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(
+        std::fs::read(hand.root().join("a.txt")).unwrap(),
+        b"one\ntwo\nx\n"
+    );
+    let other = Receiver::start(&[Act::Status(204)]);
+    let ran = hand.flush(&other.url(), &[]);
+    assert_eq!(ran.json()["delivered"], 2, "{ran:?}");
+    let (before, after) = (receiver.seen(), other.seen());
+    assert_eq!(before[0].0.body, after[0].0.body);
+    assert_eq!(
+        before[0].0.header("webhook-id"),
+        after[0].0.header("webhook-id")
+    );
+}

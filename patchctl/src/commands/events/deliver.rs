@@ -72,6 +72,7 @@ pub(super) fn watch(place: &Place, args: &WatchArgs, context: &Context) -> Resul
             .map_err(|error| Failure::Usage(format!("cannot wait for signals: {error}")))?;
     }
     let stopped = || stop.load(Ordering::Relaxed);
+    end_in_time(Arc::clone(&stop), args.grace);
     // A tree that nothing was done to yet has no state: wait for the first batch.
     let mut deliverer = loop {
         if let Some(deliverer) = Deliverer::new(place, &config, &args.form, &args.attempts)? {
@@ -123,6 +124,20 @@ pub(super) fn watch(place: &Place, args: &WatchArgs, context: &Context) -> Resul
     deliverer.tally.notes.drain(..said);
     report::flushed(&deliverer.tally, pending, context)?;
     Ok(Exit::Done)
+}
+
+/// Sees to it that this process ends soon after it was told to, whatever request hangs: what it
+/// leaves is what a killed process leaves.
+fn end_in_time(stop: Arc<AtomicBool>, grace: Duration) {
+    std::thread::spawn(move || {
+        while !stop.load(Ordering::Relaxed) {
+            std::thread::sleep(LOOK);
+        }
+        std::thread::sleep(grace);
+        // Whoever prints the last line needs a moment for it.
+        std::thread::sleep(LOOK);
+        std::process::exit(0);
+    });
 }
 
 impl Deliverer {
