@@ -261,6 +261,20 @@ fn tasks_are_marked_and_their_rules_hold() {
             .contains("TASK_REQUIRED")
     );
     tree.run(&["task", "complete", "u-2", "--force"]).exits(0);
+    let bad = r#"{"tasks": [{"uuid": "u", "file_path": "../x", "placeholder": "A"}, {"uuid": "v", "file_path": "b.py"}]}"#;
+    tree.write(".mission_control/tasks.json", bad);
+    assert!(
+        tree.run(&["inject", "--tasks"])
+            .exits(1)
+            .err
+            .contains("PATH_ESCAPE")
+    );
+    let said = tree.run(&["inject", "--tasks", "--partial"]).exits(6);
+    assert!(
+        said.err.contains("task v names no placeholder of b.py"),
+        "{}",
+        said.err
+    );
 }
 
 #[test]

@@ -43,6 +43,8 @@ pub struct Injection {
     what: crate::placeholder::Task,
     overwrite: bool,
     leave_out_missing: bool,
+    /// Tasks that name no place at all.
+    nowhere: Vec<Missing>,
     labels: Arc<Labels>,
     found: Mutex<Found>,
 }
@@ -93,16 +95,27 @@ impl Injection {
     }
 
     /// Names tasks above their placeholders in their files: of all that are not complete, those
-    /// that `choose` takes. A task whose path leads out of the root is left out.
+    /// that `choose` takes.
     #[must_use]
     pub fn of_tasks(manifest: &Manifest, choose: impl Fn(&Task) -> bool) -> Self {
         let mut wishes: HashMap<RelPath, Vec<Wish>> = HashMap::new();
+        let mut nowhere = Vec::new();
         for task in manifest.tasks() {
             let id = task.placeholder();
-            if task.status() == Status::Complete || id.is_empty() || !choose(task) {
+            if task.status() == Status::Complete || !choose(task) {
                 continue;
             }
-            let Ok(file) = task.file() else { continue };
+            let file = match task.file() {
+                Ok(file) if !id.is_empty() => file,
+                place => {
+                    nowhere.push(Missing {
+                        id,
+                        task: Some(task.uuid().to_owned()),
+                        refusal: no_place(task, place),
+                    });
+                    continue;
+                }
+            };
             let labels = Labels {
                 order_id: task.order_id().or_else(|| manifest.order_id()),
                 task_id: Some(task.uuid().to_owned()),
@@ -116,7 +129,9 @@ impl Injection {
         }
         let mut files: Vec<RelPath> = wishes.keys().cloned().collect();
         files.sort_unstable();
-        Self::new(Wanted::Tasks(wishes), files, manifest)
+        let mut injection = Self::new(Wanted::Tasks(wishes), files, manifest);
+        injection.nowhere = nowhere;
+        injection
     }
 
     fn new(wanted: Wanted, files: Vec<RelPath>, manifest: &Manifest) -> Self {
@@ -128,6 +143,7 @@ impl Injection {
             what: crate::placeholder::Task::Inject,
             overwrite: false,
             leave_out_missing: false,
+            nowhere: Vec::new(),
             labels: Arc::default(),
             found: Mutex::default(),
         }
@@ -320,7 +336,13 @@ impl Script for Injection {
     }
 
     fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
-        let mut found = Found::default();
+        if let (false, Some(missing)) = (self.leave_out_missing, self.nowhere.first()) {
+            return Err(missing.refusal.clone());
+        }
+        let mut found = Found {
+            missing: self.nowhere.clone(),
+            ..Found::default()
+        };
         let mut operations = Vec::new();
         let marked = parallel::map(&self.files, |file| self.mark_file(file, tree));
         for (file, marked) in self.files.iter().zip(marked) {
@@ -362,11 +384,24 @@ impl crate::workspace::Review for Injection {
     ) -> Result<crate::workspace::Reviewed, Refusal> {
         let mut manifest = Manifest::parse_or_default(tasks)?;
         let injected = std::mem::take(&mut self.found().injected);
-        let changed = self.what == crate::placeholder::Task::Inject
-            && manifest.add_injected(injected)
-            && !plan.changes.is_empty();
+        let changed =
+            self.what == crate::placeholder::Task::Inject && manifest.add_injected(injected);
         let tasks = changed.then(|| manifest.to_bytes());
         Ok(crate::workspace::Reviewed { plan, tasks })
+    }
+}
+
+/// Why a task cannot be looked for.
+fn no_place(task: &Task, file: Result<RelPath, Refusal>) -> Refusal {
+    match file {
+        Err(mut refusal) => {
+            refusal.message = format!("task {}: {}", task.uuid(), refusal.message);
+            refusal
+        }
+        Ok(file) => {
+            let message = format!("task {} names no placeholder of {file}", task.uuid());
+            Refusal::new(Code::PlaceholderNotFound, message).in_file(file)
+        }
     }
 }
 

@@ -212,18 +212,6 @@ impl Run<'_> {
         let order = self.args.order.as_str();
         let is_chosen = |task: &Task| task.order_id().is_none_or(|id| id == order) && choose(task);
         let mut marked = Marked::default();
-        for task in manifest.tasks().iter().filter(|task| is_chosen(task)) {
-            // What has no place cannot be looked for.
-            let refusal = match task.file() {
-                Err(refusal) => refusal,
-                Ok(file) if task.placeholder().is_empty() => {
-                    let message = format!("task {} names no placeholder of {file}", task.uuid());
-                    Refusal::new(Code::PlaceholderNotFound, message).in_file(file)
-                }
-                Ok(_) => continue,
-            };
-            marked.failed.insert(task.uuid().to_owned(), refusal);
-        }
         let mut injection = Injection::of_tasks(manifest, is_chosen)
             .with_scanner(scan::scanner(&self.args.syntax)?)
             .leaving_out_missing();
