@@ -87,7 +87,10 @@ impl Sink {
     }
 
     fn operation(&mut self, operation: &Operation) {
-        self.bytes(operation.shown_file().as_bytes());
+        match &operation.spelled {
+            Some(spelled) => self.bytes(spelled.file.as_bytes()),
+            None => self.bytes(operation.file.as_bytes()),
+        }
         self.optional(
             operation
                 .base
