@@ -398,6 +398,7 @@ fn r38_refused_connections_and_unknown_hosts_are_retried() {
         ]);
         assert_eq!(ran.code, Some(4), "{ran:?}");
         assert_eq!(ran.json()["failed_attempts"], 1, "{ran:?}");
+        assert!(ran.err.contains("cannot reach the orchestrator"), "{ran:?}");
     }
     let receiver = Receiver::start(&[Act::Status(204)]);
     assert_eq!(hand.flush(&receiver.url(), &["--resume"]).code, Some(0));

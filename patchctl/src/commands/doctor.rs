@@ -328,7 +328,7 @@ fn look_into(
         findings.push(Finding::odd(
             "outbox",
             format!("{what} failed {attempts} times: {error}"),
-            "it is tried again by itself",
+            "the next edit, `events flush` or `events watch` tries again",
         ));
     }
     let dead = store.dead_count()?;
@@ -371,7 +371,7 @@ fn endpoint(state: &Endpoint, findings: &mut Vec<Finding>) {
                 "{} failures in a row, last: {error}; next try in {wait} s",
                 state.failures
             ),
-            "it is tried again by itself; `patchctl events flush --resume` tries at once",
+            "the next edit or flush after that tries again; `patchctl events flush --resume` does at once",
         ));
     } else if let Some(at) = state.last_success {
         let at = jiff::Timestamp::from_millisecond(at).unwrap_or_default();

@@ -52,6 +52,8 @@ pub(crate) struct Tally {
     pub(crate) dead: u64,
     /// Attempts that failed.
     pub(crate) failed: u64,
+    /// Why the last of them did.
+    pub(crate) last_error: Option<String>,
     /// What people should know, once each.
     pub(crate) notes: Vec<String>,
 }
@@ -253,6 +255,7 @@ impl Flusher<'_> {
     ) -> Result<(), StoreError> {
         let now = now();
         tally.failed += 1;
+        tally.last_error = Some(reason.to_owned());
         self.store.postpone(lane, now + wait(own), reason)?;
         endpoint.failures += 1;
         endpoint.next_try = now + wait(all);

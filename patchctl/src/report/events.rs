@@ -124,6 +124,11 @@ pub(crate) fn dead(letters: &[DeadLetter], context: &Context) -> Result<(), Fail
 /// Prints what a delivery did, and what people should know of it.
 pub(crate) fn flushed(tally: &Tally, pending: u64, context: &Context) -> Result<(), Failure> {
     notes(&tally.notes, context)?;
+    if pending > 0
+        && let Some(error) = &tally.last_error
+    {
+        notes(&[format!("the last attempt failed: {error}")], context)?;
+    }
     let Tally {
         delivered,
         dead,
