@@ -39,6 +39,6 @@ pub(super) use off::*;
 mod on;
 
 #[cfg(feature = "fault-injection")]
-pub use on::{Fault, Injected, Kind, inject};
+pub use on::{Fault, Injected, Kind, inject, observe};
 #[cfg(feature = "fault-injection")]
 pub(super) use on::{inherit, refuse_exchange, refuse_openat2, step, torn};

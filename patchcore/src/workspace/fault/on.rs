@@ -44,18 +44,39 @@ pub struct Injected<T> {
 pub fn inject<T>(fault: Fault, work: impl FnOnce() -> T) -> Injected<T> {
     let state = Arc::new(State {
         fault,
-        steps: Mutex::new(Vec::new()),
+        steps: Mutex::default(),
+        hook: None,
     });
-    let before = CURRENT.with(|current| current.replace(Some(Arc::clone(&state))));
-    let result = work();
-    CURRENT.with(|current| *current.borrow_mut() = before);
+    let result = run(Arc::clone(&state), work);
     let steps = std::mem::take(&mut *state.steps.lock().unwrap_or_else(PoisonError::into_inner));
     Injected { result, steps }
+}
+
+/// Runs `work`, and `hook` before each of its steps, with the step's number and name: a stranger
+/// who acts at just the wrong moment.
+pub fn observe<T>(
+    hook: impl Fn(usize, &'static str) + Send + Sync + 'static,
+    work: impl FnOnce() -> T,
+) -> T {
+    let state = State {
+        fault: Fault::default(),
+        steps: Mutex::default(),
+        hook: Some(Box::new(hook)),
+    };
+    run(Arc::new(state), work)
 }
 
 struct State {
     fault: Fault,
     steps: Mutex<Vec<&'static str>>,
+    hook: Option<Box<dyn Fn(usize, &'static str) + Send + Sync>>,
+}
+
+fn run<T>(state: Arc<State>, work: impl FnOnce() -> T) -> T {
+    let before = CURRENT.with(|current| current.replace(Some(state)));
+    let result = work();
+    CURRENT.with(|current| *current.borrow_mut() = before);
+    result
 }
 
 thread_local! {
@@ -72,6 +93,12 @@ pub(in super::super) fn step(name: &'static str) -> io::Result<()> {
     };
     let mut steps = state.steps.lock().unwrap_or_else(PoisonError::into_inner);
     steps.push(name);
+    if let Some(hook) = &state.hook {
+        let number = steps.len();
+        drop(steps);
+        hook(number, name);
+        return Ok(());
+    }
     let Some((at, kind)) = state.fault.at else {
         return Ok(());
     };
