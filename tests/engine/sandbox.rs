@@ -168,14 +168,22 @@ fn r9_what_a_stranger_writes_between_crash_and_recovery_is_never_lost() {
 fn r9_what_a_stranger_writes_in_the_last_moment_is_kept_and_reported() {
     type Meddling = fn(&Path);
     let cases: [(&str, &str, Meddling); 5] = [
-        ("exchange", "in place", |root| fs::write(root.join("a"), "stranger\n").unwrap()),
-        ("exchange", "same length", |root| fs::write(root.join("a"), "A\n").unwrap()),
+        ("exchange", "in place", |root| {
+            fs::write(root.join("a"), "stranger\n").unwrap()
+        }),
+        ("exchange", "same length", |root| {
+            fs::write(root.join("a"), "A\n").unwrap()
+        }),
         ("exchange", "replaced", |root| {
             fs::write(root.join("t"), "stranger\n").unwrap();
             fs::rename(root.join("t"), root.join("a")).unwrap();
         }),
-        ("exchange", "gone", |root| fs::remove_file(root.join("a")).unwrap()),
-        ("rename-new", "created", |root| fs::write(root.join("n"), "stranger\n").unwrap()),
+        ("exchange", "gone", |root| {
+            fs::remove_file(root.join("a")).unwrap()
+        }),
+        ("rename-new", "created", |root| {
+            fs::write(root.join("n"), "stranger\n").unwrap()
+        }),
     ];
     for (moment, what, meddle) in cases {
         let dir = tree(&[("a", "a\n")]);
@@ -192,7 +200,11 @@ fn r9_what_a_stranger_writes_in_the_last_moment_is_kept_and_reported() {
         };
         let applied = observe(hook, || workspace.apply(&work, &options()).unwrap());
         assert_eq!(applied.report.status, Status::Applied, "{what}");
-        assert!(applied.unfinished.is_none(), "{what}: {:?}", applied.unfinished);
+        assert!(
+            applied.unfinished.is_none(),
+            "{what}: {:?}",
+            applied.unfinished
+        );
         assert_eq!(fs::read(root.join("a")).unwrap(), b"a\nx\n", "{what}");
         assert_eq!(fs::read(root.join("n")).unwrap(), b"n\n", "{what}");
         let saved = workspace.status().unwrap().conflicts;
@@ -200,7 +212,10 @@ fn r9_what_a_stranger_writes_in_the_last_moment_is_kept_and_reported() {
         assert_eq!(applied.report.warnings.len(), saved.len(), "{what}");
         if let [saved] = &saved[..] {
             let kept = fs::read(root.join(&saved.kept)).unwrap();
-            assert!([&b"stranger\n"[..], b"A\n"].contains(&&*kept), "{what}: {kept:?}");
+            assert!(
+                [&b"stranger\n"[..], b"A\n"].contains(&&*kept),
+                "{what}: {kept:?}"
+            );
         }
     }
 }
