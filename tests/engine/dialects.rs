@@ -96,11 +96,11 @@ fn applied(patch: &[u8], before: &Files, options: &Options) -> Result<Files, Ref
 }
 
 fn first_refusal(plan: &Plan) -> Option<Refusal> {
-    let refusals = plan
+    let mut refusals = plan
         .verdicts
         .iter()
         .filter_map(|verdict| verdict.refusal.as_deref());
-    refusals.cloned().next()
+    refusals.next().cloned()
 }
 
 fn tree(files: &Files, paths: &[RelPath]) -> Tree {

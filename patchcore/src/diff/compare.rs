@@ -366,7 +366,7 @@ mod tests {
         let old = "a\nb\n".repeat(50_000);
         let new = "b\na\na\n".repeat(40_000);
         cost(old.as_bytes(), new.as_bytes());
-        assert_eq!(cost(old.as_bytes(), old["a\n".len()..].as_bytes()), 1);
+        assert_eq!(cost(old.as_bytes(), &old.as_bytes()["a\n".len()..]), 1);
     }
 
     proptest::proptest! {

@@ -127,7 +127,7 @@ mod tests {
         let path = RelPath::new("f").unwrap();
         let tree = Workspace::open(dir.path())
             .unwrap()
-            .load(&[path.clone()])
+            .load(std::slice::from_ref(&path))
             .unwrap();
         tree.file(&path).unwrap().clone()
     }

@@ -112,7 +112,7 @@ fn read_input(path: Option<&Path>) -> Result<(String, Vec<u8>), Failure> {
 /// The length of a regular file; that of anything else says nothing.
 fn regular_len(file: &File) -> Option<u64> {
     let metadata = file.metadata().ok()?;
-    metadata.is_file().then(|| metadata.len())
+    metadata.is_file().then_some(metadata.len())
 }
 
 /// Plans a script, carries it out unless it is to be previewed, and reports.

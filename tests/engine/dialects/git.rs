@@ -48,7 +48,11 @@ impl Random {
     fn text(&mut self, lines: u64) -> Vec<u8> {
         let mut text = Vec::new();
         for line in 0..lines {
-            let ending = if self.0 % 7 == 0 { "\r\n" } else { "\n" };
+            let ending = if self.0.is_multiple_of(7) {
+                "\r\n"
+            } else {
+                "\n"
+            };
             text.extend_from_slice(format!("line {line} {}{ending}", self.below(5)).as_bytes());
         }
         if self.below(3) == 0 {

@@ -312,7 +312,7 @@ fn at_end(text: &[u8], from: usize, old: &[&[u8]], rungs: Rungs) -> Option<Found
     ladder.iter().find_map(|&fold| {
         let end = locate::block_at(text, at, old, fold).ok()?;
         let line = LineNumber::from_index(memchr::memchr_iter(b'\n', &text[..at]).count());
-        (end == text.len()).then(|| Found {
+        (end == text.len()).then_some(Found {
             place: Place {
                 span: at..end,
                 line,

@@ -396,7 +396,12 @@ impl File<'_> {
         refusal
     }
 
-    /// The first line, from the stated one on, that is not as the hunk has it.
+    /// The first line, from the stated one on, that is not as the hunk has it: its number, what
+    /// stands there from it on, and the line that the hunk has.
+    #[expect(
+        clippy::type_complexity,
+        reason = "three borrows of two lives, named above"
+    )]
     fn first_difference<'h>(
         &self,
         hunk: &Hunk<'h>,
