@@ -3,7 +3,9 @@
 //! Planning is pure: it reads a [`Batch`] and a [`Tree`] and touches no disk.
 
 mod assemble;
+mod change;
 mod content;
+mod find;
 mod names;
 mod original;
 pub(crate) mod parallel;
@@ -14,17 +16,16 @@ mod settle;
 mod tree;
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::edit::EditSet;
 use crate::error::Refusal;
 use crate::operation::{Batch, Coordinates, Operation};
 use crate::path::RelPath;
 use crate::text::LineNumber;
 
+pub use change::{ChangeKind, FileChange, FileState, Touch};
 #[cfg(feature = "workspace")]
 pub(crate) use settle::digest as digest_of;
 pub use tree::{Entry, Source, Tree};
@@ -82,88 +83,6 @@ pub struct Verdict {
     pub refusal: Option<Box<Refusal>>,
     /// How the front end read it, where that is worth saying.
     pub note: Option<String>,
-}
-
-/// What happens to a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum ChangeKind {
-    /// Its bytes change, and maybe its mode.
-    Modified,
-    /// It comes into being.
-    Created,
-    /// It goes away.
-    Deleted,
-    /// It comes from another path, which is free afterwards unless another change fills it.
-    Renamed,
-    /// It comes from another path, which stays.
-    Copied,
-    /// Its mode alone changes.
-    Mode,
-}
-
-/// What stands at a path, by hash and mode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct FileState {
-    /// Hash of the bytes.
-    pub digest: Digest,
-    /// Whether the owner can execute it.
-    pub executable: bool,
-}
-
-/// The part of an operation in the change of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Touch {
-    /// Index of the operation in its batch.
-    pub operation: usize,
-    /// Index of the edit in the change's [`EditSet`]; two operations may share one.
-    pub edit: usize,
-    /// Lines that it added.
-    pub added: usize,
-    /// Lines that it removed.
-    pub removed: usize,
-}
-
-/// What will stand at a path, and what it is made from.
-#[derive(Debug, Clone)]
-pub struct FileChange {
-    /// The path; for a rename or copy, the new one.
-    pub path: RelPath,
-    /// For a rename or copy, the path that the bytes come from.
-    pub from: Option<RelPath>,
-    /// What happens.
-    pub kind: ChangeKind,
-    /// The bytes that `edits` apply to; `None` stands for no bytes (a created file, all of whose
-    /// content is one insertion).
-    pub source: Option<Arc<Source>>,
-    /// From `source` to the new bytes. A deletion has one edit that removes all.
-    pub edits: EditSet,
-    /// What stands at `path` before.
-    pub before: Option<FileState>,
-    /// What will stand at `path`; `None` for a deletion.
-    pub after: Option<FileState>,
-    /// Which operation made which edit, in batch order.
-    pub touches: Vec<Touch>,
-    /// Lines that the edits add.
-    pub lines_added: usize,
-    /// Lines that the edits remove.
-    pub lines_removed: usize,
-}
-
-impl FileChange {
-    /// The bytes that the edits apply to.
-    #[must_use]
-    pub fn source_bytes(&self) -> &[u8] {
-        self.source.as_ref().map_or(&[], |source| source.bytes())
-    }
-
-    /// The new bytes in pieces; none for a deletion.
-    pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
-        self.edits.chunks(self.source_bytes())
-    }
 }
 
 /// What a batch will do to a tree.

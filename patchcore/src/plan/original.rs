@@ -13,6 +13,7 @@ use crate::operation::{Action, Batch, Lines};
 use crate::text::{LineNumber, Text};
 
 use super::assemble::{Assembled, Clash, assemble, find_clashes};
+use super::change;
 use super::content::{self, Piece};
 use super::names::{self, Node};
 use super::parallel;
@@ -50,7 +51,7 @@ pub(super) fn plan(
         }
         changes.extend(result.change);
     }
-    merge_recreated(&mut changes);
+    change::merge_recreated(&mut changes);
     (changes, verdicts)
 }
 
@@ -74,7 +75,11 @@ fn resolve_node(node: &Node<'_>, batch: &Batch, policy: &Policy) -> NodeResult {
     };
     if node.deleted.is_some() {
         return NodeResult {
-            change: Some(deletion(node, source)),
+            change: Some(FileChange::deletion(
+                node.path.clone(),
+                source,
+                node.deleted.unwrap_or_default(),
+            )),
             verdicts: Vec::new(),
         };
     }
@@ -261,34 +266,6 @@ fn settle_clashes(
     overlaps.is_empty()
 }
 
-fn deletion(node: &Node<'_>, source: &Arc<Source>) -> FileChange {
-    let len = source.bytes().len();
-    let removed = source.text().line_count();
-    let edits = if len == 0 {
-        Vec::new()
-    } else {
-        vec![Edit::delete(0..len)]
-    };
-    let operation = node.deleted.unwrap_or_default();
-    FileChange {
-        path: node.path.clone(),
-        from: None,
-        kind: ChangeKind::Deleted,
-        source: Some(source.clone()),
-        edits: EditSet::new(edits, len).expect("one edit of all bytes"),
-        before: Some(state(source)),
-        after: None,
-        touches: vec![Touch {
-            operation,
-            edit: 0,
-            added: 0,
-            removed,
-        }],
-        lines_added: 0,
-        lines_removed: removed,
-    }
-}
-
 /// What a node's name, mode and edits come to; `None` where that is nothing.
 fn change_of(node: &Node<'_>, source: &Arc<Source>, assembled: Assembled) -> Option<FileChange> {
     let Assembled {
@@ -296,7 +273,7 @@ fn change_of(node: &Node<'_>, source: &Arc<Source>, assembled: Assembled) -> Opt
         mut touches,
         ..
     } = assembled;
-    let before = node.old.as_ref().map(|_| state(source));
+    let before = node.old.as_ref().map(|_| source.state());
     let executable = node
         .mode
         .map_or(source.executable(), |(_, executable)| executable);
@@ -383,63 +360,4 @@ fn change_of(node: &Node<'_>, source: &Arc<Source>, assembled: Assembled) -> Opt
         lines_added: stats.added,
         lines_removed: stats.removed,
     })
-}
-
-fn state(source: &Source) -> FileState {
-    FileState {
-        digest: source.digest(),
-        executable: source.executable(),
-    }
-}
-
-/// Where a deleted or renamed file's path is taken by another, says so in the latter's change;
-/// a file deleted and created again is one that is modified.
-pub(super) fn merge_recreated(changes: &mut Vec<FileChange>) {
-    let mut leaving: HashMap<_, (Arc<Source>, Option<Touch>)> = HashMap::new();
-    for change in changes.iter() {
-        let Some(source) = &change.source else {
-            continue;
-        };
-        match (change.kind, &change.from) {
-            (ChangeKind::Deleted, _) => {
-                leaving.insert(
-                    change.path.clone(),
-                    (source.clone(), change.touches.first().copied()),
-                );
-            }
-            (ChangeKind::Renamed, Some(from)) => {
-                leaving.insert(from.clone(), (source.clone(), None));
-            }
-            _ => {}
-        }
-    }
-    if leaving.is_empty() {
-        return;
-    }
-    let mut replaced: Vec<_> = Vec::new();
-    for change in changes.iter_mut() {
-        let arrives = matches!(
-            change.kind,
-            ChangeKind::Created | ChangeKind::Copied | ChangeKind::Renamed
-        );
-        let Some((source, deleted_by)) = leaving.get(&change.path).filter(|_| arrives) else {
-            continue;
-        };
-        change.before = Some(state(source));
-        let Some(touch) = deleted_by else { continue };
-        replaced.push(change.path.clone());
-        if change.kind == ChangeKind::Created {
-            let content: Vec<u8> = change.chunks().flatten().copied().collect();
-            let len = source.bytes().len();
-            change.kind = ChangeKind::Modified;
-            change.edits = EditSet::new(vec![Edit::replace(0..len, content)], len)
-                .expect("one edit of all bytes");
-            change.source = Some(source.clone());
-            change.touches.push(*touch);
-            let stats = LineStats::of(source.bytes(), change.edits.as_slice());
-            (change.lines_added, change.lines_removed) = (stats.added, stats.removed);
-        }
-    }
-    changes.retain(|change| change.kind != ChangeKind::Deleted || !replaced.contains(&change.path));
-    changes.retain(|change| change.kind != ChangeKind::Modified || change.before != change.after);
 }

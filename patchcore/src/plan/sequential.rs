@@ -346,7 +346,7 @@ impl Stage<'_> {
                 }
                 Slot::Gone(operation) => {
                     if let Some(source) = before.filter(|_| !moved.contains(&path)) {
-                        changes.push(deletion(path, source, operation));
+                        changes.push(FileChange::deletion(path, source, operation));
                     }
                 }
             }
@@ -358,40 +358,6 @@ impl Stage<'_> {
 fn exists(path: &RelPath) -> Refusal {
     let message = format!("{path} exists already; delete or rename it first, or edit it");
     Refusal::new(Code::FileExists, message).in_file(path)
-}
-
-fn state(source: &Source) -> FileState {
-    FileState {
-        digest: source.digest(),
-        executable: source.executable(),
-    }
-}
-
-fn deletion(path: RelPath, source: &Arc<Source>, operation: usize) -> FileChange {
-    let len = source.bytes().len();
-    let removed = Text::new(source.bytes()).line_count();
-    let edits = if len == 0 {
-        Vec::new()
-    } else {
-        vec![Edit::delete(0..len)]
-    };
-    FileChange {
-        path,
-        from: None,
-        kind: ChangeKind::Deleted,
-        source: Some(source.clone()),
-        edits: EditSet::new(edits, len).expect("one edit of all bytes"),
-        before: Some(state(source)),
-        after: None,
-        touches: vec![Touch {
-            operation,
-            edit: 0,
-            added: 0,
-            removed,
-        }],
-        lines_added: 0,
-        lines_removed: removed,
-    }
 }
 
 fn change_of(
@@ -406,7 +372,7 @@ fn change_of(
         digest: Digest::of(now),
         executable: current.executable,
     };
-    let before_state = before.map(|source| state(source));
+    let before_state = before.map(|source| source.state());
     let (kind, from, source, edits) = match (&current.origin, before) {
         (Some(origin), _) if origin == path && !current.copied => {
             let kind = if current.edits.is_empty() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use super::FileState;
 use crate::digest::Digest;
 use crate::error::Refusal;
 use crate::path::RelPath;
@@ -56,6 +57,15 @@ impl Source {
     #[must_use]
     pub fn executable(&self) -> bool {
         self.executable
+    }
+
+    /// Hash and mode.
+    #[must_use]
+    pub fn state(&self) -> FileState {
+        FileState {
+            digest: self.digest(),
+            executable: self.executable,
+        }
     }
 
     /// The hash of the bytes; computed at the first call.
