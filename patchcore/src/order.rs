@@ -94,13 +94,26 @@ impl Payload {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn parse(bytes: &[u8]) -> Result<Self, Vec<Violation>> {
+        Self::read(bytes, Names::BuiltIn)
+    }
+
+    /// As [`parse`](Self::parse), for placeholders of any syntax: an id is any text but the empty
+    /// one.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse_any(bytes: &[u8]) -> Result<Self, Vec<Violation>> {
+        Self::read(bytes, Names::Any)
+    }
+
+    fn read(bytes: &[u8], names: Names) -> Result<Self, Vec<Violation>> {
         let value = parse_value(bytes)?;
         let (path, payload) = match value.get("placeholder_payload") {
             Some(payload @ Value::Object(_)) => ("$.placeholder_payload", payload),
             _ => ("$", &value),
         };
         let mut violations = Vec::new();
-        validate_payload(path, payload, &mut violations);
+        validate_payload(path, payload, names, &mut violations);
         if !violations.is_empty() {
             return Err(violations);
         }
@@ -185,7 +198,12 @@ fn validate_order(value: &Value) -> Vec<Violation> {
     }
     match order.get("placeholder_payload") {
         None => violations.push(at("$.placeholder_payload", "is missing")),
-        Some(payload) => validate_payload("$.placeholder_payload", payload, &mut violations),
+        Some(payload) => validate_payload(
+            "$.placeholder_payload",
+            payload,
+            Names::BuiltIn,
+            &mut violations,
+        ),
     }
     match order.get("ai_provider") {
         None | Some(Value::Null | Value::String(_)) => {}
@@ -211,7 +229,16 @@ fn validate_order(value: &Value) -> Vec<Violation> {
     violations
 }
 
-fn validate_payload(path: &str, value: &Value, violations: &mut Vec<Violation>) {
+/// What a placeholder may be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// As the built-in syntaxes have it.
+    BuiltIn,
+    /// As a syntax of the operator's may have it.
+    Any,
+}
+
+fn validate_payload(path: &str, value: &Value, names: Names, violations: &mut Vec<Violation>) {
     let Value::Object(payload) = value else {
         let message = format!("must be an object of texts, not {}", kind(value));
         violations.push(at(path, message));
@@ -219,7 +246,10 @@ fn validate_payload(path: &str, value: &Value, violations: &mut Vec<Violation>) 
     };
     for (id, prompt) in payload {
         let here = member(path, id);
-        if !is_name(id) {
+        if id.is_empty() && names == Names::Any {
+            violations.push(at(here.clone(), "is no placeholder name: it is empty"));
+        }
+        if !is_name(id) && names == Names::BuiltIn {
             let message = "is no placeholder name: an upper-case letter, then those, digits and _";
             violations.push(at(here.clone(), message));
         }

@@ -191,6 +191,34 @@ fn what_cannot_be_marked_refuses_the_whole() {
     );
 }
 
+#[test]
+fn placeholders_of_an_own_syntax_are_marked() {
+    let tree = Tree::new(&[
+        ("a.py", "x = '{{ name }}'\n"),
+        ("p.json", r#"{"name": "say {{ name }} or {{ other }}"}"#),
+    ]);
+    let syntax = [
+        "--syntax",
+        r"\{\{ (?<id>[a-z]+) \}\}",
+        "--payload",
+        "p.json",
+    ];
+    let known = tree
+        .run(&[&["scan", "--include", "*.py"][..], &syntax].concat())
+        .exits(0);
+    assert_eq!(known.out, "a.py:1:6: name\n");
+    let inject = [&["inject", "--include", "*.py"][..], &syntax].concat();
+    tree.run(&inject).exits(0);
+    assert_eq!(
+        tree.read("a.py"),
+        "# agent: say { { name }} or { { other }}\nx = '{{ name }}'\n"
+    );
+    tree.run(&inject).exits(0);
+    assert_eq!(tree.read("a.py").matches("agent").count(), 1);
+    // Without it such a name is a mistake.
+    tree.run(&["inject", "--payload", "p.json"]).exits(2);
+}
+
 const TASKS: &str = r####"{"order_id": "ORD-1", "tasks": [
   {"uuid": "u-1", "order_id": "ORD-1", "file_path": "src/a.ts", "placeholder": "INIT", "instruction": "do\nit", "status": "pending", "extra": 1.50},
   {"uuid": "u-2", "order_id": "ORD-1", "file_path": "b.py", "placeholder": "BODY", "status": "pending"}

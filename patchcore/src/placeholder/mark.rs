@@ -332,8 +332,9 @@ fn wanted<'a>(
     marks: &dyn Fn(&str) -> Option<Mark>,
 ) -> Vec<(&'a str, Mark)> {
     let mut wanted: Vec<(&str, Mark)> = Vec::new();
+    let mut seen = std::collections::HashSet::new();
     for placeholder in here {
-        if !wanted.iter().any(|(id, _)| *id == placeholder.id)
+        if seen.insert(placeholder.id)
             && let Some(mark) = marks(placeholder.id)
         {
             wanted.push((placeholder.id, mark));

@@ -22,7 +22,7 @@ pub(crate) fn run(global: &Global, args: &InjectArgs, context: &Context) -> Resu
     let scanner = scan::scanner(&args.syntax)?;
     let mut injection = match &args.what.payload {
         Some(path) => {
-            let payload = scan::read_payload(path)?;
+            let payload = scan::read_payload(path, &args.syntax)?;
             let is_wanted = |id: &str| payload.get(id).is_some();
             let files = find_files(&place, args, &scanner, &is_wanted, context)?;
             Injection::of_payload(payload, files, &manifest)

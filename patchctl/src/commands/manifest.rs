@@ -1,20 +1,16 @@
 //! The task manifest on disk: read as it is, changed under the lock.
 
+use patchcore::Refusal;
 use patchcore::task::Manifest;
 use patchcore::workspace::{ApplyOptions, Workspace};
-use patchcore::{Error, Refusal};
 
 use super::place::Place;
 use crate::exit::Failure;
 
 /// The manifest of the tree; an empty one where there is none.
 pub(crate) fn read(place: &Place) -> Result<Manifest, Failure> {
-    let path = place.root.join(".mission_control").join("tasks.json");
-    match std::fs::read(&path) {
-        Ok(bytes) => Ok(Manifest::parse(&bytes)?),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Manifest::default()),
-        Err(error) => Err(Error::io("read", path, error).into()),
-    }
+    let tasks = place.open()?.tasks()?;
+    Ok(Manifest::parse_or_default(tasks.as_deref())?)
 }
 
 /// Changes the manifest under the lock, in one step; gives what the change gives, and the manifest

@@ -179,16 +179,20 @@ pub(crate) fn walk_options(place: &Place, args: &WalkArgs) -> Result<WalkOptions
     })
 }
 
-/// Reads a payload, or the one of an order.
-pub(crate) fn read_payload(path: &Path) -> Result<Payload, Failure> {
+/// Reads a payload, or the one of an order, for the syntaxes at hand.
+pub(crate) fn read_payload(path: &Path, syntax: &SyntaxArgs) -> Result<Payload, Failure> {
     let bytes = read_bytes(path)?;
     let name = path.display().to_string();
-    Ok(Payload::parse(&bytes).map_err(|violations| order::refusal(&name, &violations))?)
+    let payload = match syntax.syntax.is_empty() {
+        true => Payload::parse(&bytes),
+        false => Payload::parse_any(&bytes),
+    };
+    Ok(payload.map_err(|violations| order::refusal(&name, &violations))?)
 }
 
 fn expected_ids(place: &Place, args: &ScanArgs) -> Result<Option<BTreeSet<String>>, Failure> {
     if let Some(path) = &args.payload {
-        let payload = read_payload(path)?;
+        let payload = read_payload(path, &args.syntax)?;
         return Ok(Some(payload.iter().map(|(id, _)| id.to_owned()).collect()));
     }
     let manifest = manifest::read(place)?;
