@@ -93,7 +93,7 @@ fn update(
     let text = desk.file(path)?;
     let sequential = desk.coordinates() == Coordinates::Sequential;
     let mut cursor = 0;
-    let mut shift = 0isize;
+    let mut before: Vec<Edit> = Vec::new();
     for (index, (chunk, exact)) in chunks.iter().zip(exact_places(&text, chunks)).enumerate() {
         let name = format!("chunk {} (line {} of the patch)", index + 1, chunk.line);
         let place = Search {
@@ -103,7 +103,7 @@ fn update(
             strict: codex.strict,
         };
         let located = check(codex, path, chunk).and_then(|()| place.locate(cursor, chunk, exact));
-        let (edits, end, note) = match located {
+        let (mut edits, end, note) = match located {
             Ok(located) => located,
             Err(refusal) => {
                 desk.refuse(path, refusal);
@@ -117,19 +117,44 @@ fn update(
             }
         };
         cursor = end;
-        // The edits of a chunk are all in the text before it: only earlier chunks shift them.
-        let before = shift;
-        let edits = edits.into_iter().map(|edit| {
-            if sequential {
-                shift += edit.text.len() as isize - edit.span.len() as isize;
-            }
-            let moved = |at: usize| at.wrapping_add_signed(before);
-            Edit::replace(moved(edit.span.start)..moved(edit.span.end), edit.text)
-        });
-        let edits = edits.collect();
-        desk.splice(path, edits, note)?;
+        join_tail(&text, &before, &mut edits);
+        let moved = if sequential {
+            edits.iter().map(|edit| shifted(edit, &before)).collect()
+        } else {
+            edits.clone()
+        };
+        before.extend(edits);
+        desk.splice(path, moved, note)?;
     }
     Ok(())
+}
+
+/// The edit in the text that earlier ones of the same original have left.
+fn shifted(edit: &Edit, before: &[Edit]) -> Edit {
+    let is_above = |other: &&Edit| {
+        other.span.end <= edit.span.start && (other.span.start, other.span.end) <= (edit.span.start, edit.span.end)
+    };
+    let delta = |other: &Edit| other.text.len() as isize - other.span.len() as isize;
+    let shift: isize = before.iter().filter(is_above).map(delta).sum();
+    let moved = |at: usize| at.wrapping_add_signed(shift);
+    Edit::replace(moved(edit.span.start)..moved(edit.span.end), edit.text.clone())
+}
+
+/// Lines behind an open last line bring its ending with them, but only the first that are added
+/// there.
+fn join_tail(text: &[u8], before: &[Edit], edits: &mut [Edit]) {
+    let at_end = |edit: &Edit| edit.span == (text.len()..text.len());
+    if text.is_empty() || text.ends_with(b"\n") || !before.iter().any(at_end) {
+        return;
+    }
+    for edit in edits.iter_mut().filter(|edit| at_end(edit)) {
+        let ending = crate::text::LineEnding::of_line(&edit.text);
+        if let Some(ending) = ending
+            && edit.text.starts_with(ending.as_bytes())
+        {
+            edit.text.drain(..ending.as_bytes().len());
+        }
+    }
 }
 
 /// The lines that a chunk wants to find.
@@ -210,7 +235,8 @@ impl Search<'_> {
                 .in_file(path));
             }
             let edits = replace::edits(text, text.len(), &lines, Tail::Whole);
-            return Ok((edits, text.len(), None));
+            // As in codex, what follows is not looked for behind them.
+            return Ok((edits, cursor, None));
         }
         let part = behind_anchors(text, cursor, chunk, path, name)?;
         let rungs = if strict { Rungs::Exact } else { Rungs::All };

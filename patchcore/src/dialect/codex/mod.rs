@@ -12,9 +12,6 @@
 mod lower;
 mod parse;
 
-#[cfg(test)]
-mod tests;
-
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 

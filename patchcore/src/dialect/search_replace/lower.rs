@@ -1,38 +1,57 @@
 //! Locates the blocks.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::{Block, SearchReplace};
 use crate::dialect::desk::Desk;
 use crate::dialect::ladder::{self, Miss, Rungs};
 use crate::dialect::replace::{self, Line, Tail};
-use crate::dialect::{fold::Fold, locate::Place, omission};
+use crate::dialect::locate::{self, Place};
+use crate::dialect::{fold::Fold, omission};
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
 use crate::operation::Batch;
+use crate::path::RelPath;
 use crate::plan::Tree;
-use crate::text::{split_lines, trim_ending};
+use crate::text::{LineNumber, Text, split_lines, trim_ending};
 
 /// Locates blocks in a tree, each in the text that those before it left.
 pub(super) fn lower(script: &SearchReplace, tree: &Tree) -> Batch {
     let mut desk = Desk::new(tree);
+    let mut moves: HashMap<&RelPath, Moves> = HashMap::new();
     for (index, block) in script.blocks.iter().enumerate() {
         if desk.is_spoiled(&block.path) {
             desk.skip(&block.path);
             continue;
         }
         let name = format!("block {} (line {} of the patch)", index + 1, block.line);
-        if let Err(refusal) = apply(script, block, &name, &mut desk) {
+        let moves = moves.entry(&block.path).or_default();
+        if let Err(refusal) = apply(script, block, &name, moves, &mut desk) {
             desk.refuse(&block.path, refusal);
         }
     }
     desk.into_batch(script.content)
 }
 
+/// By how many lines the blocks so far have moved the lines below them.
+#[derive(Default)]
+struct Moves(Vec<(u64, i64)>);
+
+impl Moves {
+    /// Where a line of the file before the patch stands now.
+    fn now(&self, line: u64) -> u64 {
+        self.0.iter().fold(line, |line, (at, delta)| {
+            if *at < line { line.saturating_add_signed(*delta) } else { line }
+        })
+    }
+}
+
 fn apply(
     script: &SearchReplace,
     block: &Block,
     name: &str,
+    moves: &mut Moves,
     desk: &mut Desk<'_>,
 ) -> Result<(), Refusal> {
     let path = &block.path;
@@ -51,37 +70,33 @@ fn apply(
     }
     let text = desk.file(path)?;
     let search: Vec<&[u8]> = split_lines(&block.search).collect();
-    if search.iter().any(|line| is_dots(line)) {
-        let edits = dotted(&text, block, name, script)?;
-        return desk.splice(path, edits, None);
-    }
     let rungs = if script.strict {
         Rungs::Exact
     } else {
         Rungs::All
     };
     let (places, fold) = ladder::all(&text, 0..text.len(), &search, rungs);
+    if places.is_empty() && search.iter().any(|line| is_dots(line)) {
+        let edits = dotted(&text, block, name, script)?;
+        return desk.splice(path, edits, None);
+    }
     let lines = replace::between(&search, &block.replace);
     let chosen = match places.len() {
         0 => return Err(ladder::refusal(&Miss::Nowhere, &text, path, &search, name)),
         1 => places,
         _ if script.all => disjoint(&text, &search, fold),
-        _ => match places
-            .iter()
-            .find(|place| Some(place.line.get()) == block.start_line)
-        {
-            Some(place) => vec![place.clone()],
+        _ => match block.start_line.and_then(|line| stands_at(&text, moves.now(line), &search, fold)) {
+            Some(place) => vec![place],
             None => {
-                return Err(ladder::refusal(
-                    &Miss::Ambiguous(places),
-                    &text,
-                    path,
-                    &search,
-                    name,
-                ));
+                let miss = Miss::Ambiguous(places);
+                return Err(ladder::refusal(&miss, &text, path, &search, name));
             }
         },
     };
+    let count = |text: &[u8]| split_lines(text).count() as i64;
+    for place in chosen.iter().rev() {
+        moves.0.push((place.line.get(), count(&block.replace) - search.len() as i64));
+    }
     let edits = chosen
         .iter()
         .flat_map(|place| replace::edits(&text, place.span.start, &lines, Tail::Kept))
@@ -89,11 +104,19 @@ fn apply(
     desk.splice(path, edits, fold.note().map(String::from))
 }
 
+/// The block at a line, if it stands there.
+fn stands_at(text: &[u8], line: u64, search: &[&[u8]], fold: Fold) -> Option<Place> {
+    let line = LineNumber::new(line)?;
+    let start = Text::new(text).line(line)?.start;
+    let end = locate::block_at(text, start, search, fold).ok()?;
+    Some(Place { span: start..end, line })
+}
+
 /// All places from the start on that share no line.
 fn disjoint(text: &[u8], search: &[&[u8]], fold: Fold) -> Vec<Place> {
     let mut found: Vec<Place> = Vec::new();
     let mut from = 0;
-    while let Some(place) = crate::dialect::locate::find_in(text, from..text.len(), search, fold)
+    while let Some(place) = locate::find_in(text, from..text.len(), search, fold)
         .into_iter()
         .next()
     {

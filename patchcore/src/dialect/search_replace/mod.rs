@@ -13,9 +13,6 @@ mod lower;
 mod names;
 mod parse;
 
-#[cfg(test)]
-mod tests;
-
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 

@@ -22,9 +22,6 @@ mod hunks;
 mod lower;
 mod names;
 
-#[cfg(test)]
-mod tests;
-
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
