@@ -132,12 +132,16 @@ fn update(
 /// The edit in the text that earlier ones of the same original have left.
 fn shifted(edit: &Edit, before: &[Edit]) -> Edit {
     let is_above = |other: &&Edit| {
-        other.span.end <= edit.span.start && (other.span.start, other.span.end) <= (edit.span.start, edit.span.end)
+        other.span.end <= edit.span.start
+            && (other.span.start, other.span.end) <= (edit.span.start, edit.span.end)
     };
     let delta = |other: &Edit| other.text.len() as isize - other.span.len() as isize;
     let shift: isize = before.iter().filter(is_above).map(delta).sum();
     let moved = |at: usize| at.wrapping_add_signed(shift);
-    Edit::replace(moved(edit.span.start)..moved(edit.span.end), edit.text.clone())
+    Edit::replace(
+        moved(edit.span.start)..moved(edit.span.end),
+        edit.text.clone(),
+    )
 }
 
 /// Lines behind an open last line bring its ending with them, but only the first that are added

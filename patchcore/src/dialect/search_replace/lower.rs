@@ -6,8 +6,8 @@ use std::ops::Range;
 use super::{Block, SearchReplace};
 use crate::dialect::desk::Desk;
 use crate::dialect::ladder::{self, Miss, Rungs};
-use crate::dialect::replace::{self, Line, Tail};
 use crate::dialect::locate::{self, Place};
+use crate::dialect::replace::{self, Line, Tail};
 use crate::dialect::{fold::Fold, omission};
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
@@ -42,7 +42,11 @@ impl Moves {
     /// Where a line of the file before the patch stands now.
     fn now(&self, line: u64) -> u64 {
         self.0.iter().fold(line, |line, (at, delta)| {
-            if *at < line { line.saturating_add_signed(*delta) } else { line }
+            if *at < line {
+                line.saturating_add_signed(*delta)
+            } else {
+                line
+            }
         })
     }
 }
@@ -85,7 +89,10 @@ fn apply(
         0 => return Err(ladder::refusal(&Miss::Nowhere, &text, path, &search, name)),
         1 => places,
         _ if script.all => disjoint(&text, &search, fold),
-        _ => match block.start_line.and_then(|line| stands_at(&text, moves.now(line), &search, fold)) {
+        _ => match block
+            .start_line
+            .and_then(|line| stands_at(&text, moves.now(line), &search, fold))
+        {
             Some(place) => vec![place],
             None => {
                 let miss = Miss::Ambiguous(places);
@@ -95,7 +102,10 @@ fn apply(
     };
     let count = |text: &[u8]| split_lines(text).count() as i64;
     for place in chosen.iter().rev() {
-        moves.0.push((place.line.get(), count(&block.replace) - search.len() as i64));
+        moves.0.push((
+            place.line.get(),
+            count(&block.replace) - search.len() as i64,
+        ));
     }
     let edits = chosen
         .iter()
@@ -109,7 +119,10 @@ fn stands_at(text: &[u8], line: u64, search: &[&[u8]], fold: Fold) -> Option<Pla
     let line = LineNumber::new(line)?;
     let start = Text::new(text).line(line)?.start;
     let end = locate::block_at(text, start, search, fold).ok()?;
-    Some(Place { span: start..end, line })
+    Some(Place {
+        span: start..end,
+        line,
+    })
 }
 
 /// All places from the start on that share no line.

@@ -19,7 +19,10 @@ fn headers_of_git_say_all_that_they_say() {
     };
     assert_eq!(file.rename_from.as_deref(), Some("\u{e9}".as_bytes()));
     assert_eq!(file.rename_to.as_deref(), Some(&b"y"[..]));
-    assert_eq!((file.old_mode, file.new_mode), (Some(0o100_644), Some(0o100_755)));
+    assert_eq!(
+        (file.old_mode, file.new_mode),
+        (Some(0o100_644), Some(0o100_755))
+    );
     assert_eq!(file.index, Some((&b"1234567"[..], &b"89abcde"[..])));
     assert_eq!(file.hunks.len(), 1);
     assert_eq!(file.reversed().reversed(), *file);
@@ -31,10 +34,19 @@ fn time_stamps_are_no_part_of_a_name_and_the_epoch_is_known_in_every_zone() {
         let diff = format!("--- {line}\n+++ x\n@@ -1 +1 @@\n-a\n+b\n");
         parsed(&diff).files[0].old.clone().unwrap()
     };
-    let path = |bytes: &str, epoch| Name::Path { bytes: bytes.as_bytes().to_vec(), epoch };
-    assert_eq!(name("a b\t2010-08-18 20:13:31.616002255 -0500"), path("a b", false));
+    let path = |bytes: &str, epoch| Name::Path {
+        bytes: bytes.as_bytes().to_vec(),
+        epoch,
+    };
+    assert_eq!(
+        name("a b\t2010-08-18 20:13:31.616002255 -0500"),
+        path("a b", false)
+    );
     assert_eq!(name("a\tb\t2010-08-18 20:13:31 -0500"), path("a\tb", false));
-    assert_eq!(name("a\t1970-01-01 01:00:00.000000000 +0100"), path("a", true));
+    assert_eq!(
+        name("a\t1970-01-01 01:00:00.000000000 +0100"),
+        path("a", true)
+    );
     assert_eq!(name("a\t1969-12-31 19:00:00 -0500"), path("a", true));
     assert_eq!(name("a\t1970-01-01 00:00:01 +0000"), path("a", false));
     assert_eq!(name("a\theader"), path("a", false));
@@ -66,9 +78,17 @@ fn counts_that_lie_are_mended_where_the_end_is_clear() {
     };
     assert_eq!(mended(&hunk(" a\n-b\n+c\n@@ -20 +20 @@\n-x\n+y\n")), (3, 1));
     assert_eq!(mended(&hunk(" a\n-b\n+c\n```\n")), (3, 2));
-    assert_eq!(mended(&hunk(" a\n-b\n+c\n\ndiff --git a/x b/x\nold mode 100644\nnew mode 100755\n")), (3, 1));
+    assert_eq!(
+        mended(&hunk(
+            " a\n-b\n+c\n\ndiff --git a/x b/x\nold mode 100644\nnew mode 100755\n"
+        )),
+        (3, 1)
+    );
     assert_eq!(mended("--- f\n+++ f\n@@ -1 +1 @@\n-b\n+c\n d\n"), (3, 1));
-    assert_eq!(mended("--- f\n+++ f\n@@ -1 +1 @@\n-b\n+c\n-- \n2.43.0\n"), (2, 0));
+    assert_eq!(
+        mended("--- f\n+++ f\n@@ -1 +1 @@\n-b\n+c\n-- \n2.43.0\n"),
+        (2, 0)
+    );
     assert_eq!(fault(&hunk(" a\n-b\n+c\n")).line, 3);
     assert_eq!(fault(&hunk(" a\n-b\n+c\nprose\n")).line, 7);
 }
@@ -79,15 +99,35 @@ fn binary_patches_keep_both_directions() {
         "diff --git a/b b/b\nindex 1..2\nGIT binary patch\ndelta 7\nOcmdlHF-K>Ej2Hk7IRd)?\n\ndelta 10\nQcmbQEvm;`Ij2I9B02ep|od5s;\n\ndiff --git a/c b/c\nold mode 100644\nnew mode 100755\n",
     );
     let binary = diff.files[0].binary.clone().unwrap();
-    assert_eq!(binary.forward.as_ref().map(|hunk| (hunk.delta, hunk.size, hunk.data.len())), Some((true, 7, 15)));
+    assert_eq!(
+        binary
+            .forward
+            .as_ref()
+            .map(|hunk| (hunk.delta, hunk.size, hunk.data.len())),
+        Some((true, 7, 15))
+    );
     assert_eq!(binary.reverse.map(|hunk| hunk.size), Some(10));
     assert_eq!(diff.files.len(), 2);
-    assert!(parse(b"diff --git a/b b/b\nGIT binary patch\nliteral 2\nJcmZ\n", ParseOptions::default()).is_err());
+    assert!(
+        parse(
+            b"diff --git a/b b/b\nGIT binary patch\nliteral 2\nJcmZ\n",
+            ParseOptions::default()
+        )
+        .is_err()
+    );
 }
 
 #[test]
 fn combined_and_context_diffs_are_told() {
     assert!(fault("diff --cc f\n").message.contains("merge"));
-    assert!(fault("*** a\n--- b\n***************\n*** 1 ****\n").message.contains("context diff"));
-    assert!(fault("@@ -1 +1 @@\n-a\n+b\n").message.contains("without a file name"));
+    assert!(
+        fault("*** a\n--- b\n***************\n*** 1 ****\n")
+            .message
+            .contains("context diff")
+    );
+    assert!(
+        fault("@@ -1 +1 @@\n-a\n+b\n")
+            .message
+            .contains("without a file name")
+    );
 }
