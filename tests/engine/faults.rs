@@ -129,7 +129,9 @@ fn judge(scene: &Scene, at: usize, kind: Kind, old: &Snapshot, new: &Snapshot) -
         },
         Err(_) => Some(old),
     };
-    if let (Some(expected), false) = (expected, died) {
+    // What fails while a batch waits for its verification may be left for the next run to take back.
+    let is_half = run.result.is_err() && scene.options.verify.is_some();
+    if let (Some(expected), false, false) = (expected, died, is_half) {
         assert_eq!(&snapshot(root), expected, "{what}: {:?}", run.result);
         if matches!(kind, Kind::Fail(_)) && run.result.is_err() {
             assert_eq!(leftovers(root), [""; 0], "{what}");
@@ -139,7 +141,7 @@ fn judge(scene: &Scene, at: usize, kind: Kind, old: &Snapshot, new: &Snapshot) -
     let now = snapshot(root);
     assert!(now == *old || now == *new, "{what}: a mix after recovery");
     match &run.result {
-        Ok(applied) if applied.unfinished.is_some() && scene.options.verify.is_none() => {
+        Ok(applied) if applied.unfinished.is_some() => {
             assert_eq!(&now, new, "{what}: committed, and lost");
         }
         _ if died => {}
@@ -185,7 +187,7 @@ fn r1_a_crash_at_any_step_without_exchange_leaves_old_or_new() {
 #[test]
 fn r1_an_unverified_batch_never_stays() {
     let scene = Scene::of_two_files().verified("true");
-    enumerate(&scene, &[Kind::Stop]);
+    enumerate(&scene, &[Kind::Stop, Kind::Fail(EIO), Kind::Stick(EIO)]);
     let scene = Scene::of_two_files().verified("false");
     let (old, new, steps) = scene.measure();
     assert_eq!(old, new);
@@ -327,7 +329,11 @@ fn every_file_system_call_of_the_transaction_is_made_through_the_seam() {
         // The seam; walking and comparing trees, which only read; finding the root before there
         // is one.
         let exempt = ["disk.rs", "walk.rs", "compare.rs", "large.rs", "mod.rs"];
-        if !entry.file_type().is_file() || exempt.iter().any(|file| name == Path::new(file)) {
+        let is_seam = name.starts_with("disk") || name.starts_with("fault");
+        if !entry.file_type().is_file()
+            || is_seam
+            || exempt.iter().any(|file| name == Path::new(file))
+        {
             continue;
         }
         let source = std::fs::read_to_string(entry.path()).unwrap();

@@ -97,7 +97,7 @@ impl Workspace {
                 };
                 match work.commit(&mut record) {
                     Ok(committed) => done = committed,
-                    Err(Error::Refused(refusal)) => {
+                    Err(Error::Refused(refusal)) if refusal.code != Code::Unfinished => {
                         prepared.refuse(*refusal);
                         prepared.describe(&mut record);
                     }

@@ -5,62 +5,20 @@
 //! single components, relative to an open directory; [`Root`](super::root::Root) turns paths into
 //! directories. Only `ENOENT` means absent.
 
-use std::io::{self, IoSlice};
+mod file;
+mod meta;
+
+use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{
-    AtFlags, FlockOperation, Gid, Mode, OFlags, RenameFlags, StatxAttributes, StatxFlags, Uid,
-};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::fault;
+use meta::stat;
 
-/// What is known of a file or directory without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Meta {
-    pub(super) kind: Kind,
-    pub(super) ino: u64,
-    /// The mount where the kernel tells, else the device.
-    pub(super) mount: u64,
-    pub(super) device: u64,
-    /// Permission bits, set-id and sticky bits included.
-    pub(super) mode: u32,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) links: u32,
-    pub(super) size: u64,
-    /// Seconds and nanoseconds.
-    pub(super) mtime: [i64; 2],
-    pub(super) ctime: [i64; 2],
-    /// Neither root nor owner may change it.
-    pub(super) frozen: bool,
-    /// Something is mounted right here.
-    pub(super) mount_root: bool,
-}
-
-/// What stands at a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    File,
-    Directory,
-    Symlink,
-    Fifo,
-    Socket,
-    Device,
-}
-
-impl Kind {
-    fn of(mode: u32) -> Self {
-        match mode & 0o170_000 {
-            0o100_000 => Self::File,
-            0o040_000 => Self::Directory,
-            0o120_000 => Self::Symlink,
-            0o010_000 => Self::Fifo,
-            0o140_000 => Self::Socket,
-            _ => Self::Device,
-        }
-    }
-}
+pub(super) use file::File;
+pub(super) use meta::{Kind, Meta};
 
 /// What a file system is known to do.
 #[derive(Debug, Clone, Copy, Default)]
@@ -75,10 +33,6 @@ pub(super) struct Habits {
 /// An open directory.
 #[derive(Debug)]
 pub(super) struct Dir(pub(super) OwnedFd);
-
-/// An open file.
-#[derive(Debug)]
-pub(super) struct File(OwnedFd);
 
 /// How a path is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -368,175 +322,6 @@ impl Dir {
     }
 }
 
-impl File {
-    pub(super) fn new(fd: OwnedFd) -> Self {
-        Self(fd)
-    }
-
-    pub(super) fn stat(&self) -> io::Result<Meta> {
-        fault::step("stat")?;
-        stat(&self.0, b"", AtFlags::EMPTY_PATH)
-    }
-
-    /// Reads to the end; `size` is what to expect, `limit` where to stop (`None` past it).
-    pub(super) fn read(&self, size: u64, limit: u64) -> io::Result<Option<Vec<u8>>> {
-        fault::step("read")?;
-        if size > limit {
-            return Ok(None);
-        }
-        // One byte more than expected, so that the end shows without another call.
-        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(usize::MAX) + 1);
-        loop {
-            let room = bytes.capacity() - bytes.len();
-            let spare = rustix::buffer::spare_capacity(&mut bytes);
-            match rustix::io::read(&self.0, spare) {
-                Ok(0) => return Ok(Some(bytes)),
-                Ok(count) if count < room && bytes.len() as u64 == size => return Ok(Some(bytes)),
-                Ok(_) if bytes.len() as u64 > limit => return Ok(None),
-                Ok(_) if bytes.len() == bytes.capacity() => bytes.reserve(64 << 10),
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    /// Reads what stands at an offset; fewer bytes than there is room for at the end alone.
-    pub(super) fn read_at(&self, room: &mut [u8], offset: u64) -> io::Result<usize> {
-        let mut filled = 0;
-        while filled < room.len() {
-            match rustix::io::pread(&self.0, &mut room[filled..], offset + filled as u64) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(filled)
-    }
-
-    /// Writes all of the pieces.
-    pub(super) fn write_chunks<'a>(
-        &self,
-        chunks: impl Iterator<Item = &'a [u8]>,
-    ) -> io::Result<()> {
-        const PIECES: usize = 64;
-        let mut pieces = [IoSlice::new(&[]); PIECES];
-        let mut filled = 0;
-        for chunk in chunks {
-            pieces[filled] = IoSlice::new(chunk);
-            filled += 1;
-            if filled == PIECES {
-                self.write_pieces(&mut pieces)?;
-                filled = 0;
-            }
-        }
-        self.write_pieces(&mut pieces[..filled])
-    }
-
-    fn write_pieces(&self, mut pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
-        while !pieces.is_empty() {
-            fault::step("write")?;
-            let written = match fault::torn(pieces) {
-                Some(start) => rustix::io::write(&self.0, start),
-                None if pieces.len() == 1 => rustix::io::write(&self.0, &pieces[0]),
-                None => rustix::io::writev(&self.0, pieces),
-            };
-            match written {
-                Ok(0) if pieces.iter().any(|piece| !piece.is_empty()) => {
-                    return Err(io::ErrorKind::WriteZero.into());
-                }
-                Ok(count) => IoSlice::advance_slices(&mut pieces, count),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn set_owner(&self, uid: u32, gid: u32) -> io::Result<()> {
-        fault::step("chown")?;
-        Ok(rustix::fs::fchown(
-            &self.0,
-            Some(Uid::from_raw(uid)),
-            Some(Gid::from_raw(gid)),
-        )?)
-    }
-
-    pub(super) fn set_mode(&self, mode: u32) -> io::Result<()> {
-        fault::step("chmod")?;
-        Ok(rustix::fs::fchmod(&self.0, Mode::from_raw_mode(mode))?)
-    }
-
-    /// The extended attributes; none where the file system has none.
-    pub(super) fn attributes(&self) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        fault::step("listxattr")?;
-        let mut names = [0_u8; 1024];
-        let length = match rustix::fs::flistxattr(&self.0, &mut names[..]) {
-            Ok(0) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(Vec::new()),
-            Err(Errno::RANGE) => return self.many_attributes(),
-            result => result?,
-        };
-        self.read_attributes(&names[..length])
-    }
-
-    fn many_attributes(&self) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        // The kernel's own bound.
-        let mut names = vec![0; 64 << 10];
-        let length = rustix::fs::flistxattr(&self.0, &mut names[..])?;
-        self.read_attributes(&names[..length])
-    }
-
-    fn read_attributes(&self, names: &[u8]) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        let mut attributes = Vec::new();
-        for name in names.split(|&byte| byte == 0) {
-            if name.is_empty() {
-                continue;
-            }
-            let mut value = vec![0; 64 << 10];
-            match rustix::fs::fgetxattr(&self.0, name, &mut value[..]) {
-                Ok(length) => value.truncate(length),
-                Err(Errno::NODATA) => continue,
-                Err(error) => return Err(error.into()),
-            }
-            attributes.push((name.to_vec(), value));
-        }
-        Ok(attributes)
-    }
-
-    pub(super) fn set_attribute(&self, name: &[u8], value: &[u8]) -> io::Result<()> {
-        fault::step("setxattr")?;
-        let flags = rustix::fs::XattrFlags::empty();
-        Ok(rustix::fs::fsetxattr(&self.0, name, value, flags)?)
-    }
-
-    /// Waits until the file has reached the disk. A failure is final: see [`Dir::sync`].
-    pub(super) fn sync(&self) -> io::Result<()> {
-        fault::step("fsync")?;
-        Ok(rustix::fs::fsync(&self.0)?)
-    }
-
-    /// Begins writing the file to the disk, without waiting.
-    #[cfg(target_os = "linux")]
-    pub(super) fn start_write_back(&self) {
-        // The kernel starts to write what it is told not to need. It is a hint, so nothing fails.
-        let _ = rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed);
-    }
-
-    /// There is no such hint.
-    #[cfg(not(target_os = "linux"))]
-    pub(super) fn start_write_back(&self) {}
-
-    /// Takes the lock if it is free.
-    pub(super) fn try_lock(&self) -> io::Result<bool> {
-        fault::step("flock")?;
-        match rustix::fs::flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(true),
-            Err(Errno::AGAIN | Errno::INTR) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-}
-
 /// The longest file that this process may write.
 pub(super) fn file_size_limit() -> u64 {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize);
@@ -556,60 +341,4 @@ fn absent<T>(result: io::Result<T>) -> io::Result<Option<T>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-#[cfg(target_os = "linux")]
-fn stat(fd: &OwnedFd, name: &[u8], flags: AtFlags) -> io::Result<Meta> {
-    let mask = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
-    let stat = match rustix::fs::statx(fd, name, flags, mask) {
-        Err(Errno::NOSYS) => return plain_stat(fd, name, flags),
-        result => result?,
-    };
-    let device = u64::from(stat.stx_dev_major) << 32 | u64::from(stat.stx_dev_minor);
-    let has_mount = stat.stx_mask & StatxFlags::MNT_ID.bits() != 0;
-    let frozen = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
-    Ok(Meta {
-        kind: Kind::of(u32::from(stat.stx_mode)),
-        ino: stat.stx_ino,
-        mount: if has_mount { stat.stx_mnt_id } else { device },
-        device,
-        mode: u32::from(stat.stx_mode) & 0o7777,
-        uid: stat.stx_uid,
-        gid: stat.stx_gid,
-        links: stat.stx_nlink,
-        size: stat.stx_size,
-        mtime: [stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec.into()],
-        ctime: [stat.stx_ctime.tv_sec, stat.stx_ctime.tv_nsec.into()],
-        frozen: stat.stx_attributes.intersects(frozen),
-        mount_root: stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
-    })
-}
-
-#[cfg(not(target_os = "linux"))]
-fn stat(fd: &OwnedFd, name: &[u8], flags: AtFlags) -> io::Result<Meta> {
-    plain_stat(fd, name, flags)
-}
-
-/// The portable call: it tells neither mounts nor attributes.
-fn plain_stat(fd: &OwnedFd, name: &[u8], flags: AtFlags) -> io::Result<Meta> {
-    let stat = if name.is_empty() {
-        rustix::fs::fstat(fd)?
-    } else {
-        rustix::fs::statat(fd, name, flags)?
-    };
-    Ok(Meta {
-        kind: Kind::of(stat.st_mode as u32),
-        ino: stat.st_ino as u64,
-        mount: stat.st_dev as u64,
-        device: stat.st_dev as u64,
-        mode: stat.st_mode as u32 & 0o7777,
-        uid: stat.st_uid,
-        gid: stat.st_gid,
-        links: stat.st_nlink as u32,
-        size: stat.st_size as u64,
-        mtime: [stat.st_mtime as i64, stat.st_mtime_nsec as i64],
-        ctime: [stat.st_ctime as i64, stat.st_ctime_nsec as i64],
-        frozen: false,
-        mount_root: false,
-    })
 }

@@ -45,6 +45,15 @@ pub(super) struct Done {
     pub(super) unfinished: Option<Error>,
 }
 
+/// What an installed batch is worth.
+enum Judged {
+    Passed,
+    /// It is committed; the rest is left for the next run.
+    Unfinished(Error),
+    /// It does not stay.
+    Failed(Refusal),
+}
+
 /// From this many staged files on, one call syncs the whole file system.
 const MANY_FILES: usize = 8;
 /// A file that changed so shortly before it was read, in nanoseconds, may have changed again
@@ -54,7 +63,7 @@ pub(super) const TICK: i64 = 20_000_000;
 impl Work<'_> {
     /// Commits; `record` is filled up with what is known only now.
     ///
-    /// An error leaves the tree as it was.
+    /// An error leaves the tree as it was, or for the next run to take back.
     pub(super) fn commit(&self, record: &mut Record) -> Result<Done, Error> {
         let mut layout = layout(self.changes, self.loaded, self.restored);
         if let Some(tasks) = &self.tasks {
@@ -76,7 +85,7 @@ impl Work<'_> {
             }
         };
         match self.prepare(&current, &layout, &survey, record) {
-            Ok(()) => Ok(self.carry_out(&current, record)),
+            Ok(()) => self.carry_out(&current, record),
             Err(WriteFault::Unknown(error)) => Ok(Done {
                 unfinished: Some(error),
                 ..Done::default()
@@ -153,8 +162,9 @@ impl Work<'_> {
         journal::write(current, record)
     }
 
-    /// Everything behind the commit point: what fails here is left for the next run.
-    fn carry_out(&self, current: &Dir, record: &mut Record) -> Done {
+    /// Everything behind the journal. What fails behind the commit point is left for the next run;
+    /// what fails before it, since it was to be verified, is taken back.
+    fn carry_out(&self, current: &Dir, record: &mut Record) -> Result<Done, Error> {
         let journal = record.journal.clone();
         let mut install = Install {
             root: self.root,
@@ -165,39 +175,60 @@ impl Work<'_> {
             trust_before: Some(earlier(self.loaded.began)),
             conflicts: Vec::new(),
         };
-        let result = install
-            .forward()
-            .and_then(|()| self.judge(current, &mut install, record))
-            .and_then(|()| install.gather())
-            .and_then(|()| journal::finish(self.held, current, record));
-        Done {
-            conflicts: install.conflicts,
-            unfinished: result.err(),
-        }
-    }
-
-    /// Runs the verification command, if there is one, and takes the batch back where it fails.
-    fn judge(
-        &self,
-        current: &Dir,
-        install: &mut Install<'_>,
-        record: &mut Record,
-    ) -> Result<(), Error> {
-        let Some(command) = &self.options.verify else {
-            return Ok(());
+        let judged = match install.forward() {
+            Ok(()) => self.judge(current, record),
+            Err(error) if record.state == Stage::Committed => Judged::Unfinished(error),
+            Err(error) => Judged::Failed(error.to_refusal()),
         };
-        let interrupt = self.options.interrupt.as_deref();
-        match verify::run(command, &self.root.path, interrupt) {
-            Ok(()) => record.state = Stage::Committed,
-            Err(refusal) => {
+        let result = match judged {
+            Judged::Passed => install
+                .gather()
+                .and_then(|()| journal::finish(self.held, current, record)),
+            Judged::Unfinished(error) => Err(error),
+            Judged::Failed(refusal) => {
                 // The command may have changed what was installed: look closely.
                 install.trust_before = None;
-                install.back()?;
+                install.back().map_err(|error| {
+                    let message = format!(
+                        "the batch does not stay ({}), and could not be taken back: {error}; run recover",
+                        refusal.message
+                    );
+                    Refusal::new(Code::Unfinished, message)
+                })?;
                 take_back(record);
                 record.refusal = Some(refusal);
+                // The tree is as it was. What cannot be written down now, the next run does.
+                let _ = journal::rewrite(current, record)
+                    .and_then(|()| journal::finish(self.held, current, record));
+                Ok(())
             }
+        };
+        Ok(Done {
+            conflicts: install.conflicts,
+            unfinished: result.err(),
+        })
+    }
+
+    /// Runs the verification command, if there is one; its success is the commit.
+    fn judge(&self, current: &Dir, record: &mut Record) -> Judged {
+        let Some(command) = &self.options.verify else {
+            return Judged::Passed;
+        };
+        let interrupt = self.options.interrupt.as_deref();
+        if let Err(refusal) = verify::run(command, &self.root.path, interrupt) {
+            return Judged::Failed(refusal);
         }
-        journal::rewrite(current, record)
+        record.state = Stage::Committed;
+        let Err(error) = journal::rewrite(current, record) else {
+            return Judged::Passed;
+        };
+        // The next run goes by what stands there now.
+        match journal::read(current) {
+            Ok(journal::Found::Committed(there)) if there.state == Stage::Committed => {
+                Judged::Unfinished(error)
+            }
+            _ => Judged::Failed(error.to_refusal()),
+        }
     }
 
     /// Where files cannot change places, the old ones are linked or copied before the commit

@@ -82,7 +82,7 @@ impl Workspace {
                 };
                 match work.commit(&mut record) {
                     Ok(committed) => done = committed,
-                    Err(Error::Refused(refusal)) => {
+                    Err(Error::Refused(refusal)) if refusal.code != Code::Unfinished => {
                         plan.changes.clear();
                         refuse(&mut record, vec![*refusal]);
                     }

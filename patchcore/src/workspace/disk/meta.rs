@@ -1,0 +1,113 @@
+//! What stands at a name, without a look into it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::AtFlags;
+#[cfg(target_os = "linux")]
+use rustix::fs::{StatxAttributes, StatxFlags};
+#[cfg(target_os = "linux")]
+use rustix::io::Errno;
+
+/// What is known of a file or directory without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) struct Meta {
+    pub(in super::super) kind: Kind,
+    pub(in super::super) ino: u64,
+    /// The mount where the kernel tells, else the device.
+    pub(in super::super) mount: u64,
+    pub(in super::super) device: u64,
+    /// Permission bits, set-id and sticky bits included.
+    pub(in super::super) mode: u32,
+    pub(in super::super) uid: u32,
+    pub(in super::super) gid: u32,
+    pub(in super::super) links: u32,
+    pub(in super::super) size: u64,
+    /// Seconds and nanoseconds.
+    pub(in super::super) mtime: [i64; 2],
+    pub(in super::super) ctime: [i64; 2],
+    /// Neither root nor owner may change it.
+    pub(in super::super) frozen: bool,
+    /// Something is mounted right here.
+    pub(in super::super) mount_root: bool,
+}
+
+/// What stands at a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Kind {
+    File,
+    Directory,
+    Symlink,
+    Fifo,
+    Socket,
+    Device,
+}
+
+impl Kind {
+    fn of(mode: u32) -> Self {
+        match mode & 0o170_000 {
+            0o100_000 => Self::File,
+            0o040_000 => Self::Directory,
+            0o120_000 => Self::Symlink,
+            0o010_000 => Self::Fifo,
+            0o140_000 => Self::Socket,
+            _ => Self::Device,
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+pub(super) fn stat(fd: &OwnedFd, name: &[u8], flags: AtFlags) -> io::Result<Meta> {
+    let mask = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
+    let stat = match rustix::fs::statx(fd, name, flags, mask) {
+        Err(Errno::NOSYS) => return plain_stat(fd, name, flags),
+        result => result?,
+    };
+    let device = u64::from(stat.stx_dev_major) << 32 | u64::from(stat.stx_dev_minor);
+    let has_mount = stat.stx_mask & StatxFlags::MNT_ID.bits() != 0;
+    let frozen = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
+    Ok(Meta {
+        kind: Kind::of(u32::from(stat.stx_mode)),
+        ino: stat.stx_ino,
+        mount: if has_mount { stat.stx_mnt_id } else { device },
+        device,
+        mode: u32::from(stat.stx_mode) & 0o7777,
+        uid: stat.stx_uid,
+        gid: stat.stx_gid,
+        links: stat.stx_nlink,
+        size: stat.stx_size,
+        mtime: [stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec.into()],
+        ctime: [stat.stx_ctime.tv_sec, stat.stx_ctime.tv_nsec.into()],
+        frozen: stat.stx_attributes.intersects(frozen),
+        mount_root: stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn stat(fd: &OwnedFd, name: &[u8], flags: AtFlags) -> io::Result<Meta> {
+    plain_stat(fd, name, flags)
+}
+
+/// The portable call: it tells neither mounts nor attributes.
+fn plain_stat(fd: &OwnedFd, name: &[u8], flags: AtFlags) -> io::Result<Meta> {
+    let stat = if name.is_empty() {
+        rustix::fs::fstat(fd)?
+    } else {
+        rustix::fs::statat(fd, name, flags)?
+    };
+    Ok(Meta {
+        kind: Kind::of(stat.st_mode as u32),
+        ino: stat.st_ino as u64,
+        mount: stat.st_dev as u64,
+        device: stat.st_dev as u64,
+        mode: stat.st_mode as u32 & 0o7777,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        links: stat.st_nlink as u32,
+        size: stat.st_size as u64,
+        mtime: [stat.st_mtime as i64, stat.st_mtime_nsec as i64],
+        ctime: [stat.st_ctime as i64, stat.st_ctime_nsec as i64],
+        frozen: false,
+        mount_root: false,
+    })
+}
