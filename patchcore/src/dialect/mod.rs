@@ -29,7 +29,7 @@ mod ladder;
 mod locate;
 mod marks;
 mod mcp_edit;
-mod omission;
+pub(crate) mod omission;
 mod replace;
 mod search_replace;
 mod str_replace;

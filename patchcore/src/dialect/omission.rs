@@ -58,7 +58,7 @@ pub(super) fn find<'l>(
 }
 
 /// Refuses new text for a line that stands for code left out and that the old text lacks.
-pub(super) fn check_new(file: &RelPath, new: &[u8], old: &[u8]) -> Result<(), Refusal> {
+pub(crate) fn check_new(file: &RelPath, new: &[u8], old: &[u8]) -> Result<(), Refusal> {
     let in_old = |line: &[u8]| split_lines(old).any(|other| other.trim_ascii() == line);
     match find(split_lines(new), in_old) {
         Some(line) => Err(refusal(file, line)),

@@ -38,6 +38,8 @@ pub struct Policy {
     pub allow_unguarded: bool,
     /// Let operations edit files that hold NUL bytes.
     pub allow_binary: bool,
+    /// Let new lines pass that stand for code that was left out.
+    pub allow_omission: bool,
     /// Apply the groups of files whose operations all pass, instead of all or nothing.
     pub partial: bool,
     /// Paths, or directories, that are opened to edits although they are protected.
@@ -211,7 +213,7 @@ impl Verdict {
 /// ```
 #[must_use]
 pub fn plan(batch: &Batch, tree: &Tree, policy: &Policy) -> Plan {
-    let mut refused = settle::front_end_refusals(batch);
+    let mut refused = settle::front_end_refusals(batch, tree, policy);
     for (index, refusal) in paths::refusals(batch, policy) {
         refused.entry(index).or_insert(refusal);
     }

@@ -2,24 +2,47 @@
 
 use std::collections::HashMap;
 
+use crate::dialect::omission;
 use crate::digest::{Digest, Hasher};
 use crate::error::Refusal;
 use crate::operation::{Action, Batch};
 use crate::path::RelPath;
 
-use super::{FileChange, Outcome, Plan, Policy, Verdict};
+use super::{FileChange, Outcome, Plan, Policy, Tree, Verdict};
 
-/// The operations that a front end refused.
-pub(super) fn front_end_refusals(batch: &Batch) -> HashMap<usize, Refusal> {
-    let refused = batch
-        .operations
-        .iter()
-        .enumerate()
-        .filter_map(|(index, operation)| match &operation.action {
-            Action::Refused(refusal) => Some((index, (**refusal).clone())),
-            _ => None,
-        });
+/// The operations that need no look at the files: those that a front end refused, and those whose
+/// new text stands for code that was left out.
+pub(super) fn front_end_refusals(
+    batch: &Batch,
+    tree: &Tree,
+    policy: &Policy,
+) -> HashMap<usize, Refusal> {
+    let refused = batch.operations.iter().enumerate().filter_map(|(index, operation)| {
+        let refusal = match &operation.action {
+            Action::Refused(refusal) => (**refusal).clone(),
+            _ if policy.allow_omission => return None,
+            action => {
+                let old = tree.file(&operation.file).map_or(&[][..], |file| file.bytes());
+                omission::check_new(&operation.file, new_text(action)?, old).err()?
+            }
+        };
+        Some((index, refusal))
+    });
     refused.collect()
+}
+
+/// The text that an operation brings, where it comes as text.
+fn new_text(action: &Action) -> Option<&[u8]> {
+    Some(match action {
+        Action::ReplaceBlock { content, .. } | Action::Append(content) | Action::Prepend(content) => {
+            content.as_bytes()
+        }
+        Action::InsertBefore(insertion) | Action::InsertAfter(insertion) => {
+            insertion.content.as_bytes()
+        }
+        Action::ReplaceText { content, .. } | Action::CreateFile { content, .. } => content,
+        _ => return None,
+    })
 }
 
 /// Drops the changes that may not land, and says so in the verdicts.

@@ -44,9 +44,6 @@ pub(crate) struct DialectOptions {
     /// Believe hunks without context
     #[arg(long)]
     pub(crate) unidiff_zero: bool,
-    /// Let new lines pass that stand for code that was left out
-    #[arg(long)]
-    pub(crate) allow_omission: bool,
 }
 
 impl DialectOptions {
@@ -72,7 +69,6 @@ impl DialectOptions {
         options.include.clone_from(&self.include);
         options.exclude.clone_from(&self.exclude);
         options.unidiff_zero = self.unidiff_zero;
-        options.allow_omission = self.allow_omission;
         options.root = root.map(std::path::Path::to_path_buf);
         Ok(options)
     }

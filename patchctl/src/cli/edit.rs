@@ -62,6 +62,9 @@ pub(crate) struct PolicyArgs {
     /// Edit files that hold NUL bytes
     #[arg(long)]
     pub(crate) allow_binary: bool,
+    /// Let new lines pass that stand for code that was left out
+    #[arg(long)]
+    pub(crate) allow_omission: bool,
     /// Apply the groups of files whose operations all pass
     #[arg(long)]
     pub(crate) partial: bool,

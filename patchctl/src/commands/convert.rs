@@ -19,7 +19,7 @@ use crate::report::{self, Context};
 
 /// `convert`.
 pub(crate) fn run(cli: &Cli, args: &ConvertArgs, context: &Context) -> Result<Exit, Failure> {
-    edit::with_input(cli, &args.input, context, |place, script| {
+    edit::with_input(cli, &args.input, &args.policy, context, |place, script| {
         convert(place, script, args, context)
     })
 }

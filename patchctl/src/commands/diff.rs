@@ -22,7 +22,7 @@ pub(crate) fn run(cli: &Cli, args: &DiffArgs, context: &Context) -> Result<Exit,
     options.context = args.unified;
     match (&args.input.batch, &args.new) {
         (Some(old), Some(new)) => compare(old, new, options, args, context),
-        _ => edit::with_input(cli, &args.input, context, |place, script| {
+        _ => edit::with_input(cli, &args.input, &args.policy, context, |place, script| {
             of_script(place, script, &options, args, context)
         }),
     }

@@ -42,7 +42,7 @@ pub(crate) fn apply(cli: &Cli, args: &ApplyArgs, context: &Context) -> Result<Ex
         preview: args.dry_run,
         detailed_exitcode: false,
     };
-    with_input(cli, &args.input, context, |place, script| {
+    with_input(cli, &args.input, &args.policy, context, |place, script| {
         run(place, script, &request, context)
     })
 }
@@ -57,7 +57,7 @@ pub(crate) fn check(cli: &Cli, args: &CheckArgs, context: &Context) -> Result<Ex
         preview: true,
         detailed_exitcode: args.detailed_exitcode,
     };
-    with_input(cli, &args.input, context, |place, script| {
+    with_input(cli, &args.input, &args.policy, context, |place, script| {
         run(place, script, &request, context)
     })
 }
@@ -66,12 +66,14 @@ pub(crate) fn check(cli: &Cli, args: &CheckArgs, context: &Context) -> Result<Ex
 pub(crate) fn with_input(
     cli: &Cli,
     input: &InputArgs,
+    policy: &PolicyArgs,
     context: &Context,
     go_on: impl FnOnce(&Place, &dyn Script) -> Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
     let place = Place::of(&cli.global)?;
     let (name, bytes) = read_input(input.batch.as_deref())?;
-    let options = input.dialect.resolve(Some(&place.root))?;
+    let mut options = input.dialect.resolve(Some(&place.root))?;
+    options.allow_omission = policy.allow_omission;
     let dialect = match options.dialect {
         Some(dialect) => dialect,
         None => dialect::detect(&bytes)?,
@@ -255,6 +257,7 @@ pub(crate) fn policy(args: &PolicyArgs) -> Result<Policy, Failure> {
     let mut policy = Policy::default();
     policy.allow_unguarded = args.allow_unguarded;
     policy.allow_binary = args.allow_binary;
+    policy.allow_omission = args.allow_omission;
     policy.partial = args.partial;
     policy.allow_paths = args
         .allow_path
