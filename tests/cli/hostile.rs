@@ -184,12 +184,15 @@ fn r27_regular_expressions_are_linear_and_limited() {
 fn code_left_out_is_refused_in_batches_and_dialects_alike() {
     let sandbox = Sandbox::new(&[("f.ts", "a\nb\n// ... existing code ...\n")]);
     let lazy = "x\n// ... rest of the code unchanged ...";
-    let batch = json!({ "operations": [{ "op": "append", "file": "f.ts", "content": lazy }] }).to_string();
+    let batch =
+        json!({ "operations": [{ "op": "append", "file": "f.ts", "content": lazy }] }).to_string();
     let replace = json!({ "command": "str_replace", "path": "f.ts", "old_str": "b\n", "new_str": format!("{lazy}\n") }).to_string();
     for input in [&batch, &replace] {
         let run = apply(&sandbox, input).exits(1);
         assert!(run.err.contains("LAZY_OMISSION"), "{}", run.err);
-        sandbox.run_with(input, &["check", "--allow-omission"]).exits(0);
+        sandbox
+            .run_with(input, &["check", "--allow-omission"])
+            .exits(0);
     }
     // What the file says already is its author's.
     let kept = json!({ "operations": [

@@ -17,26 +17,32 @@ pub(super) fn front_end_refusals(
     tree: &Tree,
     policy: &Policy,
 ) -> HashMap<usize, Refusal> {
-    let refused = batch.operations.iter().enumerate().filter_map(|(index, operation)| {
-        let refusal = match &operation.action {
-            Action::Refused(refusal) => (**refusal).clone(),
-            _ if policy.allow_omission => return None,
-            action => {
-                let old = tree.file(&operation.file).map_or(&[][..], |file| file.bytes());
-                omission::check_new(&operation.file, new_text(action)?, old).err()?
-            }
-        };
-        Some((index, refusal))
-    });
+    let refused = batch
+        .operations
+        .iter()
+        .enumerate()
+        .filter_map(|(index, operation)| {
+            let refusal = match &operation.action {
+                Action::Refused(refusal) => (**refusal).clone(),
+                _ if policy.allow_omission => return None,
+                action => {
+                    let old = tree
+                        .file(&operation.file)
+                        .map_or(&[][..], |file| file.bytes());
+                    omission::check_new(&operation.file, new_text(action)?, old).err()?
+                }
+            };
+            Some((index, refusal))
+        });
     refused.collect()
 }
 
 /// The text that an operation brings, where it comes as text.
 fn new_text(action: &Action) -> Option<&[u8]> {
     Some(match action {
-        Action::ReplaceBlock { content, .. } | Action::Append(content) | Action::Prepend(content) => {
-            content.as_bytes()
-        }
+        Action::ReplaceBlock { content, .. }
+        | Action::Append(content)
+        | Action::Prepend(content) => content.as_bytes(),
         Action::InsertBefore(insertion) | Action::InsertAfter(insertion) => {
             insertion.content.as_bytes()
         }
