@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 
 use super::style::{
     BATCH, BLOCK, C, CSS, CommentStyle, DASHES, DOUBLE_SEMICOLON, EXCLAMATION, HAML, HANDLEBARS,
-    HASH, HASH_AND_ANGLE, HASH_AND_STAR, HASH_CONTINUED, HASH_NESTING, HTML, JAVA, JINJA, ML,
-    PERCENT, PHP, PUG, QUOTE, SCRIPT, SEMICOLON, SLASHES, TEMPLATE_TAG, VIM,
+    HASH, HASH_AND_ANGLE, HASH_AND_STAR, HASH_CONTINUED, HASH_NESTING, HTML, JAVA, JINJA,
+    JSX_CHILD, ML, PERCENT, PHP, PUG, QUOTE, SCRIPT, SEMICOLON, SLASHES, TEMPLATE_TAG, VIM,
 };
 use crate::path::RelPath;
 
@@ -184,6 +184,10 @@ languages! {
     "CSS", Some(&CSS), ["css" "pcss"];
     "SCSS", Some(&BLOCK), ["scss"];
     "Less", Some(&BLOCK), ["less"];
+    "Sass", Some(&SLASHES), ["sass"];
+    "Stylus", Some(&SLASHES), ["styl"];
+    "MDX", Some(&JSX_CHILD), ["mdx"];
+    "AsciiDoc", Some(&SLASHES), ["adoc" "asciidoc"];
     "PHP", Some(&HTML), ["php" "phtml"], run ["php"], embeds PHP_SECTIONS;
     "Go", Some(&SLASHES), ["go"], names ["go.mod" "go.work"];
     "Rust", Some(&SLASHES), ["rs"], run ["rust-script"];
@@ -233,6 +237,10 @@ languages! {
     "Terraform", Some(&HASH_AND_STAR), ["tf" "tfvars" "hcl" "nomad"];
     "GraphQL", Some(&HASH), ["graphql" "gql"];
     "Nix", Some(&HASH), ["nix"];
+    "Meson", Some(&HASH), [], names ["meson.build" "meson_options.txt"];
+    "Gherkin", Some(&HASH), ["feature"];
+    "Robot Framework", Some(&HASH), ["robot"];
+    "HTTP requests", Some(&HASH), ["http" "rest"];
     "Java properties", Some(&HASH_CONTINUED), ["properties"];
     "environment", Some(&HASH), ["env" "envrc"], names [".env"];
     "configuration", Some(&HASH), ["conf" "cfg" "desktop" "service" "socket" "timer"],
