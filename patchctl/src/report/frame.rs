@@ -22,65 +22,6 @@ const BEFORE: usize = 50;
 /// Characters of a line from its mark on that are shown.
 const BEHIND: usize = 70;
 
-/// A marked place.
-#[derive(Debug, Clone)]
-pub(crate) struct Mark<'a> {
-    /// Byte range in the text; what lies beyond its first line is not marked.
-    pub(crate) span: Range<usize>,
-    /// What there is to say about it.
-    pub(crate) label: &'a str,
-}
-
-/// A frame around one place.
-#[derive(Debug, Clone)]
-pub(crate) struct Frame<'a> {
-    /// The code, if there is one.
-    pub(crate) code: Option<&'a str>,
-    /// What is wrong.
-    pub(crate) title: &'a str,
-    /// The file.
-    pub(crate) name: &'a str,
-    /// Its bytes.
-    pub(crate) text: &'a [u8],
-    /// Where.
-    pub(crate) mark: Mark<'a>,
-    /// What helps.
-    pub(crate) help: Vec<String>,
-}
-
-impl Frame<'_> {
-    /// Draws the frame, in colour; the stream drops the colour where there is none.
-    pub(crate) fn draw(&self) -> String {
-        let place = Place::of(self.text, &self.mark.span);
-        let (shown, span) = window(place.line, &place.span);
-        let mark = AnnotationKind::Primary.span(span);
-        let snippet = Snippet::source(shown.as_str())
-            .line_start(place.number)
-            .annotation(mark.label(printable(self.mark.label)));
-        let title = Level::ERROR.primary_title(printable(self.title));
-        let title = match self.code {
-            Some(code) => title.id(code),
-            None => title,
-        };
-        let origin = Origin::path(printable(self.name))
-            .line(place.number)
-            .char_column(place.column);
-        let help = self
-            .help
-            .iter()
-            .map(|help| Level::HELP.message(printable(help)));
-        let group: Group<'_> = title.element(origin).element(snippet).elements(help);
-        let renderer = Renderer::styled().term_width(DEFAULT_TERM_WIDTH.max(BEFORE + BEHIND + 20));
-        // The origin has its own line and column, as the window does not start where the line does;
-        // the library then puts in a line that says that the snippet is another place.
-        let drawn = renderer.render(&[group]);
-        let lines = drawn
-            .lines()
-            .filter(|line| anstream::adapter::strip_str(line).to_string().trim() != ":::");
-        lines.collect::<Vec<_>>().join("\n")
-    }
-}
-
 /// Prints what is wrong with a batch, and tells how to exit.
 pub(crate) fn input_fault(fault: &Diagnostic, name: &str, input: &[u8], context: &Context) -> Exit {
     let exit = Exit::Code(fault.code.exit());
@@ -95,19 +36,8 @@ pub(crate) fn input_fault(fault: &Diagnostic, name: &str, input: &[u8], context:
     }
     let mut err = context.stderr();
     for fault in fault.all().take(MAX_DRAWN) {
-        let frame = Frame {
-            code: Some(fault.code.as_str()),
-            title: &fault.message,
-            name,
-            text: input,
-            mark: Mark {
-                span: fault.span.clone(),
-                label: &fault.path,
-            },
-            help: Vec::new(),
-        };
         // Where standard error is gone there is nobody left to tell.
-        let _ = writeln!(err, "{}", frame.draw());
+        let _ = writeln!(err, "{}", draw(fault, name, input));
     }
     let drawn = fault.all().count().min(MAX_DRAWN);
     let left = fault.all().count() - drawn;
@@ -115,6 +45,32 @@ pub(crate) fn input_fault(fault: &Diagnostic, name: &str, input: &[u8], context:
         let _ = writeln!(err, "error: and {left} more");
     }
     exit
+}
+
+/// Draws a fault with the line that it stands on, in colour; the stream drops the colour where
+/// there is none.
+fn draw(fault: &Diagnostic, name: &str, input: &[u8]) -> String {
+    let place = Place::of(input, &fault.span);
+    let (shown, span) = window(place.line, &place.span);
+    let mark = AnnotationKind::Primary.span(span);
+    let snippet = Snippet::source(shown.as_str())
+        .line_start(place.number)
+        .annotation(mark.label(printable(&fault.path)));
+    let origin = Origin::path(printable(name))
+        .line(place.number)
+        .char_column(place.column);
+    let title = Level::ERROR
+        .primary_title(printable(&fault.message))
+        .id(fault.code.as_str());
+    let group: Group<'_> = title.element(origin).element(snippet);
+    let renderer = Renderer::styled().term_width(DEFAULT_TERM_WIDTH.max(BEFORE + BEHIND + 20));
+    // The origin has its own line and column, as the window does not start where the line does;
+    // the library then puts in a line that says that the snippet is another place.
+    let drawn = renderer.render(&[group]);
+    let lines = drawn
+        .lines()
+        .filter(|line| anstream::adapter::strip_str(line).to_string().trim() != ":::");
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The line that holds the start of a span.
@@ -198,24 +154,13 @@ mod tests {
     use super::*;
     use patchcore::batch::{self, Limits};
 
-    fn plain(frame: &Frame<'_>) -> String {
-        anstream::adapter::strip_str(&frame.draw()).to_string()
+    fn plain(fault: &Diagnostic, input: &[u8]) -> String {
+        anstream::adapter::strip_str(&draw(fault, "batch\u{7f}.json", input)).to_string()
     }
 
     fn drawn(input: &[u8]) -> String {
         let fault = batch::parse(input, &Limits::default()).expect_err("a fault");
-        let frame = Frame {
-            code: Some(fault.code.as_str()),
-            title: &fault.message,
-            name: "batch.json",
-            text: input,
-            mark: Mark {
-                span: fault.span.clone(),
-                label: &fault.path,
-            },
-            help: vec!["a hint".to_owned()],
-        };
-        plain(&frame)
+        plain(&fault, input)
     }
 
     #[test]
@@ -245,20 +190,13 @@ mod tests {
         let text = "a\té\r\n\u{9b}😀\n\n\u{202e}x".as_bytes();
         let mut broken = text.to_vec();
         broken.extend([0xff, 0xc3, 0x28, 0, b'\n', b'z']);
+        let mut fault = batch::parse(b"", &Limits::default()).expect_err("a fault");
+        fault.message = "t\u{1b}".to_owned();
+        fault.path = "l\u{85}".to_owned();
         for start in 0..broken.len() + 2 {
             for end in start..broken.len() + 3 {
-                let frame = Frame {
-                    code: None,
-                    title: "t\u{1b}",
-                    name: "n\u{7f}\r",
-                    text: &broken,
-                    mark: Mark {
-                        span: start..end,
-                        label: "l\u{85}",
-                    },
-                    help: Vec::new(),
-                };
-                let shown = plain(&frame);
+                fault.span = start..end;
+                let shown = plain(&fault, &broken);
                 let unsafe_char = |c: char| c.is_control() && c != '\n';
                 assert!(!shown.contains(unsafe_char), "{start}..{end}: {shown:?}");
             }
