@@ -194,12 +194,15 @@ impl Workspace {
             loaded,
         };
         if let (Some(review), Some(batch)) = (options.review, &prepared.batch) {
-            match review.review(
-                batch,
-                &prepared.loaded.tree,
-                prepared.plan.clone(),
-                tasks()?.as_deref(),
-            ) {
+            let tasks = tasks()?;
+            // The verdicts are all that is left of a plan that is refused; its changes may be large.
+            let left = Plan {
+                changes: Vec::new(),
+                verdicts: prepared.plan.verdicts.clone(),
+                digest: prepared.plan.digest,
+            };
+            let plan = std::mem::replace(&mut prepared.plan, left);
+            match review.review(batch, &prepared.loaded.tree, plan, tasks.as_deref()) {
                 Ok(Reviewed { plan, tasks }) => {
                     prepared.plan = plan;
                     prepared.tasks = tasks;
