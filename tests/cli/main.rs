@@ -13,6 +13,7 @@ mod readme;
 mod campaign;
 mod crash;
 mod delivery;
+mod dialect;
 mod diff;
 mod edit;
 mod events;

@@ -11,10 +11,30 @@
 //! - context that two hunks share is fine as long as their changed lines are disjoint;
 //! - a file in `\r\n` takes a diff whose lines end in `\n`, and the other way around, if all lines
 //!   of both are of one kind: GNU `patch` and jsdiff do, git does not;
-//! - symbolic links and submodules are refused; nothing is ever written through one;
+//! - a pure insertion without context goes where its header says, or nowhere: git lets it slide to
+//!   the end of the file;
+//! - symbolic links and submodules are refused; nothing is ever written through one, and a file
+//!   does not become a directory, or the other way around, within one patch;
 //! - counts of a hunk header that do not fit are mended where the end of the hunk is clear, unless
 //!   [`strict`](super::Options::strict); a hunk that the end of the patch cuts off is refused;
-//! - no white space is fixed.
+//! - no white space is fixed, and no blob is taken from an object store.
+//!
+//! # Beside the real tools
+//!
+//! Of 366 unified diffs from the test suites of git, GNU patch, diffy and jsdiff, and of commits
+//! of six projects applied to trees that had moved on, 340 come out as the tool at hand has them,
+//! none comes out otherwise, 2 are applied that the tool refuses (`\r\n` above; a binary patch,
+//! which GNU patch does not know), and 24 are refused that it applies:
+//!
+//! | refused | why |
+//! |---|---|
+//! | 7 | they make or change a symbolic link |
+//! | 6 | hunks without context, without `unidiff_zero` (jsdiff takes them at their line) |
+//! | 4 | the lines moved, and stand at 2 to 6 places |
+//! | 3 | a file becomes a directory, or a directory a file |
+//! | 2 | the rename has happened already (GNU patch goes on) |
+//! | 1 | an empty context line marked as the last without newline |
+//! | 1 | a pure insertion without context that is not at the end |
 
 mod ends;
 mod glob;
