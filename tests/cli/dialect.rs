@@ -11,24 +11,48 @@ const DIFF: &str = "--- a/f\n+++ b/f\n@@ -1,4 +1,4 @@\n one\n-two\n+2\n three\n 
 /// The same change in every dialect that can say it.
 const PATCHES: [(&str, &str); 7] = [
     ("unified-diff", DIFF),
-    ("codex", "*** Begin Patch\n*** Update File: f\n@@\n one\n-two\n+2\n*** End Patch\n"),
-    ("search-replace", "f\n<<<<<<< SEARCH\ntwo\n=======\n2\n>>>>>>> REPLACE\n"),
-    ("str-replace", r#"{"command": "str_replace", "path": "f", "old_str": "two", "new_str": "2"}"#),
-    ("mcp-edit", r#"{"path": "f", "edits": [{"oldText": "two", "newText": "2"}]}"#),
+    (
+        "codex",
+        "*** Begin Patch\n*** Update File: f\n@@\n one\n-two\n+2\n*** End Patch\n",
+    ),
+    (
+        "search-replace",
+        "f\n<<<<<<< SEARCH\ntwo\n=======\n2\n>>>>>>> REPLACE\n",
+    ),
+    (
+        "str-replace",
+        r#"{"command": "str_replace", "path": "f", "old_str": "two", "new_str": "2"}"#,
+    ),
+    (
+        "mcp-edit",
+        r#"{"path": "f", "edits": [{"oldText": "two", "newText": "2"}]}"#,
+    ),
     (
         "workspace-edit",
         r#"{"changes": {"f": [{"range": {"start": {"line": 1, "character": 0}, "end": {"line": 1, "character": 3}}, "newText": "2"}]}}"#,
     ),
-    ("files", r#"[{"path": "f", "content": "one\n2\nthree\nfour\nfive\n"}]"#),
+    (
+        "files",
+        r#"[{"path": "f", "content": "one\n2\nthree\nfour\nfive\n"}]"#,
+    ),
 ];
 
 #[test]
 fn every_dialect_is_told_and_applied_and_converted() {
     for (dialect, patch) in PATCHES {
         let sandbox = Sandbox::new(&[("f", OLD), ("patch", patch)]);
-        let batch = sandbox.run(&["convert", "patch", "--to", "batch"]).exits(0).out;
-        let diff = sandbox.run(&["convert", "patch", "--to", "unified-diff"]).exits(0).out;
-        assert!(batch.contains("\"base\"") && batch.contains("sha256:"), "{dialect}: {batch}");
+        let batch = sandbox
+            .run(&["convert", "patch", "--to", "batch"])
+            .exits(0)
+            .out;
+        let diff = sandbox
+            .run(&["convert", "patch", "--to", "unified-diff"])
+            .exits(0)
+            .out;
+        assert!(
+            batch.contains("\"base\"") && batch.contains("sha256:"),
+            "{dialect}: {batch}"
+        );
         assert_eq!(sandbox.read("f"), OLD, "{dialect}: convert writes nothing");
         for input in [patch, &batch, &diff] {
             sandbox.write("f", OLD);
@@ -38,7 +62,16 @@ fn every_dialect_is_told_and_applied_and_converted() {
         }
         sandbox.write("f", OLD);
         sandbox.write("patch", patch);
-        sandbox.run(&["apply", "patch", "--dialect", dialect, "--strict", "--no-diff"]).exits(0);
+        sandbox
+            .run(&[
+                "apply",
+                "patch",
+                "--dialect",
+                dialect,
+                "--strict",
+                "--no-diff",
+            ])
+            .exits(0);
         assert_eq!(sandbox.read("f"), NEW, "{dialect}");
     }
 }
@@ -46,7 +79,9 @@ fn every_dialect_is_told_and_applied_and_converted() {
 #[test]
 fn a_diff_is_taken_back_by_reverse_and_other_dialects_say_that_they_cannot_be() {
     let sandbox = Sandbox::new(&[("f", NEW), ("patch", DIFF), ("codex", PATCHES[1].1)]);
-    sandbox.run(&["apply", "patch", "--reverse", "--no-diff"]).exits(0);
+    sandbox
+        .run(&["apply", "patch", "--reverse", "--no-diff"])
+        .exits(0);
     assert_eq!(sandbox.read("f"), OLD);
     let said = sandbox.run(&["apply", "codex", "--reverse"]).exits(2);
     assert!(said.err.contains("cannot be reversed"), "{}", said.err);
@@ -57,9 +92,21 @@ fn a_hunk_that_fails_leaves_the_tree_and_no_rej_or_orig() {
     let diff = format!("{DIFF}--- a/g\n+++ b/g\n@@ -1,2 +1,2 @@\n missing\n-x\n+y\n");
     let sandbox = Sandbox::new(&[("f", OLD), ("g", "a\nx\n"), ("patch", &diff)]);
     let said = sandbox.run(&["apply", "patch"]).exits(1);
-    assert!(said.err.contains("hunk 1 of g (line 11 of the patch)"), "{}", said.err);
-    assert!(said.err.contains("line 1 is \"a\", the hunk has \"missing\""), "{}", said.err);
-    assert_eq!((sandbox.read("f").as_str(), sandbox.read("g").as_str()), (OLD, "a\nx\n"));
+    assert!(
+        said.err.contains("hunk 1 of g (line 11 of the patch)"),
+        "{}",
+        said.err
+    );
+    assert!(
+        said.err
+            .contains("line 1 is \"a\", the hunk has \"missing\""),
+        "{}",
+        said.err
+    );
+    assert_eq!(
+        (sandbox.read("f").as_str(), sandbox.read("g").as_str()),
+        (OLD, "a\nx\n")
+    );
     let mut names: Vec<String> = fs::read_dir(sandbox.root())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -75,7 +122,9 @@ fn ed_scripts_and_context_diffs_are_refused() {
     let context = "*** a/f\n--- b/f\n***************\n*** 1 ****\n! one\n--- 1 ----\n! 1\n";
     for script in ["1c\n1\n.\n", "--- a/f\n+++ b/f\n1!touch pwned\n", context] {
         let sandbox = Sandbox::new(&[("f", OLD), ("patch", script)]);
-        sandbox.run(&["apply", "patch", "--dialect", "unified-diff"]).exits(2);
+        sandbox
+            .run(&["apply", "patch", "--dialect", "unified-diff"])
+            .exits(2);
         assert_eq!(sandbox.read("f"), OLD);
         assert!(!sandbox.root().join("pwned").try_exists().unwrap());
     }
@@ -101,7 +150,9 @@ fn symbolic_links_are_never_followed_or_made() {
 fn absolute_paths_below_the_root_are_taken() {
     let sandbox = Sandbox::new(&[("f", OLD)]);
     let root = sandbox.root().canonicalize().unwrap();
-    let patch = PATCHES[3].1.replace("\"f\"", &format!("{:?}", root.join("f").to_str().unwrap()));
+    let patch = PATCHES[3]
+        .1
+        .replace("\"f\"", &format!("{:?}", root.join("f").to_str().unwrap()));
     sandbox.write("patch", &patch);
     sandbox.run(&["apply", "patch", "--no-diff"]).exits(0);
     assert_eq!(sandbox.read("f"), NEW);
@@ -110,7 +161,9 @@ fn absolute_paths_below_the_root_are_taken() {
 #[test]
 fn what_was_folded_is_said() {
     let sandbox = Sandbox::new(&[("f", "one  \ntwo\n"), ("patch", PATCHES[1].1)]);
-    let said = sandbox.run(&["apply", "patch", "--output", "json"]).exits(0);
+    let said = sandbox
+        .run(&["apply", "patch", "--output", "json"])
+        .exits(0);
     let note = said.json()["operations"][0]["note"].clone();
     assert_eq!(note, "trailing white space was ignored to find the place");
     assert_eq!(sandbox.read("f"), "one  \n2\n");
