@@ -43,11 +43,21 @@ impl Cli {
             Some("apply") => Alone::read(&program, arguments, Command::Apply),
             Some("check") => Alone::read(&program, arguments, Command::Check),
             Some("diff") => Alone::read(&program, arguments, Command::Diff),
+            // Prints it and exits; with anything else on the line the whole decides.
+            Some("--version" | "-V") if arguments.len() == 0 => {
+                Bare::parse();
+                None
+            }
             _ => None,
         };
         frequent.unwrap_or_else(Self::parse)
     }
 }
+
+/// The program without its commands.
+#[derive(Debug, Parser)]
+#[command(name = "patchctl", version)]
+struct Bare {}
 
 /// One command with its options.
 #[derive(Debug, Parser)]

@@ -80,7 +80,12 @@ pub(crate) fn with_input(
     };
     if dialect == Dialect::Batch {
         return match batch::parse(&bytes, &Limits::default()) {
-            Ok(batch) => go_on(&place, &batch),
+            Ok(batch) => {
+                let exit = go_on(&place, &batch);
+                // As the process ends now, its memory need not be given back piece by piece.
+                std::mem::forget(batch);
+                exit
+            }
             Err(fault) => Ok(report::input_fault(&fault, &name, &bytes, context)),
         };
     }
@@ -136,7 +141,11 @@ pub(crate) fn run(
         true => workspace.check(script, &options)?,
         false => workspace.apply(script, &options)?,
     };
-    conclude(place, &applied, request, orchestrator.as_ref(), context)
+    let exit = conclude(place, &applied, request, orchestrator.as_ref(), context);
+    // The process is about to end: giving thousands of files back piece by piece would only take
+    // time.
+    std::mem::forget(applied);
+    exit
 }
 
 /// Where the events of a command that commits go.
