@@ -11,7 +11,7 @@ use patchcore::report::Status;
 use patchcore::task::{Injection, Manifest};
 use patchcore::workspace::fault::{Fault, Kind, inject};
 use patchcore::workspace::{ApplyOptions, WalkOptions, WalkProgress, Workspace};
-use patchcore::{Error, RelPath, Report};
+use patchcore::{Code, Error, RelPath, Report};
 use proptest::prelude::*;
 
 use crate::workspace::{path, snapshot, tree};
@@ -123,6 +123,7 @@ fn r14_files_and_manifest_change_together_whatever_dies() {
     measured.result.unwrap();
     let new = (snapshot(dir.path()), tasks(dir.path()));
     assert!(old.1.is_none() && new.1.is_some());
+    let mut mixes = 0;
     for kind in [Kind::Stop, Kind::Tear, Kind::Fail(28)] {
         for at in 1..=measured.steps.len() {
             let dir = tree(&files());
@@ -131,6 +132,15 @@ fn r14_files_and_manifest_change_together_whatever_dies() {
                 ..Fault::default()
             };
             let _ = inject(fault, || run(dir.path(), &prompts).map(drop));
+            let half = snapshot(dir.path());
+            if half != old.0 && half != new.0 {
+                // Whoever reads a mix is told so.
+                let workspace = Workspace::open(dir.path()).unwrap();
+                let walked =
+                    workspace.walk(&WalkOptions::default(), &WalkProgress::default(), &|_| ());
+                assert_eq!(walked.unwrap_err().code(), Code::Unfinished);
+                mixes += 1;
+            }
             Workspace::open(dir.path()).unwrap().recover().unwrap();
             let now = (snapshot(dir.path()), tasks(dir.path()));
             let step = measured.steps[at - 1];
@@ -140,6 +150,7 @@ fn r14_files_and_manifest_change_together_whatever_dies() {
             );
         }
     }
+    assert!(mixes > 0);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use ignore::overrides::{Override, OverrideBuilder};
 use ignore::{DirEntry, WalkBuilder, WalkState};
 use rustix::fs::{Mode, OFlags};
 
-use super::{MAX_FILE, Workspace};
+use super::{LOCK_WAIT, MAX_FILE, Workspace};
 use crate::error::{Code, Error, Refusal};
 use crate::path::RelPath;
 
@@ -115,14 +115,16 @@ impl Workspace {
     /// ```
     ///
     /// # Errors
-    /// `INVALID_BATCH` for a malformed glob, `FILE_NOT_FOUND` for a path that does not exist. What
-    /// cannot be read is listed in the result.
+    /// `INVALID_BATCH` for a malformed glob, `FILE_NOT_FOUND` for a path that does not exist,
+    /// `UNFINISHED` where another run left the tree half installed. What cannot be read is listed
+    /// in the result. A batch that is installed meanwhile may be seen in part.
     pub fn walk(
         &self,
         options: &WalkOptions,
         progress: &WalkProgress,
         visit: &(dyn Fn(&WalkedFile<'_>) + Sync),
     ) -> Result<Walked, Error> {
+        self.read_steadily(LOCK_WAIT, |_| Ok(()))?;
         let root = self.path();
         let starts: Vec<_> = match options.paths.as_slice() {
             [] => vec![root.to_owned()],

@@ -2,10 +2,10 @@
 
 use std::sync::Mutex;
 
-use patchcore::RelPath;
 use patchcore::placeholder::Scanner;
 use patchcore::task::{Injection, Manifest};
 use patchcore::workspace::{WalkProgress, Workspace};
+use patchcore::{Code, RelPath};
 
 use super::edit::{self, Request};
 use super::place::Place;
@@ -98,7 +98,7 @@ fn find_files(
     let options = scan::walk_options(place, &args.walk)?;
     let files = Mutex::new(Vec::new());
     let progress = WalkProgress::default();
-    let walked = progress::watch(context, &progress, || {
+    let walk = || {
         workspace.walk(&options, &progress, &|file| {
             let found = scanner.find(file.bytes());
             if found.iter().any(|placeholder| is_wanted(placeholder.id))
@@ -107,6 +107,14 @@ fn find_files(
                 files.lock().expect("no holder panics").push(path);
             }
         })
+    };
+    let walked = progress::watch(context, &progress, || match walk() {
+        // What another run left is finished first, as by any command that writes.
+        Err(error) if error.code() == Code::Unfinished && !args.dry_run => {
+            workspace.recover()?;
+            walk()
+        }
+        walked => walked,
     })?;
     // All or nothing needs to have looked at all.
     if let Some(error) = walked.failures.into_iter().next() {
