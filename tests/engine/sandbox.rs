@@ -507,6 +507,71 @@ fn r13_a_forged_journal_writes_nothing_where_a_batch_could_not() {
     }
 }
 
+/// Every value of a JSON document that is no object or array, by its pointer.
+fn leaves(value: &serde_json::Value, pointer: String, found: &mut Vec<String>) {
+    use serde_json::Value;
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .for_each(|(name, value)| leaves(value, format!("{pointer}/{name}"), found)),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .for_each(|(index, value)| leaves(value, format!("{pointer}/{index}"), found)),
+        _ => found.push(pointer),
+    }
+}
+
+#[test]
+fn r13_r28_a_journal_with_any_value_replaced_stays_within_the_root() {
+    use serde_json::{Value, json};
+    let outside = tree(&[("secret", "s\n")]);
+    let hostile = [
+        json!("../secret"),
+        json!("/etc/passwd"),
+        json!(".git/hooks/x"),
+        json!("link/secret"),
+        json!("a"),
+        json!(-1),
+        json!(u64::MAX),
+        json!(null),
+        json!({"base64": "Li4vc2VjcmV0"}),
+    ];
+    let template = {
+        let dir = tree(&[("a", "a\n")]);
+        let record = forge(dir.path(), "new", b"evil\n", |_| {});
+        let bytes = record.to_bytes();
+        let body = &bytes[..bytes.iter().position(|&byte| byte == b'\n').unwrap()];
+        serde_json::from_slice::<Value>(body).unwrap()
+    };
+    let mut pointers = Vec::new();
+    leaves(&template, String::new(), &mut pointers);
+    assert!(pointers.len() > 20);
+    let mut followed = 0;
+    for pointer in pointers {
+        for value in &hostile {
+            let dir = tree(&[("a", "a\n"), (".git/config", "c\n")]);
+            let root = dir.path();
+            symlink(outside.path(), root.join("link")).unwrap();
+            forge(root, "new", b"evil\n", |_| {});
+            let mut forged = template.clone();
+            *forged.pointer_mut(&pointer).unwrap() = value.clone();
+            let mut bytes = forged.to_string().into_bytes();
+            bytes.push(b'\n');
+            let checksum = Digest::of(&bytes);
+            bytes.extend_from_slice(format!("{checksum}\n").as_bytes());
+            fs::write(root.join(".mission_control/txn/current/manifest"), bytes).unwrap();
+            let recovered = Workspace::open(root).unwrap().recover();
+            followed += usize::from(recovered.is_ok());
+            let what = format!("{pointer} = {value}: {recovered:?}");
+            assert_eq!(snapshot(&root.join(".git")).len(), 1, "{what}");
+            assert_eq!(fs::read(outside.path().join("secret")).unwrap(), b"s\n", "{what}");
+            assert_eq!(snapshot(outside.path()).len(), 1, "{what}");
+        }
+    }
+    assert!(followed > 0);
+}
+
 #[test]
 fn r13_a_slot_that_is_not_what_the_journal_says_is_not_installed() {
     let dir = tree(&[("a", "a\n")]);
