@@ -565,7 +565,11 @@ fn r13_r28_a_journal_with_any_value_replaced_stays_within_the_root() {
             followed += usize::from(recovered.is_ok());
             let what = format!("{pointer} = {value}: {recovered:?}");
             assert_eq!(snapshot(&root.join(".git")).len(), 1, "{what}");
-            assert_eq!(fs::read(outside.path().join("secret")).unwrap(), b"s\n", "{what}");
+            assert_eq!(
+                fs::read(outside.path().join("secret")).unwrap(),
+                b"s\n",
+                "{what}"
+            );
             assert_eq!(snapshot(outside.path()).len(), 1, "{what}");
         }
     }
