@@ -199,7 +199,8 @@ mod tests {
                 .message
                 .contains("mixes")
         );
-        assert!(detect(b"").is_err());
+        assert_eq!(detect(b"").unwrap(), Dialect::Batch);
+        assert!(detect(b"hello\n").is_err());
         assert_eq!(detect(b"{\"foo\": 1}").unwrap(), Dialect::Batch);
     }
 }
