@@ -82,12 +82,19 @@ impl CaseOptions {
     }
 }
 
+/// A batch that a patch is converted to is let pass what the patch was let pass.
+fn policy(options: &Options) -> Policy {
+    let mut policy = Policy::default();
+    policy.allow_omission = options.allow_omission;
+    policy
+}
+
 /// What a patch makes of files, or its first refusal.
 fn applied(patch: &[u8], before: &Files, options: &Options) -> Result<Files, Refusal> {
     let script = parse(patch, options)?;
     let tree = tree(before, &script.paths());
     let batch = script.lower(&tree)?;
-    let plan = plan(&batch, &tree, &Policy::default());
+    let plan = plan(&batch, &tree, &policy(options));
     if let Some(refusal) = first_refusal(&plan) {
         assert!(plan.changes.is_empty(), "a refused patch changes nothing");
         return Err(refusal);
@@ -239,7 +246,7 @@ fn converted(patch: &[u8], before: &Files, options: &Options, after: &Files) -> 
     let script = parse(patch, options).map_err(|refusal| refusal.to_string())?;
     let tree = tree(before, &script.paths());
     let batch = script.lower(&tree).map_err(|refusal| refusal.to_string())?;
-    let policy = Policy::default();
+    let policy = policy(options);
     let planned = plan(&batch, &tree, &policy);
     match to_batch(&planned, &tree, &policy) {
         Ok(wire) => {
