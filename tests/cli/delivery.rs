@@ -81,7 +81,11 @@ fn r34_an_answer_before_the_body_is_read_is_no_loss() {
     assert_eq!(ran.json()["delivered"], 4, "{ran:?}");
     // The answer may come through before the reset does: then it is success.
     let failed = ran.json()["failed_attempts"].as_u64().unwrap();
-    assert_eq!(receiver.count() as u64, 4 + failed);
+    // And the reset may come before the receiver has seen a request.
+    assert!(
+        (4..=4 + failed).contains(&(receiver.count() as u64)),
+        "{ran:?}"
+    );
     let last = receiver.seen().pop().unwrap().0;
     assert_eq!(
         last.header("webhook-id"),
