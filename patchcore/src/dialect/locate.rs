@@ -44,11 +44,10 @@ pub(super) fn find_blocks(text: &[u8], blocks: &[&[&[u8]]], fold: Fold) -> Vec<V
     for (number, line) in split_lines(&text[start..]).enumerate() {
         let key = fold.of(line);
         if lengths.contains(&key.len())
-            && let Some(hits) = keys.get(key.as_ref())
+            && let Some(hits) = keys.get_mut(key.as_ref())
         {
-            for &(index, before) in hits {
-                if found[index].len() < ENOUGH
-                    && number >= before
+            hits.retain(|&(index, before)| {
+                if number >= before
                     && let Some(first) = back(text, start, at, before)
                     && let Some(end) = matches_at(text, first, &folded[index], fold)
                 {
@@ -57,7 +56,9 @@ pub(super) fn find_blocks(text: &[u8], blocks: &[&[&[u8]]], fold: Fold) -> Vec<V
                         line: LineNumber::from_index(number - before),
                     });
                 }
-            }
+                // A block with enough places is looked for no further.
+                found[index].len() < ENOUGH
+            });
         }
         at += line.len();
     }
@@ -126,7 +127,11 @@ pub(super) fn nearest(text: &[u8], block: &[&[u8]]) -> Vec<Place> {
         let line = line.trim_ascii();
         // A lone brace says nothing.
         if line.len() > 2 {
-            wanted.entry(line).or_default().push(index);
+            // A line that is repeated often says little about where the block belongs.
+            let indices = wanted.entry(line).or_default();
+            if indices.len() < 4 {
+                indices.push(index);
+            }
         }
     }
     let mut votes: HashMap<usize, usize> = HashMap::new();

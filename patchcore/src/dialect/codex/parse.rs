@@ -175,7 +175,9 @@ impl<'a> Reader<'a, '_> {
                 break;
             }
             if line.trim_ascii().is_empty() && self.only_blank_before_header() {
-                self.at += 1;
+                while self.peek().is_some_and(|line| line.trim_ascii().is_empty()) {
+                    self.at += 1;
+                }
                 continue;
             }
             chunks.push(self.chunk(chunks.is_empty())?);
