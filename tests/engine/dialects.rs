@@ -102,12 +102,6 @@ fn applied(patch: &[u8], before: &Files, options: &Options) -> Result<Files, Ref
     Ok(changed(before, &plan))
 }
 
-fn policy(options: &Options) -> Policy {
-    let mut policy = Policy::default();
-    policy.allow_omission = options.allow_omission;
-    policy
-}
-
 fn first_refusal(plan: &Plan) -> Option<Refusal> {
     let mut refusals = plan
         .verdicts
