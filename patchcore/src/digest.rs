@@ -42,12 +42,15 @@ impl Digest {
     /// The 64 hexadecimal digits without the `sha256:` prefix; fit for a file name.
     #[must_use]
     pub fn to_hex(&self) -> String {
+        self.hex().map(char::from).iter().collect()
+    }
+
+    fn hex(&self) -> [u8; 64] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-        let mut hex = String::with_capacity(64);
-        for byte in self.0 {
-            hex.push(digit(byte >> 4));
-            hex.push(digit(byte & 15));
+        let mut hex = [0; 64];
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(self.0) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
         }
         hex
     }
@@ -109,7 +112,10 @@ impl FromStr for Digest {
 
 impl Serialize for Digest {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        let mut text = [0; 71];
+        text[..7].copy_from_slice(b"sha256:");
+        text[7..].copy_from_slice(&self.hex());
+        serializer.serialize_str(std::str::from_utf8(&text).expect("the digits are ASCII"))
     }
 }
 

@@ -91,9 +91,16 @@ impl Lowering {
             .into_iter()
             .filter_map(|(path, digest)| Some((RelPath::new(path).ok()?, digest)))
             .collect();
+        // Operations of one file mostly follow each other.
+        let mut last: Option<(RelPath, Option<Digest>)> = None;
         for operation in &mut operations {
             if operation.base.is_none() && !base.is_empty() {
-                operation.base = base.get(&operation.file).copied();
+                let known = last.take().filter(|(file, _)| *file == operation.file);
+                let (file, digest) = known.unwrap_or_else(|| {
+                    (operation.file.clone(), base.get(&operation.file).copied())
+                });
+                operation.base = digest;
+                last = Some((file, digest));
             }
             if *operation.labels == Labels::default() {
                 operation.labels = Arc::clone(&labels);

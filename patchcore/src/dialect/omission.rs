@@ -91,7 +91,12 @@ fn is_omission(line: &[u8]) -> bool {
     ]
     .iter()
     .any(|opener| text.starts_with(opener));
-    if !comment {
+    let told = |word: &[u8]| {
+        line.windows(word.len())
+            .any(|w| w.eq_ignore_ascii_case(word))
+    };
+    // Most comments are told by this alone, without the words being looked for.
+    if !comment || !(told(b"...") || told("\u{2026}".as_bytes()) || told(b"rest of")) {
         return false;
     }
     let lower = text.to_lowercase();

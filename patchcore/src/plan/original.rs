@@ -83,18 +83,23 @@ fn resolve_node(node: &Node<'_>, batch: &Batch, policy: &Policy) -> NodeResult {
             verdicts: Vec::new(),
         };
     }
-    std::thread::scope(|scope| {
-        let guarded_by_hash = node
-            .content
-            .iter()
-            .any(|&index| batch.operations[index].base.is_some());
-        if guarded_by_hash && source.bytes().len() >= HASH_ASIDE {
-            scope.spawn(|| source.digest());
-        }
+    let resolve = || {
         let text = source.text();
         let (assembled, verdicts) = resolve_content(node, source, &text, batch, policy);
         let change = change_of(node, source, assembled);
         NodeResult { change, verdicts }
+    };
+    let guarded_by_hash = || {
+        node.content
+            .iter()
+            .any(|&i| batch.operations[i].base.is_some())
+    };
+    if source.bytes().len() < HASH_ASIDE || !guarded_by_hash() {
+        return resolve();
+    }
+    std::thread::scope(|scope| {
+        scope.spawn(|| source.digest());
+        resolve()
     })
 }
 
@@ -164,16 +169,21 @@ fn resolve_content(
         return (Assembled::default(), verdicts);
     }
     let assembled = assemble(text, pieces);
-    let places: HashMap<usize, usize> = verdicts
-        .iter()
-        .enumerate()
-        .map(|(place, (index, _))| (*index, place))
-        .collect();
     for (index, [first, last]) in &assembled.landed {
-        let lines = &mut verdicts[places[index]].1.lines;
-        *lines = Some(lines.map_or([*first, *last], |[a, b]| [a.min(*first), b.max(*last)]));
+        if let Some(verdict) = verdict_of(&mut verdicts, *index) {
+            let before = verdict.lines.unwrap_or([*first, *last]);
+            verdict.lines = Some([before[0].min(*first), before[1].max(*last)]);
+        }
     }
     (assembled, verdicts)
+}
+
+/// The verdict on an operation; they are in batch order.
+fn verdict_of(verdicts: &mut [(usize, Verdict)], operation: usize) -> Option<&mut Verdict> {
+    let place = verdicts
+        .binary_search_by_key(&operation, |(index, _)| *index)
+        .ok()?;
+    Some(&mut verdicts[place].1)
 }
 
 /// Refuses the operations that were made for another state of the file: goes before all else that
@@ -212,42 +222,39 @@ fn settle_clashes(
     pieces: &mut Vec<Piece>,
     verdicts: &mut [(usize, Verdict)],
 ) -> bool {
-    let mut counts: HashMap<usize, usize> = HashMap::new();
-    for piece in pieces.iter() {
-        *counts.entry(piece.operation).or_default() += 1;
-    }
     let clashes = find_clashes(pieces);
     if clashes.is_empty() {
         return true;
     }
-    let mut duplicates: HashMap<usize, (usize, usize)> = HashMap::new();
+    // Where the pieces that are left start, by operation.
+    let mut starts: HashMap<usize, usize> = HashMap::new();
+    for piece in pieces.iter() {
+        starts.entry(piece.operation).or_insert(piece.span.start);
+    }
     let mut overlaps: Vec<(usize, usize)> = Vec::new();
     for clash in clashes {
         match clash {
-            Clash::Duplicate { of, operation } => {
-                duplicates.entry(operation).or_insert((of, 0)).1 += 1;
+            // An operation of which something else is left is no duplicate as a whole.
+            Clash::Duplicate { of, operation } if starts.contains_key(&operation) => {
+                overlaps.push((of, operation));
+            }
+            Clash::Duplicate { operation, .. } => {
+                if let Some(verdict) = verdict_of(verdicts, operation) {
+                    verdict.outcome = Outcome::AlreadyApplied;
+                }
             }
             Clash::Overlap { with, operation } => overlaps.push((with, operation)),
         }
     }
-    for (operation, (of, count)) in duplicates {
-        if counts.get(&operation) == Some(&count) {
-            if let Some((_, verdict)) = verdicts.iter_mut().find(|(index, _)| *index == operation) {
-                verdict.outcome = Outcome::AlreadyApplied;
-            }
-        } else {
-            overlaps.push((of, operation));
-        }
-    }
     for (with, operation) in &overlaps {
-        let Some((_, verdict)) = verdicts.iter_mut().find(|(index, _)| index == operation) else {
+        let Some(verdict) = verdict_of(verdicts, *operation) else {
             continue;
         };
         if verdict.refusal.is_some() {
             continue;
         }
-        let at = pieces.iter().find(|piece| piece.operation == *operation);
-        let line = at.map_or(LineNumber::FIRST, |piece| text.line_at(piece.span.start));
+        let at = starts.get(operation);
+        let line = at.map_or(LineNumber::FIRST, |&start| text.line_at(start));
         let path = node.named();
         let what = match with == operation {
             true => {

@@ -163,8 +163,21 @@ impl File {
     /// Begins writing the file to the disk, without waiting.
     #[cfg(target_os = "linux")]
     pub(in super::super) fn start_write_back(&self) {
+        const PAGE: u64 = 4096;
+        const SMALL: u64 = 16 * PAGE;
         // The kernel starts to write what it is told not to need. It is a hint, so nothing fails.
-        let _ = rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed);
+        let hint = |start, len| {
+            let len = std::num::NonZeroU64::new(len);
+            let _ = rustix::fs::fadvise(&self.0, start, len, rustix::fs::Advice::DontNeed);
+        };
+        match rustix::fs::fstat(&self.0).map(|stat| u64::try_from(stat.st_size).unwrap_or(0)) {
+            // A whole page that is not needed is also dropped from the cache, which waits for every
+            // processor; for a part of one the writing is all that happens.
+            Ok(size) if size <= SMALL => {
+                (0..size.div_ceil(PAGE)).for_each(|page| hint(page * PAGE, 1));
+            }
+            _ => hint(0, 0),
+        }
     }
 
     /// There is no such hint.
