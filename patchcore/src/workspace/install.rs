@@ -59,6 +59,7 @@ impl Install<'_> {
         for step in &self.journal.steps {
             self.step(step, &mut parents, Way::Forward)?;
         }
+        self.sync_before(&self.journal.emptied)?;
         for emptied in &self.journal.emptied {
             self.remove_directory(emptied)?;
         }
@@ -72,10 +73,21 @@ impl Install<'_> {
         for step in self.journal.steps.iter().rev() {
             self.step(step, &mut parents, Way::Back)?;
         }
+        self.sync_before(&self.journal.made)?;
         for made in self.journal.made.iter().rev() {
             self.remove_directory(made)?;
         }
         self.sync()
+    }
+
+    /// What was moved out of directories is safe elsewhere before they go: a power cut may keep
+    /// their removal and lose the moves, and with them the only name of a pre-image.
+    fn sync_before(&self, going: &[DirectoryRecord]) -> Result<(), Error> {
+        if going.is_empty() {
+            Ok(())
+        } else {
+            self.sync()
+        }
     }
 
     /// Moves the pre-images that lie beside their targets to the journal's directory.
