@@ -30,6 +30,22 @@ pub(super) fn name(bytes: &[u8], digits: usize) -> Option<String> {
     }
 }
 
+/// Whether a blob name, cut to seven digits at least as git does, is that of the bytes.
+pub(super) fn is_named(bytes: &[u8], name: &[u8]) -> bool {
+    if name.len() < 7 || !name.iter().all(u8::is_ascii_hexdigit) {
+        return false;
+    }
+    [40, 64].iter().any(|&digits| {
+        self::name(bytes, digits)
+            .and_then(|made| {
+                made.as_bytes()
+                    .get(..name.len())
+                    .map(|cut| cut.eq_ignore_ascii_case(name))
+            })
+            .unwrap_or_default()
+    })
+}
+
 /// The new bytes that one direction of a binary patch makes of the old ones.
 pub(super) fn apply(hunk: &BinaryHunk, old: &[u8]) -> Result<Vec<u8>, &'static str> {
     if hunk.size > MAX_BLOB {

@@ -153,7 +153,7 @@ pub struct Options {
     pub include: Vec<String>,
     /// Leave out files whose name matches one of these globs.
     pub exclude: Vec<String>,
-    /// Believe hunks without context.
+    /// Believe the line numbers of hunks without context that nothing else proves.
     pub unidiff_zero: bool,
     /// Let new lines pass that stand for code that was left out.
     pub allow_omission: bool,

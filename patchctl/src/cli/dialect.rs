@@ -41,7 +41,7 @@ pub(crate) struct DialectOptions {
     /// Leave out files whose name in the diff matches GLOB (repeatable)
     #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Vec<String>,
-    /// Believe hunks without context
+    /// Believe the line numbers of hunks without context
     #[arg(long)]
     pub(crate) unidiff_zero: bool,
 }

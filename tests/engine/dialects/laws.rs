@@ -120,6 +120,62 @@ proptest! {
     }
 
     #[test]
+    fn a_hunk_lands_at_its_line_or_at_the_only_place_of_its_lines(
+        text in text(),
+        at in 0..14usize,
+        above in 0..3usize,
+        removed in 1..3usize,
+        below in 0..3usize,
+        stated in 0..16usize,
+        moved in any::<bool>(),
+    ) {
+        let all: Vec<&str> = text.split_inclusive('\n').collect();
+        prop_assume!(!all.is_empty());
+        let at = at % all.len();
+        let room = all.len() - at;
+        let above = above.min(room - 1);
+        let removed = removed.min(room - above);
+        let below = below.min(room - above - removed);
+        let count = above + removed + below;
+        let block = &all[at..at + count];
+        let stated = if moved { stated } else { at };
+        let mut patch = format!("--- f\n+++ f\n@@ -{},{count} +{},{} @@\n", stated + 1, stated + 1, count - removed + 1);
+        for (index, line) in block.iter().enumerate() {
+            if index == above + removed {
+                patch.push_str("+NEW\n");
+            }
+            patch.push(if (above..above + removed).contains(&index) { '-' } else { ' ' });
+            patch.push_str(line);
+            if !line.ends_with('\n') {
+                patch.push_str("\n\\ No newline at end of file\n");
+            }
+        }
+        if below == 0 {
+            patch.push_str("+NEW\n");
+        }
+        let places: Vec<usize> = (0..all.len()).filter(|&from| all[from..].starts_with(block)).collect();
+        let with = |place: usize| {
+            let mut lines = all.clone();
+            lines.splice(place + above..place + above + removed, ["NEW\n"]);
+            lines.concat().into_bytes()
+        };
+        let ends = |place: usize| place + count == all.len();
+        let got = result(patch.as_bytes(), &text, &options(Dialect::UnifiedDiff));
+        let want = if places.contains(&stated) && (below > 0 || ends(stated)) {
+            // Where it says, as git has it.
+            Some(stated)
+        } else {
+            match places[..] {
+                // Its lines prove its line.
+                [only] if only == stated && count > 1 => Some(only),
+                [only] if stated > 0 && (below > 0 || above > 0 && ends(only)) => Some(only),
+                _ => None,
+            }
+        };
+        prop_assert_eq!(got, want.map(with), "\n{}", patch);
+    }
+
+    #[test]
     fn a_codex_patch_of_all_lines_is_right_or_refused((old, new) in pair()) {
         let mut patch = String::from("*** Begin Patch\n*** Update File: f\n@@\n");
         for (sign, text) in [('-', &old), ('+', &new)] {

@@ -94,7 +94,8 @@ impl File<'_> {
         let at = if anchors.start {
             self.first_line(hunk)
         } else if anchors.end {
-            self.start_of_last(ranges.old_count)?
+            let nothing = hunk.lines.iter().filter(|line| is_nothing(line)).count() as u64;
+            self.start_of_last(ranges.old_count.saturating_sub(nothing))?
         } else {
             self.offset(self.stated_index(hunk)?, hunk)?
         };
@@ -144,8 +145,33 @@ impl File<'_> {
             .is_some_and(|line| line.role == Role::Context);
         Anchors {
             start: ranges.old_start == 0 || (ranges.old_start == 1 && !zero),
-            end: !zero && !trailing,
+            end: (!zero && !trailing) || hunk.lines.iter().any(is_nothing),
         }
+    }
+
+    /// Where a hunk that should stand at the end of the file stands instead: at its stated line.
+    ///
+    /// Git takes a hunk without trailing context for the last of its file. One that was cut short,
+    /// or made without context, is not; it proves its place itself if two old lines or more stand
+    /// at the very line that it states and, as [`search`](Self::search) sees to, nowhere else. It
+    /// has to change what it finds, too: lines that are only added would be added once more each
+    /// time, and behind lines of somebody else that the file has grown by.
+    fn in_place(&self, hunk: &Hunk<'_>, how: How) -> Option<Spot> {
+        let ranges = hunk.ranges?;
+        if self.options.strict
+            || ranges.old_start == 0
+            || hunk.lines.iter().any(is_nothing)
+            || ranges.old_count < 2
+            || only_adds(hunk)
+        {
+            return None;
+        }
+        let at = self.offset(self.stated_index(hunk)?, hunk)?;
+        let end = self.old_lines_at(at, hunk, how).ok()?;
+        Some(Spot {
+            span: at..end,
+            moved: None,
+        })
     }
 
     /// Where the first line starts: behind a BOM, unless the hunk has it, too.
@@ -199,6 +225,9 @@ impl File<'_> {
     }
 
     fn line_matches(&self, at: usize, want: &HunkLine<'_>, how: How) -> Option<usize> {
+        if is_nothing(want) {
+            return (at == self.bytes.len()).then_some(at);
+        }
         let rest = &self.bytes[at..];
         if how.fold == Fold::Bytes {
             let behind = rest.strip_prefix(want.text)?;
@@ -220,9 +249,21 @@ impl File<'_> {
         found: Vec<Option<Spot>>,
         how: How,
     ) -> Vec<Result<Placed, Box<Refusal>>> {
+        let in_place: Vec<Option<Spot>> = hunks
+            .iter()
+            .zip(&found)
+            .map(|(hunk, spot)| match spot {
+                None if self.anchors(hunk).end => self.in_place(hunk, how),
+                _ => None,
+            })
+            .collect();
         let free = |index: usize| {
             let anchors = self.anchors(&hunks[index]);
-            found[index].is_none() && !anchors.start && !anchors.end
+            let anchored = anchors.start || anchors.end;
+            match &found[index] {
+                None => !anchored || in_place[index].is_some(),
+                Some(spot) => spot.moved.is_some(),
+            }
         };
         let lost: Vec<usize> = (0..hunks.len()).filter(|&index| free(index)).collect();
         let old: Vec<Vec<Vec<u8>>> = lost
@@ -231,7 +272,7 @@ impl File<'_> {
                 let lines = hunks[index]
                     .lines
                     .iter()
-                    .filter(|line| line.role != Role::Added);
+                    .filter(|line| line.role != Role::Added && !is_nothing(line));
                 lines.map(terminated).collect()
             })
             .collect();
@@ -259,14 +300,15 @@ impl File<'_> {
                 hunk.line
             );
             let spot = match spot {
-                Some(spot) => spot,
-                None => {
+                Some(spot) if spot.moved.is_none() => spot,
+                spot => {
                     let mut places = places.remove(&index).unwrap_or_default();
                     if self.options.strict && hunk.ranges.is_some() {
                         places.clear();
                     }
-                    match places.len() {
-                        1 => {
+                    match (places.len(), spot.or_else(|| in_place[index].clone())) {
+                        (1, Some(spot)) if spot.span == places[0].span => spot,
+                        (1, None) => {
                             let place = places.remove(0);
                             // The newline that a new last line lacks can only be missing at the end.
                             let spot = Spot {
@@ -278,7 +320,7 @@ impl File<'_> {
                             }
                             spot
                         }
-                        0 => return Err(Box::new(self.mismatch(hunk, &name, how))),
+                        (0 | 1, _) => return Err(Box::new(self.mismatch(hunk, &name, how))),
                         _ => return Err(Box::new(self.ambiguous(hunk, &name, &places))),
                     }
                 }
@@ -430,6 +472,9 @@ impl File<'_> {
 
     fn ambiguous(&self, hunk: &Hunk<'_>, name: &str, places: &[locate::Place]) -> Refusal {
         let stated = match self.stated_index(hunk) {
+            Some(_) if self.anchors(hunk).end => {
+                ", no context below its changes tells which".to_owned()
+            }
             Some(index) => format!(", and not at line {}", index + 1),
             None => String::new(),
         };
@@ -443,6 +488,27 @@ impl File<'_> {
         .in_file(self.path);
         locate::with_places(refusal, self.bytes, places)
     }
+}
+
+/// Whether the line is empty and without a newline: no line at all, but the end of the file. Some
+/// tools write the end of a file that ends in a newline so.
+fn is_nothing(line: &HunkLine<'_>) -> bool {
+    line.text.is_empty() && !line.newline
+}
+
+/// Whether all old lines are still there afterwards, in one run or around the added ones.
+fn only_adds(hunk: &Hunk<'_>) -> bool {
+    let side = |gone: Role| {
+        let lines = hunk.lines.iter().filter(move |line| line.role != gone);
+        lines.map(|line| (line.text, line.newline))
+    };
+    let (old, new) = (side(Role::Added).count(), side(Role::Removed).count());
+    let above = side(Role::Added).zip(side(Role::Removed));
+    let above = above.take_while(|(a, b)| a == b).count();
+    let below = side(Role::Added).rev().zip(side(Role::Removed).rev());
+    let below = below.take(old.min(new) - above);
+    let below = below.take_while(|(a, b)| a == b).count();
+    above + below == old
 }
 
 /// The line with the newline that the hunk gives it.

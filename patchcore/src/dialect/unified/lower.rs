@@ -304,6 +304,21 @@ impl<'d> Lowering<'d, '_> {
     }
 
     fn rename(&mut self, section: &'d Section<'d>) -> Result<Done, Refusal> {
+        if let Some(source) = self.renamed_already(section) {
+            let path = &section.new;
+            let mut operations = self.edits(section, path, &source)?;
+            self.mode(section, path, &source, &mut operations);
+            if let Some(first) = operations.first_mut() {
+                first
+                    .note
+                    .get_or_insert_with(|| format!("{} is renamed already", section.old));
+            }
+            self.standing.insert(path, Standing::From(self.done.len()));
+            return Ok(Done {
+                operations,
+                origin: Some(source),
+            });
+        }
         let source = self.existing(section, &section.old)?;
         if self.standing.contains_key(&section.old)
             && !self.created.contains(&section.old)
@@ -368,6 +383,21 @@ impl<'d> Lowering<'d, '_> {
             operations: vec![operation],
             origin: None,
         })
+    }
+
+    /// The target of a rename whose source is gone, if it is the very file that the rename was made
+    /// of, by the name of its blob.
+    fn renamed_already(&self, section: &Section<'_>) -> Option<Arc<Source>> {
+        if self.standing.contains_key(&section.old)
+            || self.standing.contains_key(&section.new)
+            || self.created.contains(&section.old)
+            || !matches!(self.tree.get(&section.old), Entry::Absent)
+        {
+            return None;
+        }
+        let source = self.tree.file(&section.new)?;
+        let (before, _) = section.index.as_ref()?;
+        blob::is_named(source.bytes(), before).then(|| Arc::clone(source))
     }
 
     /// Whether a section changes the path in place.

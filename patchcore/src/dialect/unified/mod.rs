@@ -2,15 +2,28 @@
 //!
 //! A hunk stands where its header says. It may stand elsewhere only if all of its old lines are
 //! found at exactly one place of the file (git takes the nearest of many). As in git, a hunk that
-//! starts at line 1 must match at the start of the file, one without trailing context at its end,
-//! and one without any context needs [`unidiff_zero`](super::Options::unidiff_zero). A number-less
-//! `@@ … @@` hunk goes where its old lines are found, if that is one place.
+//! starts at line 1 must match at the start of the file, and one without trailing context at its
+//! end. A number-less `@@ … @@` hunk goes where its old lines are found, if that is one place.
+//!
+//! A hunk without trailing context that does not match at the end was cut short, or made without
+//! context. It proves its place itself if it changes what it finds, and two old lines or more stand
+//! at the very line of its header and nowhere else. One that only adds lines, and one of a single
+//! line, needs [`unidiff_zero`](super::Options::unidiff_zero): the first could land once more each
+//! time, and a single line is found at a line number by chance too often.
 //!
 //! Where this departs from git, on purpose:
 //! - more than one place away from the stated line: refused, git takes the nearest;
 //! - context that two hunks share is fine as long as their changed lines are disjoint;
 //! - a file in `\r\n` takes a diff whose lines end in `\n`, and the other way around, if all lines
 //!   of both are of one kind: GNU `patch` and jsdiff do, git does not;
+//! - a hunk that proves its place needs neither the end of the file nor `unidiff_zero`, unless
+//!   [`strict`](super::Options::strict): GNU `patch` and jsdiff ask for less;
+//! - a hunk without trailing context that has moved goes to the end of the file only if its old
+//!   lines stand nowhere else, its stated line included;
+//! - a rename whose source is gone changes its target, if the `index` line names the blob that the
+//!   target is: the rename has happened. GNU `patch` asks for less;
+//! - an empty line marked as without newline is the end of the file, behind a newline: it holds no
+//!   byte. So GNU `patch` reads it, too;
 //! - a pure insertion without context goes where its header says, or nowhere: git lets it slide to
 //!   the end of the file;
 //! - symbolic links and submodules are refused; nothing is ever written through one, and a file
@@ -22,19 +35,20 @@
 //! # Beside the real tools
 //!
 //! Of 366 unified diffs from the test suites of git, GNU patch, diffy and jsdiff, and of commits
-//! of six projects applied to trees that had moved on, 340 come out as the tool at hand has them,
-//! none comes out otherwise, 2 are applied that the tool refuses (`\r\n` above; a binary patch,
-//! which GNU patch does not know), and 24 are refused that it applies:
+//! of six projects applied to trees that had moved on, 347 come out as the tool at hand has them,
+//! none comes out otherwise, 2 are applied that the tool refuses, and 17 are refused that it
+//! applies:
 //!
 //! | refused | why |
 //! |---|---|
 //! | 7 | they make or change a symbolic link |
-//! | 6 | hunks without context, without `unidiff_zero` (jsdiff takes them at their line) |
 //! | 4 | the lines moved, and stand at 2 to 6 places |
 //! | 3 | a file becomes a directory, or a directory a file |
-//! | 2 | the rename has happened already (GNU patch goes on) |
-//! | 1 | an empty context line marked as the last without newline |
-//! | 1 | a pure insertion without context that is not at the end |
+//! | 3 | insertions without context, without `unidiff_zero`: nothing but a number says where |
+//!
+//! Applied, and refused by the tool: a diff in `\n` for a file all in `\r\n`, which git refuses and
+//! jsdiff takes, since nothing but the ending differs, and all lines keep the file's; and a binary
+//! patch, which GNU `patch` does not know and git applies, as the blob names of both ends prove it.
 
 mod ends;
 mod glob;
