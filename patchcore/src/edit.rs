@@ -171,6 +171,19 @@ impl EditSet {
         result
     }
 
+    /// Whether the result is `source` again, however many edits lead there.
+    #[must_use]
+    pub fn is_idle(&self, source: &[u8]) -> bool {
+        let mut at = 0;
+        self.output_len(source.len()) == source.len()
+            && self.chunks(source).all(|chunk| {
+                let there = &source[at..at + chunk.len()];
+                at += chunk.len();
+                // What keeps its place need not be looked at.
+                std::ptr::eq(chunk, there) || chunk == there
+            })
+    }
+
     /// The edits that lead from the result back to `source`.
     #[must_use]
     pub fn invert(&self, source: &[u8]) -> Self {
@@ -347,6 +360,14 @@ mod tests {
             })
         );
         assert!(EditSet::new(vec![Edit::delete(2..10)], 9).is_err());
+    }
+
+    #[test]
+    fn edits_that_cancel_out_are_idle() {
+        assert!(set(&[(1..2, ""), (3..3, "b")], 3).is_idle(b"abb"));
+        assert!(set(&[(0..2, "ab")], 3).is_idle(b"abc"));
+        assert!(!set(&[(1..2, ""), (3..3, "b")], 3).is_idle(b"abc"));
+        assert!(!set(&[(3..3, "c")], 3).is_idle(b"abc"));
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl Report {
             batch_id: batch.id.clone(),
             transaction: None,
             status,
-            plan: plan.digest,
+            plan: plan.digest(),
             files: plan.changes.iter().map(FileReport::of).collect(),
             operations: operations
                 .map(|(index, (operation, verdict))| OperationReport {
@@ -194,9 +194,9 @@ impl FileReport {
                 ChangeKind::Renamed | ChangeKind::Copied => {
                     change.source.as_ref().map(|source| source.digest())
                 }
-                _ => change.before.map(|state| state.digest),
+                _ => change.state_before().map(|state| state.digest),
             },
-            after: change.after.map(|state| state.digest),
+            after: change.state_after().map(|state| state.digest),
             lines_added: change.lines_added,
             lines_removed: change.lines_removed,
         }

@@ -137,7 +137,7 @@ fn changed(before: &Files, plan: &Plan) -> Files {
         .filter(|change| change.kind != ChangeKind::Deleted)
     {
         let bytes = change.chunks().flatten().copied().collect();
-        let executable = change.after.unwrap().executable;
+        let executable = change.after.as_ref().unwrap().executable;
         files.insert(change.path.as_bytes().to_vec(), (bytes, executable));
     }
     files

@@ -196,7 +196,7 @@ proptest! {
         let first = planned(&text, one_way, Coordinates::Original);
         let second = planned(&text, other_way, Coordinates::Original);
         prop_assert_eq!(result(&first, &text), result(&second, &text));
-        prop_assert_eq!(first.digest, second.digest);
+        prop_assert_eq!(first.digest(), second.digest());
     }
 
     #[test]

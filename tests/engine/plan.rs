@@ -71,7 +71,7 @@ fn after(plan: &Plan, file: &str) -> Vec<u8> {
         .find(|change| change.path == path(file))
         .expect("a change");
     let bytes: Vec<u8> = change.chunks().flatten().copied().collect();
-    assert_eq!(change.after.unwrap().digest, Digest::of(&bytes));
+    assert_eq!(change.state_after().unwrap().digest, Digest::of(&bytes));
     bytes
 }
 

@@ -35,7 +35,7 @@ pub fn to_batch(planned: &Plan, tree: &Tree, policy: &Policy) -> Result<PatchBat
         push_change(change, target_of(change, planned), &mut batch)?;
     }
     let again = plan(&batch.clone().into(), tree, policy);
-    if again.digest == planned.digest {
+    if again.digest() == planned.digest() {
         return Ok(batch);
     }
     // Which file it is that a batch cannot say.
@@ -50,7 +50,7 @@ pub fn to_batch(planned: &Plan, tree: &Tree, policy: &Policy) -> Result<PatchBat
         !again
             .changes
             .iter()
-            .any(|other| other.path == change.path && other.after == change.after)
+            .any(|other| other.path == change.path && other.state_after() == change.state_after())
     });
     let path = differs.map_or_else(|| "the tree".to_owned(), |change| change.path.to_string());
     Err(Refusal::new(
@@ -73,7 +73,7 @@ fn target_of(change: &FileChange, planned: &Plan) -> Target {
     let moves_away = |other: &FileChange| {
         other.kind == ChangeKind::Renamed && other.from.as_ref() == Some(&change.path)
     };
-    match (change.kind, change.before) {
+    match (change.kind, change.state_before()) {
         (ChangeKind::Renamed | ChangeKind::Copied | ChangeKind::Created, Some(before))
             if !planned.changes.iter().any(moves_away) =>
         {
@@ -111,7 +111,7 @@ fn push_change(change: &FileChange, target: Target, batch: &mut PatchBatch) -> R
     if let Some(source) = &change.source {
         batch.base.insert(old.clone(), source.digest());
     }
-    let executable = change.after.is_some_and(|after| after.executable);
+    let executable = change.after.as_ref().is_some_and(|after| after.executable);
     let was_executable = change
         .source
         .as_ref()

@@ -1,7 +1,7 @@
 //! What happens to files: the values that planning ends with and everything after it works on.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +55,34 @@ pub struct Touch {
     pub removed: usize,
 }
 
+/// A file that will stand somewhere, beside its bytes.
+#[derive(Debug, Clone, Default)]
+pub struct After {
+    /// Whether the owner can execute it.
+    pub executable: bool,
+    digest: OnceLock<Digest>,
+}
+
+impl After {
+    /// A file whose bytes are hashed at the first question for the hash.
+    #[must_use]
+    pub fn new(executable: bool) -> Self {
+        Self {
+            executable,
+            digest: OnceLock::new(),
+        }
+    }
+
+    /// A file whose hash is known.
+    #[must_use]
+    pub fn hashed(state: FileState) -> Self {
+        Self {
+            executable: state.executable,
+            digest: state.digest.into(),
+        }
+    }
+}
+
 /// What will stand at a path, and what it is made from.
 #[derive(Debug, Clone)]
 pub struct FileChange {
@@ -70,9 +98,9 @@ pub struct FileChange {
     /// From `source` to the new bytes. A deletion has one edit that removes all.
     pub edits: EditSet,
     /// What stands at `path` before.
-    pub before: Option<FileState>,
+    pub before: Option<Arc<Source>>,
     /// What will stand at `path`; `None` for a deletion.
-    pub after: Option<FileState>,
+    pub after: Option<After>,
     /// Which operation made which edit, in batch order.
     pub touches: Vec<Touch>,
     /// Lines that the edits add.
@@ -97,7 +125,7 @@ impl FileChange {
             kind: ChangeKind::Deleted,
             source: Some(source.clone()),
             edits: EditSet::new(edits, len).expect("one edit of all bytes"),
-            before: Some(source.state()),
+            before: Some(source.clone()),
             after: None,
             touches: vec![Touch {
                 operation,
@@ -114,6 +142,37 @@ impl FileChange {
     #[must_use]
     pub fn source_bytes(&self) -> &[u8] {
         self.source.as_ref().map_or(&[], |source| source.bytes())
+    }
+
+    /// Hash and mode of what stands at the path before.
+    #[must_use]
+    pub fn state_before(&self) -> Option<FileState> {
+        self.before.as_ref().map(|source| source.state())
+    }
+
+    /// Hash and mode of what will stand at the path; the first call hashes it.
+    #[must_use]
+    pub fn state_after(&self) -> Option<FileState> {
+        let after = self.after.as_ref()?;
+        let digest = after.digest.get_or_init(|| match self.edits.is_empty() {
+            true => (self.source.as_ref()).map_or_else(|| Digest::of(b""), |it| it.digest()),
+            false => Digest::of_chunks(self.chunks()),
+        });
+        Some(FileState {
+            digest: *digest,
+            executable: after.executable,
+        })
+    }
+
+    /// Whether the same bytes and mode stand at the same path afterwards.
+    pub(super) fn is_idle(&self) -> bool {
+        let stays = matches!(self.kind, ChangeKind::Modified | ChangeKind::Mode);
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) if stays => {
+                before.executable() == after.executable && self.edits.is_idle(self.source_bytes())
+            }
+            _ => false,
+        }
     }
 
     /// The new bytes in pieces; none for a deletion.
@@ -155,7 +214,7 @@ pub(super) fn merge_recreated(changes: &mut Vec<FileChange>) {
         let Some((source, deleted_by)) = leaving.get(&change.path).filter(|_| arrives) else {
             continue;
         };
-        change.before = Some(source.state());
+        change.before = Some(source.clone());
         let Some(touch) = deleted_by else { continue };
         replaced.push(change.path.clone());
         if change.kind == ChangeKind::Created {
@@ -171,5 +230,5 @@ pub(super) fn merge_recreated(changes: &mut Vec<FileChange>) {
         }
     }
     changes.retain(|change| change.kind != ChangeKind::Deleted || !replaced.contains(&change.path));
-    changes.retain(|change| change.kind != ChangeKind::Modified || change.before != change.after);
+    changes.retain(|change| change.kind != ChangeKind::Modified || !change.is_idle());
 }

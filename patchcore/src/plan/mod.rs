@@ -16,6 +16,7 @@ mod settle;
 mod tree;
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,9 +26,7 @@ use crate::operation::{Batch, Coordinates, Operation};
 use crate::path::RelPath;
 use crate::text::LineNumber;
 
-pub use change::{ChangeKind, FileChange, FileState, Touch};
-#[cfg(feature = "workspace")]
-pub(crate) use settle::digest as digest_of;
+pub use change::{After, ChangeKind, FileChange, FileState, Touch};
 pub use tree::{Entry, Source, Tree};
 
 /// What the operator allows beyond the defaults.
@@ -94,8 +93,7 @@ pub struct Plan {
     pub changes: Vec<FileChange>,
     /// A verdict for each operation, in batch order.
     pub verdicts: Vec<Verdict>,
-    /// SHA-256 over path, mode, before-hash and after-hash of every change.
-    pub digest: Digest,
+    digest: OnceLock<Digest>,
 }
 
 /// What can be planned: a batch, or a foreign patch that has yet to be located in the files.
@@ -132,6 +130,33 @@ impl Script for Batch {
 }
 
 impl Plan {
+    /// A plan of these changes, in the order of their paths.
+    pub(crate) fn new(changes: Vec<FileChange>, verdicts: Vec<Verdict>) -> Self {
+        Self {
+            changes,
+            verdicts,
+            digest: OnceLock::new(),
+        }
+    }
+
+    /// What is left to tell of a plan whose changes, which may be large, go elsewhere; its digest,
+    /// if that was asked for.
+    #[cfg(feature = "workspace")]
+    pub(crate) fn verdicts_alone(&self) -> Self {
+        Self {
+            changes: Vec::new(),
+            verdicts: self.verdicts.clone(),
+            digest: self.digest.clone(),
+        }
+    }
+
+    /// SHA-256 over path, mode, before-hash and after-hash of every change, as the changes are at
+    /// the first call, which hashes what is not hashed yet.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        *self.digest.get_or_init(|| settle::digest(&self.changes))
+    }
+
     /// Whether any operation is refused.
     #[must_use]
     pub fn has_refusal(&self) -> bool {
@@ -213,12 +238,25 @@ impl Verdict {
 /// ```
 #[must_use]
 pub fn plan(batch: &Batch, tree: &Tree, policy: &Policy) -> Plan {
+    plan_with(batch, tree, policy, Hashing::AtNeed)
+}
+
+/// When what a change comes to is hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hashing {
+    /// With the planning, while the bytes are at hand, and beside other work.
+    Now,
+    /// When the hash is asked for.
+    AtNeed,
+}
+
+pub(crate) fn plan_with(batch: &Batch, tree: &Tree, policy: &Policy, hashing: Hashing) -> Plan {
     let mut refused = settle::front_end_refusals(batch, tree, policy);
     for (index, refusal) in paths::refusals(batch, policy) {
         refused.entry(index).or_insert(refusal);
     }
     let (changes, verdicts) = match batch.coordinates {
-        Coordinates::Original => original::plan(batch, tree, policy, refused),
+        Coordinates::Original => original::plan(batch, tree, policy, hashing, refused),
         Coordinates::Sequential => sequential::plan(batch, tree, policy, refused),
     };
     settle::settle(batch, changes, verdicts, policy)

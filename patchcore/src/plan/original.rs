@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use crate::anchor::Resolver;
 use crate::diff::LineStats;
-use crate::digest::Digest;
 use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Refusal};
 use crate::operation::{Action, Batch, Lines};
@@ -17,7 +16,9 @@ use super::change;
 use super::content::{self, Piece};
 use super::names::{self, Node};
 use super::parallel;
-use super::{ChangeKind, FileChange, FileState, Outcome, Policy, Source, Touch, Tree, Verdict};
+use super::{
+    After, ChangeKind, FileChange, Hashing, Outcome, Policy, Source, Touch, Tree, Verdict,
+};
 
 /// Files of at least this many bytes are hashed beside the work on them.
 const HASH_ASIDE: usize = 1 << 20;
@@ -27,6 +28,7 @@ pub(super) fn plan(
     batch: &Batch,
     tree: &Tree,
     policy: &Policy,
+    hashing: Hashing,
     refused: HashMap<usize, Refusal>,
 ) -> (Vec<FileChange>, Vec<Verdict>) {
     let names = names::resolve(&batch.operations, tree, policy, refused);
@@ -42,7 +44,9 @@ pub(super) fn plan(
             verdicts[index].guarded = operation.base.is_some();
         }
     }
-    let results = parallel::map(&names.nodes, |node| resolve_node(node, batch, policy));
+    let results = parallel::map(&names.nodes, |node| {
+        resolve_node(node, batch, policy, hashing)
+    });
     let mut changes = Vec::with_capacity(results.len());
     for result in results {
         for (index, verdict) in result.verdicts {
@@ -62,7 +66,7 @@ struct NodeResult {
     verdicts: Vec<(usize, Verdict)>,
 }
 
-fn resolve_node(node: &Node<'_>, batch: &Batch, policy: &Policy) -> NodeResult {
+fn resolve_node(node: &Node<'_>, batch: &Batch, policy: &Policy, hashing: Hashing) -> NodeResult {
     let created;
     let source: &Arc<Source> = match &node.source {
         Some(source) => source,
@@ -87,20 +91,25 @@ fn resolve_node(node: &Node<'_>, batch: &Batch, policy: &Policy) -> NodeResult {
         let text = source.text();
         let (assembled, verdicts) = resolve_content(node, source, &text, batch, policy);
         let change = change_of(node, source, assembled);
+        if let (Hashing::Now, Some(change)) = (hashing, &change) {
+            let _ = change.state_after();
+        }
         NodeResult { change, verdicts }
     };
-    let guarded_by_hash = || {
-        node.content
-            .iter()
-            .any(|&i| batch.operations[i].base.is_some())
+    let is_hash_wanted = || {
+        hashing == Hashing::Now
+            || (node.content.iter()).any(|&index| batch.operations[index].base.is_some())
     };
-    if source.bytes().len() < HASH_ASIDE || !guarded_by_hash() {
-        return resolve();
-    }
-    std::thread::scope(|scope| {
-        scope.spawn(|| source.digest());
+    let mut result = if source.bytes().len() >= HASH_ASIDE && is_hash_wanted() {
+        std::thread::scope(|scope| {
+            scope.spawn(|| source.digest());
+            resolve()
+        })
+    } else {
         resolve()
-    })
+    };
+    check_bases(node, source, batch, &mut result.verdicts);
+    result
 }
 
 /// Resolves all operations on the content of a file.
@@ -160,7 +169,6 @@ fn resolve_content(
         }
         verdicts.push((index, verdict));
     }
-    check_bases(node, source, batch, &mut resolver, &mut verdicts);
     let mut sound = verdicts
         .iter()
         .all(|(_, verdict)| verdict.refusal.is_none());
@@ -187,14 +195,10 @@ fn verdict_of(verdicts: &mut [(usize, Verdict)], operation: usize) -> Option<&mu
 }
 
 /// Refuses the operations that were made for another state of the file: goes before all else that
-/// may be wrong with them.
-fn check_bases(
-    node: &Node<'_>,
-    source: &Source,
-    batch: &Batch,
-    resolver: &mut Resolver<'_>,
-    verdicts: &mut [(usize, Verdict)],
-) {
+/// may be wrong with them. The hash of a large file comes late, so this is the last to look.
+fn check_bases(node: &Node<'_>, source: &Source, batch: &Batch, verdicts: &mut [(usize, Verdict)]) {
+    let text = source.text();
+    let mut resolver = None;
     for (index, verdict) in verdicts {
         let operation = &batch.operations[*index];
         if operation.base.is_none_or(|base| base == source.digest())
@@ -206,7 +210,7 @@ fn check_bases(
             operation,
             node.named(),
             source.digest(),
-            resolver,
+            resolver.get_or_insert_with(|| Resolver::new(node.named(), &text, [])),
         ));
     }
 }
@@ -280,7 +284,6 @@ fn change_of(node: &Node<'_>, source: &Arc<Source>, assembled: Assembled) -> Opt
         mut touches,
         ..
     } = assembled;
-    let before = node.old.as_ref().map(|_| source.state());
     let executable = node
         .mode
         .map_or(source.executable(), |(_, executable)| executable);
@@ -292,11 +295,9 @@ fn change_of(node: &Node<'_>, source: &Arc<Source>, assembled: Assembled) -> Opt
         (None, None) => ChangeKind::Modified,
     };
     let mut kept_source = Some(source.clone());
-    let digest;
     if kind == ChangeKind::Created {
         // The content and the edits of it become one insertion into nothing.
         let content = edits.apply(source.bytes());
-        digest = Digest::of(&content);
         let (index, _) = node.created.unwrap_or_default();
         let added = Text::new(&content).line_count();
         for touch in &mut touches {
@@ -319,10 +320,6 @@ fn change_of(node: &Node<'_>, source: &Arc<Source>, assembled: Assembled) -> Opt
         edits = EditSet::new(whole, 0).expect("one insertion");
         kept_source = None;
     } else {
-        digest = match edits.is_empty() {
-            true => source.digest(),
-            false => Digest::of_chunks(edits.chunks(source.bytes())),
-        };
         let whole_file = [
             node.renamed,
             node.mode.map(|(index, _)| index),
@@ -340,15 +337,11 @@ fn change_of(node: &Node<'_>, source: &Arc<Source>, assembled: Assembled) -> Opt
         }
         touches.sort_by_key(|touch| touch.operation);
     }
-    let after = FileState { digest, executable };
-    if matches!(kind, ChangeKind::Modified | ChangeKind::Mode) && before == Some(after) {
-        return None;
-    }
     let stats = LineStats::of(
         kept_source.as_ref().map_or(&[], |s| s.bytes()),
         edits.as_slice(),
     );
-    Some(FileChange {
+    let change = FileChange {
         path: node.path.clone(),
         from: node
             .copied_from
@@ -357,14 +350,14 @@ fn change_of(node: &Node<'_>, source: &Arc<Source>, assembled: Assembled) -> Opt
         kind,
         source: kept_source,
         edits,
-        before: if kind == ChangeKind::Renamed {
-            None
-        } else {
-            before
+        before: match kind {
+            ChangeKind::Renamed => None,
+            _ => node.old.is_some().then(|| source.clone()),
         },
-        after: Some(after),
+        after: Some(After::new(executable)),
         touches,
         lines_added: stats.added,
         lines_removed: stats.removed,
-    })
+    };
+    (!change.is_idle()).then_some(change)
 }

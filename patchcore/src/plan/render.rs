@@ -11,13 +11,16 @@ impl FileChange {
     pub fn diff(&self) -> FileDiff<'_> {
         let new = Side {
             path: self.path.as_bytes(),
-            executable: self.after.is_some_and(|state| state.executable),
+            executable: self.after.as_ref().is_some_and(|after| after.executable),
         };
         let old = Side {
             path: self.from.as_ref().unwrap_or(&self.path).as_bytes(),
             executable: match &self.source {
                 Some(source) => source.executable(),
-                None => self.before.is_some_and(|state| state.executable),
+                None => self
+                    .before
+                    .as_ref()
+                    .is_some_and(|before| before.executable()),
             },
         };
         FileDiff {

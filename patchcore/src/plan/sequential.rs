@@ -16,9 +16,7 @@ use crate::text::{LineNumber, Text, detect_encoding};
 use super::assemble::{assemble, find_clashes};
 use super::content;
 use super::names::{check_deletion, not_found};
-use super::{
-    ChangeKind, Entry, FileChange, FileState, Outcome, Policy, Source, Touch, Tree, Verdict,
-};
+use super::{After, ChangeKind, Entry, FileChange, Outcome, Policy, Source, Touch, Tree, Verdict};
 
 /// Bytes that the intermediate texts of one batch may come to: 64 GiB.
 const COPY_BUDGET: usize = 1 << 36;
@@ -368,11 +366,6 @@ fn change_of(
 ) -> Option<FileChange> {
     let touches = touches(&current, verdicts);
     let now = current.bytes();
-    let after = FileState {
-        digest: Digest::of(now),
-        executable: current.executable,
-    };
-    let before_state = before.map(|source| source.state());
     let (kind, from, source, edits) = match (&current.origin, before) {
         (Some(origin), _) if origin == path && !current.copied => {
             let kind = if current.edits.is_empty() {
@@ -420,22 +413,20 @@ fn change_of(
             )
         }
     };
-    if matches!(kind, ChangeKind::Modified | ChangeKind::Mode) && before_state == Some(after) {
-        return None;
-    }
     let stats = LineStats::of(source.as_ref().map_or(&[], |s| s.bytes()), edits.as_slice());
-    Some(FileChange {
+    let change = FileChange {
         path: path.clone(),
         from,
         kind,
         source,
         edits,
-        before: before_state,
-        after: Some(after),
+        before: before.cloned(),
+        after: Some(After::new(current.executable)),
         touches,
         lines_added: stats.added,
         lines_removed: stats.removed,
-    })
+    };
+    (!change.is_idle()).then_some(change)
 }
 
 /// Where each operation's edit lies in the end; sets the lines of its verdict.

@@ -90,16 +90,11 @@ pub(super) fn settle(
         });
     }
     changes.sort_by(|a, b| a.path.cmp(&b.path));
-    let digest = digest(&changes);
-    Plan {
-        changes,
-        verdicts,
-        digest,
-    }
+    Plan::new(changes, verdicts)
 }
 
 /// SHA-256 over path, mode, before-hash and after-hash of every change.
-pub(crate) fn digest(changes: &[FileChange]) -> Digest {
+pub(super) fn digest(changes: &[FileChange]) -> Digest {
     let mut hasher = Hasher::default();
     for change in changes {
         for path in [Some(&change.path), change.from.as_ref()] {
@@ -107,7 +102,7 @@ pub(crate) fn digest(changes: &[FileChange]) -> Digest {
             hasher.update(b"\0");
         }
         hasher.update(&[change.kind as u8]);
-        for state in [change.before, change.after] {
+        for state in [change.state_before(), change.state_after()] {
             match state {
                 None => hasher.update(b"-"),
                 Some(state) => {

@@ -16,7 +16,7 @@ use super::{SavedConflict, Workspace, gc, journal, ledger, survey};
 use crate::digest::Digest;
 use crate::error::{Code, Error, Refusal};
 use crate::operation::{Batch, Labels};
-use crate::plan::{self, Outcome, Plan, Script, Tree};
+use crate::plan::{self, Hashing, Outcome, Plan, Script, Tree};
 use crate::report::{Mode, Report, Status};
 
 /// What became of a batch.
@@ -34,6 +34,40 @@ pub struct Applied<'a> {
     pub record: Option<Record>,
     /// The batch is committed, but something is left for the next run to finish.
     pub unfinished: Option<Error>,
+}
+
+/// What would become of a batch.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Preview<'a> {
+    /// The plan that would be carried out.
+    pub plan: Plan,
+    /// The operations, located in the files; `None` where a foreign patch could not be located at
+    /// all.
+    pub batch: Option<Cow<'a, Batch>>,
+    /// Why the batch would be refused as a whole, beside what is wrong with its operations.
+    pub refusal: Option<Refusal>,
+}
+
+impl Preview<'_> {
+    /// Whether the batch, or a part of it, would be refused.
+    #[must_use]
+    pub fn has_refusal(&self) -> bool {
+        self.refusal.is_some() || self.plan.has_refusal()
+    }
+
+    /// What to tell the sender; hashes what is not hashed yet.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        match (&self.batch, self.refusal.clone()) {
+            (Some(batch), None) => Report::of(batch, &self.plan, Mode::Preview),
+            (Some(batch), Some(refusal)) => {
+                Report::refused(batch, &self.plan, Mode::Preview, refusal)
+            }
+            (None, Some(refusal)) => Report::unread(refusal),
+            (None, None) => unreachable!("what cannot be located is refused"),
+        }
+    }
 }
 
 impl Workspace {
@@ -76,7 +110,7 @@ impl Workspace {
                 return self.replay(&held, script, record, known);
             }
         }
-        let mut prepared = self.prepare(script, options, || held.state.tasks())?;
+        let mut prepared = self.prepare(script, options, Hashing::Now, || held.state.tasks())?;
         prepared.describe(&mut record);
         let mut done = Done::default();
         if prepared.is_accepted(options) {
@@ -127,6 +161,35 @@ impl Workspace {
         script: &'a dyn Script,
         options: &ApplyOptions<'_>,
     ) -> Result<Applied<'a>, Error> {
+        let previewed = self.preview_with(script, options, Hashing::Now)?;
+        Ok(Applied {
+            report: previewed.report(),
+            plan: previewed.plan,
+            batch: previewed.batch,
+            record: None,
+            unfinished: None,
+        })
+    }
+
+    /// As [`check`](Self::check), with nothing hashed that no guard asks for: all that the diff of
+    /// a batch takes.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn preview<'a>(
+        &self,
+        script: &'a dyn Script,
+        options: &ApplyOptions<'_>,
+    ) -> Result<Preview<'a>, Error> {
+        self.preview_with(script, options, Hashing::AtNeed)
+    }
+
+    fn preview_with<'a>(
+        &self,
+        script: &'a dyn Script,
+        options: &ApplyOptions<'_>,
+        hashing: Hashing,
+    ) -> Result<Preview<'a>, Error> {
         let prepared = self.read_steadily(options.lock_wait, |state| {
             if let (Some((id, content)), Some(state)) = (script.identity(), state)
                 && let Some(known) = ledger::look_up(state, id)?
@@ -137,29 +200,15 @@ impl Workspace {
                     known.transaction,
                 ));
             }
-            self.prepare(script, options, || match state {
+            self.prepare(script, options, hashing, || match state {
                 Some(state) => state.tasks(),
                 None => Ok(None),
             })
         })?;
-        let Prepared {
-            batch,
-            plan,
-            refusal,
-            ..
-        } = prepared;
-        let report = match (&batch, refusal) {
-            (Some(batch), None) => Report::of(batch, &plan, Mode::Preview),
-            (Some(batch), Some(refusal)) => Report::refused(batch, &plan, Mode::Preview, refusal),
-            (None, Some(refusal)) => Report::unread(refusal),
-            (None, None) => unreachable!("what cannot be located is refused"),
-        };
-        Ok(Applied {
-            report,
-            plan,
-            batch,
-            record: None,
-            unfinished: None,
+        Ok(Preview {
+            plan: prepared.plan,
+            batch: prepared.batch,
+            refusal: prepared.refusal,
         })
     }
 
@@ -168,6 +217,7 @@ impl Workspace {
         &self,
         script: &'a dyn Script,
         options: &ApplyOptions<'_>,
+        hashing: Hashing,
         tasks: impl FnOnce() -> Result<Option<Vec<u8>>, Error>,
     ) -> Result<Prepared<'a>, Error> {
         let mut loaded = load::load(&self.root, &script.paths())?;
@@ -184,7 +234,11 @@ impl Workspace {
             }
         };
         survey::restrict(&mut loaded, &batch, options);
-        let mut plan = plan::plan(&batch, &loaded.tree, &options.policy);
+        let mut plan = plan::plan_with(&batch, &loaded.tree, &options.policy, hashing);
+        if hashing == Hashing::Now {
+            // Whatever becomes of the plan, its digest is told.
+            let _ = plan.digest();
+        }
         near_names::add(&self.root, &mut plan);
         let mut prepared = Prepared {
             batch: Some(batch),
@@ -195,12 +249,7 @@ impl Workspace {
         };
         if let (Some(review), Some(batch)) = (options.review, &prepared.batch) {
             let tasks = tasks()?;
-            // The verdicts are all that is left of a plan that is refused; its changes may be large.
-            let left = Plan {
-                changes: Vec::new(),
-                verdicts: prepared.plan.verdicts.clone(),
-                digest: prepared.plan.digest,
-            };
+            let left = prepared.plan.verdicts_alone();
             let plan = std::mem::replace(&mut prepared.plan, left);
             match review.review(batch, &prepared.loaded.tree, plan, tasks.as_deref()) {
                 Ok(Reviewed { plan, tasks }) => {
@@ -211,12 +260,12 @@ impl Workspace {
             }
         }
         if let Some(expected) = options.expected_plan
-            && expected != prepared.plan.digest
+            && expected != prepared.plan.digest()
             && prepared.is_accepted(options)
         {
             let message = format!(
                 "the plan is {}, not {expected}: the tree or the batch changed since it was approved; check it again",
-                prepared.plan.digest
+                prepared.plan.digest()
             );
             prepared.refuse(Refusal::new(Code::PlanMismatch, message));
         }
@@ -264,7 +313,7 @@ impl Prepared<'_> {
 
     /// Refuses what was accepted: the operations on the refusal's file, or the whole.
     fn refuse(&mut self, refusal: Refusal) {
-        self.plan.changes.clear();
+        self.plan = self.plan.verdicts_alone();
         let operations = self
             .batch
             .as_ref()
@@ -291,7 +340,7 @@ impl Prepared<'_> {
 
     /// Fills in what the record says of batch and verdicts.
     fn describe(&self, record: &mut Record) {
-        record.plan = self.plan.digest;
+        record.plan = self.plan.digest();
         record.refusal.clone_from(&self.refusal);
         if let Some(batch) = &self.batch {
             if let Some(id) = &batch.id {

@@ -39,7 +39,7 @@ impl Content<'_> {
     pub(super) fn digest(&self) -> Digest {
         match self {
             Self::Change(change) => change
-                .after
+                .state_after()
                 .map_or_else(|| Digest::of(b""), |after| after.digest),
             Self::Source(source) => source.digest(),
             Self::Bytes(_, digest) => *digest,
@@ -116,7 +116,7 @@ pub(super) fn layout<'a>(
     let mut comes = Vec::with_capacity(changes.len());
     for change in changes {
         let slot = place(&change.path);
-        if let Some(after) = change.after {
+        if let Some(after) = &change.after {
             let wanted = restored
                 .and_then(|restored| restored.files.get(&change.path).cloned())
                 .or_else(|| wanted(change, loaded, after.executable));

@@ -37,7 +37,7 @@ use crate::error::Error;
 use crate::path::RelPath;
 use crate::plan::Tree;
 
-pub use apply::Applied;
+pub use apply::{Applied, Preview};
 pub use audit::{Audit, Damage, ForeignChange};
 pub use compare::Comparison;
 pub use gc::Collected;

@@ -18,7 +18,9 @@ use crate::digest::Digest;
 use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Error, Refusal};
 use crate::path::RelPath;
-use crate::plan::{self, ChangeKind, FileChange, FileState, Outcome, Plan, Source, Touch, Verdict};
+use crate::plan::{
+    self, After, ChangeKind, FileChange, FileState, Outcome, Plan, Source, Touch, Verdict,
+};
 use crate::report::Status;
 
 impl Workspace {
@@ -63,12 +65,8 @@ impl Workspace {
         let mut done = Done::default();
         match self.reverse(&log, &undone, options) {
             Ok(reversal) => {
-                record.plan = plan::digest_of(&reversal.changes);
-                plan = Plan {
-                    changes: reversal.changes,
-                    digest: record.plan,
-                    ..plan
-                };
+                plan = Plan::new(reversal.changes, plan.verdicts);
+                record.plan = plan.digest();
                 record.status = Status::Applied;
                 let work = Work {
                     root: &self.root,
@@ -286,10 +284,7 @@ fn changed_since(undone: &Record, loaded: &Loaded, options: &ApplyOptions<'_>) -
     }
     let mut refusals = Vec::new();
     for (path, expected) in left {
-        let there = loaded.tree.file(path).map(|source| FileState {
-            digest: source.digest(),
-            executable: source.executable(),
-        });
+        let there = loaded.tree.file(path).map(|source| source.state());
         if let plan::Entry::Refused(refusal) = loaded.tree.get(path) {
             refusals.push((**refusal).clone());
         } else if there != expected {
@@ -347,14 +342,13 @@ fn invert(change: &ChangeRecord, loaded: &Loaded, pre: Option<PreFile>) -> FileC
         };
         touches.iter().map(touch).collect()
     };
-    let before = current.as_deref().map(state_of);
     let mut back = FileChange {
         path: change.path.clone(),
         from: None,
         kind: change.kind,
         source: current.clone(),
         edits: EditSet::default(),
-        before,
+        before: current.clone(),
         after: None,
         touches: swapped(&change.touches, true),
         lines_added: change.lines_removed,
@@ -370,10 +364,10 @@ fn invert(change: &ChangeRecord, loaded: &Loaded, pre: Option<PreFile>) -> FileC
         back.lines_added = 0;
         return back;
     };
-    back.after = Some(FileState {
+    back.after = Some(After::hashed(FileState {
         digest: Digest::of(&pre.bytes),
         executable: pre.meta.mode & 0o100 != 0,
-    });
+    }));
     match (change.kind, current) {
         (ChangeKind::Deleted, _) | (_, None) => {
             back.kind = ChangeKind::Created;
@@ -423,11 +417,4 @@ fn whole(span: std::ops::Range<usize>, text: Vec<u8>, len: usize) -> EditSet {
         vec![Edit::replace(span, text)]
     };
     EditSet::new(edits, len).expect("one edit of all bytes")
-}
-
-fn state_of(source: &Source) -> FileState {
-    FileState {
-        digest: source.digest(),
-        executable: source.executable(),
-    }
 }

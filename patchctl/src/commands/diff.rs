@@ -2,11 +2,9 @@
 
 use std::path::Path;
 
-use patchcore::Report;
 use patchcore::diff::Options;
-use patchcore::plan::{Script, plan};
-use patchcore::report::Mode;
-use patchcore::workspace::Comparison;
+use patchcore::plan::Script;
+use patchcore::workspace::{Comparison, Preview};
 
 use super::edit;
 use super::place::Place;
@@ -44,7 +42,7 @@ fn compare(
         out.write(&diff?)?;
     }
     out.finish(comparison.skipped())?;
-    Ok(exit(differ, args))
+    Ok(differing(differ, args))
 }
 
 /// What a batch or patch would change.
@@ -55,34 +53,48 @@ fn of_script(
     args: &DiffArgs,
     context: &Context,
 ) -> Result<Exit, Failure> {
-    let policy = edit::policy(&args.policy)?;
-    let tree = place.open()?.load(&script.paths())?;
-    let batch = script.lower(&tree)?;
-    let plan = plan(&batch, &tree, &policy);
-    if context.output == Output::Human {
+    let mut apply_options = edit::options(place, &args.policy, None)?;
+    let rules = edit::rules(&apply_options.policy, &args.policy);
+    apply_options.review = Some(&rules);
+    let preview = place.open()?.preview(script, &apply_options)?;
+    let exit = if context.output == Output::Json {
+        report(&preview, true, context)?
+    } else {
         let mut out = DiffOutput::new(context);
-        plan.write_diff(options, &mut out)
+        preview
+            .plan
+            .write_diff(options, &mut out)
             .map_err(Failure::Output)?;
         out.finish(&[])?;
-    }
-    let report = Report::of(&batch, &plan, Mode::Preview);
-    let details = report::edit::Details {
-        batch: Some(&batch),
-        plan: &plan,
-        diff: context.output == Output::Json,
+        // The diff says it all, but for refusals.
+        let context = Context {
+            verbosity: context.verbosity - 1,
+            ..context.clone()
+        };
+        match preview.has_refusal() {
+            true => report(&preview, false, &context)?,
+            false => Exit::Done,
+        }
     };
-    // The diff says it all, but for refusals and warnings.
-    let context = Context {
-        verbosity: context.verbosity - 1,
-        ..context.clone()
+    let exit = match exit {
+        Exit::Done => differing(!preview.plan.changes.is_empty(), args),
+        refused => refused,
     };
-    match report::edit::print(&report, &details, false, &context)? {
-        Exit::Done => Ok(exit(!plan.changes.is_empty(), args)),
-        refused => Ok(refused),
-    }
+    // The process is about to end: large files need not be given back.
+    std::mem::forget(preview);
+    Ok(exit)
 }
 
-fn exit(differ: bool, args: &DiffArgs) -> Exit {
+fn report(preview: &Preview<'_>, diff: bool, context: &Context) -> Result<Exit, Failure> {
+    let details = report::edit::Details {
+        batch: preview.batch.as_deref(),
+        plan: &preview.plan,
+        diff,
+    };
+    report::edit::print(&preview.report(), &details, false, context)
+}
+
+fn differing(differ: bool, args: &DiffArgs) -> Exit {
     if differ && args.exit_code {
         Exit::Code(5)
     } else {

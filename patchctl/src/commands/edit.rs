@@ -131,11 +131,8 @@ pub(crate) fn run(
 ) -> Result<Exit, Failure> {
     let workspace = place.open()?;
     let orchestrator = orchestrator(place, request)?;
-    let mut options = options(place, request)?;
-    let mut rules = Rules::new(options.policy.clone());
-    if request.policy.require_task {
-        rules = rules.require_task();
-    }
+    let mut options = options(place, request.policy, request.commit)?;
+    let rules = rules(&options.policy, request.policy);
     options.review = Some(&rules);
     let applied = match request.preview {
         true => workspace.check(script, &options)?,
@@ -222,7 +219,8 @@ pub(crate) fn conclude(
 /// How a batch is applied, from the command line.
 pub(crate) fn options<'a>(
     place: &Place,
-    request: &Request<'_>,
+    policy_args: &PolicyArgs,
+    commit: Option<&CommitArgs>,
 ) -> Result<ApplyOptions<'a>, Failure> {
     let PolicyArgs {
         plan,
@@ -230,9 +228,9 @@ pub(crate) fn options<'a>(
         force_read_only,
         allow_owner_change,
         ..
-    } = request.policy;
+    } = policy_args;
     let mut options = ApplyOptions {
-        policy: policy(request.policy)?,
+        policy: policy(policy_args)?,
         expected_plan: *plan,
         break_hard_links: *break_hard_links,
         force_read_only: *force_read_only,
@@ -240,7 +238,7 @@ pub(crate) fn options<'a>(
         retention: Some(delivery::retention(&place.root)),
         ..ApplyOptions::default()
     };
-    let Some(commit) = request.commit else {
+    let Some(commit) = commit else {
         return Ok(options);
     };
     options.durable = commit.durable;
@@ -259,6 +257,15 @@ pub(crate) fn options<'a>(
         options.interrupt = Some(interrupt);
     }
     Ok(options)
+}
+
+/// What the tasks demand of a batch.
+pub(crate) fn rules(policy: &Policy, args: &PolicyArgs) -> Rules {
+    let rules = Rules::new(policy.clone());
+    match args.require_task {
+        true => rules.require_task(),
+        false => rules,
+    }
 }
 
 /// What the operator lets pass when a batch is planned.

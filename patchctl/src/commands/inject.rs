@@ -48,7 +48,7 @@ pub(crate) fn run(global: &Global, args: &InjectArgs, context: &Context) -> Resu
     };
     let workspace = place.open()?;
     let orchestrator = edit::orchestrator(&place, &request)?;
-    let mut options = edit::options(&place, &request)?;
+    let mut options = edit::options(&place, request.policy, request.commit)?;
     // The task rules have nothing to say: a comment takes no placeholder away.
     options.review = Some(&injection);
     let applied = match request.preview {

@@ -126,7 +126,10 @@ pub(crate) fn undo(global: &Global, args: &UndoArgs, context: &Context) -> Resul
         detailed_exitcode: false,
     };
     let orchestrator = edit::orchestrator(&place, &request)?;
-    let undone = workspace.undo(args.batch.as_deref(), &edit::options(&place, &request)?)?;
+    let undone = workspace.undo(
+        args.batch.as_deref(),
+        &edit::options(&place, request.policy, request.commit)?,
+    )?;
     edit::conclude(&place, &undone, &request, orchestrator.as_ref(), context)
 }
 
