@@ -21,7 +21,7 @@ use crate::text::{LineNumber, Text};
 ///
 /// # Errors
 /// The plan's own first refusal; `INVALID_BATCH` for a change that line operations cannot say: of
-/// line endings, of the final newline alone, of a name that is not UTF-8.
+/// line endings, of the final newline alone, of the byte order mark, of a name that is not UTF-8.
 pub fn to_batch(planned: &Plan, tree: &Tree, policy: &Policy) -> Result<PatchBatch, Refusal> {
     if let Some(refusal) = planned
         .verdicts
@@ -147,12 +147,20 @@ fn push_change(change: &FileChange, target: Target, batch: &mut PatchBatch) -> R
         }
         ChangeKind::Modified | ChangeKind::Renamed | ChangeKind::Mode => {}
     }
+    let text = Text::new(change.source_bytes());
+    let on_bom = |edit: &Edit| edit.span.start < text.bom_len();
+    if change.edits.as_slice().first().is_some_and(on_bom) {
+        return Err(Refusal::new(
+            Code::InvalidBatch,
+            format!(
+                "a batch cannot say what the patch does to {}: it changes the byte order mark, which is part of no line",
+                change.path
+            ),
+        )
+        .in_file(&change.path));
+    }
     for block in blocks(change.source_bytes(), change.edits.as_slice()) {
-        operations.push(line_operation(
-            &old,
-            &Text::new(change.source_bytes()),
-            block,
-        ));
+        operations.push(line_operation(&old, &text, block));
     }
     if executable != was_executable {
         operations.push(PatchOperation::SetMode(SetMode {
@@ -380,6 +388,9 @@ mod tests {
             ("a\nb", Edit::insert(3, "\n")),
             ("a\nb\n", Edit::delete(3..4)),
             ("a\r\nb\r\n", Edit::delete(1..2)),
+            ("\u{feff}", Edit::replace(0..3, "x\n")),
+            ("\u{feff}a\n", Edit::delete(0..3)),
+            ("\u{feff}a\n", Edit::insert(0, "x\n")),
         ] {
             let refusal = said(old, vec![edit]).unwrap_err();
             assert_eq!(refusal.code, Code::InvalidBatch, "{old:?}");
