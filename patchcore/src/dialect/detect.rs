@@ -112,10 +112,12 @@ fn json(body: &[u8]) -> Option<Dialect> {
         Dialect::Batch
     } else if has("documentChanges") || has("changes") {
         Dialect::WorkspaceEdit
-    } else if has("oldText") || has("edits") {
+    } else if has("oldText") || has("old_text") {
         Dialect::McpEdit
     } else if has("command") || has("old_str") || has("old_string") {
         Dialect::StrReplace
+    } else if has("edits") {
+        Dialect::McpEdit
     } else if has("content") && has("path") {
         Dialect::Files
     } else if first == b'{' {
@@ -179,6 +181,10 @@ mod tests {
                 Dialect::StrReplace,
             ),
             ("{\"path\": \"x\", \"edits\": []}", Dialect::McpEdit),
+            (
+                "{\"file_path\": \"x\", \"edits\": [{\"old_string\": \"a\", \"new_string\": \"b\"}]}",
+                Dialect::StrReplace,
+            ),
             ("{\"changes\": {}}", Dialect::WorkspaceEdit),
             ("[{\"path\": \"x\", \"content\": \"\"}]", Dialect::Files),
             (

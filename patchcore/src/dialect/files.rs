@@ -22,11 +22,14 @@ pub(super) struct Files {
     content: Digest,
 }
 
+/// A file, or a list of them.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Raw {
-    List { files: Vec<RawFile> },
-    One(RawFile),
+struct Raw {
+    files: Option<Vec<RawFile>>,
+    #[serde(alias = "file_path", alias = "file")]
+    path: Option<String>,
+    content: Option<String>,
+    executable: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -40,10 +43,23 @@ struct RawFile {
 /// Reads files.
 pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<Files, Refusal> {
     let raw = json::values::<Raw>(bytes, options)?;
-    let all = raw.into_iter().flat_map(|raw| match raw {
-        Raw::List { files } => files,
-        Raw::One(file) => vec![file],
-    });
+    let mut all = Vec::new();
+    for raw in raw {
+        match (raw.files, raw.content) {
+            (Some(files), _) => all.extend(files),
+            (None, Some(content)) => all.push(RawFile {
+                path: raw.path,
+                content,
+                executable: raw.executable,
+            }),
+            (None, None) => {
+                return Err(Refusal::new(
+                    Code::InvalidBatch,
+                    "\"content\" is missing; a file is {\"path\": …, \"content\": …}",
+                ));
+            }
+        }
+    }
     let mut files: Vec<(RelPath, RawFile)> = Vec::new();
     let mut seen = BTreeSet::new();
     for file in all {

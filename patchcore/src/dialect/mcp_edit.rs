@@ -2,7 +2,7 @@
 //!
 //! Edits of one file follow one another. Each `oldText` must stand at one place; the original
 //! takes the first of several, and matches lines whatever their indentation, which is not done
-//! here. Unlike there, `\r\n` endings stay.
+//! here. Unlike there, `\r\n` endings stay. A call with `dryRun` is refused: it asks for no edit.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -31,6 +31,8 @@ struct Raw {
     path: Option<String>,
     #[serde(default)]
     edits: Vec<RawEdit>,
+    #[serde(rename = "dryRun", alias = "dry_run", default)]
+    dry_run: bool,
     /// The parameters, in a tool call.
     #[serde(alias = "input")]
     arguments: Option<Box<Raw>>,
@@ -52,6 +54,12 @@ pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<McpEdit, Refusal>
             Some(arguments) => *arguments,
             None => raw,
         };
+        if raw.dry_run {
+            return Err(Refusal::new(
+                Code::InvalidBatch,
+                "\"dryRun\" asks for a preview and not for the edit; leave it out, and preview with `patchctl check`",
+            ));
+        }
         let path = match (&options.file, raw.path) {
             (Some(path), _) => path.clone(),
             (None, Some(path)) => RelPath::new(beneath_root(path.as_bytes(), options))?,

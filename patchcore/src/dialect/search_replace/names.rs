@@ -8,11 +8,7 @@ pub(super) fn name(line: &[u8]) -> Option<&[u8]> {
         return None;
     }
     if let Some(fence) = name.strip_prefix(b"```") {
-        // ```path/to/file.py, which some models write.
-        let rest = fence.trim_ascii_start();
-        return (rest.contains(&b'.') || rest.contains(&b'/'))
-            .then_some(rest)
-            .filter(|rest| is_plain(rest));
+        return fenced(fence.trim_ascii_start());
     }
     for prefix in [&b"#"[..], b"File:", b"file:"] {
         while let Some(rest) = name.strip_prefix(prefix) {
@@ -24,6 +20,33 @@ pub(super) fn name(line: &[u8]) -> Option<&[u8]> {
     name = trim(name, b'`');
     name = trim(name, b'*');
     is_plain(name).then_some(name)
+}
+
+/// The name in what follows the signs of a fence, which some models write there: alone, behind the
+/// language and a blank or a colon, or as the value of `path=` and its like.
+fn fenced(info: &[u8]) -> Option<&[u8]> {
+    let is_path = |text: &[u8]| text.contains(&b'.') || text.contains(&b'/');
+    let is_tag = |text: &[u8]| {
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"+#-_:".contains(byte);
+        !text.is_empty() && text.iter().all(plain)
+    };
+    let mut name = info;
+    if let Some(at) = name.iter().position(|byte| *byte == b' ')
+        && is_tag(&name[..at])
+    {
+        name = name[at..].trim_ascii_start();
+    }
+    for key in [&b"path="[..], b"file=", b"filename=", b"title="] {
+        if let Some(value) = name.strip_prefix(key) {
+            name = trim(value, b'"');
+        }
+    }
+    if let Some(at) = name.iter().rposition(|byte| *byte == b':')
+        && is_tag(&name[..at])
+    {
+        name = &name[at + 1..];
+    }
+    (is_path(name) && is_plain(name)).then_some(name)
 }
 
 /// Whether a line is a name also where it does not stand right above its block: a lone word is
@@ -90,6 +113,13 @@ mod tests {
             ("File: dir name/a b.txt", Some("dir name/a b.txt")),
             ("```src/main.py", Some("src/main.py")),
             ("```python", None),
+            ("```python src/main.py", Some("src/main.py")),
+            ("```python:src/main.py", Some("src/main.py")),
+            ("```12:15:src/main.py", Some("src/main.py")),
+            ("```c++ path=\"a b/m.cc\"", Some("a b/m.cc")),
+            ("```rust filename=src/lib.rs", Some("src/lib.rs")),
+            ("```python title", None),
+            ("```a.b c.d", Some("a.b c.d")),
             ("```", None),
             ("Here's the change:", None),
             ("Here is the new file.", None),

@@ -54,6 +54,17 @@ pub(super) fn place(
         };
         found = hunks.iter().map(|hunk| file.stated(hunk, how)).collect();
     }
+    if let [hunk] = hunks
+        && hunk.ranges.is_none()
+        && bytes.is_empty()
+        && hunk.lines.iter().all(|line| line.role == Role::Added)
+    {
+        // All of a new file: an empty text has one place.
+        found = vec![Some(Spot {
+            span: 0..0,
+            moved: None,
+        })];
+    }
     let mut placed = file.search(hunks, found, how);
     refuse_overlaps(hunks, &mut placed, path);
     placed
@@ -411,17 +422,27 @@ impl File<'_> {
         }
         let texts: Vec<&[u8]> = old.iter().map(|line| line.text).collect();
         let mut refusal = match self.first_difference(hunk, how) {
+            Some((line, found, Some(wanted))) if found == wanted.text => refuse(format!(
+                "{name} does not apply: line {line} {}, and its old lines stand nowhere else",
+                if wanted.newline {
+                    "ends the file without a newline, the hunk has one there"
+                } else {
+                    "ends in a newline, the hunk has it end the file without one"
+                }
+            ))
+            .at_line(line)
+            .with_found(found),
             Some((line, found, Some(wanted))) => refuse(format!(
                 "{name} does not apply: line {line} is {:?}, the hunk has {:?}, and its old lines stand nowhere else",
                 crate::error::excerpt(found, 120),
-                crate::error::excerpt(wanted, 120)
+                crate::error::excerpt(wanted.text, 120)
             ))
             .at_line(line)
             .with_found(found),
             Some((line, found, None)) => refuse(format!(
                 "{name} does not apply at line {line}: it must match at the {} of the file, since {}",
                 if self.anchors(hunk).end { "end" } else { "start" },
-                if self.anchors(hunk).end { "no context follows its changes" } else { "its header says line 1" },
+                if self.anchors(hunk).end { "no context follows its changes; send the line below them, too" } else { "its header says line 1" },
             ))
             .at_line(line)
             .with_found(found),
@@ -440,15 +461,11 @@ impl File<'_> {
 
     /// The first line, from the stated one on, that is not as the hunk has it: its number, what
     /// stands there from it on, and the line that the hunk has.
-    #[expect(
-        clippy::type_complexity,
-        reason = "three borrows of two lives, named above"
-    )]
     fn first_difference<'h>(
         &self,
         hunk: &Hunk<'h>,
         how: How,
-    ) -> Option<(LineNumber, &[u8], Option<&'h [u8]>)> {
+    ) -> Option<(LineNumber, &[u8], Option<HunkLine<'h>>)> {
         let start = self.stated_index(hunk)?;
         let at = self.offset(start, hunk).unwrap_or(self.bytes.len());
         let old = hunk.lines.iter().filter(|line| line.role != Role::Added);
@@ -460,7 +477,7 @@ impl File<'_> {
         Some((
             LineNumber::from_index(start + wrong),
             self.line_from(start + wrong),
-            Some(wanted.text),
+            Some(*wanted),
         ))
     }
 

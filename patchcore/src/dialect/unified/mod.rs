@@ -3,7 +3,8 @@
 //! A hunk stands where its header says. It may stand elsewhere only if all of its old lines are
 //! found at exactly one place of the file (git takes the nearest of many). As in git, a hunk that
 //! starts at line 1 must match at the start of the file, and one without trailing context at its
-//! end. A number-less `@@ … @@` hunk goes where its old lines are found, if that is one place.
+//! end. A number-less `@@ … @@` hunk goes where its old lines are found, if that is one place;
+//! all of a new file may stand in one.
 //!
 //! A hunk without trailing context that does not match at the end was cut short, or made without
 //! context. It proves its place itself if it changes what it finds, and two old lines or more stand

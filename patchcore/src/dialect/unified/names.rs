@@ -29,7 +29,10 @@ pub(super) fn resolve<'a>(file: FileDiff<'a>, options: &Options) -> Result<Secti
         Kind::Create if old_lines => {
             return Err(invalid(
                 line,
-                format!("new file {} depends on old contents", names.new),
+                format!(
+                    "new file {} depends on old contents: one of its lines does not start with '+'",
+                    names.new
+                ),
             ));
         }
         Kind::Delete if new_lines => {
