@@ -114,6 +114,9 @@ pub struct Operation {
     /// Whether an [`Action::Splice`] may edit bytes that are no text: a hash has already guarded
     /// both its ends.
     pub binary: bool,
+    /// Whether the operation means a symbolic link itself, whose bytes are its target: a created
+    /// file is one, and any other may be. Without it every link is refused.
+    pub link: bool,
 }
 
 /// Name and path of an operation as the sender spelt them, where the path could not be taken.
@@ -137,6 +140,7 @@ impl Operation {
             note: None,
             spelled: None,
             binary: false,
+            link: false,
         }
     }
 

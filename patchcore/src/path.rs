@@ -125,6 +125,14 @@ impl RelPath {
         Some(Self(self.0[..slash].into()))
     }
 
+    /// Whether the path is beneath a directory of that path.
+    #[must_use]
+    pub fn lies_below(&self, directory: &RelPath) -> bool {
+        self.0
+            .strip_prefix(&*directory.0)
+            .is_some_and(|rest| rest.starts_with(b"/"))
+    }
+
     /// The path as the file system takes it.
     #[cfg(unix)]
     #[must_use]

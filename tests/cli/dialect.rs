@@ -1,6 +1,7 @@
 //! Foreign patches through the program.
 
 use std::fs;
+use std::path::Path;
 
 use crate::sandbox::Sandbox;
 
@@ -130,20 +131,44 @@ fn ed_scripts_and_context_diffs_are_refused() {
     }
 }
 
-/// R16 and R21: no patch leads through a symbolic link, nor makes one.
+/// R16 and R21: no patch leads through a symbolic link, be it its own.
 #[test]
-fn symbolic_links_are_never_followed_or_made() {
+fn symbolic_links_are_never_followed() {
     let sandbox = Sandbox::new(&[("real/f", OLD), ("patch", &DIFF.replace("/f", "/link/f"))]);
     std::os::unix::fs::symlink("real", sandbox.root().join("link")).unwrap();
     sandbox.run(&["apply", "patch"]).exits(1);
     assert_eq!(sandbox.read("real/f"), OLD);
-    sandbox.write(
-        "patch",
-        "diff --git a/l b/l\nnew file mode 120000\n--- /dev/null\n+++ b/l\n@@ -0,0 +1 @@\n+/etc\n\\ No newline at end of file\n\
-         diff --git a/l/x b/l/x\nnew file mode 100644\n--- /dev/null\n+++ b/l/x\n@@ -0,0 +1 @@\n+x\n",
-    );
-    sandbox.run(&["apply", "patch"]).exits(1);
-    assert!(fs::symlink_metadata(sandbox.root().join("l")).is_err());
+    for target in ["/etc", "..", "real"] {
+        let link = LINK.replace("TARGET", target);
+        let below = "diff --git a/l/x b/l/x\nnew file mode 100644\n--- /dev/null\n+++ b/l/x\n@@ -0,0 +1 @@\n+x\n";
+        sandbox.write("patch", &(link + below));
+        sandbox.run(&["apply", "patch"]).exits(1);
+        assert!(fs::symlink_metadata(sandbox.root().join("l")).is_err());
+    }
+}
+
+const LINK: &str = "diff --git a/l b/l\nnew file mode 120000\n--- /dev/null\n+++ b/l\n@@ -0,0 +1 @@\n+TARGET\n\\ No newline at end of file\n";
+
+#[test]
+fn a_symbolic_link_is_made_and_shown_and_taken_back() {
+    let link = LINK.replace("TARGET", "real/f");
+    let sandbox = Sandbox::new(&[("real/f", OLD), ("patch", &link)]);
+    let root = sandbox.root().to_owned();
+    sandbox.run(&["convert", "patch", "--to", "batch"]).exits(2);
+    let shown = sandbox.run(&["convert", "patch", "--to", "unified-diff"]);
+    assert_eq!(shown.exits(0).out, link);
+    sandbox.run(&["apply", "patch"]).exits(0);
+    let target = || fs::read_link(root.join("l")).unwrap();
+    assert_eq!(target(), Path::new("real/f"));
+    assert!(sandbox.run(&["show"]).exits(0).out.contains(&link));
+    sandbox.run(&["audit"]).exits(0);
+    let append = ["append", "l", "--content", "x"];
+    sandbox.run(&append).exits(1);
+    sandbox.run(&["apply", "patch", "--reverse"]).exits(0);
+    assert!(fs::symlink_metadata(root.join("l")).is_err());
+    sandbox.run(&["undo"]).exits(0);
+    assert_eq!(target(), Path::new("real/f"));
+    assert_eq!(sandbox.read("real/f"), OLD);
 }
 
 #[test]

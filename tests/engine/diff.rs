@@ -48,10 +48,12 @@ impl Case {
         let old = Side {
             path: &self.name,
             executable: self.modes[0],
+            link: false,
         };
         let new = Side {
             path: &new_name,
             executable: self.modes[1],
+            link: false,
         };
         let diff = FileDiff {
             old: (!matches!(self.kind, Kind::Created)).then_some(old),

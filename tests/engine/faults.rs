@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use patchcore::edit::Edit;
 use patchcore::operation::{Action, Batch, Operation};
 use patchcore::report::Status;
 use patchcore::workspace::fault::{Fault, Kind, inject};
 use patchcore::workspace::{Applied, ApplyOptions, Recovered, Verify, Workspace};
-use patchcore::{Code, Error};
+use patchcore::{Code, Digest, Error};
 use tempfile::TempDir;
 
 use crate::workspace::{append, batch, create, delete, path, rename, snapshot, tree};
@@ -19,6 +20,7 @@ type Snapshot = Vec<(String, u32, Vec<u8>)>;
 /// A batch, a tree for it, and how it is applied.
 struct Scene {
     files: Vec<(&'static str, &'static str)>,
+    links: Vec<(&'static str, &'static str)>,
     batch: Batch,
     options: ApplyOptions<'static>,
     fault: Fault,
@@ -28,6 +30,7 @@ impl Scene {
     fn of_one_file() -> Self {
         Self {
             files: vec![("a", "a\n")],
+            links: Vec::new(),
             batch: batch(vec![append("a", "x")]),
             options: ApplyOptions::default(),
             fault: Fault::default(),
@@ -62,6 +65,54 @@ impl Scene {
         }
     }
 
+    /// Links that come, change and go; files and directories that become one another.
+    fn of_types() -> Self {
+        let on_link = |operation: Operation| Operation {
+            link: true,
+            ..operation
+        };
+        let delete_link = |file: &str, target: &str| {
+            let mut operation = delete(file, target);
+            operation.base = Some(Digest::of(target.as_bytes()));
+            on_link(operation)
+        };
+        let retarget = Action::Splice(vec![Edit::replace(0..1, "keep/b")]);
+        Self {
+            files: vec![
+                ("keep/a", "a\n"),
+                ("file", "f\n"),
+                ("dir/in/x", "x\n"),
+                ("t", "t\n"),
+            ],
+            links: vec![("led", "a"), ("gone", "a"), ("sub/l", "../t"), ("u", "t")],
+            batch: batch(vec![
+                on_link(Operation::new(path("led"), retarget)),
+                delete_link("gone", "a"),
+                on_link(create("sub/new", "../keep/a")),
+                on_link(rename("sub/l", "moved/l")),
+                delete("file", "f\n"),
+                create("file/sub/y", "y\n"),
+                delete("dir/in/x", "x\n"),
+                create("dir", "d\n"),
+                delete("t", "t\n"),
+                on_link(create("t", "keep")),
+                delete_link("u", "t"),
+                create("u", "u\n"),
+            ]),
+            ..Self::of_one_file()
+        }
+    }
+
+    fn tree(&self) -> TempDir {
+        let dir = tree(&self.files);
+        for (name, target) in &self.links {
+            let at = dir.path().join(name);
+            std::fs::create_dir_all(at.parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink(target, at).unwrap();
+        }
+        dir
+    }
+
     fn verified(mut self, command: &str) -> Self {
         self.options.verify = Some(Verify::new(command));
         self
@@ -83,7 +134,7 @@ impl Scene {
 
     /// The tree before and after, and how many steps lie between.
     fn measure(&self) -> (Snapshot, Snapshot, usize) {
-        let dir = tree(&self.files);
+        let dir = self.tree();
         let old = snapshot(dir.path());
         let run = inject(self.fault, || self.apply(dir.path()));
         let applied = run.result.unwrap();
@@ -111,7 +162,7 @@ fn leftovers(root: &Path) -> Vec<String> {
 
 /// One run with a fault, and what must hold after it and after the next run.
 fn judge(scene: &Scene, at: usize, kind: Kind, old: &Snapshot, new: &Snapshot) -> TempDir {
-    let dir = tree(&scene.files);
+    let dir = scene.tree();
     let root = dir.path();
     let fault = Fault {
         at: Some((at, kind)),
@@ -180,6 +231,29 @@ fn r1_a_crash_at_any_step_leaves_old_or_new() {
 }
 
 #[test]
+fn r1_a_crash_at_any_step_of_a_change_of_types_leaves_old_or_new() {
+    enumerate(&Scene::of_types(), &CRASHES);
+    enumerate(&Scene::of_types().durable(), &[Kind::Stop]);
+    enumerate(&Scene::of_types().without_exchange(), &[Kind::Stop]);
+    for scene in [
+        Scene::of_types().verified("false"),
+        Scene::of_types().verified("false").without_exchange(),
+    ] {
+        let (old, new, steps) = scene.measure();
+        assert_eq!(old, new);
+        for at in 1..=steps {
+            judge(&scene, at, Kind::Stop, &old, &old);
+        }
+    }
+}
+
+#[test]
+fn r3_an_error_at_any_step_of_a_change_of_types_leaves_old_or_is_finished_by_the_next_run() {
+    enumerate(&Scene::of_types(), &ERRORS);
+    enumerate(&Scene::of_types().durable(), &[Kind::Fail(EIO)]);
+}
+
+#[test]
 fn r1_a_crash_at_any_step_without_exchange_leaves_old_or_new() {
     enumerate(&Scene::of_two_files().without_exchange(), &CRASHES);
 }
@@ -208,11 +282,13 @@ fn r1_a_crash_of_the_recovery_itself_leaves_old_or_new() {
         Scene::of_two_files(),
         Scene::of_two_files().without_exchange(),
         Scene::of_two_files().verified("false"),
+        Scene::of_types(),
+        Scene::of_types().verified("false"),
     ] {
         let (old, new, steps) = scene.measure();
         for at in (1..=steps).step_by(2) {
             for within in 1.. {
-                let dir = tree(&scene.files);
+                let dir = scene.tree();
                 let root = dir.path();
                 let stop = |at| Fault {
                     at: Some((at, Kind::Stop)),
@@ -243,7 +319,7 @@ fn r3_an_error_at_any_step_leaves_old_or_is_finished_by_the_next_run() {
 #[test]
 fn r4_a_failed_fsync_is_not_tried_again_and_aborts_before_the_commit_point() {
     let scene = Scene::of_one_file().durable();
-    let dir = tree(&scene.files);
+    let dir = scene.tree();
     let run = inject(scene.fault, || scene.apply(dir.path()));
     let syncs: Vec<usize> = (1..=run.steps.len())
         .filter(|at| run.steps[at - 1].contains("sync"))
@@ -252,7 +328,7 @@ fn r4_a_failed_fsync_is_not_tried_again_and_aborts_before_the_commit_point() {
     let (old, new, _) = scene.measure();
     let mut aborted = 0;
     for at in syncs {
-        let dir = tree(&scene.files);
+        let dir = scene.tree();
         let fault = Fault {
             at: Some((at, Kind::Fail(EIO))),
             ..Fault::default()
@@ -283,13 +359,13 @@ fn r5_only_enoent_means_absent() {
         batch: batch(vec![create("n", "n\n")]),
         ..Scene::of_one_file()
     };
-    let dir = tree(&scene.files);
+    let dir = scene.tree();
     let run = inject(scene.fault, || scene.apply(dir.path()));
     let looks: Vec<usize> = (1..=run.steps.len())
         .filter(|at| ["openat2", "openat", "stat", "readlink"].contains(&run.steps[at - 1]))
         .collect();
     for at in looks {
-        let dir = tree(&scene.files);
+        let dir = scene.tree();
         let fault = Fault {
             at: Some((at, Kind::Fail(EACCES))),
             ..Fault::default()
@@ -307,7 +383,7 @@ fn r5_only_enoent_means_absent() {
 fn r17_the_walk_by_components_does_what_openat2_does() {
     let scene = Scene::of_two_files();
     let (_, new, _) = scene.measure();
-    let dir = tree(&scene.files);
+    let dir = scene.tree();
     let fault = Fault {
         no_openat2: true,
         ..Fault::default()

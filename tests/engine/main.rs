@@ -10,4 +10,5 @@ mod placeholder;
 mod plan;
 mod sandbox;
 mod schemas;
+mod types;
 mod workspace;

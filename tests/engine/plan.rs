@@ -5,8 +5,8 @@ use patchcore::operation::{
     Action, Address, Batch, Coordinates, Guard, Indent, Insertion, Lines, Occurrence, Operation,
     Pattern, Target,
 };
-use patchcore::plan::{ChangeKind, Outcome, Plan, plan};
-use patchcore::{Code, Digest, Policy, RelPath, Tree};
+use patchcore::plan::{ChangeKind, Holds, Outcome, Plan, plan};
+use patchcore::{Code, Digest, Policy, Refusal, RelPath, Tree};
 
 pub(crate) fn path(path: &str) -> RelPath {
     RelPath::new(path).unwrap()
@@ -460,4 +460,36 @@ fn behind_a_refusal_the_same_file_is_not_evaluated() {
         outcomes,
         [Outcome::Refused, Outcome::NotEvaluated, Outcome::NotApplied]
     );
+}
+
+#[test]
+fn links_and_directories_in_memory_are_refused_but_to_those_that_mean_them() {
+    let refusal = |code| Refusal::new(code, "in the way");
+    let gone = Operation {
+        link: true,
+        base: Some(Digest::of(b"a")),
+        ..Operation::new(path("d/l"), Action::DeleteFile { expect: None })
+    };
+    for (link, holds, passes) in [
+        (true, Holds::Loaded, true),
+        (false, Holds::Loaded, false),
+        (true, Holds::Others, false),
+    ] {
+        let mut tree = Tree::new();
+        tree.insert_link(path("d/l"), b"a".to_vec(), refusal(Code::Symlink));
+        tree.insert_directory(path("d"), holds, refusal(Code::NotAFile));
+        let create = Action::CreateFile {
+            content: b"new\n".to_vec(),
+            executable: false,
+        };
+        let gone = Operation {
+            link,
+            ..gone.clone()
+        };
+        let operations = vec![Operation::new(path("d"), create), gone];
+        let batch = Batch::new(operations, Digest::of(b""));
+        let planned = plan(&batch, &tree, &Policy::default());
+        assert_eq!(!planned.has_refusal(), passes, "{link} {holds:?}");
+        assert_eq!(planned.changes.len(), if passes { 2 } else { 0 });
+    }
 }

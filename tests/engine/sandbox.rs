@@ -439,6 +439,7 @@ fn forge(root: &Path, file: &str, slot: &[u8], journal: impl FnOnce(&mut Journal
     let state = FileState {
         digest,
         executable: false,
+        link: false,
     };
     let mut record = Workspace::open(root)
         .unwrap()
@@ -472,6 +473,7 @@ fn forge(root: &Path, file: &str, slot: &[u8], journal: impl FnOnce(&mut Journal
                 mtime: [0, 0],
                 mode: 0o644,
                 digest,
+                link: false,
             }),
         }],
         ..Journal::default()

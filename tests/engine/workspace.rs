@@ -68,6 +68,9 @@ pub(crate) fn snapshot(root: &Path) -> Vec<(String, u32, Vec<u8>)> {
             let meta = entry.path().symlink_metadata().unwrap();
             let bytes = if meta.is_file() {
                 fs::read(entry.path()).unwrap()
+            } else if meta.is_symlink() {
+                let target = fs::read_link(entry.path()).unwrap();
+                target.into_os_string().into_encoded_bytes()
             } else {
                 Vec::new()
             };

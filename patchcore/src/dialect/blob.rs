@@ -1,34 +1,12 @@
-//! Git's binary patches: unpacked, applied as a delta, checked against the blob names.
+//! Git's binary patches: unpacked, applied as a delta.
 
 use std::io::Read as _;
 
-use sha2::{Digest as _, Sha256};
-
+use crate::diff::blob_name;
 use crate::diff::parse::BinaryHunk;
 
 /// Largest result, in bytes.
 const MAX_BLOB: u64 = 1 << 30;
-
-/// The blob name that git gives to bytes, in the hash that a full name of this many digits is of.
-pub(super) fn name(bytes: &[u8], digits: usize) -> Option<String> {
-    let header = format!("blob {}\0", bytes.len());
-    match digits {
-        40 => {
-            let mut hasher = sha1_smol::Sha1::new();
-            hasher.update(header.as_bytes());
-            hasher.update(bytes);
-            Some(hasher.digest().to_string())
-        }
-        64 => {
-            let mut hasher = Sha256::new();
-            hasher.update(header.as_bytes());
-            hasher.update(bytes);
-            let hex = |byte: &u8| format!("{byte:02x}");
-            Some(hasher.finalize().iter().map(hex).collect())
-        }
-        _ => None,
-    }
-}
 
 /// Whether a blob name, cut to seven digits at least as git does, is that of the bytes.
 pub(super) fn is_named(bytes: &[u8], name: &[u8]) -> bool {
@@ -36,7 +14,7 @@ pub(super) fn is_named(bytes: &[u8], name: &[u8]) -> bool {
         return false;
     }
     [40, 64].iter().any(|&digits| {
-        self::name(bytes, digits)
+        blob_name(bytes, digits)
             .and_then(|made| {
                 made.as_bytes()
                     .get(..name.len())
@@ -123,19 +101,6 @@ fn size(bytes: &[u8]) -> Option<(u64, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn blob_names_are_gits() {
-        assert_eq!(
-            name(b"", 40).unwrap(),
-            "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
-        );
-        assert_eq!(
-            name(b"", 64).unwrap(),
-            "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813"
-        );
-        assert_eq!(name(b"", 7), None);
-    }
 
     #[test]
     fn deltas_copy_and_insert_and_never_leave_the_old_bytes() {

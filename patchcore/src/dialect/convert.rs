@@ -20,8 +20,9 @@ use crate::text::{LineNumber, Text};
 /// bytes.
 ///
 /// # Errors
-/// The plan's own first refusal; `INVALID_BATCH` for a change that line operations cannot say: of
-/// line endings, of the final newline alone, of the byte order mark, of a name that is not UTF-8.
+/// The plan's own first refusal; `INVALID_BATCH` for a change that operations cannot say: of line
+/// endings, of the final newline alone, of the byte order mark, of a name that is not UTF-8, of a
+/// symbolic link.
 pub fn to_batch(planned: &Plan, tree: &Tree, policy: &Policy) -> Result<PatchBatch, Refusal> {
     if let Some(refusal) = planned
         .verdicts
@@ -103,6 +104,17 @@ pub fn check_sayable_as_diff(planned: &Plan) -> Result<(), Refusal> {
 }
 
 fn push_change(change: &FileChange, target: Target, batch: &mut PatchBatch) -> Result<(), Refusal> {
+    let was_link = change
+        .source
+        .as_ref()
+        .is_some_and(|source| source.is_link());
+    if was_link || change.is_link() {
+        let message = format!(
+            "a batch cannot say what the patch does to {}, which is a symbolic link",
+            change.path
+        );
+        return Err(Refusal::new(Code::InvalidBatch, message).in_file(&change.path));
+    }
     let path = name(&change.path)?;
     let old = match &change.from {
         Some(from) => name(from)?,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
+use super::blob::short_name;
 use super::change::{Change, changes};
 use super::hunk::{LineCounter, write_hunks};
 use super::quote::{in_quotes, quote};
@@ -17,6 +18,8 @@ pub struct Side<'a> {
     pub path: &'a [u8],
     /// Whether the file can be executed.
     pub executable: bool,
+    /// Whether it is a symbolic link, whose bytes are its target.
+    pub link: bool,
 }
 
 /// Where the new file comes from.
@@ -36,7 +39,7 @@ pub enum Origin {
 /// ```
 /// use patchcore::diff::{FileDiff, Options, Side};
 /// use patchcore::edit::Edit;
-/// let side = Side { path: b"greet.txt", executable: false };
+/// let side = Side { path: b"greet.txt", executable: false, link: false };
 /// let edits = [Edit::replace(7..10, "you")];
 /// let diff = FileDiff::modified(side, side, b"Hello,\nall\n", &edits);
 /// let mut text = Vec::new();
@@ -92,7 +95,8 @@ impl<'a> FileDiff<'a> {
         }
     }
 
-    /// Writes header and hunks; nothing where nothing changes.
+    /// Writes header and hunks; nothing where nothing changes. A file that becomes a link, or the
+    /// other way around, is deleted and created, as git has it.
     ///
     /// # Errors
     /// What `out` fails with.
@@ -101,6 +105,9 @@ impl<'a> FileDiff<'a> {
         let created = options.copies == Copies::Created || options.direction == Direction::Reverse;
         if self.origin == Origin::Copied && created {
             return self.write_as_created(options, out);
+        }
+        if matches!((self.old, self.new), (Some(old), Some(new)) if old.link != new.link) {
+            return self.write_type_change(options, out);
         }
         let hunks = changes(self.source, self.edits).peekable();
         self.write_parts(hunks, options, out)
@@ -129,10 +136,19 @@ impl<'a> FileDiff<'a> {
         out: &mut impl Write,
     ) -> io::Result<()> {
         let has_hunks = changes.peek().is_some();
+        let is_link = self.old.and(self.new).is_some_and(|new| new.link);
         let header = Header {
             origin: self.origin,
             has_hunks,
             similarity: self.similarity(),
+            blobs: (is_link && has_hunks).then(|| {
+                let new = apply(self.source, self.edits);
+                let mut blobs = [short_name(self.source), short_name(&new)];
+                if options.direction == Direction::Reverse {
+                    blobs.reverse();
+                }
+                blobs
+            }),
         };
         match (options.direction, self.old, self.new) {
             (Direction::Forward, old, new) => header.write(old, new, out)?,
@@ -140,6 +156,26 @@ impl<'a> FileDiff<'a> {
         }
         let counter = LineCounter::new(self.source, self.lines);
         write_hunks(self.source, changes, counter, options, out)
+    }
+
+    fn write_type_change(&self, options: &Options, out: &mut impl Write) -> io::Result<()> {
+        let all = [Edit::delete(0..self.source.len())];
+        let deleted = FileDiff {
+            new: None,
+            origin: Origin::Same,
+            edits: if self.source.is_empty() { &[] } else { &all },
+            ..*self
+        };
+        match options.direction {
+            Direction::Forward => {
+                deleted.write(options, out)?;
+                self.write_as_created(options, out)
+            }
+            Direction::Reverse => {
+                self.write_as_created(options, out)?;
+                deleted.write(options, out)
+            }
+        }
     }
 
     fn write_as_created(&self, options: &Options, out: &mut impl Write) -> io::Result<()> {
@@ -173,6 +209,8 @@ struct Header {
     origin: Origin,
     has_hunks: bool,
     similarity: usize,
+    /// The contents' names where a link stays one: with them git says that it is one.
+    blobs: Option<[String; 2]>,
 }
 
 impl Header {
@@ -233,6 +271,9 @@ impl Header {
             }
             (None, None) => {}
         }
+        if let Some([old, new]) = &self.blobs {
+            writeln!(out, "index {old}..{new} 120000")?;
+        }
         if self.has_hunks {
             let side = |side: Option<Side<'_>>, name: &[u8]| match side {
                 None => b"/dev/null".to_vec(),
@@ -271,7 +312,9 @@ fn spelled(name: &[u8]) -> Cow<'_, [u8]> {
 }
 
 fn mode(side: Side<'_>) -> &'static [u8] {
-    if side.executable {
+    if side.link {
+        b"120000"
+    } else if side.executable {
         b"100755"
     } else {
         b"100644"

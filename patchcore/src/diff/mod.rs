@@ -8,6 +8,7 @@
 //! `git apply` and `patch -p1` turn the old tree into the new one with these diffs, and back with
 //! `-R`. The bytes of a file pass through as they are, NUL among them: there is no binary form.
 
+mod blob;
 mod change;
 mod compare;
 mod file;
@@ -15,6 +16,7 @@ mod hunk;
 pub mod parse;
 mod quote;
 
+pub(crate) use blob::blob_name;
 pub use change::LineStats;
 pub use compare::edits;
 pub use file::{FileDiff, Origin, Rendered, Side};

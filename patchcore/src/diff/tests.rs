@@ -6,6 +6,7 @@ fn side(path: &str, executable: bool) -> Option<Side<'_>> {
     Some(Side {
         path: path.as_bytes(),
         executable,
+        link: false,
     })
 }
 

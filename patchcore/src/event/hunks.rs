@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{MAX_DIFF, PatchEvent, change_of};
 use crate::diff::{Copies, FileDiff, Options, Origin, Side};
 use crate::edit::{Edit, EditSet};
-use crate::plan::ChangeKind;
+use crate::plan::{ChangeKind, FileState};
 use crate::workspace::record::{ChangeRecord, Record};
 
 /// Puts the operation's hunks into its event: as `diff`, or as `diff_truncated` where they are
@@ -82,15 +82,19 @@ fn hunks(change: &ChangeRecord, operation: usize, source: &[u8], limit: usize) -
         return Hunks::Unknown;
     };
     let path = change.path.as_bytes();
-    let side = |path, executable| Side { path, executable };
+    let side = |path, state: FileState| Side {
+        path,
+        executable: state.executable,
+        link: state.link,
+    };
     let from = change.from.as_ref().map_or(path, |from| from.as_bytes());
-    let after = change.after.map(|state| side(path, state.executable));
+    let after = change.after.map(|state| side(path, state));
     let created = matches!(change.kind, ChangeKind::Created);
     let mode = change.before.or(change.after);
     let diff = FileDiff {
         old: mode
             .filter(|_| !created)
-            .map(|state| side(from, state.executable)),
+            .map(|state| side(from, change.moved(state))),
         new: after,
         origin: match change.kind {
             ChangeKind::Renamed => Origin::Renamed,

@@ -28,6 +28,7 @@ fn previewed(report: &Report, batch: Option<&Batch>) -> Record {
     let state = |digest: Digest| FileState {
         digest,
         executable: false,
+        link: false,
     };
     let operation = |operation: &OperationReport| OperationRecord {
         op: operation.op.clone(),

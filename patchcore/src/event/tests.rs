@@ -113,6 +113,7 @@ fn an_operation_tells_its_own_lines_and_its_file_s_hashes() {
     let state = |bytes: &[u8]| FileState {
         digest: Digest::of(bytes),
         executable: false,
+        link: false,
     };
     let change = |path: &str, touches| ChangeRecord {
         path: RelPath::new(path).unwrap(),
@@ -186,6 +187,7 @@ fn an_event_carries_the_hunks_of_its_own_operation() {
         after: Some(FileState {
             digest: Digest::of(b"new"),
             executable: false,
+            link: false,
         }),
         slot: Some(7),
         edits: vec![edit(0, b"1"), edit(4, b"\xff"), long],

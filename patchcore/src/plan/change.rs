@@ -31,7 +31,7 @@ pub enum ChangeKind {
     Mode,
 }
 
-/// What stands at a path, by hash and mode.
+/// What stands at a path, by hash, mode and kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FileState {
@@ -39,6 +39,14 @@ pub struct FileState {
     pub digest: Digest,
     /// Whether the owner can execute it.
     pub executable: bool,
+    /// Whether it is a symbolic link, whose bytes are its target.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub link: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// The part of an operation in the change of a file.
@@ -60,6 +68,8 @@ pub struct Touch {
 pub struct After {
     /// Whether the owner can execute it.
     pub executable: bool,
+    /// Whether it is a symbolic link, whose bytes are its target.
+    pub link: bool,
     digest: OnceLock<Digest>,
 }
 
@@ -69,7 +79,16 @@ impl After {
     pub fn new(executable: bool) -> Self {
         Self {
             executable,
-            digest: OnceLock::new(),
+            ..Self::default()
+        }
+    }
+
+    /// A symbolic link.
+    #[must_use]
+    pub fn link() -> Self {
+        Self {
+            link: true,
+            ..Self::default()
         }
     }
 
@@ -78,6 +97,7 @@ impl After {
     pub fn hashed(state: FileState) -> Self {
         Self {
             executable: state.executable,
+            link: state.link,
             digest: state.digest.into(),
         }
     }
@@ -161,7 +181,14 @@ impl FileChange {
         Some(FileState {
             digest: *digest,
             executable: after.executable,
+            link: after.link,
         })
+    }
+
+    /// Whether a symbolic link will stand at the path.
+    #[must_use]
+    pub fn is_link(&self) -> bool {
+        self.after.as_ref().is_some_and(|after| after.link)
     }
 
     /// Whether the same bytes and mode stand at the same path afterwards.
@@ -169,7 +196,9 @@ impl FileChange {
         let stays = matches!(self.kind, ChangeKind::Modified | ChangeKind::Mode);
         match (&self.before, &self.after) {
             (Some(before), Some(after)) if stays => {
-                before.executable() == after.executable && self.edits.is_idle(self.source_bytes())
+                before.executable() == after.executable
+                    && before.is_link() == after.link
+                    && self.edits.is_idle(self.source_bytes())
             }
             _ => false,
         }

@@ -6,6 +6,7 @@ mod assemble;
 mod change;
 mod content;
 mod find;
+mod link;
 mod names;
 mod original;
 pub(crate) mod parallel;
@@ -27,7 +28,10 @@ use crate::path::RelPath;
 use crate::text::LineNumber;
 
 pub use change::{After, ChangeKind, FileChange, FileState, Touch};
-pub use tree::{Entry, Source, Tree};
+pub(crate) use tree::Obstacle;
+#[cfg(feature = "workspace")]
+pub(crate) use tree::Other;
+pub use tree::{Entry, Holds, Source, Tree};
 
 /// What the operator allows beyond the defaults.
 #[derive(Debug, Clone, Default)]

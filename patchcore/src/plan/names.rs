@@ -10,6 +10,7 @@ use crate::operation::{Action, Guard, Operation};
 use crate::path::RelPath;
 use crate::text::Text;
 
+use super::tree::{Holds, Obstacle};
 use super::{Entry, Policy, Source, Tree};
 
 /// A file that exists before the batch or comes into being by it.
@@ -23,6 +24,8 @@ pub(super) struct Node<'a> {
     pub(super) copied_from: Option<RelPath>,
     /// Where it stands afterwards.
     pub(super) path: RelPath,
+    /// Whether it is a symbolic link.
+    pub(super) link: bool,
     /// The operation that makes it, with its content.
     pub(super) created: Option<(usize, &'a [u8])>,
     /// The operation that deletes it.
@@ -135,34 +138,46 @@ impl<'a> Naming<'a, '_> {
         }
     }
 
-    /// The node of a file of the old tree.
-    fn existing(&mut self, path: &RelPath) -> Result<Option<usize>, Refusal> {
-        if let Some(&node) = self.old.get(path) {
-            return Ok(Some(node));
-        }
-        match self.tree.get(path) {
-            Entry::Absent => Ok(None),
-            Entry::Refused(refusal) => Err((**refusal).clone()),
-            Entry::File(source) => {
-                self.old.insert(path.clone(), self.names.nodes.len());
-                self.names.nodes.push(Node {
-                    old: Some(path.clone()),
-                    source: Some(source.clone()),
-                    copied_from: None,
-                    path: path.clone(),
-                    created: None,
-                    deleted: None,
-                    renamed: None,
-                    mode: None,
-                    content: Vec::new(),
-                });
-                Ok(Some(self.names.nodes.len() - 1))
-            }
+    /// What an operation finds at its file's path in the old tree.
+    fn source(&self, operation: &Operation) -> Result<Option<&Arc<Source>>, Refusal> {
+        let path = &operation.file;
+        match (self.tree.get(path), self.tree.link(path)) {
+            (Entry::File(source), _) => Ok(Some(source)),
+            (_, Some(link)) if operation.link => Ok(Some(link)),
+            (Entry::Refused(refusal), _) => Err((**refusal).clone()),
+            (Entry::Absent, _) => Ok(None),
         }
     }
 
+    /// The node of an operation's file in the old tree.
+    fn existing(&mut self, operation: &Operation) -> Result<Option<usize>, Refusal> {
+        let path = &operation.file;
+        if let Some(&node) = self.old.get(path)
+            && (operation.link || !self.names.nodes[node].link)
+        {
+            return Ok(Some(node));
+        }
+        let Some(source) = self.source(operation)?.cloned() else {
+            return Ok(None);
+        };
+        self.old.insert(path.clone(), self.names.nodes.len());
+        self.names.nodes.push(Node {
+            old: Some(path.clone()),
+            link: source.is_link(),
+            source: Some(source),
+            copied_from: None,
+            path: path.clone(),
+            created: None,
+            deleted: None,
+            renamed: None,
+            mode: None,
+            content: Vec::new(),
+        });
+        Ok(Some(self.names.nodes.len() - 1))
+    }
+
     fn delete(&mut self, index: usize, operation: &Operation) -> Result<bool, Refusal> {
-        let Some(node) = self.existing(&operation.file)? else {
+        let Some(node) = self.existing(operation)? else {
             // It has happened.
             return Ok(false);
         };
@@ -192,7 +207,7 @@ impl<'a> Naming<'a, '_> {
         if operation.file == *to {
             return Ok(false);
         }
-        let Some(node) = self.existing(&operation.file)? else {
+        let Some(node) = self.existing(operation)? else {
             return match self.tree.get(to) {
                 // It has happened.
                 Entry::File(there) if operation.base.is_none_or(|base| base == there.digest()) => {
@@ -224,18 +239,37 @@ impl<'a> Naming<'a, '_> {
 
     /// Whether a path is free once the batch is through with what stands there.
     fn check_free(&self, path: &RelPath) -> Result<(), Refusal> {
-        let vacated = self.old.get(path).is_some_and(|&node| {
-            self.names.nodes[node].deleted.is_some() || self.names.nodes[node].renamed.is_some()
-        });
         match self.tree.get(path) {
-            _ if vacated => Ok(()),
+            _ if self.leaves(path) => Ok(()),
             Entry::Absent => Ok(()),
+            Entry::Refused(_) if self.is_cleared(path) => Ok(()),
             Entry::Refused(refusal) => Err((**refusal).clone()),
             Entry::File(_) => Err(Refusal::new(
                 Code::FileExists,
                 format!("{path} exists already; delete or rename it in the same batch, or edit it"),
             )
             .in_file(path)),
+        }
+    }
+
+    /// Whether the batch takes away what stands at a path.
+    fn leaves(&self, path: &RelPath) -> bool {
+        self.old.get(path).is_some_and(|&node| {
+            let node = &self.names.nodes[node];
+            node.deleted.is_some() || node.renamed.is_some()
+        })
+    }
+
+    /// Whether the batch takes away what is in a file's way at a path: the file above it, or all
+    /// that is in the directory that stands there.
+    fn is_cleared(&self, path: &RelPath) -> bool {
+        match self.tree.obstacle(path) {
+            None => false,
+            Some(Obstacle::File(above)) => self.leaves(above),
+            Some(Obstacle::Directory(Holds::Others)) => false,
+            Some(Obstacle::Directory(Holds::Loaded)) => {
+                self.tree.below(path).all(|known| self.leaves(known))
+            }
         }
     }
 
@@ -250,16 +284,20 @@ impl<'a> Naming<'a, '_> {
         if let Some(&node) = self.new.get(path) {
             let node = &self.names.nodes[node];
             let same = node.created.is_some_and(|(_, other)| other == content)
-                && node.mode.is_some_and(|(_, other)| other == executable);
+                && node.mode.is_some_and(|(_, other)| other == executable)
+                && node.link == operation.link;
             return match (same, maker(node)) {
                 (true, _) => Ok(false),
                 (false, first) => Err(overlap(first, index, "create", path)),
             };
         }
         if let Err(refusal) = self.check_free(path) {
-            let there = self.tree.file(path);
-            let identical = there
-                .is_some_and(|file| file.bytes() == content && file.executable() == executable);
+            let there = self.tree.standing(path);
+            let identical = there.is_some_and(|file| {
+                file.bytes() == content
+                    && file.executable() == executable
+                    && file.is_link() == operation.link
+            });
             return if identical { Ok(false) } else { Err(refusal) };
         }
         self.new.insert(path.clone(), self.names.nodes.len());
@@ -268,6 +306,7 @@ impl<'a> Naming<'a, '_> {
             source: None,
             copied_from: None,
             path: path.clone(),
+            link: operation.link,
             created: Some((index, content)),
             deleted: None,
             renamed: None,
@@ -279,11 +318,8 @@ impl<'a> Naming<'a, '_> {
 
     fn copy(&mut self, index: usize, operation: &Operation, to: &RelPath) -> Result<bool, Refusal> {
         let from = &operation.file;
-        let source = match self.tree.get(from) {
-            Entry::File(source) => source.clone(),
-            Entry::Refused(refusal) => return Err((**refusal).clone()),
-            Entry::Absent => return Err(not_found(from)),
-        };
+        let source = self.source(operation)?.ok_or_else(|| not_found(from))?;
+        let source = Arc::clone(source);
         if operation.base.is_some_and(|base| base != source.digest()) {
             return Err(changed(from, &source));
         }
@@ -300,6 +336,7 @@ impl<'a> Naming<'a, '_> {
         self.names.nodes.push(Node {
             old: None,
             mode: Some((index, source.executable())),
+            link: source.is_link(),
             source: Some(source),
             copied_from: Some(from.clone()),
             path: to.clone(),
@@ -342,7 +379,7 @@ impl<'a> Naming<'a, '_> {
     /// Finds the file of an operation on content or mode.
     fn touch(&mut self, index: usize, operation: &Operation) -> Result<bool, Refusal> {
         let path = &operation.file;
-        let node = match self.existing(path) {
+        let node = match self.existing(operation) {
             Ok(Some(node)) => node,
             Ok(None) => *self.new.get(path).ok_or_else(|| not_found(path))?,
             Err(refusal) => return Err(refusal),
@@ -354,6 +391,10 @@ impl<'a> Naming<'a, '_> {
             self.names.nodes[node].content.push(index);
             return Ok(true);
         };
+        if self.names.nodes[node].link {
+            let message = format!("{path} is a symbolic link, which has no mode of its own");
+            return Err(Refusal::new(Code::Symlink, message).in_file(path));
+        }
         if let (Some(base), Some(source)) = (operation.base, &self.names.nodes[node].source)
             && base != source.digest()
         {

@@ -14,6 +14,7 @@ use crate::text::{LineNumber, Text};
 use super::assemble::{Assembled, Clash, assemble, find_clashes};
 use super::change;
 use super::content::{self, Piece};
+use super::link;
 use super::names::{self, Node};
 use super::parallel;
 use super::{
@@ -56,6 +57,13 @@ pub(super) fn plan(
         changes.extend(result.change);
     }
     change::merge_recreated(&mut changes);
+    for change in &changes {
+        if let Some(refusal) = link::refusal(change, policy)
+            && let Some(touch) = change.touches.first()
+        {
+            verdicts[touch.operation].refuse(refusal);
+        }
+    }
     (changes, verdicts)
 }
 
@@ -284,9 +292,10 @@ fn change_of(node: &Node<'_>, source: &Arc<Source>, assembled: Assembled) -> Opt
         mut touches,
         ..
     } = assembled;
-    let executable = node
-        .mode
-        .map_or(source.executable(), |(_, executable)| executable);
+    let executable = !node.link
+        && node
+            .mode
+            .map_or(source.executable(), |(_, executable)| executable);
     let kind = match (node.renamed, node.created) {
         (Some(_), _) => ChangeKind::Renamed,
         (None, Some(_)) if node.copied_from.is_some() => ChangeKind::Copied,
@@ -354,7 +363,10 @@ fn change_of(node: &Node<'_>, source: &Arc<Source>, assembled: Assembled) -> Opt
             ChangeKind::Renamed => None,
             _ => node.old.is_some().then(|| source.clone()),
         },
-        after: Some(After::new(executable)),
+        after: Some(match node.link {
+            true => After::link(),
+            false => After::new(executable),
+        }),
         touches,
         lines_added: stats.added,
         lines_removed: stats.removed,

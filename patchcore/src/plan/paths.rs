@@ -1,12 +1,12 @@
 //! Which paths a batch may not name, told without a look at the disk: protected ones, and those
 //! that may be one file.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use super::Policy;
 use crate::error::{Code, Refusal};
-use crate::operation::{Action, Batch, Operation};
+use crate::operation::{Action, Batch, Coordinates, Operation};
 use crate::path::RelPath;
 
 /// The operations that are refused for their paths, by index; the first reason of each.
@@ -89,11 +89,16 @@ fn collisions(batch: &Batch, refused: &mut Vec<(usize, Refusal)>) {
             }
         }
     }
+    let mut leaving = Leaving::default();
     for (index, operation) in placed(batch) {
         for path in named(operation) {
             let key = path.collision_key();
             let mut slashes = memchr::memchr_iter(b'/', &key);
-            if let Some(above) = slashes.find_map(|at| known.get(&key[..at])) {
+            let above = slashes.find_map(|at| {
+                let above = known.get(&key[..at])?;
+                (!leaving.of(batch).keeps_apart(above, path)).then_some(above)
+            });
+            if let Some(above) = above {
                 let why = format!("cannot stand below {above}, which the batch names as a file");
                 clashes.push((index, collision(path, &why)));
             }
@@ -105,6 +110,49 @@ fn collisions(batch: &Batch, refused: &mut Vec<(usize, Refusal)>) {
     refused.extend(clashes);
     refused.sort_by_key(|(index, _)| *index);
     refused.dedup_by_key(|(index, _)| *index);
+}
+
+/// The paths that a batch takes files from and puts no others at; found out at the first need.
+#[derive(Default)]
+struct Leaving<'a>(Option<HashSet<&'a RelPath>>);
+
+impl<'a> Leaving<'a> {
+    fn of(&mut self, batch: &'a Batch) -> &Self {
+        // In sequence a path is what the operations before left there.
+        let find = || {
+            let mut leaving = HashSet::new();
+            if batch.coordinates == Coordinates::Original {
+                for (_, operation) in placed(batch) {
+                    if matches!(
+                        operation.action,
+                        Action::DeleteFile { .. } | Action::RenameFile { .. }
+                    ) {
+                        leaving.insert(&operation.file);
+                    }
+                }
+            }
+            for (_, operation) in placed(batch) {
+                match &operation.action {
+                    Action::CreateFile { .. } => leaving.remove(&operation.file),
+                    Action::RenameFile { to } | Action::CopyFile { to } => leaving.remove(to),
+                    _ => false,
+                };
+            }
+            leaving
+        };
+        self.0.get_or_insert_with(find);
+        self
+    }
+
+    /// Whether a file and one below its path do not meet, since one goes before the other comes.
+    fn keeps_apart(&self, above: &RelPath, path: &RelPath) -> bool {
+        let goes = |path| {
+            self.0
+                .as_ref()
+                .is_some_and(|leaving| leaving.contains(path))
+        };
+        path.lies_below(above) && (goes(above) || goes(path))
+    }
 }
 
 fn collision(path: &RelPath, why: &str) -> Refusal {
@@ -178,9 +226,19 @@ mod tests {
     }
 
     #[test]
+    fn a_file_may_become_a_directory_and_a_directory_a_file() {
+        assert_eq!(refused(&["a->a/b"], &[]), []);
+        assert_eq!(refused(&["a/b->a"], &[]), []);
+        assert_eq!(refused(&["a->x", "y->a/b/c"], &[]), []);
+    }
+
+    #[test]
     fn r20_a_path_cannot_be_a_file_and_a_directory() {
         use Code::PathCollision as C;
         assert_eq!(refused(&["a/b/c", "a-b", "a"], &[]), [(0, C)]);
         assert_eq!(refused(&["a/b", "a/c"], &[]), []);
+        assert_eq!(refused(&["x->a", "a/b"], &[]), [(1, C)]);
+        assert_eq!(refused(&["x->a", "y->a/b"], &[]), [(1, C)]);
+        assert_eq!(refused(&["a->x", "y->A/b"], &[]), [(1, C)]);
     }
 }

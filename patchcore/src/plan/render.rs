@@ -12,6 +12,7 @@ impl FileChange {
         let new = Side {
             path: self.path.as_bytes(),
             executable: self.after.as_ref().is_some_and(|after| after.executable),
+            link: self.is_link(),
         };
         let old = Side {
             path: self.from.as_ref().unwrap_or(&self.path).as_bytes(),
@@ -21,6 +22,10 @@ impl FileChange {
                     .before
                     .as_ref()
                     .is_some_and(|before| before.executable()),
+            },
+            link: match &self.source {
+                Some(source) => source.is_link(),
+                None => self.before.as_ref().is_some_and(|before| before.is_link()),
             },
         };
         FileDiff {

@@ -140,6 +140,10 @@ impl Stage<'_> {
         verdict: &mut Verdict,
     ) -> Result<bool, Refusal> {
         let path = &operation.file;
+        if operation.link {
+            let message = format!("{path} is a symbolic link, which only a diff can change");
+            return Err(Refusal::new(Code::Symlink, message).in_file(path));
+        }
         match &operation.action {
             Action::CreateFile {
                 content,

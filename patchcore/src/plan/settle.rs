@@ -25,6 +25,7 @@ pub(super) fn front_end_refusals(
             let refusal = match &operation.action {
                 Action::Refused(refusal) => (**refusal).clone(),
                 _ if policy.allow_omission => return None,
+                _ if operation.link => return None,
                 action => {
                     let old = tree
                         .file(&operation.file)
@@ -69,6 +70,7 @@ pub(super) fn settle(
                 groups.join(here, there);
             }
         }
+        groups.join_nested();
         let mut spoiled = vec![!policy.partial; groups.parents.len()];
         for (operation, verdict) in batch.operations.iter().zip(&verdicts) {
             if failed(verdict) {
@@ -106,7 +108,11 @@ pub(super) fn digest(changes: &[FileChange]) -> Digest {
             match state {
                 None => hasher.update(b"-"),
                 Some(state) => {
-                    hasher.update(if state.executable { b"x" } else { b"f" });
+                    hasher.update(match (state.link, state.executable) {
+                        (true, _) => b"l",
+                        (false, true) => b"x",
+                        (false, false) => b"f",
+                    });
                     hasher.update(state.digest.as_bytes());
                 }
             }
@@ -141,5 +147,19 @@ impl<'a> Groups<'a> {
 
     fn join(&mut self, one: usize, other: usize) {
         self.parents[one] = other;
+    }
+
+    /// A path and one above it stand for a file that becomes a directory, or the other way around.
+    fn join_nested(&mut self) {
+        let mut nested = Vec::new();
+        for (path, &node) in &self.index {
+            for slash in memchr::memchr_iter(b'/', path) {
+                nested.extend(self.index.get(&path[..slash]).map(|&above| (node, above)));
+            }
+        }
+        for (node, above) in nested {
+            let (node, above) = (self.root(node), self.root(above));
+            self.join(node, above);
+        }
     }
 }

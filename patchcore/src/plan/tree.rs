@@ -1,6 +1,7 @@
 //! The loaded part of a tree: what planning sees of the disk, or of an embedder's memory.
 
 use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, OnceLock};
 
 use super::FileState;
@@ -9,11 +10,13 @@ use crate::error::Refusal;
 use crate::path::RelPath;
 use crate::text::{Encoding, LineIndex, Text, detect_encoding};
 
-/// A file's bytes and the part of its mode that patches speak of.
+/// A file's bytes and the part of its mode that patches speak of. The bytes of a symbolic link are
+/// its target.
 #[derive(Debug)]
 pub struct Source {
     bytes: Vec<u8>,
     executable: bool,
+    link: bool,
     digest: OnceLock<Digest>,
     encoding: OnceLock<Encoding>,
     lines: OnceLock<LineIndex>,
@@ -26,9 +29,19 @@ impl Source {
         Self {
             bytes,
             executable,
+            link: false,
             digest: OnceLock::new(),
             encoding: OnceLock::new(),
             lines: OnceLock::new(),
+        }
+    }
+
+    /// A symbolic link as it is before the batch, by its target.
+    #[must_use]
+    pub fn link(target: Vec<u8>) -> Self {
+        Self {
+            link: true,
+            ..Self::new(target, false)
         }
     }
 
@@ -59,12 +72,19 @@ impl Source {
         self.executable
     }
 
-    /// Hash and mode.
+    /// Whether it is a symbolic link.
+    #[must_use]
+    pub fn is_link(&self) -> bool {
+        self.link
+    }
+
+    /// Hash, mode and kind.
     #[must_use]
     pub fn state(&self) -> FileState {
         FileState {
             digest: self.digest(),
             executable: self.executable,
+            link: self.link,
         }
     }
 
@@ -104,7 +124,34 @@ pub enum Entry {
     Refused(Box<Refusal>),
 }
 
+/// What no ordinary operation may touch, known well enough for those that change types.
+#[derive(Debug, Clone)]
+pub(crate) enum Other {
+    Link(Arc<Source>),
+    Directory(Holds),
+}
+
+/// What a directory holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// Nothing but files and links of the tree.
+    Loaded,
+    /// More than that.
+    Others,
+}
+
+/// What keeps a file from standing at a path, and would not if something went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Obstacle<'a> {
+    /// A directory stands there.
+    Directory(Holds),
+    /// This path above it is a file or a link.
+    File(&'a RelPath),
+}
+
 /// What stands at each path that a batch names.
+///
+/// Links and directories are [`Entry::Refused`] to all that does not ask for them by name.
 ///
 /// ```
 /// use patchcore::{RelPath, Tree};
@@ -114,6 +161,7 @@ pub enum Entry {
 #[derive(Debug, Clone, Default)]
 pub struct Tree {
     entries: BTreeMap<RelPath, Entry>,
+    others: BTreeMap<RelPath, Other>,
 }
 
 impl Tree {
@@ -135,7 +183,27 @@ impl Tree {
 
     /// Says what stands at a path.
     pub fn insert(&mut self, path: RelPath, entry: Entry) {
+        self.others.remove(&path);
         self.entries.insert(path, entry);
+    }
+
+    /// Says that a symbolic link with this target stands at a path, which operations that do not
+    /// mean the link itself are refused for this reason.
+    pub fn insert_link(&mut self, path: RelPath, target: Vec<u8>, refusal: Refusal) {
+        self.insert(path.clone(), Entry::Refused(Box::new(refusal)));
+        self.note(path, Other::Link(Arc::new(Source::link(target))));
+    }
+
+    /// Says that a directory stands at a path, which operations that leave it there are refused
+    /// for this reason. A file can take its place where all that it holds goes.
+    pub fn insert_directory(&mut self, path: RelPath, holds: Holds, refusal: Refusal) {
+        self.insert(path.clone(), Entry::Refused(Box::new(refusal)));
+        self.note(path, Other::Directory(holds));
+    }
+
+    /// Says what it is that is refused at a path.
+    pub(crate) fn note(&mut self, path: RelPath, other: Other) {
+        self.others.insert(path, other);
     }
 
     /// What stands at a path; a path that was not loaded is [`Entry::Absent`].
@@ -153,6 +221,53 @@ impl Tree {
         }
     }
 
+    /// The symbolic link at a path, if one stands there.
+    #[must_use]
+    pub fn link(&self, path: &RelPath) -> Option<&Arc<Source>> {
+        match self.others.get(path) {
+            Some(Other::Link(link)) => Some(link),
+            _ => None,
+        }
+    }
+
+    /// The regular file or symbolic link at a path.
+    pub(crate) fn standing(&self, path: &RelPath) -> Option<&Arc<Source>> {
+        self.file(path).or_else(|| self.link(path))
+    }
+
+    /// The files and links below a directory.
+    pub(crate) fn below<'t>(&'t self, directory: &'t RelPath) -> impl Iterator<Item = &'t RelPath> {
+        let behind = self
+            .entries
+            .range::<RelPath, _>((Excluded(directory), Unbounded));
+        let near = behind.take_while(|(path, _)| path.as_bytes().starts_with(directory.as_bytes()));
+        let below = near.filter(|(path, _)| path.lies_below(directory));
+        below.filter_map(|(path, _)| self.standing(path).map(|_| path))
+    }
+
+    /// What is in the way of a file at a path where none stands, if that is a directory, or a file
+    /// or link further up.
+    pub(crate) fn obstacle(&self, path: &RelPath) -> Option<Obstacle<'_>> {
+        match self.others.get(path) {
+            Some(Other::Link(_)) => return None,
+            Some(Other::Directory(holds)) => return Some(Obstacle::Directory(*holds)),
+            None => {}
+        }
+        if !matches!(self.get(path), Entry::Refused(_)) {
+            return None;
+        }
+        let mut above = path.parent();
+        while let Some(directory) = above {
+            if let Some((known, entry)) = self.entries.get_key_value(&directory)
+                && (matches!(entry, Entry::File(_)) || self.link(known).is_some())
+            {
+                return Some(Obstacle::File(known));
+            }
+            above = directory.parent();
+        }
+        None
+    }
+
     /// All paths that were loaded, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&RelPath, &Entry)> {
         self.entries.iter()
@@ -163,6 +278,7 @@ impl FromIterator<(RelPath, Entry)> for Tree {
     fn from_iter<I: IntoIterator<Item = (RelPath, Entry)>>(entries: I) -> Self {
         Self {
             entries: entries.into_iter().collect(),
+            others: BTreeMap::new(),
         }
     }
 }

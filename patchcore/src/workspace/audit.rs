@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::Workspace;
 use super::load;
 use super::log::Log;
-use super::record::{Record, State as Stage, TransactionId};
+use super::record::{Identity, Record, State as Stage, TransactionId};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::path::RelPath;
-use crate::plan::Entry;
+use crate::plan::{Entry, Source};
 
 /// What an audit found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -49,6 +49,25 @@ pub struct Damage {
     pub why: String,
 }
 
+/// What a transaction left at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Left {
+    digest: Digest,
+    link: bool,
+}
+
+impl Left {
+    fn of(source: &Source) -> Self {
+        Self {
+            digest: source.digest(),
+            link: source.is_link(),
+        }
+    }
+}
+
+/// What each path was left as, and by which transaction.
+type Known = BTreeMap<RelPath, (TransactionId, Option<Left>)>;
+
 impl Workspace {
     /// Compares the log with the tree, and its records and pre-images with their hashes.
     ///
@@ -58,7 +77,7 @@ impl Workspace {
         self.read_steadily(super::LOCK_WAIT, |_| {
             let log = self.log()?;
             let mut audit = Audit::default();
-            let mut known: BTreeMap<RelPath, (TransactionId, Option<Digest>)> = BTreeMap::new();
+            let mut known = Known::new();
             for transaction in log.transactions()? {
                 match log.read(&transaction) {
                     Ok(Some(record)) => {
@@ -78,11 +97,7 @@ impl Workspace {
         })
     }
 
-    fn compare(
-        &self,
-        audit: &mut Audit,
-        known: BTreeMap<RelPath, (TransactionId, Option<Digest>)>,
-    ) -> Result<(), Error> {
+    fn compare(&self, audit: &mut Audit, known: Known) -> Result<(), Error> {
         audit.files = known.len();
         let known: Vec<_> = known.into_iter().collect();
         // A part at a time: the tree's bytes need not all be in memory at once.
@@ -90,18 +105,18 @@ impl Workspace {
             let paths: Vec<RelPath> = part.iter().map(|(path, _)| path.clone()).collect();
             let tree = load::load(&self.root, &paths)?.tree;
             for (path, (since, expected)) in part {
-                let (is_file, found) = match tree.get(path) {
-                    Entry::File(source) => (true, Some(source.digest())),
-                    Entry::Absent => (true, None),
-                    Entry::Refused(_) => (false, None),
-                };
-                if !is_file || found != *expected {
+                let found = tree.standing(path).map(|source| Left::of(source));
+                // What no batch could read is no file of ours; a directory is no file at all.
+                let is_known = found.is_some()
+                    || matches!(tree.get(path), Entry::Absent)
+                    || tree.obstacle(path).is_some();
+                if !is_known || found != *expected {
                     audit.changed.push(ForeignChange {
                         path: path.clone(),
                         since: *since,
                         until: None,
-                        expected: *expected,
-                        found,
+                        expected: expected.map(|left| left.digest),
+                        found: found.map(|left| left.digest),
                     });
                 }
             }
@@ -118,11 +133,7 @@ impl Audit {
         self.changed.is_empty() && self.damaged.is_empty()
     }
 
-    fn follow(
-        &mut self,
-        record: &Record,
-        known: &mut BTreeMap<RelPath, (TransactionId, Option<Digest>)>,
-    ) {
+    fn follow(&mut self, record: &Record, known: &mut Known) {
         if record.state != Stage::Committed {
             return;
         }
@@ -131,8 +142,11 @@ impl Audit {
             if step.path.as_bytes().starts_with(super::STATE.as_bytes()) {
                 continue;
             }
-            let old = step.old.map(|identity| identity.digest);
-            let new = step.new.map(|identity| identity.digest);
+            let left = |identity: Identity| Left {
+                digest: identity.digest,
+                link: identity.link,
+            };
+            let (old, new) = (step.old.map(left), step.new.map(left));
             let now = (record.transaction, new);
             if let Some((since, expected)) = known.insert(step.path.clone(), now)
                 && expected != old
@@ -141,8 +155,8 @@ impl Audit {
                     path: step.path.clone(),
                     since,
                     until: Some(record.transaction),
-                    expected,
-                    found: old,
+                    expected: expected.map(|left| left.digest),
+                    found: old.map(|left| left.digest),
                 });
             }
         }

@@ -24,8 +24,8 @@ const LEFT_OUT: [&[u8]; 2] = [b".git", b".mission_control"];
 
 /// The differences between two files or two trees, file by file in the order of their paths.
 ///
-/// Every item is the diff of one file that differs. Links and special files are skipped, and so
-/// are `.git` and `.mission_control`.
+/// Every item is the diff of one file that differs. Symbolic links in a tree are compared as what
+/// they are, by their targets; special files are skipped, and so are `.git` and `.mission_control`.
 ///
 /// ```
 /// use patchcore::diff::Options;
@@ -51,12 +51,18 @@ pub struct Comparison {
     skipped: Vec<PathBuf>,
 }
 
-/// A path below both roots, and in which of them a file stands there.
+/// A path below both roots, and what stands there in each of them.
 #[derive(Debug)]
 struct Pair {
     path: Vec<u8>,
-    old: bool,
-    new: bool,
+    old: Option<Kind>,
+    new: Option<Kind>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    File,
+    Link,
 }
 
 impl Comparison {
@@ -92,8 +98,8 @@ impl Comparison {
                 let named = if absent(old) { new } else { old };
                 let pair = Pair {
                     path: plain_name(named),
-                    old: !absent(old),
-                    new: !absent(new),
+                    old: (!absent(old)).then_some(Kind::File),
+                    new: (!absent(new)).then_some(Kind::File),
                 };
                 let diff = compare(&pair, old, new, &comparison.options)?;
                 comparison.ready.extend(diff);
@@ -115,7 +121,7 @@ impl Comparison {
         Ok(comparison)
     }
 
-    /// Links and special files, which were not looked at.
+    /// Special files, which were not looked at.
     #[must_use]
     pub fn skipped(&self) -> &[PathBuf] {
         &self.skipped
@@ -128,7 +134,7 @@ impl Comparison {
         present: [bool; 2],
         pairs: &mut Vec<Pair>,
     ) -> Result<(), Error> {
-        let mut names: Vec<(Vec<u8>, usize)> = Vec::new();
+        let mut names: Vec<(Vec<u8>, usize, Kind)> = Vec::new();
         for (side, root) in [&self.old, &self.new].into_iter().enumerate() {
             if present[side] {
                 let path = root.join(std::ffi::OsStr::from_bytes(dir));
@@ -137,20 +143,21 @@ impl Comparison {
         }
         names.sort_unstable();
         let mut names = names.into_iter().peekable();
-        while let Some((name, side)) = names.next() {
-            let mut present = [side == 0, side == 1];
-            while let Some((_, other)) = names.next_if(|(next, _)| *next == name) {
-                present[other] = true;
+        while let Some((name, side, kind)) = names.next() {
+            let mut found = [None; 2];
+            found[side] = Some(kind);
+            while let Some((_, other, kind)) = names.next_if(|(next, ..)| *next == name) {
+                found[other] = Some(kind);
             }
             let len = dir.len();
             dir.extend_from_slice(&name);
             if name.ends_with(b"/") {
-                self.list(dir, present, pairs)?;
+                self.list(dir, found.map(|kind| kind.is_some()), pairs)?;
             } else {
                 pairs.push(Pair {
                     path: dir.clone(),
-                    old: present[0],
-                    new: present[1],
+                    old: found[0],
+                    new: found[1],
                 });
             }
             dir.truncate(len);
@@ -192,7 +199,7 @@ impl Iterator for Comparison {
 fn read_dir(
     path: &Path,
     side: usize,
-    names: &mut Vec<(Vec<u8>, usize)>,
+    names: &mut Vec<(Vec<u8>, usize, Kind)>,
     skipped: &mut Vec<PathBuf>,
 ) -> Result<(), Error> {
     let failed = |error| Error::io("list", path, error);
@@ -200,7 +207,10 @@ fn read_dir(
         let entry = entry.map_err(failed)?;
         let kind = entry.file_type().map_err(failed)?;
         let mut name = entry.file_name().into_vec();
-        if kind.is_dir() {
+        let mut is = Kind::File;
+        if kind.is_symlink() {
+            is = Kind::Link;
+        } else if kind.is_dir() {
             if LEFT_OUT.contains(&&name[..]) {
                 continue;
             }
@@ -209,7 +219,7 @@ fn read_dir(
             skipped.push(entry.path());
             continue;
         }
-        names.push((name, side));
+        names.push((name, side, is));
     }
     Ok(())
 }
@@ -248,9 +258,9 @@ fn compare(
     options: &Options,
 ) -> Result<Option<Vec<u8>>, Error> {
     BUFFERS.with_borrow_mut(|[old_bytes, new_bytes]| {
-        let old_file = pair.old.then(|| open(old)).transpose()?;
-        let new_file = pair.new.then(|| open(new)).transpose()?;
-        let size = |file: &Option<Opened<'_>>| file.as_ref().map_or(0, |file| file.size);
+        let old_file = pair.old.map(|kind| open(old, kind)).transpose()?;
+        let new_file = pair.new.map(|kind| open(new, kind)).transpose()?;
+        let size = |file: &Option<Opened<'_>>| file.as_ref().map_or(0, Opened::size);
         let (old_mode, new_mode) = if size(&old_file).min(size(&new_file)) >= LARGE {
             std::thread::scope(|scope| {
                 let other = scope.spawn(|| read(new_file, new_bytes));
@@ -261,19 +271,21 @@ fn compare(
         } else {
             (read(old_file, old_bytes)?, read(new_file, new_bytes)?)
         };
-        if old_mode == new_mode && old_bytes == new_bytes {
+        let same_kind = pair.old == pair.new;
+        if same_kind && old_mode == new_mode && old_bytes == new_bytes {
             return Ok(None);
         }
         let edits = diff::edits(old_bytes, new_bytes);
-        let side = |mode: Option<bool>| {
+        let side = |mode: Option<bool>, kind| {
             mode.map(|executable| Side {
                 path: &pair.path,
                 executable,
+                link: kind == Some(Kind::Link),
             })
         };
         let diff = FileDiff {
-            old: side(old_mode),
-            new: side(new_mode),
+            old: side(old_mode, pair.old),
+            new: side(new_mode, pair.new),
             origin: Origin::Same,
             source: old_bytes,
             edits: edits.as_slice(),
@@ -286,30 +298,55 @@ fn compare(
     })
 }
 
-struct Opened<'a> {
+enum Opened<'a> {
+    File(OpenedFile<'a>),
+    Link(Vec<u8>),
+}
+
+struct OpenedFile<'a> {
     file: File,
     path: &'a Path,
     size: u64,
     executable: bool,
 }
 
-fn open(path: &Path) -> Result<Opened<'_>, Error> {
+impl Opened<'_> {
+    fn size(&self) -> u64 {
+        match self {
+            Self::File(file) => file.size,
+            Self::Link(target) => target.len() as u64,
+        }
+    }
+}
+
+fn open(path: &Path, kind: Kind) -> Result<Opened<'_>, Error> {
     let failed = |error| Error::io("read", path, error);
+    if kind == Kind::Link {
+        let target = fs::read_link(path).map_err(failed)?;
+        return Ok(Opened::Link(target.into_os_string().into_vec()));
+    }
     let file = File::open(path).map_err(failed)?;
     let meta = file.metadata().map_err(failed)?;
-    Ok(Opened {
+    Ok(Opened::File(OpenedFile {
         file,
         path,
         size: meta.len(),
         executable: meta.mode() & 0o100 != 0,
-    })
+    }))
 }
 
 /// Reads a file into a buffer, and tells whether it can be executed; `None` where there is none.
 fn read(opened: Option<Opened<'_>>, buffer: &mut Vec<u8>) -> Result<Option<bool>, Error> {
-    let Some(opened) = opened else {
-        buffer.clear();
-        return Ok(None);
+    let opened = match opened {
+        Some(Opened::File(file)) => file,
+        Some(Opened::Link(target)) => {
+            *buffer = target;
+            return Ok(Some(false));
+        }
+        None => {
+            buffer.clear();
+            return Ok(None);
+        }
     };
     let too_long = || {
         Refusal::new(

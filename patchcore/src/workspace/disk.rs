@@ -11,7 +11,7 @@ mod meta;
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Uid};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::fault;
@@ -236,19 +236,33 @@ impl Dir {
     }
 
     /// Makes a symbolic link, whose text is what counts; `EEXIST` where something stands.
-    pub(super) fn make_link(&self, name: &[u8], text: &str) -> io::Result<()> {
+    pub(super) fn make_link(&self, name: &[u8], text: &[u8]) -> io::Result<()> {
         fault::step("symlink")?;
         Ok(rustix::fs::symlinkat(text, &self.0, name)?)
     }
 
     /// The text of a symbolic link; `None` where nothing stands.
-    pub(super) fn read_link(&self, name: &[u8]) -> io::Result<Option<String>> {
+    pub(super) fn read_link(&self, name: &[u8]) -> io::Result<Option<Vec<u8>>> {
         fault::step("readlink")?;
         match rustix::fs::readlinkat(&self.0, name, Vec::new()) {
-            Ok(text) => Ok(Some(text.to_string_lossy().into_owned())),
+            Ok(text) => Ok(Some(text.into_bytes())),
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Gives a symbolic link to another owner.
+    pub(super) fn set_link_owner(&self, name: &[u8], uid: u32, gid: u32) -> io::Result<()> {
+        fault::step("chown")?;
+        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        Ok(rustix::fs::chownat(
+            &self.0,
+            name,
+            Some(uid),
+            Some(gid),
+            flags,
+        )?)
     }
 
     /// The names in the directory, `.` and `..` aside, in no order.

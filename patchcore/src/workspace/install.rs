@@ -54,30 +54,59 @@ enum Holds {
 impl Install<'_> {
     /// Brings the tree to where the journal wants it.
     pub(super) fn forward(&mut self) -> Result<(), Error> {
-        self.make_directories(self.journal.made.iter())?;
-        let mut parents = Parents::new(self.root);
-        for step in &self.journal.steps {
-            self.step(step, &mut parents, Way::Forward)?;
+        let turns = Turns::of(self.journal);
+        // What a directory takes the place of goes before it comes, and is safe where it went.
+        self.steps(turns.files.iter().copied(), &turns, Way::Forward)?;
+        if !turns.files.is_empty() {
+            self.sync()?;
         }
+        self.make_directories(self.journal.made.iter())?;
+        let ordinary = self.journal.steps.iter().filter(|step| !turns.has(step));
+        self.steps(ordinary, &turns, Way::Forward)?;
         self.sync_before(&self.journal.emptied)?;
         for emptied in &self.journal.emptied {
             self.remove_directory(emptied)?;
         }
+        // What takes the place of a directory comes when that has gone.
+        if !turns.directories.is_empty() {
+            self.sync()?;
+        }
+        self.steps(turns.directories.iter().copied(), &turns, Way::Forward)?;
         self.sync()
     }
 
     /// Brings the tree back to where it was.
     pub(super) fn back(&mut self) -> Result<(), Error> {
-        self.make_directories(self.journal.emptied.iter().rev())?;
-        let mut parents = Parents::new(self.root);
-        for step in self.journal.steps.iter().rev() {
-            self.step(step, &mut parents, Way::Back)?;
+        let turns = Turns::of(self.journal);
+        self.steps(turns.directories.iter().rev().copied(), &turns, Way::Back)?;
+        if !turns.directories.is_empty() {
+            self.sync()?;
         }
+        self.make_directories(self.journal.emptied.iter().rev())?;
+        let ordinary = self.journal.steps.iter().rev();
+        self.steps(ordinary.filter(|step| !turns.has(step)), &turns, Way::Back)?;
         self.sync_before(&self.journal.made)?;
         for made in self.journal.made.iter().rev() {
             self.remove_directory(made)?;
         }
+        if !turns.files.is_empty() {
+            self.sync()?;
+        }
+        self.steps(turns.files.iter().rev().copied(), &turns, Way::Back)?;
         self.sync()
+    }
+
+    fn steps<'s>(
+        &mut self,
+        steps: impl Iterator<Item = &'s Step>,
+        turns: &Turns<'_>,
+        way: Way,
+    ) -> Result<(), Error> {
+        let mut parents = Parents::new(self.root);
+        for step in steps {
+            self.step(step, &mut parents, turns, way)?;
+        }
+        Ok(())
     }
 
     /// What was moved out of directories is safe elsewhere before they go: a power cut may keep
@@ -112,20 +141,38 @@ impl Install<'_> {
         steps.map(|step| (step.slot as usize, step))
     }
 
-    fn step(&mut self, step: &Step, parents: &mut Parents<'_>, way: Way) -> Result<(), Error> {
+    fn step(
+        &mut self,
+        step: &Step,
+        parents: &mut Parents<'_>,
+        turns: &Turns<'_>,
+        way: Way,
+    ) -> Result<(), Error> {
         let io = |error| self.root.error("install", &step.path, error);
         let parent = match parents.of(&step.path) {
             Ok(parent) => parent,
             // Nothing is there to take away; or what was put there is taken back already, and its
             // directory with it.
             Err(error)
-                if error.kind() == io::ErrorKind::NotFound
+                if (error.kind() == io::ErrorKind::NotFound
+                    || is_no_directory(&error) && turns.lie_above(&step.path))
                     && (step.new.is_none() || (way == Way::Back && step.old.is_none())) =>
             {
                 return Ok(());
             }
             Err(error) => return Err(io(error)),
         };
+        // Behind this step it is a directory that stands there, and what that holds stays in it.
+        let leaves = match way {
+            Way::Forward => step.new.is_none(),
+            Way::Back => step.old.is_none(),
+        };
+        if leaves && turns.has(step) {
+            let there = parent.stat(step.path.file_name()).map_err(io)?;
+            if there.is_some_and(|there| there.kind == Kind::Directory) {
+                return Ok(());
+            }
+        }
         let slot_name = if step.beside {
             beside_name(&self.transaction, step.slot as usize)
         } else {
@@ -329,8 +376,20 @@ impl Install<'_> {
         if is_trusted {
             return Ok(Holds::Expected);
         }
-        if meta.kind != Kind::File || meta.size != identity.size || meta.mode != identity.mode {
+        let kind = if identity.link {
+            Kind::Symlink
+        } else {
+            Kind::File
+        };
+        if meta.kind != kind || meta.size != identity.size || meta.mode != identity.mode {
             return Ok(Holds::Other);
+        }
+        if identity.link {
+            return Ok(match dir.read_link(name)? {
+                Some(target) if Digest::of(&target) == identity.digest => Holds::Expected,
+                Some(_) => Holds::Other,
+                None => Holds::Nothing,
+            });
         }
         let same = match dir.file(name)? {
             Some(file) => file
@@ -389,7 +448,7 @@ impl Install<'_> {
                 if matches!(
                     Errno::from_io_error(&error),
                     Some(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST | Errno::BUSY)
-                ) =>
+                ) || is_no_directory(&error) =>
             {
                 Ok(())
             }
@@ -424,7 +483,9 @@ impl Install<'_> {
     /// Waits until a directory's entries have reached the disk, if it is still there.
     fn sync_directory(&self, path: Option<&RelPath>) -> Result<(), Error> {
         let dir = match self.root.directory(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound || is_no_directory(&error) => {
+                return Ok(());
+            }
             dir => dir,
         };
         dir.and_then(|dir: Arc<Dir>| dir.sync()).map_err(|error| {
@@ -439,6 +500,57 @@ impl Install<'_> {
 
 /// From this many directories on, one call for the whole file system is cheaper.
 const MANY_DIRECTORIES: usize = 8;
+
+/// The steps at which a file gives way to a directory, or the other way around.
+struct Turns<'a> {
+    /// A file goes where a directory comes.
+    files: Vec<&'a Step>,
+    /// A file comes where a directory goes.
+    directories: Vec<&'a Step>,
+    /// Where they are.
+    paths: BTreeSet<&'a RelPath>,
+}
+
+impl<'a> Turns<'a> {
+    fn of(journal: &'a Journal) -> Self {
+        let at = |directories: &'a [DirectoryRecord]| -> Vec<&'a Step> {
+            let directories: BTreeSet<&RelPath> = directories
+                .iter()
+                .map(|directory| &directory.path)
+                .collect();
+            if directories.is_empty() {
+                return Vec::new();
+            }
+            let steps = journal.steps.iter();
+            steps
+                .filter(|step| directories.contains(&step.path))
+                .collect()
+        };
+        let (files, directories) = (at(&journal.made), at(&journal.emptied));
+        let paths = files.iter().chain(&directories).map(|step| &step.path);
+        Self {
+            paths: paths.collect(),
+            files,
+            directories,
+        }
+    }
+
+    fn has(&self, step: &Step) -> bool {
+        !self.paths.is_empty() && self.paths.contains(&step.path)
+    }
+
+    /// Whether what stands above a path may be no directory at one end of the batch.
+    fn lie_above(&self, path: &RelPath) -> bool {
+        std::iter::successors(path.parent(), RelPath::parent)
+            .any(|above| self.paths.contains(&above))
+    }
+}
+
+/// Whether a directory was expected where there is none: a file, or a link.
+pub(super) fn is_no_directory(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::NOTDIR | Errno::LOOP))
+}
 
 /// Which way a step goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -464,11 +576,19 @@ fn conflict_name(transaction: &TransactionId, step: &Step) -> String {
     format!("{transaction}-{}-{name}", step.slot)
 }
 
-/// Copies a file to a name that is made anew, whatever a crash left there.
+/// Copies a file or link to a name that is made anew, whatever a crash left there.
 pub(super) fn copy(from: &Dir, name: &[u8], to: &Dir, new: &str) -> io::Result<()> {
     let draft = format!("{new}.draft");
-    let Some(file) = from.file(name)? else {
-        return Err(Errno::NOENT.into());
+    let file = match from.file(name) {
+        Ok(Some(file)) => file,
+        Ok(None) => return Err(Errno::NOENT.into()),
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
+            let target = from.read_link(name)?.ok_or(Errno::NOENT)?;
+            to.remove_file(draft.as_bytes())?;
+            to.make_link(draft.as_bytes(), &target)?;
+            return to.rename(draft.as_bytes(), to, new.as_bytes());
+        }
+        Err(error) => return Err(error),
     };
     let meta = file.stat()?;
     if meta.kind != Kind::File {

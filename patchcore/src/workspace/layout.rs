@@ -12,7 +12,7 @@ use super::root::{self, Root};
 use crate::digest::Digest;
 use crate::error::{Code, Error, Refusal};
 use crate::path::RelPath;
-use crate::plan::{ChangeKind, FileChange, Source};
+use crate::plan::{After, ChangeKind, FileChange, Obstacle, Source};
 
 /// What the file that is written should be beside its bytes.
 #[derive(Debug, Clone)]
@@ -43,6 +43,23 @@ impl Content<'_> {
                 .map_or_else(|| Digest::of(b""), |after| after.digest),
             Self::Source(source) => source.digest(),
             Self::Bytes(_, digest) => *digest,
+        }
+    }
+
+    /// Whether it is the target of a symbolic link.
+    pub(super) fn is_link(&self) -> bool {
+        match self {
+            Self::Change(change) => change.is_link(),
+            Self::Source(_) | Self::Bytes(..) => false,
+        }
+    }
+
+    /// All of the bytes.
+    pub(super) fn to_vec(self) -> Vec<u8> {
+        match self {
+            Self::Change(change) => change.chunks().collect::<Vec<_>>().concat(),
+            Self::Source(source) => source.bytes().to_vec(),
+            Self::Bytes(bytes, _) => bytes.to_vec(),
         }
     }
 
@@ -77,6 +94,8 @@ pub(super) struct Layout<'a> {
     pub(super) pre_images: Vec<Option<u32>>,
     pub(super) made: Vec<DirectoryRecord>,
     pub(super) emptied: Vec<DirectoryRecord>,
+    /// Paths at which a file or link gives way to a directory, or the other way around.
+    pub(super) turning: BTreeSet<RelPath>,
 }
 
 /// What undoing knows beyond the changes.
@@ -100,7 +119,7 @@ pub(super) fn layout<'a>(
     let mut slots: BTreeMap<&RelPath, usize> = BTreeMap::new();
     let old_at = |path: &RelPath| {
         let found = loaded.found(path)?;
-        Some((found.meta, loaded.tree.file(path)?.digest()))
+        Some((found.meta, loaded.tree.standing(path)?.digest()))
     };
     let mut place = |path: &'a RelPath| {
         *slots.entry(path).or_insert_with(|| {
@@ -119,7 +138,7 @@ pub(super) fn layout<'a>(
         if let Some(after) = &change.after {
             let wanted = restored
                 .and_then(|restored| restored.files.get(&change.path).cloned())
-                .or_else(|| wanted(change, loaded, after.executable));
+                .or_else(|| wanted(change, loaded, after));
             comes.push((slot, change, wanted, after.executable));
         }
         if let (ChangeKind::Renamed, Some(from)) = (change.kind, &change.from) {
@@ -190,17 +209,46 @@ impl<'a> Layout<'a> {
     }
 
     /// Finds the directories that come into being and those that become empty.
+    ///
+    /// A directory whose place a file takes is refused where it does not become empty.
     pub(super) fn find_directories(
         &mut self,
         root: &Root,
+        loaded: &Loaded,
         restored: Option<&Restored>,
     ) -> Result<(), Error> {
         self.find_made(root, restored)?;
-        self.find_emptied(root, restored)
+        self.find_emptied(root, restored)?;
+        for place in &self.places {
+            let (Some(path), None, Some(_)) = (&place.path, &place.old, &place.new) else {
+                continue;
+            };
+            if !matches!(loaded.tree.obstacle(path), Some(Obstacle::Directory(_))) {
+                continue;
+            }
+            if !self.emptied.iter().any(|emptied| emptied.path == *path) {
+                let message = format!(
+                    "{path} is a directory with other files in it, so no file can take its place"
+                );
+                return Err(Refusal::new(Code::NotAFile, message).in_file(path).into());
+            }
+            self.turning.insert(path.clone());
+        }
+        Ok(())
+    }
+
+    /// Whether a path lies below one at which a file gives way to a directory, or the other way
+    /// around.
+    pub(super) fn lies_below_turning(&self, path: &RelPath) -> bool {
+        self.turning.iter().any(|above| path.lies_below(above))
     }
 
     fn find_made(&mut self, root: &Root, restored: Option<&Restored>) -> Result<(), Error> {
         let mut known: BTreeMap<RelPath, bool> = BTreeMap::new();
+        // A file that goes may leave its name to a directory.
+        let goes = |place: &&Place<'_>| place.old.is_some() && place.new.is_none();
+        let gone = self.places.iter().filter(goes);
+        let gone: BTreeSet<RelPath> = gone.filter_map(|place| place.path.clone()).collect();
         for place in &self.places {
             let (Some(path), None, Some(_)) = (&place.path, &place.old, &place.new) else {
                 continue;
@@ -211,7 +259,9 @@ impl<'a> Layout<'a> {
                 let is_there = match known.get(&directory) {
                     Some(&is_there) => is_there,
                     None => {
-                        let is_there = is_directory(root, &directory)?;
+                        let turns = at_or_above(&directory, &gone);
+                        let is_there = turns.is_none() && is_directory(root, &directory)?;
+                        self.turning.extend(turns);
                         known.insert(directory.clone(), is_there);
                         is_there
                     }
@@ -243,13 +293,17 @@ impl<'a> Layout<'a> {
         if gone.is_empty() {
             return Ok(());
         }
-        let comes = |place: &&Place<'_>| place.new.is_some();
-        let kept: BTreeSet<RelPath> = self
-            .places
-            .iter()
-            .filter(comes)
-            .filter_map(|place| place.path.as_ref()?.parent())
-            .collect();
+        // The directories that something comes into, with all above them.
+        let mut kept: BTreeSet<RelPath> = BTreeSet::new();
+        for place in self.places.iter().filter(|place| place.new.is_some()) {
+            let mut above = place.path.as_ref().and_then(RelPath::parent);
+            while let Some(directory) = above {
+                above = directory.parent();
+                if !kept.insert(directory) {
+                    break;
+                }
+            }
+        }
         // A child's end may empty its parent, so the deepest directories come first.
         let mut waiting: BTreeSet<(std::cmp::Reverse<usize>, RelPath)> = BTreeSet::new();
         let depth = |path: &RelPath| std::cmp::Reverse(path.components().count());
@@ -283,6 +337,14 @@ impl<'a> Layout<'a> {
     }
 }
 
+/// The path or the one above it that is among some.
+fn at_or_above(path: &RelPath, some: &BTreeSet<RelPath>) -> Option<RelPath> {
+    if some.is_empty() {
+        return None;
+    }
+    std::iter::successors(Some(path.clone()), RelPath::parent).find(|path| some.contains(path))
+}
+
 fn is_directory(root: &Root, path: &RelPath) -> Result<bool, Error> {
     match root.directory(Some(path)) {
         Ok(_) => Ok(true),
@@ -300,13 +362,18 @@ fn is_directory(root: &Root, path: &RelPath) -> Result<bool, Error> {
 }
 
 /// What the new file takes over from the one that its bytes come from.
-fn wanted(change: &FileChange, loaded: &Loaded, executable: bool) -> Option<Wanted> {
+fn wanted(change: &FileChange, loaded: &Loaded, after: &After) -> Option<Wanted> {
     change.source.as_ref()?;
     let Found {
         meta, attributes, ..
     } = loaded.found(change.from.as_ref().unwrap_or(&change.path))?;
-    debug_assert_eq!(meta.kind, Kind::File);
-    let mode = match (executable, meta.mode & 0o100 != 0) {
+    // Mode and attributes of a link are nobody's to choose; what becomes one, or ends to be one, is
+    // a new file.
+    if (meta.kind == Kind::Symlink) != after.link {
+        return None;
+    }
+    let mode = match (after.executable, meta.mode & 0o100 != 0) {
+        _ if after.link => meta.mode,
         (true, false) => meta.mode | (meta.mode & 0o444) >> 2,
         (false, true) => meta.mode & !0o111,
         _ => meta.mode,

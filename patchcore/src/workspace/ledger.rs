@@ -50,12 +50,13 @@ pub(super) fn enter(held: &Held, record: &Record) -> Result<(), Error> {
         let ledger = held.state.make_part(LEDGER)?;
         let name = entry_name(&record.batch_id);
         let text = format!("{} {}", record.transaction, record.content);
-        match ledger.make_link(name.as_bytes(), &text) {
+        let text = text.as_bytes();
+        match ledger.make_link(name.as_bytes(), text) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let there = ledger.read_link(name.as_bytes()).map_err(io)?;
-                if there.as_deref() != Some(&text) {
+                if there.as_deref() != Some(text) {
                     ledger.remove_file(name.as_bytes()).map_err(io)?;
-                    ledger.make_link(name.as_bytes(), &text).map_err(io)?;
+                    ledger.make_link(name.as_bytes(), text).map_err(io)?;
                 }
             }
             result => result.map_err(io)?,
@@ -87,7 +88,7 @@ fn void(held: &Held, record: &Record, undone: TransactionId, durable: bool) -> R
     }
     let log = |error| fail("write", "log", error);
     if let Some(entry) = held.log.directory(&undone.to_string()).map_err(log)? {
-        match entry.make_link(UNDONE, &record.transaction.to_string()) {
+        match entry.make_link(UNDONE, record.transaction.to_string().as_bytes()) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             result => result.map_err(log)?,
         }
@@ -101,7 +102,7 @@ fn void(held: &Held, record: &Record, undone: TransactionId, durable: bool) -> R
 /// The transaction that took a log entry back.
 pub(super) fn undone_by(entry: &Dir) -> io::Result<Option<TransactionId>> {
     let text = entry.read_link(UNDONE)?;
-    Ok(text.and_then(|text| text.parse().ok()))
+    Ok(text.and_then(|text| str::from_utf8(&text).ok()?.parse().ok()))
 }
 
 /// Removes the entries of transactions that are `old`.
@@ -122,8 +123,8 @@ pub(super) fn forget(state: &State, old: impl Fn(&TransactionId) -> bool) -> Res
     Ok(())
 }
 
-fn parse(text: &str) -> Option<Entry> {
-    let (transaction, content) = text.split_once(' ')?;
+fn parse(text: &[u8]) -> Option<Entry> {
+    let (transaction, content) = str::from_utf8(text).ok()?.split_once(' ')?;
     Some(Entry {
         transaction: TransactionId::from_str(transaction).ok()?,
         content: content.parse().ok()?,

@@ -1,5 +1,6 @@
 //! Reading what a batch names: each file by one open, one stat and one read.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,7 +11,7 @@ use super::large;
 use super::root::{self, Root};
 use crate::error::{Code, Error, Refusal};
 use crate::path::RelPath;
-use crate::plan::{Entry, Source, Tree};
+use crate::plan::{Entry, Holds, Other, Source, Tree};
 
 /// Longest file that is read, in bytes.
 pub const MAX_FILE: u64 = 1 << 30;
@@ -30,7 +31,7 @@ pub(super) struct Loaded {
     pub(super) began: [i64; 2],
 }
 
-/// What a regular file is beside its bytes.
+/// What a regular file or a symbolic link is beside its bytes.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) meta: Meta,
@@ -41,7 +42,7 @@ pub(super) struct Found {
 }
 
 impl Loaded {
-    /// The file at a path, if a regular file was read there.
+    /// The file at a path, if a regular file or a link was read there.
     pub(super) fn found(&self, path: &RelPath) -> Option<&Found> {
         let index = self.found.binary_search_by(|(known, _)| known.cmp(path));
         index.ok().map(|index| &self.found[index].1)
@@ -51,13 +52,13 @@ impl Loaded {
 /// Reads the files at these paths.
 pub(super) fn load(root: &Root, paths: &[RelPath]) -> Result<Loaded, Error> {
     let began = now();
-    let mut read: Vec<(RelPath, Entry, Option<Found>)> = if paths.len() < PARALLEL {
+    let mut read: Vec<Read> = if paths.len() < PARALLEL {
         let read = paths.iter().map(|path| read_one(root, path));
         read.collect::<Result<_, _>>()?
     } else {
         let parts = in_parallel(paths.len(), |index| {
             let read = read_one(root, &paths[index])?;
-            if let (_, Entry::File(source), _) = &read {
+            if let (_, Entry::File(source), ..) = &read {
                 // The hash is wanted of nearly every file, and here it costs half.
                 let _ = source.digest();
             }
@@ -67,13 +68,28 @@ pub(super) fn load(root: &Root, paths: &[RelPath]) -> Result<Loaded, Error> {
     };
     read.sort_by(|(a, ..), (b, ..)| a.cmp(b));
     let mut found = Vec::with_capacity(read.len());
-    let tree = read
+    let mut others = Vec::new();
+    let mut tree: Tree = read
         .into_iter()
-        .map(|(path, entry, file)| {
+        .map(|(path, entry, file, other)| {
             found.extend(file.map(|file| (path.clone(), file)));
+            others.extend(other.map(|other| (path.clone(), other)));
             (path, entry)
         })
         .collect();
+    let mut directories = Vec::new();
+    for (path, other) in others {
+        if matches!(other, Other::Directory(_)) {
+            directories.push(path.clone());
+        }
+        tree.note(path, other);
+    }
+    for path in directories {
+        let io = |error| Error::io("list", root.path.join(path.as_path()), error);
+        if tree.below(&path).next().is_some() && holds_loaded(root, &path, &tree).map_err(io)? {
+            tree.note(path, Other::Directory(Holds::Loaded));
+        }
+    }
     // Where every file was read later than the first moment, that later moment tells more.
     let later = found.iter().map(|(_, file): &(_, Found)| file.began).min();
     Ok(Loaded {
@@ -143,24 +159,31 @@ pub(super) fn now() -> [i64; 2] {
     ]
 }
 
-type Read = (RelPath, Entry, Option<Found>);
+type Read = (RelPath, Entry, Option<Found>, Option<Other>);
 
 fn read_one(root: &Root, path: &RelPath) -> Result<Read, Error> {
-    let refused = |refusal: Refusal| (path.clone(), Entry::Refused(Box::new(refusal)), None);
+    let refused = |refusal: Refusal| (path.clone(), Entry::Refused(Box::new(refusal)), None, None);
     let io = |error| Error::io("read", root.path.join(path.as_path()), error);
     let file = match root.file(path) {
         Ok(Some(file)) => file,
-        Ok(None) => return Ok((path.clone(), Entry::Absent, None)),
+        Ok(None) => return Ok((path.clone(), Entry::Absent, None, None)),
         Err(error) => {
-            return match root::refusal(path, &error) {
-                Some(refusal) => Ok(refused(refusal)),
-                None => Err(io(error)),
+            let Some(refusal) = root::refusal(path, &error) else {
+                return Err(io(error));
             };
+            let (path, entry, ..) = refused(refusal);
+            return Ok(match read_link(root, &path).map_err(io)? {
+                Some((found, link)) => (path, entry, Some(found), Some(link)),
+                None => (path, entry, None, None),
+            });
         }
     };
     let mut meta = file.stat().map_err(io)?;
     if let Some(refusal) = not_a_file(path, meta.kind) {
-        return Ok(refused(refusal));
+        // What it holds is looked at when all else is loaded.
+        let directory = (meta.kind == Kind::Directory).then_some(Other::Directory(Holds::Others));
+        let (path, entry, ..) = refused(refusal);
+        return Ok((path, entry, None, directory));
     }
     let began = large::settle(&file, &mut meta).map_err(io)?;
     let executable = meta.mode & 0o100 != 0;
@@ -186,7 +209,59 @@ fn read_one(root: &Root, path: &RelPath) -> Result<Read, Error> {
         attributes,
         began,
     };
-    Ok((path.clone(), Entry::File(Arc::new(source)), Some(found)))
+    Ok((
+        path.clone(),
+        Entry::File(Arc::new(source)),
+        Some(found),
+        None,
+    ))
+}
+
+/// Whether a directory holds nothing but files and links of the tree, at any depth.
+fn holds_loaded(root: &Root, path: &RelPath, tree: &Tree) -> io::Result<bool> {
+    let dir = root.directory(Some(path))?;
+    let names = dir.names()?;
+    // One that is empty was so before, and is not the batch's to remove.
+    if names.is_empty() {
+        return Ok(false);
+    }
+    for name in names {
+        let child = [path.as_bytes(), b"/", &name].concat();
+        let Ok(child) = RelPath::new(child) else {
+            return Ok(false);
+        };
+        if tree.standing(&child).is_some() {
+            continue;
+        }
+        let is_directory = dir
+            .stat(&name)?
+            .is_some_and(|meta| meta.kind == Kind::Directory);
+        if !is_directory || !holds_loaded(root, &child, tree)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The symbolic link at a path; `None` where there is none, or it lies behind one itself.
+fn read_link(root: &Root, path: &RelPath) -> io::Result<Option<(Found, Other)>> {
+    let Ok(parent) = root.directory(path.parent().as_ref()) else {
+        return Ok(None);
+    };
+    let name = path.file_name();
+    let Some(meta) = parent.stat(name)? else {
+        return Ok(None);
+    };
+    if meta.kind != Kind::Symlink {
+        return Ok(None);
+    }
+    let found = Found {
+        meta,
+        attributes: Vec::new(),
+        began: None,
+    };
+    let target = parent.read_link(name)?;
+    Ok(target.map(|target| (found, Other::Link(Arc::new(Source::link(target))))))
 }
 
 fn not_a_file(path: &RelPath, kind: Kind) -> Option<Refusal> {

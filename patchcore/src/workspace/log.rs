@@ -3,8 +3,8 @@
 use std::io;
 
 use super::Workspace;
-use super::disk::{Dir, Meta};
-use super::install::aside_name;
+use super::disk::{Dir, Kind, Meta};
+use super::install::{aside_name, is_no_directory};
 use super::journal::{MANIFEST, MAX_RECORD};
 use super::ledger;
 use super::load::MAX_FILE;
@@ -165,21 +165,11 @@ impl Log {
         };
         let read = || -> io::Result<Option<PreFile>> {
             // Where files could not change places, the old one was kept under another name.
-            let file = match entry.file(aside_name(slot as usize).as_bytes())? {
-                Some(file) => Some(file),
-                None => entry.file(slot_name(slot as usize).as_bytes())?,
-            };
-            let Some(file) = file else { return Ok(None) };
-            let meta = file.stat()?;
-            let attributes = file.attributes()?;
-            let bytes = file
-                .read(meta.size, MAX_FILE)?
-                .ok_or(io::ErrorKind::FileTooLarge)?;
-            Ok(Some(PreFile {
-                bytes,
-                meta,
-                attributes,
-            }))
+            let aside = aside_name(slot as usize);
+            match open(&entry, aside.as_bytes())? {
+                Some(file) => Ok(Some(file)),
+                None => open(&entry, slot_name(slot as usize).as_bytes()),
+            }
         };
         read().map_err(|error| fail("read", &format!("log/{transaction}/{slot}"), error))
     }
@@ -222,4 +212,41 @@ pub(super) struct PreFile {
     pub(super) bytes: Vec<u8>,
     pub(super) meta: Meta,
     pub(super) attributes: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl PreFile {
+    pub(super) fn is_link(&self) -> bool {
+        self.meta.kind == Kind::Symlink
+    }
+}
+
+/// Reads what stands at a name in a log entry: a file, or a symbolic link.
+fn open(entry: &Dir, name: &[u8]) -> io::Result<Option<PreFile>> {
+    let file = match entry.file(name) {
+        Ok(Some(file)) => file,
+        Ok(None) => return Ok(None),
+        Err(error) if is_no_directory(&error) => return open_link(entry, name),
+        Err(error) => return Err(error),
+    };
+    let meta = file.stat()?;
+    let attributes = file.attributes()?;
+    let bytes = file
+        .read(meta.size, MAX_FILE)?
+        .ok_or(io::ErrorKind::FileTooLarge)?;
+    Ok(Some(PreFile {
+        bytes,
+        meta,
+        attributes,
+    }))
+}
+
+fn open_link(entry: &Dir, name: &[u8]) -> io::Result<Option<PreFile>> {
+    let (Some(meta), Some(bytes)) = (entry.stat(name)?, entry.read_link(name)?) else {
+        return Ok(None);
+    };
+    Ok(Some(PreFile {
+        bytes,
+        meta,
+        attributes: Vec::new(),
+    }))
 }

@@ -8,7 +8,7 @@ use crate::diff::{Copies, FileDiff, Options, Origin, Side};
 use crate::edit::{Edit, EditSet};
 use crate::error::Error;
 use crate::path::RelPath;
-use crate::plan::ChangeKind;
+use crate::plan::{ChangeKind, FileState};
 
 impl Log {
     /// Writes what a record changed, in git's format. Where the record does not hold all of a
@@ -64,20 +64,22 @@ impl Log {
 }
 
 fn diff<'a>(change: &'a ChangeRecord, source: &'a [u8], edits: &'a EditSet) -> FileDiff<'a> {
-    let side = |path: &'a RelPath, executable| Side {
+    let side = |path: &'a RelPath, state: FileState| Side {
         path: path.as_bytes(),
-        executable,
+        executable: state.executable,
+        link: state.link,
     };
-    let after = change.after.map(|after| after.executable);
-    let before = change.before.map(|before| before.executable);
-    let was = before.or(after).unwrap_or_default();
     let old = match change.kind {
         ChangeKind::Created => None,
-        _ => Some(side(change.from.as_ref().unwrap_or(&change.path), was)),
+        _ => {
+            let path = change.from.as_ref().unwrap_or(&change.path);
+            let was = change.before.or(change.after);
+            was.map(|was| side(path, change.moved(was)))
+        }
     };
     FileDiff {
         old,
-        new: after.map(|executable| side(&change.path, executable)),
+        new: change.after.map(|after| side(&change.path, after)),
         origin: match change.kind {
             ChangeKind::Renamed => Origin::Renamed,
             ChangeKind::Copied => Origin::Copied,

@@ -306,6 +306,9 @@ pub struct Identity {
     pub mode: u32,
     /// Hash of the bytes.
     pub digest: Digest,
+    /// Whether it is a symbolic link, whose bytes are its target.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub link: bool,
 }
 
 impl Record {
@@ -363,6 +366,15 @@ impl Record {
 }
 
 impl ChangeRecord {
+    /// The state of what came from elsewhere: what stood in its new place says nothing of its kind.
+    pub(crate) fn moved(&self, before: FileState) -> FileState {
+        let link = match (&self.from, self.after) {
+            (Some(_), Some(after)) => after.link,
+            _ => before.link,
+        };
+        FileState { link, ..before }
+    }
+
     fn report(&self) -> FileReport {
         FileReport {
             path: self.path.to_string(),

@@ -89,6 +89,11 @@ impl Staging<'_> {
             None => 0o666,
         };
         let shown = place.path.as_ref();
+        if let (true, Some(path)) = (content.is_link(), shown) {
+            return self
+                .link(slot, path, *content, wanted.as_ref(), beside)
+                .map(Some);
+        }
         let io = |error| match shown {
             Some(path) => Error::io("stage", self.root.path.join(path.as_path()), error),
             None => state::fail("write", "txn/current", error),
@@ -122,7 +127,53 @@ impl Staging<'_> {
             mtime: meta.mtime,
             mode: meta.mode,
             digest: content.digest(),
+            link: false,
         }))
+    }
+
+    /// Stages a symbolic link, which reaches the disk with its directory.
+    fn link(
+        &self,
+        slot: usize,
+        path: &RelPath,
+        content: Content<'_>,
+        wanted: Option<&Wanted>,
+        beside: bool,
+    ) -> Result<Identity, Error> {
+        let make = || -> io::Result<Result<Identity, Refusal>> {
+            let parent;
+            let (dir, name) = if beside {
+                parent = Parents::new(self.root).of(path)?;
+                (&*parent, beside_name(&self.transaction, slot))
+            } else {
+                (self.current, slot_name(slot))
+            };
+            let name = name.as_bytes();
+            dir.make_link(name, &content.to_vec())?;
+            let mut meta = dir.stat(name)?.ok_or(Errno::NOENT)?;
+            let owner = wanted.and_then(|wanted| wanted.owner);
+            if let Some((uid, gid)) = owner.filter(|owner| *owner != (meta.uid, meta.gid)) {
+                match dir.set_link_owner(name, uid, gid) {
+                    Ok(()) => meta = dir.stat(name)?.ok_or(Errno::NOENT)?,
+                    Err(error) if is_denied(&error) && self.allow_owner_change => {}
+                    Err(error) if is_denied(&error) => {
+                        return Ok(Err(lost(path, &format!("owner {uid}:{gid}"))));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(Ok(Identity {
+                ino: meta.ino,
+                size: meta.size,
+                mtime: meta.mtime,
+                mode: meta.mode,
+                digest: content.digest(),
+                link: true,
+            }))
+        };
+        let made = make()
+            .map_err(|error| Error::io("stage", self.root.path.join(path.as_path()), error))?;
+        Ok(made?)
     }
 
     /// Gives a staged file its owner, then its mode (a new owner clears the set-id bits), then its

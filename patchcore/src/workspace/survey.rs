@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::disk::{self, Dir, Meta};
+use super::disk::{self, Dir, Kind, Meta};
 use super::layout::Layout;
 use super::load::Loaded;
 use super::options::ApplyOptions;
@@ -38,6 +38,10 @@ pub(super) fn restrict(loaded: &mut Loaded, batch: &Batch, options: &ApplyOption
         let Some(found) = loaded.found(path) else {
             continue;
         };
+        // What does not mean the link is refused already.
+        if found.meta.kind == Kind::Symlink && !operation.link {
+            continue;
+        }
         if let Some(refusal) = irreplaceable(path, &found.meta, options) {
             let refusal = Entry::Refused(Box::new(refusal));
             loaded.tree.insert(path.clone(), refusal);

@@ -3,10 +3,10 @@
 use std::io;
 use std::time::Instant;
 
-use super::disk::Dir;
-use super::install::{Install, SavedConflict, aside_name, copy};
+use super::disk::{Dir, Kind};
+use super::install::{Install, SavedConflict, aside_name, copy, is_no_directory};
 use super::journal::{self, WriteFault};
-use super::layout::{Layout, Place, Restored, layout};
+use super::layout::{Layout, Restored, layout};
 use super::load::{Loaded, MAX_FILE};
 use super::options::ApplyOptions;
 use super::record::{
@@ -70,7 +70,7 @@ impl Work<'_> {
             let path = RelPath::new(format!("{STATE}/{TASKS}")).expect("two plain components");
             layout.add_state_file(path, self.old_tasks()?, tasks);
         }
-        layout.find_directories(self.root, self.restored)?;
+        layout.find_directories(self.root, self.loaded, self.restored)?;
         let survey = survey(self.root, self.held, &layout)?;
         let txn = &self.held.txn;
         let io = |error| fail("make", "txn/current", error);
@@ -147,7 +147,7 @@ impl Work<'_> {
             sync.and_then(|()| Dir::sync(&self.root.dir))
                 .map_err(|error| before(fail("sync", "txn", error)))?;
         }
-        self.look_again(&layout.places).map_err(before)?;
+        self.look_again(layout).map_err(before)?;
         if survey.method == Method::Aside {
             self.keep_old_aside(current, layout).map_err(before)?;
         }
@@ -255,19 +255,22 @@ impl Work<'_> {
     }
 
     /// Checks that everything still stands as it was when it was read.
-    fn look_again(&self, places: &[Place<'_>]) -> Result<(), Error> {
+    fn look_again(&self, layout: &Layout<'_>) -> Result<(), Error> {
         let mut parents = Parents::new(self.root);
         // In order of their paths, neighbours share an open directory.
-        for place in places {
+        for place in &layout.places {
             let Some(path) = &place.path else { continue };
             let io = |error| self.root.error("look at", path, error);
             let now = match parents.of(path) {
                 Ok(parent) => parent.stat(path.file_name()).map_err(io)?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                // The file above it is still there.
+                Err(error) if is_no_directory(&error) && layout.lies_below_turning(path) => None,
                 Err(error) => return Err(io(error)),
             };
             let unchanged = match (&place.old, now) {
                 (None, None) => true,
+                (None, Some(now)) => now.kind == Kind::Directory && layout.turning.contains(path),
                 (Some((old, digest)), Some(now)) => {
                     let mut same = *old;
                     // A link more or less, where that is allowed, changes this time alone.
@@ -277,7 +280,7 @@ impl Work<'_> {
                         old.ctime == now.ctime && old.ctime < earlier(self.loaded.began);
                     same == now
                         && (old.links == now.links || self.options.break_hard_links)
-                        && (is_settled || self.hash(path)? == Some(*digest))
+                        && (is_settled || self.hash(path, old.kind)? == Some(*digest))
                 }
                 _ => false,
             };
@@ -293,8 +296,13 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn hash(&self, path: &RelPath) -> Result<Option<Digest>, Error> {
+    fn hash(&self, path: &RelPath, kind: Kind) -> Result<Option<Digest>, Error> {
         let read = || -> io::Result<Option<Digest>> {
+            if kind == Kind::Symlink {
+                let parent = Parents::new(self.root).of(path)?;
+                let target = parent.read_link(path.file_name())?;
+                return Ok(target.map(|target| Digest::of(&target)));
+            }
             let Some(file) = self.root.file(path)? else {
                 return Ok(None);
             };
@@ -363,6 +371,7 @@ fn journal_of(
                     mtime: meta.mtime,
                     mode: meta.mode,
                     digest: *digest,
+                    link: meta.kind == Kind::Symlink,
                 }),
                 new: staged[slot],
             })

@@ -19,7 +19,8 @@ use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Error, Refusal};
 use crate::path::RelPath;
 use crate::plan::{
-    self, After, ChangeKind, FileChange, FileState, Outcome, Plan, Source, Touch, Verdict,
+    self, After, ChangeKind, FileChange, FileState, Holds, Obstacle, Outcome, Plan, Source, Touch,
+    Verdict,
 };
 use crate::report::Status;
 
@@ -284,13 +285,21 @@ fn changed_since(undone: &Record, loaded: &Loaded, options: &ApplyOptions<'_>) -
     }
     let mut refusals = Vec::new();
     for (path, expected) in left {
-        let there = loaded.tree.file(path).map(|source| source.state());
-        if let plan::Entry::Refused(refusal) = loaded.tree.get(path) {
+        let standing = loaded.tree.standing(path);
+        let there = standing.map(|source| source.state());
+        // Where nothing was left, a directory or file of the batch's own may be in the way.
+        let in_the_way = loaded.tree.obstacle(path);
+        let may_go = expected.is_none()
+            && in_the_way.is_some_and(|it| it != Obstacle::Directory(Holds::Others));
+        if let (plan::Entry::Refused(refusal), None, false) =
+            (loaded.tree.get(path), standing, may_go)
+        {
             refusals.push((**refusal).clone());
         } else if there != expected {
             let why = match (there, expected) {
                 (None, _) => "is gone",
                 (Some(_), None) => "has come into being",
+                (Some(now), Some(then)) if now.link != then.link => "has another type",
                 (Some(now), Some(then)) if now.digest == then.digest => "has another mode",
                 _ => "has changed",
             };
@@ -318,7 +327,11 @@ fn pre_file(log: &Log, undone: &Record, change: &ChangeRecord) -> Result<Option<
         .and_then(|step| step.old);
     let pre = log.pre_file(&undone.transaction, slot)?;
     match (pre, old) {
-        (Some(pre), Some(old)) if Digest::of(&pre.bytes) == old.digest => Ok(Some(pre)),
+        (Some(pre), Some(old))
+            if Digest::of(&pre.bytes) == old.digest && pre.is_link() == old.link =>
+        {
+            Ok(Some(pre))
+        }
         _ => {
             let message = format!(
                 "the log no longer holds {} as it was before transaction {}",
@@ -332,7 +345,7 @@ fn pre_file(log: &Log, undone: &Record, change: &ChangeRecord) -> Result<Option<
 
 /// The change that takes a change back.
 fn invert(change: &ChangeRecord, loaded: &Loaded, pre: Option<PreFile>) -> FileChange {
-    let current = loaded.tree.file(&change.path).cloned();
+    let current = loaded.tree.standing(&change.path).cloned();
     let swapped = |touches: &[Touch], single: bool| {
         let touch = |touch: &Touch| Touch {
             operation: touch.operation,
@@ -366,7 +379,8 @@ fn invert(change: &ChangeRecord, loaded: &Loaded, pre: Option<PreFile>) -> FileC
     };
     back.after = Some(After::hashed(FileState {
         digest: Digest::of(&pre.bytes),
-        executable: pre.meta.mode & 0o100 != 0,
+        executable: !pre.is_link() && pre.meta.mode & 0o100 != 0,
+        link: pre.is_link(),
     }));
     match (change.kind, current) {
         (ChangeKind::Deleted, _) | (_, None) => {

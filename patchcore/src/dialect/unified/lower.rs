@@ -10,24 +10,25 @@ use std::sync::Arc;
 use super::super::blob;
 use super::hunks::{self, Placed};
 use super::{Kind, Section, Unified};
+use crate::diff::blob_name;
 use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Refusal};
 use crate::operation::{Action, Batch, Operation};
 use crate::path::RelPath;
-use crate::plan::{Entry, Source, Tree};
+use crate::plan::{Entry, Holds, Obstacle, Source, Tree};
 use crate::text::{Encoding, detect_encoding};
 
 /// Locates a diff in a tree.
 pub(super) fn lower(diff: &Unified<'_>, tree: &Tree) -> Batch {
     let mut vacated = HashSet::new();
-    let mut created = HashSet::new();
+    let mut created = HashMap::new();
     for section in &diff.sections {
         match section.kind {
             Kind::Delete | Kind::Rename => {
                 vacated.insert(&section.old);
             }
             Kind::Create => {
-                created.insert(&section.new);
+                created.insert(&section.new, section.takes_link());
             }
             _ => {}
         }
@@ -79,7 +80,8 @@ struct Lowering<'d, 't> {
     tree: &'t Tree,
     /// Paths that some section deletes or renames away.
     vacated: HashSet<&'d RelPath>,
-    created: HashSet<&'d RelPath>,
+    /// Paths that some section creates a file at, and whether that is a link.
+    created: HashMap<&'d RelPath, bool>,
     standing: HashMap<&'d RelPath, Standing>,
     done: Vec<Done>,
 }
@@ -115,24 +117,23 @@ impl<'d> Lowering<'d, '_> {
             Some(Standing::From(earlier)) => return self.again(section, path, *earlier),
             None => {}
         }
-        let source = match self.tree.get(path) {
-            Entry::Absent if section.kind == Kind::ModifyOrCreate => return self.create(section),
-            Entry::Absent => {
+        let source = match self.found(section, path)? {
+            None if section.kind == Kind::ModifyOrCreate => return self.create(section),
+            None => {
                 return Err(self.refuse(
                     section,
                     Code::FileNotFound,
                     format!("{path} does not exist"),
                 ));
             }
-            Entry::Refused(refusal) => return Err((**refusal).clone()),
-            Entry::File(source) => source,
+            Some(source) => source,
         };
-        let mut operations = self.edits(section, path, source)?;
-        self.mode(section, path, source, &mut operations);
+        let mut operations = self.edits(section, path, &source)?;
+        self.mode(section, path, &source, &mut operations);
         self.standing.insert(path, Standing::From(self.done.len()));
         Ok(Done {
             operations,
-            origin: Some(Arc::clone(source)),
+            origin: Some(source),
         })
     }
 
@@ -184,8 +185,8 @@ impl<'d> Lowering<'d, '_> {
                 .map_or_else(|| path.clone(), |o| o.file.clone());
             done.operations
                 .retain(|o| !matches!(o.action, Action::Splice(_)));
-            let mut operation =
-                Operation::new(file.clone(), Action::Splice(merged.as_slice().to_vec()));
+            let splice = Action::Splice(merged.as_slice().to_vec());
+            let mut operation = on(&origin, file.clone(), splice);
             operation.note = Some("several sections of the patch change the file".into());
             done.operations.insert(0, operation);
             if let Some(executable) = section.executable {
@@ -211,9 +212,10 @@ impl<'d> Lowering<'d, '_> {
             Some(Standing::Gone) => false,
             None => match self.tree.get(path) {
                 Entry::Absent => false,
+                _ if self.is_vacated(path) => false,
                 Entry::Refused(refusal) => return Err((**refusal).clone()),
                 // Git takes an empty file for none where the diff is not one of its own.
-                Entry::File(_) => !self.vacated.contains(path),
+                Entry::File(_) => true,
             },
         };
         if exists {
@@ -225,36 +227,30 @@ impl<'d> Lowering<'d, '_> {
         }
         let content = self.content(section, path, &[])?;
         let executable = section.executable.unwrap_or(false);
-        // Deleted and created anew is changed, for a file of one name.
-        let deleted = |kind: Kind| kind == Kind::Delete;
-        let replaces = self
-            .diff
-            .sections
-            .iter()
-            .any(|other| deleted(other.kind) && other.old == *path);
-        let operations = match self.tree.file(path) {
-            Some(source) if replaces => {
-                let mut operations = vec![Operation::new(
-                    path.clone(),
-                    replacement(source.bytes(), &content),
-                )];
+        // Deleted and created anew is changed, for a file of one name and kind.
+        let origin = self.tree.standing(path).cloned().filter(|source| {
+            let mut sections = self.diff.sections.iter();
+            let deleted = sections.any(|other| other.kind == Kind::Delete && other.old == *path);
+            deleted && source.is_link() == section.takes_link()
+        });
+        let operations = match &origin {
+            Some(source) => {
+                let splice = replacement(source.bytes(), &content);
+                let mut operations = vec![on(source, path.clone(), splice)];
                 if executable != source.executable() {
                     operations.push(Operation::new(path.clone(), Action::SetMode { executable }));
                 }
                 operations
             }
-            _ => vec![Operation::new(
-                path.clone(),
-                Action::CreateFile {
+            None => {
+                let action = Action::CreateFile {
                     content,
                     executable,
-                },
-            )],
-        };
-        let origin = if replaces {
-            self.tree.file(path).cloned()
-        } else {
-            None
+                };
+                let mut operation = Operation::new(path.clone(), action);
+                operation.link = section.takes_link();
+                vec![operation]
+            }
         };
         self.standing.insert(path, Standing::From(self.done.len()));
         Ok(Done { operations, origin })
@@ -270,7 +266,7 @@ impl<'d> Lowering<'d, '_> {
                     format!("{path} is deleted or renamed earlier in the patch"),
                 ));
             }
-            Some(Standing::From(_)) if !self.created.contains(path) => {
+            Some(Standing::From(_)) if !self.created.contains_key(path) => {
                 return Err(self.refuse(
                     section,
                     Code::Overlap,
@@ -288,14 +284,19 @@ impl<'d> Lowering<'d, '_> {
                 format!("the patch deletes {path}, but the file holds more than the patch takes out of it"),
             ));
         }
-        if self.created.contains(path) {
-            return Ok(Done {
-                operations: Vec::new(),
-                origin: None,
-            });
+        match self.created.get(path) {
+            Some(&link) if link == source.is_link() => {
+                return Ok(Done {
+                    operations: Vec::new(),
+                    origin: None,
+                });
+            }
+            Some(_) => {}
+            None => {
+                self.standing.insert(path, Standing::Gone);
+            }
         }
-        self.standing.insert(path, Standing::Gone);
-        let mut operation = Operation::new(path.clone(), Action::DeleteFile { expect: None });
+        let mut operation = on(&source, path.clone(), Action::DeleteFile { expect: None });
         operation.base = Some(source.digest());
         Ok(Done {
             operations: vec![operation],
@@ -321,7 +322,7 @@ impl<'d> Lowering<'d, '_> {
         }
         let source = self.existing(section, &section.old)?;
         if self.standing.contains_key(&section.old)
-            && !self.created.contains(&section.old)
+            && !self.created.contains_key(&section.old)
             && !matches!(self.standing.get(&section.old), Some(Standing::From(by)) if self.diff.sections[*by].new == section.old && self.diff.sections[*by].kind == Kind::Rename)
         {
             return Err(self.refuse(
@@ -336,12 +337,10 @@ impl<'d> Lowering<'d, '_> {
         self.free(section)?;
         let mut operations = self.edits(section, &section.old, &source)?;
         self.mode(section, &section.old, &source, &mut operations);
-        operations.push(Operation::new(
-            section.old.clone(),
-            Action::RenameFile {
-                to: section.new.clone(),
-            },
-        ));
+        let rename = Action::RenameFile {
+            to: section.new.clone(),
+        };
+        operations.push(on(&source, section.old.clone(), rename));
         if !self.standing.contains_key(&section.old) {
             self.standing.insert(&section.old, Standing::Gone);
         }
@@ -363,21 +362,17 @@ impl<'d> Lowering<'d, '_> {
             && section.binary.is_none()
             && executable == source.executable();
         let operation = if pure && !self.changed_again(&section.new) {
-            Operation::new(
-                section.old.clone(),
-                Action::CopyFile {
-                    to: section.new.clone(),
-                },
-            )
+            let copy = Action::CopyFile {
+                to: section.new.clone(),
+            };
+            on(&source, section.old.clone(), copy)
         } else {
             let content = self.content(section, &section.old, source.bytes())?;
-            Operation::new(
-                section.new.clone(),
-                Action::CreateFile {
-                    content,
-                    executable,
-                },
-            )
+            let create = Action::CreateFile {
+                content,
+                executable,
+            };
+            on(&source, section.new.clone(), create)
         };
         Ok(Done {
             operations: vec![operation],
@@ -390,14 +385,14 @@ impl<'d> Lowering<'d, '_> {
     fn renamed_already(&self, section: &Section<'_>) -> Option<Arc<Source>> {
         if self.standing.contains_key(&section.old)
             || self.standing.contains_key(&section.new)
-            || self.created.contains(&section.old)
+            || self.created.contains_key(&section.old)
             || !matches!(self.tree.get(&section.old), Entry::Absent)
         {
             return None;
         }
-        let source = self.tree.file(&section.new)?;
+        let source = self.found(section, &section.new).ok()??;
         let (before, _) = section.index.as_ref()?;
-        blob::is_named(source.bytes(), before).then(|| Arc::clone(source))
+        blob::is_named(source.bytes(), before).then_some(source)
     }
 
     /// Whether a section changes the path in place.
@@ -417,8 +412,9 @@ impl<'d> Lowering<'d, '_> {
             Some(Standing::Gone) => false,
             None => match self.tree.get(path) {
                 Entry::Absent => false,
+                _ if self.is_vacated(path) => false,
                 Entry::Refused(refusal) => return Err((**refusal).clone()),
-                Entry::File(_) => !self.vacated.contains(path),
+                Entry::File(_) => true,
             },
         };
         if taken && section.old != section.new {
@@ -434,16 +430,42 @@ impl<'d> Lowering<'d, '_> {
         Ok(())
     }
 
+    /// Whether the patch takes away what stands at a path, or what is in the way there.
+    fn is_vacated(&self, path: &RelPath) -> bool {
+        match self.tree.obstacle(path) {
+            None => self.vacated.contains(path),
+            Some(Obstacle::File(above)) => self.vacated.contains(above),
+            Some(Obstacle::Directory(Holds::Others)) => false,
+            Some(Obstacle::Directory(Holds::Loaded)) => self
+                .tree
+                .below(path)
+                .all(|gone| self.vacated.contains(gone)),
+        }
+    }
+
+    /// What the section finds at a path, of the kind that it speaks of.
+    fn found(&self, section: &Section<'_>, path: &RelPath) -> Result<Option<Arc<Source>>, Refusal> {
+        match (self.tree.get(path), self.tree.link(path)) {
+            (_, Some(link)) if section.takes_link() => Ok(Some(Arc::clone(link))),
+            (Entry::File(_), _) if section.link == Some(true) => Err(self.refuse(
+                section,
+                Code::ExpectMismatch,
+                format!("{path} is a regular file, and the patch takes it for a symbolic link"),
+            )),
+            (Entry::File(source), _) => Ok(Some(Arc::clone(source))),
+            (Entry::Refused(refusal), _) => Err((**refusal).clone()),
+            (Entry::Absent, _) => Ok(None),
+        }
+    }
+
     fn existing(&self, section: &Section<'_>, path: &RelPath) -> Result<Arc<Source>, Refusal> {
-        match self.tree.get(path) {
-            Entry::Absent => Err(self.refuse(
+        self.found(section, path)?.ok_or_else(|| {
+            self.refuse(
                 section,
                 Code::FileNotFound,
                 format!("{path} does not exist"),
-            )),
-            Entry::Refused(refusal) => Err((**refusal).clone()),
-            Entry::File(source) => Ok(Arc::clone(source)),
-        }
+            )
+        })
     }
 
     /// One operation for each hunk.
@@ -455,17 +477,18 @@ impl<'d> Lowering<'d, '_> {
     ) -> Result<Vec<Operation>, Refusal> {
         if section.binary.is_some() {
             let content = self.unpacked(section, path, source.bytes())?;
-            let mut operation = Operation::new(path.clone(), replacement(source.bytes(), &content));
+            let splice = replacement(source.bytes(), &content);
+            let mut operation = on(source, path.clone(), splice);
             operation.binary = true;
             return Ok(vec![operation]);
         }
-        let text = is_text_to_git(source.bytes());
+        let text = source.is_link() || is_text_to_git(source.bytes());
         let placed = hunks::place(source.bytes(), &section.hunks, path, self.diff.hunk_options);
         Ok(placed
             .into_iter()
             .map(|placed| match placed {
                 Ok(Placed { edits, note, .. }) => {
-                    let mut operation = Operation::new(path.clone(), Action::Splice(edits));
+                    let mut operation = on(source, path.clone(), Action::Splice(edits));
                     operation.note = note;
                     operation.binary = text;
                     operation
@@ -578,7 +601,7 @@ impl<'d> Lowering<'d, '_> {
         };
         let is = |bytes: &[u8], name: &[u8]| {
             let null = bytes.is_empty() && name.iter().all(|digit| *digit == b'0');
-            null || blob::name(bytes, name.len())
+            null || blob_name(bytes, name.len())
                 .is_some_and(|made| made.as_bytes().eq_ignore_ascii_case(name))
         };
         if !is(old, old_name) {
@@ -610,6 +633,14 @@ impl<'d> Lowering<'d, '_> {
         message.push_str(&format!(" (line {} of the patch)", section.line));
         Refusal::new(code, message).in_file(&section.old)
     }
+}
+
+/// An operation on what stands at a path, or comes from it.
+fn on(source: &Source, path: RelPath, action: Action) -> Operation {
+    let mut operation = Operation::new(path, action);
+    operation.link = source.is_link();
+    operation.binary = source.is_link();
+    operation
 }
 
 /// Whether git makes hunks of the file although it may hold NUL bytes: it looks for them among its

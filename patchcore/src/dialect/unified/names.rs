@@ -9,7 +9,7 @@ use crate::path::RelPath;
 
 /// Resolves the names of a section.
 pub(super) fn resolve<'a>(file: FileDiff<'a>, options: &Options) -> Result<Section<'a>, Refusal> {
-    check_modes(&file)?;
+    let link = link(&file)?;
     let names = names(&file, options)?;
     let line = file.line;
     if file.git.is_none() && file.hunks.is_empty() {
@@ -45,6 +45,7 @@ pub(super) fn resolve<'a>(file: FileDiff<'a>, options: &Options) -> Result<Secti
         kind => kind,
     };
     let executable = file.new_mode.map(|mode| mode & 0o100 != 0);
+    let executable = executable.filter(|_| link != Some(true));
     Ok(Section {
         line,
         kind,
@@ -52,6 +53,7 @@ pub(super) fn resolve<'a>(file: FileDiff<'a>, options: &Options) -> Result<Secti
         new: names.new,
         other: names.other,
         executable,
+        link,
         hunks: file.hunks,
         binary: if file.binary_differs {
             // Stands for the data that is missing; told apart by its line.
@@ -297,23 +299,34 @@ fn git_name(rest: &[u8], strip: usize) -> Option<Vec<u8>> {
     found
 }
 
-/// Symbolic links and submodules are never made, changed or removed.
-fn check_modes(file: &FileDiff<'_>) -> Result<(), Refusal> {
+/// Whether the section speaks of a symbolic link; `None` where it does not say. Submodules are
+/// never made, changed or removed.
+fn link(file: &FileDiff<'_>) -> Result<Option<bool>, Refusal> {
+    let mut link = None;
     for mode in [file.old_mode, file.new_mode].into_iter().flatten() {
-        let (code, what) = match mode & 0o170_000 {
-            0o100_000 => continue,
-            0o120_000 => (Code::Symlink, "a symbolic link"),
-            0o160_000 => (Code::NotAFile, "a submodule"),
-            0o040_000 => (Code::NotAFile, "a directory"),
+        let (is_link, what) = match mode & 0o170_000 {
+            0o100_000 => (Some(false), ""),
+            0o120_000 => (Some(true), ""),
+            0o160_000 => (None, "a submodule"),
+            0o040_000 => (None, "a directory"),
             _ => return Err(invalid(file.line, format!("invalid file mode {mode:o}"))),
         };
-        return Err(Refusal::new(
-            code,
-            format!(
-                "line {} of the patch: mode {mode:o} stands for {what}, only regular files are patched",
-                file.line
-            ),
-        ));
+        if is_link.is_none() {
+            return Err(Refusal::new(
+                Code::NotAFile,
+                format!(
+                    "line {} of the patch: mode {mode:o} stands for {what}, only files and symbolic links are patched",
+                    file.line
+                ),
+            ));
+        }
+        if link.is_some() && link != is_link {
+            return Err(invalid(
+                file.line,
+                "a file becomes a symbolic link, or a link a file, in one section; delete the one and create the other",
+            ));
+        }
+        link = is_link;
     }
-    Ok(())
+    Ok(link)
 }

@@ -4,6 +4,7 @@ fn sample() -> Record {
     let state = |bytes: &[u8]| FileState {
         digest: Digest::of(bytes),
         executable: false,
+        link: false,
     };
     Record {
         version: VERSION,
@@ -61,6 +62,7 @@ fn sample() -> Record {
                     mtime: [1, 2],
                     mode: 0o644,
                     digest: Digest::of(b"new"),
+                    link: false,
                 }),
             }],
             ..Journal::default()
