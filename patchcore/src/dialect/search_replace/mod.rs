@@ -1,8 +1,11 @@
 //! Search/replace blocks: aider's, Cline's and Roo's.
 //!
-//! A block's file is named above it, above or inside its fence, or in a block before it; Cline and
-//! Roo send it beside the patch, as [`file`](super::Options::file) does here, and then names in
-//! the patch are not looked at. The lines to search must stand at exactly one place, on the first
+//! A block's file is named above it, above or inside its fence, on the fence's own line, or in a
+//! block before it, unless prose above it speaks of another. A name that may be prose creates no
+//! file. Cline and Roo send it beside the patch, as [`file`](super::Options::file) does here, and
+//! then names in the patch are not looked at.
+//!
+//! The lines to search must stand at exactly one place, on the first
 //! rung of the ladder on which they stand at all; none of the three tools' similarity matching is
 //! done. Roo's `:start_line:` decides between several exact places, if one of them starts there.
 //!

@@ -1,25 +1,86 @@
 //! Which of the lines above a block names its file.
 
+use crate::path::RelPath;
+use crate::placeholder::Language;
+
 /// The file's name in a line that holds nothing else, as aider reads it: without the `#`, `*`,
-/// backticks and colon that models put around names.
+/// backticks, colon, list and comment marks that models put around names.
 pub(super) fn name(line: &[u8]) -> Option<&[u8]> {
     let mut name = line.trim_ascii();
     if name.is_empty() || name == b"..." {
         return None;
     }
-    if let Some(fence) = name.strip_prefix(b"```") {
-        return fenced(fence.trim_ascii_start());
+    if is_fence(name) {
+        return fenced(name[3..].trim_ascii_start());
     }
-    for prefix in [&b"#"[..], b"File:", b"file:"] {
-        while let Some(rest) = name.strip_prefix(prefix) {
-            name = rest.trim_ascii();
-        }
+    name = unmarked(name);
+    while let Some(rest) = name.strip_prefix(b"#").or_else(|| without_label(name)) {
+        name = rest.trim_ascii();
     }
     name = name.strip_suffix(b":").unwrap_or(name);
     name = trim(name, b'*');
     name = trim(name, b'`');
     name = trim(name, b'*');
+    if let [quote @ (b'"' | b'\''), inner @ .., last] = name
+        && quote == last
+    {
+        name = inner;
+    }
     is_plain(name).then_some(name)
+}
+
+/// Whether a name may as well be a bit of prose or a place in a file, and nothing in its line marks
+/// it as a name: good enough to find a file by, not to create one.
+pub(super) fn is_doubtful(line: &[u8], name: &[u8]) -> bool {
+    let marked = line.iter().any(|byte| b"`\"'".contains(byte))
+        || without_label(unmarked(line.trim_ascii())).is_some();
+    !marked && name.iter().any(|byte| b" :".contains(byte))
+}
+
+/// The line behind a `File:`, `Path:` or `Filename:`, or a `File` before backticks.
+fn without_label(line: &[u8]) -> Option<&[u8]> {
+    let letters = line
+        .iter()
+        .take_while(|byte| byte.is_ascii_alphabetic())
+        .count();
+    let (label, rest) = line.split_at(letters);
+    let known = [&b"file"[..], b"filename", b"path"];
+    if !known.iter().any(|known| label.eq_ignore_ascii_case(known)) {
+        return None;
+    }
+    rest.strip_prefix(b":").or(rest.strip_prefix(b" `"))
+}
+
+/// The name of a source file that a line of prose ends in, which may be meant for the block below.
+pub(super) fn mentioned(line: &[u8]) -> Option<&[u8]> {
+    let word = line
+        .rsplit(|byte| b" \t`*\"'()[]<>:,".contains(byte))
+        .find(|word| !word.is_empty())?;
+    let path = RelPath::new(word.strip_prefix(b"./").unwrap_or(word)).ok()?;
+    (word.contains(&b'.') && Language::of(&path, b"").is_some()).then_some(word)
+}
+
+/// Whether a line opens or closes a fenced block of Markdown.
+pub(super) fn is_fence(line: &[u8]) -> bool {
+    let line = line.trim_ascii_start();
+    line.starts_with(b"```") || line.starts_with(b"~~~")
+}
+
+/// The line behind the `- ` or `1. ` of a list, or the `// ` of a comment, if more than a word of
+/// prose follows.
+fn unmarked(line: &[u8]) -> &[u8] {
+    let digits = line.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let marks: &[&[u8]] = if digits > 0 {
+        &[b". "]
+    } else {
+        &[b"- ", b"// "]
+    };
+    let rest = marks
+        .iter()
+        .find_map(|mark| line[digits..].strip_prefix(*mark))
+        .map(<[u8]>::trim_ascii_start);
+    rest.filter(|rest| rest.iter().any(|byte| b"./`*".contains(byte)))
+        .unwrap_or(line)
 }
 
 /// The name in what follows the signs of a fence, which some models write there: alone, behind the
@@ -65,10 +126,11 @@ fn is_plain(name: &[u8]) -> bool {
     !name.is_empty()
         && name.len() < 1024
         && !name.starts_with(b"<")
-        && !name.starts_with(b"`")
+        && !name.contains(&b'`')
         && !name.ends_with(b".")
         && !name.ends_with(b"!")
         && !name.ends_with(b"?")
+        && memchr::memmem::find(name, b"](").is_none()
         && (!name.contains(&b' ') || looks_like_path(name))
 }
 
@@ -78,6 +140,8 @@ fn looks_like_path(name: &[u8]) -> bool {
     let extension = last.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
     let words = name.split(|byte| *byte == b' ').count();
     words <= 4
+        && !b">$+@|".contains(&name[0])
+        && memchr::memmem::find(name, b": ").is_none()
         && last.contains(&b'.')
         && !extension.is_empty()
         && extension.len() <= 8
@@ -101,7 +165,7 @@ fn trim(mut name: &[u8], byte: u8) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use super::name;
+    use super::{is_doubtful, mentioned, name};
 
     #[test]
     fn names_are_told_from_prose() {
@@ -121,6 +185,27 @@ mod tests {
             ("```python title", None),
             ("```a.b c.d", Some("a.b c.d")),
             ("```", None),
+            ("~~~", None),
+            ("~~~python", None),
+            ("~~~ python src/main.py", Some("src/main.py")),
+            ("1. `src/a.rs`", Some("src/a.rs")),
+            ("- src/a.rs:", Some("src/a.rs")),
+            ("- **src/a.rs**", Some("src/a.rs")),
+            ("File `src/a.rs`:", Some("src/a.rs")),
+            ("// src/a.js", Some("src/a.js")),
+            ("Change `a` in `src/a.rs`", None),
+            ("\"src/a b.rs\"", Some("src/a b.rs")),
+            ("Path: src/a.rs", Some("src/a.rs")),
+            ("FILENAME: `src/a.rs`", Some("src/a.rs")),
+            ("*** Update File: src/a.rs", None),
+            ("+++ b/src/a.rs", None),
+            ("[a.rs](src/a.rs)", None),
+            ("app/[id]/page.tsx", Some("app/[id]/page.tsx")),
+            ("$ cat src/a.rs", None),
+            ("> src/a.rs", None),
+            ("- Refactor", None),
+            ("// TODO", None),
+            ("2024.txt", Some("2024.txt")),
             ("Here's the change:", None),
             ("Here is the new file.", None),
             ("`justfile`", Some("justfile")),
@@ -128,6 +213,39 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(name(line.as_bytes()), file.map(str::as_bytes), "{line}");
+        }
+    }
+
+    #[test]
+    fn prose_may_end_in_a_name() {
+        for (line, file) in [
+            ("Then, in the file src/a.rs:", Some("src/a.rs")),
+            ("> src/a.rs", Some("src/a.rs")),
+            ("[the file](src/a.rs)", Some("src/a.rs")),
+            ("*** Update File: src/a.rs", Some("src/a.rs")),
+            ("And then set `self.value`:", None),
+            ("With the following, e.g.:", None),
+        ] {
+            assert_eq!(
+                mentioned(line.as_bytes()),
+                file.map(str::as_bytes),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_that_may_be_prose_creates_nothing() {
+        for (line, doubtful) in [
+            ("src/a.rs", false),
+            ("Makefile", false),
+            ("Now a.rs:", true),
+            ("`my file.rs`", false),
+            ("File: my file.rs", false),
+            ("src/a.rs:12", true),
+        ] {
+            let line = line.as_bytes();
+            assert_eq!(is_doubtful(line, name(line).unwrap()), doubtful);
         }
     }
 }

@@ -53,6 +53,13 @@ pub(in crate::dialect) fn parse(bytes: &[u8], options: &Options) -> Result<Searc
     })
 }
 
+/// The file of a block.
+struct Named {
+    path: RelPath,
+    /// Whether its name may be something else, see [`names::is_doubtful`].
+    doubtful: bool,
+}
+
 struct Reader<'a, 'o> {
     /// With their endings.
     lines: Vec<&'a [u8]>,
@@ -76,12 +83,12 @@ impl<'a> Reader<'a, '_> {
 
     fn may_stand_outside(&self, line: &[u8]) -> bool {
         let line = line.trim_ascii();
-        line.is_empty() || line.starts_with(b"```") || names::name(line).is_some()
+        line.is_empty() || names::is_fence(line) || names::name(line).is_some()
     }
 
     fn block(&mut self) -> Result<Block, Refusal> {
         let line = self.at + 1;
-        let path = self.path()?;
+        let Named { path, doubtful } = self.path()?;
         let sign = self.lines[self.at][0];
         self.at += 1;
         let start_line = self.start_line()?;
@@ -98,6 +105,14 @@ impl<'a> Reader<'a, '_> {
             }
             search.extend_from_slice(unescaped(self.lines[self.at]));
             self.at += 1;
+        }
+        if doubtful && search.trim_ascii().is_empty() {
+            return Err(Refusal::new(
+                Code::InvalidBatch,
+                format!(
+                    "line {line} of the patch: the block creates a file, and {path} above it may be no name; write the name in backticks, or say it with --file"
+                ),
+            ));
         }
         self.at += 1;
         let mut replace = Vec::new();
@@ -177,9 +192,13 @@ impl<'a> Reader<'a, '_> {
     }
 
     /// The file of the block at the cursor.
-    fn path(&self) -> Result<RelPath, Refusal> {
+    fn path(&self) -> Result<Named, Refusal> {
+        let certain = |path: &RelPath| Named {
+            path: path.clone(),
+            doubtful: false,
+        };
         if let Some(path) = &self.options.file {
-            return Ok(path.clone());
+            return Ok(certain(path));
         }
         // The three lines above, as aider looks at them: a name, or a fence and a name above it.
         let mut apart = false;
@@ -195,14 +214,26 @@ impl<'a> Reader<'a, '_> {
             if let Some(name) = names::name(above)
                 && (!apart || names::is_certain(above))
             {
-                return RelPath::new(beneath_root(name, self.options));
+                return Ok(Named {
+                    path: RelPath::new(beneath_root(name, self.options))?,
+                    doubtful: names::is_doubtful(above, name),
+                });
             }
-            if !above.trim_ascii_start().starts_with(b"```") && !above.trim_ascii().is_empty() {
+            if let (Some(last), Some(other)) = (&self.last, names::mentioned(above))
+                && !names::is_fence(above)
+                && !last.as_bytes().ends_with(other)
+            {
+                return Err(self.invalid(format!(
+                    "the line above the block speaks of {}, the block before was for {last}; write the path alone on the line above",
+                    crate::error::excerpt(other, 120)
+                )));
+            }
+            if !names::is_fence(above) && !above.trim_ascii().is_empty() {
                 break;
             }
         }
         match &self.last {
-            Some(path) => Ok(path.clone()),
+            Some(path) => Ok(certain(path)),
             None => Err(self.invalid(
                 "no file name stands above the block; write the path alone on the line before it or its fence, or say it with --file",
             )),
