@@ -38,7 +38,7 @@ pub fn check(dialect: Dialect, input: &[u8]) {
     match to_batch(&planned, &tree, &policy) {
         Ok(wire) => {
             let again = plan(&Batch::from(wire), &tree, &policy);
-            assert_eq!(again.digest, planned.digest, "a batch says the same");
+            assert_eq!(again.digest(), planned.digest(), "a batch says the same");
         }
         Err(refusal) => assert_eq!(refusal.code, Code::InvalidBatch, "{refusal}"),
     }

@@ -420,10 +420,20 @@ impl File<'_> {
             };
             return refuse(format!("{name} has no place: {why}"));
         }
+        let anchors = self.anchors(hunk);
+        let elsewhere = if self.options.strict && hunk.ranges.is_some() {
+            "--strict lets no hunk move"
+        } else if anchors.end {
+            "without context below its changes it cannot move"
+        } else if anchors.start {
+            "by its header it must match at the start of the file"
+        } else {
+            "its old lines stand nowhere else"
+        };
         let texts: Vec<&[u8]> = old.iter().map(|line| line.text).collect();
         let mut refusal = match self.first_difference(hunk, how) {
             Some((line, found, Some(wanted))) if found == wanted.text => refuse(format!(
-                "{name} does not apply: line {line} {}, and its old lines stand nowhere else",
+                "{name} does not apply: line {line} {}, and {elsewhere}",
                 if wanted.newline {
                     "ends the file without a newline, the hunk has one there"
                 } else {
@@ -433,7 +443,7 @@ impl File<'_> {
             .at_line(line)
             .with_found(found),
             Some((line, found, Some(wanted))) => refuse(format!(
-                "{name} does not apply: line {line} is {:?}, the hunk has {:?}, and its old lines stand nowhere else",
+                "{name} does not apply: line {line} is {:?}, the hunk has {:?}, and {elsewhere}",
                 crate::error::excerpt(found, 120),
                 crate::error::excerpt(wanted.text, 120)
             ))
@@ -441,8 +451,8 @@ impl File<'_> {
             .with_found(found),
             Some((line, found, None)) => refuse(format!(
                 "{name} does not apply at line {line}: it must match at the {} of the file, since {}",
-                if self.anchors(hunk).end { "end" } else { "start" },
-                if self.anchors(hunk).end { "no context follows its changes; send the line below them, too" } else { "its header says line 1" },
+                if anchors.end { "end" } else { "start" },
+                if anchors.end { "no context follows its changes; send the line below them, too" } else { "its header says line 1" },
             ))
             .at_line(line)
             .with_found(found),
