@@ -386,6 +386,7 @@ impl<'d> Lowering<'d, '_> {
         if self.standing.contains_key(&section.old)
             || self.standing.contains_key(&section.new)
             || self.created.contains_key(&section.old)
+            || self.vacated.contains(&section.new)
             || !matches!(self.tree.get(&section.old), Entry::Absent)
         {
             return None;
