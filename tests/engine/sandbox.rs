@@ -40,7 +40,7 @@ fn refused(root: &Path, operations: Vec<Operation>, options: &ApplyOptions<'_>) 
 }
 
 /// A stranger who writes between plan and commit.
-struct Meddler<F>(F);
+pub(crate) struct Meddler<F>(pub(crate) F);
 
 impl<F: Fn()> Review for Meddler<F> {
     fn review(

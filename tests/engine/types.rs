@@ -9,10 +9,12 @@ use std::process::{Command, Stdio};
 use patchcore::dialect::{Dialect, Options, parse};
 use patchcore::operation::{Action, Operation};
 use patchcore::report::Status;
+use patchcore::workspace::fault::{Fault, Kind, inject};
 use patchcore::workspace::{Applied, ApplyOptions, Comparison, Workspace};
 use patchcore::{Code, Digest};
 use tempfile::TempDir;
 
+use crate::sandbox::Meddler;
 use crate::workspace::{apply_new, batch, path, snapshot};
 
 /// What stands at a path: a file's text, or `-> ` and a link's target.
@@ -20,15 +22,20 @@ type Tree<'a> = &'a [(&'a str, &'a str)];
 
 fn made(tree: Tree<'_>) -> TempDir {
     let dir = crate::workspace::tree(&[]);
+    fill(dir.path(), tree);
+    dir
+}
+
+fn fill(root: &Path, tree: Tree<'_>) {
+    fs::create_dir_all(root).unwrap();
     for (name, text) in tree {
-        let at = dir.path().join(name);
+        let at = root.join(name);
         fs::create_dir_all(at.parent().unwrap()).unwrap();
         match text.strip_prefix("-> ") {
             Some(target) => symlink(target, at).unwrap(),
             None => fs::write(at, text).unwrap(),
         }
     }
-    dir
 }
 
 /// What stands below a root, as [`Tree`] says it; an empty directory is `/`.
@@ -60,6 +67,7 @@ fn apply_patch(root: &Path, patch: &[u8], reverse: bool) -> Applied<'static> {
     let mut options = Options::default();
     options.dialect = Some(Dialect::UnifiedDiff);
     options.reverse = reverse;
+    options.strip = patch.starts_with(b"diff --git").then_some(1);
     let patch: &'static [u8] = patch.to_vec().leak();
     let script: &'static _ = Box::leak(Box::new(parse(patch, &options).unwrap()));
     let options = ApplyOptions::default();
@@ -490,4 +498,260 @@ fn what_ends_to_be_a_link_is_a_new_file() {
     fs::write(root.join("plain"), "").unwrap();
     let mode = |name: &str| fs::symlink_metadata(root.join(name)).unwrap().mode();
     assert_eq!(mode("l"), mode("plain"));
+}
+
+/// Numbers that look random and are the same on every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+
+    /// Files and links below a directory, few names and three levels deep.
+    fn fill(&mut self, prefix: &str, depth: usize, tree: &mut BTreeMap<String, String>) {
+        for name in ["a", "b", "c"] {
+            let path = format!("{prefix}{name}");
+            match self.below(5) {
+                0 => {
+                    let lines = (0..=self.below(6)).map(|_| format!("line {}\n", self.below(3)));
+                    tree.insert(path, lines.collect());
+                }
+                1 => {
+                    let up = "../".repeat(self.below(depth as u64 + 1) as usize);
+                    tree.insert(path, format!("-> {up}no/where{}", self.below(2)));
+                }
+                2 | 3 if depth < 2 => self.fill(&format!("{path}/"), depth + 1, tree),
+                _ => {}
+            }
+        }
+    }
+
+    /// A tree that shares some of another.
+    fn changed(&mut self, old: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let mut new: BTreeMap<String, String> = old.clone();
+        new.retain(|_, _| self.below(2) == 0);
+        let mut fresh = BTreeMap::new();
+        self.fill("", 0, &mut fresh);
+        for (path, text) in fresh {
+            let nested = |one: &str, other: &str| {
+                one.strip_prefix(other)
+                    .is_some_and(|rest| rest.starts_with('/'))
+            };
+            let clashes = |other: &String| nested(other, &path) || nested(&path, other);
+            if !new.keys().any(clashes) {
+                new.entry(path).or_insert(text);
+            }
+        }
+        new
+    }
+}
+
+fn borrowed(tree: &BTreeMap<String, String>) -> Vec<(&str, &str)> {
+    tree.iter().map(|(path, text)| (&**path, &**text)).collect()
+}
+
+#[test]
+fn what_git_diffs_of_links_and_types_comes_out_as_git_has_it_and_back() {
+    let mut random = Random(20_261);
+    let mut turned = 0;
+    for round in 0..40 {
+        let mut old = BTreeMap::new();
+        random.fill("", 0, &mut old);
+        let new = random.changed(&old);
+        if old == new {
+            continue;
+        }
+        // Two directories by these names make the prefixes of a diff.
+        let both = made(&[]);
+        let (root, other) = (both.path().join("a"), both.path().join("b"));
+        fill(&root, &borrowed(&old));
+        fill(&other, &borrowed(&new));
+        let renames = ["-M", "--no-renames"][round % 2];
+        let output = Command::new("git")
+            .args(["diff", "--no-index", "--no-prefix", renames, "a", "b"])
+            .current_dir(both.path())
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .output()
+            .unwrap();
+        let diff = String::from_utf8(output.stdout).unwrap();
+        let diff = diff
+            .replace("rename from a/", "rename from ")
+            .replace("rename to b/", "rename to ");
+        turned += usize::from(diff.contains("120000"));
+        let root = &*root;
+        let before = snapshot(root);
+        let applied = apply_patch(root, diff.as_bytes(), false);
+        assert_eq!(
+            applied.report.status,
+            Status::Applied,
+            "{:?}\n{diff}",
+            applied.report
+        );
+        assert_eq!(found(root), new, "{diff}");
+        assert_eq!(snapshot(root), snapshot(&other), "{diff}");
+        let workspace = Workspace::open(root).unwrap();
+        assert!(workspace.audit().unwrap().is_clean());
+        let mut ours = Vec::new();
+        let options = patchcore::diff::Options::default();
+        applied.plan.write_diff(&options, &mut ours).unwrap();
+        match by_git(&borrowed(&old), &ours) {
+            Ok(files) => assert_eq!(files, new),
+            // It does not see that a link which is only renamed is gone.
+            Err(why) => assert!(by_git(&borrowed(&old), diff.as_bytes()).is_err(), "{why}"),
+        }
+        workspace.undo(None, &ApplyOptions::default()).unwrap();
+        assert_eq!(snapshot(root), before, "{diff}");
+        apply_patch(root, diff.as_bytes(), false);
+        let back = apply_patch(root, diff.as_bytes(), true);
+        assert_eq!(
+            back.report.status,
+            Status::Applied,
+            "{:?}\n{diff}",
+            back.report
+        );
+        assert_eq!(found(root), old, "{diff}");
+    }
+    assert!(turned > 30);
+}
+
+/// A tree and a patch in which links change and types turn.
+const TURNING: Tree<'_> = &[
+    ("led", "-> a"),
+    ("gone", "-> a"),
+    ("file", "f\n"),
+    ("dir/in/x", "x\n"),
+];
+
+fn turning() -> String {
+    retarget("led", "a", "b")
+        + &unlink("gone", "a")
+        + &link("new", "a")
+        + &gone("file", "f\n")
+        + &file("file/sub/y", "y\n")
+        + &gone("dir/in/x", "x\n")
+        + &link("dir", "file/sub")
+}
+
+/// What a stranger does to a tree, where that can be done.
+type Meddling = fn(&Path) -> std::io::Result<()>;
+
+const STRANGERS: [(&str, Meddling); 7] = [
+    ("a link led elsewhere", |root| {
+        fs::remove_file(root.join("led"))?;
+        symlink("stranger", root.join("led"))
+    }),
+    ("a link made a file", |root| {
+        fs::remove_file(root.join("led"))?;
+        fs::write(root.join("led"), "stranger")
+    }),
+    ("a link that goes, led elsewhere", |root| {
+        fs::remove_file(root.join("gone"))?;
+        symlink("stranger", root.join("gone"))
+    }),
+    ("a link where one comes", |root| {
+        symlink("stranger", root.join("new"))
+    }),
+    ("a file that makes way", |root| {
+        fs::write(root.join("file"), "stranger")
+    }),
+    ("a file in what comes", |root| {
+        fs::write(root.join("file/other"), "stranger")
+    }),
+    (
+        "a file in what makes way",
+        |root| match fs::symlink_metadata(root.join("dir"))?.is_dir() {
+            true => fs::write(root.join("dir/other"), "stranger"),
+            false => Err(std::io::ErrorKind::NotADirectory.into()),
+        },
+    ),
+];
+
+/// How often the stranger's word stands anywhere below a root.
+fn strangers(root: &Path) -> usize {
+    let entries = walkdir::WalkDir::new(root).into_iter();
+    let word = |path: &Path| match fs::read_link(path) {
+        Ok(target) => target.as_os_str() == "stranger",
+        Err(_) => fs::read(path).is_ok_and(|bytes| bytes == b"stranger"),
+    };
+    entries
+        .filter(|entry| word(entry.as_ref().unwrap().path()))
+        .count()
+}
+
+#[test]
+fn r9_links_and_types_that_change_between_plan_and_commit_are_a_conflict() {
+    for (what, meddle) in STRANGERS {
+        let dir = made(TURNING);
+        let root = dir.path().to_owned();
+        let meddler = Meddler(|| drop(meddle(&root)));
+        let options = ApplyOptions {
+            review: Some(&meddler),
+            ..ApplyOptions::default()
+        };
+        let patch = turning();
+        let script = parse(patch.as_bytes(), &Options::default()).unwrap();
+        let workspace = Workspace::open(&root).unwrap();
+        let applied = workspace.apply(&script, &options).unwrap();
+        let expected = made(TURNING);
+        let happened = meddle(expected.path()).is_ok();
+        let refused = applied.report.status == Status::Refused;
+        assert_eq!(refused, happened, "{what}: {:?}", applied.report);
+        if happened {
+            let code = applied.report.code().unwrap();
+            assert!(
+                [Code::Conflict, Code::NotAFile].contains(&code),
+                "{what}: {code}"
+            );
+            assert_eq!(snapshot(&root), snapshot(expected.path()), "{what}");
+        }
+    }
+}
+
+#[test]
+fn r9_what_a_stranger_makes_of_links_and_types_before_recovery_is_never_lost() {
+    let patch = turning();
+    for no_exchange in [false, true] {
+        let fault = Fault {
+            no_exchange,
+            ..Fault::default()
+        };
+        let apply = |root: &Path, fault| {
+            let script = parse(patch.as_bytes(), &Options::default()).unwrap();
+            let workspace = Workspace::open(root).unwrap();
+            inject(fault, || {
+                workspace
+                    .apply(&script, &ApplyOptions::default())
+                    .map(|_| ())
+            })
+        };
+        let steps = apply(made(TURNING).path(), fault).steps;
+        let commit = steps.iter().rposition(|step| *step == "write").unwrap();
+        for at in commit + 2..=steps.len() {
+            for (what, meddle) in STRANGERS {
+                let dir = made(TURNING);
+                let root = dir.path();
+                let stop = Fault {
+                    at: Some((at, Kind::Stop)),
+                    ..fault
+                };
+                let _ = apply(root, stop);
+                let happened = meddle(root).is_ok();
+                let workspace = Workspace::open(root).unwrap();
+                if let Err(error) = workspace.recover() {
+                    panic!("stop at {at}, {what}: {error}");
+                }
+                assert_eq!(
+                    strangers(root) > 0,
+                    happened,
+                    "stop at {at}, {what} is lost"
+                );
+            }
+        }
+    }
 }

@@ -162,17 +162,6 @@ impl Install<'_> {
             }
             Err(error) => return Err(io(error)),
         };
-        // Behind this step it is a directory that stands there, and what that holds stays in it.
-        let leaves = match way {
-            Way::Forward => step.new.is_none(),
-            Way::Back => step.old.is_none(),
-        };
-        if leaves && turns.has(step) {
-            let there = parent.stat(step.path.file_name()).map_err(io)?;
-            if there.is_some_and(|there| there.kind == Kind::Directory) {
-                return Ok(());
-            }
-        }
         let slot_name = if step.beside {
             beside_name(&self.transaction, step.slot as usize)
         } else {
@@ -183,11 +172,37 @@ impl Install<'_> {
             target: (&*parent, step.path.file_name()),
             slot: (slot_dir, slot_name.as_bytes()),
         };
+        let leaves = match way {
+            Way::Forward => step.new.is_none(),
+            Way::Back => step.old.is_none(),
+        };
+        if leaves && turns.has(step) && self.has_made_way(step, &spot).map_err(io)? {
+            return Ok(());
+        }
         match way {
             Way::Forward => self.step_forward(step, &spot),
             Way::Back => self.step_back(step, &spot),
         }
         .map_err(io)
+    }
+
+    /// Whether a file has made way for a directory, that is whether one stands there. What stands
+    /// there instead when the file is in its slot is a stranger's, and is kept.
+    fn has_made_way(&mut self, step: &Step, spot: &Spot<'_>) -> io::Result<bool> {
+        let (slot, slot_name) = spot.slot;
+        let (target, name) = spot.target;
+        match target.stat(name)? {
+            Some(there) if there.kind == Kind::Directory => return Ok(true),
+            Some(_) if slot.stat(slot_name)?.is_some() => {}
+            _ => return Ok(false),
+        }
+        let (conflicts, mut kept) = self.conflict(step)?;
+        while conflicts.stat(kept.as_bytes())?.is_some() {
+            kept.push('+');
+        }
+        move_to(target, name, &conflicts, &kept)?;
+        self.report(step, &kept);
+        Ok(false)
     }
 
     fn step_forward(&mut self, step: &Step, spot: &Spot<'_>) -> io::Result<()> {
@@ -308,6 +323,14 @@ impl Install<'_> {
         if self.journal.method == Method::Exchange {
             return slot.exchange(slot_name, target, name);
         }
+        let there = target.stat(name)?;
+        if there.is_some_and(|there| there.kind == Kind::Directory) {
+            // One that was to go, and that a stranger works in.
+            let (conflicts, kept) = self.conflict(step)?;
+            target.rename(name, &conflicts, kept.as_bytes())?;
+            self.report(step, &kept);
+            return slot.rename_new(slot_name, target, name);
+        }
         self.keep_copy(step, spot)?;
         slot.rename(slot_name, target, name)
     }
@@ -329,13 +352,7 @@ impl Install<'_> {
             return Ok(());
         }
         let (conflicts, name) = self.conflict(step)?;
-        match slot.rename(slot_name, &conflicts, name.as_bytes()) {
-            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-                copy(slot, slot_name, &conflicts, &name)?;
-                slot.remove_file(slot_name)?;
-            }
-            result => result?,
-        }
+        move_to(slot, slot_name, &conflicts, &name)?;
         self.report(step, &name);
         Ok(())
     }
@@ -574,6 +591,17 @@ fn conflict_name(transaction: &TransactionId, step: &Step) -> String {
     let name = String::from_utf8_lossy(step.path.file_name());
     let name: String = name.chars().take(40).collect();
     format!("{transaction}-{}-{name}", step.slot)
+}
+
+/// Moves a file to another directory, whatever file system that is on.
+fn move_to(from: &Dir, name: &[u8], to: &Dir, new: &str) -> io::Result<()> {
+    match from.rename(name, to, new.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            copy(from, name, to, new)?;
+            from.remove_file(name).map(|_| ())
+        }
+        result => result,
+    }
 }
 
 /// Copies a file or link to a name that is made anew, whatever a crash left there.
