@@ -63,6 +63,7 @@
 
 pub mod anchor;
 pub mod batch;
+mod bytes;
 pub mod dialect;
 pub mod diff;
 pub mod digest;

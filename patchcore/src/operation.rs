@@ -458,7 +458,7 @@ impl Lines {
     pub fn new(text: impl Into<Vec<u8>>) -> Self {
         let mut bytes = text.into();
         // A search for the one byte is the faster one, and there is hardly ever one.
-        if memchr::memchr(b'\r', &bytes).is_some()
+        if crate::bytes::find(b'\r', &bytes).is_some()
             && memchr::memmem::find(&bytes, b"\r\n").is_some()
         {
             let mut folded = Vec::with_capacity(bytes.len());
@@ -482,7 +482,7 @@ impl Lines {
     /// How many lines there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        memchr::memchr_iter(b'\n', &self.0).count()
+        crate::bytes::count(b'\n', &self.0)
     }
 
     /// Whether there is no line.

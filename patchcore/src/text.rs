@@ -4,7 +4,6 @@ use std::num::NonZeroU64;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use memchr::{memchr, memchr_iter};
 use serde::{Deserialize, Serialize};
 
 /// A line's number, counted from 1.
@@ -94,7 +93,7 @@ pub fn split_lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
         if rest.is_empty() {
             return None;
         }
-        let end = memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+        let end = crate::bytes::find(b'\n', rest).map_or(rest.len(), |at| at + 1);
         let (line, behind) = rest.split_at(end);
         rest = behind;
         Some(line)
@@ -121,7 +120,7 @@ pub fn detect_encoding(bytes: &[u8]) -> Encoding {
     {
         return Encoding::Wide;
     }
-    memchr(0, bytes).map_or(Encoding::Text, Encoding::Binary)
+    crate::bytes::find(0, bytes).map_or(Encoding::Text, Encoding::Binary)
 }
 
 /// UTF-8's byte order mark.
@@ -136,7 +135,7 @@ pub struct LineIndex {
 
 impl LineIndex {
     /// Newlines are counted for each piece of this many bytes.
-    pub(crate) const PIECE: usize = 4096;
+    pub(crate) const PIECE: usize = 1024;
 
     /// Counts the newlines of a text.
     #[must_use]
@@ -147,7 +146,7 @@ impl LineIndex {
     /// How many newlines each piece of a text holds.
     pub(crate) fn counts(bytes: &[u8]) -> impl Iterator<Item = usize> {
         let pieces = bytes.chunks(Self::PIECE);
-        pieces.map(|piece| memchr_iter(b'\n', piece).count())
+        pieces.map(|piece| crate::bytes::count(b'\n', piece))
     }
 
     /// Adds up the counts of the pieces of a text of `len` bytes.
@@ -167,14 +166,14 @@ impl LineIndex {
     pub fn newlines_before(&self, bytes: &[u8], offset: usize) -> usize {
         let offset = offset.min(bytes.len());
         let piece = offset / Self::PIECE;
-        let within = memchr_iter(b'\n', &bytes[piece * Self::PIECE..offset]).count();
+        let within = crate::bytes::count(b'\n', &bytes[piece * Self::PIECE..offset]);
         self.newlines[piece] + within
     }
 }
 
 /// A text with cheap translation between lines and bytes.
 ///
-/// Nothing is indexed until a line is asked for, and then only the newlines of each 4 KiB are
+/// Nothing is indexed until a line is asked for, and then only the newlines of each KiB are
 /// counted. A BOM is no part of line 1.
 ///
 /// ```
@@ -257,7 +256,8 @@ impl<'a> Text<'a> {
         if start == self.bytes.len() {
             return None;
         }
-        let end = memchr(b'\n', &self.bytes[start..]).map_or(self.bytes.len(), |at| start + at + 1);
+        let end = crate::bytes::find(b'\n', &self.bytes[start..])
+            .map_or(self.bytes.len(), |at| start + at + 1);
         Some(start..end)
     }
 
@@ -286,7 +286,7 @@ impl<'a> Text<'a> {
     /// Where the line that holds a byte offset starts.
     #[must_use]
     pub fn line_start(&self, offset: usize) -> usize {
-        memchr::memrchr(b'\n', &self.bytes[..offset])
+        crate::bytes::rfind(b'\n', &self.bytes[..offset])
             .map_or(self.bom_len().min(offset), |at| at + 1)
     }
 
@@ -294,8 +294,8 @@ impl<'a> Text<'a> {
     /// before it, else the prevailing one.
     #[must_use]
     pub fn ending_near(&self, offset: usize) -> LineEnding {
-        let here = memchr(b'\n', &self.bytes[offset..]).map(|at| offset + at);
-        let newline = here.or_else(|| memchr::memrchr(b'\n', &self.bytes[..offset]));
+        let here = crate::bytes::find(b'\n', &self.bytes[offset..]).map(|at| offset + at);
+        let newline = here.or_else(|| crate::bytes::rfind(b'\n', &self.bytes[..offset]));
         match newline {
             Some(at) if at > 0 && self.bytes[at - 1] == b'\r' => LineEnding::CrLf,
             _ => LineEnding::Lf,
@@ -326,7 +326,7 @@ impl<'a> Text<'a> {
             .checked_sub(1)?;
         let base = piece * LineIndex::PIECE;
         let rest = self.bytes.get(base..)?;
-        memchr_iter(b'\n', rest)
+        crate::bytes::positions(b'\n', rest)
             .nth(index - newlines[piece] - 1)
             .map(|at| base + at + 1)
     }

@@ -165,7 +165,7 @@ fn ends_at(
 /// Where the last line of some lines starts.
 fn last_line(lines: &[u8]) -> usize {
     let body = lines.strip_suffix(b"\n").unwrap_or(lines);
-    memchr::memrchr(b'\n', body).map_or(0, |newline| newline + 1)
+    crate::bytes::rfind(b'\n', body).map_or(0, |newline| newline + 1)
 }
 
 fn starts_at(bytes: &[u8], start: usize, lines: &[u8], compared: &mut usize) -> bool {

@@ -312,7 +312,7 @@ impl<'a> Resolver<'a> {
         match edge {
             Edge::Last => {
                 let body = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-                let cut = memchr::memrchr(b'\n', body).map_or(0, |newline| newline + 1);
+                let cut = crate::bytes::rfind(b'\n', body).map_or(0, |newline| newline + 1);
                 at.span.start + cut..at.span.end
             }
             Edge::Whole | Edge::First => {

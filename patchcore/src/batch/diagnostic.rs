@@ -106,7 +106,7 @@ impl Diagnostic {
     fn locate(fault: Fault, input: &[u8]) -> Self {
         let start = fault.span.start.min(input.len());
         let end = fault.span.end.clamp(start, input.len());
-        let line_start = memchr::memrchr(b'\n', &input[..start]).map_or(0, |at| at + 1);
+        let line_start = crate::bytes::rfind(b'\n', &input[..start]).map_or(0, |at| at + 1);
         Self {
             code: fault.code,
             message: fault.message,
@@ -115,7 +115,7 @@ impl Diagnostic {
             } else {
                 fault.path
             },
-            line: 1 + memchr::memchr_iter(b'\n', &input[..start]).count(),
+            line: 1 + crate::bytes::count(b'\n', &input[..start]),
             // Bytes that continue a character count for nothing.
             column: 1 + input[line_start..start]
                 .iter()

@@ -273,7 +273,7 @@ fn whole_lines(text: &Text<'_>, edit: &Edit) -> Range<usize> {
     let end = if ends_whole {
         edit.span.end
     } else {
-        memchr::memchr(b'\n', &bytes[edit.span.end..])
+        crate::bytes::find(b'\n', &bytes[edit.span.end..])
             .map_or(bytes.len(), |at| edit.span.end + at + 1)
     };
     // Text behind the last newline joins the last line.

@@ -39,7 +39,7 @@ pub(super) fn values<T: DeserializeOwned>(
                 ));
             }
             // A line of prose, or a fence.
-            Some(_) => at += memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1),
+            Some(_) => at += crate::bytes::find(b'\n', rest).map_or(rest.len(), |end| end + 1),
         }
     }
     if values.is_empty() {
@@ -57,7 +57,7 @@ fn one<T: DeserializeOwned>(rest: &[u8], body: &[u8], at: usize) -> Result<(T, u
         Some(Ok(value)) => Ok((value, stream.byte_offset())),
         Some(Err(error)) => {
             // Lines and columns count from where the value starts.
-            let above = memchr::memchr_iter(b'\n', &body[..at]).count();
+            let above = crate::bytes::count(b'\n', &body[..at]);
             let text = error.to_string();
             let why = text.split(" at line ").next().unwrap_or_default();
             Err(Refusal::new(
@@ -70,7 +70,7 @@ fn one<T: DeserializeOwned>(rest: &[u8], body: &[u8], at: usize) -> Result<(T, u
 }
 
 fn invalid(body: &[u8], at: usize, message: &str) -> Refusal {
-    let line = memchr::memchr_iter(b'\n', &body[..at]).count() + 1;
+    let line = crate::bytes::count(b'\n', &body[..at]) + 1;
     Refusal::new(
         Code::InvalidBatch,
         format!("line {line} of the patch: {message}"),

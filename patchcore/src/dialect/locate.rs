@@ -4,8 +4,6 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use memchr::memchr;
-
 use super::fold::Fold;
 use crate::error::{MAX_CANDIDATES, Refusal};
 use crate::text::{BOM, LineNumber, Text, split_lines};
@@ -67,7 +65,7 @@ pub(super) fn find_blocks(text: &[u8], blocks: &[&[&[u8]]], fold: Fold) -> Vec<V
 
 /// Where one block stands in a part of the text that starts with a line, see [`find_blocks`].
 pub(super) fn find_in(text: &[u8], part: Range<usize>, block: &[&[u8]], fold: Fold) -> Vec<Place> {
-    let above = memchr::memchr_iter(b'\n', &text[..part.start]).count();
+    let above = crate::bytes::count(b'\n', &text[..part.start]);
     let places = find_blocks(&text[part.clone()], &[block], fold)
         .pop()
         .unwrap_or_default();
@@ -105,7 +103,7 @@ pub(super) fn block_at(
 /// The line that starts at a byte offset; `None` at the end.
 pub(super) fn line_at(text: &[u8], at: usize) -> Option<&[u8]> {
     let rest = text.get(at..).filter(|rest| !rest.is_empty())?;
-    let end = memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+    let end = crate::bytes::find(b'\n', rest).map_or(rest.len(), |at| at + 1);
     Some(&rest[..end])
 }
 
@@ -179,7 +177,7 @@ fn back(text: &[u8], start: usize, mut at: usize, lines: usize) -> Option<usize>
         if at <= start {
             return None;
         }
-        at = memchr::memrchr(b'\n', &text[start..at - 1])
+        at = crate::bytes::rfind(b'\n', &text[start..at - 1])
             .map_or(start, |newline| start + newline + 1);
     }
     Some(at)

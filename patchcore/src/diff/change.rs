@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::{memchr, memchr_iter, memrchr};
-
 use super::compare::changed_lines;
 use crate::edit::Edit;
 
@@ -52,7 +50,7 @@ impl LineStats {
 
 /// How many lines there are; a last one without a newline counts.
 pub(super) fn line_count(bytes: &[u8]) -> usize {
-    memchr_iter(b'\n', bytes).count() + usize::from(!at_line_start(bytes, bytes.len()))
+    crate::bytes::count(b'\n', bytes) + usize::from(!at_line_start(bytes, bytes.len()))
 }
 
 /// The lines that sorted, disjoint edits change, in order, with a line kept between any two.
@@ -88,7 +86,8 @@ fn next_cluster<'a>(source: &'a [u8], edits: &'a [Edit]) -> Option<(Change<'a>, 
         let end = if whole {
             at
         } else {
-            memchr(b'\n', &source[at..]).map_or(source.len(), |newline| at + newline + 1)
+            crate::bytes::find(b'\n', &source[at..])
+                .map_or(source.len(), |newline| at + newline + 1)
         };
         match rest.split_first() {
             Some((next, behind)) if line_start(source, next.span.start) <= end => {
@@ -143,7 +142,7 @@ fn refine<'a>(source: &'a [u8], cluster: Change<'a>) -> Vec<Change<'a>> {
 
 /// Where the line that holds an offset starts; a BOM is part of it here.
 fn line_start(bytes: &[u8], offset: usize) -> usize {
-    memrchr(b'\n', &bytes[..offset]).map_or(0, |newline| newline + 1)
+    crate::bytes::rfind(b'\n', &bytes[..offset]).map_or(0, |newline| newline + 1)
 }
 
 /// Whether a line starts at an offset, or would if the text went on there.

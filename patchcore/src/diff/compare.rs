@@ -10,7 +10,6 @@ use std::collections::hash_map::Entry;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use memchr::{memchr, memrchr};
 use similar::{Algorithm, DiffOp};
 
 use crate::edit::{Edit, EditSet};
@@ -62,6 +61,10 @@ pub(super) fn changed_lines(old: &[u8], new: &[u8]) -> Vec<Pair> {
             found.push(at_old..old.len(), at_new..new.len());
             return found.0;
         }
+        if have_no_line_in_common(rest_old, rest_new) {
+            found.push(at_old..old.len(), at_new..new.len());
+            return found.0;
+        }
         let deadline = *deadline.get_or_insert_with(|| Instant::now() + SEARCH);
         let (gap_old, gap_new) = meeting(rest_old, rest_new).unwrap_or_else(|| {
             let same = common_last_lines(rest_old, rest_new);
@@ -79,6 +82,24 @@ pub(super) fn changed_lines(old: &[u8], new: &[u8]) -> Vec<Pair> {
         });
         (at_old, at_new) = (at_old + gap_old, at_new + gap_new);
     }
+}
+
+/// Whether two texts of a few lines, as most edits are, share none. `false` for longer ones.
+fn have_no_line_in_common(old: &[u8], new: &[u8]) -> bool {
+    const LINES: usize = 8;
+    fn lines(text: &[u8]) -> Option<([&[u8]; LINES], usize)> {
+        let (mut lines, mut count) = ([&[][..]; LINES], 0);
+        for line in split_lines(text) {
+            *lines.get_mut(count)? = line;
+            count += 1;
+        }
+        Some((lines, count))
+    }
+    let (Some((old, old_count)), Some((new, new_count))) = (lines(old), lines(new)) else {
+        return false;
+    };
+    let (old, new) = (&old[..old_count], &new[..new_count]);
+    !old.iter().any(|line| new.contains(line))
 }
 
 /// Collects pairs, joining those that touch.
@@ -104,7 +125,7 @@ fn common_lines(old: &[u8], new: &[u8]) -> usize {
     if same == old.len() && same == new.len() {
         return same;
     }
-    memrchr(b'\n', &old[..same]).map_or(0, |newline| newline + 1)
+    crate::bytes::rfind(b'\n', &old[..same]).map_or(0, |newline| newline + 1)
 }
 
 fn common_prefix(old: &[u8], new: &[u8]) -> usize {
@@ -133,7 +154,7 @@ fn common_last_lines(old: &[u8], new: &[u8]) -> usize {
         return same;
     }
     let from = old.len() - same;
-    memchr(b'\n', &old[from..]).map_or(0, |newline| same - newline - 1)
+    crate::bytes::find(b'\n', &old[from..]).map_or(0, |newline| same - newline - 1)
 }
 
 /// Offsets, at line starts, from which two texts that start differently agree again; `None` where

@@ -123,7 +123,7 @@ impl<'a> FileDiff<'a> {
         let truncated = self.write(options, &mut out).is_err();
         let mut diff = out.diff;
         if truncated {
-            let end = memchr::memrchr(b'\n', &diff).map_or(0, |newline| newline + 1);
+            let end = crate::bytes::rfind(b'\n', &diff).map_or(0, |newline| newline + 1);
             diff.truncate(end);
         }
         Rendered { diff, truncated }

@@ -2,8 +2,6 @@
 
 use std::io::{self, Write};
 
-use memchr::{memchr_iter, memrchr_iter};
-
 use super::change::{Change, at_line_start, line_count};
 use super::{Direction, Options};
 use crate::text::{LineIndex, split_lines};
@@ -32,7 +30,7 @@ impl<'a> LineCounter<'a> {
         match self.index {
             Some(index) => index.newlines_before(self.source, offset),
             None => {
-                self.lines += memchr_iter(b'\n', &self.source[self.offset..offset]).count();
+                self.lines += crate::bytes::count(b'\n', &self.source[self.offset..offset]);
                 self.offset = offset;
                 self.lines
             }
@@ -59,7 +57,9 @@ pub(super) fn write_hunks<'a>(
         hunk.push(first);
         while let Some(next) = changes.next_if(|next| {
             let gap = &source[end..next.old.start];
-            memchr_iter(b'\n', gap).nth(options.context * 2).is_none()
+            crate::bytes::positions(b'\n', gap)
+                .nth(options.context * 2)
+                .is_none()
         }) {
             end = next.old.end;
             hunk.push(next);
@@ -123,7 +123,7 @@ fn write_lines(mark: u8, lines: &[u8], out: &mut impl Write) -> io::Result<()> {
 /// Where the line `count` lines before a line's start starts.
 fn lines_back(source: &[u8], offset: usize, count: usize) -> usize {
     // The first newline found ends the line before `offset`.
-    memrchr_iter(b'\n', &source[..offset])
+    crate::bytes::rpositions(b'\n', &source[..offset])
         .nth(count)
         .map_or(0, |newline| newline + 1)
 }
@@ -133,7 +133,7 @@ fn lines_on(source: &[u8], offset: usize, count: usize) -> usize {
     if count == 0 {
         return offset;
     }
-    memchr_iter(b'\n', &source[offset..])
+    crate::bytes::positions(b'\n', &source[offset..])
         .nth(count - 1)
         .map_or(source.len(), |newline| offset + newline + 1)
 }

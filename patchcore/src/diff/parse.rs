@@ -8,8 +8,6 @@
 mod header;
 mod hunk;
 
-use memchr::memchr;
-
 /// A whole diff.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diff<'a> {
@@ -391,7 +389,7 @@ impl<'a> Cursor<'a> {
         if rest.is_empty() {
             return None;
         }
-        let end = memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+        let end = crate::bytes::find(b'\n', rest).map_or(rest.len(), |at| at + 1);
         Some(&rest[..end])
     }
 

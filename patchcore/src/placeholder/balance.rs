@@ -140,7 +140,7 @@ fn windows(source: &[u8], edits: &EditSet) -> Vec<Window> {
 
 /// The end of the line that holds an offset, its ending included.
 fn line_end(source: &[u8], offset: usize) -> usize {
-    memchr::memchr(b'\n', &source[offset..]).map_or(source.len(), |at| offset + at + 1)
+    crate::bytes::find(b'\n', &source[offset..]).map_or(source.len(), |at| offset + at + 1)
 }
 
 #[cfg(test)]

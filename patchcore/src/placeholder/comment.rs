@@ -295,6 +295,6 @@ fn line_above(bytes: &[u8], floor: usize, end: usize) -> Option<usize> {
     if end <= floor {
         return None;
     }
-    let above = memchr::memrchr(b'\n', &bytes[floor..end - 1]);
+    let above = crate::bytes::rfind(b'\n', &bytes[floor..end - 1]);
     Some(above.map_or(floor, |at| floor + at + 1))
 }

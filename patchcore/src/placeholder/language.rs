@@ -121,7 +121,9 @@ fn by_name(name: &str) -> Option<&'static Language> {
 
 fn by_interpreter(bytes: &[u8]) -> Option<&'static Language> {
     let line = bytes.strip_prefix(b"#!")?;
-    let line = &line[..memchr::memchr(b'\n', line).unwrap_or(line.len()).min(256)];
+    let line = &line[..crate::bytes::find(b'\n', line)
+        .unwrap_or(line.len())
+        .min(256)];
     let line = std::str::from_utf8(line).ok()?;
     line.split_ascii_whitespace()
         .filter_map(|word| word.rsplit('/').next())

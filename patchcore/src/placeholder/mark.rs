@@ -309,7 +309,7 @@ struct File<'a> {
 
 impl File<'_> {
     fn line_of(&self, offset: usize) -> Range<usize> {
-        let end = memchr::memchr(b'\n', &self.bytes[offset..]);
+        let end = crate::bytes::find(b'\n', &self.bytes[offset..]);
         let end = end.map_or(self.bytes.len(), |at| offset + at + 1);
         let start = self.text.line_start(offset);
         debug_assert!(start >= self.text.bom_len().min(BOM.len()));

@@ -1,6 +1,7 @@
 //! The scan: every placeholder of a text in one pass for each delimiter.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 use regex::bytes::{Regex, RegexBuilder};
@@ -53,10 +54,8 @@ pub fn find(bytes: &[u8]) -> Vec<Placeholder<'_>> {
 /// assert_eq!(ids, ["name", "NAME"]);
 /// # Ok::<(), patchcore::Refusal>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Scanner {
-    hash: Finder<'static>,
-    star: Finder<'static>,
     custom: Vec<Regex>,
 }
 
@@ -68,21 +67,15 @@ const STAR_OPEN: &[u8] = b"/** ";
 /// comment shares.
 const STAR_CLOSE: &[u8] = b" **/";
 
-impl Default for Scanner {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+/// Made at the first search: most batches meet no task, and nothing is sought for them.
+static HASH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(HASHES));
+static STAR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(STAR_CLOSE));
 
 impl Scanner {
     /// A scanner for the built-in syntaxes.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            hash: Finder::new(HASHES),
-            star: Finder::new(STAR_CLOSE),
-            custom: Vec::new(),
-        }
+        Self::default()
     }
 
     /// Adds a syntax: a regular expression with a group named `id`, in which `^` and `$` are the
@@ -129,7 +122,7 @@ impl Scanner {
 
     fn find_hashes<'a>(&self, bytes: &'a [u8], found: &mut Vec<Placeholder<'a>>) {
         let mut from = 0;
-        while let Some(at) = self.hash.find(&bytes[from..]) {
+        while let Some(at) = HASH.find(&bytes[from..]) {
             let mut name = from + at + HASHES.len();
             // Of a longer run the last three open.
             while bytes.get(name) == Some(&b'#') {
@@ -154,7 +147,7 @@ impl Scanner {
         // Where the placeholder before ends: its last slash opens no other.
         let mut floor = 0;
         let mut from = 0;
-        while let Some(at) = self.star.find(&bytes[from..]) {
+        while let Some(at) = STAR.find(&bytes[from..]) {
             let close = from + at;
             from = close + STAR_CLOSE.len();
             let name = close
@@ -238,7 +231,7 @@ pub fn positions<'a>(
     let (mut line, mut line_start, mut at) = (0, bom, bom);
     placeholders.iter().map(move |placeholder| {
         let start = placeholder.span.start.max(at);
-        for newline in memchr::memchr_iter(b'\n', &bytes[at..start]) {
+        for newline in crate::bytes::positions(b'\n', &bytes[at..start]) {
             line += 1;
             line_start = at + newline + 1;
         }

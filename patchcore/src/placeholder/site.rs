@@ -40,7 +40,7 @@ impl<'a> Surroundings<'a> {
         for (embedded, tracker) in &mut self.sections {
             if let Some(open) = tracker.open_at(self.bytes, line.start) {
                 let tag = &self.bytes[open..line.start];
-                let tag = &tag[..memchr::memchr(b'>', tag).unwrap_or(tag.len())];
+                let tag = &tag[..crate::bytes::find(b'>', tag).unwrap_or(tag.len())];
                 if embedded.open == b"<script" && memmem::find(tag, b"json").is_some() {
                     return Err("JSON has no comments".to_owned());
                 }

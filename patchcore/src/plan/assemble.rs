@@ -159,7 +159,7 @@ fn line_index(text: &Text<'_>, at: usize) -> usize {
 fn line_counts(text: &Text<'_>, piece: &Piece) -> (usize, usize) {
     let bytes = text.bytes();
     let (start, end) = (piece.span.start, piece.span.end.min(bytes.len()));
-    let newlines = |bytes: &[u8]| memchr::memchr_iter(b'\n', bytes).count();
+    let newlines = |bytes: &[u8]| crate::bytes::count(b'\n', bytes);
     let replaced = if start < end { &bytes[start..end] } else { &[] };
     let imagined = usize::from(piece.span.end > bytes.len() && start <= bytes.len());
     let (removed, added) = (newlines(replaced) + imagined, newlines(&piece.text));

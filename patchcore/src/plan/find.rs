@@ -30,7 +30,7 @@ pub(super) fn find_text(text: &Text<'_>, find: &[u8]) -> Vec<Range<usize>> {
         }
     };
     if parts[pivot].is_empty() {
-        for newline in memchr::memchr_iter(b'\n', &bytes[floor..]) {
+        for newline in crate::bytes::positions(b'\n', &bytes[floor..]) {
             let at = floor + newline;
             let carriage_return = at > floor && bytes[at - 1] == b'\r';
             try_at(at - usize::from(carriage_return));

@@ -3,13 +3,28 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Below this many items a thread costs more than it saves.
-const WORTH_A_THREAD: usize = 16;
-
 /// Maps items in order, on several threads where there are many of them.
 pub(crate) fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    /// Below this many items a thread costs more than it saves.
+    const WORTH_A_THREAD: usize = 16;
+    map_runs(items, WORTH_A_THREAD, 8, work)
+}
+
+/// As [`map`], for items each of which is worth a thread.
+#[cfg(feature = "workspace")]
+pub(crate) fn map_heavy<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    map_runs(items, 2, 1, work)
+}
+
+/// Threads take runs of `run` items; below `worth` items there is one thread.
+fn map_runs<T: Sync, R: Send>(
+    items: &[T],
+    worth: usize,
+    run: usize,
+    work: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
     let one_by_one = || items.iter().map(&work).collect();
-    if items.len() < WORTH_A_THREAD {
+    if items.len() < worth {
         return one_by_one();
     }
     // Asking costs a dozen system calls: not for a few items.
@@ -19,17 +34,16 @@ pub(crate) fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) 
     if threads < 2 {
         return one_by_one();
     }
-    const RUN: usize = 8;
     let next = AtomicUsize::new(0);
     let runs: Mutex<Vec<(usize, Vec<R>)>> = Mutex::new(Vec::new());
     let drain = || {
         let mut mine = Vec::new();
         loop {
-            let start = next.fetch_add(RUN, Ordering::Relaxed);
+            let start = next.fetch_add(run, Ordering::Relaxed);
             if start >= items.len() {
                 break;
             }
-            let end = items.len().min(start + RUN);
+            let end = items.len().min(start + run);
             mine.push((
                 start,
                 items[start..end].iter().map(&work).collect::<Vec<R>>(),

@@ -93,7 +93,7 @@ fn collisions(batch: &Batch, refused: &mut Vec<(usize, Refusal)>) {
     for (index, operation) in placed(batch) {
         for path in named(operation) {
             let key = path.collision_key();
-            let mut slashes = memchr::memchr_iter(b'/', &key);
+            let mut slashes = crate::bytes::positions(b'/', &key);
             let above = slashes.find_map(|at| {
                 let above = known.get(&key[..at])?;
                 (!leaving.of(batch).keeps_apart(above, path)).then_some(above)

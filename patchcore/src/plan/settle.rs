@@ -153,7 +153,7 @@ impl<'a> Groups<'a> {
     fn join_nested(&mut self) {
         let mut nested = Vec::new();
         for (path, &node) in &self.index {
-            for slash in memchr::memchr_iter(b'/', path) {
+            for slash in crate::bytes::positions(b'/', path) {
                 nested.extend(self.index.get(&path[..slash]).map(|&above| (node, above)));
             }
         }

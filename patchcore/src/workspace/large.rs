@@ -9,14 +9,14 @@ use std::sync::Mutex;
 use super::disk::{File, Kind, Meta};
 use super::fault;
 use super::load::{MAX_FILE, now};
-use super::transaction::TICK;
+use super::look::TICK;
 use crate::plan::Source;
 use crate::text::{Encoding, LineIndex, detect_encoding};
 
 /// From this size on, in bytes, the second thread is worth its start.
 const LARGE: u64 = 4 << 20;
 /// Bytes read at once; newlines are counted in whole parts of it.
-const PIECE: usize = 64 * LineIndex::PIECE;
+const PIECE: usize = 256 * LineIndex::PIECE;
 /// More threads than this only wait for memory.
 const THREADS: usize = 4;
 
@@ -45,7 +45,7 @@ pub(super) fn read(file: &File, size: u64, executable: bool) -> io::Result<Optio
             done.push(Piece {
                 index,
                 newlines: LineIndex::counts(room).collect(),
-                nul: memchr::memchr(0, room),
+                nul: crate::bytes::find(0, room),
             });
         }
     };

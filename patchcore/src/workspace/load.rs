@@ -17,6 +17,8 @@ use crate::plan::{Entry, Holds, Other, Source, Tree};
 pub const MAX_FILE: u64 = 1 << 30;
 /// From this many files on, threads share the work.
 pub(super) const PARALLEL: usize = 16;
+/// Files that a thread takes at a time.
+pub(super) const GRAIN: usize = 8;
 /// More threads than this only wait for the directory locks of one another.
 const MAX_THREADS: usize = 8;
 
@@ -56,7 +58,7 @@ pub(super) fn load(root: &Root, paths: &[RelPath]) -> Result<Loaded, Error> {
         let read = paths.iter().map(|path| read_one(root, path));
         read.collect::<Result<_, _>>()?
     } else {
-        let parts = in_parallel(paths.len(), |index| {
+        let parts = in_parallel(paths.len(), GRAIN, |index| {
             let read = read_one(root, &paths[index])?;
             if let (_, Entry::File(source), ..) = &read {
                 // The hash is wanted of nearly every file, and here it costs half.
@@ -99,23 +101,24 @@ pub(super) fn load(root: &Root, paths: &[RelPath]) -> Result<Loaded, Error> {
     })
 }
 
-/// Runs `work` for each index below `count`, on a few threads; the first error wins.
+/// Runs `work` for each index below `count`, on a few threads, each of which takes `grain` in a
+/// row; the first error wins.
 ///
 /// The results come in no order.
 pub(super) fn in_parallel<T: Send>(
     count: usize,
+    grain: usize,
     work: impl Fn(usize) -> Result<T, Error> + Sync,
 ) -> Result<Vec<T>, Error> {
-    const GRAIN: usize = 8;
     let next = AtomicUsize::new(0);
     let run = || {
-        let mut done = Vec::with_capacity(count / 2 + GRAIN);
+        let mut done = Vec::with_capacity(count / 2 + grain);
         loop {
-            let from = next.fetch_add(GRAIN, Ordering::Relaxed);
+            let from = next.fetch_add(grain, Ordering::Relaxed);
             if from >= count {
                 return Ok(done);
             }
-            for index in from..count.min(from + GRAIN) {
+            for index in from..count.min(from + grain) {
                 match work(index) {
                     Ok(value) => done.push(value),
                     Err(error) => {

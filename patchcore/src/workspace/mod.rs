@@ -15,6 +15,7 @@ mod ledger;
 mod load;
 mod log;
 mod log_diff;
+mod look;
 mod near_names;
 mod options;
 mod reader;

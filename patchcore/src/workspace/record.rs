@@ -324,7 +324,35 @@ impl Record {
     /// The bytes of the record's file.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
+        self.to_pieces().concat()
+    }
+
+    /// The bytes of the record's file, in pieces as they come.
+    pub(super) fn to_pieces(&self) -> Vec<Vec<u8>> {
         form::write(self)
+    }
+
+    /// The record without what grows with the batch.
+    fn head(&self) -> Self {
+        Self {
+            version: self.version,
+            transaction: self.transaction,
+            batch_id: self.batch_id.clone(),
+            content: self.content,
+            labels: self.labels.clone(),
+            state: self.state,
+            status: self.status,
+            plan: self.plan,
+            at: self.at.clone(),
+            duration_ms: self.duration_ms,
+            overrides: self.overrides.clone(),
+            refusal: self.refusal.clone(),
+            undoes: self.undoes,
+            undoes_batch: self.undoes_batch.clone(),
+            operations: Vec::new(),
+            changes: Vec::new(),
+            journal: Journal::default(),
+        }
     }
 
     /// Whether the sender gave the batch an id.

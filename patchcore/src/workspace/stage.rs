@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::disk::{Dir, File, Meta};
 use super::layout::{Content, Place, Wanted};
-use super::load::{self, PARALLEL};
+use super::load::{self, GRAIN, PARALLEL};
 use super::record::{Identity, TransactionId};
 use super::root::{Parents, Root};
 use super::state;
@@ -54,7 +54,7 @@ impl Staging<'_> {
             return (0..places.len()).map(one).collect();
         }
         let staged = Mutex::new(vec![None; places.len()]);
-        load::in_parallel(places.len(), |slot| {
+        load::in_parallel(places.len(), GRAIN, |slot| {
             let one = one(slot)?;
             staged.lock().expect("no thread panics with it")[slot] = one;
             Ok(())

@@ -4,10 +4,11 @@ use std::io;
 use std::time::Instant;
 
 use super::disk::{Dir, Kind};
-use super::install::{Install, SavedConflict, aside_name, copy, is_no_directory};
+use super::install::{Install, SavedConflict, aside_name, copy};
 use super::journal::{self, WriteFault};
 use super::layout::{Layout, Restored, layout};
-use super::load::{Loaded, MAX_FILE};
+use super::load::Loaded;
+use super::look::{Look, earlier};
 use super::options::ApplyOptions;
 use super::record::{
     ChangeRecord, EditRecord, Identity, Journal, Method, Record, State as Stage, Step,
@@ -56,9 +57,6 @@ enum Judged {
 
 /// From this many staged files on, one call syncs the whole file system.
 const MANY_FILES: usize = 8;
-/// A file that changed so shortly before it was read, in nanoseconds, may have changed again
-/// within the same tick of the file system's clock.
-pub(super) const TICK: i64 = 20_000_000;
 
 impl Work<'_> {
     /// Commits; `record` is filled up with what is known only now.
@@ -147,7 +145,12 @@ impl Work<'_> {
             sync.and_then(|()| Dir::sync(&self.root.dir))
                 .map_err(|error| before(fail("sync", "txn", error)))?;
         }
-        self.look_again(layout).map_err(before)?;
+        let look = Look {
+            root: self.root,
+            loaded: self.loaded,
+            break_hard_links: self.options.break_hard_links,
+        };
+        look.again(layout).map_err(before)?;
         if survey.method == Method::Aside {
             self.keep_old_aside(current, layout).map_err(before)?;
         }
@@ -254,64 +257,6 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Checks that everything still stands as it was when it was read.
-    fn look_again(&self, layout: &Layout<'_>) -> Result<(), Error> {
-        let mut parents = Parents::new(self.root);
-        // In order of their paths, neighbours share an open directory.
-        for place in &layout.places {
-            let Some(path) = &place.path else { continue };
-            let io = |error| self.root.error("look at", path, error);
-            let now = match parents.of(path) {
-                Ok(parent) => parent.stat(path.file_name()).map_err(io)?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                // The file above it is still there.
-                Err(error) if is_no_directory(&error) && layout.lies_below_turning(path) => None,
-                Err(error) => return Err(io(error)),
-            };
-            let unchanged = match (&place.old, now) {
-                (None, None) => true,
-                (None, Some(now)) => now.kind == Kind::Directory && layout.turning.contains(path),
-                (Some((old, digest)), Some(now)) => {
-                    let mut same = *old;
-                    // A link more or less, where that is allowed, changes this time alone.
-                    same.ctime = now.ctime;
-                    same.links = now.links;
-                    let is_settled =
-                        old.ctime == now.ctime && old.ctime < earlier(self.loaded.began);
-                    same == now
-                        && (old.links == now.links || self.options.break_hard_links)
-                        && (is_settled || self.hash(path, old.kind)? == Some(*digest))
-                }
-                _ => false,
-            };
-            if !unchanged {
-                return Err(Refusal::new(
-                    Code::Conflict,
-                    format!("{path} changed on disk while the batch was worked on; send it again"),
-                )
-                .in_file(path)
-                .into());
-            }
-        }
-        Ok(())
-    }
-
-    fn hash(&self, path: &RelPath, kind: Kind) -> Result<Option<Digest>, Error> {
-        let read = || -> io::Result<Option<Digest>> {
-            if kind == Kind::Symlink {
-                let parent = Parents::new(self.root).of(path)?;
-                let target = parent.read_link(path.file_name())?;
-                return Ok(target.map(|target| Digest::of(&target)));
-            }
-            let Some(file) = self.root.file(path)? else {
-                return Ok(None);
-            };
-            let size = file.stat()?.size;
-            Ok(file.read(size, MAX_FILE)?.map(|bytes| Digest::of(&bytes)))
-        };
-        read().map_err(|error| self.root.error("read", path, error))
-    }
-
     fn old_tasks(&self) -> Result<Option<(super::disk::Meta, Digest)>, Error> {
         let io = |error| fail("look at", TASKS, error);
         let dir = &self.held.state.dir;
@@ -382,14 +327,5 @@ fn journal_of(
         made: layout.made.clone(),
         steps: steps.collect(),
         emptied: layout.emptied.clone(),
-    }
-}
-
-/// The moment before which a file system's clock can tell two changes apart.
-fn earlier([seconds, nanos]: [i64; 2]) -> [i64; 2] {
-    if nanos >= TICK {
-        [seconds, nanos - TICK]
-    } else {
-        [seconds - 1, nanos + 1_000_000_000 - TICK]
     }
 }

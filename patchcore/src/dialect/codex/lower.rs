@@ -329,7 +329,7 @@ fn at_end(text: &[u8], from: usize, old: &[&[u8]], rungs: Rungs) -> Option<Found
         if at <= from {
             return None;
         }
-        at = memchr::memrchr(b'\n', &text[..at - 1]).map_or(0, |newline| newline + 1);
+        at = crate::bytes::rfind(b'\n', &text[..at - 1]).map_or(0, |newline| newline + 1);
     }
     if at < from {
         return None;
@@ -341,7 +341,7 @@ fn at_end(text: &[u8], from: usize, old: &[&[u8]], rungs: Rungs) -> Option<Found
     };
     ladder.iter().find_map(|&fold| {
         let end = locate::block_at(text, at, old, fold).ok()?;
-        let line = LineNumber::from_index(memchr::memchr_iter(b'\n', &text[..at]).count());
+        let line = LineNumber::from_index(crate::bytes::count(b'\n', &text[..at]));
         (end == text.len()).then_some(Found {
             place: Place {
                 span: at..end,

@@ -21,7 +21,7 @@ pub(super) fn of_hunks(hunks: &[Hunk<'_>]) -> Option<LineEnding> {
 
 /// The ending that all lines of a file have; `None` where they differ, or there are none.
 pub(super) fn of_file(bytes: &[u8]) -> Option<LineEnding> {
-    uniform(memchr::memchr_iter(b'\n', bytes).map(|at| {
+    uniform(crate::bytes::positions(b'\n', bytes).map(|at| {
         if at > 0 && bytes[at - 1] == b'\r' {
             LineEnding::CrLf
         } else {

@@ -113,7 +113,7 @@ impl<'a> Lines<'a> {
 
     /// New text with the line ending that the document has at a place.
     pub(super) fn with_ending(&self, at: usize, new: &str) -> Vec<u8> {
-        if !memchr::memchr(b'\n', self.text.bytes()).is_some_and(|_| new.contains('\n')) {
+        if !crate::bytes::find(b'\n', self.text.bytes()).is_some_and(|_| new.contains('\n')) {
             return new.as_bytes().to_vec();
         }
         let plain = new.replace("\r\n", "\n");

@@ -124,7 +124,7 @@ impl<'a> Parser<'a> {
             Some((name, used)) => (name, &text[used..]),
             None => {
                 let at = stamp_at(text)
-                    .or_else(|| memchr::memchr(b'\t', text))
+                    .or_else(|| crate::bytes::find(b'\t', text))
                     .unwrap_or(text.len());
                 (text[..at].to_vec(), &text[at..])
             }

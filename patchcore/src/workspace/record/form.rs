@@ -6,17 +6,82 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Record, VERSION, damaged};
+use super::{ChangeRecord, Journal, OperationRecord, Record, VERSION, damaged};
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
+use crate::plan::parallel;
 
-pub(super) fn write(record: &Record) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(512 + 640 * record.changes.len());
-    serde_json::to_writer(&mut bytes, record).expect("a record holds nothing that JSON cannot say");
-    bytes.push(b'\n');
-    let checksum = Digest::of(&bytes).to_string();
-    bytes.extend_from_slice(checksum.as_bytes());
-    bytes.push(b'\n');
+/// The bytes of the record's file, in pieces.
+pub(super) fn write(record: &Record) -> Vec<Vec<u8>> {
+    /// From this many changes on, threads share the lists.
+    const MANY: usize = 256;
+    let mut pieces = match record.changes.len() >= MANY {
+        true => shared(record),
+        false => vec![json(record, 512 + 1024 * record.changes.len())],
+    };
+    pieces.push(b"\n".to_vec());
+    let checksum = Digest::of_chunks(pieces.iter().map(|piece| &**piece));
+    pieces.push(format!("{checksum}\n").into_bytes());
+    pieces
+}
+
+/// The document in pieces, its lists written by several threads.
+fn shared(record: &Record) -> Vec<Vec<u8>> {
+    enum Part<'a> {
+        Operations(&'a [OperationRecord]),
+        Changes(&'a [ChangeRecord]),
+        Journal(&'a Journal),
+    }
+    const RUN: usize = 128;
+    let mut parts = vec![Part::Journal(&record.journal)];
+    parts.extend(record.changes.chunks(RUN).map(Part::Changes));
+    parts.extend(record.operations.chunks(RUN * 4).map(Part::Operations));
+    let mut written = parallel::map_heavy(&parts, |part| match part {
+        Part::Operations(operations) => elements(operations, 192),
+        Part::Changes(changes) => elements(changes, 1024),
+        Part::Journal(journal) => json(journal, 512 * journal.steps.len()),
+    });
+    let operations = written.split_off(1 + record.changes.len().div_ceil(RUN));
+    let changes = written.split_off(1);
+    // Both lists stand at the end, and the journal, which is empty, is left out.
+    let mut head = json(&record.head(), 1024);
+    let empty = br#"[],"changes":[]}"#;
+    debug_assert!(head.ends_with(empty));
+    head.truncate(head.len() - empty.len());
+    head.push(b'[');
+    let mut pieces = vec![head];
+    joined(operations, &mut pieces);
+    pieces.push(br#"],"changes":["#.to_vec());
+    joined(changes, &mut pieces);
+    pieces.push(b"]".to_vec());
+    if !record.journal.is_empty() {
+        pieces.push(br#","journal":"#.to_vec());
+        pieces.append(&mut written);
+    }
+    pieces.push(b"}".to_vec());
+    pieces
+}
+
+/// Elements of a list, without its brackets.
+fn elements<T: Serialize>(elements: &[T], room: usize) -> Vec<u8> {
+    let mut list = json(elements, room * elements.len());
+    list.pop();
+    list.remove(0);
+    list
+}
+
+fn joined(lists: Vec<Vec<u8>>, pieces: &mut Vec<Vec<u8>>) {
+    for (index, list) in lists.into_iter().enumerate() {
+        if index > 0 {
+            pieces.push(b",".to_vec());
+        }
+        pieces.push(list);
+    }
+}
+
+fn json(value: &(impl Serialize + ?Sized), room: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(room);
+    serde_json::to_writer(&mut bytes, value).expect("a record holds nothing that JSON cannot say");
     bytes
 }
 

@@ -77,6 +77,24 @@ fn r22_a_record_reads_back_as_it_was_written_names_that_are_not_utf8_included() 
 }
 
 #[test]
+fn a_long_record_is_written_as_serde_writes_it() {
+    let mut record = sample();
+    let mut expected = |operations: usize, changes: usize| {
+        record.operations = vec![record.operations[0].clone(); operations];
+        record.changes = vec![record.changes[0].clone(); changes];
+        let bytes = record.to_bytes();
+        let document = serde_json::to_vec(&record).unwrap();
+        assert!(bytes.starts_with(&[&document[..], b"\n"].concat()));
+        assert_eq!(Record::from_bytes(&bytes).as_ref(), Ok(&record));
+    };
+    expected(1, 256);
+    expected(2000, 1000);
+    record.journal = Journal::default();
+    let bytes = record.to_bytes();
+    assert_eq!(Record::from_bytes(&bytes), Ok(record));
+}
+
+#[test]
 fn r13_a_record_with_any_byte_changed_or_cut_off_does_not_exist() {
     let bytes = sample().to_bytes();
     for at in 0..bytes.len() {

@@ -1,0 +1,104 @@
+//! The last look before the commit point: what was read must still stand there.
+
+use std::io;
+
+use super::disk::Kind;
+use super::install::is_no_directory;
+use super::layout::{Layout, Place};
+use super::load::{self, Loaded, MAX_FILE};
+use super::root::{Parents, Root};
+use crate::digest::Digest;
+use crate::error::{Code, Error, Refusal};
+use crate::path::RelPath;
+
+/// A file that changed so shortly before it was read, in nanoseconds, may have changed again
+/// within the same tick of the file system's clock.
+pub(super) const TICK: i64 = 20_000_000;
+
+/// What is compared with what stands there.
+pub(super) struct Look<'a> {
+    pub(super) root: &'a Root,
+    pub(super) loaded: &'a Loaded,
+    /// A file may have got other names, or lost some.
+    pub(super) break_hard_links: bool,
+}
+
+impl Look<'_> {
+    /// Checks that everything still stands as it was when it was read.
+    pub(super) fn again(&self, layout: &Layout<'_>) -> Result<(), Error> {
+        /// Places that one thread looks at in a row.
+        const RUN: usize = 64;
+        if layout.places.len() < 2 * RUN {
+            return self.at(layout, &layout.places);
+        }
+        let runs: Vec<_> = layout.places.chunks(RUN).collect();
+        load::in_parallel(runs.len(), 1, |index| self.at(layout, runs[index]))?;
+        Ok(())
+    }
+
+    fn at(&self, layout: &Layout<'_>, places: &[Place<'_>]) -> Result<(), Error> {
+        let mut parents = Parents::new(self.root);
+        // In order of their paths, neighbours share an open directory.
+        for place in places {
+            let Some(path) = &place.path else { continue };
+            let io = |error| self.root.error("look at", path, error);
+            let now = match parents.of(path) {
+                Ok(parent) => parent.stat(path.file_name()).map_err(io)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                // The file above it is still there.
+                Err(error) if is_no_directory(&error) && layout.lies_below_turning(path) => None,
+                Err(error) => return Err(io(error)),
+            };
+            let unchanged = match (&place.old, now) {
+                (None, None) => true,
+                (None, Some(now)) => now.kind == Kind::Directory && layout.turning.contains(path),
+                (Some((old, digest)), Some(now)) => {
+                    let mut same = *old;
+                    // A link more or less, where that is allowed, changes this time alone.
+                    same.ctime = now.ctime;
+                    same.links = now.links;
+                    let is_settled =
+                        old.ctime == now.ctime && old.ctime < earlier(self.loaded.began);
+                    same == now
+                        && (old.links == now.links || self.break_hard_links)
+                        && (is_settled || self.hash(path, old.kind)? == Some(*digest))
+                }
+                _ => false,
+            };
+            if !unchanged {
+                return Err(Refusal::new(
+                    Code::Conflict,
+                    format!("{path} changed on disk while the batch was worked on; send it again"),
+                )
+                .in_file(path)
+                .into());
+            }
+        }
+        Ok(())
+    }
+
+    fn hash(&self, path: &RelPath, kind: Kind) -> Result<Option<Digest>, Error> {
+        let read = || -> io::Result<Option<Digest>> {
+            if kind == Kind::Symlink {
+                let parent = Parents::new(self.root).of(path)?;
+                let target = parent.read_link(path.file_name())?;
+                return Ok(target.map(|target| Digest::of(&target)));
+            }
+            let Some(file) = self.root.file(path)? else {
+                return Ok(None);
+            };
+            let size = file.stat()?.size;
+            Ok(file.read(size, MAX_FILE)?.map(|bytes| Digest::of(&bytes)))
+        };
+        read().map_err(|error| self.root.error("read", path, error))
+    }
+}
+
+/// The moment before which a file system's clock can tell two changes apart.
+pub(super) fn earlier([seconds, nanos]: [i64; 2]) -> [i64; 2] {
+    if nanos >= TICK {
+        [seconds, nanos - TICK]
+    } else {
+        [seconds - 1, nanos + 1_000_000_000 - TICK]
+    }
+}
