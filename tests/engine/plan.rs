@@ -493,3 +493,27 @@ fn links_and_directories_in_memory_are_refused_but_to_those_that_mean_them() {
         assert_eq!(planned.changes.len(), if passes { 2 } else { 0 });
     }
 }
+
+#[test]
+fn a_partial_batch_takes_a_file_and_what_comes_below_its_name_together() {
+    let create = |file: &str| {
+        let action = Action::CreateFile {
+            content: b"new\n".to_vec(),
+            executable: false,
+        };
+        Operation::new(path(file), action)
+    };
+    let delete = |expect: &str| {
+        let expect = Some(Lines::new(expect));
+        Operation::new(path("foo"), Action::DeleteFile { expect })
+    };
+    let tree = Tree::new().with_file(path("foo"), "old\n");
+    let mut policy = Policy::default();
+    policy.partial = true;
+    for (expect, landed) in [("old", 3), ("other", 1)] {
+        let operations = vec![create("foo/bar"), delete(expect), create("else")];
+        let batch = Batch::new(operations, Digest::of(b""));
+        let planned = plan(&batch, &tree, &policy);
+        assert_eq!(planned.changes.len(), landed, "{expect}");
+    }
+}
