@@ -5,8 +5,10 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use patchcore::dialect::{Dialect, Options, parse};
+use patchcore::event::add_diff;
 use patchcore::operation::{Action, Operation};
 use patchcore::report::Status;
 use patchcore::workspace::fault::{Fault, Kind, inject};
@@ -161,6 +163,20 @@ fn passes(before: Tree<'_>, patch: &str, after: Tree<'_>) {
             String::from_utf8_lossy(&logged),
             String::from_utf8_lossy(&diff)
         );
+    }
+
+    let mut told = String::new();
+    for mut event in patchcore::event::events(record) {
+        add_diff(&mut event, record, &mut |slot| {
+            log.pre_image(&record.transaction, slot)
+                .unwrap()
+                .map(Arc::new)
+        });
+        told.push_str(&event.diff.unwrap_or_default());
+    }
+    for line in logged.split(|byte| *byte == b'\n') {
+        let line = std::str::from_utf8(line).unwrap();
+        assert!(told.contains(line), "no event tells {line:?}: {told}");
     }
 
     let undone = workspace.undo(None, &ApplyOptions::default()).unwrap();
