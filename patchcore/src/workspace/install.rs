@@ -12,6 +12,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use super::disk::{Dir, Kind};
+use super::load;
 use super::record::{DirectoryRecord, Identity, Journal, Method, Step, TransactionId};
 use super::root::{Parents, Root};
 use super::stage::{beside_name, slot_name};
@@ -62,7 +63,7 @@ impl Install<'_> {
         }
         self.make_directories(self.journal.made.iter())?;
         let ordinary = self.journal.steps.iter().filter(|step| !turns.has(step));
-        self.steps(ordinary, &turns, Way::Forward)?;
+        self.many_steps(&ordinary.collect::<Vec<_>>(), &turns)?;
         self.sync_before(&self.journal.emptied)?;
         for emptied in &self.journal.emptied {
             self.remove_directory(emptied)?;
@@ -94,6 +95,27 @@ impl Install<'_> {
         }
         self.steps(turns.files.iter().rev().copied(), &turns, Way::Back)?;
         self.sync()
+    }
+
+    /// Steps forward that do not depend on one another; threads share them where they are many.
+    fn many_steps(&mut self, steps: &[&Step], turns: &Turns<'_>) -> Result<(), Error> {
+        /// Steps that one thread takes in a row; neighbours share a directory.
+        const RUN: usize = 64;
+        if steps.len() < 4 * RUN {
+            return self.steps(steps.iter().copied(), turns, Way::Forward);
+        }
+        let runs: Vec<_> = steps.chunks(RUN).collect();
+        let this = &*self;
+        let conflicts = load::in_parallel(runs.len(), 1, |index| {
+            let mut part = Install {
+                conflicts: Vec::new(),
+                ..*this
+            };
+            part.steps(runs[index].iter().copied(), turns, Way::Forward)?;
+            Ok(part.conflicts)
+        })?;
+        self.conflicts.extend(conflicts.into_iter().flatten());
+        Ok(())
     }
 
     fn steps<'s>(

@@ -39,15 +39,12 @@ pub(super) enum WriteFault {
 /// Writes the journal: once it is there, the transaction counts.
 pub(super) fn write(current: &Dir, record: &Record) -> Result<(), WriteFault> {
     let before = |error| WriteFault::Before(fail("write", "txn/current/manifest", error));
-    let pieces = record.to_pieces();
-    check_size(&pieces).map_err(before)?;
     // What must survive a power cut gets its name when its bytes are safe; what need not is known
     // by its checksum.
     let durable = record.journal.durable;
     let name = if durable { DRAFT } else { MANIFEST };
     let file = current.create(name, 0o600).map_err(before)?;
-    file.write_chunks(pieces.iter().map(|piece| &**piece))
-        .map_err(before)?;
+    record.write_to(&file).map_err(before)?;
     if !durable {
         file.start_write_back();
         return Ok(());
@@ -64,21 +61,12 @@ pub(super) fn write(current: &Dir, record: &Record) -> Result<(), WriteFault> {
         })
 }
 
-/// A file past the process's own limit would end the process instead of the write.
-fn check_size(pieces: &[Vec<u8>]) -> io::Result<()> {
-    let len: usize = pieces.iter().map(Vec::len).sum();
-    if len as u64 > super::disk::file_size_limit() {
-        return Err(rustix::io::Errno::FBIG.into());
-    }
-    Ok(())
-}
-
 /// Replaces the journal by one of another state.
 pub(super) fn rewrite(current: &Dir, record: &Record) -> Result<(), Error> {
     let replace = || -> io::Result<()> {
         current.remove_file(DRAFT)?;
         let file = current.create(DRAFT, 0o600)?;
-        file.write_chunks(record.to_pieces().iter().map(|piece| &**piece))?;
+        record.write_to(&file)?;
         if record.journal.durable {
             file.sync()?;
         } else {
@@ -220,11 +208,8 @@ pub(super) fn log_only(held: &Held, record: &Record, durable: bool) -> Result<()
         }
         result => result,
     };
-    let pieces = record.to_pieces();
-    check_size(&pieces).map_err(io)?;
     let file = create().map_err(io)?;
-    file.write_chunks(pieces.iter().map(|piece| &**piece))
-        .map_err(io)?;
+    record.write_to(&file).map_err(io)?;
     if durable {
         file.sync().map_err(io)?;
     }

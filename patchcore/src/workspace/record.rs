@@ -5,6 +5,8 @@
 //! made. On disk it is one JSON document and a last line with the document's SHA-256: a record
 //! without a valid last line does not exist.
 
+use std::io;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -16,6 +18,7 @@ use crate::plan::{ChangeKind, FileState, Outcome, Touch};
 use crate::report::{FileReport, OperationReport, Report, Status};
 use crate::text::LineNumber;
 
+use super::disk::{File, file_size_limit};
 use super::options::ApplyOptions;
 
 mod form;
@@ -25,6 +28,8 @@ pub use transaction_id::{InvalidTransactionId, TransactionId};
 
 /// The version of the form that this library writes and reads.
 pub const VERSION: u32 = 1;
+/// Length of the last line: `sha256:`, 64 digits and a newline.
+const LAST_LINE: usize = 72;
 /// Most bytes of an edit's replacement text that a record keeps.
 pub const MAX_TEXT: usize = 16 << 10;
 
@@ -324,12 +329,34 @@ impl Record {
     /// The bytes of the record's file.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.to_pieces().concat()
+        let mut pieces = form::write(self);
+        pieces.push(form::last_line(&pieces));
+        pieces.concat()
     }
 
-    /// The bytes of the record's file, in pieces as they come.
-    pub(super) fn to_pieces(&self) -> Vec<Vec<u8>> {
-        form::write(self)
+    /// Writes the record into an empty file. Its last line, without which there is no record, goes
+    /// last.
+    pub(super) fn write_to(&self, file: &File) -> io::Result<()> {
+        /// From this many pieces on, another thread makes out the last line meanwhile.
+        const MANY: usize = 8;
+        let pieces = form::write(self);
+        // A file past the process's own limit would end the process instead of the write.
+        let len: usize = pieces.iter().map(Vec::len).sum();
+        if (len + LAST_LINE) as u64 > file_size_limit() {
+            return Err(rustix::io::Errno::FBIG.into());
+        }
+        let write = || file.write_chunks(pieces.iter().map(|piece| &**piece));
+        let last = if pieces.len() < MANY {
+            write()?;
+            form::last_line(&pieces)
+        } else {
+            std::thread::scope(|scope| {
+                let last = scope.spawn(|| form::last_line(&pieces));
+                write()?;
+                Ok::<_, io::Error>(last.join().expect("hashing does not panic"))
+            })?
+        };
+        file.write_chunks([&*last].into_iter())
     }
 
     /// The record without what grows with the batch.

@@ -1,11 +1,11 @@
 //! Whether every step of an installation can work, found out before the first byte is staged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::disk::{self, Dir, Kind, Meta};
 use super::layout::Layout;
-use super::load::Loaded;
+use super::load::{self, GRAIN, Loaded, PARALLEL};
 use super::options::ApplyOptions;
 use super::record::Method;
 use super::root::{self, Root};
@@ -106,39 +106,86 @@ pub(super) fn survey(root: &Root, held: &Held, layout: &Layout<'_>) -> Result<Su
     } else {
         Method::Aside
     };
-    let mut known: BTreeMap<Option<RelPath>, bool> = BTreeMap::new();
-    let mut beside = Vec::with_capacity(layout.places.len());
+    let made: BTreeSet<&RelPath> = layout.made.iter().map(|made| &made.path).collect();
+    let mut directories: Vec<Directory<'_>> = Vec::new();
+    let mut known: BTreeMap<Option<RelPath>, usize> = BTreeMap::new();
+    let mut of_place: Vec<Option<usize>> = Vec::with_capacity(layout.places.len());
     for place in &layout.places {
         let Some(path) = &place.path else {
-            beside.push(false);
+            of_place.push(None);
             continue;
         };
         let mut parent = path.parent();
-        while let Some(missing) = &parent
-            && layout.made.iter().any(|made| made.path == *missing)
-        {
+        while let Some(missing) = parent.as_ref().filter(|parent| made.contains(parent)) {
             parent = missing.parent();
         }
-        if let Some(&elsewhere) = known.get(&parent) {
-            beside.push(elsewhere);
-            continue;
-        }
-        let (dir, meta) = look_at(root, parent.as_ref(), path)?;
-        if let Some((old, _)) = &place.old {
-            check_sticky(path, old, &meta)?;
-        }
-        let elsewhere = meta.mount != journal.mount;
-        if elsewhere && method == Method::Exchange && !dir.habits().exchanges {
-            method = Method::Aside;
-        }
-        known.insert(parent, elsewhere);
-        beside.push(elsewhere);
+        let index = *known.entry(parent).or_insert_with_key(|parent| {
+            directories.push(Directory {
+                path: parent.clone(),
+                first: path,
+            });
+            directories.len() - 1
+        });
+        of_place.push(Some(index));
     }
+    let mut seen = look_at_all(root, &directories, &journal)?;
+    seen.sort_unstable_by_key(|seen| seen.index);
+    for (place, index) in layout.places.iter().zip(&of_place) {
+        if let (Some(path), Some((old, _)), Some(index)) = (&place.path, &place.old, index) {
+            check_sticky(path, old, &seen[*index].meta)?;
+        }
+    }
+    if seen.iter().any(|seen| !seen.exchanges) {
+        method = Method::Aside;
+    }
+    let beside = of_place.into_iter();
     Ok(Survey {
         method,
-        beside,
+        beside: beside
+            .map(|index| index.is_some_and(|index| seen[index].is_elsewhere))
+            .collect(),
         delays_allocation: habits.delays_allocation,
     })
+}
+
+/// A directory in which something changes.
+struct Directory<'a> {
+    /// `None` for the root.
+    path: Option<RelPath>,
+    /// The first path that changes in it, for messages.
+    first: &'a RelPath,
+}
+
+/// What was seen of a directory.
+struct Seen {
+    index: usize,
+    meta: Meta,
+    /// Whether it lies on another mount than the journal.
+    is_elsewhere: bool,
+    /// Whether files can change places there; taken for granted where they can beside the journal.
+    exchanges: bool,
+}
+
+fn look_at_all(
+    root: &Root,
+    directories: &[Directory<'_>],
+    journal: &Meta,
+) -> Result<Vec<Seen>, Error> {
+    let look = |index: usize| {
+        let Directory { path, first } = &directories[index];
+        let (dir, meta) = look_at(root, path.as_ref(), first)?;
+        let is_elsewhere = meta.mount != journal.mount;
+        Ok(Seen {
+            index,
+            meta,
+            is_elsewhere,
+            exchanges: !is_elsewhere || dir.habits().exchanges,
+        })
+    };
+    if directories.len() < 4 * PARALLEL {
+        return (0..directories.len()).map(look).collect();
+    }
+    load::in_parallel(directories.len(), GRAIN, look)
 }
 
 /// Opens the directory that something changes in, and checks that it can be changed.

@@ -6,12 +6,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{ChangeRecord, Journal, OperationRecord, Record, VERSION, damaged};
+use super::{ChangeRecord, Journal, LAST_LINE, OperationRecord, Record, VERSION, damaged};
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
 use crate::plan::parallel;
 
-/// The bytes of the record's file, in pieces.
+/// The document and the newline behind it, in pieces: what the last line vouches for.
 pub(super) fn write(record: &Record) -> Vec<Vec<u8>> {
     /// From this many changes on, threads share the lists.
     const MANY: usize = 256;
@@ -20,9 +20,13 @@ pub(super) fn write(record: &Record) -> Vec<Vec<u8>> {
         false => vec![json(record, 512 + 1024 * record.changes.len())],
     };
     pieces.push(b"\n".to_vec());
-    let checksum = Digest::of_chunks(pieces.iter().map(|piece| &**piece));
-    pieces.push(format!("{checksum}\n").into_bytes());
     pieces
+}
+
+/// The last line.
+pub(super) fn last_line(pieces: &[Vec<u8>]) -> Vec<u8> {
+    let checksum = Digest::of_chunks(pieces.iter().map(|piece| &**piece));
+    format!("{checksum}\n").into_bytes()
 }
 
 /// The document in pieces, its lists written by several threads.
@@ -48,12 +52,10 @@ fn shared(record: &Record) -> Vec<Vec<u8>> {
     let empty = br#"[],"changes":[]}"#;
     debug_assert!(head.ends_with(empty));
     head.truncate(head.len() - empty.len());
-    head.push(b'[');
     let mut pieces = vec![head];
     joined(operations, &mut pieces);
-    pieces.push(br#"],"changes":["#.to_vec());
+    pieces.push(br#","changes":"#.to_vec());
     joined(changes, &mut pieces);
-    pieces.push(b"]".to_vec());
     if !record.journal.is_empty() {
         pieces.push(br#","journal":"#.to_vec());
         pieces.append(&mut written);
@@ -62,21 +64,25 @@ fn shared(record: &Record) -> Vec<Vec<u8>> {
     pieces
 }
 
-/// Elements of a list, without its brackets.
+/// Elements of a list behind its opening bracket.
 fn elements<T: Serialize>(elements: &[T], room: usize) -> Vec<u8> {
     let mut list = json(elements, room * elements.len());
     list.pop();
-    list.remove(0);
     list
 }
 
+/// One list of many.
 fn joined(lists: Vec<Vec<u8>>, pieces: &mut Vec<Vec<u8>>) {
-    for (index, list) in lists.into_iter().enumerate() {
+    if lists.is_empty() {
+        pieces.push(b"[".to_vec());
+    }
+    for (index, mut list) in lists.into_iter().enumerate() {
         if index > 0 {
-            pieces.push(b",".to_vec());
+            list[0] = b',';
         }
         pieces.push(list);
     }
+    pieces.push(b"]".to_vec());
 }
 
 fn json(value: &(impl Serialize + ?Sized), room: usize) -> Vec<u8> {
@@ -86,8 +92,6 @@ fn json(value: &(impl Serialize + ?Sized), room: usize) -> Vec<u8> {
 }
 
 pub(super) fn read(bytes: &[u8]) -> Result<Record, Refusal> {
-    // "sha256:", 64 digits and a newline.
-    const LAST_LINE: usize = 72;
     let split = bytes.len().checked_sub(LAST_LINE);
     let Some((body, last)) = split.and_then(|at| bytes.split_at_checked(at)) else {
         return Err(damaged("it is too short for a checksum"));
