@@ -15,7 +15,7 @@ pub(crate) mod placeholder;
 pub(crate) mod resolve;
 pub(crate) mod task;
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -35,16 +35,22 @@ impl Cli {
     ///
     /// Most runs are edits by an agent, and clap takes longer to lay out forty commands than a
     /// small edit takes in all: where the first argument names a frequent command, that one is
-    /// laid out alone. What it cannot make sense of goes to the whole, which knows help and hints.
+    /// laid out alone, at first without the options that are seldom given. What it cannot make
+    /// sense of goes to the whole, which knows help and hints.
     pub(crate) fn read() -> Self {
-        let mut arguments = std::env::args_os();
-        let program = arguments.next().unwrap_or_else(|| "patchctl".into());
-        let frequent = match arguments.next().as_deref().and_then(|name| name.to_str()) {
-            Some("apply") => Alone::read(&program, arguments, Command::Apply),
-            Some("check") => Alone::read(&program, arguments, Command::Check),
-            Some("diff") => Alone::read(&program, arguments, Command::Diff),
+        let all: Vec<OsString> = std::env::args_os().collect();
+        let frequent = match all.get(1).and_then(|name| name.to_str()) {
+            Some("apply") => {
+                Alone::read(&all, |plain: edit::PlainArgs| Command::Apply(plain.into()))
+                    .or_else(|| Alone::read(&all, Command::Apply))
+            }
+            Some("check") => {
+                Alone::read(&all, |plain: edit::PlainArgs| Command::Check(plain.into()))
+                    .or_else(|| Alone::read(&all, Command::Check))
+            }
+            Some("diff") => Alone::read(&all, Command::Diff),
             // Prints it and exits; with anything else on the line the whole decides.
-            Some("--version" | "-V") if arguments.len() == 0 => {
+            Some("--version" | "-V") if all.len() == 2 => {
                 Bare::parse();
                 None
             }
@@ -69,13 +75,10 @@ struct Alone<T: Args> {
 }
 
 impl<T: Args> Alone<T> {
-    /// `None` where the arguments ask for help or make no sense.
-    fn read(
-        program: &OsStr,
-        arguments: std::env::ArgsOs,
-        command: fn(T) -> Command,
-    ) -> Option<Cli> {
-        let all = std::iter::once(program.to_owned()).chain(arguments);
+    /// Reads all but the command's name; `None` where the arguments ask for help or make no sense.
+    fn read(all: &[OsString], command: impl FnOnce(T) -> Command) -> Option<Cli> {
+        let (program, arguments) = all.split_first()?;
+        let all = std::iter::once(program).chain(arguments.iter().skip(1));
         let alone = Self::try_parse_from(all).ok()?;
         Some(Cli {
             global: alone.global,
@@ -157,4 +160,40 @@ pub(crate) enum Command {
     Undo(log::UndoArgs),
     Audit(log::AuditArgs),
     Gc(log::GcArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the arguments mean, read in that form.
+    fn read<T: Args>(line: &[&str], command: impl FnOnce(T) -> Command) -> Option<String> {
+        let all: Vec<OsString> = line.iter().map(OsString::from).collect();
+        Alone::read(&all, command).map(|cli| format!("{cli:?}"))
+    }
+
+    #[test]
+    fn a_plain_call_means_the_same_in_its_short_form() {
+        for tail in [
+            &[][..],
+            &["batch.json"],
+            &["-", "--root", "/tmp", "--output", "json"],
+            &["--no-diff", "-q", "--color=never", "--", "-odd-name"],
+        ] {
+            let line = |name| [&["patchctl", name], tail].concat();
+            let short = read(&line("apply"), |plain: edit::PlainArgs| {
+                Command::Apply(plain.into())
+            });
+            assert!(short.is_some(), "{tail:?}");
+            assert_eq!(short, read(&line("apply"), Command::Apply));
+            let short = read(&line("check"), |plain: edit::PlainArgs| {
+                Command::Check(plain.into())
+            });
+            assert_eq!(short, read(&line("check"), Command::Check));
+        }
+        let more = ["patchctl", "apply", "--durable", "batch.json"];
+        let short = read(&more, |plain: edit::PlainArgs| Command::Apply(plain.into()));
+        assert_eq!(short, None);
+        assert!(read(&more, Command::Apply).is_some());
+    }
 }
