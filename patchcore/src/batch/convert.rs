@@ -26,11 +26,11 @@ impl From<PatchBatch> for Batch {
             base: batch.base,
             coordinates: batch.coordinates,
         };
-        lower.finish(header, operations)
+        finish(header, operations)
     }
 }
 
-/// Turns operations as they come; what the batch says for all of them goes in at the end.
+/// Turns operations as they come.
 #[derive(Default)]
 pub(super) struct Lowering {
     /// The last file: operations on one file tend to stand together.
@@ -83,46 +83,46 @@ impl Lowering {
             Err(refusal) => Err((spelled, refusal)),
         }
     }
+}
 
-    pub(super) fn finish(self, header: Header, mut operations: Vec<Operation>) -> Batch {
-        let labels = Arc::new(header.labels);
-        let base: HashMap<RelPath, Digest> = header
-            .base
-            .into_iter()
-            .filter_map(|(path, digest)| Some((RelPath::new(path).ok()?, digest)))
-            .collect();
-        // Operations of one file mostly follow each other.
-        let mut last: Option<(RelPath, Option<Digest>)> = None;
-        for operation in &mut operations {
-            if operation.base.is_none() && !base.is_empty() {
-                let known = last.take().filter(|(file, _)| *file == operation.file);
-                let (file, digest) = known.unwrap_or_else(|| {
-                    (operation.file.clone(), base.get(&operation.file).copied())
-                });
-                operation.base = digest;
-                last = Some((file, digest));
-            }
-            if *operation.labels == Labels::default() {
-                operation.labels = Arc::clone(&labels);
-            } else {
-                let own = Arc::make_mut(&mut operation.labels);
-                for (own, common) in fields(own).into_iter().zip(fields(&mut (*labels).clone())) {
-                    if own.is_none() {
-                        *own = common.take();
-                    }
+/// What the batch says for all of its operations goes into each.
+pub(super) fn finish(header: Header, mut operations: Vec<Operation>) -> Batch {
+    let labels = Arc::new(header.labels);
+    let base: HashMap<RelPath, Digest> = header
+        .base
+        .into_iter()
+        .filter_map(|(path, digest)| Some((RelPath::new(path).ok()?, digest)))
+        .collect();
+    // Operations of one file mostly follow each other.
+    let mut last: Option<(RelPath, Option<Digest>)> = None;
+    for operation in &mut operations {
+        if operation.base.is_none() && !base.is_empty() {
+            let known = last.take().filter(|(file, _)| *file == operation.file);
+            let (file, digest) = known
+                .unwrap_or_else(|| (operation.file.clone(), base.get(&operation.file).copied()));
+            operation.base = digest;
+            last = Some((file, digest));
+        }
+        if *operation.labels == Labels::default() {
+            operation.labels = Arc::clone(&labels);
+        } else {
+            let own = Arc::make_mut(&mut operation.labels);
+            for (own, common) in fields(own).into_iter().zip(fields(&mut (*labels).clone())) {
+                if own.is_none() {
+                    *own = common.take();
                 }
             }
         }
-        let mut batch = Batch {
-            id: header.batch_id,
-            labels,
-            coordinates: header.coordinates,
-            operations,
-            content: Digest::of(b""),
-        };
-        batch.content = super::digest(&batch);
-        batch
     }
+    let mut batch = Batch {
+        id: header.batch_id,
+        labels,
+        coordinates: header.coordinates,
+        operations,
+        content: Digest::of(b""),
+    };
+    batch.content = super::digest(&batch);
+    batch
 }
 
 fn shared(labels: Labels) -> Arc<Labels> {

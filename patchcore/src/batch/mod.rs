@@ -113,9 +113,11 @@ impl Limits {
 /// The first fault, with the others behind it. `INVALID_BATCH`, `UNSUPPORTED_VERSION`, or
 /// `LIMIT_EXCEEDED`, which says the limit.
 pub fn parse(input: &[u8], limits: &Limits) -> Result<Batch, Diagnostic> {
-    let mut lower = convert::Lowering::default();
-    let (header, operations) = read::read_batch(input, limits, |operation| lower.lower(operation))?;
-    Ok(lower.finish(header, operations))
+    let (header, operations) = read::read_batch(input, limits, || {
+        let mut lower = convert::Lowering::default();
+        move |operation| lower.lower(operation)
+    })?;
+    Ok(convert::finish(header, operations))
 }
 
 impl PatchBatch {
@@ -137,7 +139,7 @@ impl PatchBatch {
     /// # Errors
     /// As [`parse`].
     pub fn parse(input: &[u8], limits: &Limits) -> Result<Self, Diagnostic> {
-        let (header, operations) = read::read_batch(input, limits, |operation| operation)?;
+        let (header, operations) = read::read_batch(input, limits, || |operation| operation)?;
         Ok(Self {
             version: 1,
             batch_id: header.batch_id,

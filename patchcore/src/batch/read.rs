@@ -13,6 +13,8 @@ use crate::error::Code;
 use crate::operation::{Coordinates, Labels};
 use crate::path::RelPath;
 
+mod halves;
+
 /// All of a batch but its operations.
 #[derive(Debug, Default)]
 pub(super) struct Header {
@@ -35,11 +37,12 @@ const FIELDS: &[&str] = &[
     "operations",
 ];
 
-/// Reads a batch, handing on each operation as it comes.
-pub(super) fn read_batch<T>(
+/// Reads a batch, and converts each operation as it comes. `converter` makes what converts a run of
+/// them; threads share a long list.
+pub(super) fn read_batch<T: Send, C: FnMut(PatchOperation) -> T>(
     input: &[u8],
     limits: &Limits,
-    convert: impl FnMut(PatchOperation) -> T,
+    converter: impl Fn() -> C + Sync,
 ) -> Result<(Header, Vec<T>), Diagnostic> {
     if input.len() as u64 > limits.bytes {
         return Err(limits.too_long());
@@ -58,14 +61,17 @@ pub(super) fn read_batch<T>(
     };
     let scan = Scanner::new(text, limits.depth, beyond);
     let mut reader = Reader::new(scan, limits);
-    match reader.batch(convert) {
+    match reader.batch(&converter) {
         Ok(batch) if reader.faults.is_empty() => Ok(batch),
         _ => Err(Diagnostic::of(reader.faults, input)),
     }
 }
 
 impl Reader<'_> {
-    fn batch<T>(&mut self, mut convert: impl FnMut(PatchOperation) -> T) -> Step<(Header, Vec<T>)> {
+    fn batch<T: Send, C: FnMut(PatchOperation) -> T>(
+        &mut self,
+        converter: &(impl Fn() -> C + Sync),
+    ) -> Step<(Header, Vec<T>)> {
         let mut header = Header::default();
         let mut operations = None;
         let mut seen = 0;
@@ -89,10 +95,7 @@ impl Reader<'_> {
                         "coordinates" => {
                             header.coordinates = r.choice(COORDINATES)?.unwrap_or_default();
                         }
-                        "operations" => {
-                            let operations = operations.insert(Vec::new());
-                            r.operations(|operation| operations.push(convert(operation)))?;
-                        }
+                        "operations" => operations = Some(r.operations(converter)?),
                         label => *label_of(&mut header.labels, label) = r.text()?,
                     }
                     Ok(())
@@ -152,28 +155,46 @@ impl Reader<'_> {
         }
     }
 
-    fn operations(&mut self, mut take: impl FnMut(PatchOperation)) -> Step<()> {
+    fn operations<T: Send, C: FnMut(PatchOperation) -> T>(
+        &mut self,
+        converter: &(impl Fn() -> C + Sync),
+    ) -> Step<Vec<T>> {
         let kind = self.kind()?;
         if kind != Kind::Array {
-            return self.wrong("an array of operations", kind);
+            self.wrong("an array of operations", kind)?;
+            return Ok(Vec::new());
         }
+        if let Some(operations) = halves::operations(self, converter) {
+            return Ok(operations);
+        }
+        let (mut operations, mut convert) = (Vec::new(), converter());
         self.array(|r, index| {
-            if index >= r.limits.operations {
-                let at = r.scan.offset();
-                let message = format!("more operations than the limit of {}", r.limits.operations);
-                let fault = Fault::new(Code::LimitExceeded, Span::at(at), message);
-                return r.stop(fault);
-            }
-            let operation = read_operation(r)?;
-            let empty_expect = r.empty_expect.take();
-            if let Some(operation) = operation {
-                if let Some(fault) = empty_expect.filter(|_| operation.base().is_none()) {
-                    r.unguarded.push((operation.file().to_owned(), fault));
-                }
-                take(operation);
-            }
+            let operation = r.operation(index)?;
+            operations.extend(operation.map(&mut convert));
             Ok(())
-        })
+        })?;
+        Ok(operations)
+    }
+
+    /// The operation that is next; `None` where something is wrong with it.
+    fn operation(&mut self, index: usize) -> Step<Option<PatchOperation>> {
+        if index >= self.limits.operations {
+            let at = self.scan.offset();
+            let message = format!(
+                "more operations than the limit of {}",
+                self.limits.operations
+            );
+            let fault = Fault::new(Code::LimitExceeded, Span::at(at), message);
+            return self.stop(fault);
+        }
+        let operation = read_operation(self)?;
+        let empty_expect = self.empty_expect.take();
+        if let Some(operation) = &operation
+            && let Some(fault) = empty_expect.filter(|_| operation.base().is_none())
+        {
+            self.unguarded.push((operation.file().to_owned(), fault));
+        }
+        Ok(operation)
     }
 }
 

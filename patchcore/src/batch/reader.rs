@@ -40,7 +40,31 @@ pub(super) struct Reader<'a> {
     pub(super) unguarded: Vec<(String, Fault)>,
 }
 
+/// How much a reader has collected.
+#[derive(Clone, Copy)]
+pub(super) struct Mark {
+    pub(super) faults: usize,
+    unguarded: usize,
+    path: usize,
+}
+
 impl<'a> Reader<'a> {
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            faults: self.faults.len(),
+            unguarded: self.unguarded.len(),
+            path: self.path.len(),
+        }
+    }
+
+    /// Forgets what was collected since.
+    pub(super) fn back_to(&mut self, mark: Mark) {
+        self.faults.truncate(mark.faults);
+        self.unguarded.truncate(mark.unguarded);
+        self.path.truncate(mark.path);
+        self.empty_expect = None;
+    }
+
     pub(super) fn new(scan: Scanner<'a>, limits: &'a Limits) -> Self {
         Self {
             scan,

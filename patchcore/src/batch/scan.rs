@@ -30,6 +30,7 @@ impl Kind {
 }
 
 /// Walks over the text; a fault of syntax ends the walk.
+#[derive(Clone)]
 pub(super) struct Scanner<'a> {
     text: &'a str,
     at: usize,
@@ -64,6 +65,11 @@ impl<'a> Scanner<'a> {
     /// Where the last token ended.
     pub(super) fn end(&self) -> usize {
         self.at
+    }
+
+    /// How many bytes are left.
+    pub(super) fn rest(&self) -> usize {
+        self.text.len() - self.at
     }
 
     /// What comes next.

@@ -485,3 +485,81 @@ proptest! {
         prop_assert_eq!(digest(&batch), Batch::from(wire).content);
     }
 }
+
+/// A batch so long that two threads read it; line `n + 2` holds operation `n`.
+fn long(change: impl Fn(usize, &mut String)) -> String {
+    let mut json = String::from("{\"base\": {}, \"operations\": [\n");
+    for index in 0..4000 {
+        let mut operation = format!(
+            r#"{{"op":"replace-block","file":"src/{}.rs","at":{{"line":{}}},"expect":"a \"quoted\" line {index} \\","content":"ü{index}\n"}}"#,
+            index / 3,
+            index % 7 + 1,
+        );
+        change(index, &mut operation);
+        json.push_str(&operation);
+        json.push_str(if index < 3999 { ",\n" } else { "\n" });
+    }
+    json.push_str("], \"agent\": \"x\"}");
+    assert!(json.len() > 300 << 10);
+    json
+}
+
+#[test]
+fn a_long_batch_is_read_as_its_operations_are_one_by_one() {
+    let json = long(|_, _| {});
+    let whole = PatchBatch::parse(json.as_bytes(), &Limits::default()).unwrap();
+    assert_eq!(whole.labels.agent.as_deref(), Some("x"));
+    let lines = json.lines().skip(1).take(4000);
+    let alone = lines.map(|line| {
+        let alone = one(line.trim_end_matches(','));
+        PatchBatch::parse(alone.as_bytes(), &Limits::default())
+            .unwrap()
+            .operations
+            .remove(0)
+    });
+    assert_eq!(whole.operations, alone.collect::<Vec<_>>());
+    let batch = parse(json.as_bytes(), &Limits::default()).unwrap();
+    assert_eq!(batch.content, digest(&Batch::from(whole)));
+}
+
+#[test]
+fn faults_of_a_long_batch_come_in_order_wherever_they_stand() {
+    let bad = [3, 1500, 1999, 2000, 2001, 3999];
+    let fault = fault(long(|index, operation| {
+        if bad.contains(&index) {
+            *operation = operation.replace("\"content\"", "\"kontent\"");
+        }
+    }));
+    let all = std::iter::once(&fault).chain(&fault.others);
+    let places: Vec<(usize, String)> = all.map(|it| (it.line, it.path.clone())).collect();
+    let expected = bad.map(|index| (index + 2, format!("operations[{index}].kontent")));
+    assert_eq!(places, expected);
+    for index in [10, 3990] {
+        let missing = self::fault(long(|at, operation| {
+            if at == index {
+                *operation = operation.replace("\"expect\":", "\"expect\":\"\",\"after\":");
+            }
+        }));
+        assert_eq!(missing.path, format!("operations[{index}].expect"));
+        let cut = long(|_, _| {});
+        let cut = &cut[..cut.len() * index / 4000];
+        assert!(self::fault(cut).message.starts_with("the batch ends"));
+    }
+}
+
+#[test]
+fn a_long_batch_has_the_limits_of_a_short_one() {
+    let json = long(|_, _| {});
+    for (limit, is_fine) in [(4000, true), (3999, false), (2500, false), (10, false)] {
+        let limits = Limits {
+            operations: limit,
+            ..Limits::default()
+        };
+        let parsed = parse(json.as_bytes(), &limits);
+        assert_eq!(parsed.is_ok(), is_fine);
+        if let Err(fault) = parsed {
+            assert_eq!(fault.code, Code::LimitExceeded);
+            assert_eq!(fault.line, limit + 2);
+        }
+    }
+}
