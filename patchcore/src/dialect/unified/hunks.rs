@@ -24,14 +24,15 @@ pub(super) struct Placed {
 
 /// Places all hunks of a file, in one pass over it as long as they stand where they say.
 pub(super) fn place(
-    bytes: &[u8],
+    text: Text<'_>,
     hunks: &[Hunk<'_>],
     path: &RelPath,
     options: HunkOptions,
 ) -> Vec<Result<Placed, Box<Refusal>>> {
+    let bytes = text.bytes();
     let file = File {
         bytes,
-        text: Text::new(bytes),
+        text,
         path,
         options,
     };

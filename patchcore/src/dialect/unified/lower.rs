@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use super::super::blob;
 use super::hunks::{self, Placed};
-use super::{Kind, Section, Unified};
+use super::{HunkOptions, Kind, Section, Unified};
 use crate::diff::blob_name;
 use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Refusal};
 use crate::operation::{Action, Batch, Operation};
 use crate::path::RelPath;
-use crate::plan::{Entry, Holds, Obstacle, Source, Tree};
-use crate::text::{Encoding, detect_encoding};
+use crate::plan::{Entry, Holds, Obstacle, Source, Tree, parallel};
+use crate::text::{Encoding, Text, detect_encoding};
 
 /// Locates a diff in a tree.
 pub(super) fn lower(diff: &Unified<'_>, tree: &Tree) -> Batch {
@@ -39,8 +39,12 @@ pub(super) fn lower(diff: &Unified<'_>, tree: &Tree) -> Batch {
         vacated,
         created,
         standing: HashMap::new(),
+        ahead: Vec::new(),
         done: Vec::with_capacity(diff.sections.len()),
     };
+    if diff.sections.len() >= MANY {
+        lowering.ahead = parallel::map(&diff.sections, |section| ahead(diff, tree, section));
+    }
     for section in &diff.sections {
         let done = lowering.section(section).unwrap_or_else(|refusal| Done {
             operations: vec![Operation::new(
@@ -57,6 +61,46 @@ pub(super) fn lower(diff: &Unified<'_>, tree: &Tree) -> Batch {
         .flat_map(|done| done.operations)
         .collect();
     Batch::new(operations, diff.content)
+}
+
+/// From this many sections on, hunks are placed on several threads before all else.
+const MANY: usize = 16;
+
+/// The operations of a section that changes a file as it stands.
+fn ahead(diff: &Unified<'_>, tree: &Tree, section: &Section<'_>) -> Option<Vec<Operation>> {
+    let is_plain = section.kind == Kind::Modify && section.binary.is_none();
+    let source = tree
+        .file(&section.old)
+        .filter(|_| is_plain && section.other.is_none())?;
+    Some(spliced(section, &section.old, source, diff.hunk_options))
+}
+
+/// Whether these are the bytes that stand at the path before the diff.
+fn is_of(tree: &Tree, path: &RelPath, source: &Arc<Source>) -> bool {
+    tree.file(path)
+        .is_some_and(|there| Arc::ptr_eq(there, source))
+}
+
+/// One operation for each hunk.
+fn spliced(
+    section: &Section<'_>,
+    path: &RelPath,
+    source: &Source,
+    options: HunkOptions,
+) -> Vec<Operation> {
+    let text = source.is_link() || is_text_to_git(source.bytes());
+    hunks::place(source.text(), &section.hunks, path, options)
+        .into_iter()
+        .map(|placed| match placed {
+            Ok(Placed { edits, note, .. }) => {
+                let mut operation = on(source, path.clone(), Action::Splice(edits));
+                operation.note = note;
+                operation.binary = text;
+                operation
+            }
+            Err(refusal) => Operation::new(path.clone(), Action::Refused(refusal)),
+        })
+        .collect()
 }
 
 /// What a section became.
@@ -83,6 +127,8 @@ struct Lowering<'d, 't> {
     /// Paths that some section creates a file at, and whether that is a link.
     created: HashMap<&'d RelPath, bool>,
     standing: HashMap<&'d RelPath, Standing>,
+    /// By section, the operations that it becomes if no earlier one has touched its file.
+    ahead: Vec<Option<Vec<Operation>>>,
     done: Vec<Done>,
 }
 
@@ -471,10 +517,10 @@ impl<'d> Lowering<'d, '_> {
 
     /// One operation for each hunk.
     fn edits(
-        &self,
+        &mut self,
         section: &Section<'_>,
         path: &RelPath,
-        source: &Source,
+        source: &Arc<Source>,
     ) -> Result<Vec<Operation>, Refusal> {
         if section.binary.is_some() {
             let content = self.unpacked(section, path, source.bytes())?;
@@ -483,20 +529,11 @@ impl<'d> Lowering<'d, '_> {
             operation.binary = true;
             return Ok(vec![operation]);
         }
-        let text = source.is_link() || is_text_to_git(source.bytes());
-        let placed = hunks::place(source.bytes(), &section.hunks, path, self.diff.hunk_options);
-        Ok(placed
-            .into_iter()
-            .map(|placed| match placed {
-                Ok(Placed { edits, note, .. }) => {
-                    let mut operation = on(source, path.clone(), Action::Splice(edits));
-                    operation.note = note;
-                    operation.binary = text;
-                    operation
-                }
-                Err(refusal) => Operation::new(path.clone(), Action::Refused(refusal)),
-            })
-            .collect())
+        let ahead = self.ahead.get_mut(self.done.len()).and_then(Option::take);
+        Ok(match ahead {
+            Some(operations) if is_of(self.tree, path, source) => operations,
+            _ => spliced(section, path, source, self.diff.hunk_options),
+        })
     }
 
     /// The edits of all hunks, or the refusal of the first that has no place.
@@ -515,7 +552,12 @@ impl<'d> Lowering<'d, '_> {
         }
         let mut edits = Vec::new();
         let mut note = None;
-        for placed in hunks::place(bytes, &section.hunks, path, self.diff.hunk_options) {
+        for placed in hunks::place(
+            Text::new(bytes),
+            &section.hunks,
+            path,
+            self.diff.hunk_options,
+        ) {
             let placed = placed.map_err(|refusal| *refusal)?;
             edits.extend(placed.edits);
             note = note.or(placed.note);
