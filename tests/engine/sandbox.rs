@@ -164,6 +164,38 @@ fn r9_what_a_stranger_writes_between_crash_and_recovery_is_never_lost() {
     }
 }
 
+/// One thread keeps what a stranger wrote, another one fails.
+#[test]
+fn r9_what_is_kept_is_reported_also_where_another_step_of_the_batch_fails() {
+    let names: Vec<String> = (0..300).map(|number| format!("a/f{number:03}")).collect();
+    let mut files: Vec<_> = names.iter().map(|name| (&**name, "line\n")).collect();
+    files.push(("z/last", "line\n"));
+    let dir = tree(&files);
+    let root = dir.path().to_owned();
+    let batch = batch(files.iter().map(|(name, _)| append(name, "x")).collect());
+    let options = options();
+    let has_come = AtomicBool::new(false);
+    let stranger = move |_: usize, step: &str| {
+        if step == "exchange" && !has_come.swap(true, Ordering::SeqCst) {
+            // One of each run that a thread may be at: its own waits for us.
+            for number in [10, 74] {
+                fs::write(root.join(format!("a/f{number:03}")), "a stranger's\n").unwrap();
+            }
+            fs::rename(root.join("z"), root.join("elsewhere")).unwrap();
+        }
+    };
+    let workspace = Workspace::open(dir.path()).unwrap();
+    let applied = observe(stranger, || workspace.apply(&batch, &options)).unwrap();
+    assert!(applied.unfinished.is_some());
+    let saved = workspace.status().unwrap().conflicts;
+    assert!(!saved.is_empty());
+    for kept in saved {
+        let warnings = &applied.report.warnings;
+        let is_reported = warnings.iter().any(|warning| warning.contains(&kept.kept));
+        assert!(is_reported, "{}: {warnings:?}", kept.kept);
+    }
+}
+
 #[test]
 fn r9_what_a_stranger_writes_in_the_last_moment_is_kept_and_reported() {
     type Meddling = fn(&Path);

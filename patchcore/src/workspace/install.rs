@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rustix::io::Errno;
 
@@ -106,16 +106,22 @@ impl Install<'_> {
         }
         let runs: Vec<_> = steps.chunks(RUN).collect();
         let this = &*self;
-        let conflicts = load::in_parallel(runs.len(), 1, |index| {
+        // Also what one thread keeps while another one fails is reported.
+        let conflicts = Mutex::new(Vec::new());
+        let result = load::in_parallel(runs.len(), 1, |index| {
             let mut part = Install {
                 conflicts: Vec::new(),
                 ..*this
             };
-            part.steps(runs[index].iter().copied(), turns, Way::Forward)?;
-            Ok(part.conflicts)
-        })?;
-        self.conflicts.extend(conflicts.into_iter().flatten());
-        Ok(())
+            let result = part.steps(runs[index].iter().copied(), turns, Way::Forward);
+            let mut conflicts = conflicts.lock().expect("no thread panics with it");
+            conflicts.append(&mut part.conflicts);
+            result
+        });
+        let mut conflicts = conflicts.into_inner().expect("all threads have ended");
+        conflicts.sort_by(|a, b| a.path.cmp(&b.path));
+        self.conflicts.append(&mut conflicts);
+        result.map(|_| ())
     }
 
     fn steps<'s>(
