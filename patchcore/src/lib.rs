@@ -81,6 +81,7 @@ pub mod report;
 pub mod schema;
 pub mod task;
 pub mod text;
+mod threads;
 #[cfg(feature = "workspace")]
 pub mod workspace;
 

@@ -112,6 +112,41 @@ fn a_verification_is_bounded_in_time_and_output() {
     assert_eq!(sandbox.tree(), before);
 }
 
+/// No stack of this size can be had, so that every thread is one too many.
+#[test]
+fn what_threads_share_is_done_by_one_where_the_system_gives_no_more() {
+    let large = "0123456789abcde\n".repeat(5 << 16);
+    let names: Vec<String> = (0..300).map(|number| format!("f{number:03}")).collect();
+    let mut files: Vec<_> = names.iter().map(|name| (&**name, "line\n")).collect();
+    files.extend([("large", &*large), ("other", &*large)]);
+    let sandbox = Sandbox::new(&files);
+    let long = "x".repeat(1000);
+    let append = |(name, _): &(&str, &str)| json!({"op": "append", "file": name, "content": long});
+    let operations: Vec<_> = files.iter().map(append).collect();
+    sandbox.write(
+        "../batch.json",
+        json!({"operations": operations}).to_string(),
+    );
+    let alone = |args: &[&str]| {
+        let mut command = sandbox.command(args);
+        command.env("RUST_MIN_STACK", (1_u64 << 60).to_string());
+        command.output().unwrap()
+    };
+    for args in [
+        &["apply", "../batch.json"][..],
+        &["diff", "large", "other"],
+        &["audit"],
+    ] {
+        let output = alone(args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
+    }
+    assert_eq!(sandbox.read("f299"), format!("line\n{long}\n"));
+    // Nobody could listen to what the command says.
+    let verified = alone(&["undo", "--verify", "true"]);
+    assert_eq!(verified.status.code(), Some(1), "{verified:?}");
+    assert_eq!(sandbox.read("f299"), format!("line\n{long}\n"));
+}
+
 #[test]
 fn r7_a_file_size_limit_leaves_the_old_tree_and_a_clear_error() {
     let long = "line of a file that is longer than the limit\n".repeat(4000);

@@ -10,6 +10,7 @@ use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Refusal};
 use crate::operation::{Action, Batch, Lines};
 use crate::text::{LineNumber, Text};
+use crate::threads;
 
 use super::assemble::{Assembled, Clash, assemble, find_clashes};
 use super::change;
@@ -109,10 +110,7 @@ fn resolve_node(node: &Node<'_>, batch: &Batch, policy: &Policy, hashing: Hashin
             || (node.content.iter()).any(|&index| batch.operations[index].base.is_some())
     };
     let mut result = if source.bytes().len() >= HASH_ASIDE && is_hash_wanted() {
-        std::thread::scope(|scope| {
-            scope.spawn(|| source.digest());
-            resolve()
-        })
+        threads::join(resolve, || source.digest()).0
     } else {
         resolve()
     };

@@ -3,6 +3,8 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::threads;
+
 /// Maps items in order, on several threads where there are many of them.
 pub(crate) fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     /// Below this many items a thread costs more than it saves.
@@ -55,7 +57,7 @@ fn map_runs<T: Sync, R: Send>(
     };
     std::thread::scope(|scope| {
         for _ in 1..threads {
-            scope.spawn(drain);
+            threads::spawn(scope, drain);
         }
         drain();
     });

@@ -14,6 +14,7 @@ use super::MAX_FILE;
 use crate::diff::{self, FileDiff, Options, Origin, Side};
 use crate::error::{Code, Error, Refusal};
 use crate::plan::parallel;
+use crate::threads;
 
 /// Files compared before their diffs are handed out.
 const RUN: usize = 2048;
@@ -262,12 +263,9 @@ fn compare(
         let new_file = pair.new.map(|kind| open(new, kind)).transpose()?;
         let size = |file: &Option<Opened<'_>>| file.as_ref().map_or(0, Opened::size);
         let (old_mode, new_mode) = if size(&old_file).min(size(&new_file)) >= LARGE {
-            std::thread::scope(|scope| {
-                let other = scope.spawn(|| read(new_file, new_bytes));
-                let old = read(old_file, old_bytes)?;
-                let new = other.join().expect("reading does not panic")?;
-                Ok::<_, Error>((old, new))
-            })?
+            let (old, new) =
+                threads::join(|| read(old_file, old_bytes), || read(new_file, new_bytes));
+            (old?, new?)
         } else {
             (read(old_file, old_bytes)?, read(new_file, new_bytes)?)
         };

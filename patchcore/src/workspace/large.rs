@@ -12,6 +12,7 @@ use super::load::{MAX_FILE, now};
 use super::look::TICK;
 use crate::plan::Source;
 use crate::text::{Encoding, LineIndex, detect_encoding};
+use crate::threads;
 
 /// From this size on, in bytes, the second thread is worth its start.
 const LARGE: u64 = 4 << 20;
@@ -51,7 +52,7 @@ pub(super) fn read(file: &File, size: u64, executable: bool) -> io::Result<Optio
     };
     let parts = std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads.min(THREADS))
-            .map(|_| scope.spawn(work))
+            .map_while(|_| threads::spawn(scope, work))
             .collect();
         let mut parts = vec![work()];
         for other in others {

@@ -12,6 +12,7 @@ use super::root::{self, Root};
 use crate::error::{Code, Error, Refusal};
 use crate::path::RelPath;
 use crate::plan::{Entry, Holds, Other, Source, Tree};
+use crate::threads;
 
 /// Longest file that is read, in bytes.
 pub const MAX_FILE: u64 = 1 << 30;
@@ -133,8 +134,8 @@ pub(super) fn in_parallel<T: Send>(
     let inherit = fault::inherit();
     std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads.clamp(2, MAX_THREADS))
-            .map(|_| {
-                scope.spawn(|| {
+            .map_while(|_| {
+                threads::spawn(scope, || {
                     inherit();
                     run()
                 })

@@ -17,6 +17,7 @@ use crate::path::RelPath;
 use crate::plan::{ChangeKind, FileState, Outcome, Touch};
 use crate::report::{FileReport, OperationReport, Report, Status};
 use crate::text::LineNumber;
+use crate::threads;
 
 use super::disk::{File, file_size_limit};
 use super::options::ApplyOptions;
@@ -350,11 +351,9 @@ impl Record {
             write()?;
             form::last_line(&pieces)
         } else {
-            std::thread::scope(|scope| {
-                let last = scope.spawn(|| form::last_line(&pieces));
-                write()?;
-                Ok::<_, io::Error>(last.join().expect("hashing does not panic"))
-            })?
+            let (written, last) = threads::join(write, || form::last_line(&pieces));
+            written?;
+            last
         };
         file.write_chunks([&*last].into_iter())
     }

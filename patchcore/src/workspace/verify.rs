@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -46,7 +47,16 @@ pub(super) fn run(
             "the verification command cannot be started: {error}"
         ))
     })?;
-    let output = collect(&mut child);
+    let output = match collect(&mut child) {
+        Ok(output) => output,
+        Err(error) => {
+            kill(&child);
+            let _ = child.wait();
+            return Err(refuse(format!(
+                "the verification command cannot be listened to: {error}"
+            )));
+        }
+    };
     let ended = wait(&mut child, verify.limit, interrupt);
     // Whatever it left behind in its group would go on changing the tree.
     kill(&child);
@@ -122,17 +132,17 @@ fn kill(child: &Child) {
 }
 
 /// Reads both streams to their ends, and keeps the last [`MAX_OUTPUT`] bytes.
-fn collect(child: &mut Child) -> mpsc::Receiver<Vec<u8>> {
+fn collect(child: &mut Child) -> std::io::Result<mpsc::Receiver<Vec<u8>>> {
     let (send, receive) = mpsc::channel();
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    std::thread::spawn(move || {
-        let errors = std::thread::spawn(move || stderr.map(tail).unwrap_or_default());
+    let errors = Builder::new().spawn(move || stderr.map(tail).unwrap_or_default())?;
+    Builder::new().spawn(move || {
         let mut output = stdout.map(tail).unwrap_or_default();
         output.extend(errors.join().unwrap_or_default());
         // Nobody may be waiting any more.
         let _ = send.send(output);
-    });
-    receive
+    })?;
+    Ok(receive)
 }
 
 fn tail(mut stream: impl std::io::Read) -> Vec<u8> {

@@ -21,7 +21,7 @@ pub(crate) fn watch<T>(context: &Context, progress: &WalkProgress, work: impl Fn
     }
     let (done, waiting) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
-        scope.spawn(move || {
+        let show = move || {
             let over = |time| waiting.recv_timeout(time) != Err(mpsc::RecvTimeoutError::Timeout);
             if over(PATIENCE) {
                 return;
@@ -35,7 +35,9 @@ pub(crate) fn watch<T>(context: &Context, progress: &WalkProgress, work: impl Fn
                 bar.tick();
             }
             bar.finish_and_clear();
-        });
+        };
+        // Where the system gives no more threads, nothing is shown.
+        let _ = std::thread::Builder::new().spawn_scoped(scope, show);
         let result = work();
         drop(done);
         result

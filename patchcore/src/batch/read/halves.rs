@@ -11,6 +11,7 @@ use super::super::diagnostic::Fault;
 use super::super::reader::{Reader, Segment};
 use super::super::scan::Scanner;
 use super::super::wire::PatchOperation;
+use crate::threads;
 
 /// From so many bytes on, a second thread is worth its start.
 const LONG: usize = 256 << 10;
@@ -29,10 +30,10 @@ pub(super) fn operations<T: Send, C: FnMut(PatchOperation) -> T>(
     let middle = AtomicUsize::new(usize::MAX);
     let (first, second) = std::thread::scope(|scope| {
         let scan = start.clone();
-        let second = scope.spawn(|| second(scan, limits, &middle, converter));
+        let second = threads::spawn(scope, || second(scan, limits, &middle, converter))?;
         let first = first(reader, &middle, converter);
-        (first, second.join().expect("reading does not panic"))
-    });
+        Some((first, second.join().expect("reading does not panic")))
+    })?;
     if let (Some(mut operations), Some(second)) = (first, second)
         && reader.mark().faults == before.faults
         && reader.scan.end() == middle.into_inner()

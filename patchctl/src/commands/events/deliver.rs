@@ -67,12 +67,12 @@ pub(super) fn flush(place: &Place, args: &FlushArgs, context: &Context) -> Resul
 pub(super) fn watch(place: &Place, args: &WatchArgs, context: &Context) -> Result<Exit, Failure> {
     let config = Config::require(&args.connection)?;
     let stop = Arc::new(AtomicBool::new(false));
+    let deaf = |error| Failure::Usage(format!("cannot wait for signals: {error}"));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))
-            .map_err(|error| Failure::Usage(format!("cannot wait for signals: {error}")))?;
+        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(deaf)?;
     }
     let stopped = || stop.load(Ordering::Relaxed);
-    end_in_time(Arc::clone(&stop), args.grace);
+    end_in_time(Arc::clone(&stop), args.grace).map_err(deaf)?;
     // A tree that nothing was done to yet has no state: wait for the first batch.
     let mut deliverer = loop {
         if let Some(deliverer) = Deliverer::new(place, &config, &args.form, &args.attempts)? {
@@ -128,8 +128,8 @@ pub(super) fn watch(place: &Place, args: &WatchArgs, context: &Context) -> Resul
 
 /// Sees to it that this process ends soon after it was told to, whatever request hangs: what it
 /// leaves is what a killed process leaves.
-fn end_in_time(stop: Arc<AtomicBool>, grace: Duration) {
-    std::thread::spawn(move || {
+fn end_in_time(stop: Arc<AtomicBool>, grace: Duration) -> std::io::Result<()> {
+    let end = move || {
         while !stop.load(Ordering::Relaxed) {
             std::thread::sleep(LOOK);
         }
@@ -137,7 +137,8 @@ fn end_in_time(stop: Arc<AtomicBool>, grace: Duration) {
         // Whoever prints the last line needs a moment for it.
         std::thread::sleep(LOOK);
         std::process::exit(0);
-    });
+    };
+    std::thread::Builder::new().spawn(end).map(|_| ())
 }
 
 impl Deliverer {
