@@ -200,6 +200,61 @@ fn a_refusal_shows_what_was_expected_and_what_is_there() {
     assert_eq!(sandbox.read("g"), "g\nnever\n");
 }
 
+/// A batch of 25 operations that are all refused, for two reasons.
+fn hopeless() -> String {
+    let stale = json!({ "op": "replace-block", "file": "f", "at": { "line": 4 }, "expect": "x", "content": "y" });
+    let mut operations = vec![stale; 22];
+    operations.resize(
+        25,
+        json!({ "op": "append", "file": "../f", "content": "y" }),
+    );
+    json!({ "operations": operations }).to_string()
+}
+
+#[test]
+fn people_see_the_first_refusals_and_how_many_more_there_are() {
+    let sandbox = Sandbox::new(&[("f", AGENT)]);
+    let drawn = |err: &str| err.matches("\n  --> ").count();
+    for command in ["apply", "check", "diff"] {
+        let run = sandbox.run_with(hopeless(), &[command]).exits(1);
+        assert_eq!(drawn(&run.err), 20, "{}", run.err);
+        let more = "\nrefused: 5 more operations: 2 EXPECT_MISMATCH, 3 PATH_ESCAPE; \
+                    `-v` or `--output json` shows all\n";
+        assert!(run.err.contains(more), "{}", run.err);
+        let all = sandbox.run_with(hopeless(), &[command, "-v"]).exits(1);
+        assert_eq!(drawn(&all.err), 25, "{}", all.err);
+        assert!(!all.err.contains("more operations"), "{}", all.err);
+        let report = sandbox
+            .run_with(hopeless(), &[command, "--output", "json"])
+            .exits(1)
+            .json();
+        let operations = report["operations"].as_array().unwrap();
+        assert!(operations.iter().all(|o| o["refusal"].is_object()));
+        assert_eq!(operations.len(), 25);
+    }
+}
+
+#[test]
+fn people_see_the_first_notes_and_how_many_more_there_are() {
+    let names: Vec<String> = (0..21).map(|number| format!("f{number}")).collect();
+    let files: Vec<(&str, &str)> = names
+        .iter()
+        .map(|name| (name.as_str(), "new\nnew\na\nb\nc\nd\n"))
+        .collect();
+    let sandbox = Sandbox::new(&files);
+    let diff: String = names
+        .iter()
+        .map(|name| format!("--- a/{name}\n+++ b/{name}\n@@ -2,4 +2,4 @@\n a\n-b\n+x\n c\n d\n"))
+        .collect();
+    let run = sandbox.run_with(&diff, &["check"]).exits(0);
+    let notes = |err: &str| err.matches("note: operation ").count();
+    assert_eq!(notes(&run.err), 20, "{}", run.err);
+    let more = "\nnote: 1 more note; `-v` or `--output json` shows all\n";
+    assert!(run.err.contains(more), "{}", run.err);
+    let all = sandbox.run_with(&diff, &["check", "-v"]).exits(0);
+    assert_eq!(notes(&all.err), 21, "{}", all.err);
+}
+
 #[test]
 fn a_batch_sent_twice_is_applied_once() {
     let sandbox = Sandbox::new(&[("f", "a\n")]);

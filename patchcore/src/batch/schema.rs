@@ -53,3 +53,18 @@ impl JsonSchema for OneOccurrence {
         })
     }
 }
+
+/// Lets `expect` be empty only where a hash guards the operation: its own, or one of the batch. A
+/// schema cannot say that the batch's hash is that of the operation's file.
+pub(super) fn empty_only_beside_a_hash(batch: &mut Schema) {
+    batch.insert(
+        "anyOf".to_owned(),
+        serde_json::json!([
+            { "required": ["base"], "properties": { "base": { "minProperties": 1 } } },
+            { "properties": { "operations": { "items": { "anyOf": [
+                { "properties": { "expect": { "minLength": 1 } } },
+                { "required": ["base"], "properties": { "base": { "type": "string" } } },
+            ] } } } },
+        ]),
+    );
+}

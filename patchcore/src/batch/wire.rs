@@ -24,7 +24,7 @@ use crate::operation::{Coordinates, Indent, Labels, Occurrence, Pattern};
 #[cfg_attr(
     feature = "schema",
     derive(schemars::JsonSchema),
-    schemars(deny_unknown_fields)
+    schemars(deny_unknown_fields, transform = super::schema::empty_only_beside_a_hash)
 )]
 pub struct PatchBatch {
     /// Version of the format: 1, also where it is left out.
@@ -205,7 +205,6 @@ operations! {
     DeleteFile("delete-file") {
         /// All lines of the file.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
         expect: Option<String>,
     }
     /// The file gets another name.
@@ -299,9 +298,9 @@ pub enum At {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Expectation {
-    /// The addressed lines, exactly; a blank line is `"\n"`. For an insertion, the one line.
+    /// The addressed lines, exactly; a blank line is `"\n"`, beside a hash of the file also `""`.
+    /// For an insertion, the one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub expect: Option<String>,
     /// The lines right above them.
     #[serde(default, skip_serializing_if = "Option::is_none")]

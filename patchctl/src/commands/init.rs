@@ -196,10 +196,11 @@ impl Run<'_> {
     }
 
     fn send_statuses(&self, manifest: &Manifest, context: &Context) -> Result<(), Failure> {
-        for (uuid, error) in task::send_statuses(&self.workspace, manifest, &self.api)? {
-            let text = format!("the orchestrator was not told of task {uuid} yet: {error}");
-            report::warn(&text, context);
-        }
+        let untold = task::send_statuses(&self.workspace, manifest, &self.api)?;
+        let texts = untold.iter().map(|(uuid, error)| {
+            format!("the orchestrator was not told of task {uuid} yet: {error}")
+        });
+        report::warn_of_all(&texts.collect::<Vec<_>>(), context);
         Ok(())
     }
 

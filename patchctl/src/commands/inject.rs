@@ -57,9 +57,10 @@ pub(crate) fn run(global: &Global, args: &InjectArgs, context: &Context) -> Resu
     };
     let exit = edit::conclude(&place, &applied, &request, orchestrator.as_ref(), context)?;
     let missing = injection.missing();
-    for missing in &missing {
-        report::warn(&format!("left out: {}", missing.refusal.message), context);
-    }
+    let left_out = missing
+        .iter()
+        .map(|missing| format!("left out: {}", missing.refusal.message));
+    report::warn_of_all(&left_out.collect::<Vec<_>>(), context);
     match exit {
         Exit::Done if !missing.is_empty() => Ok(Exit::Code(6)),
         exit => Ok(exit),

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::PathBuf;
 
-use super::{Context, edit, printable};
+use super::{ALL, Context, edit, printable};
 use crate::cli::Output;
 use crate::exit::Failure;
 
@@ -58,7 +58,8 @@ impl<'a> DiffOutput<'a> {
         };
         printed.map_err(Failure::Output)?;
         if context.verbosity >= 0 && context.output == Output::Human {
-            for path in skipped {
+            let (shown, left) = context.cut(skipped);
+            for path in shown {
                 let path = path.display().to_string();
                 // Where standard error is gone there is nobody left to tell.
                 let _ = writeln!(
@@ -66,6 +67,10 @@ impl<'a> DiffOutput<'a> {
                     "skipped: {} is no regular file",
                     printable(&path)
                 );
+            }
+            if !left.is_empty() {
+                let more = edit::count(left.len(), "more path");
+                let _ = writeln!(context.stderr(), "skipped: {more}; {ALL}");
             }
         }
         Ok(())

@@ -4,22 +4,19 @@ use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 use patchcore::diff;
-use patchcore::operation::{Action, Batch, Guard};
+use patchcore::operation::Batch;
 use patchcore::plan::{Outcome, Plan};
 use patchcore::report::{OperationReport, Report, Status};
-use patchcore::{Code, Refusal};
 
-use super::{Context, printable};
+use super::{ALL, Context, printable, refusal};
 use crate::cli::Output;
 use crate::exit::{Exit, Failure};
 
 pub(super) const ADDED: Style = AnsiColor::Green.on_default();
 pub(super) const REMOVED: Style = AnsiColor::Red.on_default();
 const HUNK: Style = AnsiColor::Cyan.on_default();
-const BOLD: Style = Style::new().bold();
-const ERROR: Style = AnsiColor::Red.on_default().bold();
-const WARNING: Style = AnsiColor::Yellow.on_default().bold();
-const DIM: Style = Style::new().dimmed();
+pub(super) const BOLD: Style = Style::new().bold();
+pub(super) const DIM: Style = Style::new().dimmed();
 
 /// What is printed beside the report itself.
 pub(crate) struct Details<'a> {
@@ -81,43 +78,43 @@ fn human(report: &Report, details: &Details<'_>, context: &Context) -> std::io::
         colored_diff(&bytes, &mut context.stdout())?;
     }
     let mut out = context.stderr();
-    let refused = report
-        .operations
-        .iter()
-        .filter(|operation| operation.refusal.is_some());
-    for operation in refused {
-        if let Some(refusal) = &operation.refusal {
-            let guard = details
-                .batch
-                .and_then(|batch| batch.operations.get(operation.index))
-                .and_then(|o| guard(&o.action));
-            explain(refusal, Some(operation), guard, &mut out)?;
-        }
-    }
+    refusal::list(report, details.batch, context, &mut out)?;
     if let Some(refusal) = &report.refusal {
-        explain(refusal, None, None, &mut out)?;
+        refusal::explain(refusal, None, None, &mut out)?;
     }
-    for warning in &report.warnings {
-        writeln!(out, "{WARNING}warning{WARNING:#}: {}", printable(warning))?;
-    }
+    super::warn_of_all(&report.warnings, context);
     if context.verbosity >= 0 {
-        for operation in report
-            .operations
-            .iter()
-            .filter(|operation| operation.note.is_some())
-        {
-            let note = operation.note.as_deref().unwrap_or_default();
-            let (index, file) = (operation.index, printable(&operation.file));
-            writeln!(
-                out,
-                "{DIM}note{DIM:#}: operation {index} on {file}: {}",
-                printable(note)
-            )?;
-        }
+        notes(&report.operations, context, &mut out)?;
         if context.verbosity > 0 {
             verdicts(report, &mut out)?;
         }
         writeln!(out, "{}", summary(report))?;
+    }
+    Ok(())
+}
+
+/// How operations were read, where that is worth saying.
+fn notes(
+    operations: &[OperationReport],
+    context: &Context,
+    out: &mut impl Write,
+) -> std::io::Result<()> {
+    let noted: Vec<_> = operations
+        .iter()
+        .filter_map(|operation| operation.note.as_deref().zip(Some(operation)))
+        .collect();
+    let (shown, left) = context.cut(&noted);
+    for (note, operation) in shown {
+        let (index, file) = (operation.index, printable(&operation.file));
+        writeln!(
+            out,
+            "{DIM}note{DIM:#}: operation {index} on {file}: {}",
+            printable(note)
+        )?;
+    }
+    if !left.is_empty() {
+        let more = count(left.len(), "more note");
+        writeln!(out, "{DIM}note{DIM:#}: {more}; {ALL}")?;
     }
     Ok(())
 }
@@ -189,114 +186,11 @@ fn summary(report: &Report) -> String {
     line
 }
 
-fn count(number: usize, noun: &str) -> String {
+pub(super) fn count(number: usize, noun: &str) -> String {
     match number {
         1 => format!("1 {noun}"),
         _ => format!("{number} {noun}s"),
     }
-}
-
-fn guard(action: &Action) -> Option<&Guard> {
-    match action {
-        Action::ReplaceBlock { guard, .. } => Some(guard),
-        Action::InsertBefore(insertion) | Action::InsertAfter(insertion) => Some(&insertion.guard),
-        _ => None,
-    }
-}
-
-/// Prints a refusal: what is wrong, what was expected and what is there, where else it may be.
-pub(crate) fn explain(
-    refusal: &Refusal,
-    operation: Option<&OperationReport>,
-    guard: Option<&Guard>,
-    out: &mut impl Write,
-) -> std::io::Result<()> {
-    writeln!(
-        out,
-        "{ERROR}refused[{}]{ERROR:#}{BOLD}: {}{BOLD:#}",
-        refusal.code,
-        printable(&refusal.message)
-    )?;
-    let line = refusal
-        .line
-        .map_or_else(String::new, |line| format!(":{line}"));
-    let file = refusal
-        .file
-        .as_deref()
-        .or(operation.map(|o| o.file.as_str()))
-        .unwrap_or_default();
-    match operation {
-        Some(operation) => writeln!(
-            out,
-            "  {DIM}-->{DIM:#} {}{line} (operation {}, {})",
-            printable(file),
-            operation.index,
-            operation.op
-        )?,
-        None if !file.is_empty() => writeln!(out, "  {DIM}-->{DIM:#} {}{line}", printable(file))?,
-        None => {}
-    }
-    let expected = guard
-        .filter(|_| refusal.code == Code::ExpectMismatch)
-        .and_then(|g| g.expect.as_ref());
-    if let Some(expected) = expected {
-        writeln!(out, "   {DIM}|{DIM:#} expected")?;
-        frame(
-            &String::from_utf8_lossy(expected.as_bytes()),
-            None,
-            REMOVED,
-            out,
-        )?;
-    }
-    if let Some(found) = &refusal.found {
-        writeln!(out, "   {DIM}|{DIM:#} found")?;
-        frame(found, refusal.line.map(|line| line.get()), ADDED, out)?;
-    }
-    if !refusal.candidates.is_empty() {
-        writeln!(out, "   {DIM}={DIM:#} may be meant:")?;
-        for candidate in &refusal.candidates {
-            let line = candidate
-                .line
-                .map_or_else(String::new, |line| format!("line {line}: "));
-            writeln!(out, "       {line}{}", printable(candidate.text.trim_end()))?;
-        }
-    }
-    if let Some(suggestion) = &refusal.suggestion {
-        writeln!(
-            out,
-            "   {DIM}={DIM:#} send instead: {}",
-            printable(&suggestion.to_string())
-        )?;
-    }
-    Ok(())
-}
-
-/// Lines with their numbers, or without where they stand nowhere.
-fn frame(
-    text: &str,
-    first: Option<u64>,
-    style: Style,
-    out: &mut impl Write,
-) -> std::io::Result<()> {
-    const MOST: usize = 8;
-    let lines: Vec<&str> = text.lines().collect();
-    for (offset, line) in lines.iter().take(MOST).enumerate() {
-        let number = first.map_or_else(String::new, |first| (first + offset as u64).to_string());
-        let short: String = line.chars().take(160).collect();
-        writeln!(
-            out,
-            "{DIM}{number:>5} |{DIM:#} {style}{}{style:#}",
-            printable(&short)
-        )?;
-    }
-    if lines.len() > MOST {
-        writeln!(
-            out,
-            "{DIM}      | … {} more{DIM:#}",
-            count(lines.len() - MOST, "line")
-        )?;
-    }
-    Ok(())
 }
 
 /// Prints a diff in colour, unable to move the cursor.

@@ -11,7 +11,8 @@ use patchcore::workspace::{
 };
 use serde_json::{Value, json};
 
-use super::edit::{colored_diff, explain, verdicts};
+use super::edit::{colored_diff, verdicts};
+use super::refusal::explain;
 use super::{Context, printable};
 use crate::cli::Output;
 use crate::exit::{Exit, Failure};

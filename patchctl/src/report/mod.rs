@@ -9,15 +9,23 @@ pub(crate) mod frame;
 pub(crate) mod log;
 pub(crate) mod placeholder;
 pub(crate) mod progress;
+mod refusal;
 pub(crate) mod task;
 
 use std::io::Write as _;
+
+use patchcore::{Refusal, Report};
 
 use crate::cli::{Color, Global, Output};
 use crate::exit::{Exit, Failure};
 
 pub(crate) use escape::printable;
 pub(crate) use frame::input_fault;
+
+/// Most refusals, notes or warnings that are printed unless more is asked for.
+const MOST: usize = 20;
+/// How to see what a list leaves out.
+const ALL: &str = "`-v` or `--output json` shows all";
 
 /// How to print.
 #[derive(Debug, Clone)]
@@ -26,6 +34,8 @@ pub(crate) struct Context {
     pub(crate) color: anstream::ColorChoice,
     /// 0 by default, higher with `-v`, lower with `-q`.
     pub(crate) verbosity: i8,
+    /// Whether lists are printed to their end.
+    pub(crate) whole: bool,
 }
 
 impl Context {
@@ -40,7 +50,14 @@ impl Context {
             },
             verbosity: i8::try_from(global.verbose).unwrap_or(9)
                 - i8::try_from(global.quiet).unwrap_or(9),
+            whole: global.verbose > 0,
         }
+    }
+
+    /// What of a list is printed, and what is only counted.
+    fn cut<'a, T>(&self, list: &'a [T]) -> (&'a [T], &'a [T]) {
+        let most = if self.whole { list.len() } else { MOST };
+        list.split_at(most.min(list.len()))
     }
 
     /// Standard output, coloured or not.
@@ -71,13 +88,25 @@ pub(crate) fn failure(failure: &Failure, context: &Context) -> Exit {
 }
 
 /// Prints a refusal that stands alone.
-fn refused(refusal: &patchcore::Refusal, context: &Context) -> std::io::Result<()> {
+fn refused(refusal: &Refusal, context: &Context) -> std::io::Result<()> {
     if context.output == Output::Json {
         let mut out = context.stdout();
-        serde_json::to_writer(&mut out, &patchcore::Report::unread(refusal.clone()))?;
+        serde_json::to_writer(&mut out, &Report::unread(refusal.clone()))?;
         return writeln!(out);
     }
-    edit::explain(refusal, None, None, &mut context.stderr())
+    refusal::explain(refusal, None, None, &mut context.stderr())
+}
+
+/// Prints what a person should know beside the result, as far as it is not too much.
+pub(crate) fn warn_of_all(texts: &[String], context: &Context) {
+    let (shown, left) = context.cut(texts);
+    for text in shown {
+        warn(text, context);
+    }
+    if !left.is_empty() {
+        let more = edit::count(left.len(), "more warning");
+        warn(&format!("{more}; {ALL}"), context);
+    }
 }
 
 /// Prints what a person should know beside the result.
