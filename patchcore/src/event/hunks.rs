@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use super::{MAX_DIFF, PatchEvent, change_of};
-use crate::diff::{Copies, FileDiff, Options, Origin, Side};
+use crate::diff::{Copies, Options};
 use crate::edit::{Edit, EditSet};
-use crate::plan::{ChangeKind, FileState};
 use crate::workspace::record::{ChangeRecord, Record};
 
 /// Puts the operation's hunks into its event: as `diff`, or as `diff_truncated` where they are
@@ -81,36 +80,12 @@ fn hunks(change: &ChangeRecord, operation: usize, source: &[u8], limit: usize) -
     let Ok(edits) = EditSet::new(edits, source.len()) else {
         return Hunks::Unknown;
     };
-    let path = change.path.as_bytes();
-    let side = |path, state: FileState| Side {
-        path,
-        executable: state.executable,
-        link: state.link,
-    };
-    let from = change.from.as_ref().map_or(path, |from| from.as_bytes());
-    let after = change.after.map(|state| side(path, state));
-    let created = matches!(change.kind, ChangeKind::Created);
-    let mode = change.before.or(change.after);
-    let diff = FileDiff {
-        old: mode
-            .filter(|_| !created)
-            .map(|state| side(from, change.moved(state))),
-        new: after,
-        origin: match change.kind {
-            ChangeKind::Renamed => Origin::Renamed,
-            ChangeKind::Copied => Origin::Copied,
-            _ => Origin::Same,
-        },
-        source,
-        edits: edits.as_slice(),
-        lines: None,
-    };
     // The record of a copy holds no bytes to show.
     let options = Options {
         copies: Copies::Copied,
         ..Options::default()
     };
-    let rendered = diff.render(&options, limit);
+    let rendered = change.diff(source, &edits).render(&options, limit);
     if rendered.truncated {
         Hunks::TooLong
     } else {

@@ -59,34 +59,37 @@ impl Log {
                 "# {path}: the record does not fit its pre-image"
             ));
         };
-        Ok(diff(change, &source, &edits).write(options, out))
+        Ok(change.diff(&source, &edits).write(options, out))
     }
 }
 
-fn diff<'a>(change: &'a ChangeRecord, source: &'a [u8], edits: &'a EditSet) -> FileDiff<'a> {
-    let side = |path: &'a RelPath, state: FileState| Side {
-        path: path.as_bytes(),
-        executable: state.executable,
-        link: state.link,
-    };
-    let old = match change.kind {
-        ChangeKind::Created => None,
-        _ => {
-            let path = change.from.as_ref().unwrap_or(&change.path);
-            let was = change.before.or(change.after);
-            was.map(|was| side(path, change.moved(was)))
+impl ChangeRecord {
+    /// What the change did, shown by these of its edits of its pre-image.
+    pub(crate) fn diff<'a>(&'a self, source: &'a [u8], edits: &'a EditSet) -> FileDiff<'a> {
+        let side = |path: &'a RelPath, state: FileState| Side {
+            path: path.as_bytes(),
+            executable: state.executable,
+            link: state.link,
+        };
+        let old = match self.kind {
+            ChangeKind::Created => None,
+            _ => {
+                let path = self.from.as_ref().unwrap_or(&self.path);
+                let was = self.before.or(self.after);
+                was.map(|was| side(path, self.moved(was)))
+            }
+        };
+        FileDiff {
+            old,
+            new: self.after.map(|after| side(&self.path, after)),
+            origin: match self.kind {
+                ChangeKind::Renamed => Origin::Renamed,
+                ChangeKind::Copied => Origin::Copied,
+                _ => Origin::Same,
+            },
+            source,
+            edits: edits.as_slice(),
+            lines: None,
         }
-    };
-    FileDiff {
-        old,
-        new: change.after.map(|after| side(&change.path, after)),
-        origin: match change.kind {
-            ChangeKind::Renamed => Origin::Renamed,
-            ChangeKind::Copied => Origin::Copied,
-            _ => Origin::Same,
-        },
-        source,
-        edits: edits.as_slice(),
-        lines: None,
     }
 }

@@ -17,14 +17,7 @@ pub(crate) struct ApplyArgs {
     #[command(flatten)]
     pub(crate) input: InputArgs,
     #[command(flatten)]
-    pub(crate) policy: PolicyArgs,
-    #[command(flatten)]
-    pub(crate) commit: CommitArgs,
-    #[command(flatten)]
-    pub(crate) show: ShowArgs,
-    /// Only show what would be done
-    #[arg(long)]
-    pub(crate) dry_run: bool,
+    pub(crate) edit: EditArgs,
 }
 
 /// Tells what `apply` would do, and writes nothing.
@@ -67,10 +60,12 @@ impl From<PlainArgs> for ApplyArgs {
         let (input, show) = plain.split();
         Self {
             input,
-            policy: PolicyArgs::default(),
-            commit: CommitArgs::with_delivery(Delivery::default()),
-            show,
-            dry_run: false,
+            edit: EditArgs {
+                policy: PolicyArgs::default(),
+                commit: CommitArgs::with_delivery(Delivery::default()),
+                show,
+                dry_run: false,
+            },
         }
     }
 }
@@ -86,6 +81,20 @@ impl From<PlainArgs> for CheckArgs {
             delivery: Delivery::default(),
         }
     }
+}
+
+/// How edits are planned, committed and shown.
+#[derive(Debug, Args)]
+pub(crate) struct EditArgs {
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
+    #[command(flatten)]
+    pub(crate) commit: CommitArgs,
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
+    /// Only show what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Where edits come from.
@@ -122,6 +131,13 @@ pub(crate) struct PolicyArgs {
     /// Refuse any plan but this one, as `check` printed it
     #[arg(long, value_name = "DIGEST")]
     pub(crate) plan: Option<Digest>,
+    #[command(flatten)]
+    pub(crate) replace: ReplaceArgs,
+}
+
+/// Which files are replaced although something stands against it.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ReplaceArgs {
     /// Replace the named link of a file that has several
     #[arg(long)]
     pub(crate) break_hard_links: bool,

@@ -103,15 +103,22 @@ pub(crate) struct Attempts {
     pub(crate) resume: bool,
 }
 
-/// Options of `events flush`.
+/// Where events are delivered, and how.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct FlushArgs {
+pub(crate) struct DeliverArgs {
     #[command(flatten)]
     pub(crate) connection: Connection,
     #[command(flatten)]
     pub(crate) form: EventForm,
     #[command(flatten)]
     pub(crate) attempts: Attempts,
+}
+
+/// Options of `events flush`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct FlushArgs {
+    #[command(flatten)]
+    pub(crate) deliver: DeliverArgs,
     /// Go on through back-offs for so long
     #[arg(long, value_name = "TIME", default_value = "0", value_parser = duration)]
     pub(crate) wait: Duration,
@@ -121,11 +128,7 @@ pub(crate) struct FlushArgs {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WatchArgs {
     #[command(flatten)]
-    pub(crate) connection: Connection,
-    #[command(flatten)]
-    pub(crate) form: EventForm,
-    #[command(flatten)]
-    pub(crate) attempts: Attempts,
+    pub(crate) deliver: DeliverArgs,
     /// Longest time that delivery goes on after SIGTERM or SIGINT
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub(crate) grace: Duration,

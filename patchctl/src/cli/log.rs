@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::edit::{CommitArgs, ShowArgs};
+use super::edit::{CommitArgs, ReplaceArgs, ShowArgs};
 
 /// Finishes, or takes back, what a crash left unfinished
 ///
@@ -49,15 +49,8 @@ pub(crate) struct UndoArgs {
     pub(crate) commit: CommitArgs,
     #[command(flatten)]
     pub(crate) show: ShowArgs,
-    /// Replace the named link of a file that has several
-    #[arg(long)]
-    pub(crate) break_hard_links: bool,
-    /// Replace files that are read-only
-    #[arg(long)]
-    pub(crate) force_read_only: bool,
-    /// Go on where a file's owner cannot be kept
-    #[arg(long)]
-    pub(crate) allow_owner_change: bool,
+    #[command(flatten)]
+    pub(crate) replace: ReplaceArgs,
 }
 
 /// Compares the log with the tree: who else changed what, and whether a record was tampered with

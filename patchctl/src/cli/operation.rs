@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args, Subcommand};
 
 use patchcore::Digest;
 
-use super::edit::{CommitArgs, PolicyArgs, ShowArgs};
+use super::edit::EditArgs;
 
 /// The commands that make a batch of one operation.
 #[derive(Debug, Subcommand)]
@@ -199,15 +199,8 @@ pub(crate) struct ContentArgs {
 /// How the operation is run, and for whom.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// Only show what would be done
-    #[arg(long)]
-    pub(crate) dry_run: bool,
     #[command(flatten)]
-    pub(crate) policy: PolicyArgs,
-    #[command(flatten)]
-    pub(crate) commit: CommitArgs,
-    #[command(flatten)]
-    pub(crate) show: ShowArgs,
+    pub(crate) edit: EditArgs,
     /// Id of the batch; one that was committed is not applied again
     #[arg(long, value_name = "ID")]
     pub(crate) batch_id: Option<String>,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::edit::{CommitArgs, PolicyArgs, ShowArgs};
+use super::edit::EditArgs;
 
 /// Lists the placeholders of the tree.
 ///
@@ -44,14 +44,7 @@ pub(crate) struct InjectArgs {
     #[arg(long)]
     pub(crate) overwrite: bool,
     #[command(flatten)]
-    pub(crate) policy: PolicyArgs,
-    #[command(flatten)]
-    pub(crate) commit: CommitArgs,
-    #[command(flatten)]
-    pub(crate) show: ShowArgs,
-    /// Only show what would be done
-    #[arg(long)]
-    pub(crate) dry_run: bool,
+    pub(crate) edit: EditArgs,
 }
 
 /// What is injected.

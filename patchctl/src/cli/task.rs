@@ -58,13 +58,8 @@ pub(crate) struct StatusArgs {
     /// pending, in_progress, complete or blocked
     #[arg(value_parser = ["pending", "in_progress", "complete", "blocked"])]
     pub(crate) status: Option<String>,
-    /// Complete it although its placeholder still stands
-    #[arg(long)]
-    pub(crate) force: bool,
     #[command(flatten)]
-    pub(crate) syntax: SyntaxArgs,
-    #[command(flatten)]
-    pub(crate) tell: TellArgs,
+    pub(crate) closing: ClosingArgs,
 }
 
 /// Sets the task's status
@@ -81,6 +76,13 @@ pub(crate) struct ChangeArgs {
 pub(crate) struct CompleteArgs {
     /// The task's id
     pub(crate) uuid: String,
+    #[command(flatten)]
+    pub(crate) closing: ClosingArgs,
+}
+
+/// How a task may be completed.
+#[derive(Debug, Args)]
+pub(crate) struct ClosingArgs {
     /// Complete it although its placeholder still stands
     #[arg(long)]
     pub(crate) force: bool,

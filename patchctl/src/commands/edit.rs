@@ -15,7 +15,9 @@ use patchcore::{Error, Policy, RelPath};
 
 use super::place::Place;
 use crate::cli::Cli;
-use crate::cli::edit::{ApplyArgs, CheckArgs, CommitArgs, InputArgs, PolicyArgs, ShowArgs};
+use crate::cli::edit::{
+    ApplyArgs, CheckArgs, CommitArgs, EditArgs, InputArgs, PolicyArgs, ReplaceArgs, ShowArgs,
+};
 use crate::delivery;
 use crate::exit::{Exit, Failure};
 use crate::orchestrator::Config;
@@ -33,18 +35,29 @@ pub(crate) struct Request<'a> {
     pub(crate) detailed_exitcode: bool,
 }
 
+impl<'a> Request<'a> {
+    /// What the arguments of a command that edits ask for.
+    pub(crate) fn of(args: &'a EditArgs) -> Self {
+        Self {
+            policy: &args.policy,
+            commit: Some(&args.commit),
+            show: &args.show,
+            preview: args.dry_run,
+            detailed_exitcode: false,
+        }
+    }
+}
+
 /// `apply`.
 pub(crate) fn apply(cli: &Cli, args: &ApplyArgs, context: &Context) -> Result<Exit, Failure> {
-    let request = Request {
-        policy: &args.policy,
-        commit: Some(&args.commit),
-        show: &args.show,
-        preview: args.dry_run,
-        detailed_exitcode: false,
-    };
-    with_input(cli, &args.input, &args.policy, context, |place, script| {
-        run(place, script, &request, context)
-    })
+    let request = Request::of(&args.edit);
+    with_input(
+        cli,
+        &args.input,
+        request.policy,
+        context,
+        |place, script| run(place, script, &request, context),
+    )
 }
 
 /// `check`.
@@ -222,19 +235,17 @@ pub(crate) fn options<'a>(
     policy_args: &PolicyArgs,
     commit: Option<&CommitArgs>,
 ) -> Result<ApplyOptions<'a>, Failure> {
-    let PolicyArgs {
-        plan,
+    let ReplaceArgs {
         break_hard_links,
         force_read_only,
         allow_owner_change,
-        ..
-    } = policy_args;
+    } = policy_args.replace;
     let mut options = ApplyOptions {
         policy: policy(policy_args)?,
-        expected_plan: *plan,
-        break_hard_links: *break_hard_links,
-        force_read_only: *force_read_only,
-        allow_owner_change: *allow_owner_change,
+        expected_plan: policy_args.plan,
+        break_hard_links,
+        force_read_only,
+        allow_owner_change,
         retention: Some(delivery::retention(&place.root)),
         ..ApplyOptions::default()
     };

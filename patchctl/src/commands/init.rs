@@ -142,7 +142,7 @@ impl Run<'_> {
             manifest.take_over(order, tasks);
             Ok(())
         })?;
-        self.send_statuses(&manifest, context)?;
+        task::send_statuses(&self.workspace, &manifest, &self.api, context)?;
         let mut marked = self.mark(&manifest, &|task| task.status().is_open())?;
         let mut notes: HashMap<String, String> = HashMap::new();
         if !marked.failed.is_empty() {
@@ -151,7 +151,7 @@ impl Run<'_> {
             let count = json!({ "errors": errors.len(), "remedies": remedies.len() });
             self.log("report_errors", None, Level::Warning, count);
             manifest = self.remedy(remedies, &manifest, &mut marked, &mut notes)?;
-            self.send_statuses(&manifest, context)?;
+            task::send_statuses(&self.workspace, &manifest, &self.api, context)?;
         }
         self.log_marks(&marked);
         let of_order = |task: &&Task| task.order_id().is_none_or(|id| id == order);
@@ -193,15 +193,6 @@ impl Run<'_> {
             }
         }
         Ok(remedies)
-    }
-
-    fn send_statuses(&self, manifest: &Manifest, context: &Context) -> Result<(), Failure> {
-        let untold = task::send_statuses(&self.workspace, manifest, &self.api)?;
-        let texts = untold.iter().map(|(uuid, error)| {
-            format!("the orchestrator was not told of task {uuid} yet: {error}")
-        });
-        report::warn_of_all(&texts.collect::<Vec<_>>(), context);
-        Ok(())
     }
 
     /// Marks the placeholders of the tasks chosen, file by file.

@@ -36,16 +36,10 @@ pub(crate) fn run(global: &Global, args: &InjectArgs, context: &Context) -> Resu
     if args.overwrite {
         injection = injection.overwriting();
     }
-    if args.policy.partial {
+    if args.edit.policy.partial {
         injection = injection.leaving_out_missing();
     }
-    let request = Request {
-        policy: &args.policy,
-        commit: Some(&args.commit),
-        show: &args.show,
-        preview: args.dry_run,
-        detailed_exitcode: false,
-    };
+    let request = Request::of(&args.edit);
     let workspace = place.open()?;
     let orchestrator = edit::orchestrator(&place, &request)?;
     let mut options = edit::options(&place, request.policy, request.commit)?;
@@ -111,7 +105,7 @@ fn find_files(
     };
     let walked = progress::watch(context, &progress, || match walk() {
         // What another run left is finished first, as by any command that writes.
-        Err(error) if error.code() == Code::Unfinished && !args.dry_run => {
+        Err(error) if error.code() == Code::Unfinished && !args.edit.dry_run => {
             workspace.recover()?;
             walk()
         }

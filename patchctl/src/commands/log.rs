@@ -113,9 +113,7 @@ pub(crate) fn undo(global: &Global, args: &UndoArgs, context: &Context) -> Resul
     let place = Place::of(global)?;
     let workspace = place.open()?;
     let policy = PolicyArgs {
-        break_hard_links: args.break_hard_links,
-        force_read_only: args.force_read_only,
-        allow_owner_change: args.allow_owner_change,
+        replace: args.replace.clone(),
         ..PolicyArgs::default()
     };
     let request = Request {

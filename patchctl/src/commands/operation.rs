@@ -27,13 +27,7 @@ pub(crate) fn run(
     let form = Form { place: &place };
     let (operation, run) = form.operation(command)?;
     let batch = batch(operation, run)?;
-    let request = Request {
-        policy: &run.policy,
-        commit: Some(&run.commit),
-        show: &run.show,
-        preview: run.dry_run,
-        detailed_exitcode: false,
-    };
+    let request = Request::of(&run.edit);
     run_edit(&place, &batch, &request, context)
 }
 

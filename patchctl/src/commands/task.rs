@@ -84,10 +84,10 @@ fn status(place: &Place, args: &StatusArgs, context: &Context) -> Result<Exit, F
     let change = Change {
         uuid: &args.uuid,
         status: status.as_str().into(),
-        forced: forced(args.force),
-        scanner: scan::scanner(&args.syntax)?,
+        forced: forced(args.closing.force),
+        scanner: scan::scanner(&args.closing.syntax)?,
     };
-    change.carry_out(place, &args.tell, context)
+    change.carry_out(place, &args.closing.tell, context)
 }
 
 fn change(
@@ -109,10 +109,10 @@ fn complete(place: &Place, args: &CompleteArgs, context: &Context) -> Result<Exi
     let change = Change {
         uuid: &args.uuid,
         status: Status::Complete,
-        forced: forced(args.force),
-        scanner: scan::scanner(&args.syntax)?,
+        forced: forced(args.closing.force),
+        scanner: scan::scanner(&args.closing.syntax)?,
     };
-    change.carry_out(place, &args.tell, context)
+    change.carry_out(place, &args.closing.tell, context)
 }
 
 fn forced(force: bool) -> Forced {
@@ -155,14 +155,8 @@ impl Change<'_> {
             return Ok(Exit::Done);
         };
         let api = Api::new(&config)?;
-        let untold = send_statuses(&workspace, &manifest, &api)?;
-        for (uuid, error) in &untold {
-            report::warn(
-                &format!("the orchestrator was not told of task {uuid} yet: {error}"),
-                context,
-            );
-        }
-        Ok(match untold.is_empty() || !tell.require_delivery {
+        let told = send_statuses(&workspace, &manifest, &api, context)?;
+        Ok(match told || !tell.require_delivery {
             true => Exit::Done,
             false => Exit::Code(4),
         })
@@ -178,13 +172,14 @@ impl Change<'_> {
     }
 }
 
-/// Tells the orchestrator of every status that it has not heard of; gives those that it still has
-/// not, each with the reason.
+/// Tells the orchestrator of every status that it has not heard of; `false`, and warnings, where it
+/// still has not heard of some.
 pub(crate) fn send_statuses(
     workspace: &Workspace,
     manifest: &Manifest,
     api: &Api,
-) -> Result<Vec<(String, CallError)>, Failure> {
+    context: &Context,
+) -> Result<bool, Failure> {
     let mut told = Vec::new();
     let mut untold = Vec::new();
     for task in manifest.tasks().iter().filter(|task| task.is_unsent()) {
@@ -194,7 +189,10 @@ pub(crate) fn send_statuses(
             Err(error) => {
                 // One that is out of reach now is so for the next task, too.
                 let out_of_reach = matches!(error, CallError::Transport(_) | CallError::Timeout(_));
-                untold.push((task.uuid().to_owned(), error));
+                untold.push(format!(
+                    "the orchestrator was not told of task {} yet: {error}",
+                    task.uuid()
+                ));
                 if out_of_reach {
                     break;
                 }
@@ -214,7 +212,8 @@ pub(crate) fn send_statuses(
             Ok(())
         })?;
     }
-    Ok(untold)
+    report::warn_of_all(&untold, context);
+    Ok(untold.is_empty())
 }
 
 fn ask(place: &Place, args: &HelpArgs, context: &Context) -> Result<Exit, Failure> {

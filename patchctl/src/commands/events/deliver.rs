@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::cli::events::{Attempts, FlushArgs, WatchArgs};
-use crate::cli::orchestrator::EventForm;
+use crate::cli::events::{DeliverArgs, FlushArgs, WatchArgs};
 use crate::commands::place::Place;
 use crate::delivery::{self, Backoff, End, Flusher, Journal, Policy, Tally};
 use crate::exit::{Exit, Failure};
@@ -31,16 +30,12 @@ struct Deliverer {
 
 /// `events flush`.
 pub(super) fn flush(place: &Place, args: &FlushArgs, context: &Context) -> Result<Exit, Failure> {
-    let config = Config::require(&args.connection)?;
-    let Some(mut deliverer) = Deliverer::new(place, &config, &args.form, &args.attempts)? else {
+    let config = Config::require(&args.deliver.connection)?;
+    let Some(mut deliverer) = Deliverer::new(place, &config, &args.deliver)? else {
         report::flushed(&Tally::default(), 0, context)?;
         return Ok(Exit::Done);
     };
-    let mut store = deliverer.open()?;
-    if args.attempts.resume {
-        store.set_endpoint(&config.base, &Endpoint::default())?;
-        store.hurry()?;
-    }
+    let mut store = deliverer.start(&config, &args.deliver)?;
     let until = Instant::now() + args.wait;
     let limit = (!args.wait.is_zero()).then_some(until);
     loop {
@@ -65,7 +60,7 @@ pub(super) fn flush(place: &Place, args: &FlushArgs, context: &Context) -> Resul
 
 /// `events watch`.
 pub(super) fn watch(place: &Place, args: &WatchArgs, context: &Context) -> Result<Exit, Failure> {
-    let config = Config::require(&args.connection)?;
+    let config = Config::require(&args.deliver.connection)?;
     let stop = Arc::new(AtomicBool::new(false));
     let deaf = |error| Failure::Usage(format!("cannot wait for signals: {error}"));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
@@ -75,7 +70,7 @@ pub(super) fn watch(place: &Place, args: &WatchArgs, context: &Context) -> Resul
     end_in_time(Arc::clone(&stop), args.grace).map_err(deaf)?;
     // A tree that nothing was done to yet has no state: wait for the first batch.
     let mut deliverer = loop {
-        if let Some(deliverer) = Deliverer::new(place, &config, &args.form, &args.attempts)? {
+        if let Some(deliverer) = Deliverer::new(place, &config, &args.deliver)? {
             break deliverer;
         }
         if stopped() {
@@ -83,11 +78,7 @@ pub(super) fn watch(place: &Place, args: &WatchArgs, context: &Context) -> Resul
         }
         delivery::pause(LOOK, &stopped);
     };
-    let mut store = deliverer.open()?;
-    if args.attempts.resume {
-        store.set_endpoint(&config.base, &Endpoint::default())?;
-        store.hurry()?;
-    }
+    let mut store = deliverer.start(&config, &args.deliver)?;
     let mut said = 0;
     while !stopped() {
         let round = match store.try_deliver() {
@@ -143,12 +134,7 @@ fn end_in_time(stop: Arc<AtomicBool>, grace: Duration) -> std::io::Result<()> {
 
 impl Deliverer {
     /// `None` where the tree has no state, so that there is nothing to deliver.
-    fn new(
-        place: &Place,
-        config: &Config,
-        form: &EventForm,
-        attempts: &Attempts,
-    ) -> Result<Option<Self>, Failure> {
+    fn new(place: &Place, config: &Config, args: &DeliverArgs) -> Result<Option<Self>, Failure> {
         let control = delivery::control(&place.root);
         match std::fs::symlink_metadata(&control) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -156,16 +142,26 @@ impl Deliverer {
             Ok(_) => {}
         }
         let backoff = Backoff {
-            first: attempts.backoff_min,
-            most: attempts.backoff_max,
+            first: args.attempts.backoff_min,
+            most: args.attempts.backoff_max,
         };
         Ok(Some(Self {
             journal: Journal::open(&place.root)?,
             client: Client::new(config)?,
-            policy: Policy::new(form, backoff, attempts.timeout),
+            policy: Policy::new(&args.form, backoff, args.attempts.timeout),
             control,
             tally: Tally::default(),
         }))
+    }
+
+    /// Opens the store, and forgets earlier failures if that is asked for.
+    fn start(&mut self, config: &Config, args: &DeliverArgs) -> Result<Store, Failure> {
+        let store = self.open()?;
+        if args.attempts.resume {
+            store.set_endpoint(&config.base, &Endpoint::default())?;
+            store.hurry()?;
+        }
+        Ok(store)
     }
 
     fn open(&mut self) -> Result<Store, Failure> {
