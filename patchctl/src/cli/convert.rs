@@ -12,11 +12,11 @@ use super::edit::{InputArgs, PolicyArgs};
 pub(crate) struct ConvertArgs {
     #[command(flatten)]
     pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
     /// What to convert to
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(crate) to: Target,
-    #[command(flatten)]
-    pub(crate) policy: PolicyArgs,
 }
 
 /// A format that patches are converted to.

@@ -13,6 +13,8 @@ use super::edit::{InputArgs, PolicyArgs};
 pub(crate) struct DiffArgs {
     #[command(flatten)]
     pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
     /// With this, both arguments are files or directories to compare: the old and the new
     #[arg(value_name = "NEW")]
     pub(crate) new: Option<PathBuf>,
@@ -22,6 +24,4 @@ pub(crate) struct DiffArgs {
     /// Exit with 5 where there is a difference
     #[arg(long)]
     pub(crate) exit_code: bool,
-    #[command(flatten)]
-    pub(crate) policy: PolicyArgs,
 }

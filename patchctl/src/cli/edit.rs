@@ -85,16 +85,18 @@ impl From<PlainArgs> for CheckArgs {
 
 /// How edits are planned, committed and shown.
 #[derive(Debug, Args)]
+#[command(next_help_heading = None::<&'static str>)]
 pub(crate) struct EditArgs {
-    #[command(flatten)]
-    pub(crate) policy: PolicyArgs,
-    #[command(flatten)]
-    pub(crate) commit: CommitArgs,
-    #[command(flatten)]
-    pub(crate) show: ShowArgs,
     /// Only show what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
+    // Last, as its heading in the help holds for whatever comes behind it.
+    #[command(flatten)]
+    pub(crate) commit: CommitArgs,
 }
 
 /// Where edits come from.
@@ -109,6 +111,7 @@ pub(crate) struct InputArgs {
 
 /// What is let pass.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = None::<&'static str>)]
 pub(crate) struct PolicyArgs {
     /// Let line-addressed operations and deletions pass without a guard, or with a weak one
     #[arg(long)]

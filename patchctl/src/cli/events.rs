@@ -107,31 +107,31 @@ pub(crate) struct Attempts {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DeliverArgs {
     #[command(flatten)]
-    pub(crate) connection: Connection,
+    pub(crate) attempts: Attempts,
     #[command(flatten)]
     pub(crate) form: EventForm,
     #[command(flatten)]
-    pub(crate) attempts: Attempts,
+    pub(crate) connection: Connection,
 }
 
 /// Options of `events flush`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct FlushArgs {
-    #[command(flatten)]
-    pub(crate) deliver: DeliverArgs,
     /// Go on through back-offs for so long
     #[arg(long, value_name = "TIME", default_value = "0", value_parser = duration)]
     pub(crate) wait: Duration,
+    #[command(flatten)]
+    pub(crate) deliver: DeliverArgs,
 }
 
 /// Options of `events watch`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WatchArgs {
-    #[command(flatten)]
-    pub(crate) deliver: DeliverArgs,
     /// Longest time that delivery goes on after SIGTERM or SIGINT
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub(crate) grace: Duration,
+    #[command(flatten)]
+    pub(crate) deliver: DeliverArgs,
 }
 
 /// Options of `events dead`.

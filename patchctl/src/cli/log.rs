@@ -46,11 +46,11 @@ pub(crate) struct UndoArgs {
     /// The batch's id, or its transaction's [default: the last that is neither undone nor an undo]
     pub(crate) batch: Option<String>,
     #[command(flatten)]
-    pub(crate) commit: CommitArgs,
-    #[command(flatten)]
     pub(crate) show: ShowArgs,
     #[command(flatten)]
     pub(crate) replace: ReplaceArgs,
+    #[command(flatten)]
+    pub(crate) commit: CommitArgs,
 }
 
 /// Compares the log with the tree: who else changed what, and whether a record was tampered with

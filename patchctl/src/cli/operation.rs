@@ -199,8 +199,6 @@ pub(crate) struct ContentArgs {
 /// How the operation is run, and for whom.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    #[command(flatten)]
-    pub(crate) edit: EditArgs,
     /// Id of the batch; one that was committed is not applied again
     #[arg(long, value_name = "ID")]
     pub(crate) batch_id: Option<String>,
@@ -219,4 +217,6 @@ pub(crate) struct RunArgs {
     /// The agent that made the edit
     #[arg(long, value_name = "NAME")]
     pub(crate) agent: Option<String>,
+    #[command(flatten)]
+    pub(crate) edit: EditArgs,
 }
