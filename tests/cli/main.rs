@@ -25,6 +25,7 @@ mod notify;
 mod order;
 mod paths;
 mod placeholder;
+mod request;
 mod sandbox;
 mod tls;
 mod tree;

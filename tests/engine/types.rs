@@ -16,7 +16,7 @@ use patchcore::workspace::{Applied, ApplyOptions, Comparison, Workspace};
 use patchcore::{Code, Digest};
 use tempfile::TempDir;
 
-use crate::sandbox::Meddler;
+use crate::stranger::Meddler;
 use crate::workspace::{apply_new, batch, path, snapshot};
 
 /// What stands at a path: a file's text, or `-> ` and a link's target.

@@ -1,5 +1,7 @@
 //! Where the hunks of one file go.
 
+mod refusal;
+
 use std::ops::Range;
 
 use super::super::fold::Fold;
@@ -7,9 +9,9 @@ use super::super::{locate, omission};
 use super::{HunkOptions, ends};
 use crate::diff::parse::{Hunk, HunkLine, Role};
 use crate::edit::Edit;
-use crate::error::{Code, Refusal};
+use crate::error::Refusal;
 use crate::path::RelPath;
-use crate::text::{BOM, LineEnding, LineNumber, Text, trim_ending};
+use crate::text::{BOM, LineEnding, LineNumber, Text};
 
 /// A hunk that has found its place.
 #[derive(Debug, Clone)]
@@ -67,7 +69,7 @@ pub(super) fn place(
         })];
     }
     let mut placed = file.search(hunks, found, how);
-    refuse_overlaps(hunks, &mut placed, path);
+    refusal::refuse_overlaps(hunks, &mut placed, path);
     placed
 }
 
@@ -402,120 +404,6 @@ impl File<'_> {
             note: (!notes.is_empty()).then(|| notes.join("; ")),
         }
     }
-
-    fn mismatch(&self, hunk: &Hunk<'_>, name: &str, how: How) -> Refusal {
-        let old: Vec<&HunkLine<'_>> = hunk
-            .lines
-            .iter()
-            .filter(|line| line.role != Role::Added)
-            .collect();
-        let refuse =
-            |message: String| Refusal::new(Code::AnchorNotFound, message).in_file(self.path);
-        if old.is_empty() {
-            let why = match hunk.ranges {
-                Some(ranges) if ranges.old_start > 0 || self.bytes.is_empty() => {
-                    "it has no context; send it with context, or allow it with --unidiff-zero"
-                }
-                Some(_) => "it speaks of an empty file, and the file is not empty",
-                None => "it has neither line numbers nor context to find its place by",
-            };
-            return refuse(format!("{name} has no place: {why}"));
-        }
-        let anchors = self.anchors(hunk);
-        let elsewhere = if self.options.strict && hunk.ranges.is_some() {
-            "--strict lets no hunk move"
-        } else if anchors.end {
-            "without context below its changes it cannot move"
-        } else if anchors.start {
-            "by its header it must match at the start of the file"
-        } else {
-            "its old lines stand nowhere else"
-        };
-        let texts: Vec<&[u8]> = old.iter().map(|line| line.text).collect();
-        let mut refusal = match self.first_difference(hunk, how) {
-            Some((line, found, Some(wanted))) if found == wanted.text => refuse(format!(
-                "{name} does not apply: line {line} {}, and {elsewhere}",
-                if wanted.newline {
-                    "ends the file without a newline, the hunk has one there"
-                } else {
-                    "ends in a newline, the hunk has it end the file without one"
-                }
-            ))
-            .at_line(line)
-            .with_found(found),
-            Some((line, found, Some(wanted))) => refuse(format!(
-                "{name} does not apply: line {line} is {:?}, the hunk has {:?}, and {elsewhere}",
-                crate::error::excerpt(found, 120),
-                crate::error::excerpt(wanted.text, 120)
-            ))
-            .at_line(line)
-            .with_found(found),
-            Some((line, found, None)) => refuse(format!(
-                "{name} does not apply at line {line}: it must match at the {} of the file, since {}",
-                if anchors.end { "end" } else { "start" },
-                if anchors.end { "no context follows its changes; send the line below them, too" } else { "its header says line 1" },
-            ))
-            .at_line(line)
-            .with_found(found),
-            None => refuse(format!("{name} does not apply: its old lines stand nowhere in the file")),
-        };
-        for place in locate::nearest(self.bytes, &texts) {
-            let shown = self
-                .text
-                .line(place.line)
-                .map(|span| &self.bytes[span])
-                .unwrap_or_default();
-            refusal = refusal.with_candidate(Some(place.line), trim_ending(shown));
-        }
-        refusal
-    }
-
-    /// The first line, from the stated one on, that is not as the hunk has it: its number, what
-    /// stands there from it on, and the line that the hunk has.
-    fn first_difference<'h>(
-        &self,
-        hunk: &Hunk<'h>,
-        how: How,
-    ) -> Option<(LineNumber, &[u8], Option<HunkLine<'h>>)> {
-        let start = self.stated_index(hunk)?;
-        let at = self.offset(start, hunk).unwrap_or(self.bytes.len());
-        let old = hunk.lines.iter().filter(|line| line.role != Role::Added);
-        let wrong = match self.old_lines_at(at, hunk, how) {
-            Ok(_) => return Some((LineNumber::from_index(start), self.line_from(start), None)),
-            Err(index) => index,
-        };
-        let wanted = old.clone().nth(wrong)?;
-        Some((
-            LineNumber::from_index(start + wrong),
-            self.line_from(start + wrong),
-            Some(*wanted),
-        ))
-    }
-
-    fn line_from(&self, index: usize) -> &[u8] {
-        let span = self.text.line(LineNumber::from_index(index));
-        span.map(|span| trim_ending(&self.bytes[span]))
-            .unwrap_or_default()
-    }
-
-    fn ambiguous(&self, hunk: &Hunk<'_>, name: &str, places: &[locate::Place]) -> Refusal {
-        let stated = match self.stated_index(hunk) {
-            Some(_) if self.anchors(hunk).end => {
-                ", no context below its changes tells which".to_owned()
-            }
-            Some(index) => format!(", and not at line {}", index + 1),
-            None => String::new(),
-        };
-        let refusal = Refusal::new(
-            Code::AnchorAmbiguous,
-            format!(
-                "{name} could go to {} places{stated}; send it with more context",
-                places.len()
-            ),
-        )
-        .in_file(self.path);
-        locate::with_places(refusal, self.bytes, places)
-    }
 }
 
 /// Whether the line is empty and without a newline: no line at all, but the end of the file. Some
@@ -560,49 +448,4 @@ pub(super) fn omitted<'h>(hunk: &Hunk<'h>) -> Option<&'h [u8]> {
             .iter()
             .any(|other| other.role != Role::Added && other.text.trim_ascii() == line)
     })
-}
-
-/// Two hunks may share context, nothing else: the later one is refused.
-fn refuse_overlaps(
-    hunks: &[Hunk<'_>],
-    placed: &mut [Result<Placed, Box<Refusal>>],
-    path: &RelPath,
-) {
-    let mut order: Vec<usize> = (0..placed.len())
-        .filter(|&index| placed[index].is_ok())
-        .collect();
-    order.sort_by_key(|&index| placed[index].as_ref().map_or(0, |hunk| hunk.span.start));
-    let mut last: Option<usize> = None;
-    for index in order {
-        let Ok(this) = &placed[index] else { continue };
-        if let Some(before) = last
-            && let Ok(other) = &placed[before]
-            && this.span.start < other.span.end
-        {
-            let end = other.edits.last().map_or(0, |edit| edit.span.end);
-            let start = this
-                .edits
-                .first()
-                .map_or(usize::MAX, |edit| edit.span.start);
-            if start <= end {
-                let (first, second) = (before.min(index), before.max(index));
-                placed[second] = Err(Box::new(
-                    Refusal::new(
-                        Code::Overlap,
-                        format!(
-                            "hunk {} of {path} (line {} of the patch) changes the same lines as hunk {}",
-                            second + 1,
-                            hunks[second].line,
-                            first + 1
-                        ),
-                    )
-                    .in_file(path),
-                ));
-                if second == index {
-                    continue;
-                }
-            }
-        }
-        last = Some(index);
-    }
 }

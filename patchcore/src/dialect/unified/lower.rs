@@ -4,19 +4,20 @@
 //! they come; a file that is changed in several sections is changed in their order. That is git's
 //! reading.
 
+mod content;
+mod standing;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::super::blob;
-use super::hunks::{self, Placed};
-use super::{HunkOptions, Kind, Section, Unified};
-use crate::diff::blob_name;
-use crate::edit::{Edit, EditSet};
+use super::{Kind, Section, Unified};
 use crate::error::{Code, Refusal};
 use crate::operation::{Action, Batch, Operation};
 use crate::path::RelPath;
-use crate::plan::{Entry, Holds, Obstacle, Source, Tree, parallel};
-use crate::text::{Encoding, Text, detect_encoding};
+use crate::plan::{Entry, Source, Tree, parallel};
+
+use content::{MANY, ahead, edit_set, replacement, splices};
+use standing::Standing;
 
 /// Locates a diff in a tree.
 pub(super) fn lower(diff: &Unified<'_>, tree: &Tree) -> Batch {
@@ -63,60 +64,11 @@ pub(super) fn lower(diff: &Unified<'_>, tree: &Tree) -> Batch {
     Batch::new(operations, diff.content)
 }
 
-/// From this many sections on, hunks are placed on several threads before all else.
-const MANY: usize = 16;
-
-/// The operations of a section that changes a file as it stands.
-fn ahead(diff: &Unified<'_>, tree: &Tree, section: &Section<'_>) -> Option<Vec<Operation>> {
-    let is_plain = section.kind == Kind::Modify && section.binary.is_none();
-    let source = tree
-        .file(&section.old)
-        .filter(|_| is_plain && section.other.is_none())?;
-    Some(spliced(section, &section.old, source, diff.hunk_options))
-}
-
-/// Whether these are the bytes that stand at the path before the diff.
-fn is_of(tree: &Tree, path: &RelPath, source: &Arc<Source>) -> bool {
-    tree.file(path)
-        .is_some_and(|there| Arc::ptr_eq(there, source))
-}
-
-/// One operation for each hunk.
-fn spliced(
-    section: &Section<'_>,
-    path: &RelPath,
-    source: &Source,
-    options: HunkOptions,
-) -> Vec<Operation> {
-    let text = source.is_link() || is_text_to_git(source.bytes());
-    hunks::place(source.text(), &section.hunks, path, options)
-        .into_iter()
-        .map(|placed| match placed {
-            Ok(Placed { edits, note, .. }) => {
-                let mut operation = on(source, path.clone(), Action::Splice(edits));
-                operation.note = note;
-                operation.binary = text;
-                operation
-            }
-            Err(refusal) => Operation::new(path.clone(), Action::Refused(refusal)),
-        })
-        .collect()
-}
-
 /// What a section became.
 struct Done {
     operations: Vec<Operation>,
     /// The file whose bytes the splices among the operations are edits of.
     origin: Option<Arc<Source>>,
-}
-
-/// What an earlier section left at a path.
-#[derive(Clone, Copy)]
-enum Standing {
-    /// The result of that section.
-    From(usize),
-    /// Nothing.
-    Gone,
 }
 
 struct Lowering<'d, 't> {
@@ -253,18 +205,7 @@ impl<'d> Lowering<'d, '_> {
 
     fn create(&mut self, section: &'d Section<'d>) -> Result<Done, Refusal> {
         let path = &section.new;
-        let exists = match self.standing.get(path) {
-            Some(Standing::From(_)) => true,
-            Some(Standing::Gone) => false,
-            None => match self.tree.get(path) {
-                Entry::Absent => false,
-                _ if self.is_vacated(path) => false,
-                Entry::Refused(refusal) => return Err((**refusal).clone()),
-                // Git takes an empty file for none where the diff is not one of its own.
-                Entry::File(_) => true,
-            },
-        };
-        if exists {
+        if self.is_taken(path)? {
             return Err(self.refuse(
                 section,
                 Code::FileExists,
@@ -426,177 +367,6 @@ impl<'d> Lowering<'d, '_> {
         })
     }
 
-    /// The target of a rename whose source is gone, if it is the very file that the rename was made
-    /// of, by the name of its blob.
-    fn renamed_already(&self, section: &Section<'_>) -> Option<Arc<Source>> {
-        if self.standing.contains_key(&section.old)
-            || self.standing.contains_key(&section.new)
-            || self.created.contains_key(&section.old)
-            || self.vacated.contains(&section.new)
-            || !matches!(self.tree.get(&section.old), Entry::Absent)
-        {
-            return None;
-        }
-        let source = self.found(section, &section.new).ok()??;
-        let (before, _) = section.index.as_ref()?;
-        blob::is_named(source.bytes(), before).then_some(source)
-    }
-
-    /// Whether a section changes the path in place.
-    fn changed_again(&self, path: &RelPath) -> bool {
-        let in_place = |kind| matches!(kind, Kind::Modify | Kind::ModifyOrCreate);
-        self.diff
-            .sections
-            .iter()
-            .any(|section| in_place(section.kind) && section.old == *path)
-    }
-
-    /// The target of a rename or copy has to be free.
-    fn free(&self, section: &Section<'_>) -> Result<(), Refusal> {
-        let path = &section.new;
-        let taken = match self.standing.get(path) {
-            Some(Standing::From(_)) => true,
-            Some(Standing::Gone) => false,
-            None => match self.tree.get(path) {
-                Entry::Absent => false,
-                _ if self.is_vacated(path) => false,
-                Entry::Refused(refusal) => return Err((**refusal).clone()),
-                Entry::File(_) => true,
-            },
-        };
-        if taken && section.old != section.new {
-            return Err(self.refuse(
-                section,
-                Code::FileExists,
-                format!(
-                    "{path} exists already, and the patch makes it of {}",
-                    section.old
-                ),
-            ));
-        }
-        Ok(())
-    }
-
-    /// Whether the patch takes away what stands at a path, or what is in the way there.
-    fn is_vacated(&self, path: &RelPath) -> bool {
-        match self.tree.obstacle(path) {
-            None => self.vacated.contains(path),
-            Some(Obstacle::File(above)) => self.vacated.contains(above),
-            Some(Obstacle::Directory(Holds::Others)) => false,
-            Some(Obstacle::Directory(Holds::Loaded)) => self
-                .tree
-                .below(path)
-                .all(|gone| self.vacated.contains(gone)),
-        }
-    }
-
-    /// What the section finds at a path, of the kind that it speaks of.
-    fn found(&self, section: &Section<'_>, path: &RelPath) -> Result<Option<Arc<Source>>, Refusal> {
-        match (self.tree.get(path), self.tree.link(path)) {
-            (_, Some(link)) if section.takes_link() => Ok(Some(Arc::clone(link))),
-            (Entry::File(_), _) if section.link == Some(true) => Err(self.refuse(
-                section,
-                Code::ExpectMismatch,
-                format!("{path} is a regular file, and the patch takes it for a symbolic link"),
-            )),
-            (Entry::File(source), _) => Ok(Some(Arc::clone(source))),
-            (Entry::Refused(refusal), _) => Err((**refusal).clone()),
-            (Entry::Absent, _) => Ok(None),
-        }
-    }
-
-    fn existing(&self, section: &Section<'_>, path: &RelPath) -> Result<Arc<Source>, Refusal> {
-        self.found(section, path)?.ok_or_else(|| {
-            self.refuse(
-                section,
-                Code::FileNotFound,
-                format!("{path} does not exist"),
-            )
-        })
-    }
-
-    /// One operation for each hunk.
-    fn edits(
-        &mut self,
-        section: &Section<'_>,
-        path: &RelPath,
-        source: &Arc<Source>,
-    ) -> Result<Vec<Operation>, Refusal> {
-        if section.binary.is_some() {
-            let content = self.unpacked(section, path, source.bytes())?;
-            let splice = replacement(source.bytes(), &content);
-            let mut operation = on(source, path.clone(), splice);
-            operation.binary = true;
-            return Ok(vec![operation]);
-        }
-        let ahead = self.ahead.get_mut(self.done.len()).and_then(Option::take);
-        Ok(match ahead {
-            Some(operations) if is_of(self.tree, path, source) => operations,
-            _ => spliced(section, path, source, self.diff.hunk_options),
-        })
-    }
-
-    /// The edits of all hunks, or the refusal of the first that has no place.
-    fn all_edits(
-        &self,
-        section: &Section<'_>,
-        path: &RelPath,
-        bytes: &[u8],
-    ) -> Result<(Vec<Edit>, Option<String>), Refusal> {
-        if section.binary.is_some() {
-            let content = self.unpacked(section, path, bytes)?;
-            let Action::Splice(edits) = replacement(bytes, &content) else {
-                return Ok((Vec::new(), None));
-            };
-            return Ok((edits, None));
-        }
-        let mut edits = Vec::new();
-        let mut note = None;
-        for placed in hunks::place(
-            Text::new(bytes),
-            &section.hunks,
-            path,
-            self.diff.hunk_options,
-        ) {
-            let placed = placed.map_err(|refusal| *refusal)?;
-            edits.extend(placed.edits);
-            note = note.or(placed.note);
-        }
-        Ok((edits, note))
-    }
-
-    /// What the section makes of bytes.
-    fn content(
-        &self,
-        section: &Section<'_>,
-        path: &RelPath,
-        bytes: &[u8],
-    ) -> Result<Vec<u8>, Refusal> {
-        let (edits, _) = self.all_edits(section, path, bytes)?;
-        let set = edit_set(edits, bytes.len()).map_err(|()| self.overlap(section, path))?;
-        Ok(set.apply(bytes))
-    }
-
-    /// The bytes that an earlier section made; `None` where it was refused.
-    fn made(&self, index: usize) -> Option<Vec<u8>> {
-        let done = &self.done[index];
-        if done
-            .operations
-            .iter()
-            .any(|o| matches!(o.action, Action::Refused(_)))
-        {
-            return None;
-        }
-        for operation in &done.operations {
-            if let Action::CreateFile { content, .. } = &operation.action {
-                return Some(content.clone());
-            }
-        }
-        let origin = done.origin.as_ref()?;
-        let set = edit_set(splices(&done.operations), origin.bytes().len()).ok()?;
-        Some(set.apply(origin.bytes()))
-    }
-
     fn mode(
         &self,
         section: &Section<'_>,
@@ -610,57 +380,6 @@ impl<'d> Lowering<'d, '_> {
         {
             operations.push(Operation::new(path.clone(), Action::SetMode { executable }));
         }
-    }
-
-    /// Unpacks a binary patch and checks both ends of it.
-    fn unpacked(
-        &self,
-        section: &Section<'_>,
-        path: &RelPath,
-        old: &[u8],
-    ) -> Result<Vec<u8>, Refusal> {
-        let refuse = |code: Code, why: String| {
-            self.refuse(
-                section,
-                code,
-                format!("the binary patch of {path} cannot be applied: {why}"),
-            )
-        };
-        let binary = section.binary.as_ref().expect("the caller saw it");
-        let Some(hunk) = &binary.forward else {
-            return Err(refuse(
-                Code::InvalidBatch,
-                "it has no data for this direction; make it with git diff --binary".into(),
-            ));
-        };
-        let full =
-            |name: &[u8]| matches!(name.len(), 40 | 64) && name.iter().all(u8::is_ascii_hexdigit);
-        let Some((old_name, new_name)) = section
-            .index
-            .as_ref()
-            .filter(|(old, new)| full(old) && full(new))
-        else {
-            return Err(refuse(Code::InvalidBatch, "its index line has no full blob names; make it with git diff --binary --full-index".into()));
-        };
-        let is = |bytes: &[u8], name: &[u8]| {
-            let null = bytes.is_empty() && name.iter().all(|digit| *digit == b'0');
-            null || blob_name(bytes, name.len())
-                .is_some_and(|made| made.as_bytes().eq_ignore_ascii_case(name))
-        };
-        if !is(old, old_name) {
-            return Err(refuse(
-                Code::BaseMismatch,
-                "the file is not the one that it was made for".into(),
-            ));
-        }
-        let new = blob::apply(hunk, old).map_err(|why| refuse(Code::InvalidBatch, why.into()))?;
-        if !is(&new, new_name) {
-            return Err(refuse(
-                Code::InvalidBatch,
-                "the result is not what its index line says".into(),
-            ));
-        }
-        Ok(new)
     }
 
     fn overlap(&self, section: &Section<'_>, path: &RelPath) -> Refusal {
@@ -684,32 +403,4 @@ fn on(source: &Source, path: RelPath, action: Action) -> Operation {
     operation.link = source.is_link();
     operation.binary = source.is_link();
     operation
-}
-
-/// Whether git makes hunks of the file although it may hold NUL bytes: it looks for them among its
-/// first 8,000 bytes alone. Hunks that match to the byte are no danger to such a file.
-fn is_text_to_git(bytes: &[u8]) -> bool {
-    let head = &bytes[..bytes.len().min(8000)];
-    detect_encoding(head) == Encoding::Text
-}
-
-/// All splices among the operations, as edits of one text.
-fn splices(operations: &[Operation]) -> Vec<Edit> {
-    operations
-        .iter()
-        .filter_map(|operation| match &operation.action {
-            Action::Splice(edits) => Some(edits.clone()),
-            _ => None,
-        })
-        .flatten()
-        .collect()
-}
-
-fn edit_set(edits: Vec<Edit>, len: usize) -> Result<EditSet, ()> {
-    EditSet::new(edits, len).map_err(|_| ())
-}
-
-/// The smallest single edit that turns the old bytes into the new ones.
-pub(super) fn replacement(old: &[u8], new: &[u8]) -> Action {
-    Action::Splice(super::super::minimal_edit(old, new).into_iter().collect())
 }

@@ -1,0 +1,222 @@
+//! What the hunks or the binary patch of a section make of a file's bytes.
+
+use std::sync::Arc;
+
+use super::super::super::{blob, minimal_edit};
+use super::super::hunks::{self, Placed};
+use super::super::{HunkOptions, Kind, Section, Unified};
+use super::{Lowering, on};
+use crate::diff::blob_name;
+use crate::edit::{Edit, EditSet};
+use crate::error::{Code, Refusal};
+use crate::operation::{Action, Operation};
+use crate::path::RelPath;
+use crate::plan::{Source, Tree};
+use crate::text::{Encoding, Text, detect_encoding};
+
+/// From this many sections on, hunks are placed on several threads before all else.
+pub(super) const MANY: usize = 16;
+
+/// The operations of a section that changes a file as it stands.
+pub(super) fn ahead(
+    diff: &Unified<'_>,
+    tree: &Tree,
+    section: &Section<'_>,
+) -> Option<Vec<Operation>> {
+    let is_plain = section.kind == Kind::Modify && section.binary.is_none();
+    let source = tree
+        .file(&section.old)
+        .filter(|_| is_plain && section.other.is_none())?;
+    Some(spliced(section, &section.old, source, diff.hunk_options))
+}
+
+/// Whether these are the bytes that stand at the path before the diff.
+fn is_of(tree: &Tree, path: &RelPath, source: &Arc<Source>) -> bool {
+    tree.file(path)
+        .is_some_and(|there| Arc::ptr_eq(there, source))
+}
+
+/// One operation for each hunk.
+fn spliced(
+    section: &Section<'_>,
+    path: &RelPath,
+    source: &Source,
+    options: HunkOptions,
+) -> Vec<Operation> {
+    let text = source.is_link() || is_text_to_git(source.bytes());
+    hunks::place(source.text(), &section.hunks, path, options)
+        .into_iter()
+        .map(|placed| match placed {
+            Ok(Placed { edits, note, .. }) => {
+                let mut operation = on(source, path.clone(), Action::Splice(edits));
+                operation.note = note;
+                operation.binary = text;
+                operation
+            }
+            Err(refusal) => Operation::new(path.clone(), Action::Refused(refusal)),
+        })
+        .collect()
+}
+
+impl Lowering<'_, '_> {
+    /// One operation for each hunk.
+    pub(super) fn edits(
+        &mut self,
+        section: &Section<'_>,
+        path: &RelPath,
+        source: &Arc<Source>,
+    ) -> Result<Vec<Operation>, Refusal> {
+        if section.binary.is_some() {
+            let content = self.unpacked(section, path, source.bytes())?;
+            let splice = replacement(source.bytes(), &content);
+            let mut operation = on(source, path.clone(), splice);
+            operation.binary = true;
+            return Ok(vec![operation]);
+        }
+        let ahead = self.ahead.get_mut(self.done.len()).and_then(Option::take);
+        Ok(match ahead {
+            Some(operations) if is_of(self.tree, path, source) => operations,
+            _ => spliced(section, path, source, self.diff.hunk_options),
+        })
+    }
+
+    /// The edits of all hunks, or the refusal of the first that has no place.
+    pub(super) fn all_edits(
+        &self,
+        section: &Section<'_>,
+        path: &RelPath,
+        bytes: &[u8],
+    ) -> Result<(Vec<Edit>, Option<String>), Refusal> {
+        if section.binary.is_some() {
+            let content = self.unpacked(section, path, bytes)?;
+            let Action::Splice(edits) = replacement(bytes, &content) else {
+                return Ok((Vec::new(), None));
+            };
+            return Ok((edits, None));
+        }
+        let mut edits = Vec::new();
+        let mut note = None;
+        for placed in hunks::place(
+            Text::new(bytes),
+            &section.hunks,
+            path,
+            self.diff.hunk_options,
+        ) {
+            let placed = placed.map_err(|refusal| *refusal)?;
+            edits.extend(placed.edits);
+            note = note.or(placed.note);
+        }
+        Ok((edits, note))
+    }
+
+    /// What the section makes of bytes.
+    pub(super) fn content(
+        &self,
+        section: &Section<'_>,
+        path: &RelPath,
+        bytes: &[u8],
+    ) -> Result<Vec<u8>, Refusal> {
+        let (edits, _) = self.all_edits(section, path, bytes)?;
+        let set = edit_set(edits, bytes.len()).map_err(|()| self.overlap(section, path))?;
+        Ok(set.apply(bytes))
+    }
+
+    /// The bytes that an earlier section made; `None` where it was refused.
+    pub(super) fn made(&self, index: usize) -> Option<Vec<u8>> {
+        let done = &self.done[index];
+        if done
+            .operations
+            .iter()
+            .any(|o| matches!(o.action, Action::Refused(_)))
+        {
+            return None;
+        }
+        for operation in &done.operations {
+            if let Action::CreateFile { content, .. } = &operation.action {
+                return Some(content.clone());
+            }
+        }
+        let origin = done.origin.as_ref()?;
+        let set = edit_set(splices(&done.operations), origin.bytes().len()).ok()?;
+        Some(set.apply(origin.bytes()))
+    }
+
+    /// Unpacks a binary patch and checks both ends of it.
+    fn unpacked(
+        &self,
+        section: &Section<'_>,
+        path: &RelPath,
+        old: &[u8],
+    ) -> Result<Vec<u8>, Refusal> {
+        let refuse = |code: Code, why: String| {
+            self.refuse(
+                section,
+                code,
+                format!("the binary patch of {path} cannot be applied: {why}"),
+            )
+        };
+        let binary = section.binary.as_ref().expect("the caller saw it");
+        let Some(hunk) = &binary.forward else {
+            return Err(refuse(
+                Code::InvalidBatch,
+                "it has no data for this direction; make it with git diff --binary".into(),
+            ));
+        };
+        let full =
+            |name: &[u8]| matches!(name.len(), 40 | 64) && name.iter().all(u8::is_ascii_hexdigit);
+        let Some((old_name, new_name)) = section
+            .index
+            .as_ref()
+            .filter(|(old, new)| full(old) && full(new))
+        else {
+            return Err(refuse(Code::InvalidBatch, "its index line has no full blob names; make it with git diff --binary --full-index".into()));
+        };
+        let is = |bytes: &[u8], name: &[u8]| {
+            let null = bytes.is_empty() && name.iter().all(|digit| *digit == b'0');
+            null || blob_name(bytes, name.len())
+                .is_some_and(|made| made.as_bytes().eq_ignore_ascii_case(name))
+        };
+        if !is(old, old_name) {
+            return Err(refuse(
+                Code::BaseMismatch,
+                "the file is not the one that it was made for".into(),
+            ));
+        }
+        let new = blob::apply(hunk, old).map_err(|why| refuse(Code::InvalidBatch, why.into()))?;
+        if !is(&new, new_name) {
+            return Err(refuse(
+                Code::InvalidBatch,
+                "the result is not what its index line says".into(),
+            ));
+        }
+        Ok(new)
+    }
+}
+
+/// Whether git makes hunks of the file although it may hold NUL bytes: it looks for them among its
+/// first 8,000 bytes alone. Hunks that match to the byte are no danger to such a file.
+fn is_text_to_git(bytes: &[u8]) -> bool {
+    let head = &bytes[..bytes.len().min(8000)];
+    detect_encoding(head) == Encoding::Text
+}
+
+/// All splices among the operations, as edits of one text.
+pub(super) fn splices(operations: &[Operation]) -> Vec<Edit> {
+    operations
+        .iter()
+        .filter_map(|operation| match &operation.action {
+            Action::Splice(edits) => Some(edits.clone()),
+            _ => None,
+        })
+        .flatten()
+        .collect()
+}
+
+pub(super) fn edit_set(edits: Vec<Edit>, len: usize) -> Result<EditSet, ()> {
+    EditSet::new(edits, len).map_err(|_| ())
+}
+
+/// The smallest single edit that turns the old bytes into the new ones.
+pub(super) fn replacement(old: &[u8], new: &[u8]) -> Action {
+    Action::Splice(minimal_edit(old, new).into_iter().collect())
+}
