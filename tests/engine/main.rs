@@ -9,6 +9,7 @@ mod forgery;
 mod laws;
 mod placeholder;
 mod plan;
+mod random;
 mod sandbox;
 mod schemas;
 mod stranger;

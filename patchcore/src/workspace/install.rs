@@ -5,21 +5,25 @@
 //! there by a stranger, in the moment between the last look and the exchange or after a crash: it
 //! is kept under `conflicts/`, never overwritten.
 
-use std::collections::BTreeSet;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use rustix::io::Errno;
 
 use super::disk::{Dir, Kind};
 use super::load;
 use super::record::{DirectoryRecord, Identity, Journal, Method, Step, TransactionId};
-use super::root::{Parents, Root};
+use super::root::{Parents, Root, is_no_directory};
 use super::stage::{beside_name, slot_name};
-use super::state::{State, fail};
+use super::state::State;
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::path::RelPath;
+
+mod directories;
+mod turns;
+
+use turns::Turns;
 
 /// What a stranger wrote where a batch was being installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -444,157 +448,6 @@ impl Install<'_> {
         };
         Ok(if same { Holds::Expected } else { Holds::Other })
     }
-
-    /// Makes directories, parents first. They reach the disk before anything is moved into them:
-    /// what moves leaves its slot, and would be lost with a directory that a power cut takes.
-    fn make_directories<'r>(
-        &self,
-        directories: impl Iterator<Item = &'r DirectoryRecord> + Clone,
-    ) -> Result<(), Error> {
-        for directory in directories.clone() {
-            self.make_directory(directory)?;
-        }
-        if !self.journal.durable {
-            return Ok(());
-        }
-        let parents: BTreeSet<Option<RelPath>> = directories
-            .map(|directory| directory.path.parent())
-            .collect();
-        parents
-            .iter()
-            .try_for_each(|parent| self.sync_directory(parent.as_ref()))
-    }
-
-    fn make_directory(&self, directory: &DirectoryRecord) -> Result<(), Error> {
-        let make = || -> io::Result<()> {
-            let parent = Parents::new(self.root).of(&directory.path)?;
-            let name = directory.path.file_name();
-            match parent.make_directory(name, directory.mode) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-                // What the umask took away comes back, for a directory that was there before.
-                Ok(()) if directory.mode != 0o777 => {
-                    parent.set_directory_mode(name, directory.mode)
-                }
-                result => result,
-            }
-        };
-        make().map_err(|error| self.root.error("make", &directory.path, error))
-    }
-
-    /// Removes a directory unless it is in use after all.
-    fn remove_directory(&self, directory: &DirectoryRecord) -> Result<(), Error> {
-        let remove = || -> io::Result<()> {
-            let parent = Parents::new(self.root).of(&directory.path)?;
-            parent.remove_directory(directory.path.file_name())?;
-            Ok(())
-        };
-        match remove() {
-            Err(error)
-                if matches!(
-                    Errno::from_io_error(&error),
-                    Some(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST | Errno::BUSY)
-                ) || is_no_directory(&error) =>
-            {
-                Ok(())
-            }
-            result => result.map_err(|error| self.root.error("remove", &directory.path, error)),
-        }
-    }
-
-    /// Waits until the tree's new shape has reached the disk, where that was asked for.
-    fn sync(&self) -> Result<(), Error> {
-        if !self.journal.durable {
-            return Ok(());
-        }
-        let paths = self.journal.steps.iter().map(|step| &step.path);
-        let directories = self.journal.made.iter().chain(&self.journal.emptied);
-        let paths = paths.chain(directories.map(|directory| &directory.path));
-        let touched: BTreeSet<Option<RelPath>> = paths.map(RelPath::parent).collect();
-        let beside = self.journal.steps.iter().any(|step| step.beside);
-        if touched.len() > MANY_DIRECTORIES && !beside {
-            return self
-                .current
-                .sync_all()
-                .map_err(|error| fail("sync", "txn/current", error));
-        }
-        for parent in &touched {
-            self.sync_directory(parent.as_ref())?;
-        }
-        self.current
-            .sync()
-            .map_err(|error| fail("sync", "txn/current", error))
-    }
-
-    /// Waits until a directory's entries have reached the disk, if it is still there.
-    fn sync_directory(&self, path: Option<&RelPath>) -> Result<(), Error> {
-        let dir = match self.root.directory(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound || is_no_directory(&error) => {
-                return Ok(());
-            }
-            dir => dir,
-        };
-        dir.and_then(|dir: Arc<Dir>| dir.sync()).map_err(|error| {
-            Error::io(
-                "sync",
-                path.map_or(&*self.root.path, RelPath::as_path),
-                error,
-            )
-        })
-    }
-}
-
-/// From this many directories on, one call for the whole file system is cheaper.
-const MANY_DIRECTORIES: usize = 8;
-
-/// The steps at which a file gives way to a directory, or the other way around.
-struct Turns<'a> {
-    /// A file goes where a directory comes.
-    files: Vec<&'a Step>,
-    /// A file comes where a directory goes.
-    directories: Vec<&'a Step>,
-    /// Where they are.
-    paths: BTreeSet<&'a RelPath>,
-}
-
-impl<'a> Turns<'a> {
-    fn of(journal: &'a Journal) -> Self {
-        let at = |directories: &'a [DirectoryRecord]| -> Vec<&'a Step> {
-            let directories: BTreeSet<&RelPath> = directories
-                .iter()
-                .map(|directory| &directory.path)
-                .collect();
-            if directories.is_empty() {
-                return Vec::new();
-            }
-            let steps = journal.steps.iter();
-            steps
-                .filter(|step| directories.contains(&step.path))
-                .collect()
-        };
-        let (files, directories) = (at(&journal.made), at(&journal.emptied));
-        let paths = files.iter().chain(&directories).map(|step| &step.path);
-        Self {
-            paths: paths.collect(),
-            files,
-            directories,
-        }
-    }
-
-    fn has(&self, step: &Step) -> bool {
-        !self.paths.is_empty() && self.paths.contains(&step.path)
-    }
-
-    /// Whether what stands above a path may be no directory at one end of the batch.
-    fn lie_above(&self, path: &RelPath) -> bool {
-        std::iter::successors(path.parent(), RelPath::parent)
-            .any(|above| self.paths.contains(&above))
-    }
-}
-
-/// Whether a directory was expected where there is none: a file, or a link.
-pub(super) fn is_no_directory(error: &io::Error) -> bool {
-    let errno = Errno::from_io_error(error);
-    matches!(errno, Some(Errno::NOTDIR | Errno::LOOP))
 }
 
 /// Which way a step goes.

@@ -4,11 +4,12 @@ use std::io;
 
 use super::Workspace;
 use super::disk::{Dir, Kind, Meta};
-use super::install::{aside_name, is_no_directory};
+use super::install::aside_name;
 use super::journal::{MANIFEST, MAX_RECORD};
 use super::ledger;
 use super::load::MAX_FILE;
 use super::record::{Record, TransactionId};
+use super::root::is_no_directory;
 use super::stage::slot_name;
 use super::state::{State, fail};
 use crate::error::Error;

@@ -3,10 +3,9 @@
 use std::io;
 
 use super::disk::Kind;
-use super::install::is_no_directory;
 use super::layout::{Layout, Place};
 use super::load::{self, Loaded, MAX_FILE};
-use super::root::{Parents, Root};
+use super::root::{Parents, Root, is_no_directory};
 use crate::digest::Digest;
 use crate::error::{Code, Error, Refusal};
 use crate::path::RelPath;

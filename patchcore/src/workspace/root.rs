@@ -125,6 +125,12 @@ pub(super) fn refusal(path: &RelPath, error: &io::Error) -> Option<Refusal> {
     Some(Refusal::new(code, message).in_file(path))
 }
 
+/// Whether a directory was expected where there is none: a file, or a link.
+pub(super) fn is_no_directory(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::NOTDIR | Errno::LOOP))
+}
+
 /// Whether the kernel, or a sandbox in front of it, does not let us call `openat2`.
 fn is_refused(error: &io::Error) -> bool {
     matches!(

@@ -8,6 +8,7 @@ use std::process::Command;
 use patchcore::dialect::{Dialect, Options};
 
 use super::{Files, applied, read_tree, shown};
+use crate::random::Random;
 
 fn git(root: &Path, arguments: &[&str]) -> Vec<u8> {
     let output = Command::new("git")
@@ -33,18 +34,7 @@ fn git(root: &Path, arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// Numbers that look random and are the same on every run.
-struct Random(u64);
-
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-
     fn text(&mut self, lines: u64) -> Vec<u8> {
         let mut text = Vec::new();
         for line in 0..lines {

@@ -1,0 +1,15 @@
+//! Numbers for tests that make their own input.
+
+/// Numbers that look random and are the same on every run.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    /// The next one, below a bound.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
