@@ -132,11 +132,16 @@ impl Operation {
     /// An operation without guard by hash and without labels.
     #[must_use]
     pub fn new(file: RelPath, action: Action) -> Self {
+        Self::with_labels(file, action, Arc::default())
+    }
+
+    /// An operation with these labels, which a run of operations may share.
+    pub(crate) fn with_labels(file: RelPath, action: Action, labels: Arc<Labels>) -> Self {
         Self {
             file,
             action,
             base: None,
-            labels: Arc::default(),
+            labels,
             note: None,
             spelled: None,
             binary: false,

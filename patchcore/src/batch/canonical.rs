@@ -5,10 +5,15 @@ use crate::operation::{
     Action, Address, Batch, Coordinates, Guard, Indent, Insertion, Labels, Lines, Occurrence,
     Operation, Target,
 };
+use crate::threads;
+
+/// Operations that are hashed in a row; threads share the runs of a long batch.
+const RUN: usize = 512;
 
 /// Hashes what a batch says, its id aside: spelling, field order and defaults make no difference.
 ///
-/// It is what [`Batch::content`] holds.
+/// It is what [`Batch::content`] holds: the hash over the batch's own fields and the hashes of its
+/// operations, 512 by 512.
 #[must_use]
 pub fn digest(batch: &Batch) -> Digest {
     let mut sink = Sink::default();
@@ -18,7 +23,16 @@ pub fn digest(batch: &Batch) -> Digest {
         Coordinates::Sequential => 1,
     });
     sink.labels(&batch.labels);
-    for operation in &batch.operations {
+    let runs: Vec<&[Operation]> = batch.operations.chunks(RUN).collect();
+    for run in threads::map_heavy(&runs, |run| digest_of_run(run)) {
+        sink.bytes(run.as_bytes());
+    }
+    sink.finish()
+}
+
+fn digest_of_run(operations: &[Operation]) -> Digest {
+    let mut sink = Sink::default();
+    for operation in operations {
         sink.operation(operation);
     }
     sink.finish()

@@ -1,6 +1,6 @@
 //! From the wire form to the operations that planning works on.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::read::Header;
@@ -20,10 +20,14 @@ impl From<PatchBatch> for Batch {
         let mut lower = Lowering::default();
         let operations = batch.operations.into_iter();
         let operations = operations.map(|operation| lower.lower(operation)).collect();
+        let spelled = |path: String| RelPath::new(path).map(|path| path.to_string()).ok();
+        let base = batch.base.into_iter();
         let header = Header {
             batch_id: batch.batch_id,
             labels: batch.labels,
-            base: batch.base,
+            base: base
+                .filter_map(|(path, digest)| Some((spelled(path)?, digest)))
+                .collect(),
             coordinates: batch.coordinates,
         };
         finish(header, operations)
@@ -35,38 +39,31 @@ impl From<PatchBatch> for Batch {
 pub(super) struct Lowering {
     /// The last file: operations on one file tend to stand together.
     last: Option<(String, RelPath)>,
+    /// What operations without labels of their own share.
+    no_labels: Arc<Labels>,
 }
 
 impl Lowering {
     pub(super) fn lower(&mut self, operation: PatchOperation) -> Operation {
         let op = operation.name();
         let (file, action, base, labels) = lower_action(operation);
-        let file = match self.path(file) {
-            Ok(file) => file,
-            Err((spelled, refusal)) => {
-                let refusal = refusal.in_file(excerpt(spelled.as_bytes(), MAX_SHOWN));
-                return Operation {
-                    base,
-                    labels: shared(labels),
-                    ..Operation::refused(op, &spelled, refusal)
-                };
+        let labels = match labels == Labels::default() {
+            true => Arc::clone(&self.no_labels),
+            false => Arc::new(labels),
+        };
+        let refused = |spelled: &str, refusal, labels| Operation {
+            labels,
+            ..Operation::refused(op, spelled, refusal)
+        };
+        let lowered = match (self.path(file), action) {
+            (Ok(file), Ok(action)) => Operation::with_labels(file, action, labels),
+            (Ok(file), Err(refusal)) => refused(&file.to_string(), refusal, labels),
+            (Err((spelled, refusal)), _) => {
+                let shown = excerpt(spelled.as_bytes(), MAX_SHOWN);
+                refused(&spelled, refusal.in_file(shown), labels)
             }
         };
-        let action = match action {
-            Ok(action) => action,
-            Err(refusal) => {
-                return Operation {
-                    base,
-                    labels: shared(labels),
-                    ..Operation::refused(op, &file.to_string(), refusal)
-                };
-            }
-        };
-        Operation {
-            base,
-            labels: shared(labels),
-            ..Operation::new(file, action)
-        }
+        Operation { base, ..lowered }
     }
 
     fn path(&mut self, spelled: String) -> Result<RelPath, (String, Refusal)> {
@@ -86,32 +83,17 @@ impl Lowering {
 }
 
 /// What the batch says for all of its operations goes into each.
+///
+/// The keys of the header's hashes are spelt as [`RelPath`]s are.
 pub(super) fn finish(header: Header, mut operations: Vec<Operation>) -> Batch {
-    let labels = Arc::new(header.labels);
-    let base: HashMap<RelPath, Digest> = header
-        .base
-        .into_iter()
-        .filter_map(|(path, digest)| Some((RelPath::new(path).ok()?, digest)))
-        .collect();
-    // Operations of one file mostly follow each other.
-    let mut last: Option<(RelPath, Option<Digest>)> = None;
-    for operation in &mut operations {
-        if operation.base.is_none() && !base.is_empty() {
-            let known = last.take().filter(|(file, _)| *file == operation.file);
-            let (file, digest) = known
-                .unwrap_or_else(|| (operation.file.clone(), base.get(&operation.file).copied()));
-            operation.base = digest;
-            last = Some((file, digest));
-        }
-        if *operation.labels == Labels::default() {
-            operation.labels = Arc::clone(&labels);
-        } else {
-            let own = Arc::make_mut(&mut operation.labels);
-            for (own, common) in fields(own).into_iter().zip(fields(&mut (*labels).clone())) {
-                if own.is_none() {
-                    *own = common.take();
-                }
-            }
+    let Header { base, labels, .. } = header;
+    if !base.is_empty() {
+        guard_by(&base, &mut operations);
+    }
+    let labels = Arc::new(labels);
+    if *labels != Labels::default() {
+        for operation in &mut operations {
+            take_over(&labels, &mut operation.labels);
         }
     }
     let mut batch = Batch {
@@ -125,11 +107,33 @@ pub(super) fn finish(header: Header, mut operations: Vec<Operation>) -> Batch {
     batch
 }
 
-fn shared(labels: Labels) -> Arc<Labels> {
-    if labels == Labels::default() {
-        return Arc::default();
+/// Operations without a hash of their own take the one that the batch has for their file.
+fn guard_by(base: &BTreeMap<String, Digest>, operations: &mut [Operation]) {
+    // Operations of one file mostly follow each other.
+    let mut last: Option<(RelPath, Option<Digest>)> = None;
+    for operation in operations.iter_mut().filter(|o| o.base.is_none()) {
+        let known = last.take().filter(|(file, _)| *file == operation.file);
+        let (file, digest) = known.unwrap_or_else(|| {
+            let digest = operation.file.as_str().and_then(|file| base.get(file));
+            (operation.file.clone(), digest.copied())
+        });
+        operation.base = digest;
+        last = Some((file, digest));
     }
-    Arc::new(labels)
+}
+
+/// An operation's own labels go before the batch's.
+fn take_over(common: &Arc<Labels>, own: &mut Arc<Labels>) {
+    if **own == Labels::default() {
+        *own = Arc::clone(common);
+        return;
+    }
+    let own = fields(Arc::make_mut(own));
+    for (own, common) in own.into_iter().zip(fields(&mut (**common).clone())) {
+        if own.is_none() {
+            *own = common.take();
+        }
+    }
 }
 
 pub(super) fn fields(labels: &mut Labels) -> [&mut Option<String>; 5] {

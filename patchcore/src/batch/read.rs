@@ -137,8 +137,8 @@ impl Reader<'_> {
             Kind::Object => self.object(|r, key, span| {
                 // Two spellings of one path are the same key; what is no path guards nothing.
                 let path = match RelPath::new(key.as_bytes()) {
-                    Ok(path) => path.to_string(),
-                    Err(_) => key.clone().into_owned(),
+                    Ok(path) if path.as_bytes() != key.as_bytes() => path.to_string(),
+                    _ => key.clone().into_owned(),
                 };
                 r.within(Segment::Key(short(&key)), |r| {
                     let twice = base.contains_key(&path);

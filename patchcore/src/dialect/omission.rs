@@ -58,8 +58,17 @@ pub(super) fn find<'l>(
 }
 
 /// Refuses new text for a line that stands for code left out and that the old text lacks.
-pub(crate) fn check_new(file: &RelPath, new: &[u8], old: &[u8]) -> Result<(), Refusal> {
-    let in_old = |line: &[u8]| split_lines(old).any(|other| other.trim_ascii() == line);
+pub(super) fn check_new(file: &RelPath, new: &[u8], old: &[u8]) -> Result<(), Refusal> {
+    check_new_in(file, new, || old)
+}
+
+/// As [`check_new`], for old text that is looked up only where it is asked for.
+pub(crate) fn check_new_in<'o>(
+    file: &RelPath,
+    new: &[u8],
+    old: impl Fn() -> &'o [u8],
+) -> Result<(), Refusal> {
+    let in_old = |line: &[u8]| split_lines(old()).any(|other| other.trim_ascii() == line);
     match find(split_lines(new), in_old) {
         Some(line) => Err(refusal(file, line)),
         None => Ok(()),

@@ -9,7 +9,6 @@ mod find;
 mod link;
 mod names;
 mod original;
-pub(crate) mod parallel;
 pub(crate) mod paths;
 mod render;
 mod sequential;
@@ -26,6 +25,7 @@ use crate::error::Refusal;
 use crate::operation::{Batch, Coordinates, Operation};
 use crate::path::RelPath;
 use crate::text::LineNumber;
+use crate::threads;
 
 pub use change::{After, ChangeKind, FileChange, FileState, Touch};
 pub(crate) use tree::Obstacle;
@@ -255,8 +255,15 @@ pub(crate) enum Hashing {
 }
 
 pub(crate) fn plan_with(batch: &Batch, tree: &Tree, policy: &Policy, hashing: Hashing) -> Plan {
-    let mut refused = settle::front_end_refusals(batch, tree, policy);
-    for (index, refusal) in paths::refusals(batch, policy) {
+    /// From this many operations on, a second thread is worth its start.
+    const MANY: usize = 1024;
+    let front_end = || settle::front_end_refusals(batch, tree, policy);
+    let by_path = || paths::refusals(batch, policy);
+    let (mut refused, by_path) = match batch.operations.len() >= MANY {
+        true => threads::join(front_end, by_path),
+        false => (front_end(), by_path()),
+    };
+    for (index, refusal) in by_path {
         refused.entry(index).or_insert(refusal);
     }
     let (changes, verdicts) = match batch.coordinates {

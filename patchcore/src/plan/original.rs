@@ -17,7 +17,6 @@ use super::change;
 use super::content::{self, Piece};
 use super::link;
 use super::names::{self, Node};
-use super::parallel;
 use super::{
     After, ChangeKind, FileChange, Hashing, Outcome, Policy, Source, Touch, Tree, Verdict,
 };
@@ -46,7 +45,7 @@ pub(super) fn plan(
             verdicts[index].guarded = operation.base.is_some();
         }
     }
-    let results = parallel::map(&names.nodes, |node| {
+    let results = threads::map(&names.nodes, |node| {
         resolve_node(node, batch, policy, hashing)
     });
     let mut changes = Vec::with_capacity(results.len());

@@ -3,6 +3,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use super::Policy;
 use crate::error::{Code, Refusal};
@@ -71,37 +72,42 @@ fn covers(open: &RelPath, path: &RelPath) -> bool {
 
 fn collisions(batch: &Batch, refused: &mut Vec<(usize, Refusal)>) {
     let mut known: HashMap<Vec<u8>, &RelPath> = HashMap::new();
-    let mut clashes: Vec<(usize, Refusal)> = Vec::new();
+    // Each path with the operations in a row that name it and no other.
+    let mut runs: Vec<(Range<usize>, &RelPath)> = Vec::new();
     for (index, operation) in placed(batch) {
         for path in named(operation) {
-            match known.entry(path.collision_key()) {
-                Entry::Vacant(entry) => {
-                    entry.insert(path);
-                }
-                Entry::Occupied(entry) if *entry.get() == path => {}
-                Entry::Occupied(entry) => {
-                    let other = entry.get();
-                    clashes.push((
-                        index,
-                        collision(path, &format!("and {other} may be one file")),
-                    ));
-                }
+            match runs.last_mut() {
+                Some((run, last)) if *last == path => run.end = index + 1,
+                _ => runs.push((index..index + 1, path)),
+            }
+        }
+    }
+    let mut clashes: Vec<(usize, Refusal)> = Vec::new();
+    let mut clash = |run: &Range<usize>, path: &RelPath, why: String| {
+        clashes.extend(run.clone().map(|index| (index, collision(path, &why))));
+    };
+    for (run, path) in &runs {
+        match known.entry(path.collision_key()) {
+            Entry::Vacant(entry) => {
+                entry.insert(path);
+            }
+            Entry::Occupied(entry) if *entry.get() == *path => {}
+            Entry::Occupied(entry) => {
+                clash(run, path, format!("and {} may be one file", entry.get()));
             }
         }
     }
     let mut leaving = Leaving::default();
-    for (index, operation) in placed(batch) {
-        for path in named(operation) {
-            let key = path.collision_key();
-            let mut slashes = crate::bytes::positions(b'/', &key);
-            let above = slashes.find_map(|at| {
-                let above = known.get(&key[..at])?;
-                (!leaving.of(batch).keeps_apart(above, path)).then_some(above)
-            });
-            if let Some(above) = above {
-                let why = format!("cannot stand below {above}, which the batch names as a file");
-                clashes.push((index, collision(path, &why)));
-            }
+    for (run, path) in &runs {
+        let key = path.collision_key();
+        let mut slashes = crate::bytes::positions(b'/', &key);
+        let above = slashes.find_map(|at| {
+            let above = known.get(&key[..at])?;
+            (!leaving.of(batch).keeps_apart(above, path)).then_some(above)
+        });
+        if let Some(above) = above {
+            let why = format!("cannot stand below {above}, which the batch names as a file");
+            clash(run, path, why);
         }
     }
     if clashes.is_empty() {

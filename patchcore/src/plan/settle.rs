@@ -27,10 +27,11 @@ pub(super) fn front_end_refusals(
                 _ if policy.allow_omission => return None,
                 _ if operation.link => return None,
                 action => {
-                    let old = tree
-                        .file(&operation.file)
-                        .map_or(&[][..], |file| file.bytes());
-                    omission::check_new(&operation.file, new_text(action)?, old).err()?
+                    let old = || {
+                        let file = tree.file(&operation.file);
+                        file.map_or(&[][..], |file| file.bytes())
+                    };
+                    omission::check_new_in(&operation.file, new_text(action)?, old).err()?
                 }
             };
             Some((index, refusal))

@@ -11,7 +11,8 @@ use crate::operation::{Action, Batch, Labels, Operation};
 use crate::order::Payload;
 use crate::path::RelPath;
 use crate::placeholder::{Injected, Mark, Marked, Marker, Scanner};
-use crate::plan::{Entry, Script, Tree, parallel};
+use crate::plan::{Entry, Script, Tree};
+use crate::threads;
 
 /// Comments to be put above placeholders, in the form that the engine applies.
 ///
@@ -344,7 +345,7 @@ impl Script for Injection {
             ..Found::default()
         };
         let mut operations = Vec::new();
-        let marked = parallel::map(&self.files, |file| self.mark_file(file, tree));
+        let marked = threads::map(&self.files, |file| self.mark_file(file, tree));
         for (file, marked) in self.files.iter().zip(marked) {
             self.add_file(file, marked, tree, &mut found, &mut operations);
         }

@@ -13,7 +13,6 @@ use rustix::io::Errno;
 use super::MAX_FILE;
 use crate::diff::{self, FileDiff, Options, Origin, Side};
 use crate::error::{Code, Error, Refusal};
-use crate::plan::parallel;
 use crate::threads;
 
 /// Files compared before their diffs are handed out.
@@ -176,7 +175,7 @@ impl Iterator for Comparison {
             if run.is_empty() {
                 return None;
             }
-            let diffs = parallel::map(&run, |pair| {
+            let diffs = threads::map(&run, |pair| {
                 let path = Path::new(std::ffi::OsStr::from_bytes(&pair.path));
                 compare(
                     pair,

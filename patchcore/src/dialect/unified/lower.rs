@@ -14,7 +14,8 @@ use super::{Kind, Section, Unified};
 use crate::error::{Code, Refusal};
 use crate::operation::{Action, Batch, Operation};
 use crate::path::RelPath;
-use crate::plan::{Entry, Source, Tree, parallel};
+use crate::plan::{Entry, Source, Tree};
+use crate::threads;
 
 use content::{MANY, ahead, edit_set, replacement, splices};
 use standing::Standing;
@@ -44,7 +45,7 @@ pub(super) fn lower(diff: &Unified<'_>, tree: &Tree) -> Batch {
         done: Vec::with_capacity(diff.sections.len()),
     };
     if diff.sections.len() >= MANY {
-        lowering.ahead = parallel::map(&diff.sections, |section| ahead(diff, tree, section));
+        lowering.ahead = threads::map(&diff.sections, |section| ahead(diff, tree, section));
     }
     for section in &diff.sections {
         let done = lowering.section(section).unwrap_or_else(|refusal| Done {

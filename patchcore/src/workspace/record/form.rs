@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{ChangeRecord, Journal, LAST_LINE, OperationRecord, Record, VERSION, damaged};
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
-use crate::plan::parallel;
+use crate::threads;
 
 /// The document and the newline behind it, in pieces: what the last line vouches for.
 pub(super) fn write(record: &Record) -> Vec<Vec<u8>> {
@@ -40,7 +40,7 @@ fn shared(record: &Record) -> Vec<Vec<u8>> {
     let mut parts = vec![Part::Journal(&record.journal)];
     parts.extend(record.changes.chunks(RUN).map(Part::Changes));
     parts.extend(record.operations.chunks(RUN * 4).map(Part::Operations));
-    let mut written = parallel::map_heavy(&parts, |part| match part {
+    let mut written = threads::map_heavy(&parts, |part| match part {
         Part::Operations(operations) => elements(operations, 192),
         Part::Changes(changes) => elements(changes, 1024),
         Part::Journal(journal) => json(journal, 512 * journal.steps.len()),
