@@ -23,6 +23,7 @@ pub fn detect(bytes: &[u8]) -> Result<Dialect, Refusal> {
     if let Some(dialect) = json(body) {
         return Ok(dialect);
     }
+    let may_be_mixed = may_be_mixed(body);
     let mut seen: Vec<(Dialect, usize)> = Vec::new();
     let mut lines = split_lines(body).enumerate().peekable();
     // Lines inside a block or envelope are content, whatever they look like.
@@ -38,6 +39,9 @@ pub fn detect(bytes: &[u8]) -> Result<Dialect, Refusal> {
         }
         let next = lines.peek().map(|(_, next)| *next).unwrap_or_default();
         if let Some(dialect) = mark(line, next) {
+            if !may_be_mixed {
+                return Ok(dialect);
+            }
             if dialect != Dialect::UnifiedDiff {
                 inside = Some(dialect);
             }
@@ -66,10 +70,20 @@ pub fn detect(bytes: &[u8]) -> Result<Dialect, Refusal> {
     }
 }
 
+/// Whether a text may hold marks of more than one dialect; a short one may always, since a look
+/// at its lines costs least.
+fn may_be_mixed(body: &[u8]) -> bool {
+    const LONG: usize = 64 << 10;
+    let holds = |word: &[u8]| memchr::memmem::find(body, word).is_some();
+    body.len() < LONG || holds(CODEX_BEGIN) || holds(super::marks::SEARCH)
+}
+
+const CODEX_BEGIN: &[u8] = b"*** Begin Patch";
+
 /// The dialect that a line opens, given the line below it.
 pub(super) fn mark(line: &[u8], next: &[u8]) -> Option<Dialect> {
     let trimmed = line.trim_ascii();
-    if trimmed == b"*** Begin Patch" {
+    if trimmed == CODEX_BEGIN {
         return Some(Dialect::Codex);
     }
     if super::marks::is_search(line) {
@@ -193,6 +207,19 @@ mod tests {
             ),
         ] {
             assert_eq!(detect(patch.as_bytes()).unwrap(), dialect, "{patch}");
+        }
+    }
+
+    #[test]
+    fn a_long_text_is_read_like_a_short_one() {
+        let diff = "--- a\n+++ b\n@@ -1 +1 @@\n-a\n+b\n".repeat(4000);
+        assert_eq!(detect(diff.as_bytes()).unwrap(), Dialect::UnifiedDiff);
+        let quoted = format!("{diff}+*** Begin Patch\n+<<<<<<< SEARCH\n");
+        assert_eq!(detect(quoted.as_bytes()).unwrap(), Dialect::UnifiedDiff);
+        for other in ["*** Begin Patch\n", "<<<<<<< SEARCH\n"] {
+            let mixed = format!("{diff}{other}");
+            let refusal = detect(mixed.as_bytes()).unwrap_err();
+            assert!(refusal.message.contains("mixes"), "{other}");
         }
     }
 

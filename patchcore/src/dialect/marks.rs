@@ -4,9 +4,12 @@
 //! `------- SEARCH` and `+++++++ REPLACE` with three or more, Roo aider's with a `-------` below
 //! the line number that it may give.
 
+/// What stands behind the signs of a line that opens a block.
+pub(super) const SEARCH: &[u8] = b" SEARCH";
+
 /// Whether the line opens a block.
 pub(super) fn is_search(line: &[u8]) -> bool {
-    signs_and_word(line, b"<-", b" SEARCH")
+    signs_and_word(line, b"<-", SEARCH)
 }
 
 /// Whether the line ends a block.

@@ -69,6 +69,7 @@ use crate::error::{Code, Refusal};
 use crate::operation::Batch;
 use crate::path::RelPath;
 use crate::plan::{Script, Tree};
+use crate::threads;
 
 /// A diff whose names are resolved.
 pub(super) struct Unified<'a> {
@@ -127,6 +128,9 @@ enum Kind {
     Copy,
 }
 
+/// From so many bytes on, hashing them is worth a thread.
+const LONG: usize = 256 << 10;
+
 /// Reads a diff.
 pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Unified<'a>, Refusal> {
     let parse_options = ParseOptions {
@@ -137,8 +141,12 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Unified<'a
         },
         headerless: options.file.is_some(),
     };
-    let diff =
-        parse::parse(bytes, parse_options).map_err(|error| invalid(error.line, error.message))?;
+    let read = || parse::parse(bytes, parse_options);
+    let (diff, content) = match bytes.len() >= LONG {
+        true => threads::join(read, || Digest::of(bytes)),
+        false => (read(), Digest::of(bytes)),
+    };
+    let diff = diff.map_err(|error| invalid(error.line, error.message))?;
     if let Some(remark) = diff.remarks.first()
         && options.strict
     {
@@ -171,7 +179,7 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Unified<'a
             strict: options.strict,
             allow_omission: options.allow_omission,
         },
-        content: Digest::of(bytes),
+        content,
     })
 }
 
