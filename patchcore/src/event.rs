@@ -264,7 +264,7 @@ fn of_operation(record: &Record, index: usize) -> Option<PatchEvent> {
     Some(PatchEvent {
         operation: Some(OperationName {
             index,
-            op: operation.op.clone(),
+            op: operation.op.clone().into_owned(),
         }),
         file: Some(operation.file.clone()),
         outcome: Some(operation.outcome),
@@ -273,7 +273,7 @@ fn of_operation(record: &Record, index: usize) -> Option<PatchEvent> {
         after: change.and_then(|change| Some(change.after?.digest)),
         lines_added,
         lines_removed,
-        refusal: operation.refusal.clone(),
+        refusal: operation.refusal.as_deref().cloned(),
         ..blank(record, index + 1, kind, record.labels_of(index))
     })
 }
@@ -326,7 +326,7 @@ fn change_of(record: &Record, index: usize) -> Option<&ChangeRecord> {
     let file = RelPath::new(operation.file.as_bytes()).ok()?;
     let from = |change: &&ChangeRecord| change.from.as_ref() == Some(&file);
     let at = |change: &&ChangeRecord| change.path == file;
-    match operation.op.as_str() {
+    match &*operation.op {
         "rename-file" | "copy-file" => record.changes.iter().find(from),
         _ => None,
     }

@@ -125,6 +125,18 @@ impl RelPath {
         Some(Self(self.0[..slash].into()))
     }
 
+    /// Whether the file's directory is this one; `None` is the root.
+    #[must_use]
+    pub fn is_in(&self, directory: Option<&RelPath>) -> bool {
+        let file_name = match directory {
+            None => Some(&*self.0),
+            Some(directory) => {
+                (self.0.strip_prefix(&*directory.0)).and_then(|rest| rest.strip_prefix(b"/"))
+            }
+        };
+        file_name.is_some_and(|name| crate::bytes::find(b'/', name).is_none())
+    }
+
     /// Whether the path is beneath a directory of that path.
     #[must_use]
     pub fn lies_below(&self, directory: &RelPath) -> bool {
@@ -266,6 +278,25 @@ mod tests {
                 RelPath::new(path).unwrap().protected_component().is_none(),
                 "{path}"
             );
+        }
+    }
+
+    #[test]
+    fn a_file_is_in_the_directory_right_above_it() {
+        let path = |path| RelPath::new(path).unwrap();
+        for (file, directory, expected) in [
+            ("a", None, true),
+            ("a/b", None, false),
+            ("a/b", Some("a"), true),
+            ("a/b/c", Some("a"), false),
+            ("a/b/c", Some("a/b"), true),
+            ("ab/c", Some("a"), false),
+            ("a", Some("a"), false),
+        ] {
+            let directory = directory.map(path);
+            let file = path(file);
+            assert_eq!(file.is_in(directory.as_ref()), expected, "{file}");
+            assert_eq!(file.parent() == directory, expected, "{file}");
         }
     }
 

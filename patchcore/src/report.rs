@@ -1,5 +1,7 @@
 //! The report: what `apply`, `check` and `undo` say on standard output with `--output json`.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -94,7 +96,7 @@ impl Report {
             operations: operations
                 .map(|(index, (operation, verdict))| OperationReport {
                     index,
-                    op: operation.name().to_owned(),
+                    op: operation.name().into(),
                     file: operation.shown_file().into_owned(),
                     outcome: match mode {
                         Mode::Apply => verdict.outcome,
@@ -104,7 +106,7 @@ impl Report {
                     lines: verdict.lines,
                     guarded: verdict.guarded,
                     note: verdict.note.clone(),
-                    refusal: verdict.refusal.as_deref().cloned(),
+                    refusal: verdict.refusal.clone(),
                 })
                 .collect(),
             refusal: None,
@@ -152,7 +154,7 @@ impl Report {
     /// refused operation.
     #[must_use]
     pub fn code(&self) -> Option<Code> {
-        let of_operation = || self.operations.iter().find_map(|o| o.refusal.as_ref());
+        let of_operation = || self.operations.iter().find_map(|o| o.refusal.as_deref());
         self.refusal
             .as_ref()
             .or_else(of_operation)
@@ -211,7 +213,7 @@ pub struct OperationReport {
     /// Index in the batch, from 0.
     pub index: usize,
     /// The operation's name.
-    pub op: String,
+    pub op: Cow<'static, str>,
     /// The file it names.
     pub file: String,
     /// How it ended.
@@ -229,5 +231,5 @@ pub struct OperationReport {
     pub note: Option<String>,
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refusal: Option<Refusal>,
+    pub refusal: Option<Box<Refusal>>,
 }

@@ -41,7 +41,8 @@ fn previewed(report: &Report, batch: Option<&Batch>) -> Record {
         labels: batch
             .and_then(|batch| batch.operations.get(operation.index))
             .map(|operation| (*operation.labels).clone())
-            .filter(|labels| *labels != Labels::default()),
+            .filter(|labels| *labels != Labels::default())
+            .map(Box::new),
     };
     let change = |file: &FileReport| {
         let path = |path: &String| RelPath::new(path.as_bytes()).ok();

@@ -134,10 +134,10 @@ fn an_operation_tells_its_own_lines_and_its_file_s_hashes() {
         removed: 1,
     };
     record.changes = vec![change("a", vec![touch]), change("b", vec![])];
-    record.operations[1].labels = Some(Labels {
+    record.operations[1].labels = Some(Box::new(Labels {
         task_id: Some("other".into()),
         ..Labels::default()
-    });
+    }));
     let all: Vec<PatchEvent> = events(&record).collect();
     assert_eq!((all[0].lines_added, all[0].lines_removed), (10, 4));
     assert_eq!((all[1].lines_added, all[1].lines_removed), (3, 1));

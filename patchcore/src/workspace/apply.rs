@@ -351,16 +351,16 @@ impl Prepared<'_> {
             let verdicts = batch.operations.iter().zip(&self.plan.verdicts);
             record.operations = verdicts
                 .map(|(operation, verdict)| OperationRecord {
-                    op: operation.name().to_owned(),
+                    op: operation.name().into(),
                     file: operation.shown_file().into_owned(),
                     outcome: verdict.outcome,
                     lines: verdict.lines,
                     guarded: verdict.guarded,
                     note: verdict.note.clone(),
-                    refusal: verdict.refusal.as_deref().cloned(),
+                    refusal: verdict.refusal.clone(),
                     labels: (*operation.labels != *batch.labels
                         && *operation.labels != Labels::default())
-                    .then(|| (*operation.labels).clone()),
+                    .then(|| Box::new((*operation.labels).clone())),
                 })
                 .collect();
         }

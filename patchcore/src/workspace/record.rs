@@ -5,6 +5,7 @@
 //! made. On disk it is one JSON document and a last line with the document's SHA-256: a record
 //! without a valid last line does not exist.
 
+use std::borrow::Cow;
 use std::io;
 
 use serde::{Deserialize, Serialize};
@@ -131,7 +132,7 @@ pub struct Overrides {
 #[serde(deny_unknown_fields)]
 pub struct OperationRecord {
     /// The operation's name.
-    pub op: String,
+    pub op: Cow<'static, str>,
     /// The file it names, as the batch spelled it.
     pub file: String,
     /// How it ended.
@@ -146,10 +147,10 @@ pub struct OperationRecord {
     pub note: Option<String>,
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refusal: Option<Refusal>,
+    pub refusal: Option<Box<Refusal>>,
     /// The operation's own labels over the batch's; absent where it has none of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub labels: Option<Labels>,
+    pub labels: Option<Box<Labels>>,
 }
 
 /// What changed at a path.
@@ -392,7 +393,7 @@ impl Record {
     pub fn labels_of(&self, operation: usize) -> &Labels {
         self.operations
             .get(operation)
-            .and_then(|operation| operation.labels.as_ref())
+            .and_then(|operation| operation.labels.as_deref())
             .unwrap_or(&self.labels)
     }
 

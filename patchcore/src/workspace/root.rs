@@ -152,12 +152,12 @@ impl<'a> Parents<'a> {
 
     /// The directory that holds the path's last component.
     pub(super) fn of(&mut self, path: &RelPath) -> io::Result<Arc<Dir>> {
-        let parent = path.parent();
         if let Some((known, dir)) = &self.last
-            && *known == parent
+            && path.is_in(known.as_ref())
         {
             return Ok(Arc::clone(dir));
         }
+        let parent = path.parent();
         let dir = self.root.directory(parent.as_ref())?;
         self.last = Some((parent, Arc::clone(&dir)));
         Ok(dir)

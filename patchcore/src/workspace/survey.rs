@@ -110,12 +110,21 @@ pub(super) fn survey(root: &Root, held: &Held, layout: &Layout<'_>) -> Result<Su
     let mut directories: Vec<Directory<'_>> = Vec::new();
     let mut known: BTreeMap<Option<RelPath>, usize> = BTreeMap::new();
     let mut of_place: Vec<Option<usize>> = Vec::with_capacity(layout.places.len());
+    // Neighbours mostly share a directory.
+    let mut last: Option<(Option<RelPath>, usize)> = None;
     for place in &layout.places {
         let Some(path) = &place.path else {
             of_place.push(None);
             continue;
         };
+        if let Some((parent, index)) = &last
+            && path.is_in(parent.as_ref())
+        {
+            of_place.push(Some(*index));
+            continue;
+        }
         let mut parent = path.parent();
+        let own = parent.clone();
         while let Some(missing) = parent.as_ref().filter(|parent| made.contains(parent)) {
             parent = missing.parent();
         }
@@ -126,6 +135,7 @@ pub(super) fn survey(root: &Root, held: &Held, layout: &Layout<'_>) -> Result<Su
             });
             directories.len() - 1
         });
+        last = Some((own, index));
         of_place.push(Some(index));
     }
     let mut seen = look_at_all(root, &directories, &journal)?;

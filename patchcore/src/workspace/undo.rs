@@ -241,7 +241,7 @@ fn verdict(operation: &super::record::OperationRecord) -> Verdict {
         outcome: operation.outcome,
         lines: operation.lines,
         guarded: operation.guarded,
-        refusal: operation.refusal.clone().map(Box::new),
+        refusal: operation.refusal.clone(),
         note: operation.note.clone(),
     }
 }
@@ -258,7 +258,7 @@ fn refuse(record: &mut Record, refusals: Vec<Refusal>) {
         match blamed {
             Some(operation) => {
                 operation.outcome = Outcome::Refused;
-                operation.refusal = Some(refusal);
+                operation.refusal = Some(Box::new(refusal));
             }
             None => {
                 unplaced.get_or_insert(refusal);

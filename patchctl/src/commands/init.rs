@@ -226,7 +226,10 @@ impl Run<'_> {
         for (operation, task) in applied.report.operations.iter().zip(injection.tasks()) {
             let Some(task) = task else { continue };
             if let Some(refusal) = &operation.refusal {
-                marked.failed.entry(task).or_insert_with(|| refusal.clone());
+                marked
+                    .failed
+                    .entry(task)
+                    .or_insert_with(|| (**refusal).clone());
                 continue;
             }
             match operation.outcome {

@@ -142,10 +142,12 @@ impl Run<'_> {
             .clone()
             .or(self.transaction.take());
         let operations = applied.report.operations.into_iter();
-        let refusal = applied
-            .report
-            .refusal
-            .or_else(|| operations.filter_map(|operation| operation.refusal).next());
+        let refusal = applied.report.refusal.or_else(|| {
+            operations
+                .filter_map(|operation| operation.refusal)
+                .next()
+                .map(|refusal| *refusal)
+        });
         let details = match &refusal {
             Some(refusal) => json!({ "code": refusal.code, "message": refusal.message }),
             None => json!({ "transaction": self.transaction }),
