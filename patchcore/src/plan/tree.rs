@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
+use std::ops::Deref;
+#[cfg(feature = "workspace")]
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use super::FileState;
@@ -14,7 +17,7 @@ use crate::text::{Encoding, LineIndex, Text, detect_encoding};
 /// its target.
 #[derive(Debug)]
 pub struct Source {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     executable: bool,
     link: bool,
     digest: OnceLock<Digest>,
@@ -26,6 +29,10 @@ impl Source {
     /// A file as it is before the batch.
     #[must_use]
     pub fn new(bytes: Vec<u8>, executable: bool) -> Self {
+        Self::of(Bytes::Own(bytes), executable)
+    }
+
+    fn of(bytes: Bytes, executable: bool) -> Self {
         Self {
             bytes,
             executable,
@@ -57,6 +64,20 @@ impl Source {
             encoding: encoding.into(),
             lines: lines.into(),
             ..Self::new(bytes, executable)
+        }
+    }
+
+    /// A file among others in a block, with its hash. The block stays as long as any of them.
+    #[cfg(feature = "workspace")]
+    pub(crate) fn among(
+        block: Arc<Vec<u8>>,
+        range: Range<usize>,
+        executable: bool,
+        digest: Digest,
+    ) -> Self {
+        Self {
+            digest: digest.into(),
+            ..Self::of(Bytes::Among(block, range), executable)
         }
     }
 
@@ -110,6 +131,25 @@ impl Source {
     #[must_use]
     pub fn line_index(&self) -> Option<&LineIndex> {
         self.lines.get()
+    }
+}
+
+#[derive(Debug)]
+enum Bytes {
+    Own(Vec<u8>),
+    #[cfg(feature = "workspace")]
+    Among(Arc<Vec<u8>>, Range<usize>),
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            #[cfg(feature = "workspace")]
+            Self::Among(block, range) => &block[range.clone()],
+        }
     }
 }
 

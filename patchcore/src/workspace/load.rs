@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::disk::{Kind, Meta};
+use super::disk::{File, Kind, Meta};
 use super::fault;
 use super::large;
 use super::root::{self, Root};
+use super::shelf::{Closed, Place, Shelf};
+use crate::digest::Digest;
 use crate::error::{Code, Error, Refusal};
 use crate::path::RelPath;
 use crate::plan::{Entry, Holds, Other, Source, Tree};
@@ -44,6 +46,21 @@ pub(super) struct Found {
     began: Option<[i64; 2]>,
 }
 
+impl Found {
+    /// What a file that was read is beside its bytes.
+    fn of(file: &File, meta: Meta, began: Option<[i64; 2]>) -> io::Result<Self> {
+        Ok(Self {
+            meta,
+            attributes: file.attributes()?,
+            began,
+        })
+    }
+
+    fn is_executable(&self) -> bool {
+        self.meta.mode & 0o100 != 0
+    }
+}
+
 impl Loaded {
     /// The file at a path, if a regular file or a link was read there.
     pub(super) fn found(&self, path: &RelPath) -> Option<&Found> {
@@ -56,28 +73,31 @@ impl Loaded {
 pub(super) fn load(root: &Root, paths: &[RelPath]) -> Result<Loaded, Error> {
     let began = now();
     let mut read: Vec<Read> = if paths.len() < PARALLEL {
-        let read = paths.iter().map(|path| read_one(root, path));
-        read.collect::<Result<_, _>>()?
+        let shelf = Closed::default();
+        let look = |path| look_at(root, path, None).map(|looked| looked.taken_from(&shelf));
+        paths.iter().map(look).collect::<Result<_, _>>()?
     } else {
-        let parts = in_parallel(paths.len(), GRAIN, |index| {
-            let read = read_one(root, &paths[index])?;
-            if let (_, Entry::File(source), ..) = &read {
-                // The hash is wanted of nearly every file, and here it costs half.
-                let _ = source.digest();
-            }
-            Ok(read)
-        });
-        parts?
+        in_parallel_with(
+            paths.len(),
+            GRAIN,
+            Shelf::default,
+            |shelf, index| look_at(root, &paths[index], Some(shelf)),
+            |shelf, looked| {
+                let shelf = shelf.close();
+                let taken = looked.into_iter().map(|looked| looked.taken_from(&shelf));
+                taken.collect()
+            },
+        )?
     };
-    read.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+    read.sort_by(|a, b| a.path.cmp(&b.path));
     let mut found = Vec::with_capacity(read.len());
     let mut others = Vec::new();
     let mut tree: Tree = read
         .into_iter()
-        .map(|(path, entry, file, other)| {
-            found.extend(file.map(|file| (path.clone(), file)));
-            others.extend(other.map(|other| (path.clone(), other)));
-            (path, entry)
+        .map(|read| {
+            found.extend(read.found.map(|file| (read.path.clone(), file)));
+            others.extend(read.other.map(|other| (read.path.clone(), other)));
+            (read.path, read.entry)
         })
         .collect();
     let mut directories = Vec::new();
@@ -111,16 +131,36 @@ pub(super) fn in_parallel<T: Send>(
     grain: usize,
     work: impl Fn(usize) -> Result<T, Error> + Sync,
 ) -> Result<Vec<T>, Error> {
+    let nothing = || ();
+    in_parallel_with(
+        count,
+        grain,
+        nothing,
+        |(), index| work(index),
+        |(), all| all,
+    )
+}
+
+/// As [`in_parallel`], with something that each thread makes for itself, and that has a part in
+/// what its results come to.
+fn in_parallel_with<S, T, U: Send>(
+    count: usize,
+    grain: usize,
+    start: impl Fn() -> S + Sync,
+    work: impl Fn(&mut S, usize) -> Result<T, Error> + Sync,
+    end: impl Fn(S, Vec<T>) -> Vec<U> + Sync,
+) -> Result<Vec<U>, Error> {
     let next = AtomicUsize::new(0);
     let run = || {
+        let mut own = start();
         let mut done = Vec::with_capacity(count / 2 + grain);
         loop {
             let from = next.fetch_add(grain, Ordering::Relaxed);
             if from >= count {
-                return Ok(done);
+                return Ok(end(own, done));
             }
             for index in from..count.min(from + grain) {
-                match work(index) {
+                match work(&mut own, index) {
                     Ok(value) => done.push(value),
                     Err(error) => {
                         next.store(count, Ordering::Relaxed);
@@ -163,34 +203,91 @@ pub(super) fn now() -> [i64; 2] {
     ]
 }
 
-type Read = (RelPath, Entry, Option<Found>, Option<Other>);
+/// What was read at a path.
+struct Read {
+    path: RelPath,
+    entry: Entry,
+    found: Option<Found>,
+    other: Option<Other>,
+}
 
-fn read_one(root: &Root, path: &RelPath) -> Result<Read, Error> {
-    let refused = |refusal: Refusal| (path.clone(), Entry::Refused(Box::new(refusal)), None, None);
+/// What was read, while the shelf that its bytes may lie on is in use.
+enum Looked {
+    Read(Read),
+    Shelved {
+        path: RelPath,
+        found: Found,
+        place: Place,
+        digest: Digest,
+    },
+}
+
+impl Looked {
+    fn taken_from(self, shelf: &Closed) -> Read {
+        let (path, found, place, digest) = match self {
+            Self::Read(read) => return read,
+            Self::Shelved {
+                path,
+                found,
+                place,
+                digest,
+            } => (path, found, place, digest),
+        };
+        let (block, range) = shelf.take(place);
+        let source = Source::among(block, range, found.is_executable(), digest);
+        Read {
+            path,
+            entry: Entry::File(Arc::new(source)),
+            found: Some(found),
+            other: None,
+        }
+    }
+}
+
+fn look_at(root: &Root, path: &RelPath, shelf: Option<&mut Shelf>) -> Result<Looked, Error> {
+    let read = |entry, found, other| {
+        Ok(Looked::Read(Read {
+            path: path.clone(),
+            entry,
+            found,
+            other,
+        }))
+    };
+    let refused = |refusal: Refusal| Entry::Refused(Box::new(refusal));
     let io = |error| Error::io("read", root.path.join(path.as_path()), error);
     let file = match root.file(path) {
         Ok(Some(file)) => file,
-        Ok(None) => return Ok((path.clone(), Entry::Absent, None, None)),
+        Ok(None) => return read(Entry::Absent, None, None),
         Err(error) => {
             let Some(refusal) = root::refusal(path, &error) else {
                 return Err(io(error));
             };
-            let (path, entry, ..) = refused(refusal);
-            return Ok(match read_link(root, &path).map_err(io)? {
-                Some((found, link)) => (path, entry, Some(found), Some(link)),
-                None => (path, entry, None, None),
-            });
+            let (found, link) = read_link(root, path).map_err(io)?.unzip();
+            return read(refused(refusal), found, link);
         }
     };
     let mut meta = file.stat().map_err(io)?;
     if let Some(refusal) = not_a_file(path, meta.kind) {
         // What it holds is looked at when all else is loaded.
         let directory = (meta.kind == Kind::Directory).then_some(Other::Directory(Holds::Others));
-        let (path, entry, ..) = refused(refusal);
-        return Ok((path, entry, None, directory));
+        return read(refused(refusal), None, directory);
     }
     let began = large::settle(&file, &mut meta).map_err(io)?;
-    let executable = meta.mode & 0o100 != 0;
+    let is_shared = shelf.is_some();
+    if let Some(shelf) = shelf
+        && let Some(place) = shelf.read(&file, meta.size).map_err(io)?
+    {
+        // The hash is wanted of nearly every file, and here it costs half.
+        let digest = Digest::of(shelf.bytes(&place));
+        return Ok(Looked::Shelved {
+            path: path.clone(),
+            found: Found::of(&file, meta, began).map_err(io)?,
+            place,
+            digest,
+        });
+    }
+    let found = Found::of(&file, meta, began).map_err(io)?;
+    let executable = found.is_executable();
     let source = match large::read(&file, meta.size, executable).map_err(io)? {
         Some(source) => Some(source),
         None => {
@@ -199,26 +296,16 @@ fn read_one(root: &Root, path: &RelPath) -> Result<Read, Error> {
         }
     };
     let Some(source) = source else {
-        return Ok(refused(
-            Refusal::new(
-                Code::LimitExceeded,
-                format!("{path} is longer than 1 GiB, the limit for a file"),
-            )
-            .in_file(path),
-        ));
+        let refusal = Refusal::new(
+            Code::LimitExceeded,
+            format!("{path} is longer than 1 GiB, the limit for a file"),
+        );
+        return read(refused(refusal.in_file(path)), None, None);
     };
-    let attributes = file.attributes().map_err(io)?;
-    let found = Found {
-        meta,
-        attributes,
-        began,
-    };
-    Ok((
-        path.clone(),
-        Entry::File(Arc::new(source)),
-        Some(found),
-        None,
-    ))
+    if is_shared {
+        let _ = source.digest();
+    }
+    read(Entry::File(Arc::new(source)), Some(found), None)
 }
 
 /// Whether a directory holds nothing but files and links of the tree, at any depth.

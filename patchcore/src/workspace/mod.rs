@@ -22,6 +22,7 @@ mod reader;
 pub mod record;
 mod recover;
 mod root;
+mod shelf;
 mod stage;
 mod state;
 mod status;

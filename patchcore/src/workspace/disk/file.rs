@@ -45,6 +45,19 @@ impl File {
         }
     }
 
+    /// Reads from the start into what room there is behind the bytes, and tells how much that was.
+    /// What is read by other means is as if this had not been.
+    pub(in super::super) fn append_to(&self, bytes: &mut Vec<u8>) -> io::Result<usize> {
+        fault::step("read")?;
+        loop {
+            let spare = rustix::buffer::spare_capacity(bytes);
+            match rustix::io::pread(&self.0, spare, 0) {
+                Err(Errno::INTR) => {}
+                result => return Ok(result?),
+            }
+        }
+    }
+
     /// Reads what stands at an offset; fewer bytes than there is room for at the end alone.
     pub(in super::super) fn read_at(&self, room: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut filled = 0;
