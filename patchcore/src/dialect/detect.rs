@@ -89,7 +89,8 @@ pub(super) fn mark(line: &[u8], next: &[u8]) -> Option<Dialect> {
 /// Whether a line ends what an opening mark of the dialect began.
 fn ends(dialect: Dialect, line: &[u8]) -> bool {
     match dialect {
-        Dialect::Codex => line.trim_ascii() == b"*** End Patch",
+        // An indented one may be a line of the file.
+        Dialect::Codex => line.trim_ascii_end() == b"*** End Patch",
         _ => super::marks::is_replace(line),
     }
 }
