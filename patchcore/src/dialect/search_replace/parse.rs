@@ -98,7 +98,7 @@ impl<'a> Reader<'a, '_> {
             let Some(line) = self.peek() else {
                 return Err(self.invalid("the patch ends inside a block, before its ======="));
             };
-            if marks::is_divider(line) {
+            if divides(opener, line) {
                 if divider.is_none_or(|at| at == self.at) {
                     break;
                 }
@@ -133,7 +133,7 @@ impl<'a> Reader<'a, '_> {
                 self.at += 1;
                 break;
             }
-            let is_mark = if marks::is_divider(line) {
+            let is_mark = if divides(opener, line) {
                 divider.is_none()
             } else {
                 self.is_misplaced(line) || marks::is_line_number(line)
@@ -170,15 +170,15 @@ impl<'a> Reader<'a, '_> {
         let lines =
             lines.take_while(|(_, line)| !marks::is_replace(line) && !marks::is_search(line));
         let mut found = None;
-        for (at, line) in lines.filter(|(_, line)| marks::is_divider(line)) {
-            match line.len() {
+        for (at, line) in lines.filter(|(_, line)| divides(opener, line)) {
+            match signs(line) {
                 7 if found.is_some() => return None,
                 7 => found = Some(at),
                 // Near enough to be meant as the divider, if it does not underline anything.
                 5..=9 => {
                     let above = trim_ending(self.lines[at - 1]);
                     let width = String::from_utf8_lossy(above).chars().count();
-                    if width != line.len() {
+                    if width != signs(line) {
                         return None;
                     }
                 }
@@ -271,6 +271,16 @@ impl<'a> Reader<'a, '_> {
             )),
         }
     }
+}
+
+/// Whether a line can divide the halves of a block: in aider's and Roo's also with white space
+/// behind it, in Cline's not.
+fn divides(opener: &[u8], line: &[u8]) -> bool {
+    marks::is_divider(if opener.starts_with(b"<") {
+        line.trim_ascii_end()
+    } else {
+        line
+    })
 }
 
 /// The lines of a block without Roo's marks that may be among them.
