@@ -67,7 +67,12 @@ struct Raw {
     /// Several replacements in one file.
     edits: Option<Vec<RawEdit>>,
     /// The parameters, in a tool call.
-    #[serde(alias = "arguments")]
+    #[serde(
+        default,
+        alias = "arguments",
+        alias = "function",
+        deserialize_with = "json::parameters"
+    )]
     input: Option<Box<Raw>>,
     #[serde(flatten)]
     rest: HashMap<String, serde::de::IgnoredAny>,
