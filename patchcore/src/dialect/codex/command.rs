@@ -4,9 +4,12 @@
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NotUnderstood;
 
-/// The directory that `cd DIRECTORY && apply_patch <<` changes to; `None` where the line is no
-/// such command, or stays where it is.
-pub(super) fn directory(line: &[u8]) -> Result<Option<&[u8]>, NotUnderstood> {
+/// The directory that `cd DIRECTORY && apply_patch <<` changes to, given the line above it; `None`
+/// where the line is no such command, or stays where it is.
+pub(super) fn directory<'a>(
+    line: &'a [u8],
+    above: &[u8],
+) -> Result<Option<&'a [u8]>, NotUnderstood> {
     let find = |word: &[u8]| memchr::memmem::find(line, word);
     let Some(at) = find(b"apply_patch").or_else(|| find(b"applypatch")) else {
         return Ok(None);
@@ -18,6 +21,10 @@ pub(super) fn directory(line: &[u8]) -> Result<Option<&[u8]>, NotUnderstood> {
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     let mut words = before.split(|byte| !is_word(byte));
     if !words.any(|word| matches!(word, b"cd" | b"pushd")) {
+        let above = without_shell(above.trim_ascii());
+        if above.starts_with(b"cd ") || above.starts_with(b"pushd ") {
+            return Err(NotUnderstood);
+        }
         return Ok(None);
     }
     let change = before
@@ -76,7 +83,10 @@ mod tests {
             ("pushd a && apply_patch <<EOF", Err(NotUnderstood)),
         ] {
             let told = told.map(|told: Option<&str>| told.map(str::as_bytes));
-            assert_eq!(directory(line.as_bytes()), told, "{line}");
+            assert_eq!(directory(line.as_bytes(), b""), told, "{line}");
         }
+        let call = b"apply_patch <<EOF";
+        assert_eq!(directory(call, b"$ cd a"), Err(NotUnderstood));
+        assert_eq!(directory(call, b"cdrom: 1"), Ok(None));
     }
 }

@@ -146,8 +146,11 @@ impl<'a> Reader<'a, '_> {
 
     /// The directory that the shell command on the line above the envelope changes to.
     fn directory_of_command(&self) -> Result<Vec<u8>, Refusal> {
-        let above = self.at.checked_sub(1).and_then(|at| self.lines.get(at));
-        let named = match command::directory(above.copied().unwrap_or_default()) {
+        let back = |lines| {
+            let line = self.at.checked_sub(lines).and_then(|at| self.lines.get(at));
+            line.copied().unwrap_or_default()
+        };
+        let named = match command::directory(back(1), back(2)) {
             Ok(named) => named,
             Err(command::NotUnderstood) => {
                 return Err(Refusal::new(
