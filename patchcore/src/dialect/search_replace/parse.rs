@@ -174,11 +174,13 @@ impl<'a> Reader<'a, '_> {
             match signs(line) {
                 7 if found.is_some() => return None,
                 7 => found = Some(at),
-                // Near enough to be meant as the divider, if it does not underline anything.
+                // Near enough to be meant as the divider, if it lines no title.
                 5..=9 => {
-                    let above = trim_ending(self.lines[at - 1]);
-                    let width = String::from_utf8_lossy(above).chars().count();
-                    if width != signs(line) {
+                    let width = |at: usize| {
+                        let text = self.lines.get(at).copied().unwrap_or_default();
+                        String::from_utf8_lossy(trim_ending(text)).chars().count()
+                    };
+                    if width(at - 1) != signs(line) && width(at + 1) != signs(line) {
                         return None;
                     }
                 }
