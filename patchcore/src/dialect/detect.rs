@@ -103,7 +103,8 @@ pub(super) fn mark(line: &[u8], next: &[u8]) -> Option<Dialect> {
 /// Whether a line ends what an opening mark of the dialect began.
 fn ends(dialect: Dialect, line: &[u8]) -> bool {
     match dialect {
-        Dialect::Codex => line.trim_ascii() == b"*** End Patch",
+        // An indented one may be a line of the file.
+        Dialect::Codex => line.trim_ascii_end() == b"*** End Patch",
         _ => super::marks::is_replace(line),
     }
 }
@@ -128,18 +129,34 @@ fn json(body: &[u8]) -> Option<Dialect> {
         Dialect::WorkspaceEdit
     } else if has("oldText") || has("old_text") {
         Dialect::McpEdit
-    } else if has("command") || has("old_str") || has("old_string") {
+    } else if has("command")
+        || has("old_str")
+        || has("old_string")
+        // Of a tool that writes whole files.
+        || (has("file_path") && has("content") && !has("files"))
+    {
         Dialect::StrReplace
     } else if has("edits") {
         Dialect::McpEdit
     } else if has("content") && has("path") {
         Dialect::Files
+    } else if let Some(arguments) = has("arguments").then(|| arguments(body)).flatten() {
+        return json(arguments.as_bytes());
     } else if first == b'{' {
         // What opens like a batch is told what is wrong with it as one.
         Dialect::Batch
     } else {
         return None;
     })
+}
+
+/// The arguments of a call, where they are sent as text.
+fn arguments(body: &[u8]) -> Option<String> {
+    let mut values = serde_json::Deserializer::from_slice(body).into_iter::<serde_json::Value>();
+    let call = values.next()?.ok()?;
+    let call = call.get(0).unwrap_or(&call);
+    let call = call.get("function").unwrap_or(call);
+    call.get("arguments")?.as_str().map(String::from)
 }
 
 /// The first keys of a JSON text, without parsing it.
@@ -199,6 +216,15 @@ mod tests {
                 "{\"file_path\": \"x\", \"edits\": [{\"old_string\": \"a\", \"new_string\": \"b\"}]}",
                 Dialect::StrReplace,
             ),
+            (
+                "{\"name\": \"Write\", \"input\": {\"file_path\": \"x\", \"content\": \"\"}}",
+                Dialect::StrReplace,
+            ),
+            (
+                "{\"function\": {\"arguments\": \"{\\\"path\\\": \\\"x\\\", \\\"edits\\\": []}\"}}",
+                Dialect::McpEdit,
+            ),
+            ("{\"arguments\": \"{}\"}", Dialect::Batch),
             ("{\"changes\": {}}", Dialect::WorkspaceEdit),
             ("[{\"path\": \"x\", \"content\": \"\"}]", Dialect::Files),
             (

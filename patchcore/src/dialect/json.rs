@@ -1,6 +1,10 @@
 //! JSON as models send it: one value, a list, lines of values, with prose and fences around.
 
-use serde::de::DeserializeOwned;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, Deserializer, Error, MapAccess, Visitor};
 
 use super::Options;
 use crate::error::{Code, Refusal};
@@ -49,6 +53,58 @@ pub(super) fn values<T: DeserializeOwned>(
         ));
     }
     Ok(values)
+}
+
+/// Reads the parameters of a call: an object, or the text of one, as some interfaces send it.
+pub(super) fn parameters<'de, D, T>(deserializer: D) -> Result<Option<Box<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    struct Parameters<T>(PhantomData<T>);
+
+    impl<'de, T: DeserializeOwned> Visitor<'de> for Parameters<T> {
+        type Value = Option<Box<T>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object, or the text of one")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map)).map(|value| Some(Box::new(value)))
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+            if holds_text(text).map_err(E::custom)? {
+                return Err(E::custom("the text of a call holds another one"));
+            }
+            let value = serde_json::from_str(text).map_err(E::custom)?;
+            Ok(Some(Box::new(value)))
+        }
+
+        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+    }
+
+    deserializer.deserialize_any(Parameters(PhantomData))
+}
+
+/// Whether a call in JSON holds one that is sent as text: nesting goes only so deep in one text,
+/// and in texts of texts it would go on.
+fn holds_text(text: &str) -> serde_json::Result<bool> {
+    let keys = ["input", "arguments", "function", "params", "edit", "result"];
+    let value: serde_json::Value = serde_json::from_str(text)?;
+    let mut calls = vec![&value];
+    while let Some(call) = calls.pop() {
+        for inner in keys.iter().filter_map(|key| call.get(key)) {
+            if inner.is_string() {
+                return Ok(true);
+            }
+            calls.push(inner);
+        }
+    }
+    Ok(false)
 }
 
 fn one<T: DeserializeOwned>(rest: &[u8], body: &[u8], at: usize) -> Result<(T, usize), Refusal> {

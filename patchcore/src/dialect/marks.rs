@@ -22,6 +22,35 @@ pub(super) fn is_divider(line: &[u8]) -> bool {
     line.len() >= 3 && line.iter().all(|byte| *byte == b'=')
 }
 
+/// Whether the line gives a line number, as Roo does at the top of a block.
+pub(super) fn is_line_number(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    line.starts_with(b":start_line:") || line.starts_with(b":end_line:")
+}
+
+/// The line of the file that a line stands for: Roo writes one that looks like a mark, or like one
+/// of git's, with a backslash before it.
+pub(super) fn unescaped(line: &[u8]) -> &[u8] {
+    let [b'\\', rest @ ..] = line else {
+        return line;
+    };
+    let mark = crate::text::trim_ending(rest);
+    let begins: [&[u8]; 6] = [
+        b"<<<<<<<",
+        b"=======",
+        b">>>>>>>",
+        b"-------",
+        b":start_line:",
+        b":end_line:",
+    ];
+    let is_mark = is_search(mark) || is_divider(mark) || is_replace(mark) || is_near(mark);
+    if is_mark || begins.iter().any(|begin| mark.starts_with(begin)) {
+        rest
+    } else {
+        line
+    }
+}
+
 /// Whether the line has the word of a mark and yet is none: most likely a mark misspelt.
 pub(super) fn is_near_word(line: &[u8]) -> bool {
     let line = line.trim_ascii();
@@ -54,6 +83,24 @@ fn signs_and_word(line: &[u8], signs: &[u8], word: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_backslash_goes_from_what_looks_like_a_mark() {
+        for (line, stands_for) in [
+            ("\\<<<<<<< HEAD\n", "<<<<<<< HEAD\n"),
+            ("\\=======\r\n", "=======\r\n"),
+            ("\\>>>>>>> topic", ">>>>>>> topic"),
+            ("\\-------", "-------"),
+            ("\\:start_line:5", ":start_line:5"),
+            ("\\------- SEARCH", "------- SEARCH"),
+            ("\\n", "\\n"),
+            ("\\--", "\\--"),
+            (" \\=======", " \\======="),
+            ("\\\\=======", "\\\\======="),
+        ] {
+            assert_eq!(unescaped(line.as_bytes()), stands_for.as_bytes(), "{line}");
+        }
+    }
 
     #[test]
     fn marks_are_told_from_what_only_looks_like_one() {

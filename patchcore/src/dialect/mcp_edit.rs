@@ -33,8 +33,14 @@ struct Raw {
     edits: Vec<RawEdit>,
     #[serde(rename = "dryRun", alias = "dry_run", default)]
     dry_run: bool,
-    /// The parameters, in a tool call.
-    #[serde(alias = "input")]
+    /// The parameters, in a tool call or a request.
+    #[serde(
+        default,
+        alias = "input",
+        alias = "function",
+        alias = "params",
+        deserialize_with = "json::parameters"
+    )]
     arguments: Option<Box<Raw>>,
 }
 
@@ -49,11 +55,10 @@ struct RawEdit {
 /// Reads calls.
 pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<McpEdit, Refusal> {
     let mut edits = Vec::new();
-    for raw in json::values::<Raw>(bytes, options)? {
-        let raw = match raw.arguments {
-            Some(arguments) => *arguments,
-            None => raw,
-        };
+    for mut raw in json::values::<Raw>(bytes, options)? {
+        while let Some(arguments) = raw.arguments.take() {
+            raw = *arguments;
+        }
         if raw.dry_run {
             return Err(Refusal::new(
                 Code::InvalidBatch,

@@ -2,10 +2,10 @@
 //!
 //! One JSON object, a list, or lines of them: `create`, `str_replace`, `insert`, `undo_edit`
 //! (of an edit in the same patch; `view` is skipped). Claude Code's and Gemini's edit tools, which
-//! have no `command` and say `file_path`, `old_string` and `new_string`, are read alike. As in
-//! those tools `create` does not overwrite, `insert` counts lines from 0 (before the first) and
-//! inserts a final newline of its text as a further, blank line, and `old_str` must match at one
-//! place unless `replace_all` is set.
+//! have no `command` and say `file_path`, `old_string` and `new_string`, are read alike, and so are
+//! calls whose arguments are the text of an object. As in those tools `create` does not overwrite,
+//! `insert` counts lines from 0 (before the first) and inserts a final newline of its text as a
+//! further, blank line, and `old_str` must match at one place unless `replace_all` is set.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -67,7 +67,12 @@ struct Raw {
     /// Several replacements in one file.
     edits: Option<Vec<RawEdit>>,
     /// The parameters, in a tool call.
-    #[serde(alias = "arguments")]
+    #[serde(
+        default,
+        alias = "arguments",
+        alias = "function",
+        deserialize_with = "json::parameters"
+    )]
     input: Option<Box<Raw>>,
     #[serde(flatten)]
     rest: HashMap<String, serde::de::IgnoredAny>,

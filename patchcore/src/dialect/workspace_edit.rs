@@ -57,6 +57,14 @@ struct Raw {
     document_changes: Option<Vec<DocumentChange>>,
     #[serde(default)]
     change_annotations: BTreeMap<String, Annotation>,
+    /// The edit, in a request, an answer or a code action.
+    #[serde(
+        default,
+        alias = "params",
+        alias = "result",
+        deserialize_with = "json::parameters"
+    )]
+    edit: Option<Box<Raw>>,
 }
 
 #[derive(Deserialize)]
@@ -106,7 +114,10 @@ struct Annotation {
 /// Reads an edit.
 pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<WorkspaceEdit, Refusal> {
     let mut changes = Vec::new();
-    for raw in json::values::<Raw>(bytes, options)? {
+    for mut raw in json::values::<Raw>(bytes, options)? {
+        while let Some(edit) = raw.edit.take() {
+            raw = *edit;
+        }
         read(raw, options, &mut changes)?;
     }
     if changes.is_empty() {

@@ -6,16 +6,19 @@
 //! File` ties a chunk to the end. A chunk without old lines goes to the end of the file if it has
 //! no anchor, and is refused if it has one, which codex would not look at.
 //!
+//! Names in an envelope behind `cd DIRECTORY && apply_patch <<` are from that directory on.
+//!
 //! As in codex, `*** Add File` and `*** Move to` replace a file that stands there. Lines that a
-//! chunk keeps are kept as the file has them. See `codex-rs/apply-patch` in openai/codex.
+//! chunk keeps are kept as the file has them; so is a last line without a newline, to which codex
+//! adds one. See `codex-rs/apply-patch` in openai/codex.
 
+mod command;
 mod lower;
 mod parse;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::Options;
 use crate::digest::Digest;
 use crate::error::Refusal;
 use crate::operation::Batch;
@@ -78,8 +81,4 @@ impl Script for Codex<'_> {
     fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
         Ok(Cow::Owned(lower::lower(self, tree)))
     }
-}
-
-fn path(name: &[u8], options: &Options) -> Result<RelPath, Refusal> {
-    RelPath::new(super::beneath_root(name, options))
 }

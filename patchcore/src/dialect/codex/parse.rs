@@ -1,9 +1,12 @@
 //! Reads the envelope.
 
-use super::{Chunk, Codex, FileAction, FileHunk, Role, path};
-use crate::dialect::{Options, detect};
+use std::os::unix::ffi::OsStrExt as _;
+
+use super::{Chunk, Codex, FileAction, FileHunk, Role, command};
+use crate::dialect::{Options, beneath_root, detect};
 use crate::digest::Digest;
 use crate::error::{Code, Refusal, excerpt};
+use crate::path::RelPath;
 use crate::text::{split_lines, trim_ending};
 
 const BEGIN: &[u8] = b"*** Begin Patch";
@@ -20,12 +23,14 @@ pub(in crate::dialect) fn parse<'a>(
         lines,
         at: 0,
         options,
+        directory: Vec::new(),
         hunks: Vec::new(),
     };
     let mut envelopes = 0;
     while let Some(line) = reader.peek() {
         match line.trim_ascii() {
             BEGIN => {
+                reader.directory = reader.directory_of_command()?;
                 reader.at += 1;
                 reader.envelope()?;
                 envelopes += 1;
@@ -75,6 +80,8 @@ struct Reader<'a, 'o> {
     lines: Vec<&'a [u8]>,
     at: usize,
     options: &'o Options,
+    /// What goes before the relative names in the envelope: nothing, or a directory and its `/`.
+    directory: Vec<u8>,
     hunks: Vec<FileHunk<'a>>,
 }
 
@@ -91,6 +98,7 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn envelope(&mut self) -> Result<(), Refusal> {
+        self.environment()?;
         loop {
             let Some(line) = self.peek() else {
                 return Err(self.invalid("the patch ends without \"*** End Patch\""));
@@ -109,7 +117,7 @@ impl<'a> Reader<'a, '_> {
                 return Err(self.invalid("white space before a header; --strict refuses that"));
             }
             if let Some(name) = value(b"*** Add File:") {
-                let path = path(name, self.options)?;
+                let path = self.path(name)?;
                 self.at += 1;
                 let content = self.added()?;
                 self.hunks.push(FileHunk {
@@ -117,14 +125,14 @@ impl<'a> Reader<'a, '_> {
                     action: FileAction::Add(content),
                 });
             } else if let Some(name) = value(b"*** Delete File:") {
-                let path = path(name, self.options)?;
+                let path = self.path(name)?;
                 self.at += 1;
                 self.hunks.push(FileHunk {
                     path,
                     action: FileAction::Delete,
                 });
             } else if let Some(name) = value(b"*** Update File:") {
-                let path = path(name, self.options)?;
+                let path = self.path(name)?;
                 self.at += 1;
                 self.update(path)?;
             } else {
@@ -133,6 +141,59 @@ impl<'a> Reader<'a, '_> {
                     excerpt(header, 80)
                 )));
             }
+        }
+    }
+
+    /// The directory that the shell command on the line above the envelope changes to.
+    fn directory_of_command(&self) -> Result<Vec<u8>, Refusal> {
+        let back = |lines| {
+            let line = self.at.checked_sub(lines).and_then(|at| self.lines.get(at));
+            line.copied().unwrap_or_default()
+        };
+        let named = match command::directory(back(1), back(2)) {
+            Ok(named) => named,
+            Err(command::NotUnderstood) => {
+                return Err(Refusal::new(
+                    Code::InvalidBatch,
+                    format!(
+                        "line {} of the patch: a command changes the directory for the patch, in another way than \"cd DIRECTORY && apply_patch <<\"; send the patch alone, with names from the root",
+                        self.at
+                    ),
+                ));
+            }
+        };
+        let Some(named) = named else {
+            return Ok(Vec::new());
+        };
+        let beneath = match named {
+            b"." | b"./" => return Ok(Vec::new()),
+            _ if is_root(named, self.options) => return Ok(Vec::new()),
+            _ => RelPath::new(beneath_root(named, self.options))?,
+        };
+        Ok([beneath.as_bytes(), b"/"].concat())
+    }
+
+    fn path(&self, name: &[u8]) -> Result<RelPath, Refusal> {
+        if name.starts_with(b"/") || name.is_empty() {
+            return RelPath::new(beneath_root(name, self.options));
+        }
+        let name = name.strip_prefix(b"./").unwrap_or(name);
+        RelPath::new([&self.directory, name].concat())
+    }
+
+    /// The line that says to which of codex's environments the envelope goes, first in it. Where
+    /// that is has been settled by whoever applies it here.
+    fn environment(&mut self) -> Result<(), Refusal> {
+        let id = self
+            .peek()
+            .and_then(|line| line.trim_ascii().strip_prefix(b"*** Environment ID:"));
+        match id.map(<[u8]>::trim_ascii) {
+            Some(b"") => Err(self.invalid("the environment's id is empty")),
+            Some(_) => {
+                self.at += 1;
+                Ok(())
+            }
+            None => Ok(()),
         }
     }
 
@@ -157,13 +218,13 @@ impl<'a> Reader<'a, '_> {
         Ok(content)
     }
 
-    fn update(&mut self, path: crate::path::RelPath) -> Result<(), Refusal> {
+    fn update(&mut self, path: RelPath) -> Result<(), Refusal> {
         let to = match self
             .peek()
-            .and_then(|line| line.trim_ascii().strip_prefix(b"*** Move to:"))
+            .and_then(|line| line.strip_prefix(b"*** Move to:"))
         {
             Some(name) => {
-                let to = super::path(name.trim_ascii(), self.options)?;
+                let to = self.path(name.trim_ascii())?;
                 self.at += 1;
                 Some(to)
             }
@@ -171,7 +232,7 @@ impl<'a> Reader<'a, '_> {
         };
         let mut chunks: Vec<Chunk<'a>> = Vec::new();
         while let Some(line) = self.peek() {
-            if is_header(line) {
+            if is_header(&self.lines, self.at) {
                 break;
             }
             if line.trim_ascii().is_empty() && self.only_blank_before_header() {
@@ -219,12 +280,12 @@ impl<'a> Reader<'a, '_> {
         let mut lines: Vec<(Role, &'a [u8])> = Vec::new();
         let mut end_of_file = false;
         while let Some(line) = self.peek() {
-            if line.trim_ascii() == b"*** End of File" {
+            if line.trim_ascii_end() == b"*** End of File" {
                 end_of_file = true;
                 self.at += 1;
                 break;
             }
-            if line.starts_with(b"@@") || is_header(line) {
+            if line.starts_with(b"@@") || is_header(&self.lines, self.at) {
                 break;
             }
             lines.push(match line {
@@ -264,24 +325,33 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn only_blank_before_header(&self) -> bool {
-        let rest = &self.lines[self.at..];
-        rest.iter()
-            .find(|line| !line.trim_ascii().is_empty())
-            .is_none_or(|line| is_header(line) || line.starts_with(b"@@"))
+        let rest = self.lines.iter().enumerate().skip(self.at);
+        let mut rest = rest.filter(|(_, line)| !line.trim_ascii().is_empty());
+        rest.next()
+            .is_none_or(|(at, line)| line.starts_with(b"@@") || is_header(&self.lines, at))
     }
 }
 
-fn is_header(line: &[u8]) -> bool {
-    let header = line.trim_ascii();
-    header == END
-        || [
-            &b"*** Add File:"[..],
-            b"*** Delete File:",
-            b"*** Update File:",
-        ]
-        .iter()
-        .any(|prefix| header.starts_with(prefix))
-        || (line.starts_with(b"*** ") && header != b"*** End of File")
+/// Whether an absolute path is the root's own.
+fn is_root(path: &[u8], options: &Options) -> bool {
+    options.root.as_ref().is_some_and(|root| {
+        let path = path.strip_suffix(b"/").unwrap_or(path);
+        path == root.as_os_str().as_bytes()
+    })
+}
+
+/// Whether a line among those of an update ends it. One that is indented is a line of the file
+/// which looks like a header, but for an indented end of the envelope that has no other end.
+fn is_header(lines: &[&[u8]], at: usize) -> bool {
+    let line = lines[at];
+    if line.starts_with(b"*** ") {
+        return line.trim_ascii_end() != b"*** End of File";
+    }
+    line.trim_ascii() == END
+        && !lines[at + 1..]
+            .iter()
+            .take_while(|line| line.trim_ascii_end() != BEGIN)
+            .any(|line| line.trim_ascii() == END)
 }
 
 /// Whether an anchor is a unified diff's line numbers.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::{Block, SearchReplace};
+use super::{Block, Reading, SearchReplace};
 use crate::dialect::desk::Desk;
 use crate::dialect::ladder::{self, Miss, Rungs};
 use crate::dialect::locate::{self, Place};
@@ -59,37 +59,45 @@ fn apply(
     desk: &mut Desk<'_>,
 ) -> Result<(), Refusal> {
     let path = &block.path;
+    let verbatim = &block.verbatim;
+    let last = block.bare.as_ref().unwrap_or(verbatim);
     if !script.allow_omission {
-        omission::check_new(path, &block.replace, &block.search)?;
+        omission::check_new(path, &last.replace, &last.search)?;
     }
-    if block.search.trim_ascii().is_empty() {
+    if verbatim.search.trim_ascii().is_empty() {
         return match desk.text(path)? {
             Some(text) if !text.trim_ascii().is_empty() => Err(Refusal::new(
                 Code::FileExists,
                 format!("{name} searches for nothing, which creates a file, and {path} exists; search for the lines to change"),
             )
             .in_file(path)),
-            _ => desk.write(path, block.replace.clone(), None),
+            _ => desk.write(path, verbatim.replace.clone(), None),
         };
     }
     let text = desk.file(path)?;
-    let search: Vec<&[u8]> = split_lines(&block.search).collect();
     let rungs = if script.strict {
         Rungs::Exact
     } else {
         Rungs::All
     };
-    let (places, fold) = ladder::all(&text, 0..text.len(), &search, rungs);
+    let mut reading = verbatim;
+    let mut search: Vec<&[u8]> = split_lines(&reading.search).collect();
+    let (mut places, mut fold) = ladder::all(&text, 0..text.len(), &search, rungs);
+    if let Some(bare) = block.bare.as_ref().filter(|_| places.is_empty()) {
+        reading = bare;
+        search = split_lines(&bare.search).collect();
+        (places, fold) = ladder::all(&text, 0..text.len(), &search, rungs);
+    }
     if places.is_empty() && search.iter().any(|line| is_dots(line)) {
-        let edits = dotted(&text, block, name, script)?;
+        let edits = dotted(&text, path, reading, name, script)?;
         return desk.splice(path, edits, None);
     }
-    let lines = replace::between(&search, &block.replace);
+    let lines = replace::between(&search, &reading.replace);
     let chosen = match places.len() {
         0 => return Err(ladder::refusal(&Miss::Nowhere, &text, path, &search, name)),
         1 => places,
         _ if script.all => disjoint(&text, &search, fold),
-        _ => match block
+        _ => match reading
             .start_line
             .and_then(|line| stands_at(&text, moves.now(line), &search, fold))
         {
@@ -104,7 +112,7 @@ fn apply(
     for place in chosen.iter().rev() {
         moves.0.push((
             place.line.get(),
-            count(&block.replace) - search.len() as i64,
+            count(&reading.replace) - search.len() as i64,
         ));
     }
     let edits = chosen
@@ -146,13 +154,13 @@ fn is_dots(line: &[u8]) -> bool {
 /// aider's `...`: the pieces between the dots of both halves are replaced one by one, in order.
 fn dotted(
     text: &[u8],
-    block: &Block,
+    path: &RelPath,
+    reading: &Reading,
     name: &str,
     script: &SearchReplace,
 ) -> Result<Vec<Edit>, Refusal> {
-    let path = &block.path;
-    let old = pieces(&block.search);
-    let new = pieces(&block.replace);
+    let old = pieces(&reading.search);
+    let new = pieces(&reading.replace);
     if old.len() != new.len() {
         return Err(Refusal::new(
             Code::InvalidBatch,
@@ -172,8 +180,8 @@ fn dotted(
     let mut edits = Vec::new();
     let mut from = 0;
     for (old, new) in old.iter().zip(&new) {
-        let search: Vec<&[u8]> = split_lines(&block.search[old.clone()]).collect();
-        let replacement = &block.replace[new.clone()];
+        let search: Vec<&[u8]> = split_lines(&reading.search[old.clone()]).collect();
+        let replacement = &reading.replace[new.clone()];
         if search.is_empty() {
             if replacement.trim_ascii().is_empty() {
                 continue;

@@ -8,6 +8,8 @@
 //! The lines to search must stand at exactly one place, on the first
 //! rung of the ladder on which they stand at all; none of the three tools' similarity matching is
 //! done. Roo's `:start_line:` decides between several exact places, if one of them starts there.
+//! Lines that all bear their number, and a `-------` at the top without a line number above it, are
+//! looked for as they are, then without.
 //!
 //! An empty search creates a file, or fills an empty one; Cline's overwriting of a whole file by
 //! it is refused. aider's `...` lines in both halves stand for whatever is between.
@@ -41,7 +43,15 @@ struct Block {
     /// The line of the patch where it starts, from 1.
     line: usize,
     path: RelPath,
-    /// The line, from 1, where it says that its lines start.
+    /// Its lines as they are.
+    verbatim: Reading,
+    /// Its lines without marks of Roo's that may as well be the file's text, if it has any.
+    bare: Option<Reading>,
+}
+
+/// What the lines of a block say.
+struct Reading {
+    /// The line, from 1, where the lines to search start.
     start_line: Option<u64>,
     search: Vec<u8>,
     replace: Vec<u8>,

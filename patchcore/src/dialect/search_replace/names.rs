@@ -10,6 +10,9 @@ pub(super) fn name(line: &[u8]) -> Option<&[u8]> {
     if name.is_empty() || name == b"..." {
         return None;
     }
+    if let Some(tagged) = tagged(name) {
+        return is_plain(tagged).then_some(tagged);
+    }
     if is_fence(name) {
         return fenced(name[3..].trim_ascii_start());
     }
@@ -29,11 +32,32 @@ pub(super) fn name(line: &[u8]) -> Option<&[u8]> {
     is_plain(name).then_some(name)
 }
 
+/// The name in the tag in which Cline's and Roo's tools take it.
+fn tagged(line: &[u8]) -> Option<&[u8]> {
+    let name = line.strip_prefix(b"<path>")?.strip_suffix(b"</path>")?;
+    Some(name.trim_ascii())
+}
+
+/// Whether a line is nothing but a tag of Cline's and Roo's tools, which stands between the name
+/// and the block.
+pub(super) fn is_tag(line: &[u8]) -> bool {
+    let tags: [&[u8]; 6] = [
+        b"<apply_diff>",
+        b"<args>",
+        b"<content>",
+        b"<diff>",
+        b"<file>",
+        b"<replace_in_file>",
+    ];
+    tags.contains(&line.trim_ascii())
+}
+
 /// Whether a name may as well be a bit of prose or a place in a file, and nothing in its line marks
 /// it as a name: good enough to find a file by, not to create one.
 pub(super) fn is_doubtful(line: &[u8], name: &[u8]) -> bool {
     let marked = line.iter().any(|byte| b"`\"'".contains(byte))
-        || without_label(unmarked(line.trim_ascii())).is_some();
+        || without_label(unmarked(line.trim_ascii())).is_some()
+        || tagged(line.trim_ascii()).is_some();
     !marked && name.iter().any(|byte| b" :".contains(byte))
 }
 
@@ -203,6 +227,9 @@ mod tests {
             ("app/[id]/page.tsx", Some("app/[id]/page.tsx")),
             ("$ cat src/a.rs", None),
             ("> src/a.rs", None),
+            ("  <path>src/a b.rs</path>", Some("src/a b.rs")),
+            ("<path></path>", None),
+            ("<diff>", None),
             ("- Refactor", None),
             ("// TODO", None),
             ("2024.txt", Some("2024.txt")),

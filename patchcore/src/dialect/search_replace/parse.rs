@@ -1,7 +1,7 @@
 //! Reads the blocks.
 
 use super::super::{Options, beneath_root, detect, marks};
-use super::{Block, SearchReplace, names};
+use super::{Block, Reading, SearchReplace, names};
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
 use crate::path::RelPath;
@@ -89,21 +89,23 @@ impl<'a> Reader<'a, '_> {
     fn block(&mut self) -> Result<Block, Refusal> {
         let line = self.at + 1;
         let Named { path, doubtful } = self.path()?;
-        let sign = self.lines[self.at][0];
+        let opener = self.peek().unwrap_or_default();
         self.at += 1;
         let start_line = self.start_line()?;
+        let divider = self.divider(opener);
         let mut search = Vec::new();
         loop {
             let Some(line) = self.peek() else {
                 return Err(self.invalid("the patch ends inside a block, before its ======="));
             };
-            if marks::is_divider(line) {
-                break;
-            }
-            if self.is_misplaced(line) {
+            if divides(opener, line) {
+                if divider.is_none_or(|at| at == self.at) {
+                    break;
+                }
+            } else if self.is_misplaced(line) {
                 return Err(self.invalid("a mark where ======= is due; a line of the file that looks like one is written with a backslash before it"));
             }
-            search.extend_from_slice(unescaped(self.lines[self.at]));
+            search.extend_from_slice(marks::unescaped(self.lines[self.at]));
             self.at += 1;
         }
         if doubtful && search.trim_ascii().is_empty() {
@@ -119,7 +121,7 @@ impl<'a> Reader<'a, '_> {
         loop {
             let Some(line) = self.peek() else {
                 // Cline's last block may lack its end, where nothing follows it.
-                if sign == b'-' && !self.options.strict {
+                if opener.starts_with(b"-") && !self.options.strict {
                     if !replace.is_empty() && !replace.ends_with(b"\n") {
                         replace.push(b'\n');
                     }
@@ -131,28 +133,61 @@ impl<'a> Reader<'a, '_> {
                 self.at += 1;
                 break;
             }
-            if self.is_misplaced(line) || marks::is_divider(line) {
+            let is_mark = if divides(opener, line) {
+                divider.is_none()
+            } else {
+                self.is_misplaced(line) || marks::is_line_number(line)
+            };
+            if is_mark {
                 return Err(self.invalid("a mark where the block's REPLACE mark is due; a line of the file that looks like one is written with a backslash before it"));
             }
-            replace.extend_from_slice(unescaped(self.lines[self.at]));
+            replace.extend_from_slice(marks::unescaped(self.lines[self.at]));
             self.at += 1;
         }
         self.last = Some(path.clone());
-        let (mut search, mut start_line) = (search, start_line);
-        if let Some((first, stripped)) = numbered(&search) {
-            search = stripped;
-            start_line = start_line.or(Some(first));
-            if let Some((_, stripped)) = numbered(&replace) {
-                replace = stripped;
-            }
-        }
-        Ok(Block {
-            line,
-            path,
+        let verbatim = Reading {
             start_line,
             search,
             replace,
+        };
+        Ok(Block {
+            line,
+            path,
+            bare: bare(&verbatim),
+            verbatim,
         })
+    }
+
+    /// The line that divides the halves of the block at the cursor, where lines of the file look
+    /// like one, as underlines of headings do: the only one that is written as the formats have it,
+    /// with seven signs.
+    fn divider(&self, opener: &[u8]) -> Option<usize> {
+        let signs = |line: &[u8]| line.iter().take_while(|byte| **byte == line[0]).count();
+        if signs(opener) != 7 {
+            return None;
+        }
+        let lines = (self.at..self.lines.len()).map(|at| (at, trim_ending(self.lines[at])));
+        let lines =
+            lines.take_while(|(_, line)| !marks::is_replace(line) && !marks::is_search(line));
+        let mut found = None;
+        for (at, line) in lines.filter(|(_, line)| divides(opener, line)) {
+            match signs(line) {
+                7 if found.is_some() => return None,
+                7 => found = Some(at),
+                // Near enough to be meant as the divider, if it lines no title.
+                5..=9 => {
+                    let width = |at: usize| {
+                        let text = self.lines.get(at).copied().unwrap_or_default();
+                        String::from_utf8_lossy(trim_ending(text)).chars().count()
+                    };
+                    if width(at - 1) != signs(line) && width(at + 1) != signs(line) {
+                        return None;
+                    }
+                }
+                _ => {}
+            }
+        }
+        found
     }
 
     /// Whether a line is some mark, or nearly one.
@@ -163,30 +198,31 @@ impl<'a> Reader<'a, '_> {
     /// Roo's `:start_line:N` and the `-------` below it.
     fn start_line(&mut self) -> Result<Option<u64>, Refusal> {
         let mut start = None;
-        while let Some(line) = self.peek() {
-            let line = line.trim_ascii();
-            let value = line
-                .strip_prefix(b":start_line:")
-                .or(line.strip_prefix(b":end_line:"));
-            match value {
-                Some(value) => {
-                    let number = std::str::from_utf8(value.trim_ascii())
-                        .ok()
-                        .and_then(|text| text.parse().ok());
-                    let Some(number) = number else {
-                        return Err(self.invalid("a line number that is none"));
-                    };
-                    if line.starts_with(b":start_line:") {
-                        start = Some(number);
-                    }
-                    self.at += 1;
-                }
-                None if line == b"-------" => {
-                    self.at += 1;
-                    break;
-                }
-                None => break,
+        let mut numbered = false;
+        while let Some(line) = self.peek().map(<[u8]>::trim_ascii) {
+            if !marks::is_line_number(line) {
+                // Without a number it may be a line of the file.
+                self.at += usize::from(numbered && line == b"-------");
+                break;
             }
+            numbered = true;
+            let value = line.rsplit(|byte| *byte == b':').next().unwrap_or_default();
+            let value = value.trim_ascii();
+            // Some models keep the brackets of the tool's description.
+            let value = value
+                .strip_prefix(b"[")
+                .and_then(|value| value.strip_suffix(b"]"))
+                .unwrap_or(value);
+            let number = std::str::from_utf8(value)
+                .ok()
+                .and_then(|text| text.parse().ok());
+            let Some(number) = number else {
+                return Err(self.invalid("a line number that is none"));
+            };
+            if line.starts_with(b":start_line:") {
+                start = Some(number);
+            }
+            self.at += 1;
         }
         Ok(start.filter(|start| *start > 0))
     }
@@ -202,11 +238,9 @@ impl<'a> Reader<'a, '_> {
         }
         // The three lines above, as aider looks at them: a name, or a fence and a name above it.
         let mut apart = false;
-        for back in 1..=3 {
-            let Some(above) = self.at.checked_sub(back).and_then(|at| self.lines.get(at)) else {
-                break;
-            };
-            let above = trim_ending(above);
+        let above = self.lines[..self.at].iter().rev();
+        let above = above.map(|line| trim_ending(line));
+        for above in above.filter(|line| !names::is_tag(line)).take(3) {
             if marks::is_replace(above) {
                 break;
             }
@@ -241,19 +275,41 @@ impl<'a> Reader<'a, '_> {
     }
 }
 
-/// Roo writes a line that looks like a mark with a backslash before it.
-fn unescaped(line: &[u8]) -> &[u8] {
-    match line {
-        [b'\\', rest @ ..]
-            if marks::is_search(rest)
-                || marks::is_near(trim_ending(rest))
-                || marks::is_replace(trim_ending(rest))
-                || marks::is_divider(trim_ending(rest)) =>
-        {
-            rest
+/// Whether a line can divide the halves of a block: in aider's and Roo's also with white space
+/// behind it, in Cline's not.
+fn divides(opener: &[u8], line: &[u8]) -> bool {
+    marks::is_divider(if opener.starts_with(b"<") {
+        line.trim_ascii_end()
+    } else {
+        line
+    })
+}
+
+/// The lines of a block without Roo's marks that may be among them.
+fn bare(verbatim: &Reading) -> Option<Reading> {
+    let Reading {
+        start_line,
+        search,
+        replace,
+    } = verbatim;
+    let lines = match split_lines(search).next() {
+        Some(first) if start_line.is_none() && trim_ending(first) == b"-------" => {
+            &search[first.len()..]
         }
-        _ => line,
-    }
+        _ => &search[..],
+    };
+    let (number, bare, replace) = match numbered(lines) {
+        Some((first, bare)) => {
+            let replace = numbered(replace).map_or_else(|| replace.clone(), |(_, bare)| bare);
+            (Some(first), bare, replace)
+        }
+        None => (None, lines.to_vec(), replace.clone()),
+    };
+    (bare != *search && !bare.trim_ascii().is_empty()).then_some(Reading {
+        start_line: start_line.or(number),
+        search: bare,
+        replace,
+    })
 }
 
 /// Lines that all bear their number, `12 | text`, in ascending order: the first number, and the
