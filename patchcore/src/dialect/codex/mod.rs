@@ -8,9 +8,11 @@
 //!
 //! Names in an envelope behind `cd DIRECTORY && apply_patch <<` are from that directory on.
 //!
-//! As in codex, `*** Add File` and `*** Move to` replace a file that stands there. Lines that a
-//! chunk keeps are kept as the file has them; so is a last line without a newline, to which codex
-//! adds one. See `codex-rs/apply-patch` in openai/codex.
+//! As in codex, `*** Add File` and `*** Move to` replace a file that stands there, and an added file
+//! ends in a newline. (The TypeScript program before it left that out; its envelopes look the same,
+//! so nothing tells which was meant.) Lines that a chunk keeps are kept as the file has them; so is
+//! a last line without a newline, to which codex adds one. See `codex-rs/apply-patch` in
+//! openai/codex.
 
 mod command;
 mod lower;
