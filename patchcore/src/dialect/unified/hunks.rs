@@ -305,40 +305,54 @@ impl File<'_> {
             .copied()
             .zip(places)
             .collect::<std::collections::HashMap<_, _>>();
+        let names: Vec<String> = hunks
+            .iter()
+            .enumerate()
+            .map(|(index, hunk)| {
+                format!(
+                    "hunk {} of {} (line {} of the patch)",
+                    index + 1,
+                    self.path,
+                    hunk.line
+                )
+            })
+            .collect();
         let decide = |(index, spot): (usize, Option<Spot>)| {
-            let hunk = &hunks[index];
-            let name = format!(
-                "hunk {} of {} (line {} of the patch)",
-                index + 1,
-                self.path,
-                hunk.line
-            );
+            let (hunk, name) = (&hunks[index], &names[index]);
             let spot = match spot {
-                Some(spot) if spot.moved.is_none() => spot,
-                spot => {
-                    let mut places = places.remove(&index).unwrap_or_default();
-                    if self.options.strict && hunk.ranges.is_some() {
-                        places.clear();
-                    }
-                    match (places.len(), spot.or_else(|| in_place[index].clone())) {
-                        (1, Some(spot)) if spot.span == places[0].span => spot,
-                        (1, None) => {
-                            let place = places.remove(0);
-                            // The newline that a new last line lacks can only be missing at the end.
-                            let spot = Spot {
-                                span: place.span,
-                                moved: Some(place.line),
-                            };
-                            if self.old_lines_at(spot.span.start, hunk, how).is_err() {
-                                return Err(Box::new(self.mismatch(hunk, &name, how)));
-                            }
-                            spot
-                        }
-                        (0 | 1, _) => return Err(Box::new(self.mismatch(hunk, &name, how))),
-                        _ => return Err(Box::new(self.ambiguous(hunk, &name, &places))),
-                    }
-                }
+                Some(spot) if spot.moved.is_none() => return Ok(spot),
+                spot => spot,
             };
+            let mut places = places.remove(&index).unwrap_or_default();
+            if self.options.strict && hunk.ranges.is_some() {
+                places.clear();
+            }
+            match (places.len(), spot.or_else(|| in_place[index].clone())) {
+                (1, Some(spot)) if spot.span == places[0].span => Ok(spot),
+                (1, None) => {
+                    let place = places.remove(0);
+                    // The newline that a new last line lacks can only be missing at the end.
+                    let spot = Spot {
+                        span: place.span,
+                        moved: Some(place.line),
+                    };
+                    if self.old_lines_at(spot.span.start, hunk, how).is_err() {
+                        return Err(Box::new(self.mismatch(hunk, name, how)));
+                    }
+                    Ok(spot)
+                }
+                (0 | 1, _) => Err(Box::new(self.mismatch(hunk, name, how))),
+                _ => Err(Box::new(self.ambiguous(hunk, name, &places))),
+            }
+        };
+        let spots: Vec<_> = found.clone().into_iter().enumerate().map(decide).collect();
+        let moved = |spot: &Result<Spot, _>| spot.as_ref().is_ok_and(|spot| spot.moved.is_some());
+        let any_moved = spots.iter().any(moved);
+        let place = |(index, spot): (usize, Result<Spot, Box<Refusal>>)| {
+            let (hunk, spot) = (&hunks[index], spot?);
+            if any_moved && self.stands_by_number_alone(hunk) {
+                return Err(Box::new(self.number_is_off(&names[index])));
+            }
             if !self.options.allow_omission
                 && let Some(line) = omitted(hunk)
             {
@@ -346,7 +360,17 @@ impl File<'_> {
             }
             Ok(self.placed(hunk, spot, index, how))
         };
-        found.clone().into_iter().enumerate().map(decide).collect()
+        spots.into_iter().enumerate().map(place).collect()
+    }
+
+    /// Whether nothing but its line number says where the hunk goes. Where another hunk of the file
+    /// has moved, that number is off.
+    fn stands_by_number_alone(&self, hunk: &Hunk<'_>) -> bool {
+        let anchors = self.anchors(hunk);
+        hunk.ranges.is_some()
+            && !anchors.start
+            && !anchors.end
+            && hunk.lines.iter().all(|line| line.role == Role::Added)
     }
 
     fn placed(&self, hunk: &Hunk<'_>, spot: Spot, index: usize, how: How) -> Placed {

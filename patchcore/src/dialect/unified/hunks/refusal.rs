@@ -103,6 +103,17 @@ impl File<'_> {
             .unwrap_or_default()
     }
 
+    /// For a hunk that nothing but its line number places, beside one that has moved.
+    pub(super) fn number_is_off(&self, name: &str) -> Refusal {
+        Refusal::new(
+            Code::AnchorNotFound,
+            format!(
+                "{name} has no place: it has no context, and another hunk of the file is not at the line of its header either; send it with context"
+            ),
+        )
+        .in_file(self.path)
+    }
+
     pub(super) fn ambiguous(
         &self,
         hunk: &Hunk<'_>,
