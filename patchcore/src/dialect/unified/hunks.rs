@@ -350,6 +350,9 @@ impl File<'_> {
         let any_moved = spots.iter().any(moved);
         let place = |(index, spot): (usize, Result<Spot, Box<Refusal>>)| {
             let (hunk, spot) = (&hunks[index], spot?);
+            if ends_amid(hunk) {
+                return Err(Box::new(self.ends_twice(&names[index])));
+            }
             if any_moved && self.stands_by_number_alone(hunk) {
                 return Err(Box::new(self.number_is_off(&names[index])));
             }
@@ -358,9 +361,19 @@ impl File<'_> {
             {
                 return Err(Box::new(omission::refusal(self.path, line)));
             }
-            Ok(self.placed(hunk, spot, index, how))
+            let placed = self.placed(hunk, spot, index, how);
+            if placed.edits.iter().any(|edit| self.joins_lines(edit)) {
+                return Err(Box::new(self.behind_open_end(&names[index])));
+            }
+            Ok(placed)
         };
         spots.into_iter().enumerate().map(place).collect()
+    }
+
+    /// Whether new lines would go on in a last line that stays and has no newline.
+    fn joins_lines(&self, edit: &Edit) -> bool {
+        let at = edit.span.start;
+        !edit.text.is_empty() && at > self.text.bom_len() && self.bytes[at - 1] != b'\n'
     }
 
     /// Whether nothing but its line number says where the hunk goes. Where another hunk of the file
@@ -434,6 +447,14 @@ impl File<'_> {
 /// tools write the end of a file that ends in a newline so.
 fn is_nothing(line: &HunkLine<'_>) -> bool {
     line.text.is_empty() && !line.newline
+}
+
+/// Whether an added line has no newline, and yet another new line follows.
+fn ends_amid(hunk: &Hunk<'_>) -> bool {
+    let new = hunk.lines.iter().filter(|line| line.role != Role::Removed);
+    let mut behind =
+        new.skip_while(|line| line.role != Role::Added || line.newline || is_nothing(line));
+    behind.next().is_some() && behind.any(|line| !is_nothing(line))
 }
 
 /// Whether all old lines are still there afterwards, in one run or around the added ones.

@@ -114,6 +114,29 @@ impl File<'_> {
         .in_file(self.path)
     }
 
+    /// For a hunk that adds lines behind a last line without a newline, and leaves that as it is.
+    pub(super) fn behind_open_end(&self, name: &str) -> Refusal {
+        let last = self.text.line_count();
+        Refusal::new(
+            Code::ExpectMismatch,
+            format!(
+                "{name} adds lines below line {last}, which ends the file without a newline; remove that line and add it with one"
+            ),
+        )
+        .in_file(self.path)
+    }
+
+    /// For a hunk with a new line behind one that ends the file.
+    pub(super) fn ends_twice(&self, name: &str) -> Refusal {
+        Refusal::new(
+            Code::InvalidBatch,
+            format!(
+                "{name} has a new line behind one that is marked as the last, without a newline"
+            ),
+        )
+        .in_file(self.path)
+    }
+
     pub(super) fn ambiguous(
         &self,
         hunk: &Hunk<'_>,
