@@ -95,9 +95,10 @@ impl<'a> Parser<'a> {
                     });
                 }
                 Some(Ranges {
+                    old_start: start_for(stated.old_start, stated.old_count, old),
                     old_count: old,
+                    new_start: start_for(stated.new_start, stated.new_count, new),
                     new_count: new,
-                    ..stated
                 })
             }
             None => None,
@@ -211,6 +212,15 @@ impl<'a> Parser<'a> {
             cursor.advance();
         }
         None
+    }
+}
+
+/// The start of a range whose count is mended: one of no lines names the line before.
+fn start_for(stated: u64, stated_count: u64, count: u64) -> u64 {
+    match (stated_count, count) {
+        (1.., 0) => stated.saturating_sub(1),
+        (0, 1..) if stated > 0 => stated + 1,
+        _ => stated,
     }
 }
 
