@@ -34,6 +34,8 @@
 //! - submodules are refused, and nothing is ever written through a link;
 //! - a pure insertion without context is refused where another hunk of its file has moved: the one
 //!   thing that says where it goes is then known to be off;
+//! - what would make two lines one is refused, lines added below a last line without a newline among
+//!   it: git joins them;
 //! - `reverse` takes sections back from the last to the first, as git does, but deletions first, so
 //!   that a file can come back to a name that another was given since;
 //! - counts of a hunk header that do not fit are mended where the end of the hunk is clear, unless
