@@ -80,6 +80,20 @@ struct How {
     ending: Option<LineEnding>,
 }
 
+impl How {
+    /// The line's text as it goes into the file. Where a diff came in `\r\n` for a file in `\n`,
+    /// its last line has a `\r` even if it is marked as without newline.
+    fn text<'h>(self, line: &HunkLine<'h>) -> &'h [u8] {
+        let is_foreign = match self.ending {
+            Some(LineEnding::Lf) => true,
+            Some(LineEnding::CrLf) => line.newline,
+            None => false,
+        };
+        let bare = line.text.strip_suffix(b"\r").filter(|_| is_foreign);
+        bare.unwrap_or(line.text)
+    }
+}
+
 /// Where a hunk's old lines stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Spot {
@@ -253,6 +267,10 @@ impl File<'_> {
         }
         let line = locate::line_at(self.bytes, at)?;
         let same_end = how.fold == Fold::SpaceRuns || want.newline == line.ends_with(b"\n");
+        let want = &HunkLine {
+            text: how.text(want),
+            ..*want
+        };
         (same_end && how.fold.of(line) == how.fold.of(&terminated(want))).then_some(at + line.len())
     }
 
@@ -406,17 +424,10 @@ impl File<'_> {
                 at += length();
                 edit.span.end = at;
             } else {
-                match (how.ending, line.newline) {
-                    (Some(ending), true) => {
-                        edit.text
-                            .extend_from_slice(line.text.strip_suffix(b"\r").unwrap_or(line.text));
-                        edit.text.extend_from_slice(ending.as_bytes());
-                    }
-                    (_, newline) => {
-                        edit.text.extend_from_slice(line.text);
-                        edit.text
-                            .extend_from_slice(if newline { b"\n" } else { b"" });
-                    }
+                edit.text.extend_from_slice(how.text(line));
+                if line.newline {
+                    let ending = how.ending.unwrap_or(LineEnding::Lf);
+                    edit.text.extend_from_slice(ending.as_bytes());
                 }
             }
         }
