@@ -80,6 +80,20 @@ struct How {
     ending: Option<LineEnding>,
 }
 
+impl How {
+    /// The line's text as it goes into the file. Where a diff came in `\r\n` for a file in `\n`,
+    /// its last line has a `\r` even if it is marked as without newline.
+    fn text<'h>(self, line: &HunkLine<'h>) -> &'h [u8] {
+        let is_foreign = match self.ending {
+            Some(LineEnding::Lf) => true,
+            Some(LineEnding::CrLf) => line.newline,
+            None => false,
+        };
+        let bare = line.text.strip_suffix(b"\r").filter(|_| is_foreign);
+        bare.unwrap_or(line.text)
+    }
+}
+
 /// Where a hunk's old lines stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Spot {
@@ -253,6 +267,10 @@ impl File<'_> {
         }
         let line = locate::line_at(self.bytes, at)?;
         let same_end = how.fold == Fold::SpaceRuns || want.newline == line.ends_with(b"\n");
+        let want = &HunkLine {
+            text: how.text(want),
+            ..*want
+        };
         (same_end && how.fold.of(line) == how.fold.of(&terminated(want))).then_some(at + line.len())
     }
 
@@ -305,48 +323,85 @@ impl File<'_> {
             .copied()
             .zip(places)
             .collect::<std::collections::HashMap<_, _>>();
+        let names: Vec<String> = hunks
+            .iter()
+            .enumerate()
+            .map(|(index, hunk)| {
+                format!(
+                    "hunk {} of {} (line {} of the patch)",
+                    index + 1,
+                    self.path,
+                    hunk.line
+                )
+            })
+            .collect();
         let decide = |(index, spot): (usize, Option<Spot>)| {
-            let hunk = &hunks[index];
-            let name = format!(
-                "hunk {} of {} (line {} of the patch)",
-                index + 1,
-                self.path,
-                hunk.line
-            );
+            let (hunk, name) = (&hunks[index], &names[index]);
             let spot = match spot {
-                Some(spot) if spot.moved.is_none() => spot,
-                spot => {
-                    let mut places = places.remove(&index).unwrap_or_default();
-                    if self.options.strict && hunk.ranges.is_some() {
-                        places.clear();
-                    }
-                    match (places.len(), spot.or_else(|| in_place[index].clone())) {
-                        (1, Some(spot)) if spot.span == places[0].span => spot,
-                        (1, None) => {
-                            let place = places.remove(0);
-                            // The newline that a new last line lacks can only be missing at the end.
-                            let spot = Spot {
-                                span: place.span,
-                                moved: Some(place.line),
-                            };
-                            if self.old_lines_at(spot.span.start, hunk, how).is_err() {
-                                return Err(Box::new(self.mismatch(hunk, &name, how)));
-                            }
-                            spot
-                        }
-                        (0 | 1, _) => return Err(Box::new(self.mismatch(hunk, &name, how))),
-                        _ => return Err(Box::new(self.ambiguous(hunk, &name, &places))),
-                    }
-                }
+                Some(spot) if spot.moved.is_none() => return Ok(spot),
+                spot => spot,
             };
+            let mut places = places.remove(&index).unwrap_or_default();
+            if self.options.strict && hunk.ranges.is_some() {
+                places.clear();
+            }
+            match (places.len(), spot.or_else(|| in_place[index].clone())) {
+                (1, Some(spot)) if spot.span == places[0].span => Ok(spot),
+                (1, None) => {
+                    let place = places.remove(0);
+                    // The newline that a new last line lacks can only be missing at the end.
+                    let spot = Spot {
+                        span: place.span,
+                        moved: Some(place.line),
+                    };
+                    if self.old_lines_at(spot.span.start, hunk, how).is_err() {
+                        return Err(Box::new(self.mismatch(hunk, name, how)));
+                    }
+                    Ok(spot)
+                }
+                (0 | 1, _) => Err(Box::new(self.mismatch(hunk, name, how))),
+                _ => Err(Box::new(self.ambiguous(hunk, name, &places))),
+            }
+        };
+        let spots: Vec<_> = found.clone().into_iter().enumerate().map(decide).collect();
+        let moved = |spot: &Result<Spot, _>| spot.as_ref().is_ok_and(|spot| spot.moved.is_some());
+        let any_moved = spots.iter().any(moved);
+        let place = |(index, spot): (usize, Result<Spot, Box<Refusal>>)| {
+            let (hunk, spot) = (&hunks[index], spot?);
+            if ends_amid(hunk) {
+                return Err(Box::new(self.ends_twice(&names[index])));
+            }
+            if any_moved && self.stands_by_number_alone(hunk) {
+                return Err(Box::new(self.number_is_off(&names[index])));
+            }
             if !self.options.allow_omission
                 && let Some(line) = omitted(hunk)
             {
                 return Err(Box::new(omission::refusal(self.path, line)));
             }
-            Ok(self.placed(hunk, spot, index, how))
+            let placed = self.placed(hunk, spot, index, how);
+            if placed.edits.iter().any(|edit| self.joins_lines(edit)) {
+                return Err(Box::new(self.behind_open_end(&names[index])));
+            }
+            Ok(placed)
         };
-        found.clone().into_iter().enumerate().map(decide).collect()
+        spots.into_iter().enumerate().map(place).collect()
+    }
+
+    /// Whether new lines would go on in a last line that stays and has no newline.
+    fn joins_lines(&self, edit: &Edit) -> bool {
+        let at = edit.span.start;
+        !edit.text.is_empty() && at > self.text.bom_len() && self.bytes[at - 1] != b'\n'
+    }
+
+    /// Whether nothing but its line number says where the hunk goes. Where another hunk of the file
+    /// has moved, that number is off.
+    fn stands_by_number_alone(&self, hunk: &Hunk<'_>) -> bool {
+        let anchors = self.anchors(hunk);
+        hunk.ranges.is_some()
+            && !anchors.start
+            && !anchors.end
+            && hunk.lines.iter().all(|line| line.role == Role::Added)
     }
 
     fn placed(&self, hunk: &Hunk<'_>, spot: Spot, index: usize, how: How) -> Placed {
@@ -369,17 +424,10 @@ impl File<'_> {
                 at += length();
                 edit.span.end = at;
             } else {
-                match (how.ending, line.newline) {
-                    (Some(ending), true) => {
-                        edit.text
-                            .extend_from_slice(line.text.strip_suffix(b"\r").unwrap_or(line.text));
-                        edit.text.extend_from_slice(ending.as_bytes());
-                    }
-                    (_, newline) => {
-                        edit.text.extend_from_slice(line.text);
-                        edit.text
-                            .extend_from_slice(if newline { b"\n" } else { b"" });
-                    }
+                edit.text.extend_from_slice(how.text(line));
+                if line.newline {
+                    let ending = how.ending.unwrap_or(LineEnding::Lf);
+                    edit.text.extend_from_slice(ending.as_bytes());
                 }
             }
         }
@@ -410,6 +458,14 @@ impl File<'_> {
 /// tools write the end of a file that ends in a newline so.
 fn is_nothing(line: &HunkLine<'_>) -> bool {
     line.text.is_empty() && !line.newline
+}
+
+/// Whether an added line has no newline, and yet another new line follows.
+fn ends_amid(hunk: &Hunk<'_>) -> bool {
+    let new = hunk.lines.iter().filter(|line| line.role != Role::Removed);
+    let mut behind =
+        new.skip_while(|line| line.role != Role::Added || line.newline || is_nothing(line));
+    behind.next().is_some() && behind.any(|line| !is_nothing(line))
 }
 
 /// Whether all old lines are still there afterwards, in one run or around the added ones.

@@ -32,8 +32,15 @@
 //!   let it lead anywhere;
 //! - a section that does not say mode 120000 means no link: git takes the mode of what stands there;
 //! - submodules are refused, and nothing is ever written through a link;
+//! - a pure insertion without context is refused where another hunk of its file has moved: the one
+//!   thing that says where it goes is then known to be off;
+//! - what would make two lines one is refused, lines added below a last line without a newline among
+//!   it: git joins them;
+//! - `reverse` takes sections back from the last to the first, as git does, but deletions first, so
+//!   that a file can come back to a name that another was given since;
 //! - counts of a hunk header that do not fit are mended where the end of the hunk is clear, unless
-//!   [`strict`](super::Options::strict); a hunk that the end of the patch cuts off is refused;
+//!   [`strict`](super::Options::strict); a hunk that the end of the patch cuts off is refused, and
+//!   one without numbers that a changed line follows behind a line that no hunk can have;
 //! - no white space is fixed, and no blob is taken from an object store.
 //!
 //! # Beside the real tools
@@ -146,7 +153,7 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Unified<'a
         true => threads::join(read, || Digest::of(bytes)),
         false => (read(), Digest::of(bytes)),
     };
-    let diff = diff.map_err(|error| invalid(error.line, error.message))?;
+    let mut diff = diff.map_err(|error| invalid(error.line, error.message))?;
     if let Some(remark) = diff.remarks.first()
         && options.strict
     {
@@ -161,6 +168,10 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Unified<'a
             "the patch holds no unified diff: there are no \"---\" and \"+++\" lines with hunks below them",
         ));
     }
+    if options.reverse {
+        // What several sections did to one file is taken back from the last on.
+        diff.files.reverse();
+    }
     let mut sections = Vec::with_capacity(diff.files.len());
     for mut file in diff.files {
         if options.reverse {
@@ -170,6 +181,10 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Unified<'a
         if glob::wanted(&section.new, options) {
             sections.push(section);
         }
+    }
+    if options.reverse {
+        // A name has to be free before a file comes back to it.
+        sections.sort_by_key(|section| section.kind != Kind::Delete);
     }
     Ok(Unified {
         sections,

@@ -17,15 +17,15 @@ impl<'a> Parser<'a> {
         self.cursor.advance();
         while let Some(line) = self.cursor.peek() {
             let value = |prefix: &[u8]| line.strip_prefix(prefix).map(trim);
-            if let Some(rest) = value(b"--- ") {
-                if !self.next_starts_with(b"+++ ") {
+            if line.starts_with(b"--- ") {
+                if !self.next_starts_with(b"+++ ") && !self.next_starts_with(b"@@ -") {
                     return Err(self.error("a \"---\" line without a \"+++\" line below it"));
                 }
-                file.old = Some(self.name(rest));
-                self.cursor.advance();
-                let next = self.cursor.peek().expect("the line was just seen");
-                file.new = Some(self.name(trim(&next[b"+++ ".len()..])));
-                self.cursor.advance();
+                self.two_names(&mut file);
+                break;
+            }
+            if line.starts_with(b"+++ ") && self.next_starts_with(b"@@ -") {
+                self.two_names(&mut file);
                 break;
             }
             if let Some(mode) = value(b"old mode ") {
@@ -93,6 +93,13 @@ impl<'a> Parser<'a> {
             line: self.cursor.line,
             ..FileDiff::default()
         };
+        self.two_names(&mut file);
+        self.diff.files.push(file);
+        self.current = Some(Current::Adjacent);
+    }
+
+    /// Reads the names of a `---` and a `+++` line; one of them may be missing.
+    fn two_names(&mut self, file: &mut FileDiff<'a>) {
         if let Some(old) = self
             .cursor
             .peek()
@@ -112,8 +119,6 @@ impl<'a> Parser<'a> {
         if file.old.is_none() || file.new.is_none() {
             self.remark("one of the \"---\" and \"+++\" lines is missing");
         }
-        self.diff.files.push(file);
-        self.current = Some(Current::Adjacent);
     }
 
     fn name(&self, text: &[u8]) -> Name {
@@ -224,7 +229,8 @@ fn trim(line: &[u8]) -> &[u8] {
     crate::text::trim_ending(line)
 }
 
-/// Where the time stamp of GNU diff starts, `2010-07-05 19:41:17.620000023 -0500` at the end.
+/// Where the time stamp of GNU diff starts, `2010-07-05 19:41:17.620000023 -0500` at the end; the
+/// zone may be missing.
 fn stamp_at(text: &[u8]) -> Option<usize> {
     let end = text.trim_ascii_end().len();
     let is_blank = |at: usize| matches!(text[at], b' ' | b'\t');
@@ -233,15 +239,16 @@ fn stamp_at(text: &[u8]) -> Option<usize> {
         let start = (0..end).rev().find(|&at| is_blank(at))? + 1;
         Some((start, &text[start..end]))
     };
-    let (zone_at, zone) = word(end)?;
-    let digits = |text: &[u8]| {
-        text.iter()
-            .all(|byte| byte.is_ascii_digit() || *byte == b':')
+    let is_zone = |text: &[u8]| {
+        let digits = |byte: &u8| byte.is_ascii_digit() || *byte == b':';
+        matches!(text, [b'+' | b'-', rest @ ..] if rest.len() >= 3 && rest.iter().all(digits))
     };
-    if !matches!(zone.first(), Some(b'+' | b'-')) || zone.len() < 4 || !digits(&zone[1..]) {
-        return None;
-    }
-    let (time_at, time) = word(zone_at - 1)?;
+    // POSIX diff writes no zone.
+    let time_end = match word(end)? {
+        (zone_at, zone) if is_zone(zone) => zone_at - 1,
+        _ => end,
+    };
+    let (time_at, time) = word(time_end)?;
     if time.len() < 8
         || time[2] != b':'
         || time[5] != b':'

@@ -1,6 +1,7 @@
 //! Hunk headers and bodies.
 
 use super::{Counts, Cursor, Hunk, HunkLine, ParseError, Parser, Ranges, Role, is_blank};
+use crate::text::trim_ending;
 
 /// How a body was read.
 enum Body {
@@ -55,6 +56,16 @@ impl<'a> Parser<'a> {
         let end = self.free_body(&mut lines)?;
         let count = |role: Role| lines.iter().filter(|l| l.role != role).count() as u64;
         let (old, new) = (count(Role::Added), count(Role::Removed));
+        let fits = ranges.is_some_and(|stated| (stated.old_count, stated.new_count) == (old, new));
+        if end == End::Junk
+            && !fits
+            && let Some(line) = self.change_behind_junk()
+        {
+            return Err(ParseError {
+                line,
+                message: "a changed line behind one that starts with none of ' ', '+', '-': it is unclear whether the hunk above goes on".into(),
+            });
+        }
         let ranges = match ranges {
             Some(stated) => {
                 if self.options.counts == Counts::Checked {
@@ -84,9 +95,10 @@ impl<'a> Parser<'a> {
                     });
                 }
                 Some(Ranges {
+                    old_start: start_for(stated.old_start, stated.old_count, old),
                     old_count: old,
+                    new_start: start_for(stated.new_start, stated.new_count, new),
                     new_count: new,
-                    ..stated
                 })
             }
             None => None,
@@ -99,7 +111,10 @@ impl<'a> Parser<'a> {
     }
 
     fn finish(&mut self, hunk: Hunk<'a>) -> Result<Hunk<'a>, ParseError> {
-        if hunk.lines.iter().all(|line| line.role == Role::Context) {
+        // Where the lines are counted anew, the changes were edited away: so git takes it, too.
+        if self.options.counts == Counts::Checked
+            && hunk.lines.iter().all(|line| line.role == Role::Context)
+        {
             return Err(ParseError {
                 line: hunk.line,
                 message: "the hunk changes nothing: it has no line that starts with '+' or '-'"
@@ -181,6 +196,32 @@ impl<'a> Parser<'a> {
         self.cursor = kept.1;
         Ok(end)
     }
+
+    /// The first line behind a body ended by junk that looks like a change. Where a line of the
+    /// hunk has lost its first byte, what follows must not be left out without a word.
+    fn change_behind_junk(&self) -> Option<usize> {
+        let mut cursor = self.cursor;
+        while let Some(line) = cursor.peek() {
+            // Another mail has a line of three dashes, and a message that may hold a list.
+            if ends_body(&cursor) || line.starts_with(b"From ") || trim_ending(line) == b"---" {
+                return None;
+            }
+            if matches!(line[0], b'+' | b'-') {
+                return Some(cursor.line);
+            }
+            cursor.advance();
+        }
+        None
+    }
+}
+
+/// The start of a range whose count is mended: one of no lines names the line before.
+fn start_for(stated: u64, stated_count: u64, count: u64) -> u64 {
+    match (stated_count, count) {
+        (1.., 0) => stated.saturating_sub(1),
+        (0, 1..) if stated > 0 => stated + 1,
+        _ => stated,
+    }
 }
 
 /// Whether the line here cannot be part of the hunk above it, although its first byte would fit.
@@ -192,9 +233,31 @@ fn ends_body(cursor: &Cursor<'_>) -> bool {
         || line.starts_with(b"diff ")
         || line.starts_with(b"Index: ")
         || line.starts_with(b"```")
-        || matches!(line, b"-- \n" | b"-- \r\n" | b"--\n")
+        || is_signature(cursor)
         || (line.starts_with(b"--- ")
             && cursor.nth(1).is_some_and(|next| next.starts_with(b"+++ ")))
+}
+
+/// Whether a mail's signature starts here. A removed line can look the same: then more of its hunk
+/// follows, or the next header right behind it.
+fn is_signature(cursor: &Cursor<'_>) -> bool {
+    if !matches!(cursor.peek().map(trim_ending), Some(b"-- " | b"--")) {
+        return false;
+    }
+    let mut behind = *cursor;
+    behind.advance();
+    if behind
+        .peek()
+        .is_some_and(|line| line.starts_with(b"@@") || line.starts_with(b"diff "))
+    {
+        return false;
+    }
+    while behind.peek().is_some_and(is_blank) {
+        behind.advance();
+    }
+    !behind
+        .peek()
+        .is_some_and(|line| matches!(line[0], b' ' | b'+' | b'-' | b'\\'))
 }
 
 /// Says that no newline follows the last line; `false` where there is none.

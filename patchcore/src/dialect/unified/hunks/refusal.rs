@@ -103,6 +103,40 @@ impl File<'_> {
             .unwrap_or_default()
     }
 
+    /// For a hunk that nothing but its line number places, beside one that has moved.
+    pub(super) fn number_is_off(&self, name: &str) -> Refusal {
+        Refusal::new(
+            Code::AnchorNotFound,
+            format!(
+                "{name} has no place: it has no context, and another hunk of the file is not at the line of its header either; send it with context"
+            ),
+        )
+        .in_file(self.path)
+    }
+
+    /// For a hunk that adds lines behind a last line without a newline, and leaves that as it is.
+    pub(super) fn behind_open_end(&self, name: &str) -> Refusal {
+        let last = self.text.line_count();
+        Refusal::new(
+            Code::ExpectMismatch,
+            format!(
+                "{name} adds lines below line {last}, which ends the file without a newline; remove that line and add it with one"
+            ),
+        )
+        .in_file(self.path)
+    }
+
+    /// For a hunk with a new line behind one that ends the file.
+    pub(super) fn ends_twice(&self, name: &str) -> Refusal {
+        Refusal::new(
+            Code::InvalidBatch,
+            format!(
+                "{name} has a new line behind one that is marked as the last, without a newline"
+            ),
+        )
+        .in_file(self.path)
+    }
+
     pub(super) fn ambiguous(
         &self,
         hunk: &Hunk<'_>,
