@@ -36,53 +36,6 @@ pub(crate) struct CheckArgs {
     pub(crate) delivery: Delivery,
 }
 
-/// `apply` and `check` as they are mostly called.
-#[derive(Debug, Args)]
-pub(crate) struct PlainArgs {
-    #[arg(value_name = "BATCH")]
-    batch: Option<PathBuf>,
-    #[command(flatten)]
-    show: ShowArgs,
-}
-
-impl PlainArgs {
-    fn split(self) -> (InputArgs, ShowArgs) {
-        let input = InputArgs {
-            batch: self.batch,
-            dialect: DialectOptions::default(),
-        };
-        (input, self.show)
-    }
-}
-
-impl From<PlainArgs> for ApplyArgs {
-    fn from(plain: PlainArgs) -> Self {
-        let (input, show) = plain.split();
-        Self {
-            input,
-            edit: EditArgs {
-                policy: PolicyArgs::default(),
-                commit: CommitArgs::with_delivery(Delivery::default()),
-                show,
-                dry_run: false,
-            },
-        }
-    }
-}
-
-impl From<PlainArgs> for CheckArgs {
-    fn from(plain: PlainArgs) -> Self {
-        let (input, show) = plain.split();
-        Self {
-            input,
-            policy: PolicyArgs::default(),
-            show,
-            detailed_exitcode: false,
-            delivery: Delivery::default(),
-        }
-    }
-}
-
 /// How edits are planned, committed and shown.
 #[derive(Debug, Args)]
 #[command(next_help_heading = None::<&'static str>)]

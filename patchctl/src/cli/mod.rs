@@ -12,6 +12,7 @@ pub(crate) mod log;
 pub(crate) mod meta;
 pub(crate) mod operation;
 pub(crate) mod placeholder;
+mod plain;
 pub(crate) mod resolve;
 pub(crate) mod task;
 
@@ -34,20 +35,21 @@ impl Cli {
     /// Reads the arguments.
     ///
     /// Most runs are edits by an agent, and clap takes longer to lay out forty commands than a
-    /// small edit takes in all: where the first argument names a frequent command, that one is
-    /// laid out alone, at first without the options that are seldom given. What it cannot make
-    /// sense of goes to the whole, which knows help and hints.
+    /// small edit takes in all: a plain call is read without it, and where the first argument names
+    /// a frequent command, that one is laid out alone. What is not understood so goes to the whole,
+    /// which knows help and hints.
     pub(crate) fn read() -> Self {
         let all: Vec<OsString> = std::env::args_os().collect();
+        let plain = || plain::read(all.get(2..).unwrap_or_default());
         let frequent = match all.get(1).and_then(|name| name.to_str()) {
-            Some("apply") => {
-                Alone::read(&all, |plain: edit::PlainArgs| Command::Apply(plain.into()))
-                    .or_else(|| Alone::read(&all, Command::Apply))
-            }
-            Some("check") => {
-                Alone::read(&all, |plain: edit::PlainArgs| Command::Check(plain.into()))
-                    .or_else(|| Alone::read(&all, Command::Check))
-            }
+            Some("apply") => match plain() {
+                Some(plain) => Some(plain.into_apply()),
+                None => Alone::read(&all, Command::Apply),
+            },
+            Some("check") => match plain() {
+                Some(plain) => Some(plain.into_check()),
+                None => Alone::read(&all, Command::Check),
+            },
             Some("diff") => Alone::read(&all, Command::Diff),
             // Prints it and exits; with anything else on the line the whole decides.
             Some("--version" | "-V") if all.len() == 2 => {
@@ -160,40 +162,4 @@ pub(crate) enum Command {
     Undo(log::UndoArgs),
     Audit(log::AuditArgs),
     Gc(log::GcArgs),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What the arguments mean, read in that form.
-    fn read<T: Args>(line: &[&str], command: impl FnOnce(T) -> Command) -> Option<String> {
-        let all: Vec<OsString> = line.iter().map(OsString::from).collect();
-        Alone::read(&all, command).map(|cli| format!("{cli:?}"))
-    }
-
-    #[test]
-    fn a_plain_call_means_the_same_in_its_short_form() {
-        for tail in [
-            &[][..],
-            &["batch.json"],
-            &["-", "--root", "/tmp", "--output", "json"],
-            &["--no-diff", "-q", "--color=never", "--", "-odd-name"],
-        ] {
-            let line = |name| [&["patchctl", name], tail].concat();
-            let short = read(&line("apply"), |plain: edit::PlainArgs| {
-                Command::Apply(plain.into())
-            });
-            assert!(short.is_some(), "{tail:?}");
-            assert_eq!(short, read(&line("apply"), Command::Apply));
-            let short = read(&line("check"), |plain: edit::PlainArgs| {
-                Command::Check(plain.into())
-            });
-            assert_eq!(short, read(&line("check"), Command::Check));
-        }
-        let more = ["patchctl", "apply", "--durable", "batch.json"];
-        let short = read(&more, |plain: edit::PlainArgs| Command::Apply(plain.into()));
-        assert_eq!(short, None);
-        assert!(read(&more, Command::Apply).is_some());
-    }
 }
