@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::disk::{Dir, File, Meta};
 use super::layout::{Content, Place, Wanted};
-use super::load::{self, PARALLEL};
+use super::load::{self, GRAIN, PARALLEL};
 use super::record::{Identity, TransactionId};
 use super::root::{Parents, Root};
 use super::state;
@@ -27,14 +27,6 @@ pub(super) struct Staging<'a> {
     /// Writing each file to the disk is begun.
     pub(super) write_back: bool,
     pub(super) allow_owner_change: bool,
-}
-
-/// What was made at a slot.
-enum Made {
-    /// A file, which is empty.
-    File(File),
-    /// A link, which is whole.
-    Link(Identity),
 }
 
 /// Name of the slot in the journal's directory.
@@ -56,34 +48,15 @@ impl Staging<'_> {
         places: &[Place<'_>],
         beside: &[bool],
     ) -> Result<Vec<Option<Identity>>, Error> {
-        /// Files that a thread makes in a row, and holds open meanwhile.
-        const RUN: usize = 8;
         self.check_size(places)?;
-        let make = |slot: usize| self.make(slot, &places[slot], beside[slot]);
-        let fill = |slot: usize, made: Option<Made>| match made {
-            None => Ok(None),
-            Some(Made::Link(identity)) => Ok(Some(identity)),
-            Some(Made::File(file)) => self.fill(&file, &places[slot]).map(Some),
-        };
+        let one = |slot: usize| self.one(slot, &places[slot], beside[slot]);
         if places.len() < PARALLEL {
-            let slots = 0..places.len();
-            return slots.map(|slot| fill(slot, make(slot)?)).collect();
+            return (0..places.len()).map(one).collect();
         }
         let staged = Mutex::new(vec![None; places.len()]);
-        // A directory takes one new name at a time: whoever waits for it in the kernel does so
-        // busily. So threads take turns at making files, and write them side by side.
-        let turn = Mutex::new(());
-        load::in_parallel(places.len().div_ceil(RUN), 1, |run| {
-            let slots = run * RUN..places.len().min((run + 1) * RUN);
-            let made: Vec<_> = {
-                let _turn = turn.lock().expect("no thread panics with it");
-                slots.clone().map(make).collect::<Result<_, _>>()?
-            };
-            let filled = slots.clone().zip(made);
-            let filled: Vec<_> = filled
-                .map(|(slot, made)| fill(slot, made))
-                .collect::<Result<_, _>>()?;
-            staged.lock().expect("no thread panics with it")[slots].copy_from_slice(&filled);
+        load::in_parallel(places.len(), GRAIN, |slot| {
+            let one = one(slot)?;
+            staged.lock().expect("no thread panics with it")[slot] = one;
             Ok(())
         })?;
         Ok(staged.into_inner().expect("all threads have ended"))
@@ -105,8 +78,7 @@ impl Staging<'_> {
         }
     }
 
-    /// Makes the file of a place that has a new one; `None` for any other.
-    fn make(&self, slot: usize, place: &Place<'_>, beside: bool) -> Result<Option<Made>, Error> {
+    fn one(&self, slot: usize, place: &Place<'_>, beside: bool) -> Result<Option<Identity>, Error> {
         let Some((content, wanted)) = &place.new else {
             return Ok(None);
         };
@@ -118,10 +90,14 @@ impl Staging<'_> {
         };
         let shown = place.path.as_ref();
         if let (true, Some(path)) = (content.is_link(), shown) {
-            let link = self.link(slot, path, *content, wanted.as_ref(), beside)?;
-            return Ok(Some(Made::Link(link)));
+            return self
+                .link(slot, path, *content, wanted.as_ref(), beside)
+                .map(Some);
         }
-        let io = |error| self.error(shown, error);
+        let io = |error| match shown {
+            Some(path) => Error::io("stage", self.root.path.join(path.as_path()), error),
+            None => state::fail("write", "txn/current", error),
+        };
         let file = if let (true, Some(path)) = (beside, shown) {
             let parent = Parents::new(self.root).of(path).map_err(io)?;
             let name = beside_name(&self.transaction, slot);
@@ -129,20 +105,7 @@ impl Staging<'_> {
         } else {
             self.current.create(slot_name(slot).as_bytes(), mode)
         };
-        Ok(Some(Made::File(file.map_err(io)?)))
-    }
-
-    fn error(&self, path: Option<&RelPath>, error: io::Error) -> Error {
-        match path {
-            Some(path) => Error::io("stage", self.root.path.join(path.as_path()), error),
-            None => state::fail("write", "txn/current", error),
-        }
-    }
-
-    /// Writes the file of a place, and gives it all that it should have.
-    fn fill(&self, file: &File, place: &Place<'_>) -> Result<Identity, Error> {
-        let (content, wanted) = place.new.as_ref().expect("it was made for what it gets");
-        let io = |error| self.error(place.path.as_ref(), error);
+        let file = file.map_err(io)?;
         match content {
             Content::Change(change) => file.write_chunks(change.chunks()),
             Content::Source(source) => file.write_chunks([source.bytes()].into_iter()),
@@ -150,22 +113,22 @@ impl Staging<'_> {
         }
         .map_err(io)?;
         let mut meta = file.stat().map_err(io)?;
-        if let (Some(wanted), Some(path)) = (wanted, &place.path) {
-            self.dress(file, &mut meta, wanted, path)?;
+        if let (Some(wanted), Some(path)) = (wanted, shown) {
+            self.dress(&file, &mut meta, wanted, path)?;
         }
         if self.sync {
             file.sync().map_err(io)?;
         } else if self.write_back {
             file.start_write_back();
         }
-        Ok(Identity {
+        Ok(Some(Identity {
             ino: meta.ino,
             size: meta.size,
             mtime: meta.mtime,
             mode: meta.mode,
             digest: content.digest(),
             link: false,
-        })
+        }))
     }
 
     /// Stages a symbolic link, which reaches the disk with its directory.
