@@ -116,7 +116,7 @@ pub(super) fn layout<'a>(
     restored: Option<&Restored>,
 ) -> Layout<'a> {
     let mut places: Vec<Place<'a>> = Vec::with_capacity(changes.len());
-    let mut slots: BTreeMap<&RelPath, usize> = BTreeMap::new();
+    let mut slots: HashMap<&RelPath, usize> = HashMap::with_capacity(changes.len());
     let old_at = |path: &RelPath| {
         let found = loaded.found(path)?;
         Some((found.meta, loaded.tree.standing(path)?.digest()))
@@ -133,6 +133,7 @@ pub(super) fn layout<'a>(
         })
     };
     let mut comes = Vec::with_capacity(changes.len());
+    let mut pre_images = Vec::with_capacity(changes.len());
     for change in changes {
         let slot = place(&change.path);
         if let Some(after) = &change.after {
@@ -141,21 +142,13 @@ pub(super) fn layout<'a>(
                 .or_else(|| wanted(change, loaded, after));
             comes.push((slot, change, wanted, after.executable));
         }
-        if let (ChangeKind::Renamed, Some(from)) = (change.kind, &change.from) {
-            place(from);
-        }
+        let pre_image = match (change.kind, &change.from) {
+            (ChangeKind::Renamed, from) => from.as_ref().map(&mut place),
+            (ChangeKind::Created | ChangeKind::Copied, _) => None,
+            _ => Some(slot),
+        };
+        pre_images.push(pre_image.and_then(|slot| u32::try_from(slot).ok()));
     }
-    let pre_images: Vec<Option<u32>> = changes
-        .iter()
-        .map(|change| {
-            let path = match change.kind {
-                ChangeKind::Renamed => change.from.as_ref()?,
-                ChangeKind::Created | ChangeKind::Copied => return None,
-                _ => &change.path,
-            };
-            slots.get(path).and_then(|&slot| u32::try_from(slot).ok())
-        })
-        .collect();
     for (slot, change, wanted, executable) in comes {
         places[slot].new = Some((Content::Change(change), wanted));
         places[slot].executable = executable;
