@@ -29,7 +29,8 @@ fn link_unwinder_statically() {
         ["libgcc_eh.a", "libgcc.a"].into_iter().map(find).collect();
     let Some(archives) = archives else { return };
     let archives: Vec<_> = archives.iter().map(|path| format!("{path:?}")).collect();
-    let out = env::var("OUT_DIR").expect("cargo sets it");
+    let out = format!("{}/unwinder", env::var("OUT_DIR").expect("cargo sets it"));
+    fs::create_dir_all(&out).expect("cargo's own directory is writable");
     // rustc asks for the shared one by name, and a linker script under that name comes first.
     let script = format!("GROUP({})\n", archives.join(" "));
     fs::write(format!("{out}/libgcc_s.so"), script).expect("cargo's own directory is writable");
