@@ -1,6 +1,6 @@
 //! From the wire form to the operations that planning works on.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::read::Header;
@@ -108,7 +108,7 @@ pub(super) fn finish(header: Header, mut operations: Vec<Operation>) -> Batch {
 }
 
 /// Operations without a hash of their own take the one that the batch has for their file.
-fn guard_by(base: &BTreeMap<String, Digest>, operations: &mut [Operation]) {
+fn guard_by(base: &HashMap<String, Digest>, operations: &mut [Operation]) {
     // Operations of one file mostly follow each other.
     let mut last: Option<(RelPath, Option<Digest>)> = None;
     for operation in operations.iter_mut().filter(|o| o.base.is_none()) {

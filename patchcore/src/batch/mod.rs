@@ -144,7 +144,7 @@ impl PatchBatch {
             version: 1,
             batch_id: header.batch_id,
             labels: header.labels,
-            base: header.base,
+            base: header.base.into_iter().collect(),
             coordinates: header.coordinates,
             operations,
         })

@@ -1,6 +1,6 @@
 //! The batch as a whole: its own fields, and what holds between operations and batch.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use super::Limits;
 use super::diagnostic::{Diagnostic, Fault, Span};
@@ -20,7 +20,7 @@ mod halves;
 pub(super) struct Header {
     pub(super) batch_id: Option<String>,
     pub(super) labels: Labels,
-    pub(super) base: BTreeMap<String, Digest>,
+    pub(super) base: HashMap<String, Digest>,
     pub(super) coordinates: Coordinates,
 }
 
@@ -130,7 +130,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn base(&mut self, base: &mut BTreeMap<String, Digest>) -> Step<()> {
+    fn base(&mut self, base: &mut HashMap<String, Digest>) -> Step<()> {
         let kind = self.kind()?;
         match kind {
             Kind::Null => self.null(),

@@ -152,7 +152,13 @@ impl<'a> Naming<'a, '_> {
     /// The node of an operation's file in the old tree.
     fn existing(&mut self, operation: &Operation) -> Result<Option<usize>, Refusal> {
         let path = &operation.file;
-        if let Some(&node) = self.old.get(path)
+        // Operations of one file mostly follow each other.
+        let nodes = &self.names.nodes;
+        let known = match nodes.last() {
+            Some(last) if last.old.as_ref() == Some(path) => Some(nodes.len() - 1),
+            _ => self.old.get(path).copied(),
+        };
+        if let Some(node) = known
             && (operation.link || !self.names.nodes[node].link)
         {
             return Ok(Some(node));

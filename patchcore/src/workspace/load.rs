@@ -31,6 +31,8 @@ pub(super) struct Loaded {
     pub(super) tree: Tree,
     /// By path.
     found: Vec<(RelPath, Found)>,
+    /// Where the last one that was asked for stands: they are mostly asked for in order.
+    last: AtomicUsize,
     /// When reading began, in seconds and nanoseconds: a file that changed after it, or shortly
     /// before it, may hide a change behind an equal time.
     pub(super) began: [i64; 2],
@@ -64,8 +66,14 @@ impl Found {
 impl Loaded {
     /// The file at a path, if a regular file or a link was read there.
     pub(super) fn found(&self, path: &RelPath) -> Option<&Found> {
-        let index = self.found.binary_search_by(|(known, _)| known.cmp(path));
-        index.ok().map(|index| &self.found[index].1)
+        let last = self.last.load(Ordering::Relaxed);
+        let is_at = |index: &usize| matches!(self.found.get(*index), Some((at, _)) if at == path);
+        let index = match [last, last + 1].into_iter().find(is_at) {
+            Some(index) => index,
+            None => (self.found.binary_search_by(|(known, _)| known.cmp(path))).ok()?,
+        };
+        self.last.store(index, Ordering::Relaxed);
+        Some(&self.found[index].1)
     }
 }
 
@@ -118,6 +126,7 @@ pub(super) fn load(root: &Root, paths: &[RelPath]) -> Result<Loaded, Error> {
     Ok(Loaded {
         tree,
         found,
+        last: AtomicUsize::new(0),
         began: later.flatten().unwrap_or(began),
     })
 }

@@ -67,7 +67,6 @@ mod lower;
 mod names;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use super::Options;
 use crate::diff::parse::{self, Binary, Counts, Hunk, ParseOptions};
@@ -200,13 +199,15 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Unified<'a
 
 impl Script for Unified<'_> {
     fn paths(&self) -> Vec<RelPath> {
-        let mut paths = BTreeSet::new();
+        let mut paths = Vec::with_capacity(2 * self.sections.len());
         for section in &self.sections {
-            paths.insert(&section.old);
-            paths.insert(&section.new);
-            paths.extend(&section.other);
+            paths.extend([section.old.clone(), section.new.clone()]);
+            paths.extend(section.other.clone());
         }
-        paths.into_iter().cloned().collect()
+        // Diffs mostly come in this order, and then it costs next to nothing.
+        paths.sort();
+        paths.dedup();
+        paths
     }
 
     fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
