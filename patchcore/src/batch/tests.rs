@@ -486,6 +486,21 @@ proptest! {
     }
 }
 
+#[test]
+fn hashes_of_a_batch_that_was_built_guard_files_however_they_are_spelt() {
+    let json = br#"{"operations": [
+        {"op": "append", "file": "a/b", "content": "x"},
+        {"op": "append", "file": "c", "content": "x"}
+    ]}"#;
+    let mut wire = PatchBatch::parse(json, &Limits::default()).unwrap();
+    let hash = crate::Digest::of(b"b");
+    wire.base.insert("./a//b".to_owned(), hash);
+    wire.base.insert("../c".to_owned(), hash);
+    let batch = Batch::from(wire);
+    let guards: Vec<_> = batch.operations.iter().map(|o| o.base).collect();
+    assert_eq!(guards, [Some(hash), None]);
+}
+
 /// A batch so long that two threads read it; line `n + 2` holds operation `n`.
 fn long(change: impl Fn(usize, &mut String)) -> String {
     let mut json = String::from("{\"base\": {}, \"operations\": [\n");
