@@ -123,7 +123,9 @@ fn json(body: &[u8]) -> Option<Dialect> {
     // Only the keys of the first object matter, at whatever depth they stand.
     let keys = keys(body);
     let has = |key: &str| keys.iter().any(|known| known == key.as_bytes());
-    Some(if first == b'{' && has("operations") {
+    Some(if super::codex::call::may_be(body, has) {
+        Dialect::Codex
+    } else if first == b'{' && has("operations") {
         Dialect::Batch
     } else if has("documentChanges") || has("changes") {
         Dialect::WorkspaceEdit

@@ -211,7 +211,7 @@ pub fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Patch<'a>, Refusa
     let script: Box<dyn Script + 'a> = match dialect {
         Dialect::Batch => Box::new(crate::batch::parse(bytes, &Limits::default())?),
         Dialect::UnifiedDiff => Box::new(unified::parse(bytes, options)?),
-        Dialect::Codex => Box::new(codex::parse(bytes, options)?),
+        Dialect::Codex => codex::parse(bytes, options)?,
         Dialect::SearchReplace => Box::new(search_replace::parse(bytes, options)?),
         Dialect::StrReplace => Box::new(str_replace::parse(bytes, options)?),
         Dialect::McpEdit => Box::new(mcp_edit::parse(bytes, options)?),

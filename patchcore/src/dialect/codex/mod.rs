@@ -6,6 +6,9 @@
 //! File` ties a chunk to the end. A chunk without old lines goes to the end of the file if it has
 //! no anchor, and is refused if it has one, which codex would not look at.
 //!
+//! An envelope may come as it is, with prose, fences and a shell's command around it, or as a string
+//! in the JSON of a tool call. A call that is to run in another directory is refused.
+//!
 //! Names in an envelope behind `cd DIRECTORY && apply_patch <<` are from that directory on.
 //!
 //! As in codex, `*** Add File` and `*** Move to` replace a file that stands there, and an added file
@@ -14,6 +17,7 @@
 //! a last line without a newline, to which codex adds one. See `codex-rs/apply-patch` in
 //! openai/codex.
 
+pub(super) mod call;
 mod command;
 mod lower;
 mod parse;
@@ -21,13 +25,23 @@ mod parse;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use super::Options;
 use crate::digest::Digest;
 use crate::error::Refusal;
 use crate::operation::Batch;
 use crate::path::RelPath;
 use crate::plan::{Script, Tree};
 
-pub(super) use parse::parse;
+/// Reads an envelope, or a call that holds one.
+pub(super) fn parse<'a>(
+    bytes: &'a [u8],
+    options: &Options,
+) -> Result<Box<dyn Script + 'a>, Refusal> {
+    Ok(match call::Called::read(bytes, options)? {
+        Some(called) => Box::new(called),
+        None => Box::new(parse::parse(bytes, options)?),
+    })
+}
 
 /// A parsed envelope.
 pub(super) struct Codex<'a> {

@@ -9,14 +9,11 @@ use crate::error::{Code, Refusal, excerpt};
 use crate::path::RelPath;
 use crate::text::{split_lines, trim_ending};
 
-const BEGIN: &[u8] = b"*** Begin Patch";
+pub(super) const BEGIN: &[u8] = b"*** Begin Patch";
 const END: &[u8] = b"*** End Patch";
 
 /// Reads every envelope among the bytes; what stands around them is prose.
-pub(in crate::dialect) fn parse<'a>(
-    bytes: &'a [u8],
-    options: &Options,
-) -> Result<Codex<'a>, Refusal> {
+pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Codex<'a>, Refusal> {
     let body = bytes.strip_prefix(crate::text::BOM).unwrap_or(bytes);
     let lines: Vec<&[u8]> = split_lines(body).map(trim_ending).collect();
     let mut reader = Reader {
@@ -333,7 +330,7 @@ impl<'a> Reader<'a, '_> {
 }
 
 /// Whether an absolute path is the root's own.
-fn is_root(path: &[u8], options: &Options) -> bool {
+pub(super) fn is_root(path: &[u8], options: &Options) -> bool {
     options.root.as_ref().is_some_and(|root| {
         let path = path.strip_suffix(b"/").unwrap_or(path);
         path == root.as_os_str().as_bytes()
