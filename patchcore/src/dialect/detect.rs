@@ -1,6 +1,6 @@
 //! Tells the dialect of a patch by its marks.
 
-use super::Dialect;
+use super::{Dialect, codex};
 use crate::error::{Code, Refusal};
 use crate::text::{split_lines, trim_ending};
 
@@ -75,15 +75,13 @@ pub fn detect(bytes: &[u8]) -> Result<Dialect, Refusal> {
 fn may_be_mixed(body: &[u8]) -> bool {
     const LONG: usize = 64 << 10;
     let holds = |word: &[u8]| memchr::memmem::find(body, word).is_some();
-    body.len() < LONG || holds(CODEX_BEGIN) || holds(super::marks::SEARCH)
+    body.len() < LONG || holds(codex::BEGIN) || holds(super::marks::SEARCH)
 }
-
-const CODEX_BEGIN: &[u8] = b"*** Begin Patch";
 
 /// The dialect that a line opens, given the line below it.
 pub(super) fn mark(line: &[u8], next: &[u8]) -> Option<Dialect> {
     let trimmed = line.trim_ascii();
-    if trimmed == CODEX_BEGIN {
+    if trimmed == codex::BEGIN {
         return Some(Dialect::Codex);
     }
     if super::marks::is_search(line) {
@@ -123,7 +121,7 @@ fn json(body: &[u8]) -> Option<Dialect> {
     // Only the keys of the first object matter, at whatever depth they stand.
     let keys = keys(body);
     let has = |key: &str| keys.iter().any(|known| known == key.as_bytes());
-    Some(if super::codex::call::may_be(body, has) {
+    Some(if codex::call::may_be(body, has) {
         Dialect::Codex
     } else if first == b'{' && has("operations") {
         Dialect::Batch

@@ -71,6 +71,13 @@ impl Called {
                 )));
             }
         };
+        // Of two fields of one name a reader of JSON keeps the last.
+        let begins = |text: &[u8]| memchr::memmem::find_iter(text, BEGIN).count();
+        if begins(bytes) > begins(envelope.as_bytes()) {
+            return Err(invalid(
+                "the call has \"*** Begin Patch\" outside of its envelope, too; send the envelope alone".into(),
+            ));
+        }
         parse(envelope.as_bytes(), options)?;
         Ok(Some(Self {
             envelope,

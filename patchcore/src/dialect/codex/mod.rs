@@ -32,6 +32,8 @@ use crate::operation::Batch;
 use crate::path::RelPath;
 use crate::plan::{Script, Tree};
 
+pub(super) use parse::BEGIN;
+
 /// Reads an envelope, or a call that holds one.
 pub(super) fn parse<'a>(
     bytes: &'a [u8],

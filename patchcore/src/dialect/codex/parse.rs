@@ -9,7 +9,7 @@ use crate::error::{Code, Refusal, excerpt};
 use crate::path::RelPath;
 use crate::text::{split_lines, trim_ending};
 
-pub(super) const BEGIN: &[u8] = b"*** Begin Patch";
+pub(in crate::dialect) const BEGIN: &[u8] = b"*** Begin Patch";
 const END: &[u8] = b"*** End Patch";
 
 /// Reads every envelope among the bytes; what stands around them is prose.
