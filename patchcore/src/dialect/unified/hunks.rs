@@ -1,12 +1,13 @@
 //! Where the hunks of one file go.
 
+mod readings;
 mod refusal;
 
 use std::ops::Range;
 
 use super::super::fold::Fold;
 use super::super::{locate, omission};
-use super::{HunkOptions, ends};
+use super::{HunkOptions, Section, ends};
 use crate::diff::parse::{Hunk, HunkLine, Role};
 use crate::edit::Edit;
 use crate::error::Refusal;
@@ -24,8 +25,31 @@ pub(super) struct Placed {
     pub(super) note: Option<String>,
 }
 
-/// Places all hunks of a file, in one pass over it as long as they stand where they say.
+impl Placed {
+    fn add_note(&mut self, note: String) {
+        self.note = Some(match self.note.take() {
+            Some(before) => format!("{before}; {note}"),
+            None => note,
+        });
+    }
+}
+
+/// Places all hunks of a section in a file, of which the file may decide how they are read.
 pub(super) fn place(
+    text: Text<'_>,
+    section: &Section<'_>,
+    path: &RelPath,
+    options: HunkOptions,
+) -> Vec<Result<Placed, Box<Refusal>>> {
+    let hunks = &section.hunks;
+    if hunks.iter().all(|hunk| hunk.doubt.is_none()) {
+        return place_read(text, hunks, path, options);
+    }
+    readings::place(text, hunks, section.index.as_ref(), path, options)
+}
+
+/// Places all hunks of a file, in one pass over it as long as they stand where they say.
+fn place_read(
     text: Text<'_>,
     hunks: &[Hunk<'_>],
     path: &RelPath,

@@ -38,9 +38,16 @@
 //!   it: git joins them;
 //! - `reverse` takes sections back from the last to the first, as git does, but deletions first, so
 //!   that a file can come back to a name that another was given since;
-//! - counts of a hunk header that do not fit are mended where the end of the hunk is clear, unless
-//!   [`strict`](super::Options::strict); a hunk that the end of the patch cuts off is refused, and
-//!   one without numbers that a changed line follows behind a line that no hunk can have;
+//! - a hunk with all lines that its header counts is over, as in git. What follows is text if the
+//!   file has no such line there; if it could be one more line of the hunk, it is refused, where git
+//!   drops it without a word;
+//! - counts of a hunk header that do not fit are corrected where the end of the hunk is clear, unless
+//!   [`strict`](super::Options::strict). A hunk that the end of the patch cuts off is refused, unless
+//!   it lacks nothing but blank lines of context, which the file has, or nothing can be missing,
+//!   since three lines of context end it and the file goes on. Git refuses both, GNU `patch` takes
+//!   the first;
+//! - a header of the next file that has lost its `---` line, or is joined to the last line of a hunk,
+//!   is refused. Git and GNU `patch` read its hunks as those of the file above, or refuse them;
 //! - no white space is fixed, and no blob is taken from an object store.
 //!
 //! # Beside the real tools
@@ -67,6 +74,7 @@ mod lower;
 mod names;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use super::Options;
 use crate::diff::parse::{self, Binary, Counts, Hunk, ParseOptions};
@@ -112,6 +120,8 @@ struct Section<'a> {
     hunks: Vec<Hunk<'a>>,
     binary: Option<Binary>,
     index: Option<(Vec<u8>, Vec<u8>)>,
+    /// How the diff was read here, where it is not as the format has it.
+    remarks: Vec<String>,
 }
 
 impl Section<'_> {
@@ -167,6 +177,7 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Unified<'a
             "the patch holds no unified diff: there are no \"---\" and \"+++\" lines with hunks below them",
         ));
     }
+    let mut remarks = remarks_by_file(&diff);
     if options.reverse {
         // What several sections did to one file is taken back from the last on.
         diff.files.reverse();
@@ -176,7 +187,9 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Unified<'a
         if options.reverse {
             file = reversed(file);
         }
-        let section = names::resolve(file, options)?;
+        let remarks = remarks.remove(&file.line).unwrap_or_default();
+        let mut section = names::resolve(file, options)?;
+        section.remarks = remarks;
         if glob::wanted(&section.new, options) {
             sections.push(section);
         }
@@ -213,6 +226,20 @@ impl Script for Unified<'_> {
     fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
         Ok(Cow::Owned(lower::lower(self, tree)))
     }
+}
+
+/// The remarks on each file of a diff, by the line where it starts. What stands above the first file
+/// is remarked on there.
+fn remarks_by_file(diff: &parse::Diff<'_>) -> HashMap<usize, Vec<String>> {
+    let mut by_file: HashMap<usize, Vec<String>> = HashMap::new();
+    for remark in &diff.remarks {
+        let above = diff.files.partition_point(|file| file.line <= remark.line);
+        if let Some(file) = diff.files.get(above.saturating_sub(1)) {
+            let text = format!("line {} of the patch: {}", remark.line, remark.what);
+            by_file.entry(file.line).or_default().push(text);
+        }
+    }
+    by_file
 }
 
 fn reversed(file: parse::FileDiff<'_>) -> parse::FileDiff<'_> {

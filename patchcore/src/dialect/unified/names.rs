@@ -66,6 +66,7 @@ pub(super) fn resolve<'a>(file: FileDiff<'a>, options: &Options) -> Result<Secti
             file.binary
         },
         index: file.index.map(|(old, new)| (old.to_vec(), new.to_vec())),
+        remarks: Vec::new(),
     })
 }
 
