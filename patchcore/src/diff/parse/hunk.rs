@@ -313,7 +313,8 @@ fn ends_body(cursor: &Cursor<'_>) -> bool {
         || line.starts_with(b"Index: ")
         || line.starts_with(b"```")
         || is_signature(cursor)
-        || (line.starts_with(b"+++ ") && cursor.nth(1).is_some_and(|next| next.starts_with(b"@@ -")))
+        || (line.starts_with(b"+++ ")
+            && cursor.nth(1).is_some_and(|next| next.starts_with(b"@@ -")))
         || (line.starts_with(b"--- ")
             && cursor.nth(1).is_some_and(|next| next.starts_with(b"+++ ")))
 }

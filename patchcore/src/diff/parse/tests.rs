@@ -103,10 +103,7 @@ fn what_only_the_file_can_decide_is_a_doubt() {
         doubt("--- f\n+++ f\n@@ -1 +1 @@\n-b\n+c\n d\n-e\n"),
         Some(Doubt::Behind {
             line: 6,
-            lines: vec![
-                line(Role::Context, b"d"),
-                line(Role::Removed, b"e")
-            ],
+            lines: vec![line(Role::Context, b"d"), line(Role::Removed, b"e")],
         })
     );
     assert_eq!(
@@ -127,7 +124,10 @@ fn a_header_that_is_lost_or_joined_to_a_hunk_is_refused() {
     let hunk = "--- f\n+++ f\n@@ -1,2 +1,2 @@\n a\n-b\n";
     for (rest, line) in [
         ("+c--- a/g\n+++ b/g\n@@ -1 +1 @@\n-x\n+y\n", 6),
-        ("+cdiff --git a/g b/g\nindex 1..2 100644\n--- a/g\n+++ b/g\n@@ -1 +1 @@\n-x\n+y\n", 6),
+        (
+            "+cdiff --git a/g b/g\nindex 1..2 100644\n--- a/g\n+++ b/g\n@@ -1 +1 @@\n-x\n+y\n",
+            6,
+        ),
         ("+c@@ -9,2 +9,2 @@\n x\n-y\n+z\n", 6),
         ("+c\n+++ b/g\n@@ -1 +1 @@\n-x\n+y\n", 7),
     ] {

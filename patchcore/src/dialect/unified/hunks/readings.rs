@@ -74,7 +74,11 @@ struct Doubtful<'a> {
 
 impl Doubtful<'_> {
     fn refused<'h>(&self, code: Code, at: usize, line: usize, why: &str) -> Decision<'h> {
-        let name = format!("hunk {} of {} (line {line} of the patch)", at + 1, self.path);
+        let name = format!(
+            "hunk {} of {} (line {line} of the patch)",
+            at + 1,
+            self.path
+        );
         Decision::Refused(Box::new(
             Refusal::new(code, format!("{name} {why}")).in_file(self.path),
         ))

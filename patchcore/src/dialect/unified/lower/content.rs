@@ -96,12 +96,7 @@ impl Lowering<'_, '_> {
         }
         let mut edits = Vec::new();
         let mut note = None;
-        for placed in hunks::place(
-            Text::new(bytes),
-            section,
-            path,
-            self.diff.hunk_options,
-        ) {
+        for placed in hunks::place(Text::new(bytes), section, path, self.diff.hunk_options) {
             let placed = placed.map_err(|refusal| *refusal)?;
             edits.extend(placed.edits);
             note = note.or(placed.note);
