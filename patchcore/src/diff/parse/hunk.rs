@@ -66,7 +66,7 @@ impl<'a> Parser<'a> {
         self.refuse_lost_header(hunk)?;
         let line = self.cursor.line;
         let mut lines = Vec::new();
-        if !self.cursor.peek().is_some_and(|line| line[0] == b'\\') {
+        if self.cursor.peek().is_none_or(|line| line[0] != b'\\') {
             self.free_body(&mut lines)?;
         }
         if !lines.is_empty() {
