@@ -68,6 +68,13 @@ fn place_read(
         Fold::Bytes
     };
     let mut how = How { fold, ending: None };
+    if options.is_crlf && crate::bytes::find(b'\n', bytes).is_none() {
+        // Endings of the way, not of the file.
+        how = How {
+            fold: Fold::Ending,
+            ending: Some(LineEnding::Lf),
+        };
+    }
     let mut found: Vec<Option<Spot>> = hunks.iter().map(|hunk| file.stated(hunk, how)).collect();
     if found.contains(&None)
         && !options.strict
