@@ -31,8 +31,7 @@ pub(super) fn read<'a>(
     options: &Options,
     build: impl Fn(Vec<FileDiff<'a>>, Option<usize>) -> Result<Unified<'a>, Refusal>,
 ) -> Result<Levels<'a>, Refusal> {
-    let is_said =
-        options.strip.is_some() || options.file.is_some() || options.strict;
+    let is_said = options.strip.is_some() || options.file.is_some() || options.strict;
     let others = if is_said || files.iter().all(names::has_prefixes) {
         Vec::new()
     } else {
@@ -60,7 +59,12 @@ impl Script for Levels<'_> {
     fn paths(&self) -> Vec<RelPath> {
         let others = self.others.iter().map(|(_, diff)| diff);
         let mut paths = Vec::new();
-        for section in self.guess.iter().chain(others).flat_map(|diff| &diff.sections) {
+        for section in self
+            .guess
+            .iter()
+            .chain(others)
+            .flat_map(|diff| &diff.sections)
+        {
             paths.extend([section.old.clone(), section.new.clone()]);
             paths.extend(section.other.clone());
         }
@@ -87,7 +91,9 @@ impl Script for Levels<'_> {
         if fitting.len() == 1 {
             let (level, mut batch) = fitting.swap_remove(0);
             for operation in &mut batch.operations {
-                operation.add_note(format!("names of the patch are read as with --strip {level}"));
+                operation.add_note(format!(
+                    "names of the patch are read as with --strip {level}"
+                ));
             }
             return Ok(Cow::Owned(batch));
         }
@@ -95,9 +101,8 @@ impl Script for Levels<'_> {
             .iter()
             .map(|(level, _)| format!("--strip {level}"))
             .collect();
-        let hint = (!levels.is_empty()).then(|| {
-            format!("; with {} its old files exist", levels.join(" or "))
-        });
+        let hint = (!levels.is_empty())
+            .then(|| format!("; with {} its old files exist", levels.join(" or ")));
         let hint = hint.unwrap_or_default();
         match &self.guess {
             Ok(guess) => {
@@ -136,7 +141,8 @@ fn all_exist(diff: &Unified<'_>, tree: &Tree) -> Option<bool> {
         .filter(|section| !matches!(section.kind, Kind::Modify | Kind::Delete))
         .map(|section| &section.new)
         .collect();
-    let is_there = |path: &RelPath| !matches!(tree.get(path), Entry::Absent) || tree.link(path).is_some();
+    let is_there =
+        |path: &RelPath| !matches!(tree.get(path), Entry::Absent) || tree.link(path).is_some();
     let exists = |section: &Section<'_>| {
         is_there(&section.old)
             || section.other.as_ref().is_some_and(is_there)

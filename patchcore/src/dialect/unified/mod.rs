@@ -84,12 +84,12 @@ mod names;
 use std::collections::HashMap;
 
 use super::Options;
-pub(super) use levels::Levels;
 use crate::diff::parse::{self, Binary, Counts, Hunk, ParseOptions};
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
 use crate::path::RelPath;
 use crate::threads;
+pub(super) use levels::Levels;
 
 /// A diff whose names are resolved.
 struct Unified<'a> {

@@ -90,11 +90,7 @@ pub(super) fn has_prefixes(file: &FileDiff<'_>) -> bool {
     guess_strip(file, &taken(&file.old), &taken(&file.new)) > 0
 }
 
-fn names(
-    file: &FileDiff<'_>,
-    strip: Option<usize>,
-    options: &Options,
-) -> Result<Names, Refusal> {
+fn names(file: &FileDiff<'_>, strip: Option<usize>, options: &Options) -> Result<Names, Refusal> {
     let is_guess = strip.is_none();
     // A time stamp says less than a line: what has lines on that side exists.
     let has = |gone: Role| {
