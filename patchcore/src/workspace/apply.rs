@@ -443,6 +443,7 @@ pub(super) fn finished<'a>(
             "{path} was changed by another program while the batch was installed; what it wrote is kept as {kept}"
         ));
     }
+    report.warnings.extend(done.notes);
     if let Some(error) = &done.unfinished {
         report.warnings.push(format!(
             "the batch is committed, but the next run has to finish it: {error}"

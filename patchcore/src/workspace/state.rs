@@ -12,11 +12,14 @@
 //! | `abandoned/` | transactions that were set aside |
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::disk::{Dir, File, Open};
+use super::disk::{Dir, File, Kind, Meta, Open};
+use super::install::SavedConflict;
+use super::record::TransactionId;
 use super::root::Root;
 use crate::error::{Code, Error, Refusal};
 use crate::path::RelPath;
@@ -26,6 +29,8 @@ pub const STATE: &str = ".mission_control";
 /// Name of the task manifest in it.
 pub const TASKS: &str = "tasks.json";
 pub(super) const CURRENT: &str = "current";
+/// The directories in the state that a batch may need.
+const PARTS: [&str; 5] = ["txn", "log", "ledger", "conflicts", "abandoned"];
 const IGNORED: &str = "*\n!tasks.json\n";
 
 /// The state directory as a reader sees it: whatever is missing is empty.
@@ -41,7 +46,15 @@ pub(super) struct Held {
     pub(super) txn: Dir,
     pub(super) log: Dir,
     /// Kept for what its end does: it frees the lock.
-    _lock: File,
+    lock: Arc<File>,
+}
+
+/// The state after somebody removed or replaced parts of it.
+#[derive(Debug)]
+pub(super) struct Renewed {
+    pub(super) held: Held,
+    /// What was in the way, and where it is kept.
+    pub(super) moved: Vec<SavedConflict>,
 }
 
 impl State {
@@ -52,6 +65,21 @@ impl State {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(root.error("open", &state_path(), error)),
         }
+    }
+
+    /// Opens the state, making it where it does not exist.
+    fn make(root: &Root) -> Result<Self, Error> {
+        if let Some(state) = Self::open(root)? {
+            return Ok(state);
+        }
+        match root.dir.make_directory(STATE.as_bytes(), 0o777) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(root.error("make", &state_path(), error));
+            }
+            _ => {}
+        }
+        let gone = || Error::io("open", root.path.join(STATE), Errno::NOENT);
+        Self::open(root)?.ok_or_else(gone)
     }
 
     /// A part of the state, for reading; `None` where it does not exist.
@@ -105,21 +133,12 @@ impl State {
 impl Held {
     /// Opens the state for writing, making what is missing, and waits for the lock.
     pub(super) fn acquire(root: &Root, wait: Duration) -> Result<Self, Error> {
-        let state = match State::open(root)? {
-            Some(state) => state,
-            None => {
-                let made = root.dir.make_directory(STATE.as_bytes(), 0o777);
-                match made {
-                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                        return Err(root.error("make", &state_path(), error));
-                    }
-                    _ => {}
-                }
-                let gone = || Error::io("open", root.path.join(STATE), Errno::NOENT);
-                State::open(root)?.ok_or_else(gone)?
-            }
-        };
-        let lock = lock(&state.dir, wait)?;
+        let state = State::make(root)?;
+        let lock = Arc::new(lock(&state.dir, wait)?);
+        Self::of(state, lock)
+    }
+
+    fn of(state: State, lock: Arc<File>) -> Result<Self, Error> {
         let txn = match state.part("txn")? {
             Some(txn) => txn,
             None => {
@@ -132,8 +151,110 @@ impl Held {
             state,
             txn,
             log,
-            _lock: lock,
+            lock,
         })
+    }
+
+    /// The state as it is now; `None` where it is still the one that we hold.
+    ///
+    /// What was removed is made again, and what is no directory of its own is moved out of the way.
+    pub(super) fn renewed(
+        &self,
+        root: &Root,
+        transaction: TransactionId,
+        wait: Duration,
+    ) -> Result<Option<Renewed>, Error> {
+        let mut moved = Moved::new(transaction);
+        let io = |error| root.error("look at", &state_path(), error);
+        root.dir.open_up(STATE.as_bytes()).map_err(io)?;
+        moved.aside(&root.dir, STATE).map_err(io)?;
+        let state = State::make(root)?;
+        let own = |name: &str, error| fail("look at", name, error);
+        for name in PARTS {
+            let io = |error| own(name, error);
+            state.dir.open_up(name.as_bytes()).map_err(io)?;
+            moved.aside(&state.dir, name).map_err(io)?;
+        }
+        let stays = |name: &str, known: io::Result<Meta>| -> Result<bool, Error> {
+            let io = |error| own(name, error);
+            let there = state.dir.stat(name.as_bytes()).map_err(io)?;
+            let known = known.map_err(io)?;
+            Ok(there.is_some_and(|there| there.is_same_file(&known)))
+        };
+        let keeps_lock = stays("lock", self.lock.stat())?;
+        if keeps_lock
+            && moved.is_empty()
+            && stays("txn", self.txn.stat_self())?
+            && stays("log", self.log.stat_self())?
+        {
+            return Ok(None);
+        }
+        let lock = if keeps_lock {
+            Arc::clone(&self.lock)
+        } else {
+            Arc::new(lock(&state.dir, wait)?)
+        };
+        let held = Self::of(state, lock)?;
+        let moved = moved.keep(root, &held.state)?;
+        Ok(Some(Renewed { held, moved }))
+    }
+}
+
+/// What stood where a directory of the state should be.
+struct Moved {
+    transaction: TransactionId,
+    /// In the root, or in the state.
+    names: Vec<&'static str>,
+}
+
+impl Moved {
+    fn new(transaction: TransactionId) -> Self {
+        Self {
+            transaction,
+            names: Vec::new(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Gives what is no directory another name.
+    fn aside(&mut self, dir: &Dir, name: &'static str) -> io::Result<()> {
+        match dir.stat(name.as_bytes())? {
+            Some(there) if there.kind != Kind::Directory => {}
+            _ => return Ok(()),
+        }
+        let aside = self.aside_name(name);
+        dir.rename_new(name.as_bytes(), dir, aside.as_bytes())?;
+        self.names.push(name);
+        Ok(())
+    }
+
+    /// Moves all of it to the conflicts.
+    fn keep(self, root: &Root, state: &State) -> Result<Vec<SavedConflict>, Error> {
+        let mut kept = Vec::new();
+        for &name in &self.names {
+            let conflicts = state.make_part("conflicts")?;
+            let dir = if name == STATE { &*root.dir } else { &state.dir };
+            let aside = self.aside_name(name);
+            let new = format!("{}-{name}", self.transaction);
+            dir.rename_new(aside.as_bytes(), &conflicts, new.as_bytes())
+                .map_err(|error| fail("keep", name, error))?;
+            let path = match name {
+                STATE => state_path(),
+                _ => RelPath::new(format!("{STATE}/{name}")).expect("two plain components"),
+            };
+            kept.push(SavedConflict {
+                path,
+                kept: format!("{STATE}/conflicts/{new}"),
+            });
+        }
+        Ok(kept)
+    }
+
+    fn aside_name(&self, name: &str) -> String {
+        format!("{name}.{}", self.transaction)
     }
 }
 
