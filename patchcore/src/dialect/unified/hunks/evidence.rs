@@ -219,7 +219,9 @@ impl<'f, 'a> Evidence<'f, 'a> {
             return Some(false);
         };
         let found = lines[named];
-        let other = lines[named + 1..].iter().any(|line| looks_like(line, found));
+        let other = lines[named + 1..]
+            .iter()
+            .any(|line| looks_like(line, found));
         Some(!other)
     }
 }

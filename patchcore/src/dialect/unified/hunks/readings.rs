@@ -82,7 +82,14 @@ impl Doubtful<'_> {
     }
 
     fn placed(&self, hunks: &[Hunk<'_>], at: usize) -> Result<Placed, Box<Refusal>> {
-        place_read(Text::new(self.bytes), hunks, self.index, self.path, self.options).swap_remove(at)
+        place_read(
+            Text::new(self.bytes),
+            hunks,
+            self.index,
+            self.path,
+            self.options,
+        )
+        .swap_remove(at)
     }
 
     /// The hunk at `at` with more lines, if it has a place then.
@@ -264,7 +271,13 @@ impl Doubtful<'_> {
         let mut hunks = hunks.to_vec();
         hunks[at] = read.clone();
         let mut edits = Vec::new();
-        for placed in place_read(Text::new(self.bytes), &hunks, self.index, self.path, self.options) {
+        for placed in place_read(
+            Text::new(self.bytes),
+            &hunks,
+            self.index,
+            self.path,
+            self.options,
+        ) {
             edits.extend(placed.ok()?.edits);
         }
         let bytes = self.bytes;
