@@ -200,6 +200,7 @@ impl Dir {
     /// Moves a file over whatever stands at the other name.
     pub(super) fn rename(&self, name: &[u8], other: &Dir, to: &[u8]) -> io::Result<()> {
         fault::step("rename")?;
+        fault::refused_move(name)?;
         Ok(rustix::fs::renameat(&self.0, name, &other.0, to)?)
     }
 
@@ -209,6 +210,7 @@ impl Dir {
     /// leaves both. Where files have one name only, the other one is looked at first.
     pub(super) fn rename_new(&self, name: &[u8], other: &Dir, to: &[u8]) -> io::Result<()> {
         fault::step("rename-new")?;
+        fault::refused_move(name)?;
         let flags = RenameFlags::NOREPLACE;
         let result = fault::refused(Call::Renameat2)
             .and_then(|()| rustix::fs::renameat_with(&self.0, name, &other.0, to, flags));

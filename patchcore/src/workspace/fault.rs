@@ -16,6 +16,9 @@ pub enum Call {
     Faccessat2,
     /// `linkat`.
     Link,
+    /// Moving the journal's directory, which fails with `EXDEV`: it lies in the lower layer of an
+    /// overlay.
+    MoveJournal,
 }
 
 #[cfg(not(feature = "fault-injection"))]
@@ -33,6 +36,11 @@ mod off {
 
     #[inline(always)]
     pub(in super::super) fn refused(_: Call) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    #[inline(always)]
+    pub(in super::super) fn refused_move(_: &[u8]) -> Result<(), Errno> {
         Ok(())
     }
 
@@ -56,4 +64,4 @@ mod on;
 #[cfg(feature = "fault-injection")]
 pub use on::{Fault, Injected, Kind, inject, observe};
 #[cfg(feature = "fault-injection")]
-pub(super) use on::{inherit, refused, step, torn};
+pub(super) use on::{inherit, refused, refused_move, step, torn};

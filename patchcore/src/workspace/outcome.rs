@@ -15,7 +15,7 @@ use super::recover::{self, take_back};
 use super::state::{CURRENT, Held, STATE, TASKS, fail};
 use super::transaction::{Done, Work};
 use super::verify;
-use crate::error::{Code, Error, Refusal};
+use crate::error::{Error, Refusal};
 
 /// What an installed batch is worth.
 enum Judged {
@@ -107,11 +107,7 @@ impl Work<'_> {
         match self.end(judged, held, install, record) {
             Ok(done) => Ok(Done { notes, ..done }),
             Err(error) if notes.is_empty() => Err(error),
-            Err(error) => {
-                let mut refusal = error.to_refusal();
-                refusal.message = format!("{}; {}", refusal.message, notes.join("; "));
-                Err(refusal.into())
-            }
+            Err(error) => Err(Error::Unfinished(format!("{error}; {}", notes.join("; ")))),
         }
     }
 
@@ -218,11 +214,10 @@ impl Work<'_> {
                 install.trust_before = None;
                 install.back().map_err(|error| {
                     let message = format!(
-                        "the batch does not stay ({}), but {}; see to them, then run recover",
-                        refusal.message,
-                        error.to_refusal().message
+                        "the batch does not stay ({}), but {error}; see to that, then run recover",
+                        refusal.message
                     );
-                    Refusal::new(Code::Unfinished, message)
+                    Error::Unfinished(message)
                 })?;
                 take_back(record);
                 record.refusal = Some(refusal);

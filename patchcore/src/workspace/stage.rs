@@ -12,7 +12,7 @@ use super::load::{self, GRAIN, PARALLEL};
 use super::record::{Identity, TransactionId};
 use super::root::{Parents, Root};
 use super::state;
-use crate::error::{Code, Error, Refusal};
+use crate::error::{Code, Error, Refusal, Stop};
 use crate::path::RelPath;
 
 /// How staged files are written.
@@ -49,7 +49,7 @@ impl Staging<'_> {
         &self,
         places: &[Place<'_>],
         beside: &[bool],
-    ) -> Result<Vec<Option<Identity>>, Error> {
+    ) -> Result<Vec<Option<Identity>>, Stop> {
         self.check_size(places)?;
         let one = |slot: usize| self.one(slot, &places[slot], beside[slot]);
         if places.len() < PARALLEL {
@@ -59,23 +59,22 @@ impl Staging<'_> {
         load::in_parallel(places.len(), GRAIN, |slot| {
             let one = one(slot)?;
             staged.lock().expect("no thread panics with it")[slot] = one;
-            Ok(())
+            Ok::<_, Stop>(())
         })?;
         Ok(staged.into_inner().expect("all threads have ended"))
     }
 
     /// A file past the process's own limit would end the process instead of the write.
-    fn check_size(&self, places: &[Place<'_>]) -> Result<(), Error> {
+    fn check_size(&self, places: &[Place<'_>]) -> Result<(), Stop> {
         let longest = places
             .iter()
             .filter_map(|place| Some((place.new.as_ref()?.0.len(), place.path.as_ref()?)))
             .max_by_key(|(len, _)| *len);
         match longest {
-            Some((len, path)) if len > super::disk::file_size_limit() => Err(Error::io(
-                "write",
-                self.root.path.join(path.as_path()),
-                Errno::FBIG,
-            )),
+            Some((len, path)) if len > super::disk::file_size_limit() => {
+                let path = self.root.path.join(path.as_path());
+                Err(Error::io("write", path, Errno::FBIG).into())
+            }
             _ => Ok(()),
         }
     }
@@ -87,7 +86,7 @@ impl Staging<'_> {
         slot: usize,
         place: &Place<'_>,
         beside: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Stop> {
         let path = place.path.as_ref();
         let io = |error| match path {
             Some(path) => self.root.error("stage", path, error),
@@ -103,7 +102,8 @@ impl Staging<'_> {
         self.one(slot, place, beside)?;
         let name = Self { draft: false, ..*self }.name(slot, beside);
         dir.rename_new(draft.as_bytes(), dir, name.as_bytes())
-            .map_err(io)
+            .map_err(io)?;
+        Ok(())
     }
 
     fn name(&self, slot: usize, beside: bool) -> String {
@@ -118,7 +118,7 @@ impl Staging<'_> {
         name
     }
 
-    fn one(&self, slot: usize, place: &Place<'_>, beside: bool) -> Result<Option<Identity>, Error> {
+    fn one(&self, slot: usize, place: &Place<'_>, beside: bool) -> Result<Option<Identity>, Stop> {
         let Some((content, wanted)) = &place.new else {
             return Ok(None);
         };
@@ -180,7 +180,7 @@ impl Staging<'_> {
         content: Content<'_>,
         wanted: Option<&Wanted>,
         beside: bool,
-    ) -> Result<Identity, Error> {
+    ) -> Result<Identity, Stop> {
         let make = || -> io::Result<Result<Identity, Refusal>> {
             let parent;
             let dir = if beside {
@@ -226,7 +226,7 @@ impl Staging<'_> {
         meta: &mut Meta,
         wanted: &Wanted,
         path: &RelPath,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Stop> {
         let io = |error| Error::io("stage", self.root.path.join(path.as_path()), error);
         let mut mode = wanted.mode;
         if let Some((uid, gid)) = wanted.owner
@@ -246,7 +246,7 @@ impl Staging<'_> {
                 Err(error) if is_denied(&error) => {
                     return Err(lost(path, &format!("owner {uid}:{gid}")).into());
                 }
-                Err(error) => return Err(io(error)),
+                Err(error) => return Err(io(error).into()),
             }
         }
         if meta.mode != mode {
@@ -262,7 +262,7 @@ impl Staging<'_> {
                     let name = String::from_utf8_lossy(name);
                     return Err(lost(path, &format!("attribute {name:?}")).into());
                 }
-                Err(error) => return Err(io(error)),
+                Err(error) => return Err(io(error).into()),
             }
         }
         Ok(())

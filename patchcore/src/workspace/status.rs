@@ -96,12 +96,12 @@ fn unfinished(state: &State) -> Result<Option<Unfinished>, Error> {
     let current = match journal::current(&txn) {
         Ok(Some(current)) => current,
         Ok(None) => return Ok(None),
-        Err(Error::Refused(refusal)) => return Ok(Some(Unfinished::Hopeless(refusal.message))),
+        Err(Error::Unfinished(message)) => return Ok(Some(Unfinished::Hopeless(message))),
         Err(error) => return Err(error),
     };
     Ok(Some(match journal::read(&current)? {
         Found::Uncommitted => Unfinished::Staging,
-        Found::Hopeless(refusal) => Unfinished::Hopeless(refusal.message),
+        Found::Hopeless(why) => Unfinished::Hopeless(why),
         Found::Committed(record) if record.state == Stage::Prepared => {
             Unfinished::Prepared(record.transaction)
         }

@@ -8,7 +8,7 @@ use super::load::{self, GRAIN, Loaded, PARALLEL};
 use super::options::ApplyOptions;
 use super::root::{self, Root};
 use super::state::{Held, fail};
-use crate::error::{Code, Error, Refusal};
+use crate::error::{Code, Error, Refusal, Stop};
 use crate::operation::{Action, Batch};
 use crate::path::RelPath;
 use crate::plan::Entry;
@@ -94,7 +94,7 @@ pub(super) fn irreplaceable(
 }
 
 /// Looks at the directories that a layout works in.
-pub(super) fn survey(root: &Root, held: &Held, layout: &Layout<'_>) -> Result<Survey, Error> {
+pub(super) fn survey(root: &Root, held: &Held, layout: &Layout<'_>) -> Result<Survey, Stop> {
     let io = |error| fail("look at", "txn", error);
     let journal = held.txn.stat_self().map_err(io)?;
     let made: BTreeSet<&RelPath> = layout.made.iter().map(|made| &made.path).collect();
@@ -165,7 +165,7 @@ fn look_at_all(
     root: &Root,
     directories: &[Directory<'_>],
     journal: &Meta,
-) -> Result<Vec<Seen>, Error> {
+) -> Result<Vec<Seen>, Stop> {
     let look = |index: usize| {
         let Directory { path, first } = &directories[index];
         let meta = look_at(root, path.as_ref(), first)?;
@@ -186,11 +186,11 @@ fn look_at(
     root: &Root,
     parent: Option<&RelPath>,
     path: &RelPath,
-) -> Result<Meta, Error> {
+) -> Result<Meta, Stop> {
     let dir = root.directory(parent).map_err(|error| {
         root::refusal(path, &error).map_or_else(
-            || Error::io("open", root.path.join(path.as_path()), error),
-            Error::from,
+            || Error::io("open", root.path.join(path.as_path()), error).into(),
+            Stop::from,
         )
     })?;
     let io = |error| Error::io("look at", root.path.join(path.as_path()), error);
@@ -208,7 +208,7 @@ fn look_at(
 }
 
 /// In a directory like `/tmp` only its owner can move a file.
-fn check_sticky(path: &RelPath, file: &Meta, directory: &Meta) -> Result<(), Error> {
+fn check_sticky(path: &RelPath, file: &Meta, directory: &Meta) -> Result<(), Stop> {
     if directory.mode & 0o1000 == 0 {
         return Ok(());
     }

@@ -19,7 +19,7 @@ use super::stage::{Staging, beside_name};
 use super::state::{CURRENT, Held, STATE, TASKS, fail};
 use super::survey::{Survey, survey};
 use crate::digest::Digest;
-use crate::error::Error;
+use crate::error::{Error, Stop};
 use crate::path::RelPath;
 use crate::plan::FileChange;
 
@@ -54,7 +54,7 @@ impl Work<'_> {
     /// Commits; `record` is filled up with what is known only now.
     ///
     /// An error leaves the tree as it was, or for the next run to take back.
-    pub(super) fn commit(&self, record: &mut Record) -> Result<Done, Error> {
+    pub(super) fn commit(&self, record: &mut Record) -> Result<Done, Stop> {
         let mut layout = layout(self.changes, self.loaded, self.restored);
         let mut old_tasks = None;
         if let Some(tasks) = &self.tasks {
@@ -71,11 +71,11 @@ impl Work<'_> {
         txn.make_directory(CURRENT.as_bytes(), 0o700).map_err(io)?;
         let current = match txn.directory(CURRENT) {
             Ok(Some(current)) => current,
-            Ok(None) => return Err(io(io::ErrorKind::NotFound.into())),
+            Ok(None) => return Err(io(io::ErrorKind::NotFound.into()).into()),
             Err(error) => {
                 // Nothing is in it.
                 let _ = txn.remove_directory(CURRENT.as_bytes());
-                return Err(io(error));
+                return Err(io(error).into());
             }
         };
         match self.prepare(&current, &layout, &survey, record) {
@@ -87,7 +87,7 @@ impl Work<'_> {
                     tasks: old_tasks.map(|(meta, bytes)| (bytes, Wanted::as_it_was(&meta))),
                     durable: self.options.durable,
                 };
-                self.carry_out(&current, &memory, record)
+                Ok(self.carry_out(&current, &memory, record)?)
             }
             Err(WriteFault::Unknown(error)) => Ok(Done {
                 unfinished: Some(error),
@@ -118,7 +118,7 @@ impl Work<'_> {
             .filter_map(|(slot, place)| outside(record, slot, place.path.as_ref()?))
             .collect();
         if !outside.is_empty() {
-            journal::write_outside(current, &outside).map_err(before)?;
+            journal::write_outside(current, &outside).map_err(|error| before(error.into()))?;
         }
         let durable = self.options.durable;
         let many = layout.places.len() > MANY_FILES && outside.is_empty();
@@ -149,7 +149,7 @@ impl Work<'_> {
                 first.and_then(|()| txn.sync())
             };
             sync.and_then(|()| Dir::sync(&self.root.dir))
-                .map_err(|error| before(fail("sync", "txn", error)))?;
+                .map_err(|error| before(fail("sync", "txn", error).into()))?;
         }
         let look = Look {
             root: self.root,

@@ -130,6 +130,15 @@ pub(in super::super) fn refused(call: Call) -> Result<(), Errno> {
     }
 }
 
+pub(in super::super) fn refused_move(name: &[u8]) -> Result<(), Errno> {
+    match current() {
+        Some(state) if state.fault.missing.contains(&Call::MoveJournal) && name == b"current" => {
+            Err(Errno::XDEV)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The half of a write that goes through, where this one is torn or short.
 pub(in super::super) fn torn<'a>(pieces: &'a [IoSlice<'a>]) -> Option<&'a [u8]> {
     let state = current()?;

@@ -4,7 +4,7 @@ use super::super::STATE;
 use super::super::record::Step;
 use super::super::root::Parents;
 use super::Install;
-use crate::error::{Code, Error, Refusal};
+use crate::error::Error;
 use crate::path::RelPath;
 
 /// Files that are named in a message; the others are counted.
@@ -62,6 +62,6 @@ impl Left {
         if count > NAMED {
             message.push_str(&format!(" and {} more", count - NAMED));
         }
-        Err(Refusal::new(Code::Unfinished, message).into())
+        Err(Error::Unfinished(message))
     }
 }
