@@ -65,7 +65,9 @@ impl Work<'_> {
         let interrupt = self.options.interrupt.as_deref();
         let verdict = verify::run(command, &self.root.path, interrupt);
         let mut notes = Vec::new();
-        let renewed = self.held.renewed(self.root, record.transaction, self.options.lock_wait);
+        let renewed = self
+            .held
+            .renewed(self.root, record.transaction, self.options.lock_wait);
         let renewed = renewed.unwrap_or_else(|error| {
             notes.push(format!("the state beside the tree cannot be used: {error}"));
             None

@@ -81,12 +81,7 @@ impl Staging<'_> {
 
     /// Stages a place again whose slot was emptied while the journal is valid: the slot is never
     /// seen half written.
-    pub(super) fn again(
-        &self,
-        slot: usize,
-        place: &Place<'_>,
-        beside: bool,
-    ) -> Result<(), Stop> {
+    pub(super) fn again(&self, slot: usize, place: &Place<'_>, beside: bool) -> Result<(), Stop> {
         let path = place.path.as_ref();
         let io = |error| match path {
             Some(path) => self.root.error("stage", path, error),
@@ -100,7 +95,11 @@ impl Staging<'_> {
         let draft = self.name(slot, beside);
         dir.remove_file(draft.as_bytes()).map_err(io)?;
         self.one(slot, place, beside)?;
-        let name = Self { draft: false, ..*self }.name(slot, beside);
+        let name = Self {
+            draft: false,
+            ..*self
+        }
+        .name(slot, beside);
         dir.rename_new(draft.as_bytes(), dir, name.as_bytes())
             .map_err(io)?;
         Ok(())

@@ -236,7 +236,11 @@ impl Moved {
         let mut kept = Vec::new();
         for &name in &self.names {
             let conflicts = state.make_part("conflicts")?;
-            let dir = if name == STATE { &*root.dir } else { &state.dir };
+            let dir = if name == STATE {
+                &*root.dir
+            } else {
+                &state.dir
+            };
             let aside = self.aside_name(name);
             let new = format!("{}-{name}", self.transaction);
             dir.rename_new(aside.as_bytes(), &conflicts, new.as_bytes())

@@ -182,11 +182,7 @@ fn look_at_all(
 }
 
 /// Opens the directory that something changes in, and checks that it can be changed.
-fn look_at(
-    root: &Root,
-    parent: Option<&RelPath>,
-    path: &RelPath,
-) -> Result<Meta, Stop> {
+fn look_at(root: &Root, parent: Option<&RelPath>, path: &RelPath) -> Result<Meta, Stop> {
     let dir = root.directory(parent).map_err(|error| {
         root::refusal(path, &error).map_or_else(
             || Error::io("open", root.path.join(path.as_path()), error).into(),

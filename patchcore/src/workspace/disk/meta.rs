@@ -69,8 +69,8 @@ impl Kind {
 #[cfg(target_os = "linux")]
 pub(super) fn stat(fd: &OwnedFd, name: &[u8], flags: AtFlags) -> io::Result<Meta> {
     let mask = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
-    let answer = fault::refused(Call::Statx)
-        .and_then(|()| rustix::fs::statx(fd, name, flags, mask));
+    let answer =
+        fault::refused(Call::Statx).and_then(|()| rustix::fs::statx(fd, name, flags, mask));
     let stat = match answer {
         // Sandboxes refuse what they do not know with EPERM, which the call itself never says.
         Err(Errno::NOSYS | Errno::PERM) => return plain_stat(fd, name, flags),

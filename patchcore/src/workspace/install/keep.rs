@@ -268,8 +268,8 @@ pub(in super::super) fn copy(from: &Dir, name: &[u8], to: &Dir, new: &str) -> io
     copy.write_chunks([&*bytes].into_iter())?;
     let made = copy.stat()?;
     // Best effort: what cannot be given away is kept as ours, and lends nobody's privileges.
-    let is_same_owner = (made.uid, made.gid) == (meta.uid, meta.gid)
-        || copy.set_owner(meta.uid, meta.gid).is_ok();
+    let is_same_owner =
+        (made.uid, made.gid) == (meta.uid, meta.gid) || copy.set_owner(meta.uid, meta.gid).is_ok();
     let bits = if is_same_owner { 0o7777 } else { 0o777 };
     copy.set_mode(meta.mode & bits)?;
     for (name, value) in file.attributes()? {

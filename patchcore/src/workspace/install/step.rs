@@ -147,12 +147,7 @@ impl Install<'_> {
         Err(gone("its old bytes are gone"))
     }
 
-    fn put_back(
-        &mut self,
-        step: &Step,
-        spot: &Spot<'_>,
-        new: Option<&Identity>,
-    ) -> io::Result<()> {
+    fn put_back(&mut self, step: &Step, spot: &Spot<'_>, new: Option<&Identity>) -> io::Result<()> {
         if self.put(step, spot, new.is_some())? {
             self.keep_what_is_not(new, step, spot)
         } else {

@@ -13,7 +13,10 @@ const NEXT: &str = "next";
 
 /// Gives the transaction its place in the log by a copy that is there as a whole or not at all.
 pub(super) fn copy_to_log(held: &Held, name: &str) -> io::Result<()> {
-    let current = held.txn.directory(CURRENT)?.ok_or(io::ErrorKind::NotFound)?;
+    let current = held
+        .txn
+        .directory(CURRENT)?
+        .ok_or(io::ErrorKind::NotFound)?;
     // Where a crash came behind the copy, only the rest has to go.
     if held.log.stat(name.as_bytes())?.is_none() {
         remove(&held.txn, NEXT.as_bytes())?;
