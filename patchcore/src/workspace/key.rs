@@ -23,7 +23,7 @@ use super::record::TransactionId;
 use super::root::Root;
 use super::state::{State, fail};
 use crate::digest::{self, Digest};
-use crate::error::{Code, Error, Refusal};
+use crate::error::Error;
 
 /// Name of the key's file in the state directory.
 pub(super) const KEY: &str = "key";
@@ -272,11 +272,11 @@ impl KeyFile {
     /// Names a file outside of the root, in a directory that exists.
     pub(super) fn outside(path: &Path, root: &Root) -> Result<Self, Error> {
         use std::os::unix::ffi::OsStrExt as _;
-        let refused = |why: &str| {
-            let message = format!("the key file {} {why}", path.display());
-            Refusal::new(Code::InvalidBatch, message).in_file(path.display())
+        let unfit = |why| {
+            let error = io::Error::new(io::ErrorKind::InvalidInput, why);
+            Error::io("use the key file", path, error)
         };
-        let name = path.file_name().ok_or_else(|| refused("has no name"))?;
+        let name = path.file_name().ok_or_else(|| unfit("it has no name"))?;
         let parent = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
@@ -285,7 +285,7 @@ impl KeyFile {
             disk::real_path(path).map_err(|error| Error::io("open the directory of", path, error))
         };
         if real(parent)?.starts_with(real(&root.path)?) {
-            return Err(refused("lies inside the root; keep it outside").into());
+            return Err(unfit("it lies inside the root; keep it outside"));
         }
         let dir = Dir::open_root(parent).map_err(|error| Error::io("open", parent, error))?;
         Ok(Self {
@@ -303,10 +303,13 @@ impl KeyFile {
         };
         let meta = file.stat().map_err(failed)?;
         if meta.kind != Kind::File {
-            return Err(self.refused("is not a regular file"));
+            return Err(self.refused("is not a regular file, so it is not used as the key"));
         }
         if !disk::is_ours(meta.uid) {
-            return Err(self.refused(&format!("belongs to user {}", meta.uid)));
+            return Err(self.refused(&format!(
+                "belongs to user {}, so it is not used as the key",
+                meta.uid
+            )));
         }
         if meta.mode & 0o077 != 0 && file.set_mode(meta.mode & 0o700).is_err() {
             return Err(self.refused(&format!(
@@ -361,10 +364,10 @@ impl KeyFile {
     }
 
     fn refused(&self, why: &str) -> Error {
-        let message = format!("the key file {} {why}", self.path.display());
-        Refusal::new(Code::ForeignState, message)
-            .in_file(self.path.display())
-            .into()
+        Error::Foreign {
+            path: self.path.clone(),
+            why: why.to_owned(),
+        }
     }
 }
 

@@ -118,8 +118,7 @@ impl Workspace {
     /// The file holds 32 random bytes or more; the first batch makes it where it does not exist.
     ///
     /// # Errors
-    /// `INVALID_BATCH` where it lies in the root or has no name, `IO` where its directory cannot be
-    /// opened.
+    /// `IO` where it lies in the root, has no name, or its directory cannot be opened.
     pub fn with_key_file(mut self, path: impl AsRef<Path>) -> Result<Self, Error> {
         self.key_file = Some(key::KeyFile::outside(path.as_ref(), &self.root)?);
         Ok(self)

@@ -20,7 +20,8 @@ use rustix::io::Errno;
 use super::Workspace;
 use super::disk::{self, Dir, File, Open};
 use super::key::{self, Key};
-use crate::error::{Code, Error, Refusal};
+use super::root::Root;
+use crate::error::Error;
 use crate::path::RelPath;
 
 /// Name of the directory that holds the state.
@@ -119,7 +120,7 @@ impl Workspace {
                 let made = root.dir.make_directory(STATE.as_bytes(), 0o777);
                 match made {
                     Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                        return Err(root.error("make", &state_path(), error));
+                        return Err(state_error(root, "make", error));
                     }
                     _ => {}
                 }
@@ -149,7 +150,7 @@ impl Workspace {
     }
 
     fn state_dir(&self) -> Result<Option<Dir>, Error> {
-        let failed = |error| self.root.error("open", &state_path(), error);
+        let failed = |error| state_error(&self.root, "open", error);
         let dir = match self.root.open_path(&state_path(), Open::Directory) {
             Ok(fd) => Dir(fd),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -157,12 +158,10 @@ impl Workspace {
         };
         let owner = dir.stat_self().map_err(failed)?.uid;
         if !disk::is_ours(owner) {
-            let message = format!(
-                "{STATE} belongs to user {owner}; it is not used: work in another root, or change its owner"
-            );
-            return Err(Refusal::new(Code::ForeignState, message)
-                .in_file(STATE)
-                .into());
+            return Err(Error::Foreign {
+                path: STATE.into(),
+                why: format!("belongs to user {owner}; use another root, or change its owner"),
+            });
         }
         Ok(Some(dir))
     }
@@ -193,16 +192,16 @@ impl Workspace {
 pub(super) fn fail(action: &'static str, name: &str, error: io::Error) -> Error {
     let path = std::path::Path::new(STATE).join(name);
     match Errno::from_io_error(&error) {
-        Some(Errno::LOOP | Errno::NOTDIR) => Refusal::new(
-            Code::Symlink,
-            format!(
-                "{} is no directory of its own; nothing is kept behind a link: remove it",
-                path.display()
-            ),
-        )
-        .in_file(path.display())
-        .into(),
+        Some(Errno::LOOP | Errno::NOTDIR) => Error::Redirected { path },
         _ => Error::io(action, path, error),
+    }
+}
+
+/// An error on the state's directory itself.
+fn state_error(root: &Root, action: &'static str, error: io::Error) -> Error {
+    match Errno::from_io_error(&error) {
+        Some(Errno::LOOP | Errno::NOTDIR) => Error::Redirected { path: STATE.into() },
+        _ => root.error(action, &state_path(), error),
     }
 }
 
@@ -226,14 +225,8 @@ fn lock(dir: &Dir, wait: Duration) -> Result<File, Error> {
     {
         let waited = began.get_or_insert_with(Instant::now).elapsed();
         if waited >= wait {
-            return Err(Refusal::new(
-                Code::LockTimeout,
-                format!(
-                    "another process has held {STATE}/lock for {} seconds; try again, or wait longer",
-                    wait.as_secs()
-                ),
-            )
-            .into());
+            let path = std::path::Path::new(STATE).join("lock");
+            return Err(Error::LockTimeout { path, waited: wait });
         }
         std::thread::sleep(pause.min(wait - waited));
         pause = (pause * 2).min(LONGEST);
