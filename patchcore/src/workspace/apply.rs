@@ -100,7 +100,7 @@ impl Workspace {
         options: &ApplyOptions<'_>,
     ) -> Result<Applied<'a>, Error> {
         let began = Instant::now();
-        let held = Held::acquire(&self.root, options.lock_wait)?;
+        let held = self.hold(options.lock_wait)?;
         let recovered = recover::recover(&self.root, &held)?;
         let mut record = empty_record(options);
         if let Some((id, content)) = script.identity() {
@@ -120,7 +120,7 @@ impl Workspace {
                 journal::log_only(&held, &record, options.durable)?;
             } else {
                 let work = Work {
-                    root: &self.root,
+                    workspace: self,
                     held: &held,
                     options,
                     loaded: &prepared.loaded,
@@ -476,6 +476,7 @@ pub(super) fn empty_record(options: &ApplyOptions<'_>) -> Record {
         refusal: None,
         undoes: None,
         undoes_batch: None,
+        redoes: None,
         operations: Vec::new(),
         changes: Vec::new(),
         journal: Journal::default(),

@@ -37,7 +37,7 @@ impl Work<'_> {
     ) -> Result<Done, Error> {
         let journal = record.journal.clone();
         let mut install = Install {
-            root: self.root,
+            root: &self.workspace.root,
             state: &self.held.state,
             current,
             transaction: record.transaction,
@@ -63,11 +63,11 @@ impl Work<'_> {
         record: &mut Record,
     ) -> Result<Done, Error> {
         let interrupt = self.options.interrupt.as_deref();
-        let verdict = verify::run(command, &self.root.path, interrupt);
+        let verdict = verify::run(command, &self.workspace.root.path, interrupt);
         let mut notes = Vec::new();
         let renewed = self
-            .held
-            .renewed(self.root, record.transaction, self.options.lock_wait);
+            .workspace
+            .renewed(self.held, record.transaction, self.options.lock_wait);
         let renewed = renewed.unwrap_or_else(|error| {
             notes.push(format!("the state beside the tree cannot be used: {error}"));
             None
@@ -139,7 +139,7 @@ impl Work<'_> {
                 }
             }
             // Another process began a batch in the new state, and died.
-            let _ = recover::recover(self.root, held);
+            let _ = recover::recover(&self.workspace.root, held);
             if held.txn.stat(name).map_err(io)?.is_some() {
                 journal::abandon(held)?;
             }
@@ -149,7 +149,7 @@ impl Work<'_> {
             let sync = || {
                 held.txn.sync()?;
                 held.state.dir.sync()?;
-                self.root.dir.sync()
+                self.workspace.root.dir.sync()
             };
             sync().map_err(io)?;
         }

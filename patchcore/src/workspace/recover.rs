@@ -49,7 +49,7 @@ impl Workspace {
     /// `UNFINISHED` where the journal is damaged: see [`abandon`](Self::abandon). `LOCK_TIMEOUT`
     /// where another process works on the tree; `IO`.
     pub fn recover(&self) -> Result<Recovered, Error> {
-        let held = Held::acquire(&self.root, super::LOCK_WAIT)?;
+        let held = self.hold(super::LOCK_WAIT)?;
         recover(&self.root, &held)
     }
 
@@ -58,7 +58,7 @@ impl Workspace {
     /// # Errors
     /// `LOCK_TIMEOUT` where another process works on the tree; `IO`.
     pub fn abandon(&self) -> Result<Recovered, Error> {
-        let held = Held::acquire(&self.root, super::LOCK_WAIT)?;
+        let held = self.hold(super::LOCK_WAIT)?;
         // Whatever it is, or whatever keeps us from looking into it.
         let there = held.txn.stat(CURRENT.as_bytes());
         if there

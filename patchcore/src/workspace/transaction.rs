@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Instant;
 
+use super::Workspace;
 use super::disk::{Dir, Kind, Meta};
 use super::install::SavedConflict;
 use super::journal::{self, WriteFault};
@@ -14,7 +15,6 @@ use super::options::ApplyOptions;
 use super::record::{
     ChangeRecord, EditRecord, Identity, Journal, Method, Record, State as Stage, Step,
 };
-use super::root::Root;
 use super::stage::{Staging, beside_name};
 use super::state::{CURRENT, Held, STATE, TASKS, fail};
 use super::survey::{Survey, survey};
@@ -25,7 +25,7 @@ use crate::plan::FileChange;
 
 /// What is to be committed.
 pub(super) struct Work<'a> {
-    pub(super) root: &'a Root,
+    pub(super) workspace: &'a Workspace,
     pub(super) held: &'a Held,
     pub(super) options: &'a ApplyOptions<'a>,
     pub(super) loaded: &'a Loaded,
@@ -64,8 +64,8 @@ impl Work<'_> {
             let old = old.map(|(meta, bytes)| (*meta, Digest::of(bytes)));
             layout.add_state_file(path, old, tasks);
         }
-        layout.find_directories(self.root, self.loaded, self.restored)?;
-        let survey = survey(self.root, self.held, &layout)?;
+        layout.find_directories(&self.workspace.root, self.loaded, self.restored)?;
+        let survey = survey(&self.workspace.root, self.held, &layout)?;
         let txn = &self.held.txn;
         let io = |error| fail("make", "txn/current", error);
         txn.make_directory(CURRENT.as_bytes(), 0o700).map_err(io)?;
@@ -81,7 +81,7 @@ impl Work<'_> {
         match self.prepare(&current, &layout, &survey, record) {
             Ok(()) => {
                 let memory = Memory {
-                    root: self.root,
+                    root: &self.workspace.root,
                     transaction: record.transaction,
                     loaded: self.loaded,
                     tasks: old_tasks.map(|(meta, bytes)| (bytes, Wanted::as_it_was(&meta))),
@@ -95,7 +95,7 @@ impl Work<'_> {
             }),
             Err(WriteFault::Before(error)) => {
                 // What cannot be removed now is removed by the next run.
-                let _ = journal::discard(self.root, self.held, &current);
+                let _ = journal::discard(&self.workspace.root, self.held, &current);
                 Err(error)
             }
         }
@@ -123,7 +123,7 @@ impl Work<'_> {
         let durable = self.options.durable;
         let many = layout.places.len() > MANY_FILES && outside.is_empty();
         let staging = Staging {
-            root: self.root,
+            root: &self.workspace.root,
             current,
             transaction: record.transaction,
             sync: durable && !many,
@@ -148,11 +148,11 @@ impl Work<'_> {
                     .and_then(|()| self.held.log.sync());
                 first.and_then(|()| txn.sync())
             };
-            sync.and_then(|()| Dir::sync(&self.root.dir))
+            sync.and_then(|()| Dir::sync(&self.workspace.root.dir))
                 .map_err(|error| before(fail("sync", "txn", error).into()))?;
         }
         let look = Look {
-            root: self.root,
+            root: &self.workspace.root,
             loaded: self.loaded,
             break_hard_links: self.options.break_hard_links,
         };
