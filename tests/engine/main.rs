@@ -4,6 +4,7 @@
 mod compare;
 mod dialects;
 mod diff;
+mod drift;
 mod faults;
 mod forgery;
 mod laws;
