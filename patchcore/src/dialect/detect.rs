@@ -64,7 +64,9 @@ pub fn detect(bytes: &[u8]) -> Result<Dialect, Refusal> {
                 Ok(Dialect::Batch)
             }
             None => {
-                unclear("no known patch format is found; say which it is with --dialect".into())
+                unclear(super::unified::damage::find(body).unwrap_or_else(|| {
+                    "no known patch format is found; say which it is with --dialect".into()
+                }))
             }
         },
     }

@@ -92,6 +92,13 @@ impl<'f, 'a> Evidence<'f, 'a> {
         })
     }
 
+    /// Whether the line number of a hunk without old lines holds.
+    pub(super) fn proves_number(&self, hunk: &Hunk<'_>) -> bool {
+        hunk.counts().0 == 0
+            && hunk.ranges.is_some_and(|ranges| ranges.old_start > 0)
+            && self.base() == Base::Proven
+    }
+
     /// The place of a hunk among several, of which `stated` is the one that its header says.
     pub(super) fn choose(
         &self,
