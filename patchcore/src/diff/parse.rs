@@ -416,8 +416,7 @@ impl<'a> Parser<'a> {
     fn skip_prose(&mut self, line: &[u8]) {
         if line.starts_with(b"Property changes on: ") {
             self.remark("changes of properties are not applied");
-            let is_bare =
-                |file: &FileDiff<'_>| file.git.is_none() && file.hunks.is_empty();
+            let is_bare = |file: &FileDiff<'_>| file.git.is_none() && file.hunks.is_empty();
             // A header whose file has nothing but its properties changed.
             if self.diff.files.last().is_some_and(is_bare) {
                 self.diff.files.pop();

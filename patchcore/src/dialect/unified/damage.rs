@@ -4,11 +4,18 @@
 /// to do.
 pub(in crate::dialect) fn find(bytes: &[u8]) -> Option<String> {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") || is_wide(bytes) {
-        return Some("the patch is in UTF-16; save it as UTF-8 (in PowerShell: Out-File -Encoding utf8)".into());
+        return Some(
+            "the patch is in UTF-16; save it as UTF-8 (in PowerShell: Out-File -Encoding utf8)"
+                .into(),
+        );
     }
     let lines: Vec<&[u8]> = crate::text::split_lines(bytes).collect();
-    if bytes.contains(&0x1b) && has_names(&lines.iter().map(|line| plain(line)).collect::<Vec<_>>()) {
-        return Some("the patch has the colours of a terminal in it; make it with git diff --no-color".into());
+    if bytes.contains(&0x1b) && has_names(&lines.iter().map(|line| plain(line)).collect::<Vec<_>>())
+    {
+        return Some(
+            "the patch has the colours of a terminal in it; make it with git diff --no-color"
+                .into(),
+        );
     }
     for line in &lines {
         let lower = line.to_ascii_lowercase();
@@ -84,7 +91,9 @@ mod tests {
     fn what_hides_a_diff_is_named() {
         let diff = "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n";
         let prefixed = |prefix: &str| -> String {
-            diff.lines().map(|line| format!("{prefix}{line}\n")).collect()
+            diff.lines()
+                .map(|line| format!("{prefix}{line}\n"))
+                .collect()
         };
         let wide: Vec<u8> = diff.encode_utf16().flat_map(u16::to_le_bytes).collect();
         for (input, says) in [

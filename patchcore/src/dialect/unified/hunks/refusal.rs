@@ -76,7 +76,9 @@ impl File<'_> {
             None => refuse(format!("{name} does not apply: its old lines stand nowhere in the file")),
         };
         if anchors.end && hunk.lines.iter().all(|line| line.role != Role::Context) {
-            refusal.message.push_str("; a hunk without context is placed by its number with --unidiff-zero");
+            refusal
+                .message
+                .push_str("; a hunk without context is placed by its number with --unidiff-zero");
         }
         for place in locate::nearest(self.bytes, &texts) {
             let shown = self
