@@ -73,16 +73,14 @@ mod hunks;
 mod lower;
 mod names;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::Options;
 use crate::diff::parse::{self, Binary, Counts, Hunk, ParseOptions};
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
-use crate::operation::Batch;
 use crate::path::RelPath;
-use crate::plan::{Script, Tree};
+use crate::plan::{Lowered, Script, Tree};
 use crate::threads;
 
 /// A diff whose names are resolved.
@@ -223,8 +221,8 @@ impl Script for Unified<'_> {
         paths
     }
 
-    fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
-        Ok(Cow::Owned(lower::lower(self, tree)))
+    fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
+        Ok(lower::lower(self, tree).into())
     }
 }
 
