@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use patchcore::dialect::{Dialect, Options, parse};
 use patchcore::diff::edits;
-use patchcore::plan::{FileChange, Plan, Script, plan};
+use patchcore::plan::{FileChange, Lowered, Plan, Script, plan};
 use patchcore::{Policy, RelPath};
 use proptest::prelude::*;
 use serde_json::json;
@@ -272,7 +272,7 @@ proptest! {
         for patch in [&patch, &bytes] {
             if let Ok(script) = parse(patch, &options(dialect)) {
                 let before = tree(&files(&old), &script.paths());
-                if let Ok(batch) = script.lower(&before) {
+                if let Ok(Lowered { batch, .. }) = script.lower(&before) {
                     let _ = plan(&batch, &before, &Policy::default());
                 }
             }
