@@ -5,7 +5,7 @@ use std::path::Path;
 use patchcore::edit::Edit;
 use patchcore::operation::{Action, Batch, Operation};
 use patchcore::report::Status;
-use patchcore::workspace::fault::{Fault, Kind, inject};
+use patchcore::workspace::fault::{Call, Fault, Kind, inject};
 use patchcore::workspace::{Applied, ApplyOptions, Recovered, Verify, Workspace};
 use patchcore::{Code, Digest, Error};
 use tempfile::TempDir;
@@ -142,7 +142,7 @@ impl Scene {
     }
 
     fn without_exchange(mut self) -> Self {
-        self.fault.no_exchange = true;
+        self.fault.missing = &[Call::Renameat2];
         self
     }
 
@@ -487,7 +487,7 @@ fn r17_the_walk_by_components_does_what_openat2_does() {
     let (_, new, _) = scene.measure();
     let dir = scene.tree();
     let fault = Fault {
-        no_openat2: true,
+        missing: &[Call::Openat2],
         ..Fault::default()
     };
     let run = inject(fault, || scene.apply(dir.path()));

@@ -123,6 +123,7 @@ impl Workspace {
                 journal::log_only(&held, &record, options.durable)?;
             } else {
                 let work = Work {
+                    workspace: self,
                     root: &self.root,
                     held: &held,
                     options,
@@ -451,6 +452,7 @@ pub(super) fn finished<'a>(
             "{path} was changed by another program while the batch was installed; what it wrote is kept as {kept}"
         ));
     }
+    report.warnings.extend(done.notes);
     if let Some(error) = &done.unfinished {
         report.warnings.push(format!(
             "the batch is committed, but the next run has to finish it: {error}"

@@ -5,7 +5,6 @@
 //! that names a file that does not exist, the tree decides: one level at which all old files exist
 //! and all hunks apply, and no other such level. A diff that only creates files proves no level.
 
-
 use super::{Kind, Section, Unified, lower, names};
 use crate::dialect::Options;
 use crate::diff::parse::FileDiff;
