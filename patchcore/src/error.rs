@@ -123,6 +123,8 @@ codes! {
     LockTimeout = "LOCK_TIMEOUT" => 3,
     /// The tree is half installed; `recover` finishes it.
     Unfinished = "UNFINISHED" => 3,
+    /// State that is not ours: another user's, or a journal that was not written here.
+    ForeignState = "FOREIGN_STATE" => 3,
     /// The file system failed.
     Io = "IO" => 3,
 }

@@ -18,6 +18,7 @@ mod log_diff;
 mod look;
 mod near_names;
 mod options;
+mod private;
 mod reader;
 pub mod record;
 mod recover;
@@ -49,6 +50,7 @@ pub use log::Log;
 pub use options::{
     ApplyOptions, Keep, LOCK_WAIT, Retention, Review, Reviewed, VERIFY_LIMIT, Verify,
 };
+pub use private::{PrivateDir, PrivateLock};
 pub use record::{Record, TransactionId};
 pub use recover::Recovered;
 pub use state::{STATE, TASKS};
