@@ -12,15 +12,15 @@ use rustix::io::Errno;
 
 use super::Workspace;
 use super::disk::{self, Dir, File, Kind, Meta};
-use super::state::{Held, STATE, State, fail};
-use crate::error::{Code, Error, Refusal};
+use super::state::{STATE, State, fail};
+use crate::error::Error;
 
 /// A directory of the state that its owner alone can use.
 #[derive(Debug)]
 pub struct PrivateDir {
     dir: Dir,
     /// Relative to the root.
-    name: String,
+    name: PathBuf,
     path: PathBuf,
 }
 
@@ -34,7 +34,7 @@ impl Workspace {
     /// # Errors
     /// `SYMLINK` where a link has the place of the state, `IO`.
     pub fn has_state(&self) -> Result<bool, Error> {
-        Ok(State::open(&self.root)?.is_some())
+        Ok(self.state()?.is_some())
     }
 
     /// Opens a directory of the state; `None` where there is none.
@@ -43,7 +43,7 @@ impl Workspace {
     /// `SYMLINK` where a link or a file has its name, `FOREIGN_STATE` where another user owns it,
     /// `IO`.
     pub fn private_dir(&self, name: &str) -> Result<Option<PrivateDir>, Error> {
-        match State::open(&self.root)? {
+        match self.state()? {
             Some(state) => self.open_private(&state, name),
             None => Ok(None),
         }
@@ -58,10 +58,10 @@ impl Workspace {
         if let Some(dir) = self.private_dir(name)? {
             return Ok(dir);
         }
-        let state = match State::open(&self.root)? {
+        let state = match self.state()? {
             // The first part that is made of a state: it has its `.gitignore`.
             Some(state) if state.part("txn")?.is_some() => state,
-            _ => Held::acquire(&self.root, lock_wait)?.state,
+            _ => self.hold(lock_wait)?.state,
         };
         state.make_part(name)?;
         self.open_private(&state, name)?
@@ -75,7 +75,7 @@ impl Workspace {
         let failed = |error| fail("look at", name, error);
         let meta = dir.stat_self().map_err(failed)?;
         if let Some(why) = foreign_owner(&meta) {
-            return Err(refused(Path::new(STATE).join(name).display(), &why));
+            return Err(refused(Path::new(STATE).join(name), &why));
         }
         if meta.mode & 0o077 != 0 {
             // A file system without modes keeps none.
@@ -83,7 +83,7 @@ impl Workspace {
         }
         Ok(Some(PrivateDir {
             dir,
-            name: format!("{STATE}/{name}"),
+            name: Path::new(STATE).join(name),
             path: self.root.path.join(STATE).join(name),
         }))
     }
@@ -224,7 +224,7 @@ impl PrivateDir {
     }
 
     fn foreign(&self, name: &str, why: &str) -> Error {
-        refused(format!("{}/{name}", self.name), why)
+        refused(self.name.join(name), why)
     }
 
     fn failed(&self, action: &'static str, name: &str, error: io::Error) -> Error {
@@ -236,15 +236,10 @@ impl PrivateDir {
 }
 
 fn foreign_owner(meta: &Meta) -> Option<String> {
-    (meta.uid != disk::effective_user()).then(|| format!("belongs to user {}", meta.uid))
+    (!disk::is_ours(meta.uid)).then(|| format!("belongs to user {}", meta.uid))
 }
 
-fn refused(path: impl std::fmt::Display, why: &str) -> Error {
-    let path = path.to_string();
-    Refusal::new(
-        Code::ForeignState,
-        format!("{path} {why}; it is not used: remove it"),
-    )
-    .in_file(path)
-    .into()
+fn refused(path: PathBuf, why: &str) -> Error {
+    let why = format!("{why}; it is not used: remove it");
+    Error::Foreign { path, why }
 }

@@ -46,7 +46,7 @@ impl Workspace {
     /// # Errors
     /// `IO` where it cannot be read.
     pub fn status(&self) -> Result<WorkspaceStatus, Error> {
-        let Some(state) = State::open(&self.root)? else {
+        let Some(state) = self.state()? else {
             return Ok(WorkspaceStatus::default());
         };
         let log = self.log()?;
@@ -101,7 +101,7 @@ fn unfinished(state: &State) -> Result<Option<Unfinished>, Error> {
     };
     Ok(Some(match journal::read(&current)? {
         Found::Uncommitted => Unfinished::Staging,
-        Found::Hopeless(refusal) => Unfinished::Hopeless(refusal.message),
+        Found::Hopeless(why) => Unfinished::Hopeless(why),
         Found::Committed(record) if record.state == Stage::Prepared => {
             Unfinished::Prepared(record.transaction)
         }

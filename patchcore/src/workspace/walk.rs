@@ -10,9 +10,9 @@ use ignore::{DirEntry, WalkBuilder, WalkState};
 use rustix::io::Errno;
 
 use super::disk::{Kind, Open};
-use super::root::Parents;
+use super::root::{self, Parents};
 use super::{LOCK_WAIT, MAX_FILE, Workspace};
-use crate::error::{Code, Error, Refusal};
+use crate::error::{Code, Error, Refusal, Stop};
 use crate::path::RelPath;
 
 /// Directories that are not entered unless asked: version control, our own state, what package
@@ -97,33 +97,34 @@ impl WalkProgress {
 
 impl Workspace {
     /// Whether a walk may start at a path: it exists, and leads through no link.
-    fn check_start(&self, path: &RelPath) -> Result<(), Error> {
+    fn check_start(&self, path: &RelPath) -> Result<(), Stop> {
         let name = path.components().next_back().unwrap_or_default();
         let meta = Parents::new(&self.root)
             .of(path)
             .and_then(|parent| parent.stat(name));
-        match meta {
-            Ok(Some(meta)) if meta.kind == Kind::Symlink => {
-                Err(self.root.error("look at", path, Errno::LOOP.into()))
-            }
-            Ok(Some(_)) => Ok(()),
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(self.root.error("look at", path, error))
-            }
+        let error = match meta {
+            Ok(Some(meta)) if meta.kind == Kind::Symlink => Errno::LOOP.into(),
+            Ok(Some(_)) => return Ok(()),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => error,
             _ => {
                 let message = format!("{path} does not exist");
                 let refusal = Refusal::new(Code::FileNotFound, message);
-                Err(refusal.in_file(path).into())
+                return Err(refusal.in_file(path).into());
             }
-        }
+        };
+        Err(match root::refusal(path, &error) {
+            Some(refusal) => refusal.into(),
+            None => self.root.error("look at", path, error).into(),
+        })
     }
 
     /// Opens a file that the walk found, beneath the root and through no link.
-    fn open_walked(&self, path: &Path) -> Result<std::io::Result<OwnedFd>, Refusal> {
+    fn open_walked(&self, path: &Path) -> std::io::Result<OwnedFd> {
         use std::os::unix::ffi::OsStrExt as _;
         let below = path.strip_prefix(self.path()).unwrap_or(path);
-        let path = RelPath::new(below.as_os_str().as_bytes())?;
-        Ok(self.root.open_path(&path, Open::Read))
+        // What the walk finds below the root can only be too long.
+        let path = RelPath::new(below.as_os_str().as_bytes()).map_err(|_| Errno::NAMETOOLONG)?;
+        self.root.open_path(&path, Open::Read)
     }
 
     /// Reads every file of the tree, or of a part of it, and shows its bytes to `visit`, on two
@@ -156,7 +157,7 @@ impl Workspace {
         options: &WalkOptions,
         progress: &WalkProgress,
         visit: &(dyn Fn(&WalkedFile<'_>) + Sync),
-    ) -> Result<Walked, Error> {
+    ) -> Result<Walked, Stop> {
         self.read_steadily(LOCK_WAIT, |_| Ok(()))?;
         let root = self.path();
         let starts: Vec<_> = match options.paths.as_slice() {
@@ -191,13 +192,7 @@ impl Workspace {
                 match entry {
                     Ok(entry) if entry.file_type().is_some_and(|kind| kind.is_file()) => {
                         let path = entry.path();
-                        let opened = match self.open_walked(path) {
-                            Ok(opened) => opened,
-                            Err(refusal) => {
-                                fail(refusal.into());
-                                return WalkState::Continue;
-                            }
-                        };
+                        let opened = self.open_walked(path);
                         match opened.and_then(|file| read(&file, &mut buffer)) {
                             Ok(Some(len)) => {
                                 progress.files.fetch_add(1, Ordering::Relaxed);
@@ -208,12 +203,9 @@ impl Workspace {
                                     bytes: &buffer[..len],
                                 });
                             }
-                            Ok(None) => fail(Error::from(Refusal::new(
-                                Code::LimitExceeded,
-                                format!(
-                                    "{} is longer than 1 GiB, the limit for a file",
-                                    path.display()
-                                ),
+                            Ok(None) => fail(Error::LimitExceeded(format!(
+                                "{} is longer than 1 GiB, the limit for a file",
+                                path.display()
                             ))),
                             // It went away, or became a link, since its directory was listed.
                             Err(error) if is_gone(&error) => {}
@@ -244,7 +236,7 @@ fn is_skipped(entry: &DirEntry) -> bool {
             .is_some_and(|name| SKIPPED.contains(&name))
 }
 
-fn globs(root: &Path, options: &WalkOptions) -> Result<Override, Error> {
+fn globs(root: &Path, options: &WalkOptions) -> Result<Override, Stop> {
     let mut builder = OverrideBuilder::new(root);
     let include = options.include.iter().map(|glob| (glob, glob.clone()));
     let exclude = options
@@ -253,7 +245,7 @@ fn globs(root: &Path, options: &WalkOptions) -> Result<Override, Error> {
         .map(|glob| (glob, format!("!{glob}")));
     let malformed = |glob: &str, error: ignore::Error| {
         let message = format!("{glob:?} is no glob: {error}");
-        Error::from(Refusal::new(Code::InvalidBatch, message))
+        Stop::from(Refusal::new(Code::InvalidBatch, message))
     };
     for (glob, line) in include.chain(exclude) {
         builder.add(&line).map_err(|error| malformed(glob, error))?;
