@@ -475,6 +475,7 @@ pub(super) fn empty_record(options: &ApplyOptions<'_>) -> Record {
         refusal: None,
         undoes: None,
         undoes_batch: None,
+        redoes: None,
         operations: Vec::new(),
         changes: Vec::new(),
         journal: Journal::default(),

@@ -357,9 +357,10 @@ fn is_directory(root: &Root, path: &RelPath) -> Result<bool, Stop> {
 /// What the new file takes over from the one that its bytes come from.
 fn wanted(change: &FileChange, loaded: &Loaded, after: &After) -> Option<Wanted> {
     change.source.as_ref()?;
+    let like = change.from.as_ref().or(change.dressed_as.as_ref());
     let Found {
         meta, attributes, ..
-    } = loaded.found(change.from.as_ref().unwrap_or(&change.path))?;
+    } = loaded.found(like.unwrap_or(&change.path))?;
     // Mode and attributes of a link are nobody's to choose; what becomes one, or ends to be one, is
     // a new file.
     if (meta.kind == Kind::Symlink) != after.link {
