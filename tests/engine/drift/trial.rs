@@ -70,7 +70,7 @@ impl Trial {
         let Ok(batch) = script.lower(&tree) else {
             return self.judge(None);
         };
-        let plan = plan(&batch, &tree, &policy);
+        let plan = plan(&batch.batch, &tree, &policy);
         let result = plan.changes.first().map(|change| {
             let bytes: Vec<u8> = change.chunks().flatten().copied().collect();
             String::from_utf8(bytes).expect("sources are UTF-8")
