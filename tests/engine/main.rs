@@ -15,5 +15,6 @@ mod random;
 mod sandbox;
 mod schemas;
 mod stranger;
+mod takeback;
 mod types;
 mod workspace;

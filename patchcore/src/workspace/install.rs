@@ -216,12 +216,21 @@ impl Install<'_> {
                     .and_then(|()| parents.of(&step.path))
                     .map_err(io)?
             }
-            // Nothing is there to take away; or what was put there is taken back already, and its
-            // directory with it.
+            // What was put there is taken back already, and its directory with it; or somebody
+            // removed both.
+            Err(error)
+                if (error.kind() == io::ErrorKind::NotFound || is_no_directory(&error))
+                    && way == Way::Back
+                    && step.old.is_none() =>
+            {
+                return Ok(());
+            }
+            // Nothing is there to take away.
             Err(error)
                 if (error.kind() == io::ErrorKind::NotFound
                     || is_no_directory(&error) && turns.lie_above(&step.path))
-                    && (step.new.is_none() || (way == Way::Back && step.old.is_none())) =>
+                    && way == Way::Forward
+                    && step.new.is_none() =>
             {
                 return Ok(());
             }

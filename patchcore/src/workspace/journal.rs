@@ -86,12 +86,12 @@ pub(super) fn rewrite(current: &Dir, record: &Record) -> Result<(), Error> {
 /// Opens the directory of the transaction that is being worked on; `None` where there is none, and
 /// a refusal where it is no directory that can be opened.
 pub(super) fn current(txn: &Dir) -> Result<Option<Dir>, Error> {
-    txn.directory(CURRENT).map_err(|error| match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            hopeless("txn/current cannot be opened: permission denied").into()
+    txn.directory(CURRENT).map_err(|error| {
+        if is_no_directory(&error) {
+            hopeless("txn/current is not a directory")
+        } else {
+            fail("open", "txn/current", error)
         }
-        _ if is_no_directory(&error) => hopeless("txn/current is not a directory").into(),
-        _ => fail("open", "txn/current", error),
     })
 }
 
@@ -189,7 +189,15 @@ pub(super) fn finish(held: &Held, record: &Record) -> Result<(), Error> {
         .txn
         .rename(CURRENT.as_bytes(), &held.log, name.as_bytes())
     {
-        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+        // Also where a crash came behind the copy.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::CrossesDevices
+                    | io::ErrorKind::DirectoryNotEmpty
+                    | io::ErrorKind::AlreadyExists
+            ) =>
+        {
             relocate::copy_to_log(held, &name).map_err(io)?;
         }
         result => result.map_err(io)?,
