@@ -5,6 +5,7 @@ mod colliding;
 mod compare;
 mod dialects;
 mod diff;
+mod drift;
 mod faults;
 mod forgery;
 mod laws;

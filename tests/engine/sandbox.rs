@@ -5,8 +5,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use patchcore::operation::{Batch, Operation};
-use patchcore::plan::Plan;
+use patchcore::operation::Operation;
+use patchcore::plan::{Lowered, Plan};
 use patchcore::report::Status;
 use patchcore::workspace::fault::{Call, Fault, Kind, inject};
 use patchcore::workspace::{ApplyOptions, Review, Reviewed, Verify, Workspace};
@@ -306,7 +306,7 @@ fn r14_the_task_manifest_changes_with_the_batch_or_not_at_all() {
     impl Review for Tasks {
         fn review(
             &self,
-            _: &Batch,
+            _: &Lowered<'_>,
             _: &Tree,
             plan: Plan,
             tasks: Option<&[u8]>,

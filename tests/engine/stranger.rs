@@ -5,8 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use patchcore::operation::Batch;
-use patchcore::plan::Plan;
+use patchcore::plan::{Lowered, Plan};
 use patchcore::report::Status;
 use patchcore::workspace::fault::{Call, Fault, Kind, inject, observe};
 use patchcore::workspace::{ApplyOptions, Review, Reviewed, Workspace};
@@ -24,7 +23,7 @@ pub(crate) struct Meddler<F>(pub(crate) F);
 impl<F: Fn()> Review for Meddler<F> {
     fn review(
         &self,
-        _: &Batch,
+        _: &Lowered<'_>,
         _: &Tree,
         plan: Plan,
         _: Option<&[u8]>,

@@ -21,6 +21,7 @@ mod memory;
 mod near_names;
 mod options;
 mod outcome;
+mod private;
 mod reader;
 pub mod record;
 mod recover;
@@ -55,6 +56,7 @@ pub use log::Log;
 pub use options::{
     ApplyOptions, Keep, LOCK_WAIT, Retention, Review, Reviewed, VERIFY_LIMIT, Verify,
 };
+pub use private::{PrivateDir, PrivateLock};
 pub use record::{Record, TransactionId};
 pub use recover::Recovered;
 pub use state::{STATE, TASKS};
