@@ -273,10 +273,10 @@ impl Journal {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
-    /// By one `renameat2(RENAME_EXCHANGE)`.
+    /// By one `renameat2(RENAME_EXCHANGE)` where that can be called, else by renames in turn.
     #[default]
     Exchange,
-    /// The old file is linked or copied aside before the commit point, then renamed over.
+    /// The old file was linked or copied aside before the commit point: earlier versions wrote this.
     Aside,
 }
 

@@ -71,6 +71,7 @@ impl Workspace {
                 record.plan = plan.digest();
                 record.status = Status::Applied;
                 let work = Work {
+                    workspace: self,
                     root: &self.root,
                     held: &held,
                     options,

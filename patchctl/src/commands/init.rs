@@ -7,8 +7,8 @@ mod remedy;
 
 use std::collections::{BTreeMap, HashMap};
 
-use patchcore::plan::Outcome;
-use patchcore::task::{Injection, Manifest, Missing, Status, Task};
+use patchcore::plan::{Missing, Outcome};
+use patchcore::task::{Injection, Manifest, Status, Task};
 use patchcore::workspace::{ApplyOptions, Workspace};
 use patchcore::{Code, Policy, Refusal};
 use serde::Serialize;
@@ -224,8 +224,11 @@ impl Run<'_> {
         if let Some(refusal) = applied.report.refusal {
             return Err(refusal.into());
         }
-        for (operation, task) in applied.report.operations.iter().zip(injection.tasks()) {
-            let Some(task) = task else { continue };
+        let operations = applied.batch.as_deref().map_or(&[][..], |b| &b.operations);
+        for (operation, lowered) in applied.report.operations.iter().zip(operations) {
+            let Some(task) = lowered.labels.task_id.clone() else {
+                continue;
+            };
             if let Some(refusal) = &operation.refusal {
                 marked
                     .failed
@@ -247,7 +250,7 @@ impl Run<'_> {
                 }
             }
         }
-        for Missing { task, refusal, .. } in injection.missing() {
+        for Missing { task, refusal, .. } in applied.notes.missing {
             if let Some(task) = task {
                 marked.failed.insert(task, refusal);
             }
