@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use patchcore::operation::Batch;
+use patchcore::plan::Lowered;
 use patchcore::report::Status;
 use patchcore::workspace::fault::{Call, Fault, Kind, inject};
 use patchcore::workspace::record::State;
@@ -570,7 +570,7 @@ fn the_task_manifest_goes_the_way_of_its_batch_also_where_the_state_was_removed(
     impl patchcore::workspace::Review for Completes {
         fn review(
             &self,
-            _: &Batch,
+            _: &Lowered<'_>,
             _: &patchcore::Tree,
             plan: patchcore::plan::Plan,
             _: Option<&[u8]>,
