@@ -145,7 +145,7 @@ impl Workspace {
         } else {
             gc::now_and_then(self, &held, &record, options);
         }
-        let applied = finished(record, prepared.plan, &recovered, done);
+        let applied = finished(&held, record, prepared.plan, &recovered, done);
         Ok(Applied {
             batch: prepared.batch,
             ..applied
@@ -287,7 +287,7 @@ impl Workspace {
         record.state = Stage::Refused;
         journal::log_only(held, &record, false)?;
         let nothing = Recovered::Nothing;
-        let done = finished(record, prepared.plan, &nothing, Done::default());
+        let done = finished(held, record, prepared.plan, &nothing, Done::default());
         Ok(Applied {
             batch: prepared.batch,
             ..done
@@ -411,12 +411,14 @@ fn replayed<'a>(script: &'a dyn Script, same: bool, earlier: TransactionId) -> P
 }
 
 pub(super) fn finished<'a>(
+    held: &Held,
     record: Record,
     plan: Plan,
     recovered: &Recovered,
     done: Done,
 ) -> Applied<'a> {
     let mut report = record.report();
+    report.warnings.extend(held.state.foreign_note());
     let earlier: &[SavedConflict] = match recovered {
         Recovered::Finished {
             transaction,

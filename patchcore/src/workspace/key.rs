@@ -372,6 +372,14 @@ impl KeyFile {
 }
 
 #[cfg(test)]
+impl Key {
+    /// A key of this byte alone, for tests.
+    pub(super) fn sample(byte: u8) -> Self {
+        Self([byte; 32])
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

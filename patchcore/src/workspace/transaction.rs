@@ -113,7 +113,8 @@ impl Work<'_> {
             .filter_map(|(slot, place)| outside(record, slot, place.path.as_ref()?))
             .collect();
         if !outside.is_empty() {
-            journal::write_outside(current, &outside).map_err(|error| before(error.into()))?;
+            journal::write_outside(self.held, current, &outside)
+                .map_err(|error| before(error.into()))?;
         }
         let durable = self.options.durable;
         let many = layout.places.len() > MANY_FILES && outside.is_empty();
@@ -162,7 +163,7 @@ impl Work<'_> {
         record.changes = self.change_records(layout);
         record.journal = journal_of(layout, survey, &staged, durable);
         record.duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        journal::write(current, record)
+        journal::write(self.held, current, record)
     }
 
     /// Everything behind the journal. What fails behind the commit point is left for the next run;
@@ -201,7 +202,7 @@ impl Work<'_> {
                 take_back(record);
                 record.refusal = Some(refusal);
                 // The tree is as it was. What cannot be written down now, the next run does.
-                let _ = journal::rewrite(current, record)
+                let _ = journal::rewrite(self.held, current, record)
                     .and_then(|()| journal::finish(self.held, current, record));
                 Ok(())
             }
@@ -222,11 +223,11 @@ impl Work<'_> {
             return Judged::Failed(refusal);
         }
         record.state = Stage::Committed;
-        let Err(error) = journal::rewrite(current, record) else {
+        let Err(error) = journal::rewrite(self.held, current, record) else {
             return Judged::Passed;
         };
         // The next run goes by what stands there now.
-        match journal::read(current) {
+        match journal::read(current, Some(&self.held.key)) {
             Ok(journal::Found::Committed(there)) if there.state == Stage::Committed => {
                 Judged::Unfinished(error)
             }
