@@ -5,11 +5,13 @@ use std::io;
 use super::disk::{Dir, Kind};
 use super::key::{Key, Seal};
 use super::ledger;
-use super::record::{Record, State as Stage, TransactionId, Unsealed};
+use super::record::{Record, TransactionId, Unsealed};
 use super::root::{Parents, Root, is_no_directory};
 use super::state::{CURRENT, Held, State, fail};
 use crate::error::{Error, Stop};
 use crate::path::RelPath;
+
+mod relocate;
 
 /// Name of the record in a transaction's directory.
 pub(super) const MANIFEST: &[u8] = b"manifest";
@@ -90,6 +92,18 @@ pub(super) fn rewrite(held: &Held, current: &Dir, record: &Record) -> Result<(),
     replace().map_err(|error| fail("write", "txn/current/manifest", error))
 }
 
+/// Opens the directory of the transaction that is being worked on; `None` where there is none, and
+/// an error where it is not a directory that can be opened.
+pub(super) fn current(txn: &Dir) -> Result<Option<Dir>, Error> {
+    txn.directory(CURRENT).map_err(|error| {
+        if is_no_directory(&error) {
+            hopeless("txn/current is not a directory")
+        } else {
+            fail("open", "txn/current", error)
+        }
+    })
+}
+
 /// Reads the journal in a transaction's directory, as the holder of a key; without one it is
 /// somebody else's, whatever it is.
 pub(super) fn read(current: &Dir, key: Option<&Key>) -> Result<Found, Error> {
@@ -139,10 +153,13 @@ pub(super) fn foreign_if_left(state: &State) -> Result<(), Error> {
     let Some(txn) = state.part("txn")? else {
         return Ok(());
     };
-    let current = txn
-        .directory(CURRENT)
-        .map_err(|error| fail("open", "txn/current", error))?;
-    match current.map(|current| read(&current, None)).transpose()? {
+    let found = match current(&txn) {
+        Ok(current) => current.map(|current| read(&current, None)).transpose()?,
+        // What is not a directory was not made here.
+        Err(Error::Unfinished(_)) => Some(Found::Foreign),
+        Err(error) => return Err(error),
+    };
+    match found {
         Some(Found::Foreign) => Err(foreign()),
         _ => Ok(()),
     }
@@ -193,7 +210,9 @@ pub(super) fn discard(root: &Root, held: &Held, current: &Dir) -> Result<(), Err
             remove_outside(root, path)?;
         }
     }
-    remove_all_but(current, &[])?;
+    for name in current.names().map_err(io)? {
+        current.remove_file(&name).map_err(io)?;
+    }
     held.txn
         .remove_directory(CURRENT.as_bytes())
         .map_err(io)
@@ -226,29 +245,29 @@ fn remove_outside(root: &Root, path: &[u8]) -> Result<(), Error> {
     }
 }
 
-fn remove_all_but(current: &Dir, kept: &[&[u8]]) -> Result<(), Error> {
-    let io = |error| fail("remove", "txn/current", error);
-    for name in current.names().map_err(io)? {
-        if !kept.contains(&&*name) {
-            current.remove_file(&name).map_err(io)?;
-        }
-    }
-    Ok(())
-}
-
 /// Gives an installed (or taken back) transaction its place in the log.
-pub(super) fn finish(held: &Held, current: &Dir, record: &Record) -> Result<(), Error> {
+pub(super) fn finish(held: &Held, record: &Record) -> Result<(), Error> {
     let io = |error| fail("write", "log", error);
     let durable = record.journal.durable;
-    if record.state == Stage::RolledBack {
-        remove_all_but(current, &[MANIFEST])?;
-    } else {
-        ledger::enter(held, record)?;
-    }
+    ledger::enter(held, record)?;
     let name = record.transaction.to_string();
-    held.txn
+    match held
+        .txn
         .rename(CURRENT.as_bytes(), &held.log, name.as_bytes())
-        .map_err(io)?;
+    {
+        // Also where a crash came behind the copy.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::CrossesDevices
+                    | io::ErrorKind::DirectoryNotEmpty
+                    | io::ErrorKind::AlreadyExists
+            ) =>
+        {
+            relocate::copy_to_log(held, &name).map_err(io)?;
+        }
+        result => result.map_err(io)?,
+    }
     if durable {
         held.log.sync().map_err(io)?;
         held.txn.sync().map_err(io)?;
@@ -284,12 +303,11 @@ pub(super) fn log_only(held: &Held, record: &Record, durable: bool) -> Result<()
     Ok(())
 }
 
-/// Sets a hopeless transaction aside; its new name relative to the root.
+/// Sets a transaction aside, whatever there is of it; its new name relative to the root.
 pub(super) fn abandon(held: &Held) -> Result<String, Error> {
     let name = TransactionId::now().to_string();
     let abandoned = held.state.make_part("abandoned")?;
-    held.txn
-        .rename(CURRENT.as_bytes(), &abandoned, name.as_bytes())
+    relocate::set_aside(&held.txn, CURRENT.as_bytes(), &abandoned, name.as_bytes())
         .map_err(|error| fail("move", "txn/current", error))?;
     Ok(format!("{}/abandoned/{name}", super::STATE))
 }

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::disk::Dir;
 use super::key::{Key, Seal};
-use super::record::{Record, State as Stage, TransactionId};
+use super::record::{Record, Redone, State as Stage, TransactionId};
 use super::state::{Held, State, fail};
 use crate::digest::Digest;
 use crate::error::Error;
@@ -36,12 +36,8 @@ pub(super) fn look_up(state: &State, batch_id: &str) -> Result<Option<Entry>, Er
         return Ok(None);
     };
     let name = entry_name(batch_id);
-    let text = match ledger.read_link(name.as_bytes()) {
-        // A file or a directory: never made here.
-        Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => Some(Vec::new()),
-        result => result.map_err(|error| fail("read", LEDGER, error))?,
-    };
-    let Some(text) = text else {
+    let text = read_entry(&ledger, name.as_bytes());
+    let Some(text) = text.map_err(|error| fail("read", LEDGER, error))? else {
         return Ok(None);
     };
     let entry = Entry::unseal(&name, &text, state.key.as_ref());
@@ -49,6 +45,14 @@ pub(super) fn look_up(state: &State, batch_id: &str) -> Result<Option<Entry>, Er
         state.meet_foreign();
     }
     Ok(entry)
+}
+
+/// The text of a link; empty for a file or a directory, which is never made here.
+fn read_entry(dir: &Dir, name: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    match dir.read_link(name) {
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => Ok(Some(Vec::new())),
+        result => result,
+    }
 }
 
 impl Entry {
@@ -101,18 +105,7 @@ pub(super) fn enter(held: &Held, record: &Record) -> Result<(), Error> {
             transaction: record.transaction,
             content: record.content,
         };
-        let text = entry.seal(&name, &held.key);
-        let text = text.as_bytes();
-        match ledger.make_link(name.as_bytes(), text) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let there = ledger.read_link(name.as_bytes()).map_err(io)?;
-                if there.as_deref() != Some(text) {
-                    ledger.remove_file(name.as_bytes()).map_err(io)?;
-                    ledger.make_link(name.as_bytes(), text).map_err(io)?;
-                }
-            }
-            result => result.map_err(io)?,
-        }
+        put(&ledger, &name, &entry, &held.key).map_err(io)?;
         if durable {
             ledger.sync().map_err(io)?;
             held.state.dir.sync().map_err(io)?;
@@ -120,6 +113,51 @@ pub(super) fn enter(held: &Held, record: &Record) -> Result<(), Error> {
     }
     if let Some(undone) = record.undoes {
         void(held, record, undone, durable)?;
+    }
+    if let Some(redone) = &record.redoes {
+        reinstate(held, redone, durable)?;
+    }
+    Ok(())
+}
+
+/// Writes an entry, in the place of another one of its name.
+fn put(ledger: &Dir, name: &str, entry: &Entry, key: &Key) -> io::Result<()> {
+    let text = entry.seal(name, key);
+    let text = text.as_bytes();
+    match ledger.make_link(name.as_bytes(), text) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if read_entry(ledger, name.as_bytes())?.as_deref() != Some(text) {
+                ledger.remove_file(name.as_bytes())?;
+                ledger.make_link(name.as_bytes(), text)?;
+            }
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+/// A batch whose undo was undone counts again: its id is known, and it can be undone.
+fn reinstate(held: &Held, redone: &Redone, durable: bool) -> Result<(), Error> {
+    let io = |error| fail("write", LEDGER, error);
+    if let Some(batch_id) = &redone.batch_id {
+        let ledger = held.state.make_part(LEDGER)?;
+        let name = entry_name(batch_id);
+        let entry = Entry {
+            transaction: redone.transaction,
+            content: redone.content,
+        };
+        put(&ledger, &name, &entry, &held.key).map_err(io)?;
+        if durable {
+            ledger.sync().map_err(io)?;
+        }
+    }
+    let log = |error| fail("write", "log", error);
+    let entry = held.log.directory(&redone.transaction.to_string());
+    if let Some(entry) = entry.map_err(log)? {
+        entry.remove_file(UNDONE).map_err(log)?;
+        if durable {
+            entry.sync().map_err(log)?;
+        }
     }
     Ok(())
 }
@@ -169,10 +207,7 @@ pub(super) fn undone_by(
     undone: &TransactionId,
     key: Option<&Key>,
 ) -> io::Result<Option<TransactionId>> {
-    let text = match entry.read_link(UNDONE) {
-        Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => None,
-        result => result?,
-    };
+    let text = read_entry(entry, UNDONE)?;
     let unseal = |text: Vec<u8>| {
         let (by, seal) = str::from_utf8(&text).ok()?.split_once(' ')?;
         let (by, seal) = (by.parse().ok()?, seal.parse().ok()?);
@@ -194,10 +229,7 @@ pub(super) fn forget(held: &Held, old: impl Fn(&TransactionId) -> bool) -> Resul
         return Ok(());
     };
     for name in ledger.names().map_err(io)? {
-        let text = match ledger.read_link(&name) {
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => continue,
-            result => result.map_err(io)?,
-        };
+        let text = read_entry(&ledger, &name).map_err(io)?;
         let entry = text.and_then(|text| {
             let name = str::from_utf8(&name).ok()?;
             Entry::unseal(name, &text, Some(&held.key))

@@ -61,22 +61,21 @@ impl Workspace {
     /// `LOCK_TIMEOUT` where another process works on the tree; `IO`.
     pub fn abandon(&self) -> Result<Recovered, Error> {
         let held = self.hold_whatever(super::LOCK_WAIT)?;
-        if current(&held)?.is_none() {
+        // Whatever it is, or whatever keeps us from looking into it.
+        let there = held.txn.stat(CURRENT.as_bytes());
+        if there
+            .map_err(|error| fail("look at", "txn/current", error))?
+            .is_none()
+        {
             return Ok(Recovered::Nothing);
         }
         journal::abandon(&held).map(|kept| Recovered::Abandoned { kept })
     }
 }
 
-fn current(held: &Held) -> Result<Option<Dir>, Error> {
-    held.txn
-        .directory(CURRENT)
-        .map_err(|error| fail("open", "txn/current", error))
-}
-
 /// Recovers under the lock.
 pub(super) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
-    let Some(current) = current(held)? else {
+    let Some(current) = journal::current(&held.txn)? else {
         return Ok(Recovered::Nothing);
     };
     let record = match journal::read(&current, Some(&held.key))? {
@@ -113,12 +112,13 @@ pub(super) fn follow(
         transaction,
         journal: &journal,
         trust_before: None,
+        memory: None,
         conflicts: Vec::new(),
     };
     if record.state == Stage::Committed {
         install.forward()?;
         install.gather()?;
-        journal::finish(held, current, &record)?;
+        journal::finish(held, &record)?;
         return Ok(Recovered::Finished {
             transaction,
             conflicts: install.conflicts,
@@ -129,7 +129,8 @@ pub(super) fn follow(
         take_back(&mut record);
         journal::rewrite(held, current, &record)?;
     }
-    journal::finish(held, current, &record)?;
+    install.clean()?;
+    journal::finish(held, &record)?;
     Ok(Recovered::TakenBack {
         transaction,
         conflicts: install.conflicts,
