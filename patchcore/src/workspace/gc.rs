@@ -60,9 +60,12 @@ fn collect(log: &Log, held: &Held, retention: &Retention) -> Result<Collected, E
     let mut collected = Collected::default();
     let mut entries = Vec::new();
     for transaction in log.transactions()? {
-        let size = log.size(&transaction)?;
-        collected.bytes += size;
-        entries.push((transaction, size));
+        // What others wrote is not ours to remove, and takes no room from what is ours.
+        if log.is_ours(&transaction)? {
+            let size = log.size(&transaction)?;
+            collected.bytes += size;
+            entries.push((transaction, size));
+        }
     }
     collected.kept = entries.len();
     for (transaction, size) in entries {
@@ -83,9 +86,7 @@ fn collect(log: &Log, held: &Held, retention: &Retention) -> Result<Collected, E
         collected.freed += size;
         collected.bytes -= size;
     }
-    ledger::forget(&held.state, |transaction| {
-        age(transaction) > retention.max_age
-    })?;
+    ledger::forget(held, |transaction| age(transaction) > retention.max_age)?;
     Ok(collected)
 }
 

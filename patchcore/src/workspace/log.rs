@@ -3,11 +3,11 @@
 use std::io;
 
 use super::Workspace;
-use super::disk::{Dir, Kind, Meta};
+use super::disk::{Dir, File, Kind, Meta};
 use super::journal::{MANIFEST, MAX_RECORD};
 use super::ledger;
 use super::load::MAX_FILE;
-use super::record::{Record, TransactionId};
+use super::record::{LAST_LINE, Record, TransactionId, Unsealed};
 use super::root::is_no_directory;
 use super::stage::slot_name;
 use super::state::{State, fail};
@@ -64,12 +64,67 @@ impl Log {
         Ok(transactions)
     }
 
-    /// A transaction's record; `None` where the log has none of it.
+    /// A transaction's record; `None` where the log has none of it, or one that was not written
+    /// here.
     ///
     /// # Errors
     /// `IO` where the record cannot be read or is damaged, `UNSUPPORTED_VERSION`.
     pub fn read(&self, transaction: &TransactionId) -> Result<Option<Record>, Error> {
         let io = |error| fail("read", &format!("log/{transaction}"), error);
+        let Some((state, _)) = &self.parts else {
+            return Ok(None);
+        };
+        let Some((file, size)) = self.record_file(transaction).map_err(io)? else {
+            return Ok(None);
+        };
+        let bytes = file.read(size, MAX_RECORD).map_err(io)?;
+        let bytes = bytes.ok_or_else(|| io(io::ErrorKind::FileTooLarge.into()))?;
+        match Record::unseal(&bytes, state.key.as_ref()) {
+            // An entry is known by its name: one that was put in another's place is not one.
+            Unsealed::Ours(record) if record.transaction == *transaction => Ok(Some(*record)),
+            Unsealed::Ours(record) => Err(Error::Damaged {
+                what: format!("log entry {transaction}"),
+                why: format!("it is the record of transaction {}", record.transaction),
+            }),
+            Unsealed::Damaged(mut error) => {
+                if let Error::Damaged { what, .. } | Error::UnsupportedVersion { what, .. } =
+                    &mut error
+                {
+                    *what = format!("log entry {transaction}");
+                }
+                Err(error)
+            }
+            Unsealed::Foreign => Ok(None),
+            Unsealed::Torn if state.key.is_none() => Ok(None),
+            Unsealed::Torn => Err(Error::Damaged {
+                what: format!("log entry {transaction}"),
+                why: "it has no last line with a checksum".to_owned(),
+            }),
+        }
+    }
+
+    /// Whether a transaction's record was written here. It may be damaged all the same.
+    ///
+    /// # Errors
+    /// `IO` where it cannot be looked at.
+    pub fn is_ours(&self, transaction: &TransactionId) -> Result<bool, Error> {
+        let look = || -> io::Result<bool> {
+            let key = self
+                .parts
+                .as_ref()
+                .and_then(|(state, _)| state.key.as_ref());
+            let (Some(key), Some((file, size))) = (key, self.record_file(transaction)?) else {
+                return Ok(false);
+            };
+            let mut end = [0; LAST_LINE];
+            let filled = file.read_at(&mut end, size.saturating_sub(LAST_LINE as u64))?;
+            Ok(Record::is_end_sealed(&end[..filled], key))
+        };
+        look().map_err(|error| fail("read", &format!("log/{transaction}"), error))
+    }
+
+    /// The file of a transaction's record, with its length; `None` where there is no regular file.
+    fn record_file(&self, transaction: &TransactionId) -> io::Result<Option<(File, u64)>> {
         let Some((_, log)) = &self.parts else {
             return Ok(None);
         };
@@ -77,25 +132,17 @@ impl Log {
         let file = match log.directory(&name) {
             Ok(Some(entry)) => entry.file(MANIFEST),
             Ok(None) => return Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => log.file(name.as_bytes()),
+            Err(error) if is_no_directory(&error) => log.file(name.as_bytes()),
             Err(error) => Err(error),
         };
-        let Some(file) = file.map_err(io)? else {
-            return Ok(None);
+        let file = match file {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(None),
+            Err(error) if is_no_directory(&error) => return Ok(None),
+            Err(error) => return Err(error),
         };
-        let size = file.stat().map_err(io)?.size;
-        let bytes = file.read(size, MAX_RECORD).map_err(io)?;
-        let bytes = bytes.ok_or_else(|| io(io::ErrorKind::FileTooLarge.into()))?;
-        let mut record = Record::from_bytes(&bytes).map_err(|mut error| {
-            if let Error::Damaged { what, .. } | Error::UnsupportedVersion { what, .. } = &mut error
-            {
-                *what = format!("log entry {transaction}");
-            }
-            error
-        })?;
-        // An entry is known by its name: one that was put in another's place is none.
-        record.transaction = *transaction;
-        Ok(Some(record))
+        let meta = file.stat()?;
+        Ok((meta.kind == Kind::File).then_some((file, meta.size)))
     }
 
     /// The newest transaction that goes by this name: a transaction's id or a sender's batch id.
@@ -139,7 +186,14 @@ impl Log {
     /// `IO` where the log cannot be read.
     pub fn undone_by(&self, transaction: &TransactionId) -> Result<Option<TransactionId>, Error> {
         match self.entry(transaction)? {
-            Some(entry) => ledger::undone_by(&entry).map_err(|error| fail("read", "log", error)),
+            Some(entry) => {
+                let key = self
+                    .parts
+                    .as_ref()
+                    .and_then(|(state, _)| state.key.as_ref());
+                ledger::undone_by(&entry, transaction, key)
+                    .map_err(|error| fail("read", "log", error))
+            }
             None => Ok(None),
         }
     }
@@ -203,7 +257,7 @@ impl Log {
             return Ok(None);
         };
         match log.directory(&transaction.to_string()) {
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(None),
+            Err(error) if is_no_directory(&error) => Ok(None),
             result => result.map_err(|error| fail("open", "log", error)),
         }
     }
