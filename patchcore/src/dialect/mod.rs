@@ -26,6 +26,7 @@ mod files;
 mod fold;
 mod json;
 mod ladder;
+mod leftover;
 mod locate;
 mod marks;
 mod mcp_edit;
@@ -218,6 +219,7 @@ pub fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Patch<'a>, Refusa
         Dialect::WorkspaceEdit => Box::new(workspace_edit::parse(bytes, options)?),
         Dialect::Files => Box::new(files::parse(bytes, options)?),
     };
+    leftover::check(bytes, dialect)?;
     if options.reverse && dialect != Dialect::UnifiedDiff {
         return Err(Refusal::new(
             Code::InvalidBatch,

@@ -56,10 +56,11 @@ struct Raw {
     path: Option<String>,
     #[serde(alias = "content")]
     file_text: Option<String>,
-    #[serde(alias = "old_string")]
     old_str: Option<String>,
+    old_string: Option<String>,
     #[serde(alias = "new_string", alias = "insert_text")]
-    new_str: Option<String>,
+    #[serde(default)]
+    new_str: json::Field<String>,
     insert_line: Option<i64>,
     #[serde(alias = "allow_multiple")]
     replace_all: Option<bool>,
@@ -82,10 +83,12 @@ struct Raw {
 struct RawEdit {
     #[serde(alias = "old_str")]
     old_string: String,
-    #[serde(alias = "new_str")]
-    new_string: String,
+    #[serde(default, alias = "new_str")]
+    new_string: json::Field<String>,
     #[serde(default)]
     replace_all: bool,
+    #[serde(flatten)]
+    rest: HashMap<String, serde::de::IgnoredAny>,
 }
 
 /// Reads commands.
@@ -146,7 +149,7 @@ fn command(
             })?;
             Command::Insert {
                 line,
-                text: raw.new_str.ok_or_else(|| missing("new_str"))?,
+                text: raw.new_str.required("new_str", &raw.rest).map_err(invalid)?,
             }
         }
         None if raw.edits.is_some() => {
@@ -157,9 +160,10 @@ fn command(
                     matches
                 };
                 let may_create = edit.old_string.is_empty();
+                let new = edit.new_string.required("new_string", &edit.rest);
                 let command = Command::Replace {
                     old: edit.old_string,
-                    new: edit.new_string,
+                    new: new.map_err(invalid)?,
                     matches,
                     may_create,
                 };
@@ -167,11 +171,19 @@ fn command(
             }
             return Ok(());
         }
-        None if raw.old_str.is_none() && raw.file_text.is_some() => {
+        None if raw.old_str.is_none() && raw.old_string.is_none() && raw.file_text.is_some() => {
             Command::Write(raw.file_text.unwrap_or_default())
         }
         Some("str_replace") | None => {
-            let old = raw.old_str.ok_or_else(|| missing("old_str"))?;
+            // Only Anthropic's own command has no new text where it deletes.
+            let may_delete = named.is_some() && raw.rest.is_empty();
+            let new_key = if raw.old_string.is_some() {
+                "new_string"
+            } else {
+                "new_str"
+            };
+            let old = raw.old_str.or(raw.old_string);
+            let old = old.ok_or_else(|| missing("old_str"))?;
             if old.is_empty() && named.is_some() {
                 return Err(invalid(
                     "\"old_str\" is empty, which matches everywhere; give the text to replace"
@@ -181,7 +193,10 @@ fn command(
             let may_create = old.is_empty();
             Command::Replace {
                 old,
-                new: raw.new_str.unwrap_or_default(),
+                new: match raw.new_str {
+                    json::Field::Missing if may_delete => String::new(),
+                    new => new.required(new_key, &raw.rest).map_err(invalid)?,
+                },
                 matches,
                 may_create,
             }
