@@ -87,9 +87,12 @@ impl Log {
         let size = file.stat().map_err(io)?.size;
         let bytes = file.read(size, MAX_RECORD).map_err(io)?;
         let bytes = bytes.ok_or_else(|| io(io::ErrorKind::FileTooLarge.into()))?;
-        let mut record = Record::from_bytes(&bytes).map_err(|mut refusal| {
-            refusal.message = format!("log entry {transaction}: {}", refusal.message);
-            refusal
+        let mut record = Record::from_bytes(&bytes).map_err(|mut error| {
+            if let Error::Damaged { what, .. } | Error::UnsupportedVersion { what, .. } = &mut error
+            {
+                *what = format!("log entry {transaction}");
+            }
+            error
         })?;
         // An entry is known by its name: one that was put in another's place is none.
         record.transaction = *transaction;
