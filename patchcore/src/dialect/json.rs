@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::value::MapAccessDeserializer;
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use super::Options;
@@ -83,7 +83,11 @@ impl<T> Field<T> {
     ) -> Result<T, String> {
         let what = match self {
             Self::Set(value) => return Ok(value),
-            Self::Null => return Err(format!("parameter {name:?} is null; it has to be a text, which is empty to delete")),
+            Self::Null => {
+                return Err(format!(
+                    "parameter {name:?} is null; it has to be a text, which is empty to delete"
+                ));
+            }
             Self::Missing => format!("parameter {name:?} is missing"),
         };
         let mut unknown: Vec<&String> = unknown.keys().collect();

@@ -277,7 +277,11 @@ impl Hunk {
 }
 
 fn is_codex_header(line: &[u8]) -> bool {
-    let headers: [&[u8]; 3] = [b"*** Update File: ", b"*** Add File: ", b"*** Delete File: "];
+    let headers: [&[u8]; 3] = [
+        b"*** Update File: ",
+        b"*** Add File: ",
+        b"*** Delete File: ",
+    ];
     headers.iter().any(|header| line.starts_with(header))
 }
 
@@ -295,7 +299,13 @@ fn call(value: &Value) -> Option<Dialect> {
         Dialect::Batch => has(b"operations"),
         Dialect::StrReplace => {
             // In a call, the parameters may be text, in which no keys are seen.
-            let edits: [&[u8]; 5] = [b"old_str", b"old_string", b"content", b"file_text", b"insert_line"];
+            let edits: [&[u8]; 5] = [
+                b"old_str",
+                b"old_string",
+                b"content",
+                b"file_text",
+                b"insert_line",
+            ];
             names_a_file() && edits.into_iter().any(has)
         }
         Dialect::McpEdit => has(b"edits"),
@@ -387,7 +397,10 @@ mod tests {
                     // Saying which does not drop the other.
                     for dialect in [one, other] {
                         options.dialect = Some(dialect);
-                        assert!(parse(both.as_bytes(), &options).is_err(), "{dialect}: {both}");
+                        assert!(
+                            parse(both.as_bytes(), &options).is_err(),
+                            "{dialect}: {both}"
+                        );
                     }
                 }
             }
@@ -405,7 +418,10 @@ mod tests {
                 "{\"command\": \"create\", \"path\": \"g\", \"file_text\":",
             ] {
                 for input in [format!("{patch}\n{rest}"), format!("{rest}\n\n{patch}")] {
-                    assert!(parse(input.as_bytes(), &Options::default()).is_err(), "{input}");
+                    assert!(
+                        parse(input.as_bytes(), &Options::default()).is_err(),
+                        "{input}"
+                    );
                 }
             }
         }

@@ -35,6 +35,7 @@ mod replace;
 mod search_replace;
 mod str_replace;
 mod unified;
+mod whole;
 mod workspace_edit;
 
 use std::borrow::Cow;
@@ -158,6 +159,8 @@ pub struct Options {
     pub unidiff_zero: bool,
     /// Let new lines pass that stand for code that was left out.
     pub allow_omission: bool,
+    /// Let files be moved onto files that exist.
+    pub overwrite: bool,
     /// The root's absolute path: absolute paths below it are taken as relative to it.
     pub root: Option<PathBuf>,
 }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::desk::Desk;
 use super::exact::{self, Find, Matches};
 use super::ladder::Rungs;
-use super::{Options, beneath_root, json, minimal_edit, omission};
+use super::{Options, beneath_root, json, minimal_edit, omission, whole};
 use crate::digest::Digest;
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
@@ -34,7 +34,7 @@ pub(super) struct StrReplace {
 enum Command {
     Create(String),
     /// Writes the whole file, whether it exists or not.
-    Write(String),
+    Write(String, whole::Form),
     Replace {
         old: String,
         new: String,
@@ -65,6 +65,8 @@ struct Raw {
     #[serde(alias = "allow_multiple")]
     replace_all: Option<bool>,
     expected_replacements: Option<u64>,
+    /// Write a whole file byte for byte, whatever line endings are there.
+    verbatim: Option<bool>,
     /// Several replacements in one file.
     edits: Option<Vec<RawEdit>>,
     /// The parameters, in a tool call.
@@ -149,7 +151,10 @@ fn command(
             })?;
             Command::Insert {
                 line,
-                text: raw.new_str.required("new_str", &raw.rest).map_err(invalid)?,
+                text: raw
+                    .new_str
+                    .required("new_str", &raw.rest)
+                    .map_err(invalid)?,
             }
         }
         None if raw.edits.is_some() => {
@@ -172,7 +177,8 @@ fn command(
             return Ok(());
         }
         None if raw.old_str.is_none() && raw.old_string.is_none() && raw.file_text.is_some() => {
-            Command::Write(raw.file_text.unwrap_or_default())
+            let form = whole::Form::of(raw.verbatim.unwrap_or_default());
+            Command::Write(raw.file_text.unwrap_or_default(), form)
         }
         Some("str_replace") | None => {
             // Only Anthropic's own command has no new text where it deletes.
@@ -267,11 +273,11 @@ impl StrReplace {
                     .in_file(path));
                 }
                 check(text, b"")?;
-                desk.write(path, text.clone().into_bytes(), None)?;
+                desk.write(path, text.clone().into_bytes(), whole::Form::OfFile)?;
             }
-            Command::Write(text) => {
+            Command::Write(text, form) => {
                 check(text, before.as_deref().unwrap_or_default())?;
-                desk.write(path, text.clone().into_bytes(), None)?;
+                desk.write(path, text.clone().into_bytes(), *form)?;
             }
             Command::Replace {
                 old,
@@ -287,7 +293,7 @@ impl StrReplace {
                     .in_file(path));
                 }
                 check(new, b"")?;
-                desk.write(path, new.clone().into_bytes(), None)?;
+                desk.write(path, new.clone().into_bytes(), whole::Form::OfFile)?;
             }
             Command::Replace {
                 old, new, matches, ..
@@ -311,7 +317,11 @@ impl StrReplace {
             Command::Insert { line, text } => {
                 check(text, b"")?;
                 let edit = insert(&desk.file(path)?, *line, text, path, name)?;
-                desk.splice(path, vec![edit], None)?;
+                if *line == 0 {
+                    desk.splice(path, vec![edit], None)?;
+                } else {
+                    desk.splice_bare(path, vec![edit], None)?;
+                }
             }
             Command::Undo => return undo(path, name, desk, history),
         }

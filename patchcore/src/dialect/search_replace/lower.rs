@@ -8,7 +8,7 @@ use crate::dialect::desk::Desk;
 use crate::dialect::ladder::{self, Miss, Rungs};
 use crate::dialect::locate::{self, Place};
 use crate::dialect::replace::{self, Line, Tail};
-use crate::dialect::{fold::Fold, omission};
+use crate::dialect::{fold::Fold, omission, whole};
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
 use crate::operation::Batch;
@@ -71,7 +71,7 @@ fn apply(
                 format!("{name} searches for nothing, which creates a file, and {path} exists; search for the lines to change"),
             )
             .in_file(path)),
-            _ => desk.write(path, verbatim.replace.clone(), None),
+            _ => desk.write(path, verbatim.replace.clone(), whole::Form::OfFile),
         };
     }
     let text = desk.file(path)?;
@@ -115,10 +115,14 @@ fn apply(
             count(&reading.replace) - search.len() as i64,
         ));
     }
-    let edits = chosen
-        .iter()
-        .flat_map(|place| replace::edits(&text, place.span.start, &lines, Tail::Kept))
-        .collect();
+    let mut edits = Vec::new();
+    for place in &chosen {
+        let start = place.span.start;
+        edits.extend(
+            replace::folded_edits(&text, start, &search, &lines, Tail::Kept, fold)
+                .map_err(|line| ladder::uncarried(&text, path, place, line, name))?,
+        );
+    }
     desk.splice(path, edits, fold.note().map(String::from))
 }
 
@@ -196,12 +200,11 @@ fn dotted(
             ladder::refusal(&miss, text, path, &search, &format!("a part of {name}"))
         })?;
         let lines: Vec<Line<'_>> = replace::between(&search, replacement);
-        edits.extend(replace::edits(
-            text,
-            found.place.span.start,
-            &lines,
-            Tail::Kept,
-        ));
+        let start = found.place.span.start;
+        edits.extend(
+            replace::folded_edits(text, start, &search, &lines, Tail::Kept, found.fold)
+                .map_err(|line| ladder::uncarried(text, path, &found.place, line, name))?,
+        );
         from = found.place.span.end;
     }
     Ok(edits)
