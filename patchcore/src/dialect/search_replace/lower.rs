@@ -92,6 +92,9 @@ fn apply(
         let edits = dotted(&text, path, reading, name, script)?;
         return desk.splice(path, edits, None);
     }
+    if !places.is_empty() {
+        check_rivals(block, &search, rungs, name, desk)?;
+    }
     let lines = replace::between(&search, &reading.replace);
     let chosen = match places.len() {
         0 => return Err(ladder::refusal(&Miss::Nowhere, &text, path, &search, name)),
@@ -124,6 +127,33 @@ fn apply(
         );
     }
     desk.splice(path, edits, fold.note().map(String::from))
+}
+
+/// Refuses a block that the text above it may mean for another file, which has its lines, too.
+fn check_rivals(
+    block: &Block,
+    search: &[&[u8]],
+    rungs: Rungs,
+    name: &str,
+    desk: &Desk<'_>,
+) -> Result<(), Refusal> {
+    for rival in &block.rivals {
+        let Ok(Some(text)) = desk.text(rival) else {
+            continue;
+        };
+        if !ladder::all(&text, 0..text.len(), search, rungs)
+            .0
+            .is_empty()
+        {
+            let path = &block.path;
+            return Err(Refusal::new(
+                Code::AnchorAmbiguous,
+                format!("{name} names no file; the block before was for {path}, the text above speaks of {rival}, and both have its lines; write the path alone on the line above the block"),
+            )
+            .in_file(path));
+        }
+    }
+    Ok(())
 }
 
 /// The block at a line, if it stands there.

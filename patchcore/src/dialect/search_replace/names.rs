@@ -58,7 +58,51 @@ pub(super) fn is_doubtful(line: &[u8], name: &[u8]) -> bool {
     let marked = line.iter().any(|byte| b"`\"'".contains(byte))
         || without_label(unmarked(line.trim_ascii())).is_some()
         || tagged(line.trim_ascii()).is_some();
-    !marked && name.iter().any(|byte| b" :".contains(byte))
+    is_extension(name) || (!marked && name.iter().any(|byte| b" :".contains(byte)))
+}
+
+/// Whether a name is nothing but the extension of a language's files.
+pub(super) fn is_extension(name: &[u8]) -> bool {
+    let file = [b"x", name].concat();
+    let language = RelPath::new(&file).ok();
+    name.starts_with(b".") && language.is_some_and(|path| Language::of(&path, b"").is_some())
+}
+
+/// The file's name in a line that holds it and nothing else, or a remark behind it.
+pub(super) fn alone(line: &[u8]) -> Option<&[u8]> {
+    let whole = name(line).filter(|_| is_certain(line));
+    if let Some(name) = whole
+        && RelPath::new(name).is_ok_and(|path| path.oddity().is_none())
+        && (!name.contains(&b' ') || is_file(name))
+    {
+        return Some(name);
+    }
+    let line = unmarked(line.trim_ascii());
+    let line = line
+        .iter()
+        .position(|byte| *byte != b'#')
+        .map_or(line, |at| line[at..].trim_ascii());
+    let at = line.windows(2).position(|pair| pair == b" (")?;
+    let (before, remark) = line.split_at(at);
+    let before = name(before)?;
+    let remark = remark.trim_ascii();
+    let remark = remark.strip_suffix(b":").unwrap_or(remark);
+    (remark.ends_with(b")") && is_file(before)).then_some(before)
+}
+
+/// Whether text is the name of a source file, in one word.
+fn is_file(word: &[u8]) -> bool {
+    let path = RelPath::new(word.strip_prefix(b"./").unwrap_or(word));
+    !word.contains(&b' ')
+        && word.contains(&b'.')
+        && path.is_ok_and(|path| Language::of(&path, b"").is_some())
+}
+
+/// The names of source files in a line of prose.
+pub(super) fn all_mentioned(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| b" \t`*\"'()[]<>:,;!?".contains(byte))
+        .map(|word| word.strip_suffix(b".").unwrap_or(word))
+        .filter(|word| is_file(word))
 }
 
 /// The line behind a `File:`, `Path:` or `Filename:`, or a `File` before backticks.
