@@ -11,7 +11,6 @@ use super::log::{Log, PreFile};
 use super::options::ApplyOptions;
 use super::record::{ChangeRecord, Record, State as Stage};
 use super::recover;
-use super::state::Held;
 use super::transaction::{Done, Work};
 use super::{Workspace, journal, survey};
 use crate::digest::Digest;
@@ -40,7 +39,7 @@ impl Workspace {
         options: &ApplyOptions<'_>,
     ) -> Result<Applied<'static>, Stop> {
         let began = Instant::now();
-        let held = Held::acquire(&self.root, options.lock_wait)?;
+        let held = self.hold(options.lock_wait)?;
         let recovered = recover::recover(&self.root, &held)?;
         let log = self.log()?;
         let undone = match name {
