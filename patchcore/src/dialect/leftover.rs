@@ -38,16 +38,29 @@ pub(super) fn check(bytes: &[u8], read: Dialect) -> Result<(), Refusal> {
 fn may_hold_another(body: &[u8]) -> bool {
     let holds = |word: &[u8]| memchr::memmem::find(body, word).is_some();
     matches!(body.first(), Some(b'{' | b'['))
-        || [&b"\n{"[..], b"\n[", b"{\"", b"\n<<<<<", b"*** "]
-            .into_iter()
-            .any(holds)
+        || [
+            &b"\n{"[..],
+            b"\n[",
+            b"{\"",
+            b"\n<<<<<",
+            b"\n------- ",
+            b"*** ",
+        ]
+        .into_iter()
+        .any(holds)
         || marks_anywhere(body)
 }
 
 fn marks_anywhere(body: &[u8]) -> bool {
-    [marks::SEARCH, b" search", b" ORIGINAL", b" original"]
-        .into_iter()
-        .any(|word| memchr::memmem::find(body, word).is_some())
+    [
+        marks::SEARCH,
+        b" search",
+        b" Search",
+        b" ORIGINAL",
+        b" original",
+    ]
+    .into_iter()
+    .any(|word| memchr::memmem::find(body, word).is_some())
 }
 
 struct Scan<'a> {
@@ -376,7 +389,7 @@ mod tests {
         ),
         (
             Dialect::WorkspaceEdit,
-            "{\"changes\":{\"file:///f.txt\":[{\"range\":{\"start\":{\"line\":0,\"character\":0},\"end\":{\"line\":0,\"character\":1}},\"newText\":\"A\"}]}}\n",
+            "{\"changes\":{\"f.txt\":[{\"range\":{\"start\":{\"line\":0,\"character\":0},\"end\":{\"line\":0,\"character\":1}},\"newText\":\"A\"}]}}\n",
         ),
     ];
 
@@ -436,7 +449,9 @@ mod tests {
             "{\"command\":\"create\",\"path\":\"f\",\"file_text\":\"{\\\"changes\\\": {}}\\n*** Begin Patch\\n\"}",
             "It returns {\"ok\": true}, [1] and `{}`:\n\nTitle\n=====\n\n*** Begin Patch\n*** Add File: f\n+x\n*** End Patch\n\n{\n  \"note\": 1\n}\n",
         ] {
-            let read = parse(patch.as_bytes(), &Options::default());
+            let mut options = Options::default();
+            options.dialect = patch.starts_with("---").then_some(Dialect::UnifiedDiff);
+            let read = parse(patch.as_bytes(), &options);
             assert!(read.is_ok(), "{patch}: {:?}", read.err());
         }
     }

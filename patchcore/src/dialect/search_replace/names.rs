@@ -90,6 +90,11 @@ pub(super) fn alone(line: &[u8]) -> Option<&[u8]> {
     (remark.ends_with(b")") && is_file(before)).then_some(before)
 }
 
+/// As [`alone`], for a line far above its block: a heading there is a name only if it looks like one.
+pub(super) fn far(line: &[u8]) -> Option<&[u8]> {
+    alone(line).filter(|name| is_file(name) || (name.contains(&b'/') && !name.contains(&b' ')))
+}
+
 /// Whether text is the name of a source file, in one word.
 fn is_file(word: &[u8]) -> bool {
     let path = RelPath::new(word.strip_prefix(b"./").unwrap_or(word));
@@ -285,6 +290,26 @@ mod tests {
         ] {
             assert_eq!(name(line.as_bytes()), file.map(str::as_bytes), "{line}");
         }
+    }
+
+    #[test]
+    fn a_name_is_read_with_a_remark_and_from_afar() {
+        for (line, file) in [
+            ("### b.py", Some("b.py")),
+            ("b.py (new import)", Some("b.py")),
+            ("`src/b.py` (changed):", Some("src/b.py")),
+            ("## Summary", None),
+            ("## Changes (all)", None),
+            ("In b.py this goes.", None),
+        ] {
+            assert_eq!(
+                super::far(line.as_bytes()),
+                file.map(str::as_bytes),
+                "{line}"
+            );
+        }
+        let found: Vec<&[u8]> = super::all_mentioned(b"Then in b.py, and `c.rs`.").collect();
+        assert_eq!(found, [&b"b.py"[..], b"c.rs"]);
     }
 
     #[test]

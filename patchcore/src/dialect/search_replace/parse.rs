@@ -291,7 +291,7 @@ impl<'a> Reader<'a, '_> {
         let text = text.iter().rev().map(|line| trim_ending(line));
         if let Some((line, name)) = text
             .clone()
-            .find_map(|line| Some((line, names::alone(line)?)))
+            .find_map(|line| Some((line, names::far(line)?)))
         {
             return self.named(line, name);
         }
