@@ -114,7 +114,7 @@ fn positions_alone_are_unguarded() {
         let before = Files::from([(b"f".to_vec(), (b"a\nb\nc\n".to_vec(), false))]);
         let script = parse(patch.as_bytes(), &Options::default()).unwrap();
         let tree = tree(&before, &script.paths());
-        let batch = script.lower(&tree).unwrap();
+        let batch = script.lower(&tree).unwrap().batch;
         let refused = plan(&batch, &tree, &Policy::default());
         let first = first_refusal(&refused);
         assert_eq!(first.is_some(), bare, "{patch}: {first:?}");
@@ -171,7 +171,7 @@ fn odd_names_are_edited_and_not_created() {
         let batch_of = |patch: &str, before: &Files| {
             let script = parse(patch.as_bytes(), &Options::default()).unwrap();
             let tree = tree(before, &script.paths());
-            let batch = script.lower(&tree).unwrap().into_owned();
+            let batch = script.lower(&tree).unwrap().batch.into_owned();
             (batch, tree)
         };
         let before = Files::from([(b"f".to_vec(), (b"a\n".to_vec(), false))]);
@@ -203,7 +203,7 @@ fn odd_names_are_edited_and_not_created() {
 fn applied(patch: &[u8], before: &Files, options: &Options) -> Result<Files, Refusal> {
     let script = parse(patch, options)?;
     let tree = tree(before, &script.paths());
-    let batch = script.lower(&tree)?;
+    let batch = script.lower(&tree)?.batch;
     let plan = plan(&batch, &tree, &policy(options));
     if let Some(refusal) = first_refusal(&plan) {
         assert!(plan.changes.is_empty(), "a refused patch changes nothing");
@@ -355,7 +355,10 @@ fn run(dialect: Dialect, folder: &Path) -> Result<(), String> {
 fn converted(patch: &[u8], before: &Files, options: &Options, after: &Files) -> Result<(), String> {
     let script = parse(patch, options).map_err(|refusal| refusal.to_string())?;
     let tree = tree(before, &script.paths());
-    let batch = script.lower(&tree).map_err(|refusal| refusal.to_string())?;
+    let batch = script
+        .lower(&tree)
+        .map_err(|refusal| refusal.to_string())?
+        .batch;
     let policy = policy(options);
     let planned = plan(&batch, &tree, &policy);
     match to_batch(&planned, &tree, &policy) {

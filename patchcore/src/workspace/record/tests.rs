@@ -29,6 +29,7 @@ fn sample() -> Record {
         refusal: None,
         undoes: None,
         undoes_batch: None,
+        redoes: None,
         operations: vec![OperationRecord {
             op: "append".into(),
             file: "a".into(),
