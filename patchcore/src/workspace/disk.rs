@@ -336,6 +336,13 @@ impl Dir {
     }
 }
 
+/// The time, in milliseconds since 1970; 0 for a clock that is before.
+pub(super) fn unix_millis() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let millis = since.map_or(0, |since| since.as_millis());
+    fault::clock(u64::try_from(millis).unwrap_or(u64::MAX))
+}
+
 /// The longest file that this process may write.
 pub(super) fn file_size_limit() -> u64 {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize);

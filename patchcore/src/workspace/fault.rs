@@ -22,6 +22,11 @@ mod off {
     }
 
     #[inline(always)]
+    pub(in super::super) fn clock(millis: u64) -> u64 {
+        millis
+    }
+
+    #[inline(always)]
     pub(in super::super) fn torn<'a>(_: &'a [IoSlice<'a>]) -> Option<&'a [u8]> {
         None
     }
@@ -39,6 +44,6 @@ pub(super) use off::*;
 mod on;
 
 #[cfg(feature = "fault-injection")]
-pub use on::{Fault, Injected, Kind, inject, observe};
+pub use on::{Fault, Injected, Kind, at_time, inject, observe};
 #[cfg(feature = "fault-injection")]
-pub(super) use on::{inherit, refuse_exchange, refuse_openat2, step, torn};
+pub(super) use on::{clock, inherit, refuse_exchange, refuse_openat2, step, torn};

@@ -78,13 +78,13 @@ pub(super) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
     let Some(current) = current(held)? else {
         return Ok(Recovered::Nothing);
     };
-    let mut record = match journal::read(&current)? {
+    let (mut record, mut digest) = match journal::read(&current)? {
         Found::Hopeless(refusal) => return Err(refusal.into()),
         Found::Uncommitted => {
             journal::discard(root, held, &current)?;
             return Ok(Recovered::Discarded);
         }
-        Found::Committed(record) => *record,
+        Found::Committed(record, digest) => (*record, digest),
     };
     check(&record)?;
     let transaction = record.transaction;
@@ -101,7 +101,7 @@ pub(super) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
     if record.state == Stage::Committed {
         install.forward()?;
         install.gather()?;
-        journal::finish(held, &current, &record)?;
+        journal::finish(held, &current, &record, digest)?;
         return Ok(Recovered::Finished {
             transaction,
             conflicts: install.conflicts,
@@ -110,9 +110,9 @@ pub(super) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
     if record.state == Stage::Prepared {
         install.back()?;
         take_back(&mut record);
-        journal::rewrite(&current, &record)?;
+        digest = journal::rewrite(&current, &record)?;
     }
-    journal::finish(held, &current, &record)?;
+    journal::finish(held, &current, &record, digest)?;
     Ok(Recovered::TakenBack {
         transaction,
         conflicts: install.conflicts,

@@ -48,7 +48,8 @@ pub(super) struct Done {
 
 /// What an installed batch is worth.
 enum Judged {
-    Passed,
+    /// It stays; this is its record's digest.
+    Passed(Digest),
     /// It is committed; the rest is left for the next run.
     Unfinished(Error),
     /// It does not stay.
@@ -83,7 +84,7 @@ impl Work<'_> {
             }
         };
         match self.prepare(&current, &layout, &survey, record) {
-            Ok(()) => self.carry_out(&current, record),
+            Ok(digest) => self.carry_out(&current, record, digest),
             Err(WriteFault::Unknown(error)) => Ok(Done {
                 unfinished: Some(error),
                 ..Done::default()
@@ -96,14 +97,14 @@ impl Work<'_> {
         }
     }
 
-    /// Everything up to the commit point.
+    /// Everything up to the commit point. Gives the record's digest.
     fn prepare(
         &self,
         current: &Dir,
         layout: &Layout<'_>,
         survey: &Survey,
         record: &mut Record,
-    ) -> Result<(), WriteFault> {
+    ) -> Result<Digest, WriteFault> {
         let before = WriteFault::Before;
         let outside: Vec<RelPath> = layout
             .places
@@ -167,7 +168,7 @@ impl Work<'_> {
 
     /// Everything behind the journal. What fails behind the commit point is left for the next run;
     /// what fails before it, since it was to be verified, is taken back.
-    fn carry_out(&self, current: &Dir, record: &mut Record) -> Result<Done, Error> {
+    fn carry_out(&self, current: &Dir, record: &mut Record, digest: Digest) -> Result<Done, Error> {
         let journal = record.journal.clone();
         let mut install = Install {
             root: self.root,
@@ -179,14 +180,14 @@ impl Work<'_> {
             conflicts: Vec::new(),
         };
         let judged = match install.forward() {
-            Ok(()) => self.judge(current, record),
+            Ok(()) => self.judge(current, record, digest),
             Err(error) if record.state == Stage::Committed => Judged::Unfinished(error),
             Err(error) => Judged::Failed(error.to_refusal()),
         };
         let result = match judged {
-            Judged::Passed => install
+            Judged::Passed(digest) => install
                 .gather()
-                .and_then(|()| journal::finish(self.held, current, record)),
+                .and_then(|()| journal::finish(self.held, current, record, digest)),
             Judged::Unfinished(error) => Err(error),
             Judged::Failed(refusal) => {
                 // The command may have changed what was installed: look closely.
@@ -202,7 +203,7 @@ impl Work<'_> {
                 record.refusal = Some(refusal);
                 // The tree is as it was. What cannot be written down now, the next run does.
                 let _ = journal::rewrite(current, record)
-                    .and_then(|()| journal::finish(self.held, current, record));
+                    .and_then(|digest| journal::finish(self.held, current, record, digest));
                 Ok(())
             }
         };
@@ -213,21 +214,22 @@ impl Work<'_> {
     }
 
     /// Runs the verification command, if there is one; its success is the commit.
-    fn judge(&self, current: &Dir, record: &mut Record) -> Judged {
+    fn judge(&self, current: &Dir, record: &mut Record, digest: Digest) -> Judged {
         let Some(command) = &self.options.verify else {
-            return Judged::Passed;
+            return Judged::Passed(digest);
         };
         let interrupt = self.options.interrupt.as_deref();
         if let Err(refusal) = verify::run(command, &self.root.path, interrupt) {
             return Judged::Failed(refusal);
         }
         record.state = Stage::Committed;
-        let Err(error) = journal::rewrite(current, record) else {
-            return Judged::Passed;
+        let error = match journal::rewrite(current, record) {
+            Ok(digest) => return Judged::Passed(digest),
+            Err(error) => error,
         };
         // The next run goes by what stands there now.
         match journal::read(current) {
-            Ok(journal::Found::Committed(there)) if there.state == Stage::Committed => {
+            Ok(journal::Found::Committed(there, _)) if there.state == Stage::Committed => {
                 Judged::Unfinished(error)
             }
             _ => Judged::Failed(error.to_refusal()),

@@ -23,10 +23,14 @@ pub(super) fn write(record: &Record) -> Vec<Vec<u8>> {
     pieces
 }
 
-/// The last line.
-pub(super) fn last_line(pieces: &[Vec<u8>]) -> Vec<u8> {
-    let checksum = Digest::of_chunks(pieces.iter().map(|piece| &**piece));
-    format!("{checksum}\n").into_bytes()
+/// The digest of a document.
+pub(super) fn digest(pieces: &[Vec<u8>]) -> Digest {
+    Digest::of_chunks(pieces.iter().map(|piece| &**piece))
+}
+
+/// The last line of a document with this digest.
+pub(in super::super) fn last_line(digest: Digest) -> Vec<u8> {
+    format!("{digest}\n").into_bytes()
 }
 
 /// The document in pieces, its lists written by several threads.
@@ -91,7 +95,8 @@ fn json(value: &(impl Serialize + ?Sized), room: usize) -> Vec<u8> {
     bytes
 }
 
-pub(super) fn read(bytes: &[u8]) -> Result<Record, Refusal> {
+/// A document, and the digest in its last line, which holds.
+pub(in super::super) fn split(bytes: &[u8]) -> Result<(&[u8], Digest), Refusal> {
     let split = bytes.len().checked_sub(LAST_LINE);
     let Some((body, last)) = split.and_then(|at| bytes.split_at_checked(at)) else {
         return Err(damaged("it is too short for a checksum"));
@@ -99,9 +104,14 @@ pub(super) fn read(bytes: &[u8]) -> Result<Record, Refusal> {
     let checksum = std::str::from_utf8(last)
         .ok()
         .and_then(|line| line.strip_suffix('\n')?.parse::<Digest>().ok());
-    if checksum != Some(Digest::of(body)) {
+    let Some(digest) = checksum.filter(|checksum| *checksum == Digest::of(body)) else {
         return Err(damaged("its checksum does not hold"));
-    }
+    };
+    Ok((body, digest))
+}
+
+pub(super) fn read(bytes: &[u8]) -> Result<(Record, Digest), Refusal> {
+    let (body, digest) = split(bytes)?;
     let record: Record = match serde_json::from_slice(body) {
         Ok(record) => record,
         Err(error) => return Err(unsupported(body).unwrap_or_else(|| damaged(error))),
@@ -109,7 +119,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Record, Refusal> {
     if record.version != VERSION {
         return Err(unsupported(body).unwrap_or_else(|| damaged("its version is wrong")));
     }
-    Ok(record)
+    Ok((record, digest))
 }
 
 /// The refusal of a record that another version of this library wrote.

@@ -26,6 +26,7 @@ fn sample() -> Record {
             ..Overrides::default()
         },
         refusal: None,
+        previous: None,
         undoes: None,
         undoes_batch: None,
         operations: vec![OperationRecord {
