@@ -149,6 +149,14 @@ impl Operation {
         }
     }
 
+    /// Adds to what the verdict says of how the operation was read.
+    pub(crate) fn add_note(&mut self, note: String) {
+        self.note = Some(match self.note.take() {
+            Some(before) => format!("{before}; {note}"),
+            None => note,
+        });
+    }
+
     /// An operation whose file, or target, is no path below the root: it has no place in a plan,
     /// only a verdict.
     #[must_use]

@@ -6,6 +6,7 @@ mod dialects;
 mod diff;
 mod faults;
 mod forgery;
+mod history;
 mod laws;
 mod placeholder;
 mod plan;

@@ -94,8 +94,33 @@ pub struct Hunk<'a> {
     pub line: usize,
     /// The ranges of its header; `None` for a number-less `@@ … @@`.
     pub ranges: Option<Ranges>,
+    /// What stands behind the second `@@` of its header, mostly the function that it is in.
+    pub heading: &'a [u8],
     /// Its lines.
     pub lines: Vec<HunkLine<'a>>,
+    /// Why it can be read in more than one way, which only its file can decide.
+    pub doubt: Option<Box<Doubt<'a>>>,
+}
+
+/// Why a hunk can be read in more than one way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Doubt<'a> {
+    /// It has all lines that its header counts, and what follows could be more of them. Git drops
+    /// what follows without a word.
+    Behind {
+        /// The line of the diff where they start, from 1.
+        line: usize,
+        /// The lines that follow, as lines of the hunk.
+        lines: Vec<HunkLine<'a>>,
+    },
+    /// The diff ends before it has all lines that its header counts. Git and GNU patch refuse it,
+    /// except that GNU patch supplies blank lines at the end.
+    Short {
+        /// How many old lines are missing.
+        old: u64,
+        /// How many new lines are missing.
+        new: u64,
+    },
 }
 
 /// The line numbers of a hunk header. After [`parse`] the counts are those of the body.
@@ -133,18 +158,18 @@ pub struct HunkLine<'a> {
     pub newline: bool,
 }
 
-impl Hunk<'_> {
+impl<'a> Hunk<'a> {
     /// The same hunk the other way around.
     #[must_use]
     pub fn reversed(&self) -> Self {
-        let mut lines = self.lines.clone();
-        for line in &mut lines {
-            line.role = match line.role {
-                Role::Context => Role::Context,
-                Role::Removed => Role::Added,
-                Role::Added => Role::Removed,
+        let flipped = |lines: &[HunkLine<'a>]| -> Vec<HunkLine<'a>> {
+            let flip = |line: &HunkLine<'a>| HunkLine {
+                role: line.role.reversed(),
+                ..*line
             };
-        }
+            lines.iter().map(flip).collect()
+        };
+        let mut lines = flipped(&self.lines);
         // Lines added stand behind the lines removed, as everywhere.
         let mut at = 0;
         while at < lines.len() {
@@ -163,7 +188,32 @@ impl Hunk<'_> {
                 new_start: ranges.old_start,
                 new_count: ranges.old_count,
             }),
+            heading: self.heading,
             lines,
+            doubt: self.doubt.as_deref().map(|doubt| {
+                Box::new(match doubt {
+                    Doubt::Behind { line, lines } => Doubt::Behind {
+                        line: *line,
+                        lines: flipped(lines),
+                    },
+                    Doubt::Short { old, new } => Doubt::Short {
+                        old: *new,
+                        new: *old,
+                    },
+                })
+            }),
+        }
+    }
+}
+
+impl Role {
+    /// The role of the line the other way around.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        match self {
+            Self::Context => Self::Context,
+            Self::Removed => Self::Added,
+            Self::Added => Self::Removed,
         }
     }
 }
@@ -303,6 +353,7 @@ impl<'a> Parser<'a> {
             } else if line.starts_with(b"@@") {
                 self.hunk_at_cursor()?;
             } else {
+                self.check_mail_header(line)?;
                 self.skip_prose(line);
             }
         }
@@ -329,6 +380,36 @@ impl<'a> Parser<'a> {
         let file = self.diff.files.last_mut().expect("a hunk has a file");
         file.hunks.push(hunk);
         Ok(())
+    }
+
+    /// Refuses a mail whose lines are not those of the diff in it. `git am` decodes it, `git apply`
+    /// and GNU patch take its lines as they are.
+    fn check_mail_header(&self, line: &[u8]) -> Result<(), ParseError> {
+        let is_header = line
+            .first()
+            .is_some_and(|byte| matches!(byte, b'C' | b'c' | b' ' | b'\t'));
+        if !is_header || line.len() > 998 {
+            return Ok(());
+        }
+        let lower = line.to_ascii_lowercase();
+        let what = if let Some(encoding) = lower.strip_prefix(b"content-transfer-encoding:") {
+            let rest = &self.cursor.bytes[self.cursor.at + line.len()..];
+            match encoding.trim_ascii() {
+                b"quoted-printable" if rest.contains(&b'=') => "in quoted-printable",
+                b"base64" => "in base64",
+                _ => return Ok(()),
+            }
+        } else if is_content_type(&lower) {
+            match memchr::memmem::find(&lower, b"format=flowed") {
+                Some(_) if self.current.is_none() => "in format=flowed",
+                _ => return Ok(()),
+            }
+        } else {
+            return Ok(());
+        };
+        Err(self.error(format!(
+            "the patch is a mail {what}, whose lines are not those of the patch; decode it with git mailinfo, or send the patch itself"
+        )))
     }
 
     /// Skips a line that is no part of the diff.
@@ -363,6 +444,16 @@ impl<'a> Parser<'a> {
             message: message.into(),
         }
     }
+}
+
+/// Whether a line in lower case is a mail's header for its type, or goes on with one.
+fn is_content_type(line: &[u8]) -> bool {
+    let parameter = line.trim_ascii_start();
+    line.starts_with(b"content-type:")
+        || (parameter.len() < line.len()
+            && [&b"format="[..], b"charset=", b"delsp="]
+                .iter()
+                .any(|name| parameter.starts_with(name)))
 }
 
 /// A place in the diff, by bytes and lines.

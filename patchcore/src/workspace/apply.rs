@@ -15,7 +15,7 @@ use super::state::Held;
 use super::transaction::{Done, Work};
 use super::{SavedConflict, Workspace, chain, gc, journal, ledger, survey};
 use crate::digest::Digest;
-use crate::error::{Code, Error, Refusal};
+use crate::error::{Code, Error, Refusal, Stop};
 use crate::operation::{Batch, Labels};
 use crate::plan::{self, Hashing, Outcome, Plan, Script, Tree};
 use crate::report::{Mode, Report, Status};
@@ -132,11 +132,11 @@ impl Workspace {
                 };
                 match work.commit(&mut record) {
                     Ok(committed) => done = committed,
-                    Err(Error::Refused(refusal)) if refusal.code != Code::Unfinished => {
+                    Err(Stop::Refused(refusal)) => {
                         prepared.refuse(*refusal);
                         prepared.describe(&mut record);
                     }
-                    Err(error) => return Err(error),
+                    Err(Stop::Failed(error)) => return Err(error),
                 }
             }
         }

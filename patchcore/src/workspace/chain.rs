@@ -19,7 +19,7 @@ use super::record::{Previous, Record, TransactionId};
 use super::removed;
 use super::state::{Held, State, fail};
 use crate::digest::Digest;
-use crate::error::{Code, Error, Refusal};
+use crate::error::Error;
 
 const HEAD: &[u8] = b"head";
 const DRAFT: &[u8] = b"head.new";
@@ -41,7 +41,9 @@ pub(super) fn next(held: &Held) -> Result<Next, Error> {
             transaction,
             previous: last.and_then(Last::known),
         }),
-        None => Err(Refusal::new(Code::Io, "no transaction id is left for this log").into()),
+        None => Err(Error::LimitExceeded(
+            "no transaction id is left for this log".to_owned(),
+        )),
     }
 }
 

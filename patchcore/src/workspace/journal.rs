@@ -8,7 +8,7 @@ use super::root::{Parents, Root};
 use super::state::{CURRENT, Held, fail};
 use super::{chain, ledger};
 use crate::digest::Digest;
-use crate::error::{Code, Error, Refusal};
+use crate::error::{Error, Stop};
 use crate::path::RelPath;
 
 /// Name of the record in a transaction's directory.
@@ -29,20 +29,20 @@ pub(super) enum Found {
     /// It did, and this is its record, with the digest in its last line.
     Committed(Box<Record>, Digest),
     /// Nobody can tell.
-    Hopeless(Refusal),
+    Hopeless(String),
 }
 
 /// How a journal failed to be written.
 pub(super) enum WriteFault {
     /// It is as if it had not been written.
-    Before(Error),
+    Before(Stop),
     /// It may be valid: the next run will tell.
     Unknown(Error),
 }
 
 /// Writes the journal: once it is there, the transaction counts. Gives the record's digest.
 pub(super) fn write(current: &Dir, record: &Record) -> Result<Digest, WriteFault> {
-    let before = |error| WriteFault::Before(fail("write", "txn/current/manifest", error));
+    let before = |error| WriteFault::Before(fail("write", "txn/current/manifest", error).into());
     // What must survive a power cut gets its name when its bytes are safe; what need not is known
     // by its checksum.
     let durable = record.journal.durable;
@@ -94,24 +94,21 @@ pub(super) fn read(current: &Dir) -> Result<Found, Error> {
     };
     let size = file.stat().map_err(io)?.size;
     let Some(bytes) = file.read(size, MAX_RECORD).map_err(io)? else {
-        return Ok(Found::Hopeless(hopeless("it is longer than 1 GiB")));
+        return Ok(Found::Hopeless("it is longer than 1 GiB".to_owned()));
     };
     Ok(match Record::with_digest(&bytes) {
         Ok((record, digest)) => Found::Committed(Box::new(record), digest),
         // A record that was cut short never got its last line.
         Err(_) if !is_complete(&bytes) => Found::Uncommitted,
-        Err(refusal) => Found::Hopeless(hopeless(&refusal.message)),
+        Err(error) => Found::Hopeless(error.to_string()),
     })
 }
 
-/// The refusal of a journal that cannot be followed.
-pub(super) fn hopeless(why: &str) -> Refusal {
-    Refusal::new(
-        Code::Unfinished,
-        format!(
-            "the unfinished transaction cannot be recovered: {why}; look at the tree, then set it aside by recover --abandon"
-        ),
-    )
+/// The error of a journal that cannot be followed.
+pub(super) fn hopeless(why: &str) -> Error {
+    Error::Unfinished(format!(
+        "the unfinished transaction cannot be recovered: {why}; look at the tree, then set it aside by recover --abandon"
+    ))
 }
 
 fn is_complete(bytes: &[u8]) -> bool {

@@ -10,7 +10,7 @@ use super::load::{Found, Loaded};
 use super::record::DirectoryRecord;
 use super::root::{self, Root};
 use crate::digest::Digest;
-use crate::error::{Code, Error, Refusal};
+use crate::error::{Code, Refusal, Stop};
 use crate::path::RelPath;
 use crate::plan::{After, ChangeKind, FileChange, Obstacle, Source};
 
@@ -209,7 +209,7 @@ impl<'a> Layout<'a> {
         root: &Root,
         loaded: &Loaded,
         restored: Option<&Restored>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Stop> {
         self.find_made(root, restored)?;
         self.find_emptied(root, restored)?;
         for place in &self.places {
@@ -236,7 +236,7 @@ impl<'a> Layout<'a> {
         self.turning.iter().any(|above| path.lies_below(above))
     }
 
-    fn find_made(&mut self, root: &Root, restored: Option<&Restored>) -> Result<(), Error> {
+    fn find_made(&mut self, root: &Root, restored: Option<&Restored>) -> Result<(), Stop> {
         let mut known: BTreeMap<RelPath, bool> = BTreeMap::new();
         // A file that goes may leave its name to a directory.
         let goes = |place: &&Place<'_>| place.old.is_some() && place.new.is_none();
@@ -275,7 +275,7 @@ impl<'a> Layout<'a> {
         Ok(())
     }
 
-    fn find_emptied(&mut self, root: &Root, restored: Option<&Restored>) -> Result<(), Error> {
+    fn find_emptied(&mut self, root: &Root, restored: Option<&Restored>) -> Result<(), Stop> {
         let goes = |place: &&Place<'_>| place.old.is_some() && place.new.is_none();
         let gone = self
             .places
@@ -308,7 +308,7 @@ impl<'a> Layout<'a> {
             if !may_go || kept.contains(&directory) {
                 continue;
             }
-            let fail = |error| root.error("list", &directory, error);
+            let fail = |error| root.stop("list", &directory, error);
             let dir = root.directory(Some(&directory)).map_err(fail)?;
             let all_gone = dir.names().map_err(fail)?.into_iter().all(|name| {
                 let mut path = directory.as_bytes().to_vec();
@@ -338,7 +338,7 @@ fn at_or_above(path: &RelPath, some: &BTreeSet<RelPath>) -> Option<RelPath> {
     std::iter::successors(Some(path.clone()), RelPath::parent).find(|path| some.contains(path))
 }
 
-fn is_directory(root: &Root, path: &RelPath) -> Result<bool, Error> {
+fn is_directory(root: &Root, path: &RelPath) -> Result<bool, Stop> {
     match root.directory(Some(path)) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -349,7 +349,7 @@ fn is_directory(root: &Root, path: &RelPath) -> Result<bool, Error> {
             )
             .in_file(path)
             .into(),
-            _ => root.error("open", path, error),
+            _ => root.stop("open", path, error),
         }),
     }
 }

@@ -13,7 +13,7 @@ use super::root::is_no_directory;
 use super::stage::slot_name;
 use super::state::{State, fail};
 use crate::digest::Digest;
-use crate::error::{Code, Error, Refusal};
+use crate::error::Error;
 
 /// The log of a workspace, as it is when it is asked.
 ///
@@ -235,17 +235,19 @@ pub(super) fn read(
     let size = file.stat().map_err(io)?.size;
     let bytes = file.read(size, MAX_RECORD).map_err(io)?;
     let bytes = bytes.ok_or_else(|| io(io::ErrorKind::FileTooLarge.into()))?;
-    let (record, digest) = Record::with_digest(&bytes).map_err(|mut refusal| {
-        refusal.message = format!("log entry {transaction}: {}", refusal.message);
-        refusal
+    let entry = || format!("log entry {transaction}");
+    let (record, digest) = Record::with_digest(&bytes).map_err(|mut error| {
+        if let Error::Damaged { what, .. } | Error::UnsupportedVersion { what, .. } = &mut error {
+            *what = entry();
+        }
+        error
     })?;
     // An entry is known by its name: one that was put in another's place is none.
     if record.transaction != *transaction {
-        let message = format!(
-            "log entry {transaction} holds the record of transaction {}",
-            record.transaction
-        );
-        return Err(Refusal::new(Code::Io, message).into());
+        return Err(Error::Damaged {
+            what: entry(),
+            why: format!("it holds the record of transaction {}", record.transaction),
+        });
     }
     Ok(Some((record, digest)))
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::edit::Edit;
-use crate::error::{Code, Refusal};
+use crate::error::{Error, Refusal};
 use crate::operation::Labels;
 use crate::path::RelPath;
 use crate::plan::{ChangeKind, FileState, Outcome, Touch};
@@ -341,12 +341,12 @@ impl Record {
     /// # Errors
     /// `IO` where the checksum does not hold or the document is no record, `UNSUPPORTED_VERSION`
     /// for a record of another version.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Refusal> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         Ok(form::read(bytes)?.0)
     }
 
     /// Reads a record and the digest in its last line.
-    pub(super) fn with_digest(bytes: &[u8]) -> Result<(Self, Digest), Refusal> {
+    pub(super) fn with_digest(bytes: &[u8]) -> Result<(Self, Digest), Error> {
         form::read(bytes)
     }
 
@@ -501,8 +501,11 @@ impl Overrides {
     }
 }
 
-fn damaged(why: impl std::fmt::Display) -> Refusal {
-    Refusal::new(Code::Io, format!("the record is damaged: {why}"))
+fn damaged(why: impl std::fmt::Display) -> Error {
+    Error::Damaged {
+        what: "the record".to_owned(),
+        why: why.to_string(),
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]

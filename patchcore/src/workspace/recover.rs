@@ -79,7 +79,7 @@ pub(super) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
         return Ok(Recovered::Nothing);
     };
     let (mut record, mut digest) = match journal::read(&current)? {
-        Found::Hopeless(refusal) => return Err(refusal.into()),
+        Found::Hopeless(why) => return Err(journal::hopeless(&why)),
         Found::Uncommitted => {
             journal::discard(root, held, &current)?;
             return Ok(Recovered::Discarded);
@@ -147,11 +147,11 @@ fn check(record: &Record) -> Result<(), Error> {
         if *path != tasks
             && let Some(refusal) = paths::protected(path, &policy)
         {
-            return Err(journal::hopeless(&refusal.message).into());
+            return Err(journal::hopeless(&refusal.message));
         }
     }
     if matches!(record.state, Stage::Refused) {
-        return Err(journal::hopeless("its journal says that it was refused").into());
+        return Err(journal::hopeless("its journal says that it was refused"));
     }
     Ok(())
 }

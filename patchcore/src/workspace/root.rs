@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::disk::{Dir, File, Open};
 use super::fault;
-use crate::error::{Code, Error, Refusal};
+use crate::error::{Code, Error, Refusal, Stop};
 use crate::path::RelPath;
 
 /// The directory that nothing leaves.
@@ -90,11 +90,16 @@ impl Root {
 
     /// An error on a path below the root: a refusal where the path is at fault, else the
     /// environment's.
-    pub(super) fn error(&self, action: &'static str, path: &RelPath, error: io::Error) -> Error {
+    pub(super) fn stop(&self, action: &'static str, path: &RelPath, error: io::Error) -> Stop {
         match refusal(path, &error) {
             Some(refusal) => refusal.into(),
-            None => Error::io(action, self.path.join(path.as_path()), error),
+            None => self.error(action, path, error).into(),
         }
+    }
+
+    /// An error on a path below the root.
+    pub(super) fn error(&self, action: &'static str, path: &RelPath, error: io::Error) -> Error {
+        Error::io(action, self.path.join(path.as_path()), error)
     }
 }
 

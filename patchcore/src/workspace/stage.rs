@@ -12,7 +12,7 @@ use super::load::{self, GRAIN, PARALLEL};
 use super::record::{Identity, TransactionId};
 use super::root::{Parents, Root};
 use super::state;
-use crate::error::{Code, Error, Refusal};
+use crate::error::{Code, Error, Refusal, Stop};
 use crate::path::RelPath;
 
 /// How staged files are written.
@@ -47,7 +47,7 @@ impl Staging<'_> {
         &self,
         places: &[Place<'_>],
         beside: &[bool],
-    ) -> Result<Vec<Option<Identity>>, Error> {
+    ) -> Result<Vec<Option<Identity>>, Stop> {
         self.check_size(places)?;
         let one = |slot: usize| self.one(slot, &places[slot], beside[slot]);
         if places.len() < PARALLEL {
@@ -57,28 +57,27 @@ impl Staging<'_> {
         load::in_parallel(places.len(), GRAIN, |slot| {
             let one = one(slot)?;
             staged.lock().expect("no thread panics with it")[slot] = one;
-            Ok(())
+            Ok::<_, Stop>(())
         })?;
         Ok(staged.into_inner().expect("all threads have ended"))
     }
 
     /// A file past the process's own limit would end the process instead of the write.
-    fn check_size(&self, places: &[Place<'_>]) -> Result<(), Error> {
+    fn check_size(&self, places: &[Place<'_>]) -> Result<(), Stop> {
         let longest = places
             .iter()
             .filter_map(|place| Some((place.new.as_ref()?.0.len(), place.path.as_ref()?)))
             .max_by_key(|(len, _)| *len);
         match longest {
-            Some((len, path)) if len > super::disk::file_size_limit() => Err(Error::io(
-                "write",
-                self.root.path.join(path.as_path()),
-                Errno::FBIG,
-            )),
+            Some((len, path)) if len > super::disk::file_size_limit() => {
+                let path = self.root.path.join(path.as_path());
+                Err(Error::io("write", path, Errno::FBIG).into())
+            }
             _ => Ok(()),
         }
     }
 
-    fn one(&self, slot: usize, place: &Place<'_>, beside: bool) -> Result<Option<Identity>, Error> {
+    fn one(&self, slot: usize, place: &Place<'_>, beside: bool) -> Result<Option<Identity>, Stop> {
         let Some((content, wanted)) = &place.new else {
             return Ok(None);
         };
@@ -139,7 +138,7 @@ impl Staging<'_> {
         content: Content<'_>,
         wanted: Option<&Wanted>,
         beside: bool,
-    ) -> Result<Identity, Error> {
+    ) -> Result<Identity, Stop> {
         let make = || -> io::Result<Result<Identity, Refusal>> {
             let parent;
             let (dir, name) = if beside {
@@ -184,7 +183,7 @@ impl Staging<'_> {
         meta: &mut Meta,
         wanted: &Wanted,
         path: &RelPath,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Stop> {
         let io = |error| Error::io("stage", self.root.path.join(path.as_path()), error);
         let mut mode = wanted.mode;
         if let Some((uid, gid)) = wanted.owner
@@ -204,7 +203,7 @@ impl Staging<'_> {
                 Err(error) if is_denied(&error) => {
                     return Err(lost(path, &format!("owner {uid}:{gid}")).into());
                 }
-                Err(error) => return Err(io(error)),
+                Err(error) => return Err(io(error).into()),
             }
         }
         if meta.mode != mode {
@@ -220,7 +219,7 @@ impl Staging<'_> {
                     let name = String::from_utf8_lossy(name);
                     return Err(lost(path, &format!("attribute {name:?}")).into());
                 }
-                Err(error) => return Err(io(error)),
+                Err(error) => return Err(io(error).into()),
             }
         }
         Ok(())

@@ -20,7 +20,7 @@ use rustix::io::Errno;
 
 use super::disk::{Dir, File, Open};
 use super::root::Root;
-use crate::error::{Code, Error, Refusal};
+use crate::error::Error;
 use crate::path::RelPath;
 
 /// Name of the directory that holds the state.
@@ -52,7 +52,7 @@ impl State {
         match root.open_path(&state_path(), Open::Directory) {
             Ok(fd) => Ok(Some(Self { dir: Dir(fd) })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(root.error("open", &state_path(), error)),
+            Err(error) => Err(state_error(root, "open", error)),
         }
     }
 
@@ -113,7 +113,7 @@ impl Held {
                 let made = root.dir.make_directory(STATE.as_bytes(), 0o777);
                 match made {
                     Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                        return Err(root.error("make", &state_path(), error));
+                        return Err(state_error(root, "make", error));
                     }
                     _ => {}
                 }
@@ -143,16 +143,16 @@ impl Held {
 pub(super) fn fail(action: &'static str, name: &str, error: io::Error) -> Error {
     let path = std::path::Path::new(STATE).join(name);
     match Errno::from_io_error(&error) {
-        Some(Errno::LOOP | Errno::NOTDIR) => Refusal::new(
-            Code::Symlink,
-            format!(
-                "{} is no directory of its own; nothing is kept behind a link: remove it",
-                path.display()
-            ),
-        )
-        .in_file(path.display())
-        .into(),
+        Some(Errno::LOOP | Errno::NOTDIR) => Error::Redirected { path },
         _ => Error::io(action, path, error),
+    }
+}
+
+/// An error on the state's directory itself.
+fn state_error(root: &Root, action: &'static str, error: io::Error) -> Error {
+    match Errno::from_io_error(&error) {
+        Some(Errno::LOOP | Errno::NOTDIR) => Error::Redirected { path: STATE.into() },
+        _ => root.error(action, &state_path(), error),
     }
 }
 
@@ -176,14 +176,8 @@ fn lock(dir: &Dir, wait: Duration) -> Result<File, Error> {
     {
         let waited = began.get_or_insert_with(Instant::now).elapsed();
         if waited >= wait {
-            return Err(Refusal::new(
-                Code::LockTimeout,
-                format!(
-                    "another process has held {STATE}/lock for {} seconds; try again, or wait longer",
-                    wait.as_secs()
-                ),
-            )
-            .into());
+            let path = std::path::Path::new(STATE).join("lock");
+            return Err(Error::LockTimeout { path, waited: wait });
         }
         std::thread::sleep(pause.min(wait - waited));
         pause = (pause * 2).min(LONGEST);

@@ -101,7 +101,7 @@ fn unfinished(state: &State) -> Result<Option<Unfinished>, Error> {
     };
     Ok(Some(match journal::read(&current)? {
         Found::Uncommitted => Unfinished::Staging,
-        Found::Hopeless(refusal) => Unfinished::Hopeless(refusal.message),
+        Found::Hopeless(why) => Unfinished::Hopeless(why),
         Found::Committed(record, _) if record.state == Stage::Prepared => {
             Unfinished::Prepared(record.transaction)
         }

@@ -10,7 +10,7 @@ use super::options::ApplyOptions;
 use super::record::Method;
 use super::root::{self, Root};
 use super::state::{Held, fail};
-use crate::error::{Code, Error, Refusal};
+use crate::error::{Code, Error, Refusal, Stop};
 use crate::operation::{Action, Batch};
 use crate::path::RelPath;
 use crate::plan::Entry;
@@ -97,7 +97,7 @@ pub(super) fn irreplaceable(
 }
 
 /// Looks at the directories that a layout works in.
-pub(super) fn survey(root: &Root, held: &Held, layout: &Layout<'_>) -> Result<Survey, Error> {
+pub(super) fn survey(root: &Root, held: &Held, layout: &Layout<'_>) -> Result<Survey, Stop> {
     let io = |error| fail("look at", "txn", error);
     let journal = held.txn.stat_self().map_err(io)?;
     let habits = held.txn.habits();
@@ -180,7 +180,7 @@ fn look_at_all(
     root: &Root,
     directories: &[Directory<'_>],
     journal: &Meta,
-) -> Result<Vec<Seen>, Error> {
+) -> Result<Vec<Seen>, Stop> {
     let look = |index: usize| {
         let Directory { path, first } = &directories[index];
         let (dir, meta) = look_at(root, path.as_ref(), first)?;
@@ -203,11 +203,11 @@ fn look_at(
     root: &Root,
     parent: Option<&RelPath>,
     path: &RelPath,
-) -> Result<(Arc<Dir>, Meta), Error> {
+) -> Result<(Arc<Dir>, Meta), Stop> {
     let dir = root.directory(parent).map_err(|error| {
         root::refusal(path, &error).map_or_else(
-            || Error::io("open", root.path.join(path.as_path()), error),
-            Error::from,
+            || Error::io("open", root.path.join(path.as_path()), error).into(),
+            Stop::from,
         )
     })?;
     let io = |error| Error::io("look at", root.path.join(path.as_path()), error);
@@ -225,7 +225,7 @@ fn look_at(
 }
 
 /// In a directory like `/tmp` only its owner can move a file.
-fn check_sticky(path: &RelPath, file: &Meta, directory: &Meta) -> Result<(), Error> {
+fn check_sticky(path: &RelPath, file: &Meta, directory: &Meta) -> Result<(), Stop> {
     if directory.mode & 0o1000 == 0 {
         return Ok(());
     }

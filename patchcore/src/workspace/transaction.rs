@@ -20,7 +20,7 @@ use super::state::{CURRENT, Held, STATE, TASKS, fail};
 use super::survey::{Survey, survey};
 use super::verify;
 use crate::digest::Digest;
-use crate::error::{Code, Error, Refusal};
+use crate::error::{Error, Refusal, Stop};
 use crate::path::RelPath;
 use crate::plan::FileChange;
 
@@ -63,7 +63,7 @@ impl Work<'_> {
     /// Commits; `record` is filled up with what is known only now.
     ///
     /// An error leaves the tree as it was, or for the next run to take back.
-    pub(super) fn commit(&self, record: &mut Record) -> Result<Done, Error> {
+    pub(super) fn commit(&self, record: &mut Record) -> Result<Done, Stop> {
         let mut layout = layout(self.changes, self.loaded, self.restored);
         if let Some(tasks) = &self.tasks {
             let path = RelPath::new(format!("{STATE}/{TASKS}")).expect("two plain components");
@@ -76,11 +76,11 @@ impl Work<'_> {
         txn.make_directory(CURRENT.as_bytes(), 0o700).map_err(io)?;
         let current = match txn.directory(CURRENT) {
             Ok(Some(current)) => current,
-            Ok(None) => return Err(io(io::ErrorKind::NotFound.into())),
+            Ok(None) => return Err(io(io::ErrorKind::NotFound.into()).into()),
             Err(error) => {
                 // Nothing is in it.
                 let _ = txn.remove_directory(CURRENT.as_bytes());
-                return Err(io(error));
+                return Err(io(error).into());
             }
         };
         match self.prepare(&current, &layout, &survey, record) {
@@ -114,7 +114,7 @@ impl Work<'_> {
             .filter_map(|(slot, place)| outside(record, slot, place.path.as_ref()?))
             .collect();
         if !outside.is_empty() {
-            journal::write_outside(current, &outside).map_err(before)?;
+            journal::write_outside(current, &outside).map_err(|error| before(error.into()))?;
         }
         let durable = self.options.durable;
         let many = layout.places.len() > MANY_FILES && outside.is_empty();
@@ -144,7 +144,7 @@ impl Work<'_> {
                 first.and_then(|()| txn.sync())
             };
             sync.and_then(|()| Dir::sync(&self.root.dir))
-                .map_err(|error| before(fail("sync", "txn", error)))?;
+                .map_err(|error| before(fail("sync", "txn", error).into()))?;
         }
         let look = Look {
             root: self.root,
@@ -168,7 +168,7 @@ impl Work<'_> {
 
     /// Everything behind the journal. What fails behind the commit point is left for the next run;
     /// what fails before it, since it was to be verified, is taken back.
-    fn carry_out(&self, current: &Dir, record: &mut Record, digest: Digest) -> Result<Done, Error> {
+    fn carry_out(&self, current: &Dir, record: &mut Record, digest: Digest) -> Result<Done, Stop> {
         let journal = record.journal.clone();
         let mut install = Install {
             root: self.root,
@@ -197,7 +197,7 @@ impl Work<'_> {
                         "the batch does not stay ({}), and could not be taken back: {error}; run recover",
                         refusal.message
                     );
-                    Refusal::new(Code::Unfinished, message)
+                    Error::Unfinished(message)
                 })?;
                 take_back(record);
                 record.refusal = Some(refusal);
@@ -238,7 +238,7 @@ impl Work<'_> {
 
     /// Where files cannot change places, the old ones are linked or copied before the commit
     /// point.
-    fn keep_old_aside(&self, current: &Dir, layout: &Layout<'_>) -> Result<(), Error> {
+    fn keep_old_aside(&self, current: &Dir, layout: &Layout<'_>) -> Result<(), Stop> {
         let mut parents = Parents::new(self.root);
         for (slot, place) in layout.places.iter().enumerate() {
             let (Some(path), Some(_), Some(_)) = (&place.path, &place.old, &place.new) else {
@@ -254,7 +254,7 @@ impl Work<'_> {
                     result => result,
                 }
             };
-            keep().map_err(|error| self.root.error("keep", path, error))?;
+            keep().map_err(|error| self.root.stop("keep", path, error))?;
         }
         Ok(())
     }

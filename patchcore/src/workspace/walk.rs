@@ -9,7 +9,7 @@ use ignore::{DirEntry, WalkBuilder, WalkState};
 use rustix::fs::{Mode, OFlags};
 
 use super::{LOCK_WAIT, MAX_FILE, Workspace};
-use crate::error::{Code, Error, Refusal};
+use crate::error::{Code, Error, Refusal, Stop};
 use crate::path::RelPath;
 
 /// Directories that are not entered unless asked: version control, our own state, what package
@@ -123,7 +123,7 @@ impl Workspace {
         options: &WalkOptions,
         progress: &WalkProgress,
         visit: &(dyn Fn(&WalkedFile<'_>) + Sync),
-    ) -> Result<Walked, Error> {
+    ) -> Result<Walked, Stop> {
         self.read_steadily(LOCK_WAIT, |_| Ok(()))?;
         let root = self.path();
         let starts: Vec<_> = match options.paths.as_slice() {
@@ -139,7 +139,7 @@ impl Workspace {
                             .in_file(path)
                             .into()
                     }
-                    _ => Error::io("look at", start, error),
+                    _ => Error::io("look at", start, error).into(),
                 });
             }
         }
@@ -178,12 +178,9 @@ impl Workspace {
                                     bytes: &buffer[..len],
                                 });
                             }
-                            Ok(None) => fail(Error::from(Refusal::new(
-                                Code::LimitExceeded,
-                                format!(
-                                    "{} is longer than 1 GiB, the limit for a file",
-                                    path.display()
-                                ),
+                            Ok(None) => fail(Error::LimitExceeded(format!(
+                                "{} is longer than 1 GiB, the limit for a file",
+                                path.display()
                             ))),
                             // It went away, or became a link, since its directory was listed.
                             Err(error) if is_gone(&error) => {}
@@ -214,7 +211,7 @@ fn is_skipped(entry: &DirEntry) -> bool {
             .is_some_and(|name| SKIPPED.contains(&name))
 }
 
-fn globs(root: &Path, options: &WalkOptions) -> Result<Override, Error> {
+fn globs(root: &Path, options: &WalkOptions) -> Result<Override, Stop> {
     let mut builder = OverrideBuilder::new(root);
     let include = options.include.iter().map(|glob| (glob, glob.clone()));
     let exclude = options
@@ -223,7 +220,7 @@ fn globs(root: &Path, options: &WalkOptions) -> Result<Override, Error> {
         .map(|glob| (glob, format!("!{glob}")));
     let malformed = |glob: &str, error: ignore::Error| {
         let message = format!("{glob:?} is no glob: {error}");
-        Error::from(Refusal::new(Code::InvalidBatch, message))
+        Stop::from(Refusal::new(Code::InvalidBatch, message))
     };
     for (glob, line) in include.chain(exclude) {
         builder.add(&line).map_err(|error| malformed(glob, error))?;

@@ -1,17 +1,21 @@
 //! Where the hunks of one file go.
 
+mod evidence;
+mod readings;
 mod refusal;
 
 use std::ops::Range;
 
 use super::super::fold::Fold;
 use super::super::{locate, omission};
-use super::{HunkOptions, ends};
+use super::{HunkOptions, Section, ends};
 use crate::diff::parse::{Hunk, HunkLine, Role};
 use crate::edit::Edit;
 use crate::error::Refusal;
 use crate::path::RelPath;
 use crate::text::{BOM, LineEnding, LineNumber, Text};
+
+use evidence::Evidence;
 
 /// A hunk that has found its place.
 #[derive(Debug, Clone)]
@@ -24,10 +28,34 @@ pub(super) struct Placed {
     pub(super) note: Option<String>,
 }
 
-/// Places all hunks of a file, in one pass over it as long as they stand where they say.
+impl Placed {
+    fn add_note(&mut self, note: String) {
+        self.note = Some(match self.note.take() {
+            Some(before) => format!("{before}; {note}"),
+            None => note,
+        });
+    }
+}
+
+/// Places all hunks of a section in a file, of which the file may decide how they are read.
 pub(super) fn place(
     text: Text<'_>,
+    section: &Section<'_>,
+    path: &RelPath,
+    options: HunkOptions,
+) -> Vec<Result<Placed, Box<Refusal>>> {
+    let hunks = &section.hunks;
+    if hunks.iter().all(|hunk| hunk.doubt.is_none()) {
+        return place_read(text, hunks, section.index.as_ref(), path, options);
+    }
+    readings::place(text, hunks, section.index.as_ref(), path, options)
+}
+
+/// Places all hunks of a file, in one pass over it as long as they stand where they say.
+fn place_read(
+    text: Text<'_>,
     hunks: &[Hunk<'_>],
+    index: Index<'_>,
     path: &RelPath,
     options: HunkOptions,
 ) -> Vec<Result<Placed, Box<Refusal>>> {
@@ -35,6 +63,7 @@ pub(super) fn place(
     let file = File {
         bytes,
         text,
+        index,
         path,
         options,
     };
@@ -44,6 +73,13 @@ pub(super) fn place(
         Fold::Bytes
     };
     let mut how = How { fold, ending: None };
+    if options.is_crlf && crate::bytes::find(b'\n', bytes).is_none() {
+        // Endings of the way, not of the file.
+        how = How {
+            fold: Fold::Ending,
+            ending: Some(LineEnding::Lf),
+        };
+    }
     let mut found: Vec<Option<Spot>> = hunks.iter().map(|hunk| file.stated(hunk, how)).collect();
     if found.contains(&None)
         && !options.strict
@@ -94,6 +130,9 @@ impl How {
     }
 }
 
+/// The blob names before and after, as the `index` line has them.
+type Index<'a> = Option<&'a (Vec<u8>, Vec<u8>)>;
+
 /// Where a hunk's old lines stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Spot {
@@ -104,6 +143,7 @@ struct Spot {
 struct File<'a> {
     bytes: &'a [u8],
     text: Text<'a>,
+    index: Index<'a>,
     path: &'a RelPath,
     options: HunkOptions,
 }
@@ -297,32 +337,8 @@ impl File<'_> {
                 Some(spot) => spot.moved.is_some(),
             }
         };
-        let lost: Vec<usize> = (0..hunks.len()).filter(|&index| free(index)).collect();
-        let old: Vec<Vec<Vec<u8>>> = lost
-            .iter()
-            .map(|&index| {
-                let lines = hunks[index]
-                    .lines
-                    .iter()
-                    .filter(|line| line.role != Role::Added && !is_nothing(line));
-                lines.map(terminated).collect()
-            })
-            .collect();
-        let blocks: Vec<Vec<&[u8]>> = old
-            .iter()
-            .map(|lines| lines.iter().map(Vec::as_slice).collect())
-            .collect();
-        let blocks: Vec<&[&[u8]]> = blocks.iter().map(Vec::as_slice).collect();
-        let places = if lost.is_empty() {
-            Vec::new()
-        } else {
-            locate::find_blocks(self.bytes, &blocks, how.fold)
-        };
-        let mut places = lost
-            .iter()
-            .copied()
-            .zip(places)
-            .collect::<std::collections::HashMap<_, _>>();
+        let mut places = self.places(hunks, how);
+        let evidence = Evidence::of(self, hunks, &places);
         let names: Vec<String> = hunks
             .iter()
             .enumerate()
@@ -337,12 +353,20 @@ impl File<'_> {
             .collect();
         let decide = |(index, spot): (usize, Option<Spot>)| {
             let (hunk, name) = (&hunks[index], &names[index]);
+            let mut places = std::mem::take(&mut places[index]);
             let spot = match spot {
-                Some(spot) if spot.moved.is_none() => return Ok(spot),
+                Some(spot) if spot.moved.is_none() => {
+                    // By the end of the file, or by a line that nothing else could be.
+                    if places.len() < 2 || self.anchors(hunk).end || self.believes_numbers(hunk) {
+                        return Ok(spot);
+                    }
+                    return evidence
+                        .choose(index, Some(&spot), &places, how)
+                        .ok_or_else(|| Box::new(self.ambiguous(hunk, name, &places, true)));
+                }
                 spot => spot,
             };
-            let mut places = places.remove(&index).unwrap_or_default();
-            if self.options.strict && hunk.ranges.is_some() {
+            if (self.options.strict && hunk.ranges.is_some()) || !free(index) {
                 places.clear();
             }
             match (places.len(), spot.or_else(|| in_place[index].clone())) {
@@ -357,10 +381,16 @@ impl File<'_> {
                     if self.old_lines_at(spot.span.start, hunk, how).is_err() {
                         return Err(Box::new(self.mismatch(hunk, name, how)));
                     }
+                    if let Some(against) = evidence.against(index) {
+                        return Err(Box::new(self.incredible(hunk, name, &spot, &against)));
+                    }
                     Ok(spot)
                 }
                 (0 | 1, _) => Err(Box::new(self.mismatch(hunk, name, how))),
-                _ => Err(Box::new(self.ambiguous(hunk, name, &places))),
+                (_, None) if hunk.ranges.is_some() => evidence
+                    .choose(index, None, &places, how)
+                    .ok_or_else(|| Box::new(self.ambiguous(hunk, name, &places, false))),
+                _ => Err(Box::new(self.ambiguous(hunk, name, &places, false))),
             }
         };
         let spots: Vec<_> = found.clone().into_iter().enumerate().map(decide).collect();
@@ -386,6 +416,32 @@ impl File<'_> {
             Ok(placed)
         };
         spots.into_iter().enumerate().map(place).collect()
+    }
+
+    /// Where the old lines of each hunk stand, in one pass over the file.
+    fn places(&self, hunks: &[Hunk<'_>], how: How) -> Vec<Vec<locate::Place>> {
+        let old: Vec<Vec<Vec<u8>>> = hunks
+            .iter()
+            .map(|hunk| {
+                let lines = hunk
+                    .lines
+                    .iter()
+                    .filter(|line| line.role != Role::Added && !is_nothing(line));
+                lines.map(terminated).collect()
+            })
+            .collect();
+        let blocks: Vec<Vec<&[u8]>> = old
+            .iter()
+            .map(|lines| lines.iter().map(Vec::as_slice).collect())
+            .collect();
+        let blocks: Vec<&[&[u8]]> = blocks.iter().map(Vec::as_slice).collect();
+        locate::find_blocks(self.bytes, &blocks, how.fold)
+    }
+
+    /// Whether the operator has said that the line number of a hunk without context holds.
+    fn believes_numbers(&self, hunk: &Hunk<'_>) -> bool {
+        let has_context = hunk.lines.iter().any(|line| line.role == Role::Context);
+        self.options.unidiff_zero && !has_context
     }
 
     /// Whether new lines would go on in a last line that stays and has no newline.

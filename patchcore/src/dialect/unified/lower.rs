@@ -56,6 +56,7 @@ pub(super) fn lower(diff: &Unified<'_>, tree: &Tree) -> Batch {
             origin: None,
         });
         lowering.done.push(done);
+        lowering.remark(section);
     }
     let operations = lowering
         .done
@@ -86,6 +87,25 @@ struct Lowering<'d, 't> {
 }
 
 impl<'d> Lowering<'d, '_> {
+    /// Says how a section was read on the operation that it became, or the one that it is part of.
+    fn remark(&mut self, section: &Section<'_>) {
+        if section.remarks.is_empty() {
+            return;
+        }
+        let text = section.remarks.join("; ");
+        let is_at = |operation: &&mut Operation| {
+            operation.file == section.old || operation.file == section.new
+        };
+        let mut operations = self
+            .done
+            .iter_mut()
+            .rev()
+            .flat_map(|done| &mut done.operations);
+        if let Some(operation) = operations.find(is_at) {
+            operation.add_note(text);
+        }
+    }
+
     fn section(&mut self, section: &'d Section<'d>) -> Result<Done, Refusal> {
         match section.kind {
             Kind::Modify | Kind::ModifyOrCreate => self.modify(section),

@@ -38,9 +38,23 @@
 //!   it: git joins them;
 //! - `reverse` takes sections back from the last to the first, as git does, but deletions first, so
 //!   that a file can come back to a name that another was given since;
-//! - counts of a hunk header that do not fit are mended where the end of the hunk is clear, unless
-//!   [`strict`](super::Options::strict); a hunk that the end of the patch cuts off is refused, and
-//!   one without numbers that a changed line follows behind a line that no hunk can have;
+//! - a hunk with all lines that its header counts is over, as in git. What follows is text if the
+//!   file has no such line there; if it could be one more line of the hunk, it is refused, where git
+//!   drops it without a word;
+//! - counts of a hunk header that do not fit are corrected where the end of the hunk is clear, unless
+//!   [`strict`](super::Options::strict). A hunk that the end of the patch cuts off is refused, unless
+//!   it lacks nothing but blank lines of context, which the file has, or nothing can be missing,
+//!   since three lines of context end it and the file goes on. Git refuses both, GNU `patch` takes
+//!   the first;
+//! - a header of the next file that has lost its `---` line, or is joined to the last line of a hunk,
+//!   is refused. Git and GNU `patch` read its hunks as those of the file above, or refuse them;
+//! - names without git's prefixes are taken as they are, and at another level where that names a file
+//!   that does not exist, and at one level alone all old files exist and all hunks apply. Git takes
+//!   one component off, whatever it is;
+//! - a patch whose every line ends in `\r\n`, headers included, makes new files in `\n`: the endings
+//!   came on its way. Git keeps them;
+//! - a mail in quoted-printable, base64 or `format=flowed` is refused: `git am` decodes it, `git
+//!   apply` takes its lines as they are;
 //! - no white space is fixed, and no blob is taken from an object store.
 //!
 //! # Beside the real tools
@@ -63,22 +77,22 @@
 mod ends;
 mod glob;
 mod hunks;
+mod levels;
 mod lower;
 mod names;
 
-use std::borrow::Cow;
+use std::collections::HashMap;
 
 use super::Options;
 use crate::diff::parse::{self, Binary, Counts, Hunk, ParseOptions};
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
-use crate::operation::Batch;
 use crate::path::RelPath;
-use crate::plan::{Script, Tree};
 use crate::threads;
+pub(super) use levels::Levels;
 
 /// A diff whose names are resolved.
-pub(super) struct Unified<'a> {
+struct Unified<'a> {
     sections: Vec<Section<'a>>,
     hunk_options: HunkOptions,
     content: Digest,
@@ -91,6 +105,8 @@ struct HunkOptions {
     ignore_whitespace: bool,
     strict: bool,
     allow_omission: bool,
+    /// Whether each line of the patch ends in `\r\n`, its headers included.
+    is_crlf: bool,
 }
 
 /// What the diff does to one file.
@@ -112,6 +128,8 @@ struct Section<'a> {
     hunks: Vec<Hunk<'a>>,
     binary: Option<Binary>,
     index: Option<(Vec<u8>, Vec<u8>)>,
+    /// How the diff was read here, where it is not as the format has it.
+    remarks: Vec<String>,
 }
 
 impl Section<'_> {
@@ -138,7 +156,7 @@ enum Kind {
 const LONG: usize = 256 << 10;
 
 /// Reads a diff.
-pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Unified<'a>, Refusal> {
+pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Levels<'a>, Refusal> {
     let parse_options = ParseOptions {
         counts: if options.recount {
             Counts::Recount
@@ -167,16 +185,50 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Unified<'a
             "the patch holds no unified diff: there are no \"---\" and \"+++\" lines with hunks below them",
         ));
     }
+    let remarks = remarks_by_file(&diff);
     if options.reverse {
         // What several sections did to one file is taken back from the last on.
         diff.files.reverse();
     }
-    let mut sections = Vec::with_capacity(diff.files.len());
-    for mut file in diff.files {
+    let is_crlf = !options.strict && is_crlf_throughout(bytes);
+    let build = |files, strip| -> Result<Unified<'a>, Refusal> {
+        Ok(Unified {
+            sections: sections(files, strip, &remarks, is_crlf, options)?,
+            hunk_options: HunkOptions {
+                unidiff_zero: options.unidiff_zero,
+                ignore_whitespace: options.ignore_whitespace,
+                strict: options.strict,
+                allow_omission: options.allow_omission,
+                is_crlf,
+            },
+            content,
+        })
+    };
+    levels::read(diff.files, options, build)
+}
+
+/// The sections of a diff, with names that lack so many leading components; `None` guesses.
+fn sections<'a>(
+    files: Vec<parse::FileDiff<'a>>,
+    strip: Option<usize>,
+    remarks: &HashMap<usize, Vec<String>>,
+    is_crlf: bool,
+    options: &Options,
+) -> Result<Vec<Section<'a>>, Refusal> {
+    let mut sections = Vec::with_capacity(files.len());
+    for mut file in files {
         if options.reverse {
             file = reversed(file);
         }
-        let section = names::resolve(file, options)?;
+        let line = file.line;
+        let mut section = names::resolve(file, strip, options)?;
+        section.remarks = remarks.get(&line).cloned().unwrap_or_default();
+        if is_crlf && section.kind == Kind::Create && section.binary.is_none() {
+            section.remarks.push(
+                "every line of the patch ends in CRLF, headers included; the new file gets LF"
+                    .into(),
+            );
+        }
         if glob::wanted(&section.new, options) {
             sections.push(section);
         }
@@ -185,34 +237,28 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Unified<'a
         // A name has to be free before a file comes back to it.
         sections.sort_by_key(|section| section.kind != Kind::Delete);
     }
-    Ok(Unified {
-        sections,
-        hunk_options: HunkOptions {
-            unidiff_zero: options.unidiff_zero,
-            ignore_whitespace: options.ignore_whitespace,
-            strict: options.strict,
-            allow_omission: options.allow_omission,
-        },
-        content,
-    })
+    Ok(sections)
 }
 
-impl Script for Unified<'_> {
-    fn paths(&self) -> Vec<RelPath> {
-        let mut paths = Vec::with_capacity(2 * self.sections.len());
-        for section in &self.sections {
-            paths.extend([section.old.clone(), section.new.clone()]);
-            paths.extend(section.other.clone());
-        }
-        // Diffs mostly come in this order, and then it costs next to nothing.
-        paths.sort();
-        paths.dedup();
-        paths
-    }
+/// Whether each line of a patch ends in `\r\n`, its headers included: then the endings came on its
+/// way, and are not those of its files.
+fn is_crlf_throughout(bytes: &[u8]) -> bool {
+    let mut lines = crate::bytes::positions(b'\n', bytes).peekable();
+    lines.peek().is_some() && lines.all(|at| at > 0 && bytes[at - 1] == b'\r')
+}
 
-    fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
-        Ok(Cow::Owned(lower::lower(self, tree)))
+/// The remarks on each file of a diff, by the line where it starts. What stands above the first file
+/// is remarked on there.
+fn remarks_by_file(diff: &parse::Diff<'_>) -> HashMap<usize, Vec<String>> {
+    let mut by_file: HashMap<usize, Vec<String>> = HashMap::new();
+    for remark in &diff.remarks {
+        let above = diff.files.partition_point(|file| file.line <= remark.line);
+        if let Some(file) = diff.files.get(above.saturating_sub(1)) {
+            let text = format!("line {} of the patch: {}", remark.line, remark.what);
+            by_file.entry(file.line).or_default().push(text);
+        }
     }
+    by_file
 }
 
 fn reversed(file: parse::FileDiff<'_>) -> parse::FileDiff<'_> {

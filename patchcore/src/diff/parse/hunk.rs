@@ -1,15 +1,7 @@
 //! Hunk headers and bodies.
 
-use super::{Counts, Cursor, Hunk, HunkLine, ParseError, Parser, Ranges, Role, is_blank};
+use super::{Counts, Cursor, Doubt, Hunk, HunkLine, ParseError, Parser, Ranges, Role, is_blank};
 use crate::text::trim_ending;
-
-/// How a body was read.
-enum Body {
-    /// As the header says.
-    Exact,
-    /// The counts of the header do not fit.
-    Unfit,
-}
 
 /// What ended a body that was read without counts.
 #[derive(PartialEq, Eq)]
@@ -27,90 +19,27 @@ impl<'a> Parser<'a> {
     pub(super) fn hunk(&mut self) -> Result<Hunk<'a>, ParseError> {
         let line = self.cursor.line;
         let header = self.cursor.peek().expect("the caller saw a header");
-        let ranges = match ranges(header) {
-            Header::Numbers(ranges) => Some(ranges),
+        let (ranges, heading) = match ranges(header) {
+            Header::Numbers(ranges, heading) => (Some(ranges), heading),
             Header::Free => {
                 self.remark("a hunk header without line numbers");
-                None
+                (None, &b""[..])
             }
             Header::Malformed(why) => {
                 return Err(self.error(format!("malformed hunk header: {why}")));
             }
         };
         self.cursor.advance();
-        let start = self.cursor;
-        let mut lines = Vec::new();
-        if let Some(stated) = ranges
-            && self.options.counts == Counts::Checked
-        {
-            if let Body::Exact = self.counted_body(&stated, &mut lines) {
-                return self.finish(Hunk {
-                    line,
-                    ranges,
-                    lines,
-                });
-            }
-            self.cursor = start;
-            lines.clear();
-        }
-        let end = self.free_body(&mut lines)?;
-        let count = |role: Role| lines.iter().filter(|l| l.role != role).count() as u64;
-        let (old, new) = (count(Role::Added), count(Role::Removed));
-        let fits = ranges.is_some_and(|stated| (stated.old_count, stated.new_count) == (old, new));
-        if end == End::Junk
-            && !fits
-            && let Some(line) = self.change_behind_junk()
-        {
-            return Err(ParseError {
-                line,
-                message: "a changed line behind one that starts with none of ' ', '+', '-': it is unclear whether the hunk above goes on".into(),
-            });
-        }
-        let ranges = match ranges {
-            Some(stated) => {
-                if self.options.counts == Counts::Checked {
-                    let fewer = old < stated.old_count || new < stated.new_count;
-                    let why = match end {
-                        End::OfInput if fewer => Some("the patch ends inside it"),
-                        End::Junk => Some("a line in it starts with none of ' ', '+', '-'"),
-                        _ => None,
-                    };
-                    if let Some(why) = why {
-                        let message = format!(
-                            "the hunk has {old} old and {new} new lines, its header says {} and {}, and {why}",
-                            stated.old_count, stated.new_count
-                        );
-                        return Err(if end == End::OfInput {
-                            ParseError { line, message }
-                        } else {
-                            self.error(message)
-                        });
-                    }
-                    self.diff.remarks.push(super::Remark {
-                        line,
-                        what: format!(
-                            "the header of the hunk says {} old and {} new lines, it has {old} and {new}",
-                            stated.old_count, stated.new_count
-                        ),
-                    });
-                }
-                Some(Ranges {
-                    old_start: start_for(stated.old_start, stated.old_count, old),
-                    old_count: old,
-                    new_start: start_for(stated.new_start, stated.new_count, new),
-                    new_count: new,
-                })
-            }
-            None => None,
-        };
-        self.finish(Hunk {
+        let mut hunk = Hunk {
             line,
             ranges,
-            lines,
-        })
-    }
-
-    fn finish(&mut self, hunk: Hunk<'a>) -> Result<Hunk<'a>, ParseError> {
+            heading,
+            lines: Vec::new(),
+            doubt: None,
+        };
+        if !self.read_counted(&mut hunk)? {
+            self.read_free(&mut hunk)?;
+        }
         // Where the lines are counted anew, the changes were edited away: so git takes it, too.
         if self.options.counts == Counts::Checked
             && hunk.lines.iter().all(|line| line.role == Role::Context)
@@ -124,28 +53,165 @@ impl<'a> Parser<'a> {
         Ok(hunk)
     }
 
-    /// Reads as many lines as the header says; the cursor is behind them if they are there.
-    fn counted_body(&mut self, stated: &Ranges, lines: &mut Vec<HunkLine<'a>>) -> Body {
+    /// Reads the hunk's lines as its header counts them, and what follows as doubtful; `false`,
+    /// with nothing read, where the counts cannot be met.
+    fn read_counted(&mut self, hunk: &mut Hunk<'a>) -> Result<bool, ParseError> {
+        let Some(stated) = hunk.ranges else {
+            return Ok(false);
+        };
+        if self.options.counts != Counts::Checked || !self.counted_body(&stated, &mut hunk.lines) {
+            hunk.lines.clear();
+            return Ok(false);
+        }
+        self.refuse_lost_header(hunk)?;
+        let line = self.cursor.line;
+        let mut lines = Vec::new();
+        if self.cursor.peek().is_none_or(|line| line[0] != b'\\') {
+            self.free_body(&mut lines)?;
+        }
+        if !lines.is_empty() {
+            if let Some(last) = hunk.lines.last()
+                && holds_hunk_header(last.text)
+            {
+                return Err(ParseError {
+                    line: line - 1,
+                    message: "a hunk header is joined to the end of this line; put it on a line of its own".into(),
+                });
+            }
+            self.refuse_lost_header(hunk)?;
+            hunk.doubt = Some(Box::new(Doubt::Behind { line, lines }));
+        }
+        Ok(true)
+    }
+
+    /// Reads all lines that can be the hunk's, and corrects its counts.
+    fn read_free(&mut self, hunk: &mut Hunk<'a>) -> Result<(), ParseError> {
+        let end = self.free_body(&mut hunk.lines)?;
+        self.refuse_lost_header(hunk)?;
+        let (old, new) = hunk.counts();
+        let stated = hunk.ranges;
+        let fits = stated.is_some_and(|stated| (stated.old_count, stated.new_count) == (old, new));
+        if end == End::Junk
+            && !fits
+            && let Some(line) = self.change_behind_junk()
+        {
+            return Err(ParseError {
+                line,
+                message: "a changed line behind one that starts with none of ' ', '+', '-': it is unclear whether the hunk above goes on".into(),
+            });
+        }
+        let Some(stated) = stated else {
+            return Ok(());
+        };
+        if self.options.counts == Counts::Checked && !fits {
+            hunk.doubt = self.check_counts(hunk.line, stated, (old, new), &end)?;
+        }
+        hunk.recount();
+        Ok(())
+    }
+
+    /// What to make of a header whose counts are not those of the lines found.
+    fn check_counts(
+        &mut self,
+        line: usize,
+        stated: Ranges,
+        (old, new): (u64, u64),
+        end: &End,
+    ) -> Result<Option<Box<Doubt<'a>>>, ParseError> {
+        let missing = (
+            stated.old_count.checked_sub(old),
+            stated.new_count.checked_sub(new),
+        );
+        let said = format!(
+            "the header of the hunk says {} old and {} new lines, it has {old} and {new}",
+            stated.old_count, stated.new_count
+        );
+        let refuse = |line: usize, why: &str| {
+            let message = format!("{said}, and {why}; --recount counts its lines anew");
+            Err(ParseError { line, message })
+        };
+        let doubt = match (end, missing) {
+            (End::Junk, _) => {
+                let why = "a line in it starts with none of ' ', '+', '-'";
+                return refuse(self.cursor.line, why);
+            }
+            (End::OfInput, (Some(old), Some(new))) => Some(Box::new(Doubt::Short { old, new })),
+            (End::OfInput, (None, Some(1..)) | (Some(1..), None)) => {
+                return refuse(line, "the patch ends inside it");
+            }
+            (End::OfInput | End::Clear, _) => None,
+        };
+        self.diff.remarks.push(super::Remark { line, what: said });
+        Ok(doubt)
+    }
+
+    /// Refuses a header of the next file that has lost its first line, or is joined to the last
+    /// line of the hunk above it: its hunks would land in the file of that hunk.
+    fn refuse_lost_header(&self, hunk: &Hunk<'_>) -> Result<(), ParseError> {
+        let Some(next) = self.cursor.peek() else {
+            return Ok(());
+        };
+        let joined = |what: &[u8]| {
+            let last = hunk.lines.last().map_or(&b""[..], |line| line.text);
+            memchr::memmem::find(last, what).is_some()
+        };
+        let is_extended = [
+            &b"index "[..],
+            b"new file mode ",
+            b"deleted file mode ",
+            b"old mode ",
+            b"similarity index ",
+            b"rename from ",
+            b"copy from ",
+            b"--- ",
+        ]
+        .iter()
+        .any(|prefix| next.starts_with(prefix));
+        let names_new = next.starts_with(b"+++ ") && self.next_starts_with(b"@@");
+        let (line, message) = if (names_new && joined(b"--- "))
+            || (is_extended && joined(b"diff --git "))
+        {
+            (
+                self.cursor.line - 1,
+                "the header of the next file is joined to the end of this line; put it on lines of its own",
+            )
+        } else if names_new {
+            (
+                self.cursor.line,
+                "a \"+++\" line without a \"---\" line above it, right behind a hunk; write both lines of the file's header",
+            )
+        } else {
+            return Ok(());
+        };
+        Err(ParseError {
+            line,
+            message: message.into(),
+        })
+    }
+
+    /// Reads as many lines as the header says; the cursor is behind them if they are there, else
+    /// where it was. Git and GNU patch read this way, and nothing else.
+    fn counted_body(&mut self, stated: &Ranges, lines: &mut Vec<HunkLine<'a>>) -> bool {
         let (mut old, mut new) = (stated.old_count, stated.new_count);
         let mut cursor = self.cursor;
         while old > 0 || new > 0 {
             let Some(line) = cursor.peek() else {
-                return Body::Unfit;
+                return false;
             };
             if line[0] == b'\\' {
                 if !mark_no_newline(lines) {
-                    return Body::Unfit;
+                    return false;
                 }
                 cursor.advance();
                 continue;
             }
             let Some(read) = hunk_line(line) else {
-                return Body::Unfit;
+                return false;
             };
             let takes_old = u64::from(read.role != Role::Added);
             let takes_new = u64::from(read.role != Role::Removed);
             if takes_old > old || takes_new > new {
-                return Body::Unfit;
+                return false;
             }
             (old, new) = (old - takes_old, new - takes_new);
             lines.push(read);
@@ -154,16 +220,8 @@ impl<'a> Parser<'a> {
         if cursor.peek().is_some_and(|line| line[0] == b'\\') && mark_no_newline(lines) {
             cursor.advance();
         }
-        // More of the same right behind: the header counts too few.
-        if let Some(next) = cursor.peek()
-            && matches!(next[0], b'+' | b'-' | b' ')
-            && !is_blank(next)
-            && !ends_body(&cursor)
-        {
-            return Body::Unfit;
-        }
         self.cursor = cursor;
-        Body::Exact
+        true
     }
 
     /// Reads lines as long as they can be the hunk's.
@@ -215,6 +273,27 @@ impl<'a> Parser<'a> {
     }
 }
 
+impl Hunk<'_> {
+    /// How many old and how many new lines the hunk has.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let count = |gone: Role| self.lines.iter().filter(|l| l.role != gone).count() as u64;
+        (count(Role::Added), count(Role::Removed))
+    }
+
+    /// Makes the counts of the ranges those of the lines.
+    pub(crate) fn recount(&mut self) {
+        let (old, new) = self.counts();
+        if let Some(ranges) = &mut self.ranges {
+            *ranges = Ranges {
+                old_start: start_for(ranges.old_start, ranges.old_count, old),
+                old_count: old,
+                new_start: start_for(ranges.new_start, ranges.new_count, new),
+                new_count: new,
+            };
+        }
+    }
+}
+
 /// The start of a range whose count is mended: one of no lines names the line before.
 fn start_for(stated: u64, stated_count: u64, count: u64) -> u64 {
     match (stated_count, count) {
@@ -234,6 +313,8 @@ fn ends_body(cursor: &Cursor<'_>) -> bool {
         || line.starts_with(b"Index: ")
         || line.starts_with(b"```")
         || is_signature(cursor)
+        || (line.starts_with(b"+++ ")
+            && cursor.nth(1).is_some_and(|next| next.starts_with(b"@@ -")))
         || (line.starts_with(b"--- ")
             && cursor.nth(1).is_some_and(|next| next.starts_with(b"+++ ")))
 }
@@ -289,14 +370,21 @@ fn hunk_line(line: &[u8]) -> Option<HunkLine<'_>> {
     })
 }
 
-enum Header {
-    Numbers(Ranges),
+/// Whether a hunk header with line numbers stands in the text.
+fn holds_hunk_header(text: &[u8]) -> bool {
+    memchr::memmem::find_iter(text, b"@@ -")
+        .any(|at| matches!(ranges(&text[at..]), Header::Numbers(..)))
+}
+
+enum Header<'a> {
+    /// The ranges, and what follows the second `@@`.
+    Numbers(Ranges, &'a [u8]),
     Free,
     Malformed(&'static str),
 }
 
 /// Reads `@@ -a,b +c,d @@`.
-fn ranges(line: &[u8]) -> Header {
+fn ranges(line: &[u8]) -> Header<'_> {
     let rest = line[2..].trim_ascii_start();
     let Some(rest) = rest.strip_prefix(b"-") else {
         return Header::Free;
@@ -311,9 +399,10 @@ fn ranges(line: &[u8]) -> Header {
             .strip_prefix(b"+")
             .ok_or("no new range, which starts with '+'")?;
         let (new_start, new_count, rest) = range(rest)?;
-        if !rest.trim_ascii_start().starts_with(b"@@") {
-            return Err("no \"@@\" behind the ranges");
-        }
+        let heading = rest
+            .trim_ascii_start()
+            .strip_prefix(b"@@")
+            .ok_or("no \"@@\" behind the ranges")?;
         let fits = |start: u64, count: u64| {
             start
                 .checked_add(count)
@@ -322,15 +411,16 @@ fn ranges(line: &[u8]) -> Header {
         if !fits(old_start, old_count) || !fits(new_start, new_count) {
             return Err("a line number is too large");
         }
-        Ok(Ranges {
+        let ranges = Ranges {
             old_start,
             old_count,
             new_start,
             new_count,
-        })
+        };
+        Ok((ranges, heading.trim_ascii()))
     };
     match read() {
-        Ok(ranges) => Header::Numbers(ranges),
+        Ok((ranges, heading)) => Header::Numbers(ranges, heading),
         Err(why) => Header::Malformed(why),
     }
 }

@@ -84,13 +84,56 @@ fn counts_that_lie_are_mended_where_the_end_is_clear() {
         )),
         (3, 1)
     );
-    assert_eq!(mended("--- f\n+++ f\n@@ -1 +1 @@\n-b\n+c\n d\n"), (3, 1));
     assert_eq!(
         mended("--- f\n+++ f\n@@ -1 +1 @@\n-b\n+c\n-- \n2.43.0\n"),
         (2, 0)
     );
-    assert_eq!(fault(&hunk(" a\n-b\n+c\n")).line, 3);
     assert_eq!(fault(&hunk(" a\n-b\n+c\nprose\n")).line, 7);
+}
+
+#[test]
+fn what_only_the_file_can_decide_is_a_doubt() {
+    let doubt = |diff: &'static str| parsed(diff).files[0].hunks[0].doubt.clone().map(|d| *d);
+    let line = |role, text| HunkLine {
+        role,
+        text,
+        newline: true,
+    };
+    assert_eq!(
+        doubt("--- f\n+++ f\n@@ -1 +1 @@\n-b\n+c\n d\n-e\n"),
+        Some(Doubt::Behind {
+            line: 6,
+            lines: vec![line(Role::Context, b"d"), line(Role::Removed, b"e")],
+        })
+    );
+    assert_eq!(
+        doubt("--- f\n+++ f\n@@ -1,4 +1,5 @@\n a\n-b\n+c\n d\n"),
+        Some(Doubt::Short { old: 1, new: 2 })
+    );
+    for whole in [
+        "--- f\n+++ f\n@@ -1 +1 @@\n-b\n+c\n\nSome words.\n",
+        "--- f\n+++ f\n@@ -1 +1 @@\n-b\n+c\n--- g\n+++ g\n@@ -1 +1 @@\n-b\n+c\n",
+        "--- f\n+++ f\n@@ -1 +1 @@\n-b\n+c\n-- \n2.43.0\n",
+    ] {
+        assert_eq!(doubt(whole), None, "{whole}");
+    }
+}
+
+#[test]
+fn a_header_that_is_lost_or_joined_to_a_hunk_is_refused() {
+    let hunk = "--- f\n+++ f\n@@ -1,2 +1,2 @@\n a\n-b\n";
+    for (rest, line) in [
+        ("+c--- a/g\n+++ b/g\n@@ -1 +1 @@\n-x\n+y\n", 6),
+        (
+            "+cdiff --git a/g b/g\nindex 1..2 100644\n--- a/g\n+++ b/g\n@@ -1 +1 @@\n-x\n+y\n",
+            6,
+        ),
+        ("+c@@ -9,2 +9,2 @@\n x\n-y\n+z\n", 6),
+        ("+c\n+++ b/g\n@@ -1 +1 @@\n-x\n+y\n", 7),
+    ] {
+        let fault = fault(&format!("{hunk}{rest}"));
+        assert_eq!(fault.line, line, "{rest}: {fault}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{ChangeRecord, Journal, LAST_LINE, OperationRecord, Record, VERSION, damaged};
 use crate::digest::Digest;
-use crate::error::{Code, Refusal};
+use crate::error::Error;
 use crate::threads;
 
 /// The document and the newline behind it, in pieces: what the last line vouches for.
@@ -96,7 +96,7 @@ fn json(value: &(impl Serialize + ?Sized), room: usize) -> Vec<u8> {
 }
 
 /// A document, and the digest in its last line, which holds.
-pub(in super::super) fn split(bytes: &[u8]) -> Result<(&[u8], Digest), Refusal> {
+pub(in super::super) fn split(bytes: &[u8]) -> Result<(&[u8], Digest), Error> {
     let split = bytes.len().checked_sub(LAST_LINE);
     let Some((body, last)) = split.and_then(|at| bytes.split_at_checked(at)) else {
         return Err(damaged("it is too short for a checksum"));
@@ -110,7 +110,7 @@ pub(in super::super) fn split(bytes: &[u8]) -> Result<(&[u8], Digest), Refusal> 
     Ok((body, digest))
 }
 
-pub(super) fn read(bytes: &[u8]) -> Result<(Record, Digest), Refusal> {
+pub(super) fn read(bytes: &[u8]) -> Result<(Record, Digest), Error> {
     let (body, digest) = split(bytes)?;
     let record: Record = match serde_json::from_slice(body) {
         Ok(record) => record,
@@ -122,18 +122,17 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Record, Digest), Refusal> {
     Ok((record, digest))
 }
 
-/// The refusal of a record that another version of this library wrote.
-fn unsupported(body: &[u8]) -> Option<Refusal> {
+/// The error of a record that another version of this library wrote.
+fn unsupported(body: &[u8]) -> Option<Error> {
     #[derive(Deserialize)]
     struct Versioned {
         version: u32,
     }
     let Versioned { version } = serde_json::from_slice(body).ok()?;
-    (version != VERSION).then(|| {
-        Refusal::new(
-            Code::UnsupportedVersion,
-            format!("the record has version {version}, and this program reads version {VERSION}"),
-        )
+    (version != VERSION).then(|| Error::UnsupportedVersion {
+        what: "the record".to_owned(),
+        found: version,
+        known: VERSION,
     })
 }
 

@@ -1,7 +1,8 @@
 //! Why a hunk has no place.
 
 use super::super::super::locate;
-use super::{File, How, Placed};
+use super::evidence::Against;
+use super::{File, How, Placed, Spot};
 use crate::diff::parse::{Hunk, HunkLine, Role};
 use crate::error::{Code, Refusal};
 use crate::path::RelPath;
@@ -137,28 +138,67 @@ impl File<'_> {
         .in_file(self.path)
     }
 
+    /// For a hunk that could go to several places; `fits` if one is the line of its header.
     pub(super) fn ambiguous(
         &self,
         hunk: &Hunk<'_>,
         name: &str,
         places: &[locate::Place],
+        fits: bool,
     ) -> Refusal {
         let stated = match self.stated_index(hunk) {
+            Some(_) if fits => {
+                ", and the file has changed since the patch was made, so that its line number proves nothing".to_owned()
+            }
             Some(_) if self.anchors(hunk).end => {
                 ", no context below its changes tells which".to_owned()
             }
             Some(index) => format!(", and not at line {}", index + 1),
             None => String::new(),
         };
+        let count = match places.len() {
+            locate::ENOUGH.. => format!("{} places or more", places.len()),
+            count => format!("{count} places"),
+        };
         let refusal = Refusal::new(
             Code::AnchorAmbiguous,
-            format!(
-                "{name} could go to {} places{stated}; send it with more context",
-                places.len()
-            ),
+            format!("{name} could go to {count}{stated}; send it with more context"),
         )
         .in_file(self.path);
         locate::with_places(refusal, self.bytes, places)
+    }
+
+    /// For a hunk whose only place is not credible.
+    pub(super) fn incredible(
+        &self,
+        hunk: &Hunk<'_>,
+        name: &str,
+        spot: &Spot,
+        against: &Against,
+    ) -> Refusal {
+        let line = self.text.line_at(spot.span.start);
+        let why = match against {
+            Against::Heading => format!(
+                "which is not below {:?}, as its header says",
+                crate::error::excerpt(hunk.heading, 80)
+            ),
+            Against::Neighbours => {
+                "and the hunks around it have moved by another number of lines".to_owned()
+            }
+        };
+        let shown = self
+            .text
+            .line(line)
+            .map(|span| &self.bytes[span])
+            .unwrap_or_default();
+        Refusal::new(
+            Code::AnchorNotFound,
+            format!(
+                "{name} does not apply: its old lines are at line {line} only, {why}; read the file and send the hunk anew"
+            ),
+        )
+        .in_file(self.path)
+        .with_candidate(Some(line), trim_ending(shown))
     }
 }
 

@@ -44,7 +44,7 @@ fn spliced(
     options: HunkOptions,
 ) -> Vec<Operation> {
     let text = source.is_link() || is_text_to_git(source.bytes());
-    hunks::place(source.text(), &section.hunks, path, options)
+    hunks::place(source.text(), section, path, options)
         .into_iter()
         .map(|placed| match placed {
             Ok(Placed { edits, note, .. }) => {
@@ -96,12 +96,7 @@ impl Lowering<'_, '_> {
         }
         let mut edits = Vec::new();
         let mut note = None;
-        for placed in hunks::place(
-            Text::new(bytes),
-            &section.hunks,
-            path,
-            self.diff.hunk_options,
-        ) {
+        for placed in hunks::place(Text::new(bytes), section, path, self.diff.hunk_options) {
             let placed = placed.map_err(|refusal| *refusal)?;
             edits.extend(placed.edits);
             note = note.or(placed.note);
