@@ -118,6 +118,8 @@ codes! {
     LockTimeout = "LOCK_TIMEOUT",
     /// The tree is half installed; `recover` finishes it.
     Unfinished = "UNFINISHED",
+    /// State that is not ours: another user's, or a journal that was not written here.
+    ForeignState = "FOREIGN_STATE",
     /// The file system failed.
     Io = "IO",
 }
@@ -271,6 +273,14 @@ pub enum Error {
         /// The directory, relative to the root.
         path: PathBuf,
     },
+    /// State that another user or another workspace wrote; it is not acted on.
+    #[error("{} {why}", path.display())]
+    Foreign {
+        /// What it is.
+        path: PathBuf,
+        /// Whose it is, and what to do.
+        why: String,
+    },
     /// A file of the state is not what was written.
     #[error("{what} is damaged: {why}")]
     Damaged {
@@ -312,6 +322,7 @@ impl Error {
             Self::LockTimeout { .. } => Code::LockTimeout,
             Self::Redirected { .. } => Code::Symlink,
             Self::Unfinished(_) => Code::Unfinished,
+            Self::Foreign { .. } => Code::ForeignState,
             Self::UnsupportedVersion { .. } => Code::UnsupportedVersion,
             Self::LimitExceeded(_) => Code::LimitExceeded,
         }
@@ -322,7 +333,9 @@ impl Error {
     pub fn to_refusal(&self) -> Refusal {
         let shown = Refusal::new(self.code(), self.to_string());
         match self {
-            Self::Io { path, .. } | Self::Redirected { path } => shown.in_file(path.display()),
+            Self::Io { path, .. } | Self::Redirected { path } | Self::Foreign { path, .. } => {
+                shown.in_file(path.display())
+            }
             _ => shown,
         }
     }

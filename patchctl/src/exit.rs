@@ -19,7 +19,7 @@ impl Exit {
     pub(crate) fn of(code: Code) -> Self {
         Self::Code(match code {
             Code::InvalidBatch | Code::UnsupportedVersion | Code::LimitExceeded => 2,
-            Code::LockTimeout | Code::Unfinished | Code::Io => 3,
+            Code::LockTimeout | Code::Unfinished | Code::ForeignState | Code::Io => 3,
             _ => 1,
         })
     }

@@ -263,7 +263,8 @@ fn a_planted_head_or_entry_at_the_end_of_all_ids_stops_nothing() {
     let digest = first.content;
     let end = "ffffffff-ffff-7fff-bfff-ffffffffffff";
     let head = root.join(".mission_control/head");
-    for id in [end, "ffffffff-ffff-ffff-ffff-ffffffffffff"] {
+    let late = "7fffffff-ffff-7fff-bfff-ffffffffffff";
+    for id in [late, end, "ffffffff-ffff-ffff-ffff-ffffffffffff"] {
         fs::write(root.join(".mission_control/log").join(id), "planted").unwrap();
         for plant in 0..4 {
             let _ = fs::remove_file(&head).or_else(|_| fs::remove_dir(&head));
@@ -278,7 +279,7 @@ fn a_planted_head_or_entry_at_the_end_of_all_ids_stops_nothing() {
             assert!(applied.unfinished.is_none(), "{:?}", applied.unfinished);
             let record = applied.record.unwrap();
             assert!(record.transaction > first.transaction);
-            assert!(*record.transaction.to_string() < *end);
+            assert!(*record.transaction.to_string() < *late);
         }
     }
 }

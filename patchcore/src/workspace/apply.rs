@@ -101,7 +101,7 @@ impl Workspace {
         options: &ApplyOptions<'_>,
     ) -> Result<Applied<'a>, Error> {
         let began = Instant::now();
-        let held = Held::acquire(&self.root, options.lock_wait)?;
+        let held = self.hold(options.lock_wait)?;
         let recovered = recover::recover(&self.root, &held)?;
         let mut record = new_record(&held, options)?;
         if let Some((id, content)) = script.identity() {

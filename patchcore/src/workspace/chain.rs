@@ -1,8 +1,8 @@
 //! The order of the log: each record names the one before it, and the head names the last one.
 //!
 //! The head is `.mission_control/head`, a symbolic link that nobody follows: its text is the id of
-//! the last record and the digest in that record's last line. It spares every run a look through
-//! the whole log, and it shows where the last record was removed.
+//! the last record, the digest in that record's last line, and a seal. It spares every run a look
+//! through the whole log, and it shows where the last record was removed.
 //!
 //! It is replaced, by one call, before its record is moved into the log. A run that dies between
 //! the two leaves the record in `txn/current`, which recovery moves, or complete in `txn/record`,
@@ -14,6 +14,7 @@ use std::io;
 
 use super::disk;
 use super::journal::{self, MAX_RECORD, RECORD};
+use super::key::Key;
 use super::log;
 use super::record::{Previous, Record, TransactionId};
 use super::removed;
@@ -23,6 +24,7 @@ use crate::error::Error;
 
 const HEAD: &[u8] = b"head";
 const DRAFT: &[u8] = b"head.new";
+const PURPOSE: &str = "head";
 
 /// The place of a new record.
 pub(super) struct Next {
@@ -73,7 +75,7 @@ pub(super) fn head(state: &State) -> Result<Option<Previous>, Error> {
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => None,
         result => result.map_err(|error| fail("read", "head", error))?,
     };
-    let head = text.and_then(|text| parse(&text));
+    let head = text.and_then(|text| parse(&text, state.key.as_ref()?));
     Ok(head.filter(|head| head.transaction.has_room()))
 }
 
@@ -228,7 +230,9 @@ fn draft(txn: &disk::Dir) -> Result<Draft, Error> {
 
 fn write(held: &Held, head: &Previous) -> Result<(), Error> {
     let dir = &held.state.dir;
-    let text = format!("{} {}", head.transaction, head.digest);
+    let named = format!("{} {}", head.transaction, head.digest);
+    let seal = held.key.seal(PURPOSE, &[named.as_bytes()]);
+    let text = format!("{named} {seal}");
     let replace = || -> io::Result<()> {
         match dir.make_link(DRAFT, text.as_bytes()) {
             // Left by a run that died.
@@ -258,8 +262,12 @@ fn remove(held: &Held) -> Result<(), Error> {
         .map_err(|error| fail("remove", "head", error))
 }
 
-fn parse(text: &[u8]) -> Option<Previous> {
-    let (transaction, digest) = str::from_utf8(text).ok()?.split_once(' ')?;
+fn parse(text: &[u8], key: &Key) -> Option<Previous> {
+    let (named, seal) = str::from_utf8(text).ok()?.rsplit_once(' ')?;
+    if !key.verify(&seal.parse().ok()?, PURPOSE, &[named.as_bytes()]) {
+        return None;
+    }
+    let (transaction, digest) = named.split_once(' ')?;
     Some(Previous {
         transaction: transaction.parse().ok()?,
         digest: digest.parse().ok()?,

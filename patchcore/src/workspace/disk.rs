@@ -356,6 +356,51 @@ pub(super) fn effective_user() -> u32 {
     *USER.get_or_init(|| rustix::process::geteuid().as_raw())
 }
 
+/// Whether what belongs to a user is ours: the user's whom file access is judged for, and for root
+/// also the one's who became root by `sudo`.
+pub(super) fn is_ours(uid: u32) -> bool {
+    static BEHIND_SUDO: std::sync::OnceLock<Option<u32>> = std::sync::OnceLock::new();
+    let behind_sudo = || {
+        let uid = std::env::var("SUDO_UID").ok()?.parse().ok();
+        uid.filter(|_| effective_user() == 0)
+    };
+    uid == effective_user() || *BEHIND_SUDO.get_or_init(behind_sudo) == Some(uid)
+}
+
+/// Fills a buffer with random bytes.
+#[cfg(target_os = "linux")]
+pub(super) fn fill_with_random(bytes: &mut [u8]) -> io::Result<()> {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        let flags = rustix::rand::GetRandomFlags::empty();
+        filled += retry_on_intr(|| rustix::rand::getrandom(&mut bytes[filled..], flags))?;
+    }
+    Ok(())
+}
+
+/// Fills a buffer with random bytes.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn fill_with_random(bytes: &mut [u8]) -> io::Result<()> {
+    use std::io::Read as _;
+    std::fs::File::open("/dev/urandom")?.read_exact(bytes)
+}
+
+/// What the system drew at random for this boot, or else for this machine.
+pub(super) fn boot_id() -> Option<String> {
+    const PLACES: [&str; 2] = ["/proc/sys/kernel/random/boot_id", "/etc/machine-id"];
+    PLACES.iter().find_map(|path| {
+        let text = std::fs::read_to_string(path).ok()?;
+        let text = text.trim();
+        let is_plain = text.len() >= 32 && text.bytes().all(|byte| byte.is_ascii_graphic());
+        is_plain.then(|| text.to_owned())
+    })
+}
+
+/// A path without links, as the operator's own paths are compared.
+pub(super) fn real_path(path: &std::path::Path) -> io::Result<std::path::PathBuf> {
+    std::fs::canonicalize(path)
+}
+
 fn absent<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),

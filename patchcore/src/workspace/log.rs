@@ -40,7 +40,7 @@ impl Workspace {
     /// # Errors
     /// `IO` where it cannot be opened.
     pub fn log(&self) -> Result<Log, Error> {
-        let parts = match State::open(&self.root)? {
+        let parts = match self.state()? {
             Some(state) => state.part("log")?.map(|log| (state, log)),
             None => None,
         };

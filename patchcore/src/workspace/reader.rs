@@ -27,13 +27,13 @@ impl Workspace {
     ) -> Result<T, Error> {
         let began = Instant::now();
         loop {
-            let state = State::open(&self.root)?;
+            let state = self.state()?;
             let before = mark(state.as_ref())?;
             if !before.installing {
                 let result = read(state.as_ref())?;
                 let state = match state {
                     Some(state) => Some(state),
-                    None => State::open(&self.root)?,
+                    None => self.state()?,
                 };
                 if mark(state.as_ref())? == before {
                     return Ok(result);

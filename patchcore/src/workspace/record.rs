@@ -26,8 +26,6 @@ use super::options::ApplyOptions;
 mod form;
 mod transaction_id;
 
-pub(super) use form::{last_line, split};
-
 pub use transaction_id::{InvalidTransactionId, TransactionId};
 
 /// The version of the form that this library writes and reads.

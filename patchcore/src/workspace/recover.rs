@@ -50,7 +50,7 @@ impl Workspace {
     /// `UNFINISHED` where the journal is damaged: see [`abandon`](Self::abandon). `LOCK_TIMEOUT`
     /// where another process works on the tree; `IO`.
     pub fn recover(&self) -> Result<Recovered, Error> {
-        let held = Held::acquire(&self.root, super::LOCK_WAIT)?;
+        let held = self.hold(super::LOCK_WAIT)?;
         recover(&self.root, &held)
     }
 
@@ -59,7 +59,7 @@ impl Workspace {
     /// # Errors
     /// `LOCK_TIMEOUT` where another process works on the tree; `IO`.
     pub fn abandon(&self) -> Result<Recovered, Error> {
-        let held = Held::acquire(&self.root, super::LOCK_WAIT)?;
+        let held = self.hold(super::LOCK_WAIT)?;
         if current(&held)?.is_none() {
             return Ok(Recovered::Nothing);
         }

@@ -5,6 +5,7 @@
 //! | `tasks.json` | the task manifest, readable by all |
 //! | `.gitignore` | all but the manifest |
 //! | `lock` | the lock; the kernel frees it when its holder dies |
+//! | `key` | the secret that seals what is written, so that nothing else is acted on |
 //! | `txn/current` | the transaction that is being worked on |
 //! | `head` | a link whose text names the last record of the log |
 //! | `removed` | which records `gc` removed |
@@ -18,7 +19,9 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::disk::{Dir, File, Open};
+use super::Workspace;
+use super::disk::{self, Dir, File, Open};
+use super::key::{self, Key};
 use super::root::Root;
 use crate::error::Error;
 use crate::path::RelPath;
@@ -34,6 +37,9 @@ const IGNORED: &str = "*\n!tasks.json\n";
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) dir: Dir,
+    /// By which the state is recognized; `None` where there is none, so that nothing in the state
+    /// is ours.
+    pub(super) key: Option<Key>,
 }
 
 /// The state directory in the hands of the one writer.
@@ -42,20 +48,13 @@ pub(super) struct Held {
     pub(super) state: State,
     pub(super) txn: Dir,
     pub(super) log: Dir,
+    /// Seals what is written.
+    pub(super) key: Key,
     /// Kept for what its end does: it frees the lock.
     _lock: File,
 }
 
 impl State {
-    /// Opens the state; `None` where nothing was ever written.
-    pub(super) fn open(root: &Root) -> Result<Option<Self>, Error> {
-        match root.open_path(&state_path(), Open::Directory) {
-            Ok(fd) => Ok(Some(Self { dir: Dir(fd) })),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(state_error(root, "open", error)),
-        }
-    }
-
     /// A part of the state, for reading; `None` where it does not exist.
     pub(super) fn part(&self, name: &str) -> Result<Option<Dir>, Error> {
         self.dir
@@ -104,10 +103,20 @@ impl State {
     }
 }
 
-impl Held {
+impl Workspace {
+    /// Opens the state; `None` where nothing was ever written.
+    pub(super) fn state(&self) -> Result<Option<State>, Error> {
+        let Some(dir) = self.state_dir()? else {
+            return Ok(None);
+        };
+        let key = self.read_key(&dir)?;
+        Ok(Some(State { dir, key }))
+    }
+
     /// Opens the state for writing, making what is missing, and waits for the lock.
-    pub(super) fn acquire(root: &Root, wait: Duration) -> Result<Self, Error> {
-        let state = match State::open(root)? {
+    pub(super) fn hold(&self, wait: Duration) -> Result<Held, Error> {
+        let root = &self.root;
+        let mut state = match self.state()? {
             Some(state) => state,
             None => {
                 let made = root.dir.make_directory(STATE.as_bytes(), 0o777);
@@ -118,10 +127,13 @@ impl Held {
                     _ => {}
                 }
                 let gone = || Error::io("open", root.path.join(STATE), Errno::NOENT);
-                State::open(root)?.ok_or_else(gone)?
+                let dir = self.state_dir()?.ok_or_else(gone)?;
+                State { dir, key: None }
             }
         };
         let lock = lock(&state.dir, wait)?;
+        let key = self.writers_key(&state)?;
+        state.key = Some(key.clone());
         let txn = match state.part("txn")? {
             Some(txn) => txn,
             None => {
@@ -130,12 +142,51 @@ impl Held {
             }
         };
         let log = state.make_part("log")?;
-        Ok(Self {
+        Ok(Held {
             state,
             txn,
             log,
+            key,
             _lock: lock,
         })
+    }
+
+    fn state_dir(&self) -> Result<Option<Dir>, Error> {
+        let failed = |error| state_error(&self.root, "open", error);
+        let dir = match self.root.open_path(&state_path(), Open::Directory) {
+            Ok(fd) => Dir(fd),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let owner = dir.stat_self().map_err(failed)?.uid;
+        if !disk::is_ours(owner) {
+            return Err(Error::Foreign {
+                path: STATE.into(),
+                why: format!("belongs to user {owner}; use another root, or change its owner"),
+            });
+        }
+        Ok(Some(dir))
+    }
+
+    fn read_key(&self, dir: &Dir) -> Result<Option<Key>, Error> {
+        match &self.key_file {
+            Some(file) => file.open(),
+            None => key::open(dir),
+        }
+    }
+
+    /// The key, under the lock: another process may have made it meanwhile.
+    fn writers_key(&self, state: &State) -> Result<Key, Error> {
+        if let Some(key) = &state.key {
+            return Ok(key.clone());
+        }
+        match &self.key_file {
+            Some(file) => file.open_or_make(),
+            None => match key::open(&state.dir)? {
+                Some(key) => Ok(key),
+                None => key::make(state),
+            },
+        }
     }
 }
 

@@ -46,7 +46,7 @@ impl Workspace {
     /// # Errors
     /// `IO` where it cannot be read.
     pub fn status(&self) -> Result<WorkspaceStatus, Error> {
-        let Some(state) = State::open(&self.root)? else {
+        let Some(state) = self.state()? else {
             return Ok(WorkspaceStatus::default());
         };
         let log = self.log()?;

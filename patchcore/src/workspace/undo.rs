@@ -40,7 +40,7 @@ impl Workspace {
         options: &ApplyOptions<'_>,
     ) -> Result<Applied<'static>, Stop> {
         let began = Instant::now();
-        let held = Held::acquire(&self.root, options.lock_wait)?;
+        let held = self.hold(options.lock_wait)?;
         let recovered = recover::recover(&self.root, &held)?;
         let log = self.log()?;
         let undone = match name {

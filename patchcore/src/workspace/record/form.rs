@@ -29,7 +29,7 @@ pub(super) fn digest(pieces: &[Vec<u8>]) -> Digest {
 }
 
 /// The last line of a document with this digest.
-pub(in super::super) fn last_line(digest: Digest) -> Vec<u8> {
+pub(super) fn last_line(digest: Digest) -> Vec<u8> {
     format!("{digest}\n").into_bytes()
 }
 
@@ -95,8 +95,7 @@ fn json(value: &(impl Serialize + ?Sized), room: usize) -> Vec<u8> {
     bytes
 }
 
-/// A document, and the digest in its last line, which holds.
-pub(in super::super) fn split(bytes: &[u8]) -> Result<(&[u8], Digest), Error> {
+pub(super) fn read(bytes: &[u8]) -> Result<(Record, Digest), Error> {
     let split = bytes.len().checked_sub(LAST_LINE);
     let Some((body, last)) = split.and_then(|at| bytes.split_at_checked(at)) else {
         return Err(damaged("it is too short for a checksum"));
@@ -107,11 +106,6 @@ pub(in super::super) fn split(bytes: &[u8]) -> Result<(&[u8], Digest), Error> {
     let Some(digest) = checksum.filter(|checksum| *checksum == Digest::of(body)) else {
         return Err(damaged("its checksum does not hold"));
     };
-    Ok((body, digest))
-}
-
-pub(super) fn read(bytes: &[u8]) -> Result<(Record, Digest), Error> {
-    let (body, digest) = split(bytes)?;
     let record: Record = match serde_json::from_slice(body) {
         Ok(record) => record,
         Err(error) => return Err(unsupported(body).unwrap_or_else(|| damaged(error))),
