@@ -151,6 +151,7 @@ pub(crate) fn record(operations: usize) -> Record {
         previous: None,
         undoes: None,
         undoes_batch: None,
+        redoes: None,
         operations: (0..operations).map(operation).collect(),
         changes: Vec::new(),
         journal: Default::default(),

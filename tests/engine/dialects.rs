@@ -93,7 +93,7 @@ fn policy(options: &Options) -> Policy {
 fn applied(patch: &[u8], before: &Files, options: &Options) -> Result<Files, Refusal> {
     let script = parse(patch, options)?;
     let tree = tree(before, &script.paths());
-    let batch = script.lower(&tree)?;
+    let batch = script.lower(&tree)?.batch;
     let plan = plan(&batch, &tree, &policy(options));
     if let Some(refusal) = first_refusal(&plan) {
         assert!(plan.changes.is_empty(), "a refused patch changes nothing");
@@ -245,7 +245,10 @@ fn run(dialect: Dialect, folder: &Path) -> Result<(), String> {
 fn converted(patch: &[u8], before: &Files, options: &Options, after: &Files) -> Result<(), String> {
     let script = parse(patch, options).map_err(|refusal| refusal.to_string())?;
     let tree = tree(before, &script.paths());
-    let batch = script.lower(&tree).map_err(|refusal| refusal.to_string())?;
+    let batch = script
+        .lower(&tree)
+        .map_err(|refusal| refusal.to_string())?
+        .batch;
     let policy = policy(options);
     let planned = plan(&batch, &tree, &policy);
     match to_batch(&planned, &tree, &policy) {

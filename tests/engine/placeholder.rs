@@ -7,11 +7,12 @@ use std::sync::Mutex;
 
 use patchcore::order::Payload;
 use patchcore::placeholder::{self, Injected, Language, Mark, Marker, Scanner};
+use patchcore::plan::Script as _;
 use patchcore::report::Status;
 use patchcore::task::{Injection, Manifest};
 use patchcore::workspace::fault::{Fault, Kind, inject};
 use patchcore::workspace::{ApplyOptions, WalkOptions, WalkProgress, Workspace};
-use patchcore::{Code, Error, RelPath, Report};
+use patchcore::{Code, Error, RelPath, Report, Tree};
 use proptest::prelude::*;
 
 use crate::workspace::{path, snapshot, tree};
@@ -111,6 +112,37 @@ fn injecting_again_changes_nothing_and_undo_restores_every_byte() {
     let workspace = Workspace::open(dir.path()).unwrap();
     workspace.undo(None, &ApplyOptions::default()).unwrap();
     assert_eq!(snapshot(dir.path()), before);
+}
+
+#[test]
+fn lowering_an_injection_again_gives_the_same() {
+    let manifest = Manifest::default();
+    let prompts = payload(&[("A", "one"), ("NOWHERE", "two")]);
+    let injection =
+        Injection::of_payload(prompts, vec![path("a.py")], &manifest).leaving_out_missing();
+    let loaded = Tree::new().with_file(path("a.py"), "# ###A###\n");
+    let lower = |tree: &Tree| {
+        let lowered = injection.lower(tree).unwrap();
+        let missing = lowered
+            .notes
+            .missing
+            .iter()
+            .map(|missing| missing.id.clone());
+        let missing: Vec<String> = missing.collect();
+        (
+            lowered.batch.operations.len(),
+            lowered.notes.injected,
+            missing,
+        )
+    };
+    let first = lower(&loaded);
+    assert_eq!((first.0, &first.2[..]), (1, &["NOWHERE".to_owned()][..]));
+    assert!(!first.1.is_empty());
+    // Another tree has another answer, and leaves none behind.
+    let empty = lower(&Tree::new());
+    assert_eq!((empty.0, empty.2.len()), (0, 2));
+    assert!(empty.1.is_empty());
+    assert_eq!(lower(&loaded), first);
 }
 
 #[test]

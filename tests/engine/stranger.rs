@@ -5,10 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use patchcore::operation::Batch;
-use patchcore::plan::Plan;
+use patchcore::plan::{Lowered, Plan};
 use patchcore::report::Status;
-use patchcore::workspace::fault::{Fault, Kind, inject, observe};
+use patchcore::workspace::fault::{Call, Fault, Kind, inject, observe};
 use patchcore::workspace::{ApplyOptions, Review, Reviewed, Workspace};
 use patchcore::{Code, Refusal, Tree};
 
@@ -24,7 +23,7 @@ pub(crate) struct Meddler<F>(pub(crate) F);
 impl<F: Fn()> Review for Meddler<F> {
     fn review(
         &self,
-        _: &Batch,
+        _: &Lowered<'_>,
         _: &Tree,
         plan: Plan,
         _: Option<&[u8]>,
@@ -99,7 +98,7 @@ fn r9_what_a_stranger_writes_between_crash_and_recovery_is_never_lost() {
     for fault in [
         Fault::default(),
         Fault {
-            no_exchange: true,
+            missing: &[Call::Renameat2],
             ..Fault::default()
         },
     ] {

@@ -240,6 +240,64 @@ fn an_id_counts_once_until_it_is_undone() {
 }
 
 #[test]
+fn a_replay_is_answered_from_the_record_of_the_first_run() {
+    let dir = tree(&[("a", "a\n"), ("b", "b\n")]);
+    let root = dir.path();
+    let mut work = batch(vec![append("a", "x"), append("missing", "y")]);
+    work.id = Some("b-1".into());
+    let mut options = ApplyOptions::default();
+    options.policy.partial = true;
+    let workspace = Workspace::open(root).unwrap();
+    let first = workspace.apply(&work, &options).unwrap();
+    assert_eq!(first.report.status, Status::Partial);
+    let outcomes = |applied: &Applied<'_>| -> Vec<_> {
+        let operations = applied.report.operations.iter();
+        operations
+            .map(|o| (o.outcome, o.refusal.as_ref().map(|r| r.code)))
+            .collect()
+    };
+    // What did not land the first time is not said to have landed.
+    let expected = [
+        (Outcome::AlreadyApplied, None),
+        (Outcome::Refused, Some(Code::FileNotFound)),
+    ];
+    let again = workspace.apply(&work, &options).unwrap();
+    assert_eq!(outcomes(&again), expected);
+    let checked = workspace.check(&work, &options).unwrap();
+    assert_eq!(
+        checked.report.operations[1].refusal,
+        again.report.operations[1].refusal
+    );
+    assert_eq!(fs::read(root.join("a")).unwrap(), b"a\nx\n");
+
+    // Without the record the ledger still knows that the batch was committed.
+    let transaction = first.record.unwrap().transaction;
+    let entry = root
+        .join(".mission_control/log")
+        .join(transaction.to_string());
+    fs::remove_dir_all(&entry).unwrap();
+    let known = workspace.apply(&work, &options).unwrap();
+    assert_eq!(known.report.status, Status::Unchanged);
+    assert_eq!(outcomes(&known), [(Outcome::AlreadyApplied, None); 2]);
+    assert_eq!(fs::read(root.join("a")).unwrap(), b"a\nx\n");
+}
+
+#[test]
+fn an_id_counts_whichever_entry_read_the_batch() {
+    let dir = tree(&[("a", "a\n")]);
+    let json =
+        br#"{"batch_id": "b-1", "operations": [{"op": "append", "file": "a", "content": "x"}]}"#;
+    let options = patchcore::dialect::Options::default();
+    for status in [Status::Applied, Status::Unchanged] {
+        let patch = patchcore::dialect::parse(json, &options).unwrap();
+        let workspace = Workspace::open(dir.path()).unwrap();
+        let applied = workspace.apply(&patch, &ApplyOptions::default()).unwrap();
+        assert_eq!(applied.report.status, status);
+    }
+    assert_eq!(fs::read(dir.path().join("a")).unwrap(), b"a\nx\n");
+}
+
+#[test]
 fn a_check_says_what_apply_would_do_and_writes_nothing() {
     let dir = tree(&[("a", "a\n")]);
     let work = batch(vec![append("a", "x")]);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use patchcore::dialect::{Dialect, Options, parse, to_batch};
 use patchcore::operation::Batch;
-use patchcore::plan::{Entry, FileChange, Holds, Script, Source, Tree, plan};
+use patchcore::plan::{Entry, FileChange, Holds, Lowered, Script, Source, Tree, plan};
 use patchcore::{Code, Policy, Refusal};
 
 /// Takes the bytes before the first NUL for every file and link that the patch behind it names: no
@@ -34,7 +34,7 @@ pub fn check(dialect: Dialect, input: &[u8]) {
             _ => {}
         }
     }
-    let Ok(batch) = script.lower(&tree) else {
+    let Ok(Lowered { batch, .. }) = script.lower(&tree) else {
         return;
     };
     let mut policy = Policy::default();

@@ -3,7 +3,6 @@
 //! A file that does not exist is created. One that exists becomes the content by the smallest
 //! edits, guarded by its hash.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
@@ -13,7 +12,7 @@ use crate::digest::Digest;
 use crate::error::{Code, Refusal};
 use crate::operation::{Action, Batch, Operation};
 use crate::path::RelPath;
-use crate::plan::{Entry, Script, Tree};
+use crate::plan::{Entry, Lowered, Script, Tree};
 
 /// Parsed files.
 pub(super) struct Files {
@@ -95,12 +94,12 @@ impl Script for Files {
         paths.into_iter().cloned().collect()
     }
 
-    fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
+    fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
         let mut operations = Vec::with_capacity(self.files.len());
         for (path, file) in &self.files {
             self.lower_file(path, file, tree, &mut operations);
         }
-        Ok(Cow::Owned(Batch::new(operations, self.content)))
+        Ok(Batch::new(operations, self.content).into())
     }
 }
 

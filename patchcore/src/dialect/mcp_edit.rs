@@ -4,7 +4,6 @@
 //! takes the first of several, and matches lines whatever their indentation, which is not done
 //! here. Unlike there, `\r\n` endings stay. A call with `dryRun` is refused: it asks for no edit.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
@@ -15,9 +14,8 @@ use super::ladder::Rungs;
 use super::{Options, beneath_root, json, omission};
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
-use crate::operation::Batch;
 use crate::path::RelPath;
-use crate::plan::{Script, Tree};
+use crate::plan::{Lowered, Script, Tree};
 
 /// Parsed calls.
 pub(super) struct McpEdit {
@@ -102,7 +100,7 @@ impl Script for McpEdit {
         paths.into_iter().cloned().collect()
     }
 
-    fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
+    fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
         let mut desk = Desk::new(tree);
         for (index, (path, edit)) in self.edits.iter().enumerate() {
             if desk.is_spoiled(path) {
@@ -113,7 +111,7 @@ impl Script for McpEdit {
                 desk.refuse(path, refusal);
             }
         }
-        Ok(Cow::Owned(desk.into_batch(self.content)))
+        Ok(desk.into_batch(self.content).into())
     }
 }
 

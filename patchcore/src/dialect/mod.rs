@@ -36,7 +36,6 @@ mod str_replace;
 mod unified;
 mod workspace_edit;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
@@ -47,7 +46,7 @@ use crate::edit::Edit;
 use crate::error::{Code, Refusal};
 use crate::operation::Batch;
 use crate::path::RelPath;
-use crate::plan::{Script, Tree};
+use crate::plan::{Lowered, Script, Tree};
 
 pub use convert::{check_sayable_as_diff, to_batch};
 pub use detect::detect;
@@ -180,7 +179,11 @@ impl Script for Patch<'_> {
         self.script.paths()
     }
 
-    fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
+    fn as_batch(&self) -> Option<&Batch> {
+        self.script.as_batch()
+    }
+
+    fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
         self.script.lower(tree)
     }
 }

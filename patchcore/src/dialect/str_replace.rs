@@ -19,9 +19,8 @@ use super::{Options, beneath_root, json, minimal_edit, omission};
 use crate::digest::Digest;
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
-use crate::operation::Batch;
 use crate::path::RelPath;
-use crate::plan::{Script, Tree};
+use crate::plan::{Lowered, Script, Tree};
 use crate::text::{LineNumber, Text};
 
 /// Parsed commands.
@@ -202,7 +201,7 @@ impl Script for StrReplace {
         paths.into_iter().cloned().collect()
     }
 
-    fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
+    fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
         let mut desk = Desk::new(tree);
         let mut history: HashMap<&RelPath, Vec<Option<Vec<u8>>>> = HashMap::new();
         for (index, (path, command)) in self.commands.iter().enumerate() {
@@ -221,7 +220,7 @@ impl Script for StrReplace {
                 desk.refuse(path, refusal);
             }
         }
-        Ok(Cow::Owned(desk.into_batch(self.content)))
+        Ok(desk.into_batch(self.content).into())
     }
 }
 

@@ -7,7 +7,6 @@
 
 mod position;
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
@@ -18,9 +17,8 @@ use super::{Options, beneath_root, exact, json, omission};
 use crate::digest::Digest;
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
-use crate::operation::Batch;
 use crate::path::RelPath;
-use crate::plan::{Script, Tree};
+use crate::plan::{Lowered, Script, Tree};
 
 /// A parsed edit.
 pub(super) struct WorkspaceEdit {
@@ -256,7 +254,7 @@ impl Script for WorkspaceEdit {
         paths.into_iter().cloned().collect()
     }
 
-    fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
+    fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
         let mut desk = Desk::new(tree);
         for change in &self.changes {
             let path = match change {
@@ -271,7 +269,7 @@ impl Script for WorkspaceEdit {
                 desk.refuse(path, refusal);
             }
         }
-        Ok(Cow::Owned(desk.into_batch(self.content)))
+        Ok(desk.into_batch(self.content).into())
     }
 }
 

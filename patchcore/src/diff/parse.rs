@@ -414,6 +414,15 @@ impl<'a> Parser<'a> {
 
     /// Skips a line that is no part of the diff.
     fn skip_prose(&mut self, line: &[u8]) {
+        if line.starts_with(b"Property changes on: ") {
+            self.remark("changes of properties are not applied");
+            let is_bare = |file: &FileDiff<'_>| file.git.is_none() && file.hunks.is_empty();
+            // A header whose file has nothing but its properties changed.
+            if self.diff.files.last().is_some_and(is_bare) {
+                self.diff.files.pop();
+                self.current = None;
+            }
+        }
         if self.current == Some(Current::Adjacent) && !is_blank(line) {
             self.current = Some(Current::Apart);
         }

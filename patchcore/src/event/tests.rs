@@ -51,6 +51,7 @@ fn record(operations: Vec<OperationRecord>) -> Record {
         previous: None,
         undoes: None,
         undoes_batch: None,
+        redoes: None,
         operations,
         changes: Vec::new(),
         journal: Default::default(),

@@ -11,9 +11,9 @@ use crate::error::{Code, Refusal};
 use crate::path::RelPath;
 use crate::text::{BOM, Encoding, LineNumber, Text, detect_encoding};
 
-/// What is to be done about the comments of a file.
+/// Whether comments are put in or taken out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Task {
+pub enum MarkMode {
     /// Put them in, and renew those that say something older.
     Inject,
     /// Take them out.
@@ -40,7 +40,7 @@ pub enum Task {
 pub struct Marker<'a> {
     scanner: &'a Scanner,
     injected: &'a Injected,
-    task: Task,
+    mode: MarkMode,
     overwrite: bool,
 }
 
@@ -75,15 +75,15 @@ impl<'a> Marker<'a> {
         Self {
             scanner,
             injected,
-            task: Task::Inject,
+            mode: MarkMode::Inject,
             overwrite: false,
         }
     }
 
     /// Says whether comments are put in or taken out.
     #[must_use]
-    pub fn doing(mut self, task: Task) -> Self {
-        self.task = task;
+    pub fn in_mode(mut self, mode: MarkMode) -> Self {
+        self.mode = mode;
         self
     }
 
@@ -198,9 +198,9 @@ impl<'a> Marker<'a> {
             match existing.iter().position(|e| e.normal == normal) {
                 Some(index) => {
                     let span = existing.remove(index).span;
-                    let edits = match self.task {
-                        Task::Inject => Vec::new(),
-                        Task::Remove => vec![Edit::delete(span)],
+                    let edits = match self.mode {
+                        MarkMode::Inject => Vec::new(),
+                        MarkMode::Remove => vec![Edit::delete(span)],
                     };
                     result.push(Marked::done(id, site.number, edits, normal));
                 }
@@ -269,11 +269,11 @@ impl<'a> Marker<'a> {
             .count();
         let ending = file.text.ending_near(site.line.start).as_bytes();
         let bytes = comment.to_bytes(&line[..blank], ending);
-        let edits = match (self.task, existing) {
-            (Task::Inject, Some(existing)) => vec![Edit::replace(existing.span, bytes)],
-            (Task::Inject, None) => vec![Edit::insert(site.line.start, bytes)],
-            (Task::Remove, Some(existing)) => vec![Edit::delete(existing.span)],
-            (Task::Remove, None) => Vec::new(),
+        let edits = match (self.mode, existing) {
+            (MarkMode::Inject, Some(existing)) => vec![Edit::replace(existing.span, bytes)],
+            (MarkMode::Inject, None) => vec![Edit::insert(site.line.start, bytes)],
+            (MarkMode::Remove, Some(existing)) => vec![Edit::delete(existing.span)],
+            (MarkMode::Remove, None) => Vec::new(),
         };
         Marked::done(id, site.number, edits, comment.normal())
     }

@@ -23,6 +23,6 @@ pub use balance::Balance;
 pub use comment::Mark;
 pub use injected::Injected;
 pub use language::Language;
-pub use mark::{Marked, Marker, Task};
+pub use mark::{MarkMode, Marked, Marker};
 pub use scan::{Placeholder, Position, Scanner, Syntax, find, positions};
 pub use style::CommentStyle;

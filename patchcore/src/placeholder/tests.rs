@@ -13,11 +13,11 @@ fn run(
     source: &[u8],
     mark: &Mark,
     injected: &mut Injected,
-    task: Task,
+    mode: MarkMode,
 ) -> Result<Vec<u8>, Refusal> {
     let scanner = Scanner::new();
     let known = injected.clone();
-    let marker = Marker::new(&scanner, &known).doing(task);
+    let marker = Marker::new(&scanner, &known).in_mode(mode);
     let marked = marker.mark(&path(name), source, &|_| Some(mark.clone()));
     let mut edits = Vec::new();
     for one in marked {
@@ -40,7 +40,7 @@ fn inject(name: &str, source: &str, mark: &Mark) -> String {
         source.as_bytes(),
         mark,
         &mut Injected::default(),
-        Task::Inject,
+        MarkMode::Inject,
     );
     String::from_utf8(after.unwrap()).unwrap()
 }
@@ -52,7 +52,7 @@ fn refuse(name: &str, source: &str) -> Refusal {
         source.as_bytes(),
         &mark,
         &mut Injected::default(),
-        Task::Inject,
+        MarkMode::Inject,
     )
     .unwrap_err()
 }
@@ -153,7 +153,8 @@ fn what_cannot_be_marked_says_why() {
 fn a_changed_prompt_is_renewed_and_an_edited_comment_is_not() {
     let mut injected = Injected::default();
     let source = b"# ###A###\n";
-    let mut step = |text: &[u8], mark: &Mark| run("a.py", text, mark, &mut injected, Task::Inject);
+    let mut step =
+        |text: &[u8], mark: &Mark| run("a.py", text, mark, &mut injected, MarkMode::Inject);
     let one = step(source, &prompt("one\ntwo")).unwrap();
     let two = step(&one, &prompt("three")).unwrap();
     assert_eq!(two, b"# agent: three\n# ###A###\n");
@@ -195,7 +196,7 @@ fn a_task_comment_says_by_itself_whether_it_was_edited() {
             text.as_bytes(),
             &task("u-3"),
             &mut Injected::default(),
-            Task::Inject,
+            MarkMode::Inject,
         )
         .unwrap_err()
     };
@@ -349,7 +350,14 @@ fn check(name: &str, style: &CommentStyle, mark: &Mark, text: &str) {
     let what = || format!("{name}: {text:?}");
     let source = "first\n  ###A### x\nlast";
     let mut injected = Injected::default();
-    let after = run(name, source.as_bytes(), mark, &mut injected, Task::Inject).unwrap();
+    let after = run(
+        name,
+        source.as_bytes(),
+        mark,
+        &mut injected,
+        MarkMode::Inject,
+    )
+    .unwrap();
     let after = String::from_utf8(after).unwrap();
     let comment = after
         .strip_prefix("first\n")
@@ -394,16 +402,30 @@ fn check(name: &str, style: &CommentStyle, mark: &Mark, text: &str) {
         assert_eq!(comment.matches(style.closer()).count(), 1, "{}", what());
         assert!(comment.trim_end().ends_with(style.closer()), "{}", what());
     }
-    let again = run(name, after.as_bytes(), mark, &mut injected, Task::Inject).unwrap();
+    let again = run(
+        name,
+        after.as_bytes(),
+        mark,
+        &mut injected,
+        MarkMode::Inject,
+    )
+    .unwrap();
     assert_eq!(String::from_utf8(again).unwrap(), after, "{}", what());
-    let removed = run(name, after.as_bytes(), mark, &mut injected, Task::Remove).unwrap();
+    let removed = run(
+        name,
+        after.as_bytes(),
+        mark,
+        &mut injected,
+        MarkMode::Remove,
+    )
+    .unwrap();
     assert_eq!(String::from_utf8(removed).unwrap(), source, "{}", what());
     let renewed = run(
         name,
         after.as_bytes(),
         &prompt("new"),
         &mut injected,
-        Task::Inject,
+        MarkMode::Inject,
     )
     .unwrap();
     let expected = match mark {
@@ -430,12 +452,12 @@ proptest! {
         let source = format!("{}{}", if bom { "\u{feff}" } else { "" }, pieces.concat());
         let mark = prompt(&text);
         let mut injected = Injected::default();
-        if let Ok(once) = run(name, source.as_bytes(), &mark, &mut injected, Task::Inject) {
+        if let Ok(once) = run(name, source.as_bytes(), &mark, &mut injected, MarkMode::Inject) {
             let count = |bytes: &[u8]| super::super::find(bytes).len();
             prop_assert_eq!(count(&once), count(source.as_bytes()));
-            let twice = run(name, &once, &mark, &mut injected, Task::Inject).unwrap();
+            let twice = run(name, &once, &mark, &mut injected, MarkMode::Inject).unwrap();
             prop_assert_eq!(&twice, &once);
-            let removed = run(name, &once, &mark, &mut injected, Task::Remove).unwrap();
+            let removed = run(name, &once, &mark, &mut injected, MarkMode::Remove).unwrap();
             prop_assert_eq!(removed, source.as_bytes());
         }
     }

@@ -11,11 +11,11 @@ mod names;
 mod original;
 pub(crate) mod paths;
 mod render;
+mod script;
 mod sequential;
 mod settle;
 mod tree;
 
-use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,10 @@ use crate::path::RelPath;
 use crate::text::LineNumber;
 use crate::threads;
 
+#[cfg(feature = "workspace")]
+pub(crate) use change::show_replacements;
 pub use change::{After, ChangeKind, FileChange, FileState, Touch};
+pub use script::{Lowered, Missing, Notes, Script};
 pub(crate) use tree::Obstacle;
 #[cfg(feature = "workspace")]
 pub(crate) use tree::Other;
@@ -100,39 +103,6 @@ pub struct Plan {
     digest: OnceLock<Digest>,
 }
 
-/// What can be planned: a batch, or a foreign patch that has yet to be located in the files.
-pub trait Script {
-    /// Every path that has to be loaded before [`lower`](Self::lower).
-    fn paths(&self) -> Vec<RelPath>;
-
-    /// The sender's id, and the digest of the content that goes with it: what the ledger asks for
-    /// before anything is loaded. `None` where there is no id.
-    fn identity(&self) -> Option<(&str, Digest)> {
-        None
-    }
-
-    /// The operations, located in the loaded files.
-    ///
-    /// # Errors
-    /// A refusal of the whole; what concerns one operation is an
-    /// [`Action::Refused`](crate::operation::Action::Refused) in its place.
-    fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal>;
-}
-
-impl Script for Batch {
-    fn paths(&self) -> Vec<RelPath> {
-        Batch::paths(self)
-    }
-
-    fn identity(&self) -> Option<(&str, Digest)> {
-        self.id.as_deref().map(|id| (id, self.content))
-    }
-
-    fn lower(&self, _: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
-        Ok(Cow::Borrowed(self))
-    }
-}
-
 impl Plan {
     /// A plan of these changes, in the order of their paths.
     pub(crate) fn new(changes: Vec<FileChange>, verdicts: Vec<Verdict>) -> Self {
@@ -203,6 +173,23 @@ impl Plan {
 }
 
 impl Verdict {
+    /// The verdict on an operation of a batch whose id was committed before, with the same content
+    /// or another.
+    #[cfg(feature = "workspace")]
+    pub(crate) fn replayed(same: bool) -> Self {
+        let outcome = match same {
+            true => Outcome::AlreadyApplied,
+            false => Outcome::NotApplied,
+        };
+        Self {
+            outcome,
+            lines: None,
+            guarded: true,
+            refusal: None,
+            note: None,
+        }
+    }
+
     /// The verdict on an operation with which nothing is wrong.
     fn passed(operation: &Operation) -> Self {
         let note = operation.note.clone();
@@ -266,9 +253,10 @@ pub(crate) fn plan_with(batch: &Batch, tree: &Tree, policy: &Policy, hashing: Ha
     for (index, refusal) in by_path {
         refused.entry(index).or_insert(refusal);
     }
-    let (changes, verdicts) = match batch.coordinates {
+    let (mut changes, verdicts) = match batch.coordinates {
         Coordinates::Original => original::plan(batch, tree, policy, hashing, refused),
         Coordinates::Sequential => sequential::plan(batch, tree, policy, refused),
     };
+    change::show_replacements(&mut changes);
     settle::settle(batch, changes, verdicts, policy)
 }

@@ -1,8 +1,7 @@
 //! Injection as a script: from a payload or a manifest to located operations.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::{Manifest, Status, Task};
 use crate::digest::{Digest, Hasher};
@@ -10,8 +9,8 @@ use crate::error::{Code, Refusal};
 use crate::operation::{Action, Batch, Labels, Operation};
 use crate::order::Payload;
 use crate::path::RelPath;
-use crate::placeholder::{Injected, Mark, Marked, Marker, Scanner};
-use crate::plan::{Entry, Script, Tree};
+use crate::placeholder::{Injected, Mark, MarkMode, Marked, Marker, Scanner};
+use crate::plan::{Entry, Lowered, Missing, Notes, Script, Tree};
 use crate::threads;
 
 /// Comments to be put above placeholders, in the form that the engine applies.
@@ -30,7 +29,7 @@ use crate::threads;
 /// let tree = Tree::new().with_file(path.clone(), "# ###INIT###\n");
 /// let prompts = BTreeMap::from([("INIT".to_owned(), "start here".to_owned())]);
 /// let injection = Injection::of_payload(Payload::new(prompts), vec![path], &Manifest::default());
-/// let plan = plan::plan(&*injection.lower(&tree)?, &tree, &Policy::default());
+/// let plan = plan::plan(&injection.lower(&tree)?.batch, &tree, &Policy::default());
 /// let after: Vec<u8> = plan.changes[0].chunks().flatten().copied().collect();
 /// assert_eq!(after, b"# agent: start here\n# ###INIT###\n");
 /// # Ok::<(), patchcore::Refusal>(())
@@ -41,13 +40,12 @@ pub struct Injection {
     wanted: Wanted,
     files: Vec<RelPath>,
     known: Injected,
-    what: crate::placeholder::Task,
+    mode: MarkMode,
     overwrite: bool,
     leave_out_missing: bool,
     /// Tasks that name no place at all.
     nowhere: Vec<Missing>,
     labels: Arc<Labels>,
-    found: Mutex<Found>,
 }
 
 #[derive(Debug)]
@@ -62,28 +60,6 @@ struct Wish {
     id: String,
     task: String,
     labels: Arc<Labels>,
-}
-
-/// What lowering found out.
-#[derive(Debug, Default)]
-struct Found {
-    injected: Injected,
-    missing: Vec<Missing>,
-    tasks: Vec<Option<String>>,
-    /// The ids that stand in some file.
-    seen: HashSet<String>,
-}
-
-/// A placeholder that was to be marked and does not stand where it should.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Missing {
-    /// The placeholder's id.
-    pub id: String,
-    /// The task that it belongs to.
-    pub task: Option<String>,
-    /// Why it cannot be marked.
-    pub refusal: Refusal,
 }
 
 impl Injection {
@@ -141,12 +117,11 @@ impl Injection {
             wanted,
             files,
             known: manifest.injected().clone(),
-            what: crate::placeholder::Task::Inject,
+            mode: MarkMode::Inject,
             overwrite: false,
             leave_out_missing: false,
             nowhere: Vec::new(),
             labels: Arc::default(),
-            found: Mutex::default(),
         }
     }
 
@@ -167,7 +142,7 @@ impl Injection {
     /// Takes the comments out instead.
     #[must_use]
     pub fn removing(mut self) -> Self {
-        self.what = crate::placeholder::Task::Remove;
+        self.mode = MarkMode::Remove;
         self
     }
 
@@ -178,28 +153,12 @@ impl Injection {
         self
     }
 
-    /// Leaves out what does not stand where it should, and lists it in [`missing`](Self::missing),
-    /// instead of refusing.
+    /// Leaves out what does not stand where it should, and lists it in the [notes](Lowered::notes), instead
+    /// of refusing.
     #[must_use]
     pub fn leaving_out_missing(mut self) -> Self {
         self.leave_out_missing = true;
         self
-    }
-
-    /// What was left out.
-    #[must_use]
-    pub fn missing(&self) -> Vec<Missing> {
-        self.found().missing.clone()
-    }
-
-    /// The task of each operation, in batch order.
-    #[must_use]
-    pub fn tasks(&self) -> Vec<Option<String>> {
-        self.found().tasks.clone()
-    }
-
-    fn found(&self) -> std::sync::MutexGuard<'_, Found> {
-        self.found.lock().expect("no holder panics")
     }
 
     fn content(&self) -> Digest {
@@ -240,7 +199,7 @@ impl Injection {
             return Vec::new();
         };
         let wishes = self.wishes(file);
-        let mut marker = Marker::new(&self.scanner, &self.known).doing(self.what);
+        let mut marker = Marker::new(&self.scanner, &self.known).in_mode(self.mode);
         if self.overwrite {
             marker = marker.overwriting();
         }
@@ -254,80 +213,84 @@ impl Injection {
         marker.mark(file, source.bytes(), &mark)
     }
 
-    /// The operations on one file.
-    fn add_file(
-        &self,
-        file: &RelPath,
-        marked: Vec<Marked>,
-        tree: &Tree,
-        found: &mut Found,
-        out: &mut Vec<Operation>,
-    ) {
-        let wishes = self.wishes(file);
-        let Entry::File(source) = tree.get(file) else {
-            self.push_unreadable(file, tree.get(file), wishes, found, out);
-            return;
+    fn operation(&self, file: &RelPath, action: Action, wish: Option<&Wish>) -> Operation {
+        let labels = wish.map_or(&self.labels, |wish| &wish.labels);
+        Operation::with_labels(file.clone(), action, Arc::clone(labels))
+    }
+}
+
+/// The operations and notes of an injection, file by file.
+struct Lowering<'a> {
+    injection: &'a Injection,
+    operations: Vec<Operation>,
+    notes: Notes,
+    /// The ids that were found in some file.
+    seen: HashSet<String>,
+}
+
+impl Lowering<'_> {
+    fn add_file(&mut self, file: &RelPath, marked: Vec<Marked>, entry: &Entry) {
+        let wishes = self.injection.wishes(file);
+        let source = match entry {
+            Entry::File(source) => source,
+            Entry::Refused(refusal) => return self.add_missing(file, wishes, refusal),
+            Entry::Absent => {
+                let message = format!("{file} does not exist");
+                let refusal = Refusal::new(Code::FileNotFound, message).in_file(file);
+                return self.add_missing(file, wishes, &refusal);
+            }
         };
         let mut seen: HashSet<String> = HashSet::new();
         for marked in marked {
-            marked.note(&mut found.injected);
+            marked.note(&mut self.notes.injected);
             let action = match marked.refusal {
                 Some(refusal) => Action::Refused(Box::new(refusal)),
                 None => Action::Splice(marked.edits),
             };
             let wish = wishes.iter().find(|wish| wish.id == marked.id);
-            out.push(self.operation(file, action, wish));
-            found.tasks.push(wish.map(|wish| wish.task.clone()));
+            self.operations
+                .push(self.injection.operation(file, action, wish));
             seen.insert(marked.id);
         }
         for wish in wishes.iter().filter(|wish| !seen.contains(&wish.id)) {
-            let refusal = not_found(file, &wish.id, &self.scanner, source.bytes());
-            self.push_missing(file, wish, refusal, found, out);
+            let refusal = not_found(file, &wish.id, &self.injection.scanner, source.bytes());
+            self.add_missing(file, std::slice::from_ref(wish), &refusal);
         }
-        found.seen.extend(seen);
+        self.seen.extend(seen);
     }
 
-    fn push_unreadable(
-        &self,
-        file: &RelPath,
-        entry: &Entry,
-        wishes: &[Wish],
-        found: &mut Found,
-        out: &mut Vec<Operation>,
-    ) {
-        let refusal = match entry {
-            Entry::Refused(refusal) => (**refusal).clone(),
-            _ => Refusal::new(Code::FileNotFound, format!("{file} does not exist")).in_file(file),
-        };
+    /// What cannot be marked is left out or refused.
+    fn add_missing(&mut self, file: &RelPath, wishes: &[Wish], refusal: &Refusal) {
         for wish in wishes {
-            self.push_missing(file, wish, refusal.clone(), found, out);
+            if self.injection.leave_out_missing {
+                self.notes.missing.push(Missing {
+                    id: wish.id.clone(),
+                    task: Some(wish.task.clone()),
+                    refusal: refusal.clone(),
+                });
+            } else {
+                let action = Action::Refused(Box::new(refusal.clone()));
+                self.operations
+                    .push(self.injection.operation(file, action, Some(wish)));
+            }
         }
     }
 
-    fn push_missing(
-        &self,
-        file: &RelPath,
-        wish: &Wish,
-        refusal: Refusal,
-        found: &mut Found,
-        out: &mut Vec<Operation>,
-    ) {
-        if self.leave_out_missing {
-            found.missing.push(Missing {
-                id: wish.id.clone(),
-                task: Some(wish.task.clone()),
-                refusal,
-            });
-        } else {
-            out.push(self.operation(file, Action::Refused(Box::new(refusal)), Some(wish)));
-            found.tasks.push(Some(wish.task.clone()));
+    /// Prompts whose placeholder is in none of the files.
+    fn check_all_seen(&mut self, payload: &Payload) -> Result<(), Refusal> {
+        let ids = payload.iter().map(|(id, _)| id);
+        let missing: Vec<&str> = ids.filter(|id| !self.seen.contains(*id)).collect();
+        if !missing.is_empty() && !self.injection.leave_out_missing {
+            return Err(nowhere(&missing));
         }
-    }
-
-    fn operation(&self, file: &RelPath, action: Action, wish: Option<&Wish>) -> Operation {
-        let mut operation = Operation::new(file.clone(), action);
-        operation.labels = wish.map_or_else(|| self.labels.clone(), |wish| wish.labels.clone());
-        operation
+        self.notes
+            .missing
+            .extend(missing.into_iter().map(|id| Missing {
+                id: id.to_owned(),
+                task: None,
+                refusal: nowhere(&[id]),
+            }));
+        Ok(())
     }
 }
 
@@ -336,39 +299,29 @@ impl Script for Injection {
         self.files.clone()
     }
 
-    fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
+    fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
         if let (false, Some(missing)) = (self.leave_out_missing, self.nowhere.first()) {
             return Err(missing.refusal.clone());
         }
-        let mut found = Found {
-            missing: self.nowhere.clone(),
-            ..Found::default()
+        let mut lowering = Lowering {
+            injection: self,
+            operations: Vec::new(),
+            notes: Notes::default(),
+            seen: HashSet::new(),
         };
-        let mut operations = Vec::new();
+        lowering.notes.missing.clone_from(&self.nowhere);
         let marked = threads::map(&self.files, |file| self.mark_file(file, tree));
         for (file, marked) in self.files.iter().zip(marked) {
-            self.add_file(file, marked, tree, &mut found, &mut operations);
+            lowering.add_file(file, marked, tree.get(file));
         }
         if let Wanted::Prompts(payload) = &self.wanted {
-            let seen = std::mem::take(&mut found.seen);
-            let missing = payload.iter().filter(|(id, _)| !seen.contains(*id));
-            found.missing.extend(missing.map(|(id, _)| Missing {
-                id: id.to_owned(),
-                task: None,
-                refusal: nowhere(&[id]),
-            }));
-            if !self.leave_out_missing && !found.missing.is_empty() {
-                let ids: Vec<&str> = found.missing.iter().map(|missing| &*missing.id).collect();
-                return Err(nowhere(&ids));
-            }
+            lowering.check_all_seen(payload)?;
         }
-        // Without files there is nothing to find out: only the operations' number is asked for.
-        if tree.iter().next().is_some() || self.files.is_empty() {
-            *self.found() = found;
-        }
-        let mut batch = Batch::new(operations, self.content());
+        let mut batch = Batch::new(lowering.operations, self.content());
         batch.labels = self.labels.clone();
-        Ok(Cow::Owned(batch))
+        let mut lowered = Lowered::from(batch);
+        lowered.notes = lowering.notes;
+        Ok(lowered)
     }
 }
 
@@ -378,15 +331,14 @@ impl crate::workspace::Review for Injection {
     /// takes no placeholder away.
     fn review(
         &self,
-        _: &Batch,
+        lowered: &Lowered<'_>,
         _: &Tree,
         plan: crate::plan::Plan,
         tasks: Option<&[u8]>,
     ) -> Result<crate::workspace::Reviewed, Refusal> {
         let mut manifest = Manifest::parse_or_default(tasks)?;
-        let injected = std::mem::take(&mut self.found().injected);
         let changed =
-            self.what == crate::placeholder::Task::Inject && manifest.add_injected(injected);
+            self.mode == MarkMode::Inject && manifest.add_injected(lowered.notes.injected.clone());
         let tasks = changed.then(|| manifest.to_bytes());
         Ok(crate::workspace::Reviewed { plan, tasks })
     }
@@ -417,19 +369,18 @@ fn nowhere(ids: &[&str]) -> Refusal {
     } else {
         "placeholders"
     };
-    let stand = if ids.len() == 1 { "stands" } else { "stand" };
     Refusal::new(
         Code::PlaceholderNotFound,
         format!(
-            "{noun} {shown}{more} {stand} in none of the files; take them out of the payload, or use --partial"
+            "{noun} {shown}{more} not found in any file; take them out of the payload, or use --partial"
         ),
     )
 }
 
-/// The refusal for a placeholder that a file does not bear; it lists those that it does.
+/// The refusal for a placeholder that is not in a file; it lists those that are.
 #[must_use]
 pub fn not_found(file: &RelPath, id: &str, scanner: &Scanner, bytes: &[u8]) -> Refusal {
-    let message = format!("{file} bears no placeholder {id}");
+    let message = format!("placeholder {id} not found in {file}");
     let mut refusal = Refusal::new(Code::PlaceholderNotFound, message).in_file(file);
     let text = crate::text::Text::new(bytes);
     let mut others: BTreeMap<&str, usize> = BTreeMap::new();

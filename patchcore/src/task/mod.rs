@@ -18,6 +18,6 @@ mod rules;
 mod tests;
 
 pub use fields::Fields;
-pub use injection::{Injection, Missing, not_found};
+pub use injection::{Injection, not_found};
 pub use manifest::{Manifest, Status, Task};
 pub use rules::{Forced, Rules, check_completion};

@@ -177,7 +177,7 @@ impl Rules {
 impl crate::workspace::Review for Rules {
     fn review(
         &self,
-        batch: &Batch,
+        lowered: &crate::plan::Lowered<'_>,
         _: &crate::plan::Tree,
         plan: Plan,
         tasks: Option<&[u8]>,
@@ -187,7 +187,7 @@ impl crate::workspace::Review for Rules {
             tasks.is_some_and(|bytes| memchr::memmem::find(bytes, b"\"uuid\"").is_some());
         let plan = if has_tasks || self.require_task {
             let manifest = Manifest::parse_or_default(tasks)?;
-            self.judge(&manifest, batch, plan)
+            self.judge(&manifest, &lowered.batch, plan)
         } else {
             plan
         };

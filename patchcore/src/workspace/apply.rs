@@ -7,9 +7,7 @@ use super::chain::Next;
 use super::load::{self, Loaded};
 use super::near_names;
 use super::options::{ApplyOptions, Reviewed};
-use super::record::{
-    Journal, OperationRecord, Overrides, Record, State as Stage, TransactionId, VERSION,
-};
+use super::record::{Journal, OperationRecord, Overrides, Record, State as Stage, VERSION};
 use super::recover::{self, Recovered};
 use super::state::Held;
 use super::transaction::{Done, Work};
@@ -17,7 +15,7 @@ use super::{SavedConflict, Workspace, chain, gc, journal, ledger, survey};
 use crate::digest::Digest;
 use crate::error::{Code, Error, Refusal, Stop};
 use crate::operation::{Batch, Labels};
-use crate::plan::{self, Hashing, Outcome, Plan, Script, Tree};
+use crate::plan::{self, Hashing, Lowered, Notes, Outcome, Plan, Script, Tree};
 use crate::report::{Mode, Report, Status};
 
 /// What became of a batch.
@@ -31,6 +29,8 @@ pub struct Applied<'a> {
     /// The operations, located in the files; `None` for an undo, and where a foreign patch could
     /// not be located at all.
     pub batch: Option<Cow<'a, Batch>>,
+    /// What lowering found out beside the operations.
+    pub notes: Notes,
     /// The record in the log; `None` for a preview.
     pub record: Option<Record>,
     /// The batch is committed, but something is left for the next run to finish.
@@ -46,6 +46,8 @@ pub struct Preview<'a> {
     /// The operations, located in the files; `None` where a foreign patch could not be located at
     /// all.
     pub batch: Option<Cow<'a, Batch>>,
+    /// What lowering found out beside the operations.
+    pub notes: Notes,
     /// Why the batch would be refused as a whole, beside what is wrong with its operations.
     pub refusal: Option<Refusal>,
 }
@@ -104,12 +106,11 @@ impl Workspace {
         let held = self.hold(options.lock_wait)?;
         let recovered = recover::recover(&self.root, &held)?;
         let mut record = new_record(&held, options)?;
-        if let Some((id, content)) = script.identity() {
-            record.batch_id = id.to_owned();
-            record.content = content;
-            if let Some(known) = ledger::look_up(&held.state, id)? {
-                return self.replay(&held, script, record, known);
-            }
+        if let Some(batch) = script.as_batch()
+            && let Some(id) = &batch.id
+            && let Some(known) = ledger::look_up(&held.state, id)?
+        {
+            return self.replay(&held, batch, record, known);
         }
         let mut prepared = self.prepare(script, options, Hashing::Now, || held.state.tasks())?;
         prepared.describe(&mut record);
@@ -121,6 +122,7 @@ impl Workspace {
                 journal::log_only(&held, &record, options.durable)?;
             } else {
                 let work = Work {
+                    workspace: self,
                     root: &self.root,
                     held: &held,
                     options,
@@ -147,10 +149,7 @@ impl Workspace {
             gc::now_and_then(self, &held, &record, options);
         }
         let applied = finished(record, prepared.plan, &recovered, done);
-        Ok(Applied {
-            batch: prepared.batch,
-            ..applied
-        })
+        Ok(applied.of(prepared.lowered))
     }
 
     /// Says what [`apply`](Self::apply) would do, and writes nothing. No lock is needed.
@@ -167,6 +166,7 @@ impl Workspace {
             report: previewed.report(),
             plan: previewed.plan,
             batch: previewed.batch,
+            notes: previewed.notes,
             record: None,
             unfinished: None,
         })
@@ -192,23 +192,22 @@ impl Workspace {
         hashing: Hashing,
     ) -> Result<Preview<'a>, Error> {
         let prepared = self.read_steadily(options.lock_wait, |state| {
-            if let (Some((id, content)), Some(state)) = (script.identity(), state)
+            if let Some(batch) = script.as_batch()
+                && let (Some(id), Some(state)) = (&batch.id, state)
                 && let Some(known) = ledger::look_up(state, id)?
             {
-                return Ok(replayed(
-                    script,
-                    known.content == content,
-                    known.transaction,
-                ));
+                return self.replayed(batch, known);
             }
             self.prepare(script, options, hashing, || match state {
                 Some(state) => state.tasks(),
                 None => Ok(None),
             })
         })?;
+        let (batch, notes) = apart(prepared.lowered);
         Ok(Preview {
             plan: prepared.plan,
-            batch: prepared.batch,
+            batch,
+            notes,
             refusal: prepared.refusal,
         })
     }
@@ -222,11 +221,11 @@ impl Workspace {
         tasks: impl FnOnce() -> Result<Option<Vec<u8>>, Error>,
     ) -> Result<Prepared<'a>, Error> {
         let mut loaded = load::load(&self.root, &script.paths())?;
-        let batch = match script.lower(&loaded.tree) {
-            Ok(batch) => batch,
+        let lowered = match script.lower(&loaded.tree) {
+            Ok(lowered) => lowered,
             Err(refusal) => {
                 return Ok(Prepared {
-                    batch: None,
+                    lowered: None,
                     plan: plan::plan(&no_batch(), &Tree::new(), &options.policy),
                     refusal: Some(refusal),
                     tasks: None,
@@ -234,25 +233,25 @@ impl Workspace {
                 });
             }
         };
-        survey::restrict(&mut loaded, &batch, options);
-        let mut plan = plan::plan_with(&batch, &loaded.tree, &options.policy, hashing);
+        survey::restrict(&mut loaded, &lowered.batch, options);
+        let mut plan = plan::plan_with(&lowered.batch, &loaded.tree, &options.policy, hashing);
         if hashing == Hashing::Now {
             // Whatever becomes of the plan, its digest is told.
             let _ = plan.digest();
         }
         near_names::add(&self.root, &mut plan);
         let mut prepared = Prepared {
-            batch: Some(batch),
+            lowered: Some(lowered),
             plan,
             refusal: None,
             tasks: None,
             loaded,
         };
-        if let (Some(review), Some(batch)) = (options.review, &prepared.batch) {
+        if let (Some(review), Some(lowered)) = (options.review, &prepared.lowered) {
             let tasks = tasks()?;
             let left = prepared.plan.verdicts_alone();
             let plan = std::mem::replace(&mut prepared.plan, left);
-            match review.review(batch, &prepared.loaded.tree, plan, tasks.as_deref()) {
+            match review.review(lowered, &prepared.loaded.tree, plan, tasks.as_deref()) {
                 Ok(Reviewed { plan, tasks }) => {
                     prepared.plan = plan;
                     prepared.tasks = tasks;
@@ -277,21 +276,47 @@ impl Workspace {
     fn replay<'a>(
         &self,
         held: &Held,
-        script: &'a dyn Script,
+        batch: &'a Batch,
         mut record: Record,
         known: ledger::Entry,
     ) -> Result<Applied<'a>, Error> {
-        let same = record.content == known.content;
-        let prepared = replayed(script, same, known.transaction);
+        let prepared = self.replayed(batch, known)?;
         prepared.describe(&mut record);
         // It is no commit: the first one's entry in the ledger stays.
-        record.state = Stage::Refused;
         journal::log_only(held, &record, false)?;
-        let nothing = Recovered::Nothing;
-        let done = finished(record, prepared.plan, &nothing, Done::default());
-        Ok(Applied {
-            batch: prepared.batch,
-            ..done
+        let applied = finished(record, prepared.plan, &Recovered::Nothing, Done::default());
+        Ok(applied.of(prepared.lowered))
+    }
+
+    /// What is said of a batch whose id was committed before, by the record of that commit. Where
+    /// its record was cleaned up, the ledger still knows that the batch was committed.
+    fn replayed<'a>(&self, batch: &'a Batch, known: ledger::Entry) -> Result<Prepared<'a>, Error> {
+        let earlier = known.transaction;
+        let same = known.content == batch.content;
+        let mut plan = plan::plan(&no_batch(), &Tree::new(), &plan::Policy::default());
+        plan.verdicts = vec![plan::Verdict::replayed(same); batch.operations.len()];
+        if same && let Some(record) = self.log()?.read(&earlier)? {
+            for (verdict, operation) in plan.verdicts.iter_mut().zip(record.operations) {
+                verdict.guarded = operation.guarded;
+                verdict.note = operation.note;
+                verdict.refusal = operation.refusal;
+                if operation.outcome != Outcome::Applied {
+                    verdict.outcome = operation.outcome;
+                }
+            }
+        }
+        let refusal = (!same).then(|| {
+            let message = format!(
+                "the batch's id was committed with other content by transaction {earlier}; give new content a new id"
+            );
+            Refusal::new(Code::BatchIdReused, message)
+        });
+        Ok(Prepared {
+            lowered: Some(batch.into()),
+            plan,
+            refusal,
+            tasks: None,
+            loaded: Loaded::default(),
         })
     }
 }
@@ -299,7 +324,7 @@ impl Workspace {
 /// A batch, located, planned and judged.
 struct Prepared<'a> {
     /// `None` where a foreign patch could not be located at all.
-    batch: Option<Cow<'a, Batch>>,
+    lowered: Option<Lowered<'a>>,
     plan: Plan,
     /// A refusal of the whole.
     refusal: Option<Refusal>,
@@ -316,9 +341,9 @@ impl Prepared<'_> {
     fn refuse(&mut self, refusal: Refusal) {
         self.plan = self.plan.verdicts_alone();
         let operations = self
-            .batch
+            .lowered
             .as_ref()
-            .map_or(&[][..], |batch| &batch.operations);
+            .map_or(&[][..], |lowered| &lowered.batch.operations);
         let mut blamed = false;
         for (operation, verdict) in operations.iter().zip(&mut self.plan.verdicts) {
             let is_why = verdict.outcome == Outcome::Applied
@@ -343,7 +368,7 @@ impl Prepared<'_> {
     fn describe(&self, record: &mut Record) {
         record.plan = self.plan.digest();
         record.refusal.clone_from(&self.refusal);
-        if let Some(batch) = &self.batch {
+        if let Some(Lowered { batch, .. }) = &self.lowered {
             if let Some(id) = &batch.id {
                 record.batch_id.clone_from(id);
             }
@@ -376,39 +401,21 @@ impl Prepared<'_> {
     }
 }
 
-/// What is said of a batch whose id was committed before.
-fn replayed<'a>(script: &'a dyn Script, same: bool, earlier: TransactionId) -> Prepared<'a> {
-    let batch = script.lower(&Tree::new()).ok();
-    let mut plan = plan::plan(&no_batch(), &Tree::new(), &plan::Policy::default());
-    let operations = batch.as_ref().map_or(0, |batch| batch.operations.len());
-    let outcome = if same {
-        Outcome::AlreadyApplied
-    } else {
-        Outcome::NotApplied
-    };
-    plan.verdicts = vec![
-        plan::Verdict {
-            outcome,
-            lines: None,
-            guarded: true,
-            refusal: None,
-            note: None,
-        };
-        operations
-    ];
-    let refusal = (!same).then(|| {
-        Refusal::new(
-            Code::BatchIdReused,
-            format!("the batch's id was committed with other content by transaction {earlier}; give new content a new id"),
-        )
-    });
-    Prepared {
-        batch,
-        plan,
-        refusal,
-        tasks: None,
-        loaded: Loaded::default(),
+impl<'a> Applied<'a> {
+    fn of(self, lowered: Option<Lowered<'a>>) -> Self {
+        let (batch, notes) = apart(lowered);
+        Self {
+            batch,
+            notes,
+            ..self
+        }
     }
+}
+
+fn apart(lowered: Option<Lowered<'_>>) -> (Option<Cow<'_, Batch>>, Notes) {
+    lowered.map_or_else(Default::default, |lowered| {
+        (Some(lowered.batch), lowered.notes)
+    })
 }
 
 pub(super) fn finished<'a>(
@@ -444,6 +451,7 @@ pub(super) fn finished<'a>(
             "{path} was changed by another program while the batch was installed; what it wrote is kept as {kept}"
         ));
     }
+    report.warnings.extend(done.notes);
     if let Some(error) = &done.unfinished {
         report.warnings.push(format!(
             "the batch is committed, but the next run has to finish it: {error}"
@@ -453,6 +461,7 @@ pub(super) fn finished<'a>(
         report,
         plan,
         batch: None,
+        notes: Notes::default(),
         record: Some(record),
         unfinished: done.unfinished,
     }
@@ -480,6 +489,7 @@ pub(super) fn new_record(held: &Held, options: &ApplyOptions<'_>) -> Result<Reco
         previous,
         undoes: None,
         undoes_batch: None,
+        redoes: None,
         operations: Vec::new(),
         changes: Vec::new(),
         journal: Journal::default(),

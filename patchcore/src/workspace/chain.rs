@@ -49,6 +49,11 @@ pub(super) fn next(held: &Held) -> Result<Next, Error> {
     }
 }
 
+/// The last record of the log, under the lock.
+pub(super) fn previous(held: &Held) -> Result<Option<Previous>, Error> {
+    Ok(last(held)?.and_then(Last::known))
+}
+
 /// Says that this record is the last one; it must be moved into the log next.
 pub(super) fn advance(
     held: &Held,

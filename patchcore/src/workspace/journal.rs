@@ -3,13 +3,15 @@
 use std::io;
 
 use super::disk::Dir;
-use super::record::{Record, State as Stage, TransactionId};
-use super::root::{Parents, Root};
+use super::record::{Record, TransactionId};
+use super::root::{Parents, Root, is_no_directory};
 use super::state::{CURRENT, Held, fail};
 use super::{chain, ledger};
 use crate::digest::Digest;
 use crate::error::{Error, Stop};
 use crate::path::RelPath;
+
+mod relocate;
 
 /// Name of the record in a transaction's directory.
 pub(super) const MANIFEST: &[u8] = b"manifest";
@@ -86,6 +88,18 @@ pub(super) fn rewrite(current: &Dir, record: &Record) -> Result<Digest, Error> {
     replace().map_err(|error| fail("write", "txn/current/manifest", error))
 }
 
+/// Opens the directory of the transaction that is being worked on; `None` where there is none, and
+/// a refusal where it is no directory that can be opened.
+pub(super) fn current(txn: &Dir) -> Result<Option<Dir>, Error> {
+    txn.directory(CURRENT).map_err(|error| {
+        if is_no_directory(&error) {
+            hopeless("txn/current is not a directory")
+        } else {
+            fail("open", "txn/current", error)
+        }
+    })
+}
+
 /// Reads the journal in a transaction's directory.
 pub(super) fn read(current: &Dir) -> Result<Found, Error> {
     let io = |error| fail("read", "txn/current/manifest", error);
@@ -145,7 +159,9 @@ pub(super) fn discard(root: &Root, held: &Held, current: &Dir) -> Result<(), Err
             remove_outside(root, path)?;
         }
     }
-    remove_all_but(current, &[])?;
+    for name in current.names().map_err(io)? {
+        current.remove_file(&name).map_err(io)?;
+    }
     held.txn
         .remove_directory(CURRENT.as_bytes())
         .map_err(io)
@@ -168,35 +184,30 @@ fn remove_outside(root: &Root, path: &[u8]) -> Result<(), Error> {
     }
 }
 
-fn remove_all_but(current: &Dir, kept: &[&[u8]]) -> Result<(), Error> {
-    let io = |error| fail("remove", "txn/current", error);
-    for name in current.names().map_err(io)? {
-        if !kept.contains(&&*name) {
-            current.remove_file(&name).map_err(io)?;
-        }
-    }
-    Ok(())
-}
-
 /// Gives an installed (or taken back) transaction its place in the log. `digest` is its record's.
-pub(super) fn finish(
-    held: &Held,
-    current: &Dir,
-    record: &Record,
-    digest: Digest,
-) -> Result<(), Error> {
+pub(super) fn finish(held: &Held, record: &Record, digest: Digest) -> Result<(), Error> {
     let io = |error| fail("write", "log", error);
     let durable = record.journal.durable;
-    if record.state == Stage::RolledBack {
-        remove_all_but(current, &[MANIFEST])?;
-    } else {
-        ledger::enter(held, record)?;
-    }
+    ledger::enter(held, record)?;
     chain::advance(held, record, digest, durable)?;
     let name = record.transaction.to_string();
-    held.txn
+    match held
+        .txn
         .rename(CURRENT.as_bytes(), &held.log, name.as_bytes())
-        .map_err(io)?;
+    {
+        // Also where a crash came behind the copy.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::CrossesDevices
+                    | io::ErrorKind::DirectoryNotEmpty
+                    | io::ErrorKind::AlreadyExists
+            ) =>
+        {
+            relocate::copy_to_log(held, &name).map_err(io)?;
+        }
+        result => result.map_err(io)?,
+    }
     if durable {
         held.log.sync().map_err(io)?;
         held.txn.sync().map_err(io)?;
@@ -242,7 +253,7 @@ pub(super) fn place_record(
     Ok(())
 }
 
-/// Sets a hopeless transaction aside; its new name relative to the root.
+/// Sets a transaction aside, whatever there is of it; its new name relative to the root.
 pub(super) fn abandon(held: &Held) -> Result<String, Error> {
     let name = TransactionId::now().to_string();
     let abandoned = held.state.make_part("abandoned")?;
@@ -253,9 +264,9 @@ pub(super) fn abandon(held: &Held) -> Result<String, Error> {
         },
         _ => None,
     };
-    chain::retreat(held, record.as_deref())?;
-    held.txn
-        .rename(CURRENT.as_bytes(), &abandoned, name.as_bytes())
+    // Nothing keeps a transaction from being set aside.
+    let _ = chain::retreat(held, record.as_deref());
+    relocate::set_aside(&held.txn, CURRENT.as_bytes(), &abandoned, name.as_bytes())
         .map_err(|error| fail("move", "txn/current", error))?;
     Ok(format!("{}/abandoned/{name}", super::STATE))
 }

@@ -4,7 +4,6 @@ use std::io;
 
 use super::Workspace;
 use super::disk::{Dir, Kind, Meta};
-use super::install::aside_name;
 use super::journal::{MANIFEST, MAX_RECORD};
 use super::ledger;
 use super::load::MAX_FILE;
@@ -150,8 +149,8 @@ impl Log {
             return Ok(None);
         };
         let read = || -> io::Result<Option<PreFile>> {
-            // Where files could not change places, the old one was kept under another name.
-            let aside = aside_name(slot as usize);
+            // Earlier versions kept the old file so where files could not change places.
+            let aside = format!("{slot}.old");
             match open(&entry, aside.as_bytes())? {
                 Some(file) => Ok(Some(file)),
                 None => open(&entry, slot_name(slot as usize).as_bytes()),

@@ -18,8 +18,11 @@ mod load;
 mod log;
 mod log_diff;
 mod look;
+mod memory;
 mod near_names;
 mod options;
+mod outcome;
+mod private;
 mod reader;
 pub mod record;
 mod recover;
@@ -54,6 +57,7 @@ pub use log::Log;
 pub use options::{
     ApplyOptions, Keep, LOCK_WAIT, Retention, Review, Reviewed, VERIFY_LIMIT, Verify,
 };
+pub use private::{PrivateDir, PrivateLock};
 pub use record::{Record, TransactionId};
 pub use recover::Recovered;
 pub use state::{STATE, TASKS};

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use crate::digest::Digest;
 use crate::error::Refusal;
-use crate::operation::Batch;
-use crate::plan::{Plan, Policy, Tree};
+use crate::plan::{Lowered, Plan, Policy, Tree};
 
 /// Longest wait for the lock unless the caller says otherwise.
 pub const LOCK_WAIT: Duration = Duration::from_secs(30);
@@ -115,14 +114,14 @@ impl Default for Retention {
 /// The task rules of a manifest are one: they see what a batch would do, refuse what is another
 /// task's, and may hand back a new manifest, which is then part of the transaction.
 pub trait Review {
-    /// Judges a plan. `tasks` holds the bytes of `.mission_control/tasks.json`, if there is one.
+    /// Judges the plan of what was lowered. `tasks` holds the bytes of `.mission_control/tasks.json`, if there is one.
     ///
     /// # Errors
     /// A refusal of the whole batch. To refuse single operations, change their verdicts in the
     /// plan and take its changes out.
     fn review(
         &self,
-        batch: &Batch,
+        lowered: &Lowered<'_>,
         tree: &Tree,
         plan: Plan,
         tasks: Option<&[u8]>,

@@ -77,6 +77,9 @@ pub struct Record {
     /// The sender's id of the batch that this one takes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes_batch: Option<String>,
+    /// The batch that counts again, where the transaction that this one takes back was its undo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redoes: Option<Redone>,
     /// A verdict for each operation, in batch order.
     pub operations: Vec<OperationRecord>,
     /// What changed, by path.
@@ -95,6 +98,20 @@ pub struct Previous {
     pub transaction: TransactionId,
     /// The digest in its last line.
     pub digest: Digest,
+}
+
+/// A batch that counts again, since its undo was undone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Redone {
+    /// Its transaction.
+    pub transaction: TransactionId,
+    /// The sender's id, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_id: Option<String>,
+    /// Digest of its parsed content.
+    pub content: Digest,
 }
 
 /// How far a transaction came.
@@ -271,10 +288,10 @@ impl Journal {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
-    /// By one `renameat2(RENAME_EXCHANGE)`.
+    /// By one `renameat2(RENAME_EXCHANGE)` where that can be called, else by renames in turn.
     #[default]
     Exchange,
-    /// The old file is linked or copied aside before the commit point, then renamed over.
+    /// The old file was linked or copied aside before the commit point: earlier versions wrote this.
     Aside,
 }
 
@@ -398,6 +415,7 @@ impl Record {
             previous: self.previous,
             undoes: self.undoes,
             undoes_batch: self.undoes_batch.clone(),
+            redoes: self.redoes.clone(),
             operations: Vec::new(),
             changes: Vec::new(),
             journal: Journal::default(),

@@ -1,6 +1,5 @@
 //! Finishing what another run began: forward behind its commit point, back before it.
 
-use super::disk::Dir;
 use super::install::{Install, SavedConflict};
 use super::journal::{self, Found};
 use super::record::{Record, State as Stage, TransactionId};
@@ -60,22 +59,21 @@ impl Workspace {
     /// `LOCK_TIMEOUT` where another process works on the tree; `IO`.
     pub fn abandon(&self) -> Result<Recovered, Error> {
         let held = self.hold(super::LOCK_WAIT)?;
-        if current(&held)?.is_none() {
+        // Whatever it is, or whatever keeps us from looking into it.
+        let there = held.txn.stat(CURRENT.as_bytes());
+        if there
+            .map_err(|error| fail("look at", "txn/current", error))?
+            .is_none()
+        {
             return Ok(Recovered::Nothing);
         }
         journal::abandon(&held).map(|kept| Recovered::Abandoned { kept })
     }
 }
 
-fn current(held: &Held) -> Result<Option<Dir>, Error> {
-    held.txn
-        .directory(CURRENT)
-        .map_err(|error| fail("open", "txn/current", error))
-}
-
 /// Recovers under the lock.
 pub(super) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
-    let Some(current) = current(held)? else {
+    let Some(current) = journal::current(&held.txn)? else {
         return Ok(Recovered::Nothing);
     };
     let (mut record, mut digest) = match journal::read(&current)? {
@@ -96,12 +94,13 @@ pub(super) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
         transaction,
         journal: &journal,
         trust_before: None,
+        memory: None,
         conflicts: Vec::new(),
     };
     if record.state == Stage::Committed {
         install.forward()?;
         install.gather()?;
-        journal::finish(held, &current, &record, digest)?;
+        journal::finish(held, &record, digest)?;
         return Ok(Recovered::Finished {
             transaction,
             conflicts: install.conflicts,
@@ -112,7 +111,8 @@ pub(super) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
         take_back(&mut record);
         digest = journal::rewrite(&current, &record)?;
     }
-    journal::finish(held, &current, &record, digest)?;
+    install.clean()?;
+    journal::finish(held, &record, digest)?;
     Ok(Recovered::TakenBack {
         transaction,
         conflicts: install.conflicts,

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::io::Errno;
 
 use super::disk::{Dir, File, Open};
-use super::fault;
 use crate::error::{Code, Error, Refusal, Stop};
 use crate::path::RelPath;
 
@@ -37,7 +36,7 @@ impl Root {
 
     /// Opens what stands at a path.
     pub(super) fn open_path(&self, path: &RelPath, how: Open) -> io::Result<OwnedFd> {
-        if !self.walks.load(Ordering::Relaxed) && !fault::refuse_openat2() {
+        if !self.walks.load(Ordering::Relaxed) {
             match self.dir.open_beneath(path.as_bytes(), how) {
                 Err(error) if is_refused(&error) => self.walks.store(true, Ordering::Relaxed),
                 // Renames kept getting in the way; the walk takes no notice of them.

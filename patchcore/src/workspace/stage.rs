@@ -27,6 +27,8 @@ pub(super) struct Staging<'a> {
     /// Writing each file to the disk is begun.
     pub(super) write_back: bool,
     pub(super) allow_owner_change: bool,
+    /// Slots are staged under another name first.
+    pub(super) draft: bool,
 }
 
 /// Name of the slot in the journal's directory.
@@ -77,6 +79,44 @@ impl Staging<'_> {
         }
     }
 
+    /// Stages a place again whose slot was emptied while the journal is valid: the slot is never
+    /// seen half written.
+    pub(super) fn again(&self, slot: usize, place: &Place<'_>, beside: bool) -> Result<(), Stop> {
+        let path = place.path.as_ref();
+        let io = |error| match path {
+            Some(path) => self.root.error("stage", path, error),
+            None => state::fail("write", "txn/current", error),
+        };
+        let parent = match (beside, path) {
+            (true, Some(path)) => Some(Parents::new(self.root).of(path).map_err(io)?),
+            _ => None,
+        };
+        let dir = parent.as_deref().unwrap_or(self.current);
+        let draft = self.name(slot, beside);
+        dir.remove_file(draft.as_bytes()).map_err(io)?;
+        self.one(slot, place, beside)?;
+        let name = Self {
+            draft: false,
+            ..*self
+        }
+        .name(slot, beside);
+        dir.rename_new(draft.as_bytes(), dir, name.as_bytes())
+            .map_err(io)?;
+        Ok(())
+    }
+
+    fn name(&self, slot: usize, beside: bool) -> String {
+        let mut name = if beside {
+            beside_name(&self.transaction, slot)
+        } else {
+            slot_name(slot)
+        };
+        if self.draft {
+            name.push_str(".draft");
+        }
+        name
+    }
+
     fn one(&self, slot: usize, place: &Place<'_>, beside: bool) -> Result<Option<Identity>, Stop> {
         let Some((content, wanted)) = &place.new else {
             return Ok(None);
@@ -99,16 +139,17 @@ impl Staging<'_> {
         };
         let file = if let (true, Some(path)) = (beside, shown) {
             let parent = Parents::new(self.root).of(path).map_err(io)?;
-            let name = beside_name(&self.transaction, slot);
-            parent.create(name.as_bytes(), mode)
+            parent.create(self.name(slot, true).as_bytes(), mode)
         } else {
-            self.current.create(slot_name(slot).as_bytes(), mode)
+            self.current.create(self.name(slot, false).as_bytes(), mode)
         };
         let file = file.map_err(io)?;
         match content {
             Content::Change(change) => file.write_chunks(change.chunks()),
             Content::Source(source) => file.write_chunks([source.bytes()].into_iter()),
-            Content::Bytes(bytes, _) => file.write_chunks([*bytes].into_iter()),
+            Content::Bytes(bytes, _) | Content::Link(bytes, _) => {
+                file.write_chunks([*bytes].into_iter())
+            }
         }
         .map_err(io)?;
         let mut meta = file.stat().map_err(io)?;
@@ -141,12 +182,13 @@ impl Staging<'_> {
     ) -> Result<Identity, Stop> {
         let make = || -> io::Result<Result<Identity, Refusal>> {
             let parent;
-            let (dir, name) = if beside {
+            let dir = if beside {
                 parent = Parents::new(self.root).of(path)?;
-                (&*parent, beside_name(&self.transaction, slot))
+                &*parent
             } else {
-                (self.current, slot_name(slot))
+                self.current
             };
+            let name = self.name(slot, beside);
             let name = name.as_bytes();
             dir.make_link(name, &content.to_vec())?;
             let mut meta = dir.stat(name)?.ok_or(Errno::NOENT)?;

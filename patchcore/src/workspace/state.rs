@@ -15,13 +15,16 @@
 //! | `abandoned/` | transactions that were set aside |
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
 use super::Workspace;
-use super::disk::{self, Dir, File, Open};
+use super::disk::{self, Dir, File, Kind, Meta, Open};
+use super::install::SavedConflict;
 use super::key::{self, Key};
+use super::record::TransactionId;
 use super::root::Root;
 use crate::error::Error;
 use crate::path::RelPath;
@@ -31,6 +34,8 @@ pub const STATE: &str = ".mission_control";
 /// Name of the task manifest in it.
 pub const TASKS: &str = "tasks.json";
 pub(super) const CURRENT: &str = "current";
+/// The directories in the state that a batch may need.
+const PARTS: [&str; 5] = ["txn", "log", "ledger", "conflicts", "abandoned"];
 const IGNORED: &str = "*\n!tasks.json\n";
 
 /// The state directory as a reader sees it: whatever is missing is empty.
@@ -51,7 +56,15 @@ pub(super) struct Held {
     /// Seals what is written.
     pub(super) key: Key,
     /// Kept for what its end does: it frees the lock.
-    _lock: File,
+    lock: Arc<File>,
+}
+
+/// The state after somebody removed or replaced parts of it.
+#[derive(Debug)]
+pub(super) struct Renewed {
+    pub(super) held: Held,
+    /// What was in the way, and where it is kept.
+    pub(super) moved: Vec<SavedConflict>,
 }
 
 impl State {
@@ -115,23 +128,30 @@ impl Workspace {
 
     /// Opens the state for writing, making what is missing, and waits for the lock.
     pub(super) fn hold(&self, wait: Duration) -> Result<Held, Error> {
+        let state = self.make_state()?;
+        let lock = Arc::new(lock(&state.dir, wait)?);
+        self.hold_locked(state, lock)
+    }
+
+    /// Opens the state, making it where it does not exist.
+    fn make_state(&self) -> Result<State, Error> {
+        if let Some(state) = self.state()? {
+            return Ok(state);
+        }
         let root = &self.root;
-        let mut state = match self.state()? {
-            Some(state) => state,
-            None => {
-                let made = root.dir.make_directory(STATE.as_bytes(), 0o777);
-                match made {
-                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                        return Err(state_error(root, "make", error));
-                    }
-                    _ => {}
-                }
-                let gone = || Error::io("open", root.path.join(STATE), Errno::NOENT);
-                let dir = self.state_dir()?.ok_or_else(gone)?;
-                State { dir, key: None }
+        match root.dir.make_directory(STATE.as_bytes(), 0o777) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(state_error(root, "make", error));
             }
-        };
-        let lock = lock(&state.dir, wait)?;
+            _ => {}
+        }
+        let gone = || Error::io("open", root.path.join(STATE), Errno::NOENT);
+        let dir = self.state_dir()?.ok_or_else(gone)?;
+        Ok(State { dir, key: None })
+    }
+
+    /// Opens the parts of the state, making what is missing.
+    fn hold_locked(&self, mut state: State, lock: Arc<File>) -> Result<Held, Error> {
         let key = self.writers_key(&state)?;
         state.key = Some(key.clone());
         let txn = match state.part("txn")? {
@@ -147,7 +167,7 @@ impl Workspace {
             txn,
             log,
             key,
-            _lock: lock,
+            lock,
         })
     }
 
@@ -187,6 +207,118 @@ impl Workspace {
                 None => key::make(state),
             },
         }
+    }
+}
+
+impl Held {
+    /// The state as it is now; `None` where it is still the one that we hold.
+    ///
+    /// What was removed is made again, and what is no directory of its own is moved out of the way.
+    pub(super) fn renewed(
+        &self,
+        workspace: &Workspace,
+        transaction: TransactionId,
+        wait: Duration,
+    ) -> Result<Option<Renewed>, Error> {
+        let root = &workspace.root;
+        let mut moved = Moved::new(transaction);
+        let io = |error| root.error("look at", &state_path(), error);
+        root.dir.open_up(STATE.as_bytes()).map_err(io)?;
+        moved.aside(&root.dir, STATE).map_err(io)?;
+        let state = workspace.make_state()?;
+        let own = |name: &str, error| fail("look at", name, error);
+        for name in PARTS {
+            let io = |error| own(name, error);
+            state.dir.open_up(name.as_bytes()).map_err(io)?;
+            moved.aside(&state.dir, name).map_err(io)?;
+        }
+        let stays = |name: &str, known: io::Result<Meta>| -> Result<bool, Error> {
+            let io = |error| own(name, error);
+            let there = state.dir.stat(name.as_bytes()).map_err(io)?;
+            let known = known.map_err(io)?;
+            Ok(there.is_some_and(|there| there.is_same_file(&known)))
+        };
+        let keeps_lock = stays("lock", self.lock.stat())?;
+        let mark = |key: &Key| key.seal("renewed", &[]);
+        let keeps_key = state.key.as_ref().map(mark) == Some(mark(&self.key));
+        if keeps_lock
+            && keeps_key
+            && moved.is_empty()
+            && stays("txn", self.txn.stat_self())?
+            && stays("log", self.log.stat_self())?
+        {
+            return Ok(None);
+        }
+        let lock = if keeps_lock {
+            Arc::clone(&self.lock)
+        } else {
+            Arc::new(lock(&state.dir, wait)?)
+        };
+        let held = workspace.hold_locked(state, lock)?;
+        let moved = moved.keep(root, &held.state)?;
+        Ok(Some(Renewed { held, moved }))
+    }
+}
+
+/// What stood where a directory of the state should be.
+struct Moved {
+    transaction: TransactionId,
+    /// In the root, or in the state.
+    names: Vec<&'static str>,
+}
+
+impl Moved {
+    fn new(transaction: TransactionId) -> Self {
+        Self {
+            transaction,
+            names: Vec::new(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Gives what is no directory another name.
+    fn aside(&mut self, dir: &Dir, name: &'static str) -> io::Result<()> {
+        match dir.stat(name.as_bytes())? {
+            Some(there) if there.kind != Kind::Directory => {}
+            _ => return Ok(()),
+        }
+        let aside = self.aside_name(name);
+        dir.rename_new(name.as_bytes(), dir, aside.as_bytes())?;
+        self.names.push(name);
+        Ok(())
+    }
+
+    /// Moves all of it to the conflicts.
+    fn keep(self, root: &Root, state: &State) -> Result<Vec<SavedConflict>, Error> {
+        let mut kept = Vec::new();
+        for &name in &self.names {
+            let conflicts = state.make_part("conflicts")?;
+            let dir = if name == STATE {
+                &*root.dir
+            } else {
+                &state.dir
+            };
+            let aside = self.aside_name(name);
+            let new = format!("{}-{name}", self.transaction);
+            dir.rename_new(aside.as_bytes(), &conflicts, new.as_bytes())
+                .map_err(|error| fail("keep", name, error))?;
+            let path = match name {
+                STATE => state_path(),
+                _ => RelPath::new(format!("{STATE}/{name}")).expect("two plain components"),
+            };
+            kept.push(SavedConflict {
+                path,
+                kept: format!("{STATE}/conflicts/{new}"),
+            });
+        }
+        Ok(kept)
+    }
+
+    fn aside_name(&self, name: &str) -> String {
+        format!("{name}.{}", self.transaction)
     }
 }
 

@@ -1,13 +1,11 @@
 //! Whether every step of an installation can work, found out before the first byte is staged.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use super::disk::{self, Dir, Kind, Meta};
+use super::disk::{self, Kind, Meta};
 use super::layout::Layout;
 use super::load::{self, GRAIN, Loaded, PARALLEL};
 use super::options::ApplyOptions;
-use super::record::Method;
 use super::root::{self, Root};
 use super::state::{Held, fail};
 use crate::error::{Code, Error, Refusal, Stop};
@@ -18,7 +16,6 @@ use crate::plan::Entry;
 /// How a transaction can be installed.
 #[derive(Debug)]
 pub(super) struct Survey {
-    pub(super) method: Method,
     /// By place: whether its slot cannot lie in the journal's directory.
     pub(super) beside: Vec<bool>,
     pub(super) delays_allocation: bool,
@@ -100,12 +97,6 @@ pub(super) fn irreplaceable(
 pub(super) fn survey(root: &Root, held: &Held, layout: &Layout<'_>) -> Result<Survey, Stop> {
     let io = |error| fail("look at", "txn", error);
     let journal = held.txn.stat_self().map_err(io)?;
-    let habits = held.txn.habits();
-    let mut method = if habits.exchanges || probe(&held.txn)? {
-        Method::Exchange
-    } else {
-        Method::Aside
-    };
     let made: BTreeSet<&RelPath> = layout.made.iter().map(|made| &made.path).collect();
     let mut directories: Vec<Directory<'_>> = Vec::new();
     let mut known: BTreeMap<Option<RelPath>, usize> = BTreeMap::new();
@@ -145,16 +136,12 @@ pub(super) fn survey(root: &Root, held: &Held, layout: &Layout<'_>) -> Result<Su
             check_sticky(path, old, &seen[*index].meta)?;
         }
     }
-    if seen.iter().any(|seen| !seen.exchanges) {
-        method = Method::Aside;
-    }
     let beside = of_place.into_iter();
     Ok(Survey {
-        method,
         beside: beside
             .map(|index| index.is_some_and(|index| seen[index].is_elsewhere))
             .collect(),
-        delays_allocation: habits.delays_allocation,
+        delays_allocation: held.txn.delays_allocation(),
     })
 }
 
@@ -172,8 +159,6 @@ struct Seen {
     meta: Meta,
     /// Whether it lies on another mount than the journal.
     is_elsewhere: bool,
-    /// Whether files can change places there; taken for granted where they can beside the journal.
-    exchanges: bool,
 }
 
 fn look_at_all(
@@ -183,13 +168,11 @@ fn look_at_all(
 ) -> Result<Vec<Seen>, Stop> {
     let look = |index: usize| {
         let Directory { path, first } = &directories[index];
-        let (dir, meta) = look_at(root, path.as_ref(), first)?;
-        let is_elsewhere = meta.mount != journal.mount;
+        let meta = look_at(root, path.as_ref(), first)?;
         Ok(Seen {
             index,
             meta,
-            is_elsewhere,
-            exchanges: !is_elsewhere || dir.habits().exchanges,
+            is_elsewhere: meta.mount != journal.mount,
         })
     };
     if directories.len() < 4 * PARALLEL {
@@ -199,11 +182,7 @@ fn look_at_all(
 }
 
 /// Opens the directory that something changes in, and checks that it can be changed.
-fn look_at(
-    root: &Root,
-    parent: Option<&RelPath>,
-    path: &RelPath,
-) -> Result<(Arc<Dir>, Meta), Stop> {
+fn look_at(root: &Root, parent: Option<&RelPath>, path: &RelPath) -> Result<Meta, Stop> {
     let dir = root.directory(parent).map_err(|error| {
         root::refusal(path, &error).map_or_else(
             || Error::io("open", root.path.join(path.as_path()), error).into(),
@@ -221,7 +200,7 @@ fn look_at(
         .in_file(path)
         .into());
     }
-    Ok((dir, meta))
+    Ok(meta)
 }
 
 /// In a directory like `/tmp` only its owner can move a file.
@@ -239,21 +218,4 @@ fn check_sticky(path: &RelPath, file: &Meta, directory: &Meta) -> Result<(), Sto
     )
     .in_file(path)
     .into())
-}
-
-/// Finds out by trying whether two files can change places.
-fn probe(txn: &Dir) -> Result<bool, Error> {
-    const NAMES: [&[u8]; 2] = [b"probe.0", b"probe.1"];
-    let probe = || -> std::io::Result<bool> {
-        for name in NAMES {
-            txn.remove_file(name)?;
-            txn.create(name, 0o600)?;
-        }
-        let works = txn.exchange(NAMES[0], txn, NAMES[1]).is_ok();
-        for name in NAMES {
-            txn.remove_file(name)?;
-        }
-        Ok(works)
-    };
-    probe().map_err(|error| fail("probe", "txn", error))
 }

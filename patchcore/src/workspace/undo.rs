@@ -9,7 +9,7 @@ use super::layout::{Restored, Wanted};
 use super::load::{self, Loaded};
 use super::log::{Log, PreFile};
 use super::options::ApplyOptions;
-use super::record::{ChangeRecord, Record, State as Stage};
+use super::record::{ChangeRecord, Record, Redone, State as Stage};
 use super::recover;
 use super::state::Held;
 use super::transaction::{Done, Work};
@@ -48,6 +48,7 @@ impl Workspace {
             None => last(&log)?,
         };
         let mut record = mirror(&held, &undone, options)?;
+        record.redoes = redone(&log, &undone)?;
         let mut plan = plan::plan(
             &super::apply::no_batch(),
             &crate::Tree::new(),
@@ -60,6 +61,7 @@ impl Workspace {
             }
             record.status = Status::Unchanged;
             record.undoes = None;
+            record.redoes = None;
             journal::log_only(&held, &record, options.durable)?;
             return Ok(finished(record, plan, &recovered, Done::default()));
         }
@@ -70,6 +72,7 @@ impl Workspace {
                 record.plan = plan.digest();
                 record.status = Status::Applied;
                 let work = Work {
+                    workspace: self,
                     root: &self.root,
                     held: &held,
                     options,
@@ -146,6 +149,7 @@ impl Workspace {
             }
             changes.push(invert(change, &loaded, pre));
         }
+        plan::show_replacements(&mut changes);
         changes.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(Reversal {
             changes,
@@ -203,6 +207,20 @@ fn last(log: &Log) -> Result<Record, Stop> {
     Err(no_such(
         "the log has no batch that could be undone".to_owned(),
     ))
+}
+
+/// The batch that counts again when an undo is taken back; `None` where the log has lost it, so that
+/// nothing of it could be sent again or undone.
+fn redone(log: &Log, undone: &Record) -> Result<Option<Redone>, Error> {
+    let Some(transaction) = undone.undoes else {
+        return Ok(None);
+    };
+    let batch = log.read(&transaction)?;
+    Ok(batch.map(|batch| Redone {
+        transaction,
+        batch_id: batch.has_own_id().then(|| batch.batch_id.clone()),
+        content: batch.content,
+    }))
 }
 
 fn is_undoable(record: &Record) -> bool {
@@ -365,6 +383,7 @@ fn invert(change: &ChangeRecord, loaded: &Loaded, pre: Option<PreFile>) -> FileC
         from: None,
         kind: change.kind,
         source: current.clone(),
+        dressed_as: None,
         edits: EditSet::default(),
         before: current.clone(),
         after: None,

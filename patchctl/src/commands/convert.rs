@@ -32,7 +32,7 @@ fn convert(
 ) -> Result<Exit, Failure> {
     let policy = edit::policy(&args.policy)?;
     let tree = place.open()?.load(&script.paths())?;
-    let batch = script.lower(&tree)?;
+    let batch = script.lower(&tree)?.batch;
     let plan = plan(&batch, &tree, &policy);
     if plan
         .verdicts

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use patchcore::placeholder::Scanner;
 use patchcore::task::{Injection, Manifest};
-use patchcore::workspace::{WalkProgress, Workspace};
+use patchcore::workspace::{WalkOptions, WalkProgress, Workspace};
 use patchcore::{Code, RelPath};
 
 use super::edit::{self, Request};
@@ -18,13 +18,15 @@ use crate::report::{self, Context, progress};
 /// `inject`.
 pub(crate) fn run(global: &Global, args: &InjectArgs, context: &Context) -> Result<Exit, Failure> {
     let place = Place::of(global)?;
-    let manifest = manifest::read(&place)?;
+    let workspace = place.open()?;
+    let manifest = manifest::of(&workspace)?;
     let scanner = scan::scanner(&args.syntax)?;
     let mut injection = match &args.what.payload {
         Some(path) => {
             let payload = scan::read_payload(path, &args.syntax)?;
-            let is_wanted = |id: &str| payload.get(id).is_some();
-            let files = find_files(&place, args, &scanner, &is_wanted, context)?;
+            let walk = scan::walk_options(&place, &args.walk)?;
+            let wanted = |id: &str| payload.get(id).is_some();
+            let files = find_files(&workspace, &walk, &scanner, &wanted, args, context)?;
             Injection::of_payload(payload, files, &manifest)
         }
         None => of_tasks(&place, args, &manifest)?,
@@ -40,7 +42,6 @@ pub(crate) fn run(global: &Global, args: &InjectArgs, context: &Context) -> Resu
         injection = injection.leaving_out_missing();
     }
     let request = Request::of(&args.edit);
-    let workspace = place.open()?;
     let orchestrator = edit::orchestrator(&place, &request)?;
     let mut options = edit::options(&place, request.policy, request.commit)?;
     // The task rules have nothing to say: a comment takes no placeholder away.
@@ -50,7 +51,7 @@ pub(crate) fn run(global: &Global, args: &InjectArgs, context: &Context) -> Resu
         false => workspace.apply(&injection, &options)?,
     };
     let exit = edit::conclude(&place, &applied, &request, orchestrator.as_ref(), context)?;
-    let missing = injection.missing();
+    let missing = &applied.notes.missing;
     let left_out = missing
         .iter()
         .map(|missing| format!("left out: {}", missing.refusal.message));
@@ -81,20 +82,19 @@ fn of_tasks(place: &Place, args: &InjectArgs, manifest: &Manifest) -> Result<Inj
     }))
 }
 
-/// The files that bear a placeholder of the payload.
+/// The files with a placeholder of the payload.
 fn find_files(
-    place: &Place,
-    args: &InjectArgs,
+    workspace: &Workspace,
+    options: &WalkOptions,
     scanner: &Scanner,
     is_wanted: &(dyn Fn(&str) -> bool + Sync),
+    args: &InjectArgs,
     context: &Context,
 ) -> Result<Vec<RelPath>, Failure> {
-    let workspace: Workspace = place.open()?;
-    let options = scan::walk_options(place, &args.walk)?;
     let files = Mutex::new(Vec::new());
     let progress = WalkProgress::default();
     let walk = || {
-        workspace.walk(&options, &progress, &|file| {
+        workspace.walk(options, &progress, &|file| {
             let found = scanner.find(file.bytes());
             if found.iter().any(|placeholder| is_wanted(placeholder.id))
                 && let Ok(path) = file.path()

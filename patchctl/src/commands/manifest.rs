@@ -9,7 +9,12 @@ use crate::exit::Failure;
 
 /// The manifest of the tree; an empty one where there is none.
 pub(crate) fn read(place: &Place) -> Result<Manifest, Failure> {
-    let tasks = place.open()?.tasks()?;
+    of(&place.open()?)
+}
+
+/// The manifest of an open workspace; an empty one where there is none.
+pub(crate) fn of(workspace: &Workspace) -> Result<Manifest, Failure> {
+    let tasks = workspace.tasks()?;
     Ok(Manifest::parse_or_default(tasks.as_deref())?)
 }
 

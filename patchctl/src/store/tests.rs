@@ -1,7 +1,10 @@
+use std::path::Path;
+
 use super::*;
 
-fn open(control: &Path) -> Opened {
-    Store::open(control, Check::Pages).unwrap()
+fn open(root: &Path) -> Opened {
+    let workspace = Workspace::open(root).unwrap();
+    Store::open(&workspace, Check::Pages, BUSY).unwrap()
 }
 
 fn entry(name: &str, total: usize, refused: bool) -> Entry {
@@ -23,8 +26,8 @@ fn frozen(until: usize) -> Frozen {
 
 #[test]
 fn a_lane_keeps_its_request_until_it_is_delivered() {
-    let control = tempfile::tempdir().unwrap();
-    let mut store = open(control.path()).store;
+    let root = tempfile::tempdir().unwrap();
+    let mut store = open(root.path()).store;
     store
         .add_entries(&[entry("a", 2, false), entry("b", 1, false)])
         .unwrap();
@@ -36,7 +39,7 @@ fn a_lane_keeps_its_request_until_it_is_delivered() {
     store.postpone(&lane, now() + 60_000, "told to").unwrap();
     drop(store);
 
-    let mut store = open(control.path()).store;
+    let mut store = open(root.path()).store;
     let other = store.next_lane(now()).unwrap().unwrap();
     assert_eq!(other.transaction.as_deref(), Some("b"));
     store.advance(&other, 1).unwrap();
@@ -60,34 +63,37 @@ fn a_lane_keeps_its_request_until_it_is_delivered() {
 
 #[test]
 fn a_file_that_is_no_database_is_set_aside_and_replaced() {
-    let control = tempfile::tempdir().unwrap();
-    assert_eq!(open(control.path()).origin, Origin::New);
-    assert_eq!(open(control.path()).origin, Origin::Kept);
-    let file = control.path().join("store/outbox.db");
+    let root = tempfile::tempdir().unwrap();
+    assert_eq!(open(root.path()).origin, Origin::New);
+    assert_eq!(open(root.path()).origin, Origin::Kept);
+    let file = root.path().join(".mission_control/store/outbox.db");
     // With its write-ahead log at hand, SQLite would mend the file from it.
     let without_log = || {
         for suffix in ["-wal", "-shm"] {
-            let _ = std::fs::remove_file(control.path().join(format!("store/outbox.db{suffix}")));
+            let _ = std::fs::remove_file(
+                root.path()
+                    .join(format!(".mission_control/store/outbox.db{suffix}")),
+            );
         }
     };
     without_log();
     let garbage = b"this is no database, and longer than a page\n".repeat(200);
     std::fs::write(&file, garbage).unwrap();
-    let Origin::Replaced(aside) = open(control.path()).origin else {
+    let Origin::Replaced(aside) = open(root.path()).origin else {
         panic!("not replaced");
     };
     assert!(std::fs::read(aside).unwrap().starts_with(b"this is no"));
-    assert_eq!(open(control.path()).origin, Origin::Kept);
+    assert_eq!(open(root.path()).origin, Origin::Kept);
     // What SQLite takes for an empty file is a new store, not one that was kept.
     without_log();
     std::fs::write(&file, b"").unwrap();
-    assert_eq!(open(control.path()).origin, Origin::New);
+    assert_eq!(open(root.path()).origin, Origin::New);
 }
 
 #[test]
 fn messages_and_dead_letters_outlive_damage_elsewhere() {
-    let control = tempfile::tempdir().unwrap();
-    let mut store = open(control.path()).store;
+    let root = tempfile::tempdir().unwrap();
+    let mut store = open(root.path()).store;
     let message = Message {
         id: "m".into(),
         body: b"{}".to_vec(),
@@ -95,16 +101,16 @@ fn messages_and_dead_letters_outlive_damage_elsewhere() {
     store
         .add_messages(Kind::OpsLog, &[message], Class::Kept)
         .unwrap();
-    let file = control.path().join("store/outbox.db");
+    let file = root.path().join(".mission_control/store/outbox.db");
     // A damaged store is one whose table of lanes cannot be read, say; here it is copied whole.
-    let copy = control.path().join("copy.db");
+    let copy = root.path().join("copy.db");
     store
         .db
         .execute("VACUUM INTO ?", [copy.to_str().unwrap()])
         .unwrap();
     drop(store);
     std::fs::remove_file(file).unwrap();
-    let store = open(control.path()).store;
+    let store = open(root.path()).store;
     store.salvage(&copy);
     let lane = store.next_lane(now()).unwrap().unwrap();
     assert_eq!(lane.kind, Kind::OpsLog);
@@ -113,20 +119,22 @@ fn messages_and_dead_letters_outlive_damage_elsewhere() {
 
 #[test]
 fn a_store_of_a_later_version_is_left_alone() {
-    let control = tempfile::tempdir().unwrap();
-    let store = open(control.path()).store;
+    let root = tempfile::tempdir().unwrap();
+    let store = open(root.path()).store;
     store.db.pragma_update(None, "user_version", 99).unwrap();
     drop(store);
-    let error = Store::open(control.path(), Check::Header).err().unwrap();
+    let error = Store::open(&Workspace::open(root.path()).unwrap(), Check::Header, BUSY)
+        .err()
+        .unwrap();
     assert!(matches!(error, StoreError::Newer(99)));
 }
 
 #[test]
 fn r31_the_store_is_for_its_owner_alone() {
     use std::os::unix::fs::PermissionsExt as _;
-    let control = tempfile::tempdir().unwrap();
-    let store = open(control.path()).store;
-    let mode = std::fs::metadata(&store.directory)
+    let root = tempfile::tempdir().unwrap();
+    let store = open(root.path()).store;
+    let mode = std::fs::metadata(store.directory.path_of("."))
         .unwrap()
         .permissions()
         .mode();
@@ -135,8 +143,8 @@ fn r31_the_store_is_for_its_owner_alone() {
 
 #[test]
 fn r40_a_full_log_drops_previews_then_refusals_and_counts_them() {
-    let control = tempfile::tempdir().unwrap();
-    let mut store = open(control.path()).store;
+    let root = tempfile::tempdir().unwrap();
+    let mut store = open(root.path()).store;
     store
         .add_entries(&[
             entry("kept", 1, false),
@@ -163,8 +171,8 @@ fn r40_a_full_log_drops_previews_then_refusals_and_counts_them() {
 
 #[test]
 fn r40_one_process_delivers_at_a_time() {
-    let control = tempfile::tempdir().unwrap();
-    let (one, two) = (open(control.path()).store, open(control.path()).store);
+    let root = tempfile::tempdir().unwrap();
+    let (one, two) = (open(root.path()).store, open(root.path()).store);
     let held = one.try_deliver().unwrap();
     assert!(held.is_some());
     assert!(two.try_deliver().unwrap().is_none());
@@ -174,8 +182,8 @@ fn r40_one_process_delivers_at_a_time() {
 
 #[test]
 fn a_dead_letter_goes_back_with_its_id_and_body() {
-    let control = tempfile::tempdir().unwrap();
-    let mut store = open(control.path()).store;
+    let root = tempfile::tempdir().unwrap();
+    let mut store = open(root.path()).store;
     let letter = DeadLetter {
         id: "e".into(),
         kind: Kind::Events,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use patchcore::dialect::{Dialect, Options, parse};
 use patchcore::diff::edits;
-use patchcore::plan::{FileChange, Plan, Script, plan};
+use patchcore::plan::{FileChange, Lowered, Plan, Script, plan};
 use patchcore::{Policy, RelPath};
 use proptest::prelude::*;
 use serde_json::json;
@@ -167,7 +167,7 @@ proptest! {
         } else {
             match places[..] {
                 // Its lines prove its line.
-                [only] if only == stated && count > 1 => Some(only),
+                [only] if only == stated => Some(only),
                 [only] if stated > 0 && (below > 0 || above > 0 && ends(only)) => Some(only),
                 _ => None,
             }
@@ -272,7 +272,7 @@ proptest! {
         for patch in [&patch, &bytes] {
             if let Ok(script) = parse(patch, &options(dialect)) {
                 let before = tree(&files(&old), &script.paths());
-                if let Ok(batch) = script.lower(&before) {
+                if let Ok(Lowered { batch, .. }) = script.lower(&before) {
                     let _ = plan(&batch, &before, &Policy::default());
                 }
             }

@@ -2,16 +2,14 @@
 //! it. `{"input": "*** Begin Patch …"}`, `{"command": ["apply_patch", "*** Begin Patch …"]}`, or
 //! either as the text of a call's arguments.
 
-use std::borrow::Cow;
-
 use serde_json::Value;
 
+use super::lower;
 use super::parse::{BEGIN, parse};
 use crate::dialect::{Options, json};
 use crate::error::{Code, Refusal};
-use crate::operation::Batch;
 use crate::path::RelPath;
-use crate::plan::{Script, Tree};
+use crate::plan::{Lowered, Script, Tree};
 use crate::text::split_lines;
 
 /// Keys whose value the command of a call is run in.
@@ -95,8 +93,8 @@ impl Script for Called {
         self.parsed().paths()
     }
 
-    fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
-        Ok(Cow::Owned(self.parsed().lower(tree)?.into_owned()))
+    fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
+        Ok(lower::lower(&self.parsed(), tree).into())
     }
 }
 

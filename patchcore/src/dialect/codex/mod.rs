@@ -22,15 +22,13 @@ mod command;
 mod lower;
 mod parse;
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::Options;
 use crate::digest::Digest;
 use crate::error::Refusal;
-use crate::operation::Batch;
 use crate::path::RelPath;
-use crate::plan::{Script, Tree};
+use crate::plan::{Lowered, Script, Tree};
 
 pub(super) use parse::BEGIN;
 
@@ -96,7 +94,7 @@ impl Script for Codex<'_> {
         paths.into_iter().cloned().collect()
     }
 
-    fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
-        Ok(Cow::Owned(lower::lower(self, tree)))
+    fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
+        Ok(lower::lower(self, tree).into())
     }
 }

@@ -18,14 +18,12 @@ mod lower;
 mod names;
 mod parse;
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::digest::Digest;
 use crate::error::Refusal;
-use crate::operation::Batch;
 use crate::path::RelPath;
-use crate::plan::{Script, Tree};
+use crate::plan::{Lowered, Script, Tree};
 
 pub(super) use parse::parse;
 
@@ -63,7 +61,7 @@ impl Script for SearchReplace {
         paths.into_iter().cloned().collect()
     }
 
-    fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
-        Ok(Cow::Owned(lower::lower(self, tree)))
+    fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
+        Ok(lower::lower(self, tree).into())
     }
 }

@@ -229,7 +229,8 @@ impl File<'_> {
         if self.options.strict
             || ranges.old_start == 0
             || hunk.lines.iter().any(is_nothing)
-            || ranges.old_count < 2
+            || (ranges.old_count < 2 && hunk.lines.iter().any(|line| line.role == Role::Context))
+            || ranges.old_count == 0
             || only_adds(hunk)
         {
             return None;
@@ -299,9 +300,13 @@ impl File<'_> {
         let rest = &self.bytes[at..];
         if how.fold == Fold::Bytes {
             let behind = rest.strip_prefix(want.text)?;
+            // What stays as it is keeps its end, too.
+            let stays = want.role == Role::Context && !self.options.strict;
             return match (want.newline, behind) {
                 (true, [b'\n', ..]) => Some(at + want.text.len() + 1),
                 (false, []) if !rest.is_empty() => Some(self.bytes.len()),
+                (true, []) if stays && !rest.is_empty() => Some(self.bytes.len()),
+                (false, [b'\n']) if stays => Some(self.bytes.len()),
                 _ => None,
             };
         }
@@ -386,6 +391,9 @@ impl File<'_> {
                     }
                     Ok(spot)
                 }
+                (0, None) if evidence.proves_number(hunk) => self
+                    .at_number(hunk)
+                    .ok_or_else(|| Box::new(self.mismatch(hunk, name, how))),
                 (0 | 1, _) => Err(Box::new(self.mismatch(hunk, name, how))),
                 (_, None) if hunk.ranges.is_some() => evidence
                     .choose(index, None, &places, how)
@@ -435,7 +443,39 @@ impl File<'_> {
             .map(|lines| lines.iter().map(Vec::as_slice).collect())
             .collect();
         let blocks: Vec<&[&[u8]]> = blocks.iter().map(Vec::as_slice).collect();
-        locate::find_blocks(self.bytes, &blocks, how.fold)
+        let mut places = locate::find_blocks(self.bytes, &blocks, how.fold);
+        for (hunk, places) in hunks.iter().zip(&mut places) {
+            if places.is_empty()
+                && let Some(place) = self.at_open_end(hunk, how)
+            {
+                places.push(place);
+            }
+        }
+        places
+    }
+
+    /// The place of a hunk at the end of the file, where its last line is context and only one of the
+    /// two ends in a newline.
+    fn at_open_end(&self, hunk: &Hunk<'_>, how: How) -> Option<locate::Place> {
+        let last = hunk.lines.last()?;
+        if last.role != Role::Context || last.newline == self.text.ends_in_newline() {
+            return None;
+        }
+        let at = self.start_of_last(hunk.counts().0)?;
+        let end = self.old_lines_at(at, hunk, how).ok()?;
+        (end == self.bytes.len()).then(|| locate::Place {
+            span: at..end,
+            line: self.text.line_at(at),
+        })
+    }
+
+    /// The place between lines that the header of a hunk without old lines says.
+    fn at_number(&self, hunk: &Hunk<'_>) -> Option<Spot> {
+        let at = self.offset(self.stated_index(hunk)?, hunk)?;
+        Some(Spot {
+            span: at..at,
+            moved: None,
+        })
     }
 
     /// Whether the operator has said that the line number of a hunk without context holds.
@@ -502,6 +542,15 @@ impl File<'_> {
             notes.push("line endings of the diff were taken for the file's".into());
         }
         notes.extend(how.fold.note().map(String::from));
+        if spot.span.end == self.bytes.len()
+            && let Some(last) = hunk.lines.last()
+            && last.role == Role::Context
+            && last.newline != self.text.ends_in_newline()
+            && !is_nothing(last)
+            && how.fold == Fold::Bytes
+        {
+            notes.push("the end of the file keeps its newline, or the lack of one".into());
+        }
         Placed {
             edits,
             span: spot.span,

@@ -5,15 +5,13 @@
 //! that names a file that does not exist, the tree decides: one level at which all old files exist
 //! and all hunks apply, and no other such level. A diff that only creates files proves no level.
 
-use std::borrow::Cow;
-
 use super::{Kind, Section, Unified, lower, names};
 use crate::dialect::Options;
 use crate::diff::parse::FileDiff;
 use crate::error::Refusal;
 use crate::operation::{Action, Batch};
 use crate::path::RelPath;
-use crate::plan::{Entry, Script, Tree};
+use crate::plan::{Entry, Lowered, Script, Tree};
 
 /// The highest level that is tried.
 const HIGHEST: usize = 4;
@@ -74,11 +72,11 @@ impl Script for Levels<'_> {
         paths
     }
 
-    fn lower(&self, tree: &Tree) -> Result<Cow<'_, Batch>, Refusal> {
+    fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
         if let Ok(guess) = &self.guess
             && (self.others.is_empty() || all_exist(guess, tree) != Some(false))
         {
-            return Ok(Cow::Owned(lower::lower(guess, tree)));
+            return Ok(lower::lower(guess, tree).into());
         }
         let existing = self.existing(tree);
         let mut fitting = Vec::new();
@@ -95,7 +93,7 @@ impl Script for Levels<'_> {
                     "names of the patch are read as with --strip {level}"
                 ));
             }
-            return Ok(Cow::Owned(batch));
+            return Ok(batch.into());
         }
         let levels: Vec<String> = existing
             .iter()
@@ -112,7 +110,7 @@ impl Script for Levels<'_> {
                         refusal.message.push_str(&hint);
                     }
                 }
-                Ok(Cow::Owned(batch))
+                Ok(batch.into())
             }
             Err(refusal) => {
                 let mut refusal = refusal.clone();

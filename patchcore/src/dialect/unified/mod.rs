@@ -7,13 +7,18 @@
 //! all of a new file may stand in one.
 //!
 //! A hunk without trailing context that does not match at the end was cut short, or made without
-//! context. It proves its place itself if it changes what it finds, and two old lines or more stand
-//! at the very line of its header and nowhere else. One that only adds lines, and one of a single
-//! line, needs [`unidiff_zero`](super::Options::unidiff_zero): the first could land once more each
-//! time, and a single line is found at a line number by chance too often.
+//! context. It proves its place itself if it changes what it finds, and its old lines stand at the
+//! very line of its header and nowhere else; a hunk that has context needs two old lines for that.
+//! One that only adds lines needs [`unidiff_zero`](super::Options::unidiff_zero), or the blob that
+//! its `index` line names: it could land once more each time.
 //!
 //! Where this departs from git, on purpose:
-//! - more than one place away from the stated line: refused, git takes the nearest;
+//! - where old lines stand at several places, git takes the one nearest to the stated line. Here the
+//!   blob name in the `index` line, the function that the hunk names, and the hunks around it have to
+//!   agree on one; the stated line counts last, and not at all where the file is known to be another;
+//! - a hunk whose only place is in another function than the one that it names, or out of step with
+//!   the hunks around it, is refused;
+//! - a line of context at the end of the file stays as it is, with or without a newline;
 //! - context that two hunks share is fine as long as their changed lines are disjoint;
 //! - a file in `\r\n` takes a diff whose lines end in `\n`, and the other way around, if all lines
 //!   of both are of one kind: GNU `patch` and jsdiff do, git does not;
@@ -74,6 +79,7 @@
 //! jsdiff takes, since nothing but the ending differs, and all lines keep the file's; and a binary
 //! patch, which GNU `patch` does not know and git applies, as the blob names of both ends prove it.
 
+pub(super) mod damage;
 mod ends;
 mod glob;
 mod hunks;
@@ -180,10 +186,10 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Levels<'a>
         ));
     }
     if diff.files.is_empty() {
-        return Err(Refusal::new(
-            Code::InvalidBatch,
-            "the patch holds no unified diff: there are no \"---\" and \"+++\" lines with hunks below them",
-        ));
+        let why = damage::find(bytes).unwrap_or_else(|| {
+            "the patch holds no unified diff: there are no \"---\" and \"+++\" lines with hunks below them".into()
+        });
+        return Err(Refusal::new(Code::InvalidBatch, why));
     }
     let remarks = remarks_by_file(&diff);
     if options.reverse {

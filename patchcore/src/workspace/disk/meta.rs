@@ -9,6 +9,9 @@ use rustix::fs::{StatxAttributes, StatxFlags};
 #[cfg(target_os = "linux")]
 use rustix::io::Errno;
 
+#[cfg(target_os = "linux")]
+use super::super::fault::{self, Call};
+
 /// What is known of a file or directory without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct Meta {
@@ -67,6 +70,13 @@ impl Meta {
     }
 }
 
+impl Meta {
+    /// Whether both are of one file, under whatever names.
+    pub(in super::super) fn is_same_file(&self, other: &Self) -> bool {
+        (self.ino, self.device) == (other.ino, other.device)
+    }
+}
+
 /// What stands at a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Kind {
@@ -94,8 +104,11 @@ impl Kind {
 #[cfg(target_os = "linux")]
 pub(super) fn stat(fd: &OwnedFd, name: &[u8], flags: AtFlags) -> io::Result<Meta> {
     let mask = StatxFlags::BASIC_STATS | StatxFlags::BTIME | StatxFlags::MNT_ID;
-    let stat = match rustix::fs::statx(fd, name, flags, mask) {
-        Err(Errno::NOSYS) => return plain_stat(fd, name, flags),
+    let answer =
+        fault::refused(Call::Statx).and_then(|()| rustix::fs::statx(fd, name, flags, mask));
+    let stat = match answer {
+        // Sandboxes refuse what they do not know with EPERM, which the call itself never says.
+        Err(Errno::NOSYS | Errno::PERM) => return plain_stat(fd, name, flags),
         result => result?,
     };
     let device = u64::from(stat.stx_dev_major) << 32 | u64::from(stat.stx_dev_minor);

@@ -30,6 +30,7 @@ fn sample() -> Record {
         previous: None,
         undoes: None,
         undoes_batch: None,
+        redoes: None,
         operations: vec![OperationRecord {
             op: "append".into(),
             file: "a".into(),

@@ -92,6 +92,13 @@ impl<'f, 'a> Evidence<'f, 'a> {
         })
     }
 
+    /// Whether the line number of a hunk without old lines holds.
+    pub(super) fn proves_number(&self, hunk: &Hunk<'_>) -> bool {
+        hunk.counts().0 == 0
+            && hunk.ranges.is_some_and(|ranges| ranges.old_start > 0)
+            && self.base() == Base::Proven
+    }
+
     /// The place of a hunk among several, of which `stated` is the one that its header says.
     pub(super) fn choose(
         &self,
@@ -124,14 +131,9 @@ impl<'f, 'a> Evidence<'f, 'a> {
                         && behind.is_none_or(|behind| place.span.end <= behind.start)
                 })
                 .collect();
-            let below: Vec<&&locate::Place> = credible
-                .iter()
-                .filter(|place| self.is_below_heading(hunk, place.span.start) == Some(true))
-                .collect();
-            let only = match (credible.as_slice(), below.as_slice()) {
-                ([only], _) => Some(*only),
-                (_, [only]) => Some(**only),
-                _ => None,
+            let only = match credible.as_slice() {
+                [only] => Some(*only),
+                _ => self.by_heading(hunk, &credible, stated),
             };
             if let Some(place) = only {
                 let spot = Spot {
@@ -145,7 +147,40 @@ impl<'f, 'a> Evidence<'f, 'a> {
         }
         let moved = self.sure.iter().flatten().any(|sure| sure.shift() != 0);
         let stated = stated.filter(|_| self.base() == Base::Unknown && !moved)?;
-        Some(stated.clone())
+        let fits = self.is_below_heading(hunk, stated.span.start) != Some(false);
+        fits.then(|| stated.clone())
+    }
+
+    /// The place in the function that the hunk's header names, if all others are in functions of
+    /// their own, at the same distance from where those start, or if it is where the header says.
+    ///
+    /// A function whose first line is gone, and a copy of it elsewhere, must not be taken for it.
+    fn by_heading<'p>(
+        &self,
+        hunk: &Hunk<'_>,
+        places: &[&'p locate::Place],
+        stated: Option<&Spot>,
+    ) -> Option<&'p locate::Place> {
+        let below = |place: &locate::Place| self.is_below_heading(hunk, place.span.start);
+        let mut inside = places.iter().filter(|place| below(place) != Some(false));
+        let (Some(chosen), None) = (inside.next(), inside.next()) else {
+            return None;
+        };
+        if below(chosen) != Some(true) {
+            return None;
+        }
+        let lines: Vec<&[u8]> = crate::text::split_lines(self.file.bytes).collect();
+        let heading = lines
+            .iter()
+            .find(|line| line.trim_ascii_start().starts_with(hunk.heading))
+            .filter(|line| opens(line))?;
+        let depth = |place: &locate::Place| {
+            let above = lines.get(..place.line.index())?.iter().rev();
+            above.clone().position(|line| looks_like(line, heading))
+        };
+        let same_form = places.iter().all(|place| depth(place) == depth(chosen));
+        let is_stated = stated.is_some_and(|stated| stated.span == chosen.span);
+        (same_form || is_stated).then_some(*chosen)
     }
 
     /// What speaks against the only place of a hunk, which is not the one that its header says.
@@ -205,24 +240,33 @@ impl<'f, 'a> Evidence<'f, 'a> {
         }
     }
 
-    /// Whether a place is in the function that the hunk's header names; `None` where it names none.
+    /// Whether a place is in the function that the hunk's header names; `None` where that cannot be
+    /// said. A line that somebody has copied proves nothing.
     fn is_below_heading(&self, hunk: &Hunk<'_>, at: usize) -> Option<bool> {
-        let heading = hunk.heading;
-        if heading.is_empty() {
+        if hunk.heading.is_empty() {
             return None;
         }
-        let lines: Vec<&[u8]> = crate::text::split_lines(&self.file.bytes[..at]).collect();
-        let Some(named) = lines
+        let lines: Vec<&[u8]> = crate::text::split_lines(self.file.bytes).collect();
+        let mut named = lines
             .iter()
-            .rposition(|line| line.trim_ascii_start().starts_with(heading))
-        else {
-            return Some(false);
+            .enumerate()
+            .filter(|(_, line)| line.trim_ascii_start().starts_with(hunk.heading));
+        let (Some((named, heading)), None) = (named.next(), named.next()) else {
+            return None;
         };
-        let found = lines[named];
-        let other = lines[named + 1..]
+        let above = crate::text::split_lines(&self.file.bytes[..at]).count();
+        if above <= named {
+            return Some(false);
+        }
+        let is_alone = |line: &[u8]| lines.iter().filter(|other| **other == line).count() == 1;
+        let others: Vec<&&[u8]> = lines[named + 1..above]
             .iter()
-            .any(|line| looks_like(line, found));
-        Some(!other)
+            .filter(|line| looks_like(line, heading))
+            .collect();
+        if others.is_empty() {
+            return Some(true);
+        }
+        others.iter().any(|line| is_alone(line)).then_some(false)
     }
 }
 
@@ -245,6 +289,14 @@ fn looks_like(line: &[u8], heading: &[u8]) -> bool {
         .trim_ascii_start()
         .first()
         .is_some_and(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'$'));
-    let ends = matches!(sign(line), Some(b'{' | b':' | b')' | b'(')) && sign(line) == sign(heading);
+    let ends = opens(line) && sign(line) == sign(heading);
     starts && ((!first.is_empty() && first == word(heading)) || ends)
+}
+
+/// Whether a line ends as one does that starts a function, and an import does not.
+fn opens(line: &[u8]) -> bool {
+    matches!(
+        line.trim_ascii_end().last(),
+        Some(b'{' | b':' | b')' | b'(')
+    )
 }

@@ -39,6 +39,16 @@ impl File<'_> {
         };
         let texts: Vec<&[u8]> = old.iter().map(|line| line.text).collect();
         let mut refusal = match self.first_difference(hunk, how) {
+            Some((line, found, Some(wanted)))
+                if let Some(ours) = self.other_ending(line, wanted) =>
+            {
+                let theirs = if wanted.text.ends_with(b"\r") { "CRLF" } else { "LF" };
+                refuse(format!(
+                    "{name} does not apply: line {line} ends in {ours}, the hunk has {theirs} there, and the lines of the file, or of the patch, do not all end alike; write the hunk with the endings of the file"
+                ))
+                .at_line(line)
+                .with_found(found)
+            }
             Some((line, found, Some(wanted))) if found == wanted.text => refuse(format!(
                 "{name} does not apply: line {line} {}, and {elsewhere}",
                 if wanted.newline {
@@ -65,6 +75,11 @@ impl File<'_> {
             .with_found(found),
             None => refuse(format!("{name} does not apply: its old lines stand nowhere in the file")),
         };
+        if anchors.end && hunk.lines.iter().all(|line| line.role != Role::Context) {
+            refusal
+                .message
+                .push_str("; a hunk without context is placed by its number with --unidiff-zero");
+        }
         for place in locate::nearest(self.bytes, &texts) {
             let shown = self
                 .text
@@ -96,6 +111,16 @@ impl File<'_> {
             self.line_from(start + wrong),
             Some(*wanted),
         ))
+    }
+
+    /// How a line of the file ends, where nothing else sets it apart from the hunk's.
+    fn other_ending(&self, line: LineNumber, wanted: HunkLine<'_>) -> Option<&'static str> {
+        let bytes = &self.bytes[self.text.line(line)?];
+        let theirs = wanted.text.strip_suffix(b"\r").unwrap_or(wanted.text);
+        let is_crlf = bytes.ends_with(b"\r\n");
+        let differs = is_crlf != wanted.text.ends_with(b"\r");
+        let same = wanted.newline && bytes.ends_with(b"\n") && trim_ending(bytes) == theirs;
+        (same && differs).then_some(if is_crlf { "CRLF" } else { "LF" })
     }
 
     fn line_from(&self, index: usize) -> &[u8] {

@@ -1,0 +1,94 @@
+//! What can be planned, and what lowering makes of it.
+
+use std::borrow::Cow;
+
+use crate::error::Refusal;
+use crate::operation::Batch;
+use crate::path::RelPath;
+use crate::placeholder::Injected;
+
+use super::Tree;
+
+/// What can be planned: a batch, or a foreign patch that has yet to be located in the files.
+pub trait Script {
+    /// Every path that has to be loaded before [`lower`](Self::lower).
+    fn paths(&self) -> Vec<RelPath>;
+
+    /// The batch, where the script is one already. Only such a script has an id by which the
+    /// ledger knows it before anything is loaded.
+    fn as_batch(&self) -> Option<&Batch> {
+        None
+    }
+
+    /// The operations, located in the loaded files. Lowering has no effect beyond its result: the
+    /// same tree gives the same batch and notes.
+    ///
+    /// # Errors
+    /// A refusal of the whole; what concerns one operation is an
+    /// [`Action::Refused`](crate::operation::Action::Refused) in its place.
+    fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal>;
+}
+
+/// A script, located in the loaded files.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Lowered<'a> {
+    /// The operations.
+    pub batch: Cow<'a, Batch>,
+    /// What was found out beside them.
+    pub notes: Notes,
+}
+
+/// What lowering found out beside the operations.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Notes {
+    /// The comments above placeholders as they are after the batch, for the task manifest.
+    pub injected: Injected,
+    /// What the script left out.
+    pub missing: Vec<Missing>,
+}
+
+/// A placeholder that was to be marked and is not where it should be.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Missing {
+    /// The placeholder's id.
+    pub id: String,
+    /// The task that it belongs to.
+    pub task: Option<String>,
+    /// Why it cannot be marked.
+    pub refusal: Refusal,
+}
+
+impl Script for Batch {
+    fn paths(&self) -> Vec<RelPath> {
+        Batch::paths(self)
+    }
+
+    fn as_batch(&self) -> Option<&Batch> {
+        Some(self)
+    }
+
+    fn lower(&self, _: &Tree) -> Result<Lowered<'_>, Refusal> {
+        Ok(self.into())
+    }
+}
+
+impl From<Batch> for Lowered<'_> {
+    fn from(batch: Batch) -> Self {
+        Self {
+            batch: Cow::Owned(batch),
+            notes: Notes::default(),
+        }
+    }
+}
+
+impl<'a> From<&'a Batch> for Lowered<'a> {
+    fn from(batch: &'a Batch) -> Self {
+        Self {
+            batch: Cow::Borrowed(batch),
+            notes: Notes::default(),
+        }
+    }
+}
