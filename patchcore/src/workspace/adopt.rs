@@ -106,8 +106,10 @@ impl Workspace {
                 record.batch_id = record.transaction.to_string();
             }
         }
-        journal::rewrite(&held, &current, &record)?;
-        Ok(recover::follow(&self.root, &held, &current, record)?)
+        let digest = journal::rewrite(&held, &current, &record)?;
+        Ok(recover::follow(
+            &self.root, &held, &current, record, digest,
+        )?)
     }
 
     fn adopted_files(&self, record: &Record, takes_back: bool) -> Result<Vec<AdoptedFile>, Error> {
