@@ -287,7 +287,8 @@ fn a_planted_head_or_entry_at_the_end_of_all_ids_stops_nothing() {
 /// What the head says, and how the log looks, after a death at each step.
 #[test]
 fn a_death_at_any_step_leaves_a_log_that_an_audit_finds_whole() {
-    let works: [(&str, fn() -> patchcore::operation::Batch, bool); 3] = [
+    type Make = fn() -> patchcore::operation::Batch;
+    let works: [(&str, Make, bool); 3] = [
         (
             "commit",
             || batch(vec![append("a", "x"), create("n", "n\n")]),

@@ -139,7 +139,7 @@ fn a_record_is_ours_if_our_key_sealed_it_and_every_byte_is_as_it_was() {
             Unsealed::Damaged(_) => at < body,
             Unsealed::Foreign => at >= body && at + 1 < bytes.len(),
             Unsealed::Torn => at + 1 == bytes.len(),
-            Unsealed::Ours(_) => false,
+            Unsealed::Ours(..) => false,
         };
         assert!(is_right, "byte {at}: {changed:?}");
         let cut = Record::unseal(&bytes[..at], Some(&ours));
