@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use patchcore::operation::Batch;
 use patchcore::plan::Lowered;
 use patchcore::report::Status;
 use patchcore::workspace::fault::{Call, Fault, Kind, inject};
