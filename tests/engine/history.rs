@@ -291,14 +291,12 @@ fn a_planted_head_or_entry_at_the_end_of_all_ids_stops_nothing() {
 /// What the head says, and how the log looks, after a death at each step.
 #[test]
 fn a_death_at_any_step_leaves_a_log_that_an_audit_finds_whole() {
-    let works: [(&str, fn() -> patchcore::operation::Batch, bool); 3] = [
-        (
-            "commit",
-            || batch(vec![append("a", "x"), create("n", "n\n")]),
-            false,
-        ),
-        ("durable", || batch(vec![append("a", "x")]), true),
-        ("refused", || batch(vec![create("a", "x")]), false),
+    let commit = || batch(vec![append("a", "x"), create("n", "n\n")]);
+    let refused = || batch(vec![create("a", "x")]);
+    let works = [
+        ("commit", commit(), false),
+        ("durable", commit(), true),
+        ("refused", refused(), false),
     ];
     for (what, work, durable) in works {
         for kind in [Kind::Stop, Kind::Tear, Kind::Fail(5)] {
@@ -314,7 +312,6 @@ fn a_death_at_any_step_leaves_a_log_that_an_audit_finds_whole() {
                     at: Some((at, kind)),
                     ..Fault::default()
                 };
-                let work = work();
                 let opened = workspace(root);
                 let died = inject(fault, || opened.apply(&work, &options));
                 let name = died.steps.get(at - 1).copied();
