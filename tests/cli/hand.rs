@@ -148,6 +148,7 @@ pub(crate) fn record(operations: usize) -> Record {
         duration_ms: 1,
         overrides: Default::default(),
         refusal: None,
+        previous: None,
         undoes: None,
         undoes_batch: None,
         redoes: None,

@@ -3,10 +3,11 @@
 use std::io;
 
 use super::disk::Dir;
-use super::ledger;
 use super::record::{Record, TransactionId};
 use super::root::{Parents, Root, is_no_directory};
 use super::state::{CURRENT, Held, fail};
+use super::{chain, ledger};
+use crate::digest::Digest;
 use crate::error::{Error, Stop};
 use crate::path::RelPath;
 
@@ -15,6 +16,9 @@ mod relocate;
 /// Name of the record in a transaction's directory.
 pub(super) const MANIFEST: &[u8] = b"manifest";
 const DRAFT: &[u8] = b"manifest.new";
+/// Name, beside the transaction, of the record of a batch that changes nothing, until it is moved
+/// into the log.
+pub(super) const RECORD: &[u8] = b"record";
 /// Names of the staged files that lie outside the transaction's directory.
 const OUTSIDE: &[u8] = b"outside";
 /// Longest record that is read, in bytes.
@@ -24,8 +28,8 @@ pub(super) const MAX_RECORD: u64 = 1 << 30;
 pub(super) enum Found {
     /// It did not come to its commit point: nothing of it is installed.
     Uncommitted,
-    /// It did, and this is its record.
-    Committed(Box<Record>),
+    /// It did, and this is its record, with the digest in its last line.
+    Committed(Box<Record>, Digest),
     /// Nobody can tell.
     Hopeless(String),
 }
@@ -38,18 +42,18 @@ pub(super) enum WriteFault {
     Unknown(Error),
 }
 
-/// Writes the journal: once it is there, the transaction counts.
-pub(super) fn write(current: &Dir, record: &Record) -> Result<(), WriteFault> {
+/// Writes the journal: once it is there, the transaction counts. Gives the record's digest.
+pub(super) fn write(current: &Dir, record: &Record) -> Result<Digest, WriteFault> {
     let before = |error| WriteFault::Before(fail("write", "txn/current/manifest", error).into());
     // What must survive a power cut gets its name when its bytes are safe; what need not is known
     // by its checksum.
     let durable = record.journal.durable;
     let name = if durable { DRAFT } else { MANIFEST };
     let file = current.create(name, 0o600).map_err(before)?;
-    record.write_to(&file).map_err(before)?;
+    let digest = record.write_to(&file).map_err(before)?;
     if !durable {
         file.start_write_back();
-        return Ok(());
+        return Ok(digest);
     }
     file.sync().map_err(before)?;
     // Staged files have their names by now; they must not get lost behind the manifest's.
@@ -60,15 +64,16 @@ pub(super) fn write(current: &Dir, record: &Record) -> Result<(), WriteFault> {
         .map_err(|error| match current.remove_file(MANIFEST) {
             Ok(_) => before(error),
             Err(_) => WriteFault::Unknown(fail("sync", "txn/current", error)),
-        })
+        })?;
+    Ok(digest)
 }
 
-/// Replaces the journal by one of another state.
-pub(super) fn rewrite(current: &Dir, record: &Record) -> Result<(), Error> {
-    let replace = || -> io::Result<()> {
+/// Replaces the journal by one of another state. Gives the record's digest.
+pub(super) fn rewrite(current: &Dir, record: &Record) -> Result<Digest, Error> {
+    let replace = || -> io::Result<Digest> {
         current.remove_file(DRAFT)?;
         let file = current.create(DRAFT, 0o600)?;
-        record.write_to(&file)?;
+        let digest = record.write_to(&file)?;
         if record.journal.durable {
             file.sync()?;
         } else {
@@ -78,7 +83,7 @@ pub(super) fn rewrite(current: &Dir, record: &Record) -> Result<(), Error> {
         if record.journal.durable {
             current.sync()?;
         }
-        Ok(())
+        Ok(digest)
     };
     replace().map_err(|error| fail("write", "txn/current/manifest", error))
 }
@@ -105,8 +110,8 @@ pub(super) fn read(current: &Dir) -> Result<Found, Error> {
     let Some(bytes) = file.read(size, MAX_RECORD).map_err(io)? else {
         return Ok(Found::Hopeless("it is longer than 1 GiB".to_owned()));
     };
-    Ok(match Record::from_bytes(&bytes) {
-        Ok(record) => Found::Committed(Box::new(record)),
+    Ok(match Record::with_digest(&bytes) {
+        Ok((record, digest)) => Found::Committed(Box::new(record), digest),
         // A record that was cut short never got its last line.
         Err(_) if !is_complete(&bytes) => Found::Uncommitted,
         Err(error) => Found::Hopeless(error.to_string()),
@@ -179,11 +184,12 @@ fn remove_outside(root: &Root, path: &[u8]) -> Result<(), Error> {
     }
 }
 
-/// Gives an installed (or taken back) transaction its place in the log.
-pub(super) fn finish(held: &Held, record: &Record) -> Result<(), Error> {
+/// Gives an installed (or taken back) transaction its place in the log. `digest` is its record's.
+pub(super) fn finish(held: &Held, record: &Record, digest: Digest) -> Result<(), Error> {
     let io = |error| fail("write", "log", error);
     let durable = record.journal.durable;
     ledger::enter(held, record)?;
+    chain::advance(held, record, digest, durable)?;
     let name = record.transaction.to_string();
     match held
         .txn
@@ -211,25 +217,35 @@ pub(super) fn finish(held: &Held, record: &Record) -> Result<(), Error> {
 
 /// Writes the record of a batch that changed nothing into the log.
 pub(super) fn log_only(held: &Held, record: &Record, durable: bool) -> Result<(), Error> {
-    const DRAFT: &[u8] = b"record";
     let io = |error| fail("write", "log", error);
-    let create = || match held.txn.create(DRAFT, 0o600) {
+    let create = || match held.txn.create(RECORD, 0o600) {
         // Left by a run that died.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            held.txn.remove_file(DRAFT)?;
-            held.txn.create(DRAFT, 0o600)
+            held.txn.remove_file(RECORD)?;
+            held.txn.create(RECORD, 0o600)
         }
         result => result,
     };
     let file = create().map_err(io)?;
-    record.write_to(&file).map_err(io)?;
+    let digest = record.write_to(&file).map_err(io)?;
     if durable {
         file.sync().map_err(io)?;
     }
     ledger::enter(held, record)?;
-    let name = record.transaction.to_string();
+    chain::advance(held, record, digest, durable)?;
+    place_record(held, &record.transaction, durable)
+}
+
+/// Gives the record that is written in `txn/record` its place in the log.
+pub(super) fn place_record(
+    held: &Held,
+    transaction: &TransactionId,
+    durable: bool,
+) -> Result<(), Error> {
+    let io = |error| fail("write", "log", error);
+    let name = transaction.to_string();
     held.txn
-        .rename(DRAFT, &held.log, name.as_bytes())
+        .rename(RECORD, &held.log, name.as_bytes())
         .map_err(io)?;
     if durable {
         held.log.sync().map_err(io)?;
@@ -241,6 +257,15 @@ pub(super) fn log_only(held: &Held, record: &Record, durable: bool) -> Result<()
 pub(super) fn abandon(held: &Held) -> Result<String, Error> {
     let name = TransactionId::now().to_string();
     let abandoned = held.state.make_part("abandoned")?;
+    let record = match held.txn.directory(CURRENT) {
+        Ok(Some(current)) => match read(&current) {
+            Ok(Found::Committed(record, _)) => Some(record),
+            _ => None,
+        },
+        _ => None,
+    };
+    // Nothing keeps a transaction from being set aside.
+    let _ = chain::retreat(held, record.as_deref());
     relocate::set_aside(&held.txn, CURRENT.as_bytes(), &abandoned, name.as_bytes())
         .map_err(|error| fail("move", "txn/current", error))?;
     Ok(format!("{}/abandoned/{name}", super::STATE))

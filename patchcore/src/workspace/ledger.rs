@@ -135,17 +135,23 @@ pub(super) fn undone_by(entry: &Dir) -> io::Result<Option<TransactionId>> {
     Ok(text.and_then(|text| str::from_utf8(&text).ok()?.parse().ok()))
 }
 
-/// Removes the entries of transactions that are `old`.
-pub(super) fn forget(state: &State, old: impl Fn(&TransactionId) -> bool) -> Result<(), Error> {
+/// Removes the entries of transactions that are `old`, by their id and by when the entry was made,
+/// in milliseconds since 1970.
+pub(super) fn forget(
+    state: &State,
+    old: impl Fn(&TransactionId, Option<u64>) -> bool,
+) -> Result<(), Error> {
     let io = |error| fail("clean", LEDGER, error);
     let Some(ledger) = state.part(LEDGER)? else {
         return Ok(());
     };
     for name in ledger.names().map_err(io)? {
         let text = ledger.read_link(&name).map_err(io)?;
+        let written = ledger.stat(&name).map_err(io)?;
+        let written = written.and_then(|meta| meta.written());
         if text
             .and_then(|text| parse(&text))
-            .is_none_or(|entry| old(&entry.transaction))
+            .is_none_or(|entry| old(&entry.transaction, written))
         {
             ledger.remove_file(&name).map_err(io)?;
         }

@@ -11,6 +11,7 @@ use super::record::{Record, TransactionId};
 use super::root::is_no_directory;
 use super::stage::slot_name;
 use super::state::{State, fail};
+use crate::digest::Digest;
 use crate::error::Error;
 
 /// The log of a workspace, as it is when it is asked.
@@ -47,21 +48,15 @@ impl Workspace {
 }
 
 impl Log {
-    /// The transactions in the log, oldest first.
+    /// The transactions in the log, in the order of their commits.
     ///
     /// # Errors
     /// `IO` where the log cannot be listed.
     pub fn transactions(&self) -> Result<Vec<TransactionId>, Error> {
-        let Some((_, log)) = &self.parts else {
-            return Ok(Vec::new());
-        };
-        let names = log.names().map_err(|error| fail("list", "log", error))?;
-        let mut transactions: Vec<TransactionId> = names
-            .iter()
-            .filter_map(|name| std::str::from_utf8(name).ok()?.parse().ok())
-            .collect();
-        transactions.sort_unstable();
-        Ok(transactions)
+        match &self.parts {
+            Some((_, log)) => transactions(log),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// A transaction's record; `None` where the log has none of it.
@@ -69,33 +64,20 @@ impl Log {
     /// # Errors
     /// `IO` where the record cannot be read or is damaged, `UNSUPPORTED_VERSION`.
     pub fn read(&self, transaction: &TransactionId) -> Result<Option<Record>, Error> {
-        let io = |error| fail("read", &format!("log/{transaction}"), error);
-        let Some((_, log)) = &self.parts else {
-            return Ok(None);
-        };
-        let name = transaction.to_string();
-        let file = match log.directory(&name) {
-            Ok(Some(entry)) => entry.file(MANIFEST),
-            Ok(None) => return Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => log.file(name.as_bytes()),
-            Err(error) => Err(error),
-        };
-        let Some(file) = file.map_err(io)? else {
-            return Ok(None);
-        };
-        let size = file.stat().map_err(io)?.size;
-        let bytes = file.read(size, MAX_RECORD).map_err(io)?;
-        let bytes = bytes.ok_or_else(|| io(io::ErrorKind::FileTooLarge.into()))?;
-        let mut record = Record::from_bytes(&bytes).map_err(|mut error| {
-            if let Error::Damaged { what, .. } | Error::UnsupportedVersion { what, .. } = &mut error
-            {
-                *what = format!("log entry {transaction}");
-            }
-            error
-        })?;
-        // An entry is known by its name: one that was put in another's place is none.
-        record.transaction = *transaction;
-        Ok(Some(record))
+        Ok(self
+            .read_with_digest(transaction)?
+            .map(|(record, _)| record))
+    }
+
+    /// A record with the digest in its last line.
+    pub(super) fn read_with_digest(
+        &self,
+        transaction: &TransactionId,
+    ) -> Result<Option<(Record, Digest)>, Error> {
+        match &self.parts {
+            Some((_, log)) => read(log, transaction),
+            None => Ok(None),
+        }
     }
 
     /// The newest transaction that goes by this name: a transaction's id or a sender's batch id.
@@ -182,20 +164,33 @@ impl Log {
     /// # Errors
     /// `IO` where the entry cannot be looked at.
     pub fn size(&self, transaction: &TransactionId) -> Result<u64, Error> {
+        Ok(self.weigh(transaction)?.size)
+    }
+
+    /// How large an entry is, and how old.
+    pub(super) fn weigh(&self, transaction: &TransactionId) -> Result<Weight, Error> {
         let io = |error| fail("look at", "log", error);
+        let mut weight = Weight::default();
         let Some((_, log)) = &self.parts else {
-            return Ok(0);
+            return Ok(weight);
         };
         let name = transaction.to_string();
         let Some(entry) = self.entry(transaction)? else {
-            let meta = log.stat(name.as_bytes()).map_err(io)?;
-            return Ok(meta.map_or(0, |meta| meta.size));
+            if let Some(meta) = log.stat(name.as_bytes()).map_err(io)? {
+                weight.size = meta.size;
+                weight.written = meta.written();
+            }
+            return Ok(weight);
         };
-        let mut size = 0;
         for name in entry.names().map_err(io)? {
-            size += entry.stat(&name).map_err(io)?.map_or(0, |meta| meta.size);
+            if let Some(meta) = entry.stat(&name).map_err(io)? {
+                weight.size += meta.size;
+                if name == MANIFEST {
+                    weight.written = meta.written();
+                }
+            }
         }
-        Ok(size)
+        Ok(weight)
     }
 
     fn entry(&self, transaction: &TransactionId) -> Result<Option<Dir>, Error> {
@@ -207,6 +202,62 @@ impl Log {
             result => result.map_err(|error| fail("open", "log", error)),
         }
     }
+}
+
+/// The transactions in the log's directory, in the order of their commits.
+pub(super) fn transactions(log: &Dir) -> Result<Vec<TransactionId>, Error> {
+    let names = log.names().map_err(|error| fail("list", "log", error))?;
+    let mut transactions: Vec<TransactionId> = names
+        .iter()
+        .filter_map(|name| std::str::from_utf8(name).ok()?.parse().ok())
+        .collect();
+    transactions.sort_unstable();
+    Ok(transactions)
+}
+
+/// The record of a transaction in the log's directory, with the digest in its last line.
+pub(super) fn read(
+    log: &Dir,
+    transaction: &TransactionId,
+) -> Result<Option<(Record, Digest)>, Error> {
+    let io = |error| fail("read", &format!("log/{transaction}"), error);
+    let name = transaction.to_string();
+    let file = match log.directory(&name) {
+        Ok(Some(entry)) => entry.file(MANIFEST),
+        Ok(None) => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => log.file(name.as_bytes()),
+        Err(error) => Err(error),
+    };
+    let Some(file) = file.map_err(io)? else {
+        return Ok(None);
+    };
+    let size = file.stat().map_err(io)?.size;
+    let bytes = file.read(size, MAX_RECORD).map_err(io)?;
+    let bytes = bytes.ok_or_else(|| io(io::ErrorKind::FileTooLarge.into()))?;
+    let entry = || format!("log entry {transaction}");
+    let (record, digest) = Record::with_digest(&bytes).map_err(|mut error| {
+        if let Error::Damaged { what, .. } | Error::UnsupportedVersion { what, .. } = &mut error {
+            *what = entry();
+        }
+        error
+    })?;
+    // An entry is known by its name: one that was put in another's place is none.
+    if record.transaction != *transaction {
+        return Err(Error::Damaged {
+            what: entry(),
+            why: format!("it holds the record of transaction {}", record.transaction),
+        });
+    }
+    Ok(Some((record, digest)))
+}
+
+/// What an entry of the log takes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Weight {
+    /// Bytes.
+    pub(super) size: u64,
+    /// When its record was written, in milliseconds since 1970, by the file system's clock.
+    pub(super) written: Option<u64>,
 }
 
 /// A file as it stood before a transaction.

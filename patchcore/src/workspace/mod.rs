@@ -2,6 +2,7 @@
 
 mod apply;
 mod audit;
+mod chain;
 mod compare;
 mod disk;
 #[cfg_attr(feature = "fault-injection", doc(hidden))]
@@ -25,6 +26,7 @@ mod private;
 mod reader;
 pub mod record;
 mod recover;
+mod removed;
 mod root;
 mod shelf;
 mod stage;

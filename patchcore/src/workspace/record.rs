@@ -67,6 +67,10 @@ pub struct Record {
     /// A refusal of the batch as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
+    /// The record before this one in the log, so that one that is missing, moved or rewritten
+    /// shows; absent for the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Previous>,
     /// The transaction that this one takes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<TransactionId>,
@@ -83,6 +87,17 @@ pub struct Record {
     /// How it is installed, in order; for recovery.
     #[serde(default, skip_serializing_if = "Journal::is_empty")]
     pub journal: Journal,
+}
+
+/// A record as the one after it knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Previous {
+    /// Its transaction.
+    pub transaction: TransactionId,
+    /// The digest in its last line.
+    pub digest: Digest,
 }
 
 /// A batch that counts again, since its undo was undone.
@@ -342,6 +357,11 @@ impl Record {
     /// `IO` where the checksum does not hold or the document is no record, `UNSUPPORTED_VERSION`
     /// for a record of another version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        Ok(form::read(bytes)?.0)
+    }
+
+    /// Reads a record and the digest in its last line.
+    pub(super) fn with_digest(bytes: &[u8]) -> Result<(Self, Digest), Error> {
         form::read(bytes)
     }
 
@@ -349,13 +369,13 @@ impl Record {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut pieces = form::write(self);
-        pieces.push(form::last_line(&pieces));
+        pieces.push(form::last_line(form::digest(&pieces)));
         pieces.concat()
     }
 
-    /// Writes the record into an empty file. Its last line, without which there is no record, goes
-    /// last.
-    pub(super) fn write_to(&self, file: &File) -> io::Result<()> {
+    /// Writes the record into an empty file and gives the digest in its last line. That line,
+    /// without which there is no record, goes last.
+    pub(super) fn write_to(&self, file: &File) -> io::Result<Digest> {
         /// From this many pieces on, another thread makes out the last line meanwhile.
         const MANY: usize = 8;
         let pieces = form::write(self);
@@ -365,15 +385,16 @@ impl Record {
             return Err(rustix::io::Errno::FBIG.into());
         }
         let write = || file.write_chunks(pieces.iter().map(|piece| &**piece));
-        let last = if pieces.len() < MANY {
+        let digest = if pieces.len() < MANY {
             write()?;
-            form::last_line(&pieces)
+            form::digest(&pieces)
         } else {
-            let (written, last) = threads::join(write, || form::last_line(&pieces));
+            let (written, digest) = threads::join(write, || form::digest(&pieces));
             written?;
-            last
+            digest
         };
-        file.write_chunks([&*last].into_iter())
+        file.write_chunks([&*form::last_line(digest)].into_iter())?;
+        Ok(digest)
     }
 
     /// The record without what grows with the batch.
@@ -391,6 +412,7 @@ impl Record {
             duration_ms: self.duration_ms,
             overrides: self.overrides.clone(),
             refusal: self.refusal.clone(),
+            previous: self.previous,
             undoes: self.undoes,
             undoes_batch: self.undoes_batch.clone(),
             redoes: self.redoes.clone(),

@@ -76,13 +76,13 @@ pub(super) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
     let Some(current) = journal::current(&held.txn)? else {
         return Ok(Recovered::Nothing);
     };
-    let mut record = match journal::read(&current)? {
+    let (mut record, mut digest) = match journal::read(&current)? {
         Found::Hopeless(why) => return Err(journal::hopeless(&why)),
         Found::Uncommitted => {
             journal::discard(root, held, &current)?;
             return Ok(Recovered::Discarded);
         }
-        Found::Committed(record) => *record,
+        Found::Committed(record, digest) => (*record, digest),
     };
     check(&record)?;
     let transaction = record.transaction;
@@ -100,7 +100,7 @@ pub(super) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
     if record.state == Stage::Committed {
         install.forward()?;
         install.gather()?;
-        journal::finish(held, &record)?;
+        journal::finish(held, &record, digest)?;
         return Ok(Recovered::Finished {
             transaction,
             conflicts: install.conflicts,
@@ -109,10 +109,10 @@ pub(super) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
     if record.state == Stage::Prepared {
         install.back()?;
         take_back(&mut record);
-        journal::rewrite(&current, &record)?;
+        digest = journal::rewrite(&current, &record)?;
     }
     install.clean()?;
-    journal::finish(held, &record)?;
+    journal::finish(held, &record, digest)?;
     Ok(Recovered::TakenBack {
         transaction,
         conflicts: install.conflicts,

@@ -23,10 +23,14 @@ pub(super) fn write(record: &Record) -> Vec<Vec<u8>> {
     pieces
 }
 
-/// The last line.
-pub(super) fn last_line(pieces: &[Vec<u8>]) -> Vec<u8> {
-    let checksum = Digest::of_chunks(pieces.iter().map(|piece| &**piece));
-    format!("{checksum}\n").into_bytes()
+/// The digest of a document.
+pub(super) fn digest(pieces: &[Vec<u8>]) -> Digest {
+    Digest::of_chunks(pieces.iter().map(|piece| &**piece))
+}
+
+/// The last line of a document with this digest.
+pub(super) fn last_line(digest: Digest) -> Vec<u8> {
+    format!("{digest}\n").into_bytes()
 }
 
 /// The document in pieces, its lists written by several threads.
@@ -91,7 +95,7 @@ fn json(value: &(impl Serialize + ?Sized), room: usize) -> Vec<u8> {
     bytes
 }
 
-pub(super) fn read(bytes: &[u8]) -> Result<Record, Error> {
+pub(super) fn read(bytes: &[u8]) -> Result<(Record, Digest), Error> {
     let split = bytes.len().checked_sub(LAST_LINE);
     let Some((body, last)) = split.and_then(|at| bytes.split_at_checked(at)) else {
         return Err(damaged("it is too short for a checksum"));
@@ -99,9 +103,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Record, Error> {
     let checksum = std::str::from_utf8(last)
         .ok()
         .and_then(|line| line.strip_suffix('\n')?.parse::<Digest>().ok());
-    if checksum != Some(Digest::of(body)) {
+    let Some(digest) = checksum.filter(|checksum| *checksum == Digest::of(body)) else {
         return Err(damaged("its checksum does not hold"));
-    }
+    };
     let record: Record = match serde_json::from_slice(body) {
         Ok(record) => record,
         Err(error) => return Err(unsupported(body).unwrap_or_else(|| damaged(error))),
@@ -109,7 +113,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Record, Error> {
     if record.version != VERSION {
         return Err(unsupported(body).unwrap_or_else(|| damaged("its version is wrong")));
     }
-    Ok(record)
+    Ok((record, digest))
 }
 
 /// The error of a record that another version of this library wrote.

@@ -27,6 +27,7 @@ fn sample() -> Record {
             ..Overrides::default()
         },
         refusal: None,
+        previous: None,
         undoes: None,
         undoes_batch: None,
         redoes: None,
