@@ -449,8 +449,10 @@ mod tests {
             "{\"command\":\"create\",\"path\":\"f\",\"file_text\":\"{\\\"changes\\\": {}}\\n*** Begin Patch\\n\"}",
             "It returns {\"ok\": true}, [1] and `{}`:\n\nTitle\n=====\n\n*** Begin Patch\n*** Add File: f\n+x\n*** End Patch\n\n{\n  \"note\": 1\n}\n",
         ] {
-            let mut options = Options::default();
-            options.dialect = patch.starts_with("---").then_some(Dialect::UnifiedDiff);
+            let options = Options {
+                dialect: patch.starts_with("---").then_some(Dialect::UnifiedDiff),
+                ..Options::default()
+            };
             let read = parse(patch.as_bytes(), &options);
             assert!(read.is_ok(), "{patch}: {:?}", read.err());
         }
