@@ -7,6 +7,8 @@
 //! | `lock` | the lock; the kernel frees it when its holder dies |
 //! | `key` | the secret that seals what is written, so that nothing else is acted on |
 //! | `txn/current` | the transaction that is being worked on |
+//! | `head` | a link whose text names the last record of the log |
+//! | `removed` | which records `gc` removed |
 //! | `log/ID` | the record of a batch; a directory where it has pre-images, else a file |
 //! | `ledger/HASH` | a link whose text says which transaction committed the batch of that id |
 //! | `conflicts/` | what strangers wrote where a batch was being installed |
@@ -14,13 +16,17 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
 use super::Workspace;
-use super::disk::{self, Dir, File, Open};
+use super::disk::{self, Dir, File, Kind, Meta, Open};
+use super::install::SavedConflict;
+use super::journal;
 use super::key::{self, Key};
+use super::record::TransactionId;
 use super::root::Root;
 use crate::error::Error;
 use crate::path::RelPath;
@@ -30,6 +36,8 @@ pub const STATE: &str = ".mission_control";
 /// Name of the task manifest in it.
 pub const TASKS: &str = "tasks.json";
 pub(super) const CURRENT: &str = "current";
+/// The directories in the state that a batch may need.
+const PARTS: [&str; 5] = ["txn", "log", "ledger", "conflicts", "abandoned"];
 const IGNORED: &str = "*\n!tasks.json\n";
 
 /// The state directory as a reader sees it: whatever is missing is empty.
@@ -39,6 +47,8 @@ pub(super) struct State {
     /// By which the state is recognized; `None` where there is none, so that nothing in the state
     /// is ours.
     pub(super) key: Option<Key>,
+    /// Something was found that somebody else wrote.
+    foreign: AtomicBool,
 }
 
 /// The state directory in the hands of the one writer.
@@ -50,10 +60,51 @@ pub(super) struct Held {
     /// Seals what is written.
     pub(super) key: Key,
     /// Kept for what its end does: it frees the lock.
-    pub(super) lock: Arc<File>,
+    lock: Arc<File>,
+}
+
+/// The state after somebody removed or replaced parts of it.
+#[derive(Debug)]
+pub(super) struct Renewed {
+    pub(super) held: Held,
+    /// What was in the way, and where it is kept.
+    pub(super) moved: Vec<SavedConflict>,
 }
 
 impl State {
+    fn new(dir: Dir, key: Option<Key>) -> Self {
+        Self {
+            dir,
+            key,
+            foreign: AtomicBool::new(false),
+        }
+    }
+
+    /// Remembers that something was found which somebody else wrote.
+    pub(super) fn meet_foreign(&self) {
+        self.foreign.store(true, Ordering::Relaxed);
+    }
+
+    /// What to say of it, once.
+    pub(super) fn foreign_note(&self) -> Option<String> {
+        let note = format!(
+            "{STATE} holds state that was not written here (it came with a clone, an archive or a copy); it is ignored"
+        );
+        self.foreign.load(Ordering::Relaxed).then_some(note)
+    }
+
+    /// Waits until the key has reached the disk, if it lies here.
+    pub(super) fn sync_key(&self) -> Result<(), Error> {
+        let sync = || -> io::Result<()> {
+            if let Some(file) = self.dir.file(key::KEY.as_bytes())? {
+                file.sync()?;
+                self.dir.sync()?;
+            }
+            Ok(())
+        };
+        sync().map_err(|error| fail("sync", key::KEY, error))
+    }
+
     /// A part of the state, for reading; `None` where it does not exist.
     pub(super) fn part(&self, name: &str) -> Result<Option<Dir>, Error> {
         self.dir
@@ -109,18 +160,35 @@ impl Workspace {
             return Ok(None);
         };
         let key = self.read_key(&dir)?;
-        Ok(Some(State { dir, key }))
+        Ok(Some(State::new(dir, key)))
     }
 
     /// Opens the state for writing, making what is missing, and waits for the lock.
+    ///
+    /// Where an unfinished transaction lies that cannot be ours, nothing is made: `FOREIGN_STATE`.
     pub(super) fn hold(&self, wait: Duration) -> Result<Held, Error> {
+        self.hold_with(wait, journal::foreign_if_left)
+    }
+
+    /// As [`hold`](Self::hold), to adopt or to set aside what lies there.
+    pub(super) fn hold_whatever(&self, wait: Duration) -> Result<Held, Error> {
+        self.hold_with(wait, |_| Ok(()))
+    }
+
+    /// `judge` may refuse a state in which nothing is ours.
+    fn hold_with(
+        &self,
+        wait: Duration,
+        judge: impl FnOnce(&State) -> Result<(), Error>,
+    ) -> Result<Held, Error> {
         let state = self.make_state()?;
         let lock = Arc::new(lock(&state.dir, wait)?);
-        self.hold_locked(state, lock, None)
+        let key = self.writers_key(&state, judge)?;
+        self.hold_locked(state, lock, key)
     }
 
     /// Opens the state, making it where it does not exist.
-    pub(super) fn make_state(&self) -> Result<State, Error> {
+    fn make_state(&self) -> Result<State, Error> {
         if let Some(state) = self.state()? {
             return Ok(state);
         }
@@ -133,17 +201,11 @@ impl Workspace {
         }
         let gone = || Error::io("open", root.path.join(STATE), Errno::NOENT);
         let dir = self.state_dir()?.ok_or_else(gone)?;
-        Ok(State { dir, key: None })
+        Ok(State::new(dir, None))
     }
 
-    /// Opens the parts of a state that is locked, making what is missing.
-    pub(super) fn hold_locked(
-        &self,
-        mut state: State,
-        lock: Arc<File>,
-        known: Option<&Key>,
-    ) -> Result<Held, Error> {
-        let key = self.writers_key(&state, known)?;
+    /// Opens the parts of the state, making what is missing.
+    fn hold_locked(&self, mut state: State, lock: Arc<File>, key: Key) -> Result<Held, Error> {
         state.key = Some(key.clone());
         let txn = match state.part("txn")? {
             Some(txn) => txn,
@@ -187,17 +249,148 @@ impl Workspace {
     }
 
     /// The key, under the lock: another process may have made it meanwhile.
-    fn writers_key(&self, state: &State, known: Option<&Key>) -> Result<Key, Error> {
+    fn writers_key(
+        &self,
+        state: &State,
+        judge: impl FnOnce(&State) -> Result<(), Error>,
+    ) -> Result<Key, Error> {
         if let Some(key) = &state.key {
             return Ok(key.clone());
         }
-        match &self.key_file {
-            Some(file) => file.open_or_make(),
-            None => match key::open(&state.dir)? {
-                Some(key) => Ok(key),
-                None => key::make(state, known),
-            },
+        if let Some(key) = self.read_key(&state.dir)? {
+            return Ok(key);
         }
+        judge(state)?;
+        let names = state.dir.names().map_err(|error| fail("list", "", error))?;
+        if names.iter().any(|name| !AT_FIRST.contains(&&**name)) {
+            state.meet_foreign();
+        }
+        self.make_key_of(state, None)
+    }
+
+    /// Makes the file of a key, of this one or of a new one.
+    fn make_key_of(&self, state: &State, key: Option<&Key>) -> Result<Key, Error> {
+        match &self.key_file {
+            Some(file) => file.open_or_make(key),
+            None => key::make(state, key),
+        }
+    }
+}
+
+impl Held {
+    /// The state as it is now; `None` where it is still the one that we hold.
+    ///
+    /// What was removed is made again, and what is no directory of its own is moved out of the way.
+    pub(super) fn renewed(
+        &self,
+        workspace: &Workspace,
+        transaction: TransactionId,
+        wait: Duration,
+    ) -> Result<Option<Renewed>, Error> {
+        let root = &workspace.root;
+        let mut moved = Moved::new(transaction);
+        let io = |error| root.error("look at", &state_path(), error);
+        root.dir.open_up(STATE.as_bytes()).map_err(io)?;
+        moved.aside(&root.dir, STATE).map_err(io)?;
+        let state = workspace.make_state()?;
+        let own = |name: &str, error| fail("look at", name, error);
+        for name in PARTS {
+            let io = |error| own(name, error);
+            state.dir.open_up(name.as_bytes()).map_err(io)?;
+            moved.aside(&state.dir, name).map_err(io)?;
+        }
+        let stays = |name: &str, known: io::Result<Meta>| -> Result<bool, Error> {
+            let io = |error| own(name, error);
+            let there = state.dir.stat(name.as_bytes()).map_err(io)?;
+            let known = known.map_err(io)?;
+            Ok(there.is_some_and(|there| there.is_same_file(&known)))
+        };
+        let keeps_lock = stays("lock", self.lock.stat())?;
+        let mark = |key: &Key| key.seal("renewed", &[]);
+        let keeps_key = state.key.as_ref().map(mark) == Some(mark(&self.key));
+        if keeps_lock
+            && keeps_key
+            && moved.is_empty()
+            && stays("txn", self.txn.stat_self())?
+            && stays("log", self.log.stat_self())?
+        {
+            return Ok(None);
+        }
+        let lock = if keeps_lock {
+            Arc::clone(&self.lock)
+        } else {
+            Arc::new(lock(&state.dir, wait)?)
+        };
+        // Where the key went, too, what is left of the state is still ours.
+        let key = match &state.key {
+            Some(key) => key.clone(),
+            None => workspace.make_key_of(&state, Some(&self.key))?,
+        };
+        let held = workspace.hold_locked(state, lock, key)?;
+        let moved = moved.keep(root, &held.state)?;
+        Ok(Some(Renewed { held, moved }))
+    }
+}
+
+/// What stood where a directory of the state should be.
+struct Moved {
+    transaction: TransactionId,
+    /// In the root, or in the state.
+    names: Vec<&'static str>,
+}
+
+impl Moved {
+    fn new(transaction: TransactionId) -> Self {
+        Self {
+            transaction,
+            names: Vec::new(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Gives what is no directory another name.
+    fn aside(&mut self, dir: &Dir, name: &'static str) -> io::Result<()> {
+        match dir.stat(name.as_bytes())? {
+            Some(there) if there.kind != Kind::Directory => {}
+            _ => return Ok(()),
+        }
+        let aside = self.aside_name(name);
+        dir.rename_new(name.as_bytes(), dir, aside.as_bytes())?;
+        self.names.push(name);
+        Ok(())
+    }
+
+    /// Moves all of it to the conflicts.
+    fn keep(self, root: &Root, state: &State) -> Result<Vec<SavedConflict>, Error> {
+        let mut kept = Vec::new();
+        for &name in &self.names {
+            let conflicts = state.make_part("conflicts")?;
+            let dir = if name == STATE {
+                &*root.dir
+            } else {
+                &state.dir
+            };
+            let aside = self.aside_name(name);
+            let new = format!("{}-{name}", self.transaction);
+            dir.rename_new(aside.as_bytes(), &conflicts, new.as_bytes())
+                .map_err(|error| fail("keep", name, error))?;
+            let path = match name {
+                STATE => state_path(),
+                _ => RelPath::new(format!("{STATE}/{name}")).expect("two plain components"),
+            };
+            kept.push(SavedConflict {
+                path,
+                kept: format!("{STATE}/conflicts/{new}"),
+            });
+        }
+        Ok(kept)
+    }
+
+    fn aside_name(&self, name: &str) -> String {
+        format!("{name}.{}", self.transaction)
     }
 }
 
@@ -222,7 +415,7 @@ pub(super) fn state_path() -> RelPath {
     RelPath::new(STATE).expect("one plain component")
 }
 
-pub(super) fn lock(dir: &Dir, wait: Duration) -> Result<File, Error> {
+fn lock(dir: &Dir, wait: Duration) -> Result<File, Error> {
     const SHORTEST: Duration = Duration::from_micros(200);
     const LONGEST: Duration = Duration::from_millis(8);
     let file = dir
@@ -246,6 +439,16 @@ pub(super) fn lock(dir: &Dir, wait: Duration) -> Result<File, Error> {
     }
     Ok(file)
 }
+
+/// What the state may hold before there is a key: the manifest, which is data, and what a run that
+/// died on its way there leaves.
+const AT_FIRST: [&[u8]; 5] = [
+    b"tasks.json",
+    b".gitignore",
+    b".gitignore.new",
+    b"lock",
+    b"key.new",
+];
 
 /// Written once, when the state comes into being; whoever edits or removes it means it.
 fn ignore_all_but_tasks(dir: &Dir) -> Result<(), Error> {

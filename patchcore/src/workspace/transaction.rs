@@ -15,6 +15,7 @@ use super::options::ApplyOptions;
 use super::record::{
     ChangeRecord, EditRecord, Identity, Journal, Method, Record, State as Stage, Step,
 };
+use super::root::Root;
 use super::stage::{Staging, beside_name};
 use super::state::{CURRENT, Held, STATE, TASKS, fail};
 use super::survey::{Survey, survey};
@@ -26,6 +27,7 @@ use crate::plan::FileChange;
 /// What is to be committed.
 pub(super) struct Work<'a> {
     pub(super) workspace: &'a Workspace,
+    pub(super) root: &'a Root,
     pub(super) held: &'a Held,
     pub(super) options: &'a ApplyOptions<'a>,
     pub(super) loaded: &'a Loaded,
@@ -64,8 +66,8 @@ impl Work<'_> {
             let old = old.map(|(meta, bytes)| (*meta, Digest::of(bytes)));
             layout.add_state_file(path, old, tasks);
         }
-        layout.find_directories(&self.workspace.root, self.loaded, self.restored)?;
-        let survey = survey(&self.workspace.root, self.held, &layout)?;
+        layout.find_directories(self.root, self.loaded, self.restored)?;
+        let survey = survey(self.root, self.held, &layout)?;
         let txn = &self.held.txn;
         let io = |error| fail("make", "txn/current", error);
         txn.make_directory(CURRENT.as_bytes(), 0o700).map_err(io)?;
@@ -79,15 +81,15 @@ impl Work<'_> {
             }
         };
         match self.prepare(&current, &layout, &survey, record) {
-            Ok(()) => {
+            Ok(digest) => {
                 let memory = Memory {
-                    root: &self.workspace.root,
+                    root: self.root,
                     transaction: record.transaction,
                     loaded: self.loaded,
                     tasks: old_tasks.map(|(meta, bytes)| (bytes, Wanted::as_it_was(&meta))),
                     durable: self.options.durable,
                 };
-                Ok(self.carry_out(&current, &memory, record)?)
+                Ok(self.carry_out(&current, &memory, record, digest)?)
             }
             Err(WriteFault::Unknown(error)) => Ok(Done {
                 unfinished: Some(error),
@@ -95,20 +97,20 @@ impl Work<'_> {
             }),
             Err(WriteFault::Before(error)) => {
                 // What cannot be removed now is removed by the next run.
-                let _ = journal::discard(&self.workspace.root, self.held, &current);
+                let _ = journal::discard(self.root, self.held, &current);
                 Err(error)
             }
         }
     }
 
-    /// Everything up to the commit point.
+    /// Everything up to the commit point. Gives the record's digest.
     fn prepare(
         &self,
         current: &Dir,
         layout: &Layout<'_>,
         survey: &Survey,
         record: &mut Record,
-    ) -> Result<(), WriteFault> {
+    ) -> Result<Digest, WriteFault> {
         let before = WriteFault::Before;
         let outside: Vec<RelPath> = layout
             .places
@@ -118,12 +120,13 @@ impl Work<'_> {
             .filter_map(|(slot, place)| outside(record, slot, place.path.as_ref()?))
             .collect();
         if !outside.is_empty() {
-            journal::write_outside(current, &outside).map_err(|error| before(error.into()))?;
+            journal::write_outside(self.held, current, &outside)
+                .map_err(|error| before(error.into()))?;
         }
         let durable = self.options.durable;
         let many = layout.places.len() > MANY_FILES && outside.is_empty();
         let staging = Staging {
-            root: &self.workspace.root,
+            root: self.root,
             current,
             transaction: record.transaction,
             sync: durable && !many,
@@ -148,11 +151,11 @@ impl Work<'_> {
                     .and_then(|()| self.held.log.sync());
                 first.and_then(|()| txn.sync())
             };
-            sync.and_then(|()| Dir::sync(&self.workspace.root.dir))
+            sync.and_then(|()| Dir::sync(&self.root.dir))
                 .map_err(|error| before(fail("sync", "txn", error).into()))?;
         }
         let look = Look {
-            root: &self.workspace.root,
+            root: self.root,
             loaded: self.loaded,
             break_hard_links: self.options.break_hard_links,
         };
@@ -165,7 +168,7 @@ impl Work<'_> {
         record.changes = self.change_records(layout);
         record.journal = journal_of(layout, survey, &staged, durable);
         record.duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        journal::write(current, record)
+        journal::write(self.held, current, record)
     }
 
     fn old_tasks(&self) -> Result<Option<(Meta, Vec<u8>)>, Error> {

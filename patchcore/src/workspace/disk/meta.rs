@@ -38,9 +38,12 @@ pub(in super::super) struct Meta {
 }
 
 impl Meta {
-    /// Whether both are of one file, under whatever names.
-    pub(in super::super) fn is_same_file(&self, other: &Self) -> bool {
-        (self.ino, self.device) == (other.ino, other.device)
+    /// When its bytes were written, in milliseconds since 1970; `None` for a time before.
+    pub(in super::super) fn written(&self) -> Option<u64> {
+        let [seconds, nanoseconds] = self.mtime.map(|part| u64::try_from(part).ok());
+        seconds?
+            .checked_mul(1000)?
+            .checked_add(nanoseconds? / 1_000_000)
     }
 }
 
@@ -64,6 +67,13 @@ impl Meta {
             frozen: false,
             mount_root: false,
         }
+    }
+}
+
+impl Meta {
+    /// Whether both are of one file, under whatever names.
+    pub(in super::super) fn is_same_file(&self, other: &Self) -> bool {
+        (self.ino, self.device) == (other.ino, other.device)
     }
 }
 
