@@ -69,16 +69,18 @@ impl Work<'_> {
         let interrupt = self.options.interrupt.as_deref();
         let verdict = verify::run(command, &self.root.path, interrupt);
         let mut notes = Vec::new();
-        let renewed = self
-            .held
-            .renewed(self.workspace, record.transaction, self.options.lock_wait);
-        let renewed = renewed.unwrap_or_else(|error| {
-            notes.push(format!("the state beside the tree cannot be used: {error}"));
+        let wait = self.options.lock_wait;
+        let renew = || self.held.renewed(self.workspace, record.transaction, wait);
+        // Too much hangs on it to give up at the first error.
+        let renewed = renew().or_else(|_| renew()).unwrap_or_else(|error| {
+            notes.push(format!(
+                "the state beside the tree cannot be used, so there is no record of the batch: {error}"
+            ));
             None
         });
         let held = renewed.as_ref().map_or(self.held, |renewed| &renewed.held);
-        let current = self.current_again(held, install.current, record);
-        let current = current.unwrap_or_else(|error| {
+        let open = || self.current_again(held, install.current, record);
+        let current = open().or_else(|_| open()).unwrap_or_else(|error| {
             notes.push(format!("the journal's directory cannot be used: {error}"));
             None
         });

@@ -25,18 +25,23 @@ impl Left {
         } else {
             None
         };
-        let is_there = dir
-            .as_deref()
-            .unwrap_or(install.current)
-            .stat(name.as_bytes());
+        let place = (dir.as_deref().unwrap_or(install.current), name.as_bytes());
+        let what = match install.holds_expected(place, step.old.as_ref()) {
+            Ok(true) => Some("its old bytes are"),
+            // It is on its way to the conflicts.
+            Ok(false) if place.0.stat(place.1).is_ok_and(|there| there.is_some()) => {
+                Some("what another program wrote is")
+            }
+            _ => None,
+        };
         let mut why = error.to_refusal().message;
-        if let Ok(Some(_)) = is_there {
+        if let Some(what) = what {
             let kept = match (step.beside, step.path.parent()) {
                 (true, Some(parent)) => format!("{parent}/{name}"),
                 (true, None) => name,
                 (false, _) => format!("{STATE}/txn/current/{name}"),
             };
-            why.push_str(&format!("; its old bytes are in {kept}"));
+            why.push_str(&format!("; {what} in {kept}"));
         }
         self.files.push((step.path.clone(), why));
     }
@@ -55,7 +60,7 @@ impl Left {
         self.files.sort_by(|a, b| a.0.cmp(&b.0));
         let count = self.files.len();
         let of = install.journal.steps.len();
-        let mut message = format!("{count} of {of} files could not be taken back: ");
+        let mut message = format!("taking back is not finished for {count} of {of} files: ");
         let named = self.files.iter().take(NAMED);
         let named = named.map(|(path, why)| format!("{path} ({why})"));
         message.push_str(&named.collect::<Vec<_>>().join(", "));

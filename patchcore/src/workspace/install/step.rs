@@ -137,8 +137,11 @@ impl Install<'_> {
             return self.put_back(step, spot, new);
         }
         if let Some(memory) = self.memory {
-            memory.stage(step, self.current)?;
-            return self.put_back(step, spot, new);
+            return match memory.stage(step, self.current) {
+                Ok(()) => self.put_back(step, spot, new),
+                // The journal's directory is gone, and could not be made again.
+                Err(_) => self.put_back_from_beside(step, spot, new, memory),
+            };
         }
         // What is kept there came back into the slot when the old file left it.
         if kept.is_some() {
@@ -153,6 +156,32 @@ impl Install<'_> {
         } else {
             Ok(())
         }
+    }
+
+    /// As [`put_back`](Self::put_back), by a slot beside the target.
+    fn put_back_from_beside(
+        &mut self,
+        step: &Step,
+        spot: &Spot<'_>,
+        new: Option<&Identity>,
+        memory: &Memory<'_>,
+    ) -> io::Result<()> {
+        let step = Step {
+            beside: true,
+            ..step.clone()
+        };
+        memory.stage(&step, self.current)?;
+        let name = self.slot_name(&step);
+        let slot = (spot.target.0, name.as_bytes());
+        let beside = Spot {
+            target: spot.target,
+            slot,
+        };
+        self.put_back(&step, &beside, new).map_err(|error| {
+            io::Error::other(format!("{error}; what was not put in its place is in {name} beside it"))
+        })?;
+        // What changed places with the old file is the batch's own.
+        slot.0.remove_file(slot.1).map(|_| ())
     }
 
     /// Stages the old files again whose slots the verification command emptied or changed.
