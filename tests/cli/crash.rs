@@ -67,6 +67,64 @@ fn r1_a_batch_whose_verification_was_killed_with_us_is_taken_back() {
     assert_eq!(history["status"], "rolled_back");
 }
 
+/// `git clean -fdx` removes the state, since the state ignores itself, and what the batch created.
+#[test]
+fn a_verification_that_cleans_neither_saves_a_batch_nor_loses_one() {
+    let git = |sandbox: &Sandbox, args: &[&str]| {
+        let identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"];
+        let mut git = Command::new("git");
+        git.args(identity).args(args).current_dir(sandbox.root());
+        assert!(git.output().unwrap().status.success(), "{args:?}");
+    };
+    let sandbox = Sandbox::new(&[("a", "a\n")]);
+    git(&sandbox, &["init", "-q"]);
+    git(&sandbox, &["add", "a"]);
+    git(&sandbox, &["commit", "-qm", "a"]);
+    let batch = batch(json!([{"op": "append", "file": "a", "content": "x"}]));
+    sandbox.write("../batch.json", batch);
+    let verify = |end: &str| {
+        let command = format!("git clean -fdxq; {end}");
+        sandbox.run(&["apply", "../batch.json", "--verify", &command])
+    };
+    let failed = verify("false").exits(1);
+    assert!(failed.err.contains("VERIFY_FAILED"), "{}", failed.err);
+    assert!(failed.err.contains("verification command removed"), "{}", failed.err);
+    assert_eq!(sandbox.read("a"), "a\n");
+    let history = || sandbox.run(&["history", "--output", "json"]).exits(0).json();
+    assert_eq!(history()["status"], "rolled_back");
+    verify("true").exits(0);
+    assert_eq!(sandbox.read("a"), "a\nx\n");
+    assert_eq!(history()["status"], "applied");
+    sandbox.run(&["undo"]).exits(0);
+    assert_eq!(sandbox.read("a"), "a\n");
+}
+
+/// Exit status 3 means that the tree is as it was, unless the message says what is not.
+#[test]
+fn what_could_not_be_taken_back_is_named_with_the_place_of_its_bytes() {
+    let sandbox = Sandbox::new(&[("a", "a\n"), ("d/b", "b\n")]);
+    let operations = json!([
+        {"op": "append", "file": "a", "content": "x"},
+        {"op": "append", "file": "d/b", "content": "x"},
+    ]);
+    sandbox.write("../batch.json", batch(operations));
+    let before = sandbox.tree();
+    let command = "rm -r d; echo file > d; false";
+    let run = sandbox
+        .run(&["apply", "../batch.json", "--verify", command])
+        .exits(3);
+    let kept = ".mission_control/txn/current/1";
+    for part in ["UNFINISHED", "1 of 2 files", "d/b", kept, "run recover"] {
+        assert!(run.err.contains(part), "{part}: {}", run.err);
+    }
+    assert_eq!(sandbox.read(kept), "b\n");
+    assert_eq!(sandbox.read("a"), "a\n");
+    sandbox.run(&["recover"]).exits(3);
+    std::fs::remove_file(sandbox.root().join("d")).unwrap();
+    sandbox.run(&["recover"]).exits(0);
+    assert_eq!(sandbox.tree(), before);
+}
+
 #[test]
 fn r6_whoever_stops_us_stops_the_verification_and_gets_the_old_tree() {
     let sandbox = Sandbox::new(&[("a", "a\n")]);
