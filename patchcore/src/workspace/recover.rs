@@ -127,7 +127,12 @@ pub(super) fn follow(
         });
     }
     if record.state == Stage::Prepared {
-        install.back()?;
+        install.back().map_err(|error| match error {
+            Error::Unfinished(left) => Error::Unfinished(format!(
+                "transaction {transaction} was not verified, but {left}; see to that and run recover again, or set it aside by recover --abandon"
+            )),
+            error => error,
+        })?;
         take_back(&mut record);
         digest = journal::rewrite(held, current, &record)?;
     }
