@@ -88,9 +88,18 @@ fn a_verification_that_cleans_neither_saves_a_batch_nor_loses_one() {
     };
     let failed = verify("false").exits(1);
     assert!(failed.err.contains("VERIFY_FAILED"), "{}", failed.err);
-    assert!(failed.err.contains("verification command removed"), "{}", failed.err);
+    assert!(
+        failed.err.contains("verification command removed"),
+        "{}",
+        failed.err
+    );
     assert_eq!(sandbox.read("a"), "a\n");
-    let history = || sandbox.run(&["history", "--output", "json"]).exits(0).json();
+    let history = || {
+        sandbox
+            .run(&["history", "--output", "json"])
+            .exits(0)
+            .json()
+    };
     assert_eq!(history()["status"], "rolled_back");
     verify("true").exits(0);
     assert_eq!(sandbox.read("a"), "a\nx\n");

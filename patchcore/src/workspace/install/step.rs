@@ -178,7 +178,9 @@ impl Install<'_> {
             slot,
         };
         self.put_back(&step, &beside, new).map_err(|error| {
-            io::Error::other(format!("{error}; what was not put in its place is in {name} beside it"))
+            io::Error::other(format!(
+                "{error}; what was not put in its place is in {name} beside it"
+            ))
         })?;
         // What changed places with the old file is the batch's own.
         slot.0.remove_file(slot.1).map(|_| ())
