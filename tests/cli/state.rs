@@ -43,8 +43,11 @@ fn fifo(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
+/// Makes a store hostile.
+type Plant = fn(&Path);
+
 /// Every hostile state, by what is done to the empty directory `.mission_control/store`.
-const HOSTILE: [(&str, fn(&Path)); 11] = [
+const HOSTILE: [(&str, Plant); 11] = [
     ("store is a link", |store| {
         std::fs::remove_dir(store).unwrap();
         symlink("../../elsewhere", store).unwrap();

@@ -4,10 +4,11 @@ use std::io;
 
 use super::disk::{Dir, Kind};
 use super::key::{Key, Seal};
-use super::ledger;
 use super::record::{Record, TransactionId, Unsealed};
 use super::root::{Parents, Root, is_no_directory};
 use super::state::{CURRENT, Held, State, fail};
+use super::{chain, ledger};
+use crate::digest::Digest;
 use crate::error::{Error, Stop};
 use crate::path::RelPath;
 
@@ -16,6 +17,9 @@ mod relocate;
 /// Name of the record in a transaction's directory.
 pub(super) const MANIFEST: &[u8] = b"manifest";
 const DRAFT: &[u8] = b"manifest.new";
+/// Name, beside the transaction, of the record of a batch that changes nothing, until it is moved
+/// into the log.
+pub(super) const RECORD: &[u8] = b"record";
 /// Names of the staged files that lie outside the transaction's directory.
 const OUTSIDE: &[u8] = b"outside";
 /// What the seal of that list is for.
@@ -27,8 +31,8 @@ pub(super) const MAX_RECORD: u64 = 1 << 30;
 pub(super) enum Found {
     /// It did not come to its commit point: nothing of it is installed.
     Uncommitted,
-    /// It did, and this is its record.
-    Committed(Box<Record>),
+    /// It did, and this is its record, with the digest in its last line.
+    Committed(Box<Record>, Digest),
     /// Nobody can tell.
     Hopeless(String),
     /// It was not written here: nothing of it is acted on.
@@ -43,18 +47,18 @@ pub(super) enum WriteFault {
     Unknown(Error),
 }
 
-/// Writes the journal: once it is there, the transaction counts.
-pub(super) fn write(held: &Held, current: &Dir, record: &Record) -> Result<(), WriteFault> {
+/// Writes the journal: once it is there, the transaction counts. Gives the record's digest.
+pub(super) fn write(held: &Held, current: &Dir, record: &Record) -> Result<Digest, WriteFault> {
     let before = |error| WriteFault::Before(fail("write", "txn/current/manifest", error).into());
     // What must survive a power cut gets its name when its bytes are safe; what need not is known
     // by its checksum.
     let durable = record.journal.durable;
     let name = if durable { DRAFT } else { MANIFEST };
     let file = current.create(name, 0o600).map_err(before)?;
-    record.write_to(&file, &held.key).map_err(before)?;
+    let digest = record.write_to(&file, &held.key).map_err(before)?;
     if !durable {
         file.start_write_back();
-        return Ok(());
+        return Ok(digest);
     }
     file.sync().map_err(before)?;
     // Without its key the journal would not be ours.
@@ -69,15 +73,16 @@ pub(super) fn write(held: &Held, current: &Dir, record: &Record) -> Result<(), W
         .map_err(|error| match current.remove_file(MANIFEST) {
             Ok(_) => before(error),
             Err(_) => WriteFault::Unknown(fail("sync", "txn/current", error)),
-        })
+        })?;
+    Ok(digest)
 }
 
-/// Replaces the journal by one of another state.
-pub(super) fn rewrite(held: &Held, current: &Dir, record: &Record) -> Result<(), Error> {
-    let replace = || -> io::Result<()> {
+/// Replaces the journal by one of another state. Gives the record's digest.
+pub(super) fn rewrite(held: &Held, current: &Dir, record: &Record) -> Result<Digest, Error> {
+    let replace = || -> io::Result<Digest> {
         current.remove_file(DRAFT)?;
         let file = current.create(DRAFT, 0o600)?;
-        record.write_to(&file, &held.key)?;
+        let digest = record.write_to(&file, &held.key)?;
         if record.journal.durable {
             file.sync()?;
         } else {
@@ -87,7 +92,7 @@ pub(super) fn rewrite(held: &Held, current: &Dir, record: &Record) -> Result<(),
         if record.journal.durable {
             current.sync()?;
         }
-        Ok(())
+        Ok(digest)
     };
     replace().map_err(|error| fail("write", "txn/current/manifest", error))
 }
@@ -123,7 +128,7 @@ pub(super) fn read(current: &Dir, key: Option<&Key>) -> Result<Found, Error> {
         return Ok(Found::Foreign);
     };
     Ok(match Record::unseal(&bytes, key) {
-        Unsealed::Ours(record) => Found::Committed(record),
+        Unsealed::Ours(record, digest) => Found::Committed(record, digest),
         Unsealed::Damaged(error) => Found::Hopeless(error.to_string()),
         Unsealed::Foreign => Found::Foreign,
         // A record that was cut short never got its last line.
@@ -245,11 +250,12 @@ fn remove_outside(root: &Root, path: &[u8]) -> Result<(), Error> {
     }
 }
 
-/// Gives an installed (or taken back) transaction its place in the log.
-pub(super) fn finish(held: &Held, record: &Record) -> Result<(), Error> {
+/// Gives an installed (or taken back) transaction its place in the log. `digest` is its record's.
+pub(super) fn finish(held: &Held, record: &Record, digest: Digest) -> Result<(), Error> {
     let io = |error| fail("write", "log", error);
     let durable = record.journal.durable;
     ledger::enter(held, record)?;
+    chain::advance(held, record, digest, durable)?;
     let name = record.transaction.to_string();
     match held
         .txn
@@ -277,25 +283,35 @@ pub(super) fn finish(held: &Held, record: &Record) -> Result<(), Error> {
 
 /// Writes the record of a batch that changed nothing into the log.
 pub(super) fn log_only(held: &Held, record: &Record, durable: bool) -> Result<(), Error> {
-    const DRAFT: &[u8] = b"record";
     let io = |error| fail("write", "log", error);
-    let create = || match held.txn.create(DRAFT, 0o600) {
+    let create = || match held.txn.create(RECORD, 0o600) {
         // Left by a run that died.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            held.txn.remove_file(DRAFT)?;
-            held.txn.create(DRAFT, 0o600)
+            held.txn.remove_file(RECORD)?;
+            held.txn.create(RECORD, 0o600)
         }
         result => result,
     };
     let file = create().map_err(io)?;
-    record.write_to(&file, &held.key).map_err(io)?;
+    let digest = record.write_to(&file, &held.key).map_err(io)?;
     if durable {
         file.sync().map_err(io)?;
     }
     ledger::enter(held, record)?;
-    let name = record.transaction.to_string();
+    chain::advance(held, record, digest, durable)?;
+    place_record(held, &record.transaction, durable)
+}
+
+/// Gives the record that is written in `txn/record` its place in the log.
+pub(super) fn place_record(
+    held: &Held,
+    transaction: &TransactionId,
+    durable: bool,
+) -> Result<(), Error> {
+    let io = |error| fail("write", "log", error);
+    let name = transaction.to_string();
     held.txn
-        .rename(DRAFT, &held.log, name.as_bytes())
+        .rename(RECORD, &held.log, name.as_bytes())
         .map_err(io)?;
     if durable {
         held.log.sync().map_err(io)?;
@@ -307,6 +323,15 @@ pub(super) fn log_only(held: &Held, record: &Record, durable: bool) -> Result<()
 pub(super) fn abandon(held: &Held) -> Result<String, Error> {
     let name = TransactionId::now().to_string();
     let abandoned = held.state.make_part("abandoned")?;
+    let record = match held.txn.directory(CURRENT) {
+        Ok(Some(current)) => match read(&current, Some(&held.key)) {
+            Ok(Found::Committed(record, _)) => Some(record),
+            _ => None,
+        },
+        _ => None,
+    };
+    // Nothing keeps a transaction from being set aside.
+    let _ = chain::retreat(held, record.as_deref());
     relocate::set_aside(&held.txn, CURRENT.as_bytes(), &abandoned, name.as_bytes())
         .map_err(|error| fail("move", "txn/current", error))?;
     Ok(format!("{}/abandoned/{name}", super::STATE))

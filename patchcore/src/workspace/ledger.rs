@@ -222,8 +222,12 @@ fn mark_parts<'a>(undone: &'a TransactionId, by: &'a TransactionId) -> [&'a [u8]
     [undone.as_bytes(), by.as_bytes()]
 }
 
-/// Removes the entries of transactions that are `old`. What others wrote is left alone.
-pub(super) fn forget(held: &Held, old: impl Fn(&TransactionId) -> bool) -> Result<(), Error> {
+/// Removes the entries of transactions that are `old`, by their id and by when the entry was made,
+/// in milliseconds since 1970. What others wrote is left alone.
+pub(super) fn forget(
+    held: &Held,
+    old: impl Fn(&TransactionId, Option<u64>) -> bool,
+) -> Result<(), Error> {
     let io = |error| fail("clean", LEDGER, error);
     let Some(ledger) = held.state.part(LEDGER)? else {
         return Ok(());
@@ -234,7 +238,9 @@ pub(super) fn forget(held: &Held, old: impl Fn(&TransactionId) -> bool) -> Resul
             let name = str::from_utf8(&name).ok()?;
             Entry::unseal(name, &text, Some(&held.key))
         });
-        if entry.is_some_and(|entry| old(&entry.transaction)) {
+        let written = ledger.stat(&name).map_err(io)?;
+        let written = written.and_then(|meta| meta.written());
+        if entry.is_some_and(|entry| old(&entry.transaction, written)) {
             ledger.remove_file(&name).map_err(io)?;
         }
     }

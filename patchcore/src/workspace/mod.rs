@@ -3,6 +3,7 @@
 mod adopt;
 mod apply;
 mod audit;
+mod chain;
 mod compare;
 mod disk;
 #[cfg_attr(feature = "fault-injection", doc(hidden))]
@@ -27,6 +28,7 @@ mod private;
 mod reader;
 pub mod record;
 mod recover;
+mod removed;
 mod root;
 mod shelf;
 mod stage;

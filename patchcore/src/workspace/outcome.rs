@@ -4,6 +4,7 @@
 //! -fdx` removes all of it. So when it has ended, the state is looked at, made again where it is
 //! gone, and what it held is written anew from what the process knows.
 
+use super::chain;
 use super::disk::{Dir, Kind};
 use super::install::Install;
 use super::journal::{self, Found};
@@ -15,11 +16,13 @@ use super::recover::{self, take_back};
 use super::state::{CURRENT, Held, STATE, TASKS, fail};
 use super::transaction::{Done, Work};
 use super::verify;
+use crate::digest::Digest;
 use crate::error::{Error, Refusal};
 
 /// What an installed batch is worth.
 enum Judged {
-    Passed,
+    /// It stays; this is its record's digest.
+    Passed(Digest),
     /// It is committed; the rest is left for the next run.
     Unfinished(Error),
     /// It does not stay.
@@ -34,6 +37,7 @@ impl Work<'_> {
         current: &Dir,
         memory: &Memory<'_>,
         record: &mut Record,
+        digest: Digest,
     ) -> Result<Done, Error> {
         let journal = record.journal.clone();
         let mut install = Install {
@@ -48,7 +52,7 @@ impl Work<'_> {
         };
         let judged = match (install.forward(), &self.options.verify) {
             (Ok(()), Some(command)) => return self.judge(command, install, record),
-            (Ok(()), None) => Judged::Passed,
+            (Ok(()), None) => Judged::Passed(digest),
             (Err(error), _) if record.state == Stage::Committed => Judged::Unfinished(error),
             (Err(error), _) => Judged::Failed(error.to_refusal()),
         };
@@ -84,6 +88,10 @@ impl Work<'_> {
             ..install
         };
         if let Some(renewed) = &renewed {
+            // The log that the record goes into may be another one.
+            if let Ok(previous) = chain::previous(&renewed.held) {
+                record.previous = previous;
+            }
             install.conflicts.extend(renewed.moved.iter().cloned());
             notes.push(format!(
                 "the verification command removed or replaced {STATE} or a part of it; what this batch needs was made again"
@@ -102,7 +110,7 @@ impl Work<'_> {
                 // does what it can.
                 if !matches!(
                     journal::read(install.current, Some(&held.key)),
-                    Ok(Found::Committed(_))
+                    Ok(Found::Committed(..))
                 ) {
                     let _ = journal::rewrite(held, install.current, record);
                 }
@@ -135,7 +143,7 @@ impl Work<'_> {
                 let dir = held.txn.directory(CURRENT).map_err(io)?;
                 // Moved away and back, or copied.
                 if let Some(dir) = dir
-                    && let Ok(Found::Committed(found)) = journal::read(&dir, Some(&held.key))
+                    && let Ok(Found::Committed(found, _)) = journal::read(&dir, Some(&held.key))
                     && found.transaction == record.transaction
                 {
                     return Ok(Some(dir));
@@ -165,12 +173,13 @@ impl Work<'_> {
         let written = self
             .write_lost_tasks(install)
             .and_then(|()| journal::rewrite(held, install.current, record));
-        let Err(error) = written else {
-            return Judged::Passed;
+        let error = match written {
+            Ok(digest) => return Judged::Passed(digest),
+            Err(error) => error,
         };
         // The next run goes by what stands there now.
         match journal::read(install.current, Some(&held.key)) {
-            Ok(Found::Committed(there)) if there.state == Stage::Committed => {
+            Ok(Found::Committed(there, _)) if there.state == Stage::Committed => {
                 Judged::Unfinished(error)
             }
             _ => {
@@ -210,9 +219,9 @@ impl Work<'_> {
         record: &mut Record,
     ) -> Result<Done, Error> {
         let result = match judged {
-            Judged::Passed => install
+            Judged::Passed(digest) => install
                 .gather()
-                .and_then(|()| journal::finish(held, record)),
+                .and_then(|()| journal::finish(held, record, digest)),
             Judged::Unfinished(error) => Err(error),
             Judged::Failed(refusal) => {
                 // The command may have changed what was installed: look closely.
@@ -228,8 +237,8 @@ impl Work<'_> {
                 record.refusal = Some(refusal);
                 // The tree is as it was. What cannot be written down now, the next run does.
                 let _ = journal::rewrite(held, install.current, record)
-                    .and_then(|()| install.clean())
-                    .and_then(|()| journal::finish(held, record));
+                    .and_then(|digest| install.clean().map(|()| digest))
+                    .and_then(|digest| journal::finish(held, record, digest));
                 Ok(())
             }
         };

@@ -69,6 +69,10 @@ pub struct Record {
     /// A refusal of the batch as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
+    /// The record before this one in the log, so that one that is missing, moved or rewritten
+    /// shows; absent for the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Previous>,
     /// The transaction that this one takes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<TransactionId>,
@@ -85,6 +89,17 @@ pub struct Record {
     /// How it is installed, in order; for recovery.
     #[serde(default, skip_serializing_if = "Journal::is_empty")]
     pub journal: Journal,
+}
+
+/// A record as the one after it knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Previous {
+    /// Its transaction.
+    pub transaction: TransactionId,
+    /// The digest in its last line.
+    pub digest: Digest,
 }
 
 /// A batch that counts again, since its undo was undone.
@@ -340,8 +355,8 @@ pub struct Identity {
 /// What the bytes of a record's file are to the holder of a key.
 #[derive(Debug)]
 pub(super) enum Unsealed {
-    /// The record, as this key's holder wrote it.
-    Ours(Box<Record>),
+    /// The record, as this key's holder wrote it, with the digest in its last line.
+    Ours(Box<Record>, Digest),
     /// This key's holder wrote it, but it is no longer what was written, or of another version.
     Damaged(Error),
     /// Somebody else wrote it.
@@ -373,7 +388,7 @@ impl Record {
         match (form::Split::of(bytes), key) {
             (None, _) if form::is_torn(bytes) => Unsealed::Torn,
             (Some(split), Some(key)) if split.is_sealed_by(key) => match split.record() {
-                Ok(record) => Unsealed::Ours(Box::new(record)),
+                Ok(record) => Unsealed::Ours(Box::new(record), split.digest),
                 Err(error) => Unsealed::Damaged(error),
             },
             _ => Unsealed::Foreign,
@@ -429,6 +444,7 @@ impl Record {
             duration_ms: self.duration_ms,
             overrides: self.overrides.clone(),
             refusal: self.refusal.clone(),
+            previous: self.previous,
             undoes: self.undoes,
             undoes_batch: self.undoes_batch.clone(),
             redoes: self.redoes.clone(),

@@ -7,6 +7,7 @@ use super::record::{Record, State as Stage, TransactionId};
 use super::root::Root;
 use super::state::{CURRENT, Held, TASKS, fail};
 use super::{STATE, Workspace};
+use crate::digest::Digest;
 use crate::error::Error;
 use crate::path::RelPath;
 use crate::plan::paths;
@@ -78,14 +79,14 @@ pub(super) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
     let Some(current) = journal::current(&held.txn)? else {
         return Ok(Recovered::Nothing);
     };
-    let record = match journal::read(&current, Some(&held.key))? {
+    let (record, digest) = match journal::read(&current, Some(&held.key))? {
         Found::Hopeless(why) => return Err(journal::hopeless(&why)),
         Found::Foreign => return Err(journal::foreign()),
         Found::Uncommitted => {
             journal::discard(root, held, &current)?;
             return Ok(Recovered::Discarded);
         }
-        Found::Committed(record) => *record,
+        Found::Committed(record, digest) => (*record, digest),
     };
     // What the operator had opened for the batch is open for its recovery.
     let policy = Policy {
@@ -93,7 +94,7 @@ pub(super) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
         ..Policy::default()
     };
     check(&record, &policy).map_err(|why| journal::hopeless(&why))?;
-    follow(root, held, &current, record)
+    follow(root, held, &current, record, digest)
 }
 
 /// Finishes a transaction of ours, or takes it back.
@@ -102,6 +103,7 @@ pub(super) fn follow(
     held: &Held,
     current: &Dir,
     mut record: Record,
+    mut digest: Digest,
 ) -> Result<Recovered, Error> {
     let transaction = record.transaction;
     let journal = record.journal.clone();
@@ -118,7 +120,7 @@ pub(super) fn follow(
     if record.state == Stage::Committed {
         install.forward()?;
         install.gather()?;
-        journal::finish(held, &record)?;
+        journal::finish(held, &record, digest)?;
         return Ok(Recovered::Finished {
             transaction,
             conflicts: install.conflicts,
@@ -127,10 +129,10 @@ pub(super) fn follow(
     if record.state == Stage::Prepared {
         install.back()?;
         take_back(&mut record);
-        journal::rewrite(held, current, &record)?;
+        digest = journal::rewrite(held, current, &record)?;
     }
     install.clean()?;
-    journal::finish(held, &record)?;
+    journal::finish(held, &record, digest)?;
     Ok(Recovered::TakenBack {
         transaction,
         conflicts: install.conflicts,

@@ -7,6 +7,8 @@
 //! | `lock` | the lock; the kernel frees it when its holder dies |
 //! | `key` | the secret that seals what is written, so that nothing else is acted on |
 //! | `txn/current` | the transaction that is being worked on |
+//! | `head` | a link whose text names the last record of the log |
+//! | `removed` | which records `gc` removed |
 //! | `log/ID` | the record of a batch; a directory where it has pre-images, else a file |
 //! | `ledger/HASH` | a link whose text says which transaction committed the batch of that id |
 //! | `conflicts/` | what strangers wrote where a batch was being installed |

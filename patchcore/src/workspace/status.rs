@@ -112,10 +112,10 @@ fn unfinished(state: &State) -> Result<Option<Unfinished>, Error> {
         Found::Uncommitted => Unfinished::Staging,
         Found::Hopeless(why) => Unfinished::Hopeless(why),
         Found::Foreign => Unfinished::Foreign,
-        Found::Committed(record) if record.state == Stage::Prepared => {
+        Found::Committed(record, _) if record.state == Stage::Prepared => {
             Unfinished::Prepared(record.transaction)
         }
-        Found::Committed(record) => Unfinished::Committed(record.transaction),
+        Found::Committed(record, _) => Unfinished::Committed(record.transaction),
     }))
 }
 

@@ -81,7 +81,7 @@ impl Work<'_> {
             }
         };
         match self.prepare(&current, &layout, &survey, record) {
-            Ok(()) => {
+            Ok(digest) => {
                 let memory = Memory {
                     root: self.root,
                     transaction: record.transaction,
@@ -89,7 +89,7 @@ impl Work<'_> {
                     tasks: old_tasks.map(|(meta, bytes)| (bytes, Wanted::as_it_was(&meta))),
                     durable: self.options.durable,
                 };
-                Ok(self.carry_out(&current, &memory, record)?)
+                Ok(self.carry_out(&current, &memory, record, digest)?)
             }
             Err(WriteFault::Unknown(error)) => Ok(Done {
                 unfinished: Some(error),
@@ -103,14 +103,14 @@ impl Work<'_> {
         }
     }
 
-    /// Everything up to the commit point.
+    /// Everything up to the commit point. Gives the record's digest.
     fn prepare(
         &self,
         current: &Dir,
         layout: &Layout<'_>,
         survey: &Survey,
         record: &mut Record,
-    ) -> Result<(), WriteFault> {
+    ) -> Result<Digest, WriteFault> {
         let before = WriteFault::Before;
         let outside: Vec<RelPath> = layout
             .places

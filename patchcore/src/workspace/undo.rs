@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::apply::{Applied, empty_record, finished, millis};
+use super::apply::{Applied, finished, millis, new_record};
 use super::layout::{Restored, Wanted};
 use super::load::{self, Loaded};
 use super::log::{Log, PreFile};
 use super::options::ApplyOptions;
 use super::record::{ChangeRecord, Record, Redone, State as Stage};
 use super::recover;
+use super::state::Held;
 use super::transaction::{Done, Work};
 use super::{Workspace, journal, survey};
 use crate::digest::Digest;
@@ -46,7 +47,7 @@ impl Workspace {
             Some(name) => by_name(&log, name)?,
             None => last(&log)?,
         };
-        let mut record = mirror(&undone, options);
+        let mut record = mirror(&held, &undone, options)?;
         record.redoes = redone(&log, &undone)?;
         let mut plan = plan::plan(
             &super::apply::no_batch(),
@@ -239,8 +240,8 @@ fn no_such(message: String) -> Stop {
 }
 
 /// The record of an undo, before anything is known of how it ends.
-fn mirror(undone: &Record, options: &ApplyOptions<'_>) -> Record {
-    let mut record = empty_record(options);
+fn mirror(held: &Held, undone: &Record, options: &ApplyOptions<'_>) -> Result<Record, Error> {
+    let mut record = new_record(held, options)?;
     record.content = Digest::of(undone.transaction.as_bytes());
     record.labels = undone.labels.clone();
     record.undoes = Some(undone.transaction);
@@ -254,7 +255,7 @@ fn mirror(undone: &Record, options: &ApplyOptions<'_>) -> Record {
             _ => Outcome::NotApplied,
         };
     }
-    record
+    Ok(record)
 }
 
 fn verdict(operation: &super::record::OperationRecord) -> Verdict {

@@ -346,6 +346,16 @@ fn look_into(
             "deliver more often: `patchctl events watch`",
         ));
     }
+    let foreign = store.foreign()?;
+    if foreign > 0 {
+        findings.push(Finding::odd(
+            "outbox",
+            format!(
+                "{foreign} rows were not written by patchctl in this workspace; they were set aside"
+            ),
+            "nothing: they are not acted on; the table \"aside\" of the store has them",
+        ));
+    }
     if let Some(config) = config {
         endpoint(&store.endpoint(&config.base)?, findings);
     }

@@ -9,12 +9,13 @@ mod dead;
 mod endpoint;
 mod lanes;
 mod schema;
+mod seal;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use patchcore::Code;
-use patchcore::workspace::{PrivateDir, PrivateLock, Workspace};
+use patchcore::workspace::{Key, PrivateDir, PrivateLock, Workspace};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -75,7 +76,8 @@ impl StoreError {
         };
         matches!(
             error.sqlite_error_code(),
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+            // A database of other tables fails by what it does not have.
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown)
         )
     }
 }
@@ -119,25 +121,26 @@ impl Store {
         wait: Duration,
     ) -> Result<Opened, StoreError> {
         let directory = workspace.make_private_dir(DIRECTORY, wait)?;
+        let key = workspace.make_key(wait)?;
         // One process looks, replaces and migrates at a time.
         let guard = directory.lock(OPEN_LOCK, wait)?;
         let _guard = guard.ok_or(StoreError::Held(wait))?;
         if has_foreign_files(&directory)? {
             let aside = set_aside(&directory)?;
-            let store = Self::open_new(directory, wait)?;
+            let store = Self::open_new(directory, &key, wait)?;
             let origin = Origin::Replaced(aside);
             return Ok(Opened { store, origin });
         }
         directory.make_file(DATABASE)?;
-        match Self::connect(&directory, check, wait) {
+        match Self::connect(&directory, &key, check, wait) {
             Ok((db, origin)) => {
                 let store = Self { db, directory };
                 Ok(Opened { store, origin })
             }
             Err(error) if error.is_damage() => {
                 let aside = set_aside(&directory)?;
-                let store = Self::open_new(directory, wait)?;
-                store.salvage(&aside);
+                let store = Self::open_new(directory, &key, wait)?;
+                store.salvage(&aside, &key);
                 let origin = Origin::Replaced(aside);
                 Ok(Opened { store, origin })
             }
@@ -189,14 +192,15 @@ impl Store {
         })
     }
 
-    fn open_new(directory: PrivateDir, wait: Duration) -> Result<Self, StoreError> {
+    fn open_new(directory: PrivateDir, key: &Key, wait: Duration) -> Result<Self, StoreError> {
         directory.make_file(DATABASE)?;
-        let (db, _) = Self::connect(&directory, Check::Header, wait)?;
+        let (db, _) = Self::connect(&directory, key, Check::Header, wait)?;
         Ok(Self { db, directory })
     }
 
     fn connect(
         directory: &PrivateDir,
+        key: &Key,
         check: Check,
         wait: Duration,
     ) -> Result<(Connection, Origin), StoreError> {
@@ -225,6 +229,8 @@ impl Store {
             0 => Origin::New,
             _ => Origin::Kept,
         };
+        seal::install(&db, key)?;
+        seal::set_foreign_rows_aside(&mut db)?;
         Ok((db, origin))
     }
 

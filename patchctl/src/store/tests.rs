@@ -111,7 +111,12 @@ fn messages_and_dead_letters_outlive_damage_elsewhere() {
     drop(store);
     std::fs::remove_file(file).unwrap();
     let store = open(root.path()).store;
-    store.salvage(&copy);
+    let key = Workspace::open(root.path())
+        .unwrap()
+        .key()
+        .unwrap()
+        .unwrap();
+    store.salvage(&copy, &key);
     let lane = store.next_lane(now()).unwrap().unwrap();
     assert_eq!(lane.kind, Kind::OpsLog);
     assert_eq!(store.message(lane.seq, 0).unwrap().unwrap().body, b"{}");
@@ -211,4 +216,82 @@ fn a_dead_letter_goes_back_with_its_id_and_body() {
     store.bury(&letter).unwrap();
     assert_eq!(store.exhume("e").unwrap().unwrap().reason, "422");
     assert_eq!(store.dead_count().unwrap(), 0);
+}
+
+/// What is planted, and what must not be seen of it.
+#[test]
+fn rows_that_were_not_written_here_are_set_aside() {
+    let root = tempfile::tempdir().unwrap();
+    let mut store = open(root.path()).store;
+    store
+        .add_entries(&[entry("told", 1, false), entry("next", 1, false)])
+        .unwrap();
+    let message = Message {
+        id: "m".into(),
+        body: b"{}".to_vec(),
+    };
+    let lane = store
+        .add_messages(Kind::OpsLog, &[message], Class::Kept)
+        .unwrap();
+    store.add_answer("a", b"{}").unwrap();
+    let file = store.directory.path_of(DATABASE);
+    drop(store);
+    // As somebody does it who has the file and not the key.
+    let stranger = Connection::open(&file).unwrap();
+    stranger
+        .execute_batch(
+            "UPDATE lanes SET position = total WHERE transaction_id = 'told';
+             UPDATE lanes SET total = 'many' WHERE transaction_id = 'next';
+             UPDATE bodies SET body = x'2222';
+             INSERT INTO lanes(kind, total, frozen_id, frozen_until, frozen)
+             VALUES ('events', 1, 'planted', 1, x'7b7d');
+             INSERT INTO lanes(kind, transaction_id, total, position)
+             VALUES ('events', 'other', 1, 1);
+             INSERT INTO answers(id, body) VALUES ('planted', x'7b7d');
+             INSERT INTO dead(id, kind, position, body, reason, attempts, at)
+             VALUES ('planted', 'events', 0, x'7b7d', '', 1, 1);
+             INSERT INTO endpoint(url, failures, next_try, stopped) VALUES ('u', 1, 1, 1);
+             CREATE TRIGGER planted AFTER INSERT ON lanes BEGIN
+             INSERT INTO answers(id, body) VALUES ('planted', x'7b7d'); END;",
+        )
+        .unwrap();
+    drop(stranger);
+    let mut store = open(root.path()).store;
+    assert_eq!(store.foreign().unwrap(), 8);
+    assert_eq!(store.entries().unwrap().len(), 0);
+    assert!(store.message(lane, 0).unwrap().is_none());
+    assert_eq!(store.dead_count().unwrap(), 0);
+    assert!(!store.revive("planted").unwrap());
+    assert_eq!(store.endpoint("u").unwrap(), Endpoint::default());
+    store
+        .add_entries(&[entry("told", 1, false), entry("next", 1, false)])
+        .unwrap();
+    assert_eq!(store.take_answers().unwrap(), [b"{}"]);
+    // The lane of the message, whose body is gone, and the two entries.
+    assert_eq!(store.pending().unwrap().messages, 3);
+    assert_eq!(open(root.path()).store.foreign().unwrap(), 8);
+}
+
+#[test]
+fn a_copy_of_a_store_has_nothing_to_deliver() {
+    let (root, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut store = open(root.path()).store;
+    store.add_entries(&[entry("a", 1, false)]).unwrap();
+    drop(open(copy.path()));
+    let target = Workspace::open(copy.path()).unwrap();
+    let target = target
+        .private_dir(DIRECTORY)
+        .unwrap()
+        .unwrap()
+        .path_of(DATABASE);
+    for end in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{end}", target.display()));
+    }
+    store
+        .db
+        .execute("VACUUM INTO ?", [target.to_str().unwrap()])
+        .unwrap();
+    let copied = open(copy.path()).store;
+    assert_eq!(copied.pending().unwrap().messages, 0);
+    assert_eq!(copied.foreign().unwrap(), 1);
 }

@@ -60,7 +60,7 @@ pub(super) fn is_torn(bytes: &[u8]) -> bool {
 pub(super) struct Split<'a> {
     /// What the last line vouches for.
     body: &'a [u8],
-    digest: Digest,
+    pub(super) digest: Digest,
     seal: Option<Seal>,
 }
 

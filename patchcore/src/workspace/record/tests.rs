@@ -27,6 +27,7 @@ fn sample() -> Record {
             ..Overrides::default()
         },
         refusal: None,
+        previous: None,
         undoes: None,
         undoes_batch: None,
         redoes: None,
@@ -112,7 +113,9 @@ fn a_record_is_ours_if_our_key_sealed_it_and_every_byte_is_as_it_was() {
     let [ours, other] = [7, 8].map(Key::sample);
     let record = sample();
     let bytes = record.to_bytes(Some(&ours));
-    assert!(matches!(Record::unseal(&bytes, Some(&ours)), Unsealed::Ours(read) if *read == record));
+    assert!(
+        matches!(Record::unseal(&bytes, Some(&ours)), Unsealed::Ours(read, _) if *read == record)
+    );
     assert!(Record::is_end_ours(
         &bytes[bytes.len() - LAST_LINE..],
         &ours
@@ -136,7 +139,7 @@ fn a_record_is_ours_if_our_key_sealed_it_and_every_byte_is_as_it_was() {
             Unsealed::Damaged(_) => at < body,
             Unsealed::Foreign => at >= body && at + 1 < bytes.len(),
             Unsealed::Torn => at + 1 == bytes.len(),
-            Unsealed::Ours(_) => false,
+            Unsealed::Ours(..) => false,
         };
         assert!(is_right, "byte {at}: {changed:?}");
         let cut = Record::unseal(&bytes[..at], Some(&ours));
