@@ -2,11 +2,12 @@
 //! would do, and says so.
 
 use super::Workspace;
+use super::chain;
 use super::disk::{Dir, Kind};
 use super::journal;
 use super::load;
 use super::options::ApplyOptions;
-use super::record::{DirectoryRecord, Identity, Overrides, Record, State as Stage, TransactionId};
+use super::record::{DirectoryRecord, Identity, Overrides, Record, State as Stage};
 use super::recover::{self, Recovered};
 use super::state::{CURRENT, State, fail};
 use crate::digest::{Digest, Hasher};
@@ -99,12 +100,17 @@ impl Workspace {
         recover::check(&record, &options.policy).map_err(|why| journal::hopeless(&why))?;
         // From here on it is ours, and a crash goes on with it.
         record.overrides = Overrides::of(options);
+        let own_id = record.has_own_id();
+        let next = chain::next(&held)?;
+        record.previous = next.previous;
+        // What is staged beside its target has the transaction's id in its name.
         if !record.journal.steps.iter().any(|step| step.beside) {
-            let own_id = record.has_own_id();
-            record.transaction = TransactionId::now();
-            if !own_id {
-                record.batch_id = record.transaction.to_string();
-            }
+            record.transaction = next.transaction;
+        } else if record.transaction >= next.transaction {
+            return Err(journal::hopeless("its id is later than now").into());
+        }
+        if !own_id {
+            record.batch_id = record.transaction.to_string();
         }
         let digest = journal::rewrite(&held, &current, &record)?;
         Ok(recover::follow(

@@ -18,6 +18,7 @@ use super::key::Key;
 use super::log;
 use super::record::{Previous, Record, TransactionId, Unsealed};
 use super::removed;
+use super::root::is_no_directory;
 use super::state::{Held, State, fail};
 use crate::digest::Digest;
 use crate::error::Error;
@@ -220,11 +221,18 @@ enum Draft {
 
 fn draft(txn: &disk::Dir, key: Option<&Key>) -> Result<Draft, Error> {
     let io = |error| fail("read", "txn/record", error);
-    let Some(file) = txn.file(RECORD).map_err(io)? else {
+    let file = match txn.file(RECORD) {
+        Err(error) if is_no_directory(&error) => None,
+        result => result.map_err(io)?,
+    };
+    let Some(file) = file else {
         return Ok(Draft::None);
     };
-    let size = file.stat().map_err(io)?.size;
-    let bytes = file.read(size, MAX_RECORD).map_err(io)?;
+    let meta = file.stat().map_err(io)?;
+    if meta.kind != disk::Kind::File {
+        return Ok(Draft::None);
+    }
+    let bytes = file.read(meta.size, MAX_RECORD).map_err(io)?;
     Ok(match Record::unseal(&bytes.unwrap_or_default(), key) {
         Unsealed::Ours(record, digest) => Draft::Complete(Previous {
             transaction: record.transaction,

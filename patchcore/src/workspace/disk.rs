@@ -442,6 +442,12 @@ pub(super) fn boot_id() -> Option<String> {
     })
 }
 
+/// The owner of what has a path, the link itself where it is one; `None` where nothing has.
+pub(super) fn owner_of(path: &std::path::Path) -> io::Result<Option<u32>> {
+    use std::os::unix::fs::MetadataExt as _;
+    absent(std::fs::symlink_metadata(path).map(|meta| meta.uid()))
+}
+
 /// A path without links, as the operator's own paths are compared.
 pub(super) fn real_path(path: &std::path::Path) -> io::Result<std::path::PathBuf> {
     std::fs::canonicalize(path)

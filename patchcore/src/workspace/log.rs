@@ -97,9 +97,21 @@ impl Log {
             };
             let mut end = [0; LAST_LINE];
             let filled = file.read_at(&mut end, size.saturating_sub(LAST_LINE as u64))?;
-            Ok(Record::is_end_sealed(&end[..filled], key))
+            Ok(Record::is_end_ours(&end[..filled], key))
         };
         look().map_err(|error| fail("read", &format!("log/{transaction}"), error))
+    }
+
+    /// How many entries were not written here, and are ignored.
+    ///
+    /// # Errors
+    /// `IO` where the log cannot be read.
+    pub fn foreign(&self) -> Result<usize, Error> {
+        let mut foreign = 0;
+        for transaction in self.transactions()? {
+            foreign += usize::from(!self.is_ours(&transaction)?);
+        }
+        Ok(foreign)
     }
 
     /// The newest transaction that goes by this name: a transaction's id or a sender's batch id.

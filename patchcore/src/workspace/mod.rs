@@ -8,6 +8,7 @@ mod compare;
 mod disk;
 #[cfg_attr(feature = "fault-injection", doc(hidden))]
 pub mod fault;
+mod find;
 mod gc;
 mod install;
 mod journal;
@@ -91,21 +92,16 @@ impl Workspace {
     /// The root that belongs to a directory: the nearest one upward that holds `.mission_control`
     /// or `.git`, else the directory itself.
     ///
+    /// Where the nearest one holds a `.mission_control` that was not made here and no `.git`, and
+    /// another one further up could be the root as well, it is not chosen by itself: the state may
+    /// have come with the tree that it lies in.
+    ///
     /// # Errors
-    /// `IO` where a directory on the way cannot be looked at.
+    /// `FOREIGN_STATE` where what is nearest belongs to another user (for root, the user behind
+    /// `sudo` is not another one), or where two directories may be meant; `IO` where a directory on
+    /// the way cannot be looked at.
     pub fn find(start: impl AsRef<Path>) -> Result<PathBuf, Error> {
-        let start = start.as_ref();
-        for above in start.ancestors() {
-            for name in [".mission_control", ".git"] {
-                let marker = above.join(name);
-                match std::fs::symlink_metadata(&marker) {
-                    Ok(_) => return Ok(above.to_owned()),
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(Error::io("look at", marker, error)),
-                }
-            }
-        }
-        Ok(start.to_owned())
+        find::root_of(start.as_ref())
     }
 
     /// Opens a root. Nothing is written before the first batch.

@@ -395,9 +395,13 @@ impl Record {
         }
     }
 
-    /// Whether the last bytes of a record's file, [`LAST_LINE`] of them, are sealed by this key.
-    pub(super) fn is_end_sealed(end: &[u8], key: &Key) -> bool {
-        form::Split::of(end).is_some_and(|split| split.is_sealed_by(key))
+    /// Whether the last bytes of a record's file, [`LAST_LINE`] of them, are sealed by this key, or
+    /// are of a record that was cut short.
+    pub(super) fn is_end_ours(end: &[u8], key: &Key) -> bool {
+        match form::Split::of(end) {
+            Some(split) => split.is_sealed_by(key),
+            None => form::is_torn(end),
+        }
     }
 
     /// Writes the record into an empty file, and gives the digest that is sealed. The last line,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use patchcore::Digest;
 
 use super::edit::{CommitArgs, ReplaceArgs, ShowArgs};
 
@@ -12,8 +13,15 @@ use super::edit::{CommitArgs, ReplaceArgs, ShowArgs};
 #[derive(Debug, Args)]
 pub(crate) struct RecoverArgs {
     /// Set the unfinished transaction aside instead, and leave the tree as it is
-    #[arg(long)]
+    #[arg(long, conflicts_with = "adopt")]
     pub(crate) abandon: bool,
+    /// Show what following a transaction that was not written here would do, and its digest; with
+    /// that digest, follow it
+    #[arg(long, value_name = "DIGEST", num_args = 0..=1)]
+    pub(crate) adopt: Option<Option<Digest>>,
+    /// Open a protected path, or a directory of them, to the transaction that is adopted
+    #[arg(long, value_name = "PATH", requires = "adopt")]
+    pub(crate) allow_path: Vec<String>,
 }
 
 /// Shows an unfinished transaction, saved conflicts and the log's size
@@ -47,6 +55,9 @@ pub(crate) struct UndoArgs {
     pub(crate) batch: Option<String>,
     #[command(flatten)]
     pub(crate) show: ShowArgs,
+    /// Open a protected path, or a directory of them, to the undo
+    #[arg(long, value_name = "PATH")]
+    pub(crate) allow_path: Vec<String>,
     #[command(flatten)]
     pub(crate) replace: ReplaceArgs,
     #[command(flatten)]

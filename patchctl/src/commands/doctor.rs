@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use patchcore::workspace::{STATE, Workspace};
+use patchcore::workspace::{STATE, Unfinished, Workspace};
 use ureq::http::Method;
 
 use super::place::Place;
@@ -195,6 +195,11 @@ fn state(workspace: &Workspace, findings: &mut Vec<Finding>) {
         }
     };
     findings.push(match status.unfinished {
+        Some(Unfinished::Foreign) => Finding::bad(
+            "transaction",
+            "one is unfinished that was not written here; nothing of it is followed",
+            "`patchctl recover --adopt` shows what it would do; `--abandon` sets it aside",
+        ),
         Some(_) => Finding::bad(
             "transaction",
             "one is unfinished, unless another process works on it right now",
@@ -202,6 +207,16 @@ fn state(workspace: &Workspace, findings: &mut Vec<Finding>) {
         ),
         None => Finding::good("transaction", "none is unfinished"),
     });
+    if status.foreign > 0 {
+        findings.push(Finding::odd(
+            "foreign state",
+            format!(
+                "{} entries of the log were not written here (a clone, an archive or a copy); they are ignored",
+                status.foreign
+            ),
+            "nothing; where state shall outlive a copy, keep the key in PATCHCTL_KEY_FILE",
+        ));
+    }
     findings.push(match status.locked {
         false => Finding::good("lock", "free"),
         true => Finding::odd(

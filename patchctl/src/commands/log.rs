@@ -19,11 +19,27 @@ pub(crate) fn recover(
     args: &RecoverArgs,
     context: &Context,
 ) -> Result<Exit, Failure> {
-    let workspace = Place::of(global)?.open()?;
-    let recovered = if args.abandon {
-        workspace.abandon()?
-    } else {
-        workspace.recover()?
+    let place = Place::of(global)?;
+    let workspace = place.open()?;
+    let recovered = match args.adopt {
+        Some(digest) => {
+            let policy = PolicyArgs {
+                allow_path: args.allow_path.clone(),
+                ..PolicyArgs::default()
+            };
+            let options = edit::options(&place, &policy, None)?;
+            match digest {
+                Some(digest) => workspace.adopt(digest, &options)?,
+                None => {
+                    return report::adopt::adoption(
+                        workspace.adoption(&options)?.as_ref(),
+                        context,
+                    );
+                }
+            }
+        }
+        None if args.abandon => workspace.abandon()?,
+        None => workspace.recover()?,
     };
     report::log::recovered(&recovered, context)
 }
@@ -61,6 +77,7 @@ pub(crate) fn history(
             shown += 1;
         }
     }
+    report::log::foreign(&log, context)?;
     Ok(Exit::Done)
 }
 
@@ -71,6 +88,7 @@ pub(crate) fn show(
     context: &Context,
 ) -> Result<Exit, Failure> {
     let log = Place::of(global)?.open()?.log()?;
+    report::log::foreign(&log, context)?;
     let record = match &args.batch {
         Some(name) => named(&log, name)?,
         None => last(&log)?,
@@ -113,6 +131,7 @@ pub(crate) fn undo(global: &Global, args: &UndoArgs, context: &Context) -> Resul
     let place = Place::of(global)?;
     let workspace = place.open()?;
     let policy = PolicyArgs {
+        allow_path: args.allow_path.clone(),
         replace: args.replace.clone(),
         ..PolicyArgs::default()
     };
@@ -134,6 +153,7 @@ pub(crate) fn undo(global: &Global, args: &UndoArgs, context: &Context) -> Resul
 /// `audit`.
 pub(crate) fn audit(global: &Global, context: &Context) -> Result<Exit, Failure> {
     let workspace = Place::of(global)?.open()?;
+    report::log::foreign(&workspace.log()?, context)?;
     report::log::audit(&workspace.audit()?, context)
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct Place {
     /// Absolute, without links.
     pub(crate) root: PathBuf,
     current: PathBuf,
+    /// Where the key is kept, if not in the state.
+    key_file: Option<PathBuf>,
 }
 
 impl Place {
@@ -23,16 +25,24 @@ impl Place {
             .map_err(|error| Error::io("find", "the current directory", error))?;
         let root = match &global.root {
             Some(root) => root.clone(),
-            None => Workspace::find(&current)?,
+            None => Workspace::find(&current).map_err(named_by_root)?,
         };
         let root = std::fs::canonicalize(&root)
             .map_err(|error| Error::io("open the root", &root, error))?;
-        Ok(Self { root, current })
+        Ok(Self {
+            root,
+            current,
+            key_file: global.key_file.clone(),
+        })
     }
 
     /// Opens the root.
     pub(crate) fn open(&self) -> Result<Workspace, Failure> {
-        Ok(Workspace::open(&self.root)?)
+        let workspace = Workspace::open(&self.root)?;
+        Ok(match &self.key_file {
+            Some(path) => workspace.with_key_file(self.current.join(path))?,
+            None => workspace,
+        })
     }
 
     /// A file or directory named relative to the current directory, relative to the root; `None`
@@ -77,6 +87,17 @@ impl Place {
             bytes.push(b'/');
         }
         Ok(RelPath::new(bytes)?)
+    }
+}
+
+/// Says how to name the root where it cannot be found.
+fn named_by_root(error: Error) -> Error {
+    match error {
+        Error::Foreign { path, why } => Error::Foreign {
+            path,
+            why: format!("{why}; name the root with --root"),
+        },
+        error => error,
     }
 }
 

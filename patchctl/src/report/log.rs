@@ -7,7 +7,8 @@ use anstyle::{AnsiColor, Style};
 use patchcore::Error;
 use patchcore::report::Status;
 use patchcore::workspace::{
-    Audit, Collected, Record, Recovered, SavedConflict, TransactionId, Unfinished, WorkspaceStatus,
+    Audit, Collected, Log, Record, Recovered, SavedConflict, TransactionId, Unfinished,
+    WorkspaceStatus,
 };
 use serde_json::{Value, json};
 
@@ -23,7 +24,7 @@ const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 
 /// Prints one thing in the form that was asked for.
-fn print(
+pub(super) fn print(
     context: &Context,
     json: impl FnOnce() -> Value,
     human: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -107,6 +108,11 @@ pub(crate) fn status(status: &WorkspaceStatus, context: &Context) -> Result<Exit
             format!("transaction {transaction} is installed but not verified; the next run, or recover, takes it back"),
         ),
         Unfinished::Hopeless(why) => ("hopeless", None, why.clone()),
+        Unfinished::Foreign => (
+            "foreign",
+            None,
+            "a transaction that was not written here; recover --adopt shows what it would do, recover --abandon sets it aside".to_owned(),
+        ),
         _ => ("unknown", None, "a transaction is unfinished".to_owned()),
     });
     let json = || {
@@ -122,6 +128,7 @@ pub(crate) fn status(status: &WorkspaceStatus, context: &Context) -> Result<Exit
             "abandoned": status.abandoned,
             "entries": status.entries,
             "bytes": status.bytes,
+            "foreign": status.foreign,
         })
     };
     print(context, json, |out| {
@@ -149,9 +156,30 @@ pub(crate) fn status(status: &WorkspaceStatus, context: &Context) -> Result<Exit
             out,
             "log: {} in {size}",
             count(status.entries, "entry", "entries")
-        )
+        )?;
+        match status.foreign {
+            0 => Ok(()),
+            foreign => writeln!(out, "not written here, and ignored: {}", of_log(foreign)),
+        }
     })?;
     Ok(Exit::Done)
+}
+
+/// Says how many entries of the log were not written here, if any.
+pub(crate) fn foreign(log: &Log, context: &Context) -> Result<(), Failure> {
+    let foreign = log.foreign()?;
+    if foreign > 0 {
+        let ignored = of_log(foreign);
+        let verb = if foreign == 1 { "was" } else { "were" };
+        let note =
+            format!("{ignored} {verb} not written here (a clone, an archive or a copy); ignored");
+        super::warn(&note, context);
+    }
+    Ok(())
+}
+
+fn of_log(entries: usize) -> String {
+    count(entries, "entry of the log", "entries of the log")
 }
 
 /// One line of `history`.

@@ -1,5 +1,6 @@
 //! Everything that is printed.
 
+pub(crate) mod adopt;
 pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod edit;

@@ -116,7 +116,7 @@ fn a_record_is_ours_if_our_key_sealed_it_and_every_byte_is_as_it_was() {
     assert!(
         matches!(Record::unseal(&bytes, Some(&ours)), Unsealed::Ours(read, _) if *read == record)
     );
-    assert!(Record::is_end_sealed(
+    assert!(Record::is_end_ours(
         &bytes[bytes.len() - LAST_LINE..],
         &ours
     ));
@@ -129,7 +129,7 @@ fn a_record_is_ours_if_our_key_sealed_it_and_every_byte_is_as_it_was() {
     ] {
         assert!(matches!(Record::unseal(bytes, key), Unsealed::Foreign));
     }
-    assert!(!Record::is_end_sealed(&record.to_bytes(None)[1..], &ours));
+    assert!(!Record::is_end_ours(&record.to_bytes(None)[1..], &ours));
     let body = bytes.len() - LAST_LINE;
     for at in 0..bytes.len() {
         let mut changed = bytes.clone();
