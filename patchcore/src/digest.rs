@@ -42,18 +42,32 @@ impl Digest {
     /// The 64 hexadecimal digits without the `sha256:` prefix; fit for a file name.
     #[must_use]
     pub fn to_hex(&self) -> String {
-        self.hex().map(char::from).iter().collect()
+        hex(&self.0).map(char::from).iter().collect()
     }
+}
 
-    fn hex(&self) -> [u8; 64] {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut hex = [0; 64];
-        for (pair, byte) in hex.chunks_exact_mut(2).zip(self.0) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 15)];
-        }
-        hex
+/// The hexadecimal digits of 32 bytes.
+pub(crate) fn hex(bytes: &[u8; 32]) -> [u8; 64] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut hex = [0; 64];
+    for (pair, byte) in hex.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
     }
+    hex
+}
+
+/// The 32 bytes of 64 hexadecimal digits.
+pub(crate) fn from_hex(hex: &[u8]) -> Option<[u8; 32]> {
+    if hex.len() != 64 {
+        return None;
+    }
+    let digit = |byte: u8| (byte as char).to_digit(16);
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
+        *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
+    }
+    Some(bytes)
 }
 
 /// Hashes a stream of pieces.
@@ -109,19 +123,8 @@ impl FromStr for Digest {
     type Err = InvalidDigest;
 
     fn from_str(text: &str) -> Result<Self, InvalidDigest> {
-        let hex = text
-            .strip_prefix("sha256:")
-            .ok_or(InvalidDigest)?
-            .as_bytes();
-        if hex.len() != 64 {
-            return Err(InvalidDigest);
-        }
-        let digit = |byte: u8| (byte as char).to_digit(16).ok_or(InvalidDigest);
-        let mut digest = [0; 32];
-        for (byte, pair) in digest.iter_mut().zip(hex.chunks_exact(2)) {
-            *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
-        }
-        Ok(Self(digest))
+        let hex = text.strip_prefix("sha256:").ok_or(InvalidDigest)?;
+        from_hex(hex.as_bytes()).map(Self).ok_or(InvalidDigest)
     }
 }
 
@@ -129,7 +132,7 @@ impl Serialize for Digest {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut text = [0; 71];
         text[..7].copy_from_slice(b"sha256:");
-        text[7..].copy_from_slice(&self.hex());
+        text[7..].copy_from_slice(&hex(&self.0));
         serializer.serialize_str(std::str::from_utf8(&text).expect("the digits are ASCII"))
     }
 }

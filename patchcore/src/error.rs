@@ -4,13 +4,14 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::text::LineNumber;
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal => $exit:literal,)+) => {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)+) => {
         /// Why an operation, a batch or a command was refused; stable names for machines.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -28,103 +29,99 @@ macro_rules! codes {
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
             }
-
-            /// The exit status of a command that ends with this code.
-            #[must_use]
-            pub fn exit(self) -> u8 {
-                match self { $(Self::$variant => $exit,)+ }
-            }
         }
     };
 }
 
 codes! {
     /// A line-addressed operation or a deletion without a guard.
-    Unguarded = "UNGUARDED" => 1,
+    Unguarded = "UNGUARDED",
     /// The guard's lines stand at more than one place of the file.
-    WeakGuard = "WEAK_GUARD" => 1,
+    WeakGuard = "WEAK_GUARD",
     /// The file's hash is not the one that the batch was made for.
-    BaseMismatch = "BASE_MISMATCH" => 1,
+    BaseMismatch = "BASE_MISMATCH",
     /// Other lines stand at the address than those expected.
-    ExpectMismatch = "EXPECT_MISMATCH" => 1,
+    ExpectMismatch = "EXPECT_MISMATCH",
     /// A line number is 0, past the end, or a range is reversed.
-    LineOutOfRange = "LINE_OUT_OF_RANGE" => 1,
+    LineOutOfRange = "LINE_OUT_OF_RANGE",
     /// Nothing in the file matches the address.
-    AnchorNotFound = "ANCHOR_NOT_FOUND" => 1,
+    AnchorNotFound = "ANCHOR_NOT_FOUND",
     /// More than one place matches the address.
-    AnchorAmbiguous = "ANCHOR_AMBIGUOUS" => 1,
+    AnchorAmbiguous = "ANCHOR_AMBIGUOUS",
     /// Two operations claim the same lines or the same file.
-    Overlap = "OVERLAP" => 1,
+    Overlap = "OVERLAP",
     /// The file does not exist.
-    FileNotFound = "FILE_NOT_FOUND" => 1,
+    FileNotFound = "FILE_NOT_FOUND",
     /// The file exists already.
-    FileExists = "FILE_EXISTS" => 1,
+    FileExists = "FILE_EXISTS",
     /// A directory, FIFO, socket or device stands there.
-    NotAFile = "NOT_A_FILE" => 1,
+    NotAFile = "NOT_A_FILE",
     /// The file holds NUL bytes.
-    BinaryFile = "BINARY_FILE" => 1,
+    BinaryFile = "BINARY_FILE",
     /// The file is UTF-16 or UTF-32.
-    UnsupportedEncoding = "UNSUPPORTED_ENCODING" => 1,
+    UnsupportedEncoding = "UNSUPPORTED_ENCODING",
     /// The path leads out of the root or is malformed.
-    PathEscape = "PATH_ESCAPE" => 1,
+    PathEscape = "PATH_ESCAPE",
     /// The path is one that only the operator can open to edits.
-    PathProtected = "PATH_PROTECTED" => 1,
+    PathProtected = "PATH_PROTECTED",
     /// Two paths of the batch may be one file.
-    PathCollision = "PATH_COLLISION" => 1,
+    PathCollision = "PATH_COLLISION",
     /// The path leads through or to a symbolic link.
-    Symlink = "SYMLINK" => 1,
+    Symlink = "SYMLINK",
     /// A file system is mounted on the file.
-    MountPoint = "MOUNT_POINT" => 1,
+    MountPoint = "MOUNT_POINT",
     /// The file has more than one hard link.
-    HardLinked = "HARD_LINKED" => 1,
+    HardLinked = "HARD_LINKED",
     /// The file or its directory cannot be written.
-    ReadOnly = "READ_ONLY" => 1,
+    ReadOnly = "READ_ONLY",
     /// The file's owner cannot be kept.
-    Ownership = "OWNERSHIP" => 1,
+    Ownership = "OWNERSHIP",
     /// The file bears no such placeholder.
-    PlaceholderNotFound = "PLACEHOLDER_NOT_FOUND" => 1,
+    PlaceholderNotFound = "PLACEHOLDER_NOT_FOUND",
     /// The batch would remove another task's placeholder.
-    PlaceholderLost = "PLACEHOLDER_LOST" => 1,
+    PlaceholderLost = "PLACEHOLDER_LOST",
     /// The file's language has no comments to inject.
-    NoCommentSyntax = "NO_COMMENT_SYNTAX" => 1,
+    NoCommentSyntax = "NO_COMMENT_SYNTAX",
     /// An injected comment was edited by hand.
-    CommentEdited = "COMMENT_EDITED" => 1,
+    CommentEdited = "COMMENT_EDITED",
     /// No such task in the manifest.
-    TaskUnknown = "TASK_UNKNOWN" => 1,
+    TaskUnknown = "TASK_UNKNOWN",
     /// The task is complete or blocked.
-    TaskClosed = "TASK_CLOSED" => 1,
+    TaskClosed = "TASK_CLOSED",
     /// The task's placeholder still stands, so the task cannot be complete.
-    TaskUnfinished = "TASK_UNFINISHED" => 1,
+    TaskUnfinished = "TASK_UNFINISHED",
     /// The operation names no task, and one is required.
-    TaskRequired = "TASK_REQUIRED" => 1,
+    TaskRequired = "TASK_REQUIRED",
     /// The file belongs to other tasks.
-    TaskFileMismatch = "TASK_FILE_MISMATCH" => 1,
+    TaskFileMismatch = "TASK_FILE_MISMATCH",
     /// New lines stand for code that was left out.
-    LazyOmission = "LAZY_OMISSION" => 1,
+    LazyOmission = "LAZY_OMISSION",
     /// The plan is not the one that was approved.
-    PlanMismatch = "PLAN_MISMATCH" => 1,
+    PlanMismatch = "PLAN_MISMATCH",
     /// The batch id was committed with other content.
-    BatchIdReused = "BATCH_ID_REUSED" => 1,
+    BatchIdReused = "BATCH_ID_REUSED",
     /// The base of a rebase is not at hand.
-    SnapshotMissing = "SNAPSHOT_MISSING" => 1,
+    SnapshotMissing = "SNAPSHOT_MISSING",
     /// The verification command failed.
-    VerifyFailed = "VERIFY_FAILED" => 1,
+    VerifyFailed = "VERIFY_FAILED",
     /// A file changed since the batch that is to be undone.
-    ChangedSince = "CHANGED_SINCE" => 1,
+    ChangedSince = "CHANGED_SINCE",
     /// A file changed on disk while the batch was worked on.
-    Conflict = "CONFLICT" => 1,
+    Conflict = "CONFLICT",
     /// The batch is not one, or its patch is malformed.
-    InvalidBatch = "INVALID_BATCH" => 2,
+    InvalidBatch = "INVALID_BATCH",
     /// The version is not supported.
-    UnsupportedVersion = "UNSUPPORTED_VERSION" => 2,
+    UnsupportedVersion = "UNSUPPORTED_VERSION",
     /// A limit was passed.
-    LimitExceeded = "LIMIT_EXCEEDED" => 2,
+    LimitExceeded = "LIMIT_EXCEEDED",
     /// Another process held the lock for too long.
-    LockTimeout = "LOCK_TIMEOUT" => 3,
+    LockTimeout = "LOCK_TIMEOUT",
     /// The tree is half installed; `recover` finishes it.
-    Unfinished = "UNFINISHED" => 3,
+    Unfinished = "UNFINISHED",
+    /// State that is not ours: another user's, or a journal that was not written here.
+    ForeignState = "FOREIGN_STATE",
     /// The file system failed.
-    Io = "IO" => 3,
+    Io = "IO",
 }
 
 impl fmt::Display for Code {
@@ -245,7 +242,7 @@ pub fn excerpt(bytes: &[u8], limit: usize) -> String {
     text
 }
 
-/// What the environment did to us.
+/// What the environment did: nothing about the input is wrong.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -259,9 +256,52 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// Everything else that ends a command, with its code.
+    /// Another process held the lock for too long.
+    #[error("another process has held {} for {} seconds; try again, or wait longer", path.display(), waited.as_secs())]
+    LockTimeout {
+        /// The lock's file, relative to the root.
+        path: PathBuf,
+        /// How long this process waited.
+        waited: Duration,
+    },
+    /// A transaction is half installed, or cannot be followed.
     #[error("{0}")]
-    Refused(#[from] Box<Refusal>),
+    Unfinished(String),
+    /// A directory of the state is a link, or something else that is not a directory.
+    #[error("{} must be a real directory, not a link or a file; remove it", path.display())]
+    Redirected {
+        /// The directory, relative to the root.
+        path: PathBuf,
+    },
+    /// State that another user or another workspace wrote; it is not acted on.
+    #[error("{} {why}", path.display())]
+    Foreign {
+        /// What it is.
+        path: PathBuf,
+        /// Whose it is, and what to do.
+        why: String,
+    },
+    /// A file of the state is not what was written.
+    #[error("{what} is damaged: {why}")]
+    Damaged {
+        /// What it is: "log entry 0199…".
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A file of the state has a form that another version of this library wrote.
+    #[error("{what} has version {found}, and this program reads version {known}")]
+    UnsupportedVersion {
+        /// What it is: "log entry 0199…".
+        what: String,
+        /// The version it names.
+        found: u32,
+        /// The version that this library reads.
+        known: u32,
+    },
+    /// A limit was passed: what was read is larger than the operator lets it be.
+    #[error("{0}")]
+    LimitExceeded(String),
 }
 
 impl Error {
@@ -278,24 +318,61 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::Io { .. } => Code::Io,
-            Self::Refused(refusal) => refusal.code,
+            Self::Io { .. } | Self::Damaged { .. } => Code::Io,
+            Self::LockTimeout { .. } => Code::LockTimeout,
+            Self::Redirected { .. } => Code::Symlink,
+            Self::Unfinished(_) => Code::Unfinished,
+            Self::Foreign { .. } => Code::ForeignState,
+            Self::UnsupportedVersion { .. } => Code::UnsupportedVersion,
+            Self::LimitExceeded(_) => Code::LimitExceeded,
         }
     }
 
-    /// The error as reports give it.
+    /// The form in which reports and records show it.
     #[must_use]
     pub fn to_refusal(&self) -> Refusal {
+        let shown = Refusal::new(self.code(), self.to_string());
         match self {
-            Self::Io { path, .. } => {
-                Refusal::new(Code::Io, self.to_string()).in_file(path.display())
+            Self::Io { path, .. } | Self::Redirected { path } | Self::Foreign { path, .. } => {
+                shown.in_file(path.display())
             }
-            Self::Refused(refusal) => (**refusal).clone(),
+            _ => shown,
         }
     }
 }
 
-impl From<Refusal> for Error {
+/// What ends a step early that both the input and the environment can end.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// The input is refused.
+    #[error("{0}")]
+    Refused(Box<Refusal>),
+    /// The environment failed.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+impl Stop {
+    /// The code that reports give it.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Refused(refusal) => refusal.code,
+            Self::Failed(error) => error.code(),
+        }
+    }
+
+    /// The refusal, or the form in which reports show the error.
+    #[must_use]
+    pub fn to_refusal(&self) -> Refusal {
+        match self {
+            Self::Refused(refusal) => (**refusal).clone(),
+            Self::Failed(error) => error.to_refusal(),
+        }
+    }
+}
+
+impl From<Refusal> for Stop {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(Box::new(refusal))
     }

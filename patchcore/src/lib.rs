@@ -86,7 +86,7 @@ mod threads;
 pub mod workspace;
 
 pub use digest::Digest;
-pub use error::{Code, Error, Refusal};
+pub use error::{Code, Error, Refusal, Stop};
 pub use path::RelPath;
 pub use plan::{Policy, Tree};
 pub use report::Report;

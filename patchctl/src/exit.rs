@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use patchcore::{Error, Refusal};
+use patchcore::{Code, Error, Refusal, Stop};
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,18 @@ pub(crate) enum Exit {
     Done,
     /// The code's status.
     Code(u8),
+}
+
+impl Exit {
+    /// The exit status of a command that ends with this code: 1 refused, 2 not a batch, 3 the
+    /// environment failed.
+    pub(crate) fn of(code: Code) -> Self {
+        Self::Code(match code {
+            Code::InvalidBatch | Code::UnsupportedVersion | Code::LimitExceeded => 2,
+            Code::LockTimeout | Code::Unfinished | Code::ForeignState | Code::Io => 3,
+            _ => 1,
+        })
+    }
 }
 
 impl From<Exit> for ExitCode {
@@ -25,9 +37,9 @@ impl From<Exit> for ExitCode {
 /// What ends a command before it has a report.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// The library's word.
+    /// The input is refused, or the environment failed.
     #[error(transparent)]
-    Core(#[from] Error),
+    Core(#[from] Stop),
     /// Wrong arguments: exit 2.
     #[error("{0}")]
     Usage(String),
@@ -45,6 +57,12 @@ pub(crate) enum Failure {
     Output(std::io::Error),
 }
 
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Core(error.into())
+    }
+}
+
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         Self::Core(refusal.into())
@@ -55,7 +73,7 @@ impl Failure {
     /// The status that the command exits with; a closed pipe is no error.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Core(error) => Exit::Code(error.code().exit()),
+            Self::Core(stop) => Exit::of(stop.code()),
             Self::Usage(_) | Self::Config(_) => Exit::Code(2),
             Self::Call(_) | Self::Store(_) => Exit::Code(3),
             Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done,

@@ -150,6 +150,7 @@ pub(crate) fn record(operations: usize) -> Record {
         refusal: None,
         undoes: None,
         undoes_batch: None,
+        redoes: None,
         operations: (0..operations).map(operation).collect(),
         changes: Vec::new(),
         journal: Default::default(),

@@ -27,5 +27,6 @@ mod paths;
 mod placeholder;
 mod request;
 mod sandbox;
+mod state;
 mod tls;
 mod tree;

@@ -5,7 +5,7 @@ use std::path::Path;
 use patchcore::edit::Edit;
 use patchcore::operation::{Action, Batch, Operation};
 use patchcore::report::Status;
-use patchcore::workspace::fault::{Fault, Kind, inject};
+use patchcore::workspace::fault::{Call, Fault, Kind, inject};
 use patchcore::workspace::{Applied, ApplyOptions, Recovered, Verify, Workspace};
 use patchcore::{Code, Digest, Error};
 use tempfile::TempDir;
@@ -15,19 +15,19 @@ use crate::workspace::{append, batch, create, delete, path, rename, snapshot, tr
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 
-type Snapshot = Vec<(String, u32, Vec<u8>)>;
+pub(crate) type Snapshot = Vec<(String, u32, Vec<u8>)>;
 
 /// A batch, a tree for it, and how it is applied.
-struct Scene {
-    files: Vec<(&'static str, &'static str)>,
-    links: Vec<(&'static str, &'static str)>,
-    batch: Batch,
-    options: ApplyOptions<'static>,
-    fault: Fault,
+pub(crate) struct Scene {
+    pub(crate) files: Vec<(&'static str, &'static str)>,
+    pub(crate) links: Vec<(&'static str, &'static str)>,
+    pub(crate) batch: Batch,
+    pub(crate) options: ApplyOptions<'static>,
+    pub(crate) fault: Fault,
 }
 
 impl Scene {
-    fn of_one_file() -> Self {
+    pub(crate) fn of_one_file() -> Self {
         Self {
             files: vec![("a", "a\n")],
             links: Vec::new(),
@@ -37,7 +37,7 @@ impl Scene {
         }
     }
 
-    fn of_two_files() -> Self {
+    pub(crate) fn of_two_files() -> Self {
         let mut batch = batch(vec![
             append("keep/a", "x"),
             delete("gone/b", "b\n"),
@@ -84,7 +84,7 @@ impl Scene {
     }
 
     /// Links that come, change and go; files and directories that become one another.
-    fn of_types() -> Self {
+    pub(crate) fn of_types() -> Self {
         let on_link = |operation: Operation| Operation {
             link: true,
             ..operation
@@ -121,7 +121,7 @@ impl Scene {
         }
     }
 
-    fn tree(&self) -> TempDir {
+    pub(crate) fn tree(&self) -> TempDir {
         let dir = tree(&self.files);
         for (name, target) in &self.links {
             let at = dir.path().join(name);
@@ -131,27 +131,33 @@ impl Scene {
         dir
     }
 
-    fn verified(mut self, command: &str) -> Self {
+    pub(crate) fn verified(mut self, command: &str) -> Self {
         self.options.verify = Some(Verify::new(command));
         self
     }
 
-    fn durable(mut self) -> Self {
+    pub(crate) fn durable(mut self) -> Self {
         self.options.durable = true;
         self
     }
 
-    fn without_exchange(mut self) -> Self {
-        self.fault.no_exchange = true;
+    fn without_exchange(self) -> Self {
+        self.without(&[Call::Renameat2], 0)
+    }
+
+    /// Where calls are missing, which is said by this error number.
+    pub(crate) fn without(mut self, missing: &'static [Call], errno: i32) -> Self {
+        self.fault.missing = missing;
+        self.fault.missing_errno = errno;
         self
     }
 
-    fn apply(&self, root: &Path) -> Result<Applied<'_>, Error> {
+    pub(crate) fn apply(&self, root: &Path) -> Result<Applied<'_>, Error> {
         Workspace::open(root)?.apply(&self.batch, &self.options)
     }
 
     /// The tree before and after, and how many steps lie between.
-    fn measure(&self) -> (Snapshot, Snapshot, usize) {
+    pub(crate) fn measure(&self) -> (Snapshot, Snapshot, usize) {
         let dir = self.tree();
         let old = snapshot(dir.path());
         let run = inject(self.fault, || self.apply(dir.path()));
@@ -161,11 +167,11 @@ impl Scene {
     }
 }
 
-fn recover(root: &Path) -> Recovered {
+pub(crate) fn recover(root: &Path) -> Recovered {
     Workspace::open(root).unwrap().recover().unwrap()
 }
 
-fn leftovers(root: &Path) -> Vec<String> {
+pub(crate) fn leftovers(root: &Path) -> Vec<String> {
     let mut left = Vec::new();
     for entry in walkdir::WalkDir::new(root) {
         let entry = entry.unwrap();
@@ -179,7 +185,13 @@ fn leftovers(root: &Path) -> Vec<String> {
 }
 
 /// One run with a fault, and what must hold after it and after the next run.
-fn judge(scene: &Scene, at: usize, kind: Kind, old: &Snapshot, new: &Snapshot) -> TempDir {
+pub(crate) fn judge(
+    scene: &Scene,
+    at: usize,
+    kind: Kind,
+    old: &Snapshot,
+    new: &Snapshot,
+) -> TempDir {
     let dir = scene.tree();
     let root = dir.path();
     let fault = Fault {
@@ -223,7 +235,7 @@ fn judge(scene: &Scene, at: usize, kind: Kind, old: &Snapshot, new: &Snapshot) -
     dir
 }
 
-fn enumerate(scene: &Scene, kinds: &[Kind]) {
+pub(crate) fn enumerate(scene: &Scene, kinds: &[Kind]) {
     let (old, new, steps) = scene.measure();
     assert!(steps > 20, "{steps} steps: the seam is not seen");
     for &kind in kinds {
@@ -487,7 +499,7 @@ fn r17_the_walk_by_components_does_what_openat2_does() {
     let (_, new, _) = scene.measure();
     let dir = scene.tree();
     let fault = Fault {
-        no_openat2: true,
+        missing: &[Call::Openat2],
         ..Fault::default()
     };
     let run = inject(fault, || scene.apply(dir.path()));

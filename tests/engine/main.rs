@@ -1,9 +1,11 @@
 //! The engine, through the public API of `patchcore`.
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
+mod colliding;
 mod compare;
 mod dialects;
 mod diff;
+mod drift;
 mod faults;
 mod forgery;
 mod laws;
@@ -13,5 +15,6 @@ mod random;
 mod sandbox;
 mod schemas;
 mod stranger;
+mod takeback;
 mod types;
 mod workspace;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use patchcore::operation::Operation;
 use patchcore::plan::{Lowered, Plan};
 use patchcore::report::Status;
-use patchcore::workspace::fault::{Fault, Kind, inject};
+use patchcore::workspace::fault::{Call, Fault, Kind, inject};
 use patchcore::workspace::{ApplyOptions, Review, Reviewed, Verify, Workspace};
 use patchcore::{Code, Policy, Refusal, Tree};
 
@@ -172,9 +172,9 @@ fn r15_r16_r18_r19_r20_paths_that_lead_elsewhere_are_refused() {
         (".husky/pre-commit", Code::PathProtected),
     ];
     for (file, code) in cases {
-        for no_openat2 in [false, true] {
+        for missing in [&[][..], &[Call::Openat2]] {
             let fault = Fault {
-                no_openat2,
+                missing,
                 ..Fault::default()
             };
             let run = |operations| inject(fault, || refused(root, operations, &options())).result;
@@ -215,7 +215,7 @@ fn r19_the_operator_can_open_a_protected_path() {
 #[test]
 fn r17_a_racer_that_swaps_a_directory_for_a_link_gets_nothing_outside() {
     const ROUNDS: usize = 300;
-    for no_openat2 in [false, true] {
+    for missing in [&[][..], &[Call::Openat2]] {
         let outside = tree(&[]);
         let dir = tree(&[("d/f", "f\n"), ("spare/x", "x\n")]);
         let root = dir.path();
@@ -232,7 +232,7 @@ fn r17_a_racer_that_swaps_a_directory_for_a_link_gets_nothing_outside() {
             });
             let workspace = Workspace::open(root).unwrap();
             let fault = Fault {
-                no_openat2,
+                missing,
                 ..Fault::default()
             };
             for round in 0..ROUNDS {

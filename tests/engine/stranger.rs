@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use patchcore::plan::{Lowered, Plan};
 use patchcore::report::Status;
-use patchcore::workspace::fault::{Fault, Kind, inject, observe};
+use patchcore::workspace::fault::{Call, Fault, Kind, inject, observe};
 use patchcore::workspace::{ApplyOptions, Review, Reviewed, Workspace};
 use patchcore::{Code, Refusal, Tree};
 
@@ -98,7 +98,7 @@ fn r9_what_a_stranger_writes_between_crash_and_recovery_is_never_lost() {
     for fault in [
         Fault::default(),
         Fault {
-            no_exchange: true,
+            missing: &[Call::Renameat2],
             ..Fault::default()
         },
     ] {

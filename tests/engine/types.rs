@@ -11,7 +11,7 @@ use patchcore::dialect::{Dialect, Options, parse};
 use patchcore::event::add_diff;
 use patchcore::operation::{Action, Operation};
 use patchcore::report::Status;
-use patchcore::workspace::fault::{Fault, Kind, inject};
+use patchcore::workspace::fault::{Call, Fault, Kind, inject};
 use patchcore::workspace::{Applied, ApplyOptions, Comparison, Workspace};
 use patchcore::{Code, Digest};
 use tempfile::TempDir;

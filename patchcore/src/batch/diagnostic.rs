@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::error::{Code, Error, Refusal, excerpt};
+use crate::error::{Code, Refusal, Stop, excerpt};
 use crate::text::LineNumber;
 
 /// Most faults that one parse reports.
@@ -181,7 +181,7 @@ impl From<Diagnostic> for Refusal {
     }
 }
 
-impl From<Diagnostic> for Error {
+impl From<Diagnostic> for Stop {
     fn from(diagnostic: Diagnostic) -> Self {
         Refusal::from(diagnostic).into()
     }

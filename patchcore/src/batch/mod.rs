@@ -33,7 +33,7 @@ mod wire;
 
 use std::io::Read;
 
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, Stop};
 use crate::operation::Batch;
 
 pub use canonical::digest;
@@ -70,7 +70,7 @@ impl Limits {
     ///
     /// # Errors
     /// `LIMIT_EXCEEDED`, or that reading failed.
-    pub fn read(&self, input: impl Read, name: &str) -> Result<Vec<u8>, Error> {
+    pub fn read(&self, input: impl Read, name: &str) -> Result<Vec<u8>, Stop> {
         self.read_sized(input, name, None)
     }
 
@@ -83,7 +83,7 @@ impl Limits {
         input: impl Read,
         name: &str,
         len: Option<u64>,
-    ) -> Result<Vec<u8>, Error> {
+    ) -> Result<Vec<u8>, Stop> {
         if len.is_some_and(|len| len > self.bytes) {
             return Err(self.too_long().into());
         }

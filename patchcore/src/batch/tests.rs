@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::{Diagnostic, Limits, PatchBatch, digest, parse};
-use crate::error::{Code, Error, Refusal};
+use crate::error::{Code, Refusal, Stop};
 use crate::operation::{Action, Batch, Occurrence, Target};
 
 /// Parses what is wrong, and checks that both entry points say so alike.
@@ -259,7 +259,7 @@ fn limits_are_named() {
     let fault = parse(b"{\"operations\": []}", &limits).unwrap_err();
     assert_eq!(fault.message, "larger than the limit of 10 bytes");
     let error = limits.read(std::io::repeat(b' '), "-").unwrap_err();
-    assert!(matches!(error, Error::Refused(refusal) if refusal.code == Code::LimitExceeded));
+    assert!(matches!(error, Stop::Refused(refusal) if refusal.code == Code::LimitExceeded));
     assert_eq!(limits.read(&b"0123456789"[..], "-").unwrap(), b"0123456789");
 
     let regex =

@@ -8,9 +8,17 @@ use crate::diff::parse::BinaryHunk;
 /// Largest result, in bytes.
 const MAX_BLOB: u64 = 1 << 30;
 
+/// Whether bytes are the name of a blob, cut to seven digits at least as git does, and not the name
+/// of none.
+pub(super) fn is_name(name: &[u8]) -> bool {
+    name.len() >= 7
+        && name.iter().all(u8::is_ascii_hexdigit)
+        && name.iter().any(|digit| *digit != b'0')
+}
+
 /// Whether a blob name, cut to seven digits at least as git does, is that of the bytes.
 pub(super) fn is_named(bytes: &[u8], name: &[u8]) -> bool {
-    if name.len() < 7 || !name.iter().all(u8::is_ascii_hexdigit) {
+    if !is_name(name) {
         return false;
     }
     [40, 64].iter().any(|&digits| {

@@ -63,9 +63,9 @@ pub fn detect(bytes: &[u8]) -> Result<Dialect, Refusal> {
             None if matches!(body.trim_ascii_start().first(), None | Some(b'[' | b'"')) => {
                 Ok(Dialect::Batch)
             }
-            None => {
-                unclear("no known patch format is found; say which it is with --dialect".into())
-            }
+            None => unclear(super::unified::damage::find(body).unwrap_or_else(|| {
+                "no known patch format is found; say which it is with --dialect".into()
+            })),
         },
     }
 }

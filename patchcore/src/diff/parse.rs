@@ -353,6 +353,7 @@ impl<'a> Parser<'a> {
             } else if line.starts_with(b"@@") {
                 self.hunk_at_cursor()?;
             } else {
+                self.check_mail_header(line)?;
                 self.skip_prose(line);
             }
         }
@@ -381,8 +382,47 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
+    /// Refuses a mail whose lines are not those of the diff in it. `git am` decodes it, `git apply`
+    /// and GNU patch take its lines as they are.
+    fn check_mail_header(&self, line: &[u8]) -> Result<(), ParseError> {
+        let is_header = line
+            .first()
+            .is_some_and(|byte| matches!(byte, b'C' | b'c' | b' ' | b'\t'));
+        if !is_header || line.len() > 998 {
+            return Ok(());
+        }
+        let lower = line.to_ascii_lowercase();
+        let what = if let Some(encoding) = lower.strip_prefix(b"content-transfer-encoding:") {
+            let rest = &self.cursor.bytes[self.cursor.at + line.len()..];
+            match encoding.trim_ascii() {
+                b"quoted-printable" if rest.contains(&b'=') => "in quoted-printable",
+                b"base64" => "in base64",
+                _ => return Ok(()),
+            }
+        } else if is_content_type(&lower) {
+            match memchr::memmem::find(&lower, b"format=flowed") {
+                Some(_) if self.current.is_none() => "in format=flowed",
+                _ => return Ok(()),
+            }
+        } else {
+            return Ok(());
+        };
+        Err(self.error(format!(
+            "the patch is a mail {what}, whose lines are not those of the patch; decode it with git mailinfo, or send the patch itself"
+        )))
+    }
+
     /// Skips a line that is no part of the diff.
     fn skip_prose(&mut self, line: &[u8]) {
+        if line.starts_with(b"Property changes on: ") {
+            self.remark("changes of properties are not applied");
+            let is_bare = |file: &FileDiff<'_>| file.git.is_none() && file.hunks.is_empty();
+            // A header whose file has nothing but its properties changed.
+            if self.diff.files.last().is_some_and(is_bare) {
+                self.diff.files.pop();
+                self.current = None;
+            }
+        }
         if self.current == Some(Current::Adjacent) && !is_blank(line) {
             self.current = Some(Current::Apart);
         }
@@ -413,6 +453,16 @@ impl<'a> Parser<'a> {
             message: message.into(),
         }
     }
+}
+
+/// Whether a line in lower case is a mail's header for its type, or goes on with one.
+fn is_content_type(line: &[u8]) -> bool {
+    let parameter = line.trim_ascii_start();
+    line.starts_with(b"content-type:")
+        || (parameter.len() < line.len()
+            && [&b"format="[..], b"charset=", b"delsp="]
+                .iter()
+                .any(|name| parameter.starts_with(name)))
 }
 
 /// A place in the diff, by bytes and lines.

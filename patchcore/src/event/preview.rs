@@ -77,6 +77,7 @@ fn previewed(report: &Report, batch: Option<&Batch>) -> Record {
         refusal: report.refusal.clone(),
         undoes: None,
         undoes_batch: None,
+        redoes: None,
         operations: report.operations.iter().map(operation).collect(),
         changes: report.files.iter().filter_map(change).collect(),
         journal: Journal::default(),

@@ -50,6 +50,7 @@ fn record(operations: Vec<OperationRecord>) -> Record {
         refusal: None,
         undoes: None,
         undoes_batch: None,
+        redoes: None,
         operations,
         changes: Vec::new(),
         journal: Default::default(),

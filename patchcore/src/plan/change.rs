@@ -1,6 +1,6 @@
 //! What happens to files: the values that planning ends with and everything after it works on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
@@ -115,6 +115,9 @@ pub struct FileChange {
     /// The bytes that `edits` apply to; `None` stands for no bytes (a created file, all of whose
     /// content is one insertion).
     pub source: Option<Arc<Source>>,
+    /// The file whose mode, owner and attributes this one gets, where that is neither `from` nor
+    /// the one at `path`.
+    pub dressed_as: Option<RelPath>,
     /// From `source` to the new bytes. A deletion has one edit that removes all.
     pub edits: EditSet,
     /// What stands at `path` before.
@@ -144,6 +147,7 @@ impl FileChange {
             from: None,
             kind: ChangeKind::Deleted,
             source: Some(source.clone()),
+            dressed_as: None,
             edits: EditSet::new(edits, len).expect("one edit of all bytes"),
             before: Some(source.clone()),
             after: None,
@@ -191,6 +195,14 @@ impl FileChange {
         self.after.as_ref().is_some_and(|after| after.link)
     }
 
+    /// Whether a file comes to the path from elsewhere, or into being.
+    fn arrives(&self) -> bool {
+        matches!(
+            self.kind,
+            ChangeKind::Created | ChangeKind::Copied | ChangeKind::Renamed
+        )
+    }
+
     /// Whether the same bytes and mode stand at the same path afterwards.
     pub(super) fn is_idle(&self) -> bool {
         let stays = matches!(self.kind, ChangeKind::Modified | ChangeKind::Mode);
@@ -210,8 +222,28 @@ impl FileChange {
     }
 }
 
-/// Where a deleted or renamed file's path is taken by another, says so in the latter's change;
-/// a file deleted and created again is one that is modified.
+impl FileChange {
+    /// Makes of a file that arrives at a path the new bytes of the file that it replaces there, by
+    /// one edit.
+    fn replace(&mut self, old: &Arc<Source>) {
+        let content: Vec<u8> = self.chunks().flatten().copied().collect();
+        let len = old.bytes().len();
+        self.kind = ChangeKind::Modified;
+        self.dressed_as = self.from.take();
+        self.edits =
+            EditSet::new(vec![Edit::replace(0..len, content)], len).expect("one edit of all bytes");
+        self.source = Some(old.clone());
+        self.before = Some(old.clone());
+        for touch in &mut self.touches {
+            touch.edit = 0;
+        }
+        let stats = LineStats::of(old.bytes(), self.edits.as_slice());
+        (self.lines_added, self.lines_removed) = (stats.added, stats.removed);
+    }
+}
+
+/// Where a deleted or renamed file's path is taken by another, says so in the latter's change: the
+/// change knows what stands at its path before, and whoever deleted that has a part in it.
 pub(super) fn merge_recreated(changes: &mut Vec<FileChange>) {
     let mut leaving: HashMap<_, (Arc<Source>, Option<Touch>)> = HashMap::new();
     for change in changes.iter() {
@@ -220,10 +252,8 @@ pub(super) fn merge_recreated(changes: &mut Vec<FileChange>) {
         };
         match (change.kind, &change.from) {
             (ChangeKind::Deleted, _) => {
-                leaving.insert(
-                    change.path.clone(),
-                    (source.clone(), change.touches.first().copied()),
-                );
+                let deleted_by = change.touches.first().copied();
+                leaving.insert(change.path.clone(), (source.clone(), deleted_by));
             }
             (ChangeKind::Renamed, Some(from)) => {
                 leaving.insert(from.clone(), (source.clone(), None));
@@ -234,30 +264,64 @@ pub(super) fn merge_recreated(changes: &mut Vec<FileChange>) {
     if leaving.is_empty() {
         return;
     }
-    let mut replaced: Vec<_> = Vec::new();
-    for change in changes.iter_mut() {
-        let arrives = matches!(
-            change.kind,
-            ChangeKind::Created | ChangeKind::Copied | ChangeKind::Renamed
-        );
-        let Some((source, deleted_by)) = leaving.get(&change.path).filter(|_| arrives) else {
+    let mut replaced: HashSet<RelPath> = HashSet::new();
+    for change in changes.iter_mut().filter(|change| change.arrives()) {
+        let Some((source, deleted_by)) = leaving.get(&change.path) else {
             continue;
         };
         change.before = Some(source.clone());
-        let Some(touch) = deleted_by else { continue };
-        replaced.push(change.path.clone());
-        if change.kind == ChangeKind::Created {
-            let content: Vec<u8> = change.chunks().flatten().copied().collect();
-            let len = source.bytes().len();
-            change.kind = ChangeKind::Modified;
-            change.edits = EditSet::new(vec![Edit::replace(0..len, content)], len)
-                .expect("one edit of all bytes");
-            change.source = Some(source.clone());
+        if let Some(touch) = deleted_by {
             change.touches.push(*touch);
-            let stats = LineStats::of(source.bytes(), change.edits.as_slice());
-            (change.lines_added, change.lines_removed) = (stats.added, stats.removed);
+            replaced.insert(change.path.clone());
         }
     }
     changes.retain(|change| change.kind != ChangeKind::Deleted || !replaced.contains(&change.path));
-    changes.retain(|change| change.kind != ChangeKind::Modified || !change.is_idle());
+}
+
+/// A file that arrives at a path replaces the one that stands there, unless that goes on to another
+/// path. Such a change is one of the file at the path, as git shows it and as it can be taken back:
+/// its old lines go, its new ones come. A rename onto it is then a deletion of the old name as well,
+/// which in turn may make a replacement of what arrives there.
+pub(crate) fn show_replacements(changes: &mut Vec<FileChange>) {
+    let arrivals: HashMap<RelPath, usize> = changes
+        .iter()
+        .enumerate()
+        .filter(|(_, change)| change.arrives())
+        .map(|(index, change)| (change.path.clone(), index))
+        .collect();
+    let goes_on: HashSet<RelPath> = changes
+        .iter()
+        .filter(|change| change.kind == ChangeKind::Renamed)
+        .filter_map(|change| change.from.clone())
+        .collect();
+    let mut waiting: Vec<usize> = arrivals
+        .iter()
+        .filter(|(path, index)| changes[**index].before.is_some() && !goes_on.contains(path))
+        .map(|(_, index)| *index)
+        .collect();
+    if waiting.is_empty() {
+        return;
+    }
+    let mut deleted = Vec::new();
+    while let Some(index) = waiting.pop() {
+        let change = &mut changes[index];
+        let Some(old) = change.before.clone() else {
+            continue;
+        };
+        let (kind, from, source) = (change.kind, change.from.clone(), change.source.clone());
+        change.replace(&old);
+        let (ChangeKind::Renamed, Some(from), Some(source)) = (kind, from, source) else {
+            continue;
+        };
+        let operation = change.touches.first().map_or(0, |touch| touch.operation);
+        match arrivals.get(&from) {
+            Some(&other) => {
+                changes[other].before = Some(source);
+                waiting.push(other);
+            }
+            None => deleted.push(FileChange::deletion(from, &source, operation)),
+        }
+    }
+    changes.append(&mut deleted);
+    changes.retain(|change| !change.is_idle());
 }

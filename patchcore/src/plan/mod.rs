@@ -27,6 +27,8 @@ use crate::path::RelPath;
 use crate::text::LineNumber;
 use crate::threads;
 
+#[cfg(feature = "workspace")]
+pub(crate) use change::show_replacements;
 pub use change::{After, ChangeKind, FileChange, FileState, Touch};
 pub use script::{Lowered, Missing, Notes, Script};
 pub(crate) use tree::Obstacle;
@@ -251,9 +253,10 @@ pub(crate) fn plan_with(batch: &Batch, tree: &Tree, policy: &Policy, hashing: Ha
     for (index, refusal) in by_path {
         refused.entry(index).or_insert(refusal);
     }
-    let (changes, verdicts) = match batch.coordinates {
+    let (mut changes, verdicts) = match batch.coordinates {
         Coordinates::Original => original::plan(batch, tree, policy, hashing, refused),
         Coordinates::Sequential => sequential::plan(batch, tree, policy, refused),
     };
+    change::show_replacements(&mut changes);
     settle::settle(batch, changes, verdicts, policy)
 }

@@ -355,6 +355,7 @@ fn change_of(node: &Node<'_>, source: &Arc<Source>, assembled: Assembled) -> Opt
             .or_else(|| node.renamed.and(node.old.clone())),
         kind,
         source: kept_source,
+        dressed_as: None,
         edits,
         before: match kind {
             ChangeKind::Renamed => None,

@@ -423,6 +423,7 @@ fn change_of(
         from,
         kind,
         source,
+        dressed_as: None,
         edits,
         before: before.cloned(),
         after: Some(After::new(current.executable)),

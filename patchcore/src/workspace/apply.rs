@@ -14,7 +14,7 @@ use super::state::Held;
 use super::transaction::{Done, Work};
 use super::{SavedConflict, Workspace, gc, journal, ledger, survey};
 use crate::digest::Digest;
-use crate::error::{Code, Error, Refusal};
+use crate::error::{Code, Error, Refusal, Stop};
 use crate::operation::{Batch, Labels};
 use crate::plan::{self, Hashing, Lowered, Notes, Outcome, Plan, Script, Tree};
 use crate::report::{Mode, Report, Status};
@@ -104,7 +104,7 @@ impl Workspace {
         options: &ApplyOptions<'_>,
     ) -> Result<Applied<'a>, Error> {
         let began = Instant::now();
-        let held = Held::acquire(&self.root, options.lock_wait)?;
+        let held = self.hold(options.lock_wait)?;
         let recovered = recover::recover(&self.root, &held)?;
         let mut record = empty_record(options);
         if let Some(batch) = script.as_batch()
@@ -123,6 +123,7 @@ impl Workspace {
                 journal::log_only(&held, &record, options.durable)?;
             } else {
                 let work = Work {
+                    workspace: self,
                     root: &self.root,
                     held: &held,
                     options,
@@ -134,11 +135,11 @@ impl Workspace {
                 };
                 match work.commit(&mut record) {
                     Ok(committed) => done = committed,
-                    Err(Error::Refused(refusal)) if refusal.code != Code::Unfinished => {
+                    Err(Stop::Refused(refusal)) => {
                         prepared.refuse(*refusal);
                         prepared.describe(&mut record);
                     }
-                    Err(error) => return Err(error),
+                    Err(Stop::Failed(error)) => return Err(error),
                 }
             }
         }
@@ -451,6 +452,7 @@ pub(super) fn finished<'a>(
             "{path} was changed by another program while the batch was installed; what it wrote is kept as {kept}"
         ));
     }
+    report.warnings.extend(done.notes);
     if let Some(error) = &done.unfinished {
         report.warnings.push(format!(
             "the batch is committed, but the next run has to finish it: {error}"
@@ -484,6 +486,7 @@ pub(super) fn empty_record(options: &ApplyOptions<'_>) -> Record {
         refusal: None,
         undoes: None,
         undoes_batch: None,
+        redoes: None,
         operations: Vec::new(),
         changes: Vec::new(),
         journal: Journal::default(),

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::MAX_FILE;
 use crate::diff::{self, FileDiff, Options, Origin, Side};
-use crate::error::{Code, Error, Refusal};
+use crate::error::{Code, Error, Refusal, Stop};
 use crate::threads;
 
 /// Files compared before their diffs are handed out.
@@ -74,7 +74,7 @@ impl Comparison {
     /// # Errors
     /// `IO` where a path cannot be looked at, `NOT_A_FILE` where one is a directory and the other
     /// is not.
-    pub fn new(old: &Path, new: &Path, options: Options) -> Result<Self, Error> {
+    pub fn new(old: &Path, new: &Path, options: Options) -> Result<Self, Stop> {
         let mut comparison = Self {
             old: old.to_owned(),
             new: new.to_owned(),
@@ -133,7 +133,7 @@ impl Comparison {
         dir: &mut Vec<u8>,
         present: [bool; 2],
         pairs: &mut Vec<Pair>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Stop> {
         let mut names: Vec<(Vec<u8>, usize, Kind)> = Vec::new();
         for (side, root) in [&self.old, &self.new].into_iter().enumerate() {
             if present[side] {
@@ -167,7 +167,7 @@ impl Comparison {
 }
 
 impl Iterator for Comparison {
-    type Item = Result<Vec<u8>, Error>;
+    type Item = Result<Vec<u8>, Stop>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.ready.is_empty() {
@@ -201,7 +201,7 @@ fn read_dir(
     side: usize,
     names: &mut Vec<(Vec<u8>, usize, Kind)>,
     skipped: &mut Vec<PathBuf>,
-) -> Result<(), Error> {
+) -> Result<(), Stop> {
     let failed = |error| Error::io("list", path, error);
     for entry in fs::read_dir(path).map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -256,7 +256,7 @@ fn compare(
     old: &Path,
     new: &Path,
     options: &Options,
-) -> Result<Option<Vec<u8>>, Error> {
+) -> Result<Option<Vec<u8>>, Stop> {
     BUFFERS.with_borrow_mut(|[old_bytes, new_bytes]| {
         let old_file = pair.old.map(|kind| open(old, kind)).transpose()?;
         let new_file = pair.new.map(|kind| open(new, kind)).transpose()?;
@@ -316,7 +316,7 @@ impl Opened<'_> {
     }
 }
 
-fn open(path: &Path, kind: Kind) -> Result<Opened<'_>, Error> {
+fn open(path: &Path, kind: Kind) -> Result<Opened<'_>, Stop> {
     let failed = |error| Error::io("read", path, error);
     if kind == Kind::Link {
         let target = fs::read_link(path).map_err(failed)?;
@@ -333,7 +333,7 @@ fn open(path: &Path, kind: Kind) -> Result<Opened<'_>, Error> {
 }
 
 /// Reads a file into a buffer, and tells whether it can be executed; `None` where there is none.
-fn read(opened: Option<Opened<'_>>, buffer: &mut Vec<u8>) -> Result<Option<bool>, Error> {
+fn read(opened: Option<Opened<'_>>, buffer: &mut Vec<u8>) -> Result<Option<bool>, Stop> {
     let opened = match opened {
         Some(Opened::File(file)) => file,
         Some(Opened::Link(target)) => {
@@ -362,7 +362,7 @@ fn read(opened: Option<Opened<'_>>, buffer: &mut Vec<u8>) -> Result<Option<bool>
             // A regular file gives fewer bytes than asked for at its end alone.
             Ok(_) if expected > 0 && buffer.len() == expected => break,
             Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(Error::io("read", opened.path, error)),
+            Err(error) => return Err(Error::io("read", opened.path, error).into()),
         }
         if buffer.len() as u64 > MAX_FILE {
             return Err(too_long().into());

@@ -14,21 +14,11 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Uid};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::fault;
+use super::fault::{self, Call};
 use meta::stat;
 
 pub(super) use file::File;
 pub(super) use meta::{Kind, Meta};
-
-/// What a file system is known to do.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Habits {
-    /// It puts off choosing blocks, so that a power cut may leave a renamed file empty unless its
-    /// write-back was begun.
-    pub(super) delays_allocation: bool,
-    /// Two files can change places in one call.
-    pub(super) exchanges: bool,
-}
 
 /// An open directory.
 #[derive(Debug)]
@@ -67,6 +57,7 @@ impl Dir {
     #[cfg(target_os = "linux")]
     pub(super) fn open_beneath(&self, path: &[u8], how: Open) -> io::Result<OwnedFd> {
         use rustix::fs::ResolveFlags;
+        fault::refused(Call::Openat2)?;
         fault::step("openat2")?;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         // With this flag a link at the end would be opened as such, and found to be no directory.
@@ -145,6 +136,18 @@ impl Dir {
         Ok(rustix::fs::fchmod(dir, Mode::from_raw_mode(mode))?)
     }
 
+    /// Lets the owner in again where a directory's permission bits keep them out.
+    pub(super) fn open_up(&self, name: &[u8]) -> io::Result<()> {
+        match self.stat(name)? {
+            Some(meta) if meta.kind == Kind::Directory && meta.mode & 0o700 != 0o700 => {
+                fault::step("chmod")?;
+                let mode = Mode::from_raw_mode(meta.mode | 0o700);
+                Ok(rustix::fs::chmodat(&self.0, name, mode, AtFlags::empty())?)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What stands at a name, the link itself where it is one; `None` where nothing does.
     pub(super) fn stat(&self, name: &[u8]) -> io::Result<Option<Meta>> {
         fault::step("stat")?;
@@ -161,19 +164,30 @@ impl Dir {
     pub(super) fn is_writable(&self, path: &[u8]) -> io::Result<bool> {
         fault::step("access")?;
         let want = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
-        match rustix::fs::accessat(&self.0, path, want, AtFlags::EACCESS) {
+        let answer = fault::refused(Call::Faccessat2)
+            .and_then(|()| rustix::fs::accessat(&self.0, path, want, AtFlags::EACCESS));
+        match answer {
             Ok(()) => Ok(true),
-            Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => Ok(false),
-            // An old kernel only knows the real user: what it cannot tell shows when staging.
-            Err(Errno::NOSYS | Errno::INVAL) => Ok(true),
+            Err(Errno::ACCESS | Errno::ROFS) => Ok(false),
+            // An old kernel or a sandbox only has the call that asks for the real user.
+            Err(Errno::NOSYS | Errno::INVAL | Errno::PERM) => {
+                match rustix::fs::accessat(&self.0, path, want, AtFlags::empty()) {
+                    Ok(()) => Ok(true),
+                    Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) if is_real_user() => Ok(false),
+                    // What it cannot tell shows when staging.
+                    Err(Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::NOSYS) => Ok(true),
+                    Err(error) => Err(error.into()),
+                }
+            }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Two files change places in one call.
+    /// Two files change places in one call; [`is_missing_call`] of the error where kernel, sandbox
+    /// or file system do not have it.
     pub(super) fn exchange(&self, name: &[u8], other: &Dir, to: &[u8]) -> io::Result<()> {
         fault::step("exchange")?;
-        fault::refuse_exchange()?;
+        fault::refused(Call::Renameat2)?;
         Ok(rustix::fs::renameat_with(
             &self.0,
             name,
@@ -186,32 +200,47 @@ impl Dir {
     /// Moves a file over whatever stands at the other name.
     pub(super) fn rename(&self, name: &[u8], other: &Dir, to: &[u8]) -> io::Result<()> {
         fault::step("rename")?;
+        fault::refused_move(name)?;
         Ok(rustix::fs::renameat(&self.0, name, &other.0, to)?)
     }
 
     /// Moves a file to a name where nothing stands; `EEXIST` where something does.
+    ///
+    /// Without a call for it, a second name is made and the first one removed: a crash between
+    /// leaves both. Where files have one name only, the other one is looked at first.
     pub(super) fn rename_new(&self, name: &[u8], other: &Dir, to: &[u8]) -> io::Result<()> {
         fault::step("rename-new")?;
-        let result = match fault::refuse_exchange() {
-            Ok(()) => {
-                rustix::fs::renameat_with(&self.0, name, &other.0, to, RenameFlags::NOREPLACE)
-            }
-            Err(_) => Err(Errno::INVAL),
-        };
+        fault::refused_move(name)?;
+        let flags = RenameFlags::NOREPLACE;
+        let result = fault::refused(Call::Renameat2)
+            .and_then(|()| rustix::fs::renameat_with(&self.0, name, &other.0, to, flags));
         match result {
-            // The file system does not know the flag: a link is refused where something stands.
-            Err(Errno::INVAL | Errno::NOSYS) => {}
+            Err(error) if is_missing_call(&error.into()) => {}
             result => return Ok(result?),
         }
-        if other.stat(to)?.is_some() {
-            return Err(Errno::EXIST.into());
+        match self.link(name, other, to) {
+            Ok(()) => match self.remove_file(name) {
+                Ok(_) => Ok(()),
+                Err(error) => {
+                    // One file under two names is neither the old state nor the new one.
+                    let _ = other.remove_file(to);
+                    Err(error)
+                }
+            },
+            Err(error) if may_lack_links(&error) => {
+                if other.stat(to)?.is_some() {
+                    return Err(Errno::EXIST.into());
+                }
+                self.rename(name, other, to)
+            }
+            result => result,
         }
-        self.rename(name, other, to)
     }
 
     /// Gives a file a second name.
     pub(super) fn link(&self, name: &[u8], other: &Dir, to: &[u8]) -> io::Result<()> {
         fault::step("link")?;
+        fault::refused(Call::Link)?;
         Ok(rustix::fs::linkat(
             &self.0,
             name,
@@ -302,30 +331,24 @@ impl Dir {
         Ok(())
     }
 
-    /// What the file system is known to do.
+    /// Whether the file system puts off choosing blocks, so that a power cut may leave a renamed
+    /// file empty unless its write-back was begun.
     #[cfg(target_os = "linux")]
-    pub(super) fn habits(&self) -> Habits {
+    pub(super) fn delays_allocation(&self) -> bool {
         use rustix::fs::FsWord;
         const EXT4: FsWord = 0xef53;
         const XFS: FsWord = 0x5846_5342;
         const BTRFS: FsWord = 0x9123_683e;
         const F2FS: FsWord = 0xf2f5_2010;
         const BCACHEFS: FsWord = 0xca45_1a4e;
-        const TMPFS: FsWord = 0x0102_1994;
-        const OVERLAYFS: FsWord = 0x794c_7630;
         let kind = rustix::fs::fstatfs(&self.0).map_or(0, |stat| stat.f_type);
-        let delays_allocation = matches!(kind, EXT4 | XFS | BTRFS | F2FS | BCACHEFS);
-        Habits {
-            delays_allocation,
-            exchanges: fault::refuse_exchange().is_ok()
-                && (delays_allocation || matches!(kind, TMPFS | OVERLAYFS)),
-        }
+        matches!(kind, EXT4 | XFS | BTRFS | F2FS | BCACHEFS)
     }
 
     /// There is no way to ask.
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn habits(&self) -> Habits {
-        Habits::default()
+    pub(super) fn delays_allocation(&self) -> bool {
+        false
     }
 
     fn readable(&self) -> io::Result<OwnedFd> {
@@ -334,6 +357,29 @@ impl Dir {
             rustix::fs::openat(&self.0, ".", flags, Mode::empty())
         })?)
     }
+}
+
+/// Whether an error says that kernel, sandbox or file system do not have a call or its flags.
+pub(super) fn is_missing_call(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::INVAL | Errno::NOSYS | Errno::PERM | Errno::OPNOTSUPP)
+    )
+}
+
+/// Whether a link failed in a way in which a rename may not: there are none on the file system,
+/// none of directories, or no more of this file.
+fn may_lack_links(error: &io::Error) -> bool {
+    is_missing_call(error)
+        || matches!(
+            Errno::from_io_error(error),
+            Some(Errno::MLINK | Errno::ACCESS | Errno::ISDIR)
+        )
+}
+
+/// Whether files are accessed by the right of the user who started the process.
+fn is_real_user() -> bool {
+    rustix::process::getuid().as_raw() == effective_user()
 }
 
 /// The longest file that this process may write.
@@ -347,6 +393,51 @@ pub(super) fn effective_user() -> u32 {
     // Asked once: it is wanted for each file, and a process that changes it starts anew.
     static USER: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
     *USER.get_or_init(|| rustix::process::geteuid().as_raw())
+}
+
+/// Whether what belongs to a user is ours: the user's whom file access is judged for, and for root
+/// also the one's who became root by `sudo`.
+pub(super) fn is_ours(uid: u32) -> bool {
+    static BEHIND_SUDO: std::sync::OnceLock<Option<u32>> = std::sync::OnceLock::new();
+    let behind_sudo = || {
+        let uid = std::env::var("SUDO_UID").ok()?.parse().ok();
+        uid.filter(|_| effective_user() == 0)
+    };
+    uid == effective_user() || *BEHIND_SUDO.get_or_init(behind_sudo) == Some(uid)
+}
+
+/// Fills a buffer with random bytes.
+#[cfg(target_os = "linux")]
+pub(super) fn fill_with_random(bytes: &mut [u8]) -> io::Result<()> {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        let flags = rustix::rand::GetRandomFlags::empty();
+        filled += retry_on_intr(|| rustix::rand::getrandom(&mut bytes[filled..], flags))?;
+    }
+    Ok(())
+}
+
+/// Fills a buffer with random bytes.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn fill_with_random(bytes: &mut [u8]) -> io::Result<()> {
+    use std::io::Read as _;
+    std::fs::File::open("/dev/urandom")?.read_exact(bytes)
+}
+
+/// What the system drew at random for this boot, or else for this machine.
+pub(super) fn boot_id() -> Option<String> {
+    const PLACES: [&str; 2] = ["/proc/sys/kernel/random/boot_id", "/etc/machine-id"];
+    PLACES.iter().find_map(|path| {
+        let text = std::fs::read_to_string(path).ok()?;
+        let text = text.trim();
+        let is_plain = text.len() >= 32 && text.bytes().all(|byte| byte.is_ascii_graphic());
+        is_plain.then(|| text.to_owned())
+    })
+}
+
+/// A path without links, as the operator's own paths are compared.
+pub(super) fn real_path(path: &std::path::Path) -> io::Result<std::path::PathBuf> {
+    std::fs::canonicalize(path)
 }
 
 fn absent<T>(result: io::Result<T>) -> io::Result<Option<T>> {

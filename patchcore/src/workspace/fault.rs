@@ -2,9 +2,32 @@
 //!
 //! Without the feature `fault-injection` all of this is nothing.
 
+/// A call, or a flag of one, that old kernels, sandboxes and some file systems do not have.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// `renameat2` with a flag: to exchange, and not to replace.
+    Renameat2,
+    /// `openat2`.
+    Openat2,
+    /// `statx`.
+    Statx,
+    /// `faccessat2`.
+    Faccessat2,
+    /// `linkat`.
+    Link,
+    /// Moving the journal's directory, which fails with `EXDEV`: it lies in the lower layer of an
+    /// overlay.
+    MoveJournal,
+}
+
 #[cfg(not(feature = "fault-injection"))]
 mod off {
     use std::io::{self, IoSlice};
+
+    use rustix::io::Errno;
+
+    use super::Call;
 
     #[inline(always)]
     pub(in super::super) fn step(_: &'static str) -> io::Result<()> {
@@ -12,13 +35,13 @@ mod off {
     }
 
     #[inline(always)]
-    pub(in super::super) fn refuse_exchange() -> io::Result<()> {
+    pub(in super::super) fn refused(_: Call) -> Result<(), Errno> {
         Ok(())
     }
 
     #[inline(always)]
-    pub(in super::super) fn refuse_openat2() -> bool {
-        false
+    pub(in super::super) fn refused_move(_: &[u8]) -> Result<(), Errno> {
+        Ok(())
     }
 
     #[inline(always)]
@@ -41,4 +64,4 @@ mod on;
 #[cfg(feature = "fault-injection")]
 pub use on::{Fault, Injected, Kind, inject, observe};
 #[cfg(feature = "fault-injection")]
-pub(super) use on::{inherit, refuse_exchange, refuse_openat2, step, torn};
+pub(super) use on::{inherit, refused, refused_move, step, torn};

@@ -34,7 +34,7 @@ impl Workspace {
     /// # Errors
     /// `LOCK_TIMEOUT` where another process works on the tree; `IO`.
     pub fn gc(&self, retention: &Retention) -> Result<Collected, Error> {
-        let held = Held::acquire(&self.root, super::LOCK_WAIT)?;
+        let held = self.hold(super::LOCK_WAIT)?;
         super::recover::recover(&self.root, &held)?;
         collect(&self.log()?, &held, retention)
     }

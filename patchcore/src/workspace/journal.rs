@@ -4,11 +4,13 @@ use std::io;
 
 use super::disk::Dir;
 use super::ledger;
-use super::record::{Record, State as Stage, TransactionId};
-use super::root::{Parents, Root};
+use super::record::{Record, TransactionId};
+use super::root::{Parents, Root, is_no_directory};
 use super::state::{CURRENT, Held, fail};
-use crate::error::{Code, Error, Refusal};
+use crate::error::{Error, Stop};
 use crate::path::RelPath;
+
+mod relocate;
 
 /// Name of the record in a transaction's directory.
 pub(super) const MANIFEST: &[u8] = b"manifest";
@@ -25,20 +27,20 @@ pub(super) enum Found {
     /// It did, and this is its record.
     Committed(Box<Record>),
     /// Nobody can tell.
-    Hopeless(Refusal),
+    Hopeless(String),
 }
 
 /// How a journal failed to be written.
 pub(super) enum WriteFault {
     /// It is as if it had not been written.
-    Before(Error),
+    Before(Stop),
     /// It may be valid: the next run will tell.
     Unknown(Error),
 }
 
 /// Writes the journal: once it is there, the transaction counts.
 pub(super) fn write(current: &Dir, record: &Record) -> Result<(), WriteFault> {
-    let before = |error| WriteFault::Before(fail("write", "txn/current/manifest", error));
+    let before = |error| WriteFault::Before(fail("write", "txn/current/manifest", error).into());
     // What must survive a power cut gets its name when its bytes are safe; what need not is known
     // by its checksum.
     let durable = record.journal.durable;
@@ -81,6 +83,18 @@ pub(super) fn rewrite(current: &Dir, record: &Record) -> Result<(), Error> {
     replace().map_err(|error| fail("write", "txn/current/manifest", error))
 }
 
+/// Opens the directory of the transaction that is being worked on; `None` where there is none, and
+/// a refusal where it is no directory that can be opened.
+pub(super) fn current(txn: &Dir) -> Result<Option<Dir>, Error> {
+    txn.directory(CURRENT).map_err(|error| {
+        if is_no_directory(&error) {
+            hopeless("txn/current is not a directory")
+        } else {
+            fail("open", "txn/current", error)
+        }
+    })
+}
+
 /// Reads the journal in a transaction's directory.
 pub(super) fn read(current: &Dir) -> Result<Found, Error> {
     let io = |error| fail("read", "txn/current/manifest", error);
@@ -89,24 +103,21 @@ pub(super) fn read(current: &Dir) -> Result<Found, Error> {
     };
     let size = file.stat().map_err(io)?.size;
     let Some(bytes) = file.read(size, MAX_RECORD).map_err(io)? else {
-        return Ok(Found::Hopeless(hopeless("it is longer than 1 GiB")));
+        return Ok(Found::Hopeless("it is longer than 1 GiB".to_owned()));
     };
     Ok(match Record::from_bytes(&bytes) {
         Ok(record) => Found::Committed(Box::new(record)),
         // A record that was cut short never got its last line.
         Err(_) if !is_complete(&bytes) => Found::Uncommitted,
-        Err(refusal) => Found::Hopeless(hopeless(&refusal.message)),
+        Err(error) => Found::Hopeless(error.to_string()),
     })
 }
 
-/// The refusal of a journal that cannot be followed.
-pub(super) fn hopeless(why: &str) -> Refusal {
-    Refusal::new(
-        Code::Unfinished,
-        format!(
-            "the unfinished transaction cannot be recovered: {why}; look at the tree, then set it aside by recover --abandon"
-        ),
-    )
+/// The error of a journal that cannot be followed.
+pub(super) fn hopeless(why: &str) -> Error {
+    Error::Unfinished(format!(
+        "the unfinished transaction cannot be recovered: {why}; look at the tree, then set it aside by recover --abandon"
+    ))
 }
 
 fn is_complete(bytes: &[u8]) -> bool {
@@ -143,7 +154,9 @@ pub(super) fn discard(root: &Root, held: &Held, current: &Dir) -> Result<(), Err
             remove_outside(root, path)?;
         }
     }
-    remove_all_but(current, &[])?;
+    for name in current.names().map_err(io)? {
+        current.remove_file(&name).map_err(io)?;
+    }
     held.txn
         .remove_directory(CURRENT.as_bytes())
         .map_err(io)
@@ -166,29 +179,29 @@ fn remove_outside(root: &Root, path: &[u8]) -> Result<(), Error> {
     }
 }
 
-fn remove_all_but(current: &Dir, kept: &[&[u8]]) -> Result<(), Error> {
-    let io = |error| fail("remove", "txn/current", error);
-    for name in current.names().map_err(io)? {
-        if !kept.contains(&&*name) {
-            current.remove_file(&name).map_err(io)?;
-        }
-    }
-    Ok(())
-}
-
 /// Gives an installed (or taken back) transaction its place in the log.
-pub(super) fn finish(held: &Held, current: &Dir, record: &Record) -> Result<(), Error> {
+pub(super) fn finish(held: &Held, record: &Record) -> Result<(), Error> {
     let io = |error| fail("write", "log", error);
     let durable = record.journal.durable;
-    if record.state == Stage::RolledBack {
-        remove_all_but(current, &[MANIFEST])?;
-    } else {
-        ledger::enter(held, record)?;
-    }
+    ledger::enter(held, record)?;
     let name = record.transaction.to_string();
-    held.txn
+    match held
+        .txn
         .rename(CURRENT.as_bytes(), &held.log, name.as_bytes())
-        .map_err(io)?;
+    {
+        // Also where a crash came behind the copy.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::CrossesDevices
+                    | io::ErrorKind::DirectoryNotEmpty
+                    | io::ErrorKind::AlreadyExists
+            ) =>
+        {
+            relocate::copy_to_log(held, &name).map_err(io)?;
+        }
+        result => result.map_err(io)?,
+    }
     if durable {
         held.log.sync().map_err(io)?;
         held.txn.sync().map_err(io)?;
@@ -224,12 +237,11 @@ pub(super) fn log_only(held: &Held, record: &Record, durable: bool) -> Result<()
     Ok(())
 }
 
-/// Sets a hopeless transaction aside; its new name relative to the root.
+/// Sets a transaction aside, whatever there is of it; its new name relative to the root.
 pub(super) fn abandon(held: &Held) -> Result<String, Error> {
     let name = TransactionId::now().to_string();
     let abandoned = held.state.make_part("abandoned")?;
-    held.txn
-        .rename(CURRENT.as_bytes(), &abandoned, name.as_bytes())
+    relocate::set_aside(&held.txn, CURRENT.as_bytes(), &abandoned, name.as_bytes())
         .map_err(|error| fail("move", "txn/current", error))?;
     Ok(format!("{}/abandoned/{name}", super::STATE))
 }

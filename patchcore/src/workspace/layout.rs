@@ -10,7 +10,7 @@ use super::load::{Found, Loaded};
 use super::record::DirectoryRecord;
 use super::root::{self, Root};
 use crate::digest::Digest;
-use crate::error::{Code, Error, Refusal};
+use crate::error::{Code, Refusal, Stop};
 use crate::path::RelPath;
 use crate::plan::{After, ChangeKind, FileChange, Obstacle, Source};
 
@@ -24,6 +24,17 @@ pub(super) struct Wanted {
     pub(super) attributes: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
+impl Wanted {
+    /// A file without attributes, like one that stands there.
+    pub(super) fn as_it_was(meta: &Meta) -> Self {
+        Self {
+            mode: meta.mode,
+            owner: Some((meta.uid, meta.gid)),
+            attributes: Vec::new(),
+        }
+    }
+}
+
 /// The bytes that a slot gets.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Content<'a> {
@@ -33,6 +44,8 @@ pub(super) enum Content<'a> {
     Source(&'a Source),
     /// These bytes, with their hash.
     Bytes(&'a [u8], Digest),
+    /// A symbolic link with this target, and its hash.
+    Link(&'a [u8], Digest),
 }
 
 impl Content<'_> {
@@ -42,7 +55,7 @@ impl Content<'_> {
                 .state_after()
                 .map_or_else(|| Digest::of(b""), |after| after.digest),
             Self::Source(source) => source.digest(),
-            Self::Bytes(_, digest) => *digest,
+            Self::Bytes(_, digest) | Self::Link(_, digest) => *digest,
         }
     }
 
@@ -51,6 +64,7 @@ impl Content<'_> {
         match self {
             Self::Change(change) => change.is_link(),
             Self::Source(_) | Self::Bytes(..) => false,
+            Self::Link(..) => true,
         }
     }
 
@@ -59,7 +73,7 @@ impl Content<'_> {
         match self {
             Self::Change(change) => change.chunks().collect::<Vec<_>>().concat(),
             Self::Source(source) => source.bytes().to_vec(),
-            Self::Bytes(bytes, _) => bytes.to_vec(),
+            Self::Bytes(bytes, _) | Self::Link(bytes, _) => bytes.to_vec(),
         }
     }
 
@@ -67,7 +81,7 @@ impl Content<'_> {
         let len = match self {
             Self::Change(change) => change.edits.output_len(change.source_bytes().len()),
             Self::Source(source) => source.bytes().len(),
-            Self::Bytes(bytes, _) => bytes.len(),
+            Self::Bytes(bytes, _) | Self::Link(bytes, _) => bytes.len(),
         };
         len as u64
     }
@@ -188,11 +202,7 @@ impl<'a> Layout<'a> {
         old: Option<(Meta, Digest)>,
         bytes: &'a [u8],
     ) {
-        let wanted = old.map(|(meta, _)| Wanted {
-            mode: meta.mode,
-            owner: Some((meta.uid, meta.gid)),
-            attributes: Vec::new(),
-        });
+        let wanted = old.map(|(meta, _)| Wanted::as_it_was(&meta));
         self.places.push(Place {
             path: Some(path),
             old,
@@ -209,7 +219,7 @@ impl<'a> Layout<'a> {
         root: &Root,
         loaded: &Loaded,
         restored: Option<&Restored>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Stop> {
         self.find_made(root, restored)?;
         self.find_emptied(root, restored)?;
         for place in &self.places {
@@ -236,7 +246,7 @@ impl<'a> Layout<'a> {
         self.turning.iter().any(|above| path.lies_below(above))
     }
 
-    fn find_made(&mut self, root: &Root, restored: Option<&Restored>) -> Result<(), Error> {
+    fn find_made(&mut self, root: &Root, restored: Option<&Restored>) -> Result<(), Stop> {
         let mut known: BTreeMap<RelPath, bool> = BTreeMap::new();
         // A file that goes may leave its name to a directory.
         let goes = |place: &&Place<'_>| place.old.is_some() && place.new.is_none();
@@ -275,7 +285,7 @@ impl<'a> Layout<'a> {
         Ok(())
     }
 
-    fn find_emptied(&mut self, root: &Root, restored: Option<&Restored>) -> Result<(), Error> {
+    fn find_emptied(&mut self, root: &Root, restored: Option<&Restored>) -> Result<(), Stop> {
         let goes = |place: &&Place<'_>| place.old.is_some() && place.new.is_none();
         let gone = self
             .places
@@ -308,7 +318,7 @@ impl<'a> Layout<'a> {
             if !may_go || kept.contains(&directory) {
                 continue;
             }
-            let fail = |error| root.error("list", &directory, error);
+            let fail = |error| root.stop("list", &directory, error);
             let dir = root.directory(Some(&directory)).map_err(fail)?;
             let all_gone = dir.names().map_err(fail)?.into_iter().all(|name| {
                 let mut path = directory.as_bytes().to_vec();
@@ -338,7 +348,7 @@ fn at_or_above(path: &RelPath, some: &BTreeSet<RelPath>) -> Option<RelPath> {
     std::iter::successors(Some(path.clone()), RelPath::parent).find(|path| some.contains(path))
 }
 
-fn is_directory(root: &Root, path: &RelPath) -> Result<bool, Error> {
+fn is_directory(root: &Root, path: &RelPath) -> Result<bool, Stop> {
     match root.directory(Some(path)) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -349,7 +359,7 @@ fn is_directory(root: &Root, path: &RelPath) -> Result<bool, Error> {
             )
             .in_file(path)
             .into(),
-            _ => root.error("open", path, error),
+            _ => root.stop("open", path, error),
         }),
     }
 }
@@ -357,9 +367,10 @@ fn is_directory(root: &Root, path: &RelPath) -> Result<bool, Error> {
 /// What the new file takes over from the one that its bytes come from.
 fn wanted(change: &FileChange, loaded: &Loaded, after: &After) -> Option<Wanted> {
     change.source.as_ref()?;
+    let like = change.from.as_ref().or(change.dressed_as.as_ref());
     let Found {
         meta, attributes, ..
-    } = loaded.found(change.from.as_ref().unwrap_or(&change.path))?;
+    } = loaded.found(like.unwrap_or(&change.path))?;
     // Mode and attributes of a link are nobody's to choose; what becomes one, or ends to be one, is
     // a new file.
     if (meta.kind == Kind::Symlink) != after.link {

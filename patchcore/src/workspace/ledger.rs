@@ -8,7 +8,7 @@ use std::io;
 use std::str::FromStr as _;
 
 use super::disk::Dir;
-use super::record::{Record, State as Stage, TransactionId};
+use super::record::{Record, Redone, State as Stage, TransactionId};
 use super::state::{Held, State, fail};
 use crate::digest::Digest;
 use crate::error::Error;
@@ -49,18 +49,7 @@ pub(super) fn enter(held: &Held, record: &Record) -> Result<(), Error> {
     if record.has_own_id() && record.undoes.is_none() {
         let ledger = held.state.make_part(LEDGER)?;
         let name = entry_name(&record.batch_id);
-        let text = format!("{} {}", record.transaction, record.content);
-        let text = text.as_bytes();
-        match ledger.make_link(name.as_bytes(), text) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let there = ledger.read_link(name.as_bytes()).map_err(io)?;
-                if there.as_deref() != Some(text) {
-                    ledger.remove_file(name.as_bytes()).map_err(io)?;
-                    ledger.make_link(name.as_bytes(), text).map_err(io)?;
-                }
-            }
-            result => result.map_err(io)?,
-        }
+        put(&ledger, &name, record.transaction, record.content).map_err(io)?;
         if durable {
             ledger.sync().map_err(io)?;
             held.state.dir.sync().map_err(io)?;
@@ -68,6 +57,47 @@ pub(super) fn enter(held: &Held, record: &Record) -> Result<(), Error> {
     }
     if let Some(undone) = record.undoes {
         void(held, record, undone, durable)?;
+    }
+    if let Some(redone) = &record.redoes {
+        reinstate(held, redone, durable)?;
+    }
+    Ok(())
+}
+
+/// Writes an entry, in the place of another one of its name.
+fn put(ledger: &Dir, name: &str, transaction: TransactionId, content: Digest) -> io::Result<()> {
+    let text = format!("{transaction} {content}");
+    let text = text.as_bytes();
+    match ledger.make_link(name.as_bytes(), text) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if ledger.read_link(name.as_bytes())?.as_deref() != Some(text) {
+                ledger.remove_file(name.as_bytes())?;
+                ledger.make_link(name.as_bytes(), text)?;
+            }
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+/// A batch whose undo was undone counts again: its id is known, and it can be undone.
+fn reinstate(held: &Held, redone: &Redone, durable: bool) -> Result<(), Error> {
+    let io = |error| fail("write", LEDGER, error);
+    if let Some(batch_id) = &redone.batch_id {
+        let ledger = held.state.make_part(LEDGER)?;
+        let name = entry_name(batch_id);
+        put(&ledger, &name, redone.transaction, redone.content).map_err(io)?;
+        if durable {
+            ledger.sync().map_err(io)?;
+        }
+    }
+    let log = |error| fail("write", "log", error);
+    let entry = held.log.directory(&redone.transaction.to_string());
+    if let Some(entry) = entry.map_err(log)? {
+        entry.remove_file(UNDONE).map_err(log)?;
+        if durable {
+            entry.sync().map_err(log)?;
+        }
     }
     Ok(())
 }

@@ -135,11 +135,11 @@ pub(super) fn load(root: &Root, paths: &[RelPath]) -> Result<Loaded, Error> {
 /// row; the first error wins.
 ///
 /// The results come in no order.
-pub(super) fn in_parallel<T: Send>(
+pub(super) fn in_parallel<T: Send, E: Send>(
     count: usize,
     grain: usize,
-    work: impl Fn(usize) -> Result<T, Error> + Sync,
-) -> Result<Vec<T>, Error> {
+    work: impl Fn(usize) -> Result<T, E> + Sync,
+) -> Result<Vec<T>, E> {
     let nothing = || ();
     in_parallel_with(
         count,
@@ -152,13 +152,13 @@ pub(super) fn in_parallel<T: Send>(
 
 /// As [`in_parallel`], with something that each thread makes for itself, and that has a part in
 /// what its results come to.
-fn in_parallel_with<S, T, U: Send>(
+fn in_parallel_with<S, T, U: Send, E: Send>(
     count: usize,
     grain: usize,
     start: impl Fn() -> S + Sync,
-    work: impl Fn(&mut S, usize) -> Result<T, Error> + Sync,
+    work: impl Fn(&mut S, usize) -> Result<T, E> + Sync,
     end: impl Fn(S, Vec<T>) -> Vec<U> + Sync,
-) -> Result<Vec<U>, Error> {
+) -> Result<Vec<U>, E> {
     let next = AtomicUsize::new(0);
     let run = || {
         let mut own = start();

@@ -4,7 +4,6 @@ use std::io;
 
 use super::Workspace;
 use super::disk::{Dir, Kind, Meta};
-use super::install::aside_name;
 use super::journal::{MANIFEST, MAX_RECORD};
 use super::ledger;
 use super::load::MAX_FILE;
@@ -39,7 +38,7 @@ impl Workspace {
     /// # Errors
     /// `IO` where it cannot be opened.
     pub fn log(&self) -> Result<Log, Error> {
-        let parts = match State::open(&self.root)? {
+        let parts = match self.state()? {
             Some(state) => state.part("log")?.map(|log| (state, log)),
             None => None,
         };
@@ -87,9 +86,12 @@ impl Log {
         let size = file.stat().map_err(io)?.size;
         let bytes = file.read(size, MAX_RECORD).map_err(io)?;
         let bytes = bytes.ok_or_else(|| io(io::ErrorKind::FileTooLarge.into()))?;
-        let mut record = Record::from_bytes(&bytes).map_err(|mut refusal| {
-            refusal.message = format!("log entry {transaction}: {}", refusal.message);
-            refusal
+        let mut record = Record::from_bytes(&bytes).map_err(|mut error| {
+            if let Error::Damaged { what, .. } | Error::UnsupportedVersion { what, .. } = &mut error
+            {
+                *what = format!("log entry {transaction}");
+            }
+            error
         })?;
         // An entry is known by its name: one that was put in another's place is none.
         record.transaction = *transaction;
@@ -165,8 +167,8 @@ impl Log {
             return Ok(None);
         };
         let read = || -> io::Result<Option<PreFile>> {
-            // Where files could not change places, the old one was kept under another name.
-            let aside = aside_name(slot as usize);
+            // Earlier versions kept the old file so where files could not change places.
+            let aside = format!("{slot}.old");
             match open(&entry, aside.as_bytes())? {
                 Some(file) => Ok(Some(file)),
                 None => open(&entry, slot_name(slot as usize).as_bytes()),

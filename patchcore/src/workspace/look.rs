@@ -7,7 +7,7 @@ use super::layout::{Layout, Place};
 use super::load::{self, Loaded, MAX_FILE};
 use super::root::{Parents, Root, is_no_directory};
 use crate::digest::Digest;
-use crate::error::{Code, Error, Refusal};
+use crate::error::{Code, Refusal, Stop};
 use crate::path::RelPath;
 
 /// A file that changed so shortly before it was read, in nanoseconds, may have changed again
@@ -24,7 +24,7 @@ pub(super) struct Look<'a> {
 
 impl Look<'_> {
     /// Checks that everything still stands as it was when it was read.
-    pub(super) fn again(&self, layout: &Layout<'_>) -> Result<(), Error> {
+    pub(super) fn again(&self, layout: &Layout<'_>) -> Result<(), Stop> {
         /// Places that one thread looks at in a row.
         const RUN: usize = 64;
         if layout.places.len() < 2 * RUN {
@@ -35,12 +35,12 @@ impl Look<'_> {
         Ok(())
     }
 
-    fn at(&self, layout: &Layout<'_>, places: &[Place<'_>]) -> Result<(), Error> {
+    fn at(&self, layout: &Layout<'_>, places: &[Place<'_>]) -> Result<(), Stop> {
         let mut parents = Parents::new(self.root);
         // In order of their paths, neighbours share an open directory.
         for place in places {
             let Some(path) = &place.path else { continue };
-            let io = |error| self.root.error("look at", path, error);
+            let io = |error| self.root.stop("look at", path, error);
             let now = match parents.of(path) {
                 Ok(parent) => parent.stat(path.file_name()).map_err(io)?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -76,7 +76,7 @@ impl Look<'_> {
         Ok(())
     }
 
-    fn hash(&self, path: &RelPath, kind: Kind) -> Result<Option<Digest>, Error> {
+    fn hash(&self, path: &RelPath, kind: Kind) -> Result<Option<Digest>, Stop> {
         let read = || -> io::Result<Option<Digest>> {
             if kind == Kind::Symlink {
                 let parent = Parents::new(self.root).of(path)?;
@@ -89,7 +89,7 @@ impl Look<'_> {
             let size = file.stat()?.size;
             Ok(file.read(size, MAX_FILE)?.map(|bytes| Digest::of(&bytes)))
         };
-        read().map_err(|error| self.root.error("read", path, error))
+        read().map_err(|error| self.root.stop("read", path, error))
     }
 }
 

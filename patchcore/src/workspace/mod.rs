@@ -9,6 +9,7 @@ pub mod fault;
 mod gc;
 mod install;
 mod journal;
+mod key;
 mod large;
 mod layout;
 mod ledger;
@@ -16,8 +17,11 @@ mod load;
 mod log;
 mod log_diff;
 mod look;
+mod memory;
 mod near_names;
 mod options;
+mod outcome;
+mod private;
 mod reader;
 pub mod record;
 mod recover;
@@ -34,6 +38,7 @@ mod verify;
 mod walk;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::path::RelPath;
@@ -44,11 +49,13 @@ pub use audit::{Audit, Damage, ForeignChange};
 pub use compare::Comparison;
 pub use gc::Collected;
 pub use install::SavedConflict;
+pub use key::{InvalidSeal, Key, Seal};
 pub use load::MAX_FILE;
 pub use log::Log;
 pub use options::{
     ApplyOptions, Keep, LOCK_WAIT, Retention, Review, Reviewed, VERIFY_LIMIT, Verify,
 };
+pub use private::{PrivateDir, PrivateLock};
 pub use record::{Record, TransactionId};
 pub use recover::Recovered;
 pub use state::{STATE, TASKS};
@@ -72,6 +79,8 @@ pub use walk::{SKIPPED, WalkOptions, WalkProgress, Walked, WalkedFile};
 #[derive(Debug)]
 pub struct Workspace {
     root: root::Root,
+    /// Takes the place of the key in the state directory.
+    key_file: Option<key::KeyFile>,
 }
 
 impl Workspace {
@@ -101,7 +110,42 @@ impl Workspace {
     /// `IO` where there is no such directory.
     pub fn open(root: impl AsRef<Path>) -> Result<Self, Error> {
         let root = root::Root::open(root.as_ref())?;
-        Ok(Self { root })
+        Ok(Self {
+            root,
+            key_file: None,
+        })
+    }
+
+    /// Keeps the key in a file outside of the root instead of in the state directory: where inodes
+    /// are not stable (FUSE), or where state has to outlive a copy (the cache of a CI, an image).
+    ///
+    /// The file holds 32 random bytes or more; the first batch makes it where it does not exist.
+    ///
+    /// # Errors
+    /// `IO` where it lies in the root, has no name, or its directory cannot be opened.
+    pub fn with_key_file(mut self, path: impl AsRef<Path>) -> Result<Self, Error> {
+        self.key_file = Some(key::KeyFile::outside(path.as_ref(), &self.root)?);
+        Ok(self)
+    }
+
+    /// The key by which the state is recognized; `None` where nothing was ever written here, and
+    /// where the state came from elsewhere.
+    ///
+    /// # Errors
+    /// `FOREIGN_STATE` where state or key file belong to another user, `IO`.
+    pub fn key(&self) -> Result<Option<Key>, Error> {
+        Ok(self.state()?.and_then(|state| state.key))
+    }
+
+    /// The key by which the state is recognized, made under the lock where there is none.
+    ///
+    /// # Errors
+    /// As any command that writes: `FOREIGN_STATE`, `LOCK_TIMEOUT`, `IO`.
+    pub fn make_key(&self, lock_wait: Duration) -> Result<Key, Error> {
+        match self.key()? {
+            Some(key) => Ok(key),
+            None => Ok(self.hold(lock_wait)?.key),
+        }
     }
 
     /// The root, as it was given.

@@ -6,7 +6,7 @@ use super::Workspace;
 use super::disk::Meta;
 use super::journal::MANIFEST;
 use super::state::{CURRENT, State, fail};
-use crate::error::{Code, Error, Refusal};
+use crate::error::Error;
 
 /// What a reader compares: a transaction that comes or goes changes the directories of journal
 /// and log.
@@ -27,13 +27,13 @@ impl Workspace {
     ) -> Result<T, Error> {
         let began = Instant::now();
         loop {
-            let state = State::open(&self.root)?;
+            let state = self.state()?;
             let before = mark(state.as_ref())?;
             if !before.installing {
                 let result = read(state.as_ref())?;
                 let state = match state {
                     Some(state) => Some(state),
-                    None => State::open(&self.root)?,
+                    None => self.state()?,
                 };
                 if mark(state.as_ref())? == before {
                     return Ok(result);
@@ -52,13 +52,11 @@ impl Workspace {
     }
 }
 
-/// The refusal of a reader that meets a half-installed tree.
+/// The error of a reader that meets a half-installed tree.
 fn unfinished() -> Error {
-    Refusal::new(
-        Code::Unfinished,
-        "a batch is half installed, so the tree is neither old nor new; run recover",
+    Error::Unfinished(
+        "a batch is half installed, so the tree is neither old nor new; run recover".to_owned(),
     )
-    .into()
 }
 
 fn mark(state: Option<&State>) -> Result<Mark, Error> {

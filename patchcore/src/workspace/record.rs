@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::edit::Edit;
-use crate::error::{Code, Refusal};
+use crate::error::{Error, Refusal};
 use crate::operation::Labels;
 use crate::path::RelPath;
 use crate::plan::{ChangeKind, FileState, Outcome, Touch};
@@ -73,6 +73,9 @@ pub struct Record {
     /// The sender's id of the batch that this one takes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes_batch: Option<String>,
+    /// The batch that counts again, where the transaction that this one takes back was its undo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redoes: Option<Redone>,
     /// A verdict for each operation, in batch order.
     pub operations: Vec<OperationRecord>,
     /// What changed, by path.
@@ -80,6 +83,20 @@ pub struct Record {
     /// How it is installed, in order; for recovery.
     #[serde(default, skip_serializing_if = "Journal::is_empty")]
     pub journal: Journal,
+}
+
+/// A batch that counts again, since its undo was undone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Redone {
+    /// Its transaction.
+    pub transaction: TransactionId,
+    /// The sender's id, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_id: Option<String>,
+    /// Digest of its parsed content.
+    pub content: Digest,
 }
 
 /// How far a transaction came.
@@ -256,10 +273,10 @@ impl Journal {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
-    /// By one `renameat2(RENAME_EXCHANGE)`.
+    /// By one `renameat2(RENAME_EXCHANGE)` where that can be called, else by renames in turn.
     #[default]
     Exchange,
-    /// The old file is linked or copied aside before the commit point, then renamed over.
+    /// The old file was linked or copied aside before the commit point: earlier versions wrote this.
     Aside,
 }
 
@@ -324,7 +341,7 @@ impl Record {
     /// # Errors
     /// `IO` where the checksum does not hold or the document is no record, `UNSUPPORTED_VERSION`
     /// for a record of another version.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Refusal> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         form::read(bytes)
     }
 
@@ -376,6 +393,7 @@ impl Record {
             refusal: self.refusal.clone(),
             undoes: self.undoes,
             undoes_batch: self.undoes_batch.clone(),
+            redoes: self.redoes.clone(),
             operations: Vec::new(),
             changes: Vec::new(),
             journal: Journal::default(),
@@ -477,8 +495,11 @@ impl Overrides {
     }
 }
 
-fn damaged(why: impl std::fmt::Display) -> Refusal {
-    Refusal::new(Code::Io, format!("the record is damaged: {why}"))
+fn damaged(why: impl std::fmt::Display) -> Error {
+    Error::Damaged {
+        what: "the record".to_owned(),
+        why: why.to_string(),
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]

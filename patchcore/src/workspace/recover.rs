@@ -1,6 +1,5 @@
 //! Finishing what another run began: forward behind its commit point, back before it.
 
-use super::disk::Dir;
 use super::install::{Install, SavedConflict};
 use super::journal::{self, Found};
 use super::record::{Record, State as Stage, TransactionId};
@@ -50,7 +49,7 @@ impl Workspace {
     /// `UNFINISHED` where the journal is damaged: see [`abandon`](Self::abandon). `LOCK_TIMEOUT`
     /// where another process works on the tree; `IO`.
     pub fn recover(&self) -> Result<Recovered, Error> {
-        let held = Held::acquire(&self.root, super::LOCK_WAIT)?;
+        let held = self.hold(super::LOCK_WAIT)?;
         recover(&self.root, &held)
     }
 
@@ -59,27 +58,26 @@ impl Workspace {
     /// # Errors
     /// `LOCK_TIMEOUT` where another process works on the tree; `IO`.
     pub fn abandon(&self) -> Result<Recovered, Error> {
-        let held = Held::acquire(&self.root, super::LOCK_WAIT)?;
-        if current(&held)?.is_none() {
+        let held = self.hold(super::LOCK_WAIT)?;
+        // Whatever it is, or whatever keeps us from looking into it.
+        let there = held.txn.stat(CURRENT.as_bytes());
+        if there
+            .map_err(|error| fail("look at", "txn/current", error))?
+            .is_none()
+        {
             return Ok(Recovered::Nothing);
         }
         journal::abandon(&held).map(|kept| Recovered::Abandoned { kept })
     }
 }
 
-fn current(held: &Held) -> Result<Option<Dir>, Error> {
-    held.txn
-        .directory(CURRENT)
-        .map_err(|error| fail("open", "txn/current", error))
-}
-
 /// Recovers under the lock.
 pub(super) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
-    let Some(current) = current(held)? else {
+    let Some(current) = journal::current(&held.txn)? else {
         return Ok(Recovered::Nothing);
     };
     let mut record = match journal::read(&current)? {
-        Found::Hopeless(refusal) => return Err(refusal.into()),
+        Found::Hopeless(why) => return Err(journal::hopeless(&why)),
         Found::Uncommitted => {
             journal::discard(root, held, &current)?;
             return Ok(Recovered::Discarded);
@@ -96,12 +94,13 @@ pub(super) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
         transaction,
         journal: &journal,
         trust_before: None,
+        memory: None,
         conflicts: Vec::new(),
     };
     if record.state == Stage::Committed {
         install.forward()?;
         install.gather()?;
-        journal::finish(held, &current, &record)?;
+        journal::finish(held, &record)?;
         return Ok(Recovered::Finished {
             transaction,
             conflicts: install.conflicts,
@@ -112,7 +111,8 @@ pub(super) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
         take_back(&mut record);
         journal::rewrite(&current, &record)?;
     }
-    journal::finish(held, &current, &record)?;
+    install.clean()?;
+    journal::finish(held, &record)?;
     Ok(Recovered::TakenBack {
         transaction,
         conflicts: install.conflicts,
@@ -147,11 +147,11 @@ fn check(record: &Record) -> Result<(), Error> {
         if *path != tasks
             && let Some(refusal) = paths::protected(path, &policy)
         {
-            return Err(journal::hopeless(&refusal.message).into());
+            return Err(journal::hopeless(&refusal.message));
         }
     }
     if matches!(record.state, Stage::Refused) {
-        return Err(journal::hopeless("its journal says that it was refused").into());
+        return Err(journal::hopeless("its journal says that it was refused"));
     }
     Ok(())
 }

@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::io::Errno;
 
 use super::disk::{Dir, File, Open};
-use super::fault;
-use crate::error::{Code, Error, Refusal};
+use crate::error::{Code, Error, Refusal, Stop};
 use crate::path::RelPath;
 
 /// The directory that nothing leaves.
@@ -37,7 +36,7 @@ impl Root {
 
     /// Opens what stands at a path.
     pub(super) fn open_path(&self, path: &RelPath, how: Open) -> io::Result<OwnedFd> {
-        if !self.walks.load(Ordering::Relaxed) && !fault::refuse_openat2() {
+        if !self.walks.load(Ordering::Relaxed) {
             match self.dir.open_beneath(path.as_bytes(), how) {
                 Err(error) if is_refused(&error) => self.walks.store(true, Ordering::Relaxed),
                 // Renames kept getting in the way; the walk takes no notice of them.
@@ -90,11 +89,16 @@ impl Root {
 
     /// An error on a path below the root: a refusal where the path is at fault, else the
     /// environment's.
-    pub(super) fn error(&self, action: &'static str, path: &RelPath, error: io::Error) -> Error {
+    pub(super) fn stop(&self, action: &'static str, path: &RelPath, error: io::Error) -> Stop {
         match refusal(path, &error) {
             Some(refusal) => refusal.into(),
-            None => Error::io(action, self.path.join(path.as_path()), error),
+            None => self.error(action, path, error).into(),
         }
+    }
+
+    /// An error on a path below the root.
+    pub(super) fn error(&self, action: &'static str, path: &RelPath, error: io::Error) -> Error {
+        Error::io(action, self.path.join(path.as_path()), error)
     }
 }
 

@@ -12,7 +12,7 @@ use super::load::{self, GRAIN, PARALLEL};
 use super::record::{Identity, TransactionId};
 use super::root::{Parents, Root};
 use super::state;
-use crate::error::{Code, Error, Refusal};
+use crate::error::{Code, Error, Refusal, Stop};
 use crate::path::RelPath;
 
 /// How staged files are written.
@@ -27,6 +27,8 @@ pub(super) struct Staging<'a> {
     /// Writing each file to the disk is begun.
     pub(super) write_back: bool,
     pub(super) allow_owner_change: bool,
+    /// Slots are staged under another name first.
+    pub(super) draft: bool,
 }
 
 /// Name of the slot in the journal's directory.
@@ -47,7 +49,7 @@ impl Staging<'_> {
         &self,
         places: &[Place<'_>],
         beside: &[bool],
-    ) -> Result<Vec<Option<Identity>>, Error> {
+    ) -> Result<Vec<Option<Identity>>, Stop> {
         self.check_size(places)?;
         let one = |slot: usize| self.one(slot, &places[slot], beside[slot]);
         if places.len() < PARALLEL {
@@ -57,28 +59,65 @@ impl Staging<'_> {
         load::in_parallel(places.len(), GRAIN, |slot| {
             let one = one(slot)?;
             staged.lock().expect("no thread panics with it")[slot] = one;
-            Ok(())
+            Ok::<_, Stop>(())
         })?;
         Ok(staged.into_inner().expect("all threads have ended"))
     }
 
     /// A file past the process's own limit would end the process instead of the write.
-    fn check_size(&self, places: &[Place<'_>]) -> Result<(), Error> {
+    fn check_size(&self, places: &[Place<'_>]) -> Result<(), Stop> {
         let longest = places
             .iter()
             .filter_map(|place| Some((place.new.as_ref()?.0.len(), place.path.as_ref()?)))
             .max_by_key(|(len, _)| *len);
         match longest {
-            Some((len, path)) if len > super::disk::file_size_limit() => Err(Error::io(
-                "write",
-                self.root.path.join(path.as_path()),
-                Errno::FBIG,
-            )),
+            Some((len, path)) if len > super::disk::file_size_limit() => {
+                let path = self.root.path.join(path.as_path());
+                Err(Error::io("write", path, Errno::FBIG).into())
+            }
             _ => Ok(()),
         }
     }
 
-    fn one(&self, slot: usize, place: &Place<'_>, beside: bool) -> Result<Option<Identity>, Error> {
+    /// Stages a place again whose slot was emptied while the journal is valid: the slot is never
+    /// seen half written.
+    pub(super) fn again(&self, slot: usize, place: &Place<'_>, beside: bool) -> Result<(), Stop> {
+        let path = place.path.as_ref();
+        let io = |error| match path {
+            Some(path) => self.root.error("stage", path, error),
+            None => state::fail("write", "txn/current", error),
+        };
+        let parent = match (beside, path) {
+            (true, Some(path)) => Some(Parents::new(self.root).of(path).map_err(io)?),
+            _ => None,
+        };
+        let dir = parent.as_deref().unwrap_or(self.current);
+        let draft = self.name(slot, beside);
+        dir.remove_file(draft.as_bytes()).map_err(io)?;
+        self.one(slot, place, beside)?;
+        let name = Self {
+            draft: false,
+            ..*self
+        }
+        .name(slot, beside);
+        dir.rename_new(draft.as_bytes(), dir, name.as_bytes())
+            .map_err(io)?;
+        Ok(())
+    }
+
+    fn name(&self, slot: usize, beside: bool) -> String {
+        let mut name = if beside {
+            beside_name(&self.transaction, slot)
+        } else {
+            slot_name(slot)
+        };
+        if self.draft {
+            name.push_str(".draft");
+        }
+        name
+    }
+
+    fn one(&self, slot: usize, place: &Place<'_>, beside: bool) -> Result<Option<Identity>, Stop> {
         let Some((content, wanted)) = &place.new else {
             return Ok(None);
         };
@@ -100,16 +139,17 @@ impl Staging<'_> {
         };
         let file = if let (true, Some(path)) = (beside, shown) {
             let parent = Parents::new(self.root).of(path).map_err(io)?;
-            let name = beside_name(&self.transaction, slot);
-            parent.create(name.as_bytes(), mode)
+            parent.create(self.name(slot, true).as_bytes(), mode)
         } else {
-            self.current.create(slot_name(slot).as_bytes(), mode)
+            self.current.create(self.name(slot, false).as_bytes(), mode)
         };
         let file = file.map_err(io)?;
         match content {
             Content::Change(change) => file.write_chunks(change.chunks()),
             Content::Source(source) => file.write_chunks([source.bytes()].into_iter()),
-            Content::Bytes(bytes, _) => file.write_chunks([*bytes].into_iter()),
+            Content::Bytes(bytes, _) | Content::Link(bytes, _) => {
+                file.write_chunks([*bytes].into_iter())
+            }
         }
         .map_err(io)?;
         let mut meta = file.stat().map_err(io)?;
@@ -139,15 +179,16 @@ impl Staging<'_> {
         content: Content<'_>,
         wanted: Option<&Wanted>,
         beside: bool,
-    ) -> Result<Identity, Error> {
+    ) -> Result<Identity, Stop> {
         let make = || -> io::Result<Result<Identity, Refusal>> {
             let parent;
-            let (dir, name) = if beside {
+            let dir = if beside {
                 parent = Parents::new(self.root).of(path)?;
-                (&*parent, beside_name(&self.transaction, slot))
+                &*parent
             } else {
-                (self.current, slot_name(slot))
+                self.current
             };
+            let name = self.name(slot, beside);
             let name = name.as_bytes();
             dir.make_link(name, &content.to_vec())?;
             let mut meta = dir.stat(name)?.ok_or(Errno::NOENT)?;
@@ -184,7 +225,7 @@ impl Staging<'_> {
         meta: &mut Meta,
         wanted: &Wanted,
         path: &RelPath,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Stop> {
         let io = |error| Error::io("stage", self.root.path.join(path.as_path()), error);
         let mut mode = wanted.mode;
         if let Some((uid, gid)) = wanted.owner
@@ -204,7 +245,7 @@ impl Staging<'_> {
                 Err(error) if is_denied(&error) => {
                     return Err(lost(path, &format!("owner {uid}:{gid}")).into());
                 }
-                Err(error) => return Err(io(error)),
+                Err(error) => return Err(io(error).into()),
             }
         }
         if meta.mode != mode {
@@ -220,7 +261,7 @@ impl Staging<'_> {
                     let name = String::from_utf8_lossy(name);
                     return Err(lost(path, &format!("attribute {name:?}")).into());
                 }
-                Err(error) => return Err(io(error)),
+                Err(error) => return Err(io(error).into()),
             }
         }
         Ok(())

@@ -5,6 +5,7 @@
 //! | `tasks.json` | the task manifest, readable by all |
 //! | `.gitignore` | all but the manifest |
 //! | `lock` | the lock; the kernel frees it when its holder dies |
+//! | `key` | the secret that seals what is written, so that nothing else is acted on |
 //! | `txn/current` | the transaction that is being worked on |
 //! | `log/ID` | the record of a batch; a directory where it has pre-images, else a file |
 //! | `ledger/HASH` | a link whose text says which transaction committed the batch of that id |
@@ -12,13 +13,18 @@
 //! | `abandoned/` | transactions that were set aside |
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::disk::{Dir, File, Open};
+use super::Workspace;
+use super::disk::{self, Dir, File, Kind, Meta, Open};
+use super::install::SavedConflict;
+use super::key::{self, Key};
+use super::record::TransactionId;
 use super::root::Root;
-use crate::error::{Code, Error, Refusal};
+use crate::error::Error;
 use crate::path::RelPath;
 
 /// Name of the directory that holds the state.
@@ -26,12 +32,17 @@ pub const STATE: &str = ".mission_control";
 /// Name of the task manifest in it.
 pub const TASKS: &str = "tasks.json";
 pub(super) const CURRENT: &str = "current";
+/// The directories in the state that a batch may need.
+const PARTS: [&str; 5] = ["txn", "log", "ledger", "conflicts", "abandoned"];
 const IGNORED: &str = "*\n!tasks.json\n";
 
 /// The state directory as a reader sees it: whatever is missing is empty.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) dir: Dir,
+    /// By which the state is recognized; `None` where there is none, so that nothing in the state
+    /// is ours.
+    pub(super) key: Option<Key>,
 }
 
 /// The state directory in the hands of the one writer.
@@ -40,20 +51,21 @@ pub(super) struct Held {
     pub(super) state: State,
     pub(super) txn: Dir,
     pub(super) log: Dir,
+    /// Seals what is written.
+    pub(super) key: Key,
     /// Kept for what its end does: it frees the lock.
-    _lock: File,
+    lock: Arc<File>,
+}
+
+/// The state after somebody removed or replaced parts of it.
+#[derive(Debug)]
+pub(super) struct Renewed {
+    pub(super) held: Held,
+    /// What was in the way, and where it is kept.
+    pub(super) moved: Vec<SavedConflict>,
 }
 
 impl State {
-    /// Opens the state; `None` where nothing was ever written.
-    pub(super) fn open(root: &Root) -> Result<Option<Self>, Error> {
-        match root.open_path(&state_path(), Open::Directory) {
-            Ok(fd) => Ok(Some(Self { dir: Dir(fd) })),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(root.error("open", &state_path(), error)),
-        }
-    }
-
     /// A part of the state, for reading; `None` where it does not exist.
     pub(super) fn part(&self, name: &str) -> Result<Option<Dir>, Error> {
         self.dir
@@ -102,24 +114,44 @@ impl State {
     }
 }
 
-impl Held {
-    /// Opens the state for writing, making what is missing, and waits for the lock.
-    pub(super) fn acquire(root: &Root, wait: Duration) -> Result<Self, Error> {
-        let state = match State::open(root)? {
-            Some(state) => state,
-            None => {
-                let made = root.dir.make_directory(STATE.as_bytes(), 0o777);
-                match made {
-                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                        return Err(root.error("make", &state_path(), error));
-                    }
-                    _ => {}
-                }
-                let gone = || Error::io("open", root.path.join(STATE), Errno::NOENT);
-                State::open(root)?.ok_or_else(gone)?
-            }
+impl Workspace {
+    /// Opens the state; `None` where nothing was ever written.
+    pub(super) fn state(&self) -> Result<Option<State>, Error> {
+        let Some(dir) = self.state_dir()? else {
+            return Ok(None);
         };
-        let lock = lock(&state.dir, wait)?;
+        let key = self.read_key(&dir)?;
+        Ok(Some(State { dir, key }))
+    }
+
+    /// Opens the state for writing, making what is missing, and waits for the lock.
+    pub(super) fn hold(&self, wait: Duration) -> Result<Held, Error> {
+        let state = self.make_state()?;
+        let lock = Arc::new(lock(&state.dir, wait)?);
+        self.hold_locked(state, lock)
+    }
+
+    /// Opens the state, making it where it does not exist.
+    fn make_state(&self) -> Result<State, Error> {
+        if let Some(state) = self.state()? {
+            return Ok(state);
+        }
+        let root = &self.root;
+        match root.dir.make_directory(STATE.as_bytes(), 0o777) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(state_error(root, "make", error));
+            }
+            _ => {}
+        }
+        let gone = || Error::io("open", root.path.join(STATE), Errno::NOENT);
+        let dir = self.state_dir()?.ok_or_else(gone)?;
+        Ok(State { dir, key: None })
+    }
+
+    /// Opens the parts of the state, making what is missing.
+    fn hold_locked(&self, mut state: State, lock: Arc<File>) -> Result<Held, Error> {
+        let key = self.writers_key(&state)?;
+        state.key = Some(key.clone());
         let txn = match state.part("txn")? {
             Some(txn) => txn,
             None => {
@@ -128,12 +160,163 @@ impl Held {
             }
         };
         let log = state.make_part("log")?;
-        Ok(Self {
+        Ok(Held {
             state,
             txn,
             log,
-            _lock: lock,
+            key,
+            lock,
         })
+    }
+
+    fn state_dir(&self) -> Result<Option<Dir>, Error> {
+        let failed = |error| state_error(&self.root, "open", error);
+        let dir = match self.root.open_path(&state_path(), Open::Directory) {
+            Ok(fd) => Dir(fd),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let owner = dir.stat_self().map_err(failed)?.uid;
+        if !disk::is_ours(owner) {
+            return Err(Error::Foreign {
+                path: STATE.into(),
+                why: format!("belongs to user {owner}; use another root, or change its owner"),
+            });
+        }
+        Ok(Some(dir))
+    }
+
+    fn read_key(&self, dir: &Dir) -> Result<Option<Key>, Error> {
+        match &self.key_file {
+            Some(file) => file.open(),
+            None => key::open(dir),
+        }
+    }
+
+    /// The key, under the lock: another process may have made it meanwhile.
+    fn writers_key(&self, state: &State) -> Result<Key, Error> {
+        if let Some(key) = &state.key {
+            return Ok(key.clone());
+        }
+        match &self.key_file {
+            Some(file) => file.open_or_make(),
+            None => match key::open(&state.dir)? {
+                Some(key) => Ok(key),
+                None => key::make(state),
+            },
+        }
+    }
+}
+
+impl Held {
+    /// The state as it is now; `None` where it is still the one that we hold.
+    ///
+    /// What was removed is made again, and what is no directory of its own is moved out of the way.
+    pub(super) fn renewed(
+        &self,
+        workspace: &Workspace,
+        transaction: TransactionId,
+        wait: Duration,
+    ) -> Result<Option<Renewed>, Error> {
+        let root = &workspace.root;
+        let mut moved = Moved::new(transaction);
+        let io = |error| root.error("look at", &state_path(), error);
+        root.dir.open_up(STATE.as_bytes()).map_err(io)?;
+        moved.aside(&root.dir, STATE).map_err(io)?;
+        let state = workspace.make_state()?;
+        let own = |name: &str, error| fail("look at", name, error);
+        for name in PARTS {
+            let io = |error| own(name, error);
+            state.dir.open_up(name.as_bytes()).map_err(io)?;
+            moved.aside(&state.dir, name).map_err(io)?;
+        }
+        let stays = |name: &str, known: io::Result<Meta>| -> Result<bool, Error> {
+            let io = |error| own(name, error);
+            let there = state.dir.stat(name.as_bytes()).map_err(io)?;
+            let known = known.map_err(io)?;
+            Ok(there.is_some_and(|there| there.is_same_file(&known)))
+        };
+        let keeps_lock = stays("lock", self.lock.stat())?;
+        let mark = |key: &Key| key.seal("renewed", &[]);
+        let keeps_key = state.key.as_ref().map(mark) == Some(mark(&self.key));
+        if keeps_lock
+            && keeps_key
+            && moved.is_empty()
+            && stays("txn", self.txn.stat_self())?
+            && stays("log", self.log.stat_self())?
+        {
+            return Ok(None);
+        }
+        let lock = if keeps_lock {
+            Arc::clone(&self.lock)
+        } else {
+            Arc::new(lock(&state.dir, wait)?)
+        };
+        let held = workspace.hold_locked(state, lock)?;
+        let moved = moved.keep(root, &held.state)?;
+        Ok(Some(Renewed { held, moved }))
+    }
+}
+
+/// What stood where a directory of the state should be.
+struct Moved {
+    transaction: TransactionId,
+    /// In the root, or in the state.
+    names: Vec<&'static str>,
+}
+
+impl Moved {
+    fn new(transaction: TransactionId) -> Self {
+        Self {
+            transaction,
+            names: Vec::new(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Gives what is no directory another name.
+    fn aside(&mut self, dir: &Dir, name: &'static str) -> io::Result<()> {
+        match dir.stat(name.as_bytes())? {
+            Some(there) if there.kind != Kind::Directory => {}
+            _ => return Ok(()),
+        }
+        let aside = self.aside_name(name);
+        dir.rename_new(name.as_bytes(), dir, aside.as_bytes())?;
+        self.names.push(name);
+        Ok(())
+    }
+
+    /// Moves all of it to the conflicts.
+    fn keep(self, root: &Root, state: &State) -> Result<Vec<SavedConflict>, Error> {
+        let mut kept = Vec::new();
+        for &name in &self.names {
+            let conflicts = state.make_part("conflicts")?;
+            let dir = if name == STATE {
+                &*root.dir
+            } else {
+                &state.dir
+            };
+            let aside = self.aside_name(name);
+            let new = format!("{}-{name}", self.transaction);
+            dir.rename_new(aside.as_bytes(), &conflicts, new.as_bytes())
+                .map_err(|error| fail("keep", name, error))?;
+            let path = match name {
+                STATE => state_path(),
+                _ => RelPath::new(format!("{STATE}/{name}")).expect("two plain components"),
+            };
+            kept.push(SavedConflict {
+                path,
+                kept: format!("{STATE}/conflicts/{new}"),
+            });
+        }
+        Ok(kept)
+    }
+
+    fn aside_name(&self, name: &str) -> String {
+        format!("{name}.{}", self.transaction)
     }
 }
 
@@ -141,16 +324,16 @@ impl Held {
 pub(super) fn fail(action: &'static str, name: &str, error: io::Error) -> Error {
     let path = std::path::Path::new(STATE).join(name);
     match Errno::from_io_error(&error) {
-        Some(Errno::LOOP | Errno::NOTDIR) => Refusal::new(
-            Code::Symlink,
-            format!(
-                "{} is no directory of its own; nothing is kept behind a link: remove it",
-                path.display()
-            ),
-        )
-        .in_file(path.display())
-        .into(),
+        Some(Errno::LOOP | Errno::NOTDIR) => Error::Redirected { path },
         _ => Error::io(action, path, error),
+    }
+}
+
+/// An error on the state's directory itself.
+fn state_error(root: &Root, action: &'static str, error: io::Error) -> Error {
+    match Errno::from_io_error(&error) {
+        Some(Errno::LOOP | Errno::NOTDIR) => Error::Redirected { path: STATE.into() },
+        _ => root.error(action, &state_path(), error),
     }
 }
 
@@ -174,14 +357,8 @@ fn lock(dir: &Dir, wait: Duration) -> Result<File, Error> {
     {
         let waited = began.get_or_insert_with(Instant::now).elapsed();
         if waited >= wait {
-            return Err(Refusal::new(
-                Code::LockTimeout,
-                format!(
-                    "another process has held {STATE}/lock for {} seconds; try again, or wait longer",
-                    wait.as_secs()
-                ),
-            )
-            .into());
+            let path = std::path::Path::new(STATE).join("lock");
+            return Err(Error::LockTimeout { path, waited: wait });
         }
         std::thread::sleep(pause.min(wait - waited));
         pause = (pause * 2).min(LONGEST);

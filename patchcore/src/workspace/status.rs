@@ -4,7 +4,7 @@ use super::Workspace;
 use super::install::SavedConflict;
 use super::journal::{self, Found};
 use super::record::{State as Stage, TransactionId};
-use super::state::{CURRENT, STATE, State, fail};
+use super::state::{STATE, State, fail};
 use crate::error::Error;
 use crate::path::RelPath;
 
@@ -46,7 +46,7 @@ impl Workspace {
     /// # Errors
     /// `IO` where it cannot be read.
     pub fn status(&self) -> Result<WorkspaceStatus, Error> {
-        let Some(state) = State::open(&self.root)? else {
+        let Some(state) = self.state()? else {
             return Ok(WorkspaceStatus::default());
         };
         let log = self.log()?;
@@ -93,15 +93,15 @@ fn unfinished(state: &State) -> Result<Option<Unfinished>, Error> {
     let Some(txn) = state.part("txn")? else {
         return Ok(None);
     };
-    let current = txn
-        .directory(CURRENT)
-        .map_err(|error| fail("open", "txn/current", error))?;
-    let Some(current) = current else {
-        return Ok(None);
+    let current = match journal::current(&txn) {
+        Ok(Some(current)) => current,
+        Ok(None) => return Ok(None),
+        Err(Error::Unfinished(message)) => return Ok(Some(Unfinished::Hopeless(message))),
+        Err(error) => return Err(error),
     };
     Ok(Some(match journal::read(&current)? {
         Found::Uncommitted => Unfinished::Staging,
-        Found::Hopeless(refusal) => Unfinished::Hopeless(refusal.message),
+        Found::Hopeless(why) => Unfinished::Hopeless(why),
         Found::Committed(record) if record.state == Stage::Prepared => {
             Unfinished::Prepared(record.transaction)
         }

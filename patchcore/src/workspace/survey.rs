@@ -1,16 +1,14 @@
 //! Whether every step of an installation can work, found out before the first byte is staged.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use super::disk::{self, Dir, Kind, Meta};
+use super::disk::{self, Kind, Meta};
 use super::layout::Layout;
 use super::load::{self, GRAIN, Loaded, PARALLEL};
 use super::options::ApplyOptions;
-use super::record::Method;
 use super::root::{self, Root};
 use super::state::{Held, fail};
-use crate::error::{Code, Error, Refusal};
+use crate::error::{Code, Error, Refusal, Stop};
 use crate::operation::{Action, Batch};
 use crate::path::RelPath;
 use crate::plan::Entry;
@@ -18,7 +16,6 @@ use crate::plan::Entry;
 /// How a transaction can be installed.
 #[derive(Debug)]
 pub(super) struct Survey {
-    pub(super) method: Method,
     /// By place: whether its slot cannot lie in the journal's directory.
     pub(super) beside: Vec<bool>,
     pub(super) delays_allocation: bool,
@@ -97,15 +94,9 @@ pub(super) fn irreplaceable(
 }
 
 /// Looks at the directories that a layout works in.
-pub(super) fn survey(root: &Root, held: &Held, layout: &Layout<'_>) -> Result<Survey, Error> {
+pub(super) fn survey(root: &Root, held: &Held, layout: &Layout<'_>) -> Result<Survey, Stop> {
     let io = |error| fail("look at", "txn", error);
     let journal = held.txn.stat_self().map_err(io)?;
-    let habits = held.txn.habits();
-    let mut method = if habits.exchanges || probe(&held.txn)? {
-        Method::Exchange
-    } else {
-        Method::Aside
-    };
     let made: BTreeSet<&RelPath> = layout.made.iter().map(|made| &made.path).collect();
     let mut directories: Vec<Directory<'_>> = Vec::new();
     let mut known: BTreeMap<Option<RelPath>, usize> = BTreeMap::new();
@@ -145,16 +136,12 @@ pub(super) fn survey(root: &Root, held: &Held, layout: &Layout<'_>) -> Result<Su
             check_sticky(path, old, &seen[*index].meta)?;
         }
     }
-    if seen.iter().any(|seen| !seen.exchanges) {
-        method = Method::Aside;
-    }
     let beside = of_place.into_iter();
     Ok(Survey {
-        method,
         beside: beside
             .map(|index| index.is_some_and(|index| seen[index].is_elsewhere))
             .collect(),
-        delays_allocation: habits.delays_allocation,
+        delays_allocation: held.txn.delays_allocation(),
     })
 }
 
@@ -172,24 +159,20 @@ struct Seen {
     meta: Meta,
     /// Whether it lies on another mount than the journal.
     is_elsewhere: bool,
-    /// Whether files can change places there; taken for granted where they can beside the journal.
-    exchanges: bool,
 }
 
 fn look_at_all(
     root: &Root,
     directories: &[Directory<'_>],
     journal: &Meta,
-) -> Result<Vec<Seen>, Error> {
+) -> Result<Vec<Seen>, Stop> {
     let look = |index: usize| {
         let Directory { path, first } = &directories[index];
-        let (dir, meta) = look_at(root, path.as_ref(), first)?;
-        let is_elsewhere = meta.mount != journal.mount;
+        let meta = look_at(root, path.as_ref(), first)?;
         Ok(Seen {
             index,
             meta,
-            is_elsewhere,
-            exchanges: !is_elsewhere || dir.habits().exchanges,
+            is_elsewhere: meta.mount != journal.mount,
         })
     };
     if directories.len() < 4 * PARALLEL {
@@ -199,15 +182,11 @@ fn look_at_all(
 }
 
 /// Opens the directory that something changes in, and checks that it can be changed.
-fn look_at(
-    root: &Root,
-    parent: Option<&RelPath>,
-    path: &RelPath,
-) -> Result<(Arc<Dir>, Meta), Error> {
+fn look_at(root: &Root, parent: Option<&RelPath>, path: &RelPath) -> Result<Meta, Stop> {
     let dir = root.directory(parent).map_err(|error| {
         root::refusal(path, &error).map_or_else(
-            || Error::io("open", root.path.join(path.as_path()), error),
-            Error::from,
+            || Error::io("open", root.path.join(path.as_path()), error).into(),
+            Stop::from,
         )
     })?;
     let io = |error| Error::io("look at", root.path.join(path.as_path()), error);
@@ -221,11 +200,11 @@ fn look_at(
         .in_file(path)
         .into());
     }
-    Ok((dir, meta))
+    Ok(meta)
 }
 
 /// In a directory like `/tmp` only its owner can move a file.
-fn check_sticky(path: &RelPath, file: &Meta, directory: &Meta) -> Result<(), Error> {
+fn check_sticky(path: &RelPath, file: &Meta, directory: &Meta) -> Result<(), Stop> {
     if directory.mode & 0o1000 == 0 {
         return Ok(());
     }
@@ -239,21 +218,4 @@ fn check_sticky(path: &RelPath, file: &Meta, directory: &Meta) -> Result<(), Err
     )
     .in_file(path)
     .into())
-}
-
-/// Finds out by trying whether two files can change places.
-fn probe(txn: &Dir) -> Result<bool, Error> {
-    const NAMES: [&[u8]; 2] = [b"probe.0", b"probe.1"];
-    let probe = || -> std::io::Result<bool> {
-        for name in NAMES {
-            txn.remove_file(name)?;
-            txn.create(name, 0o600)?;
-        }
-        let works = txn.exchange(NAMES[0], txn, NAMES[1]).is_ok();
-        for name in NAMES {
-            txn.remove_file(name)?;
-        }
-        Ok(works)
-    };
-    probe().map_err(|error| fail("probe", "txn", error))
 }

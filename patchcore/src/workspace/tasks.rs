@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::state::{Held, State, TASKS, fail};
+use super::state::{TASKS, fail};
 use super::{Workspace, recover};
 use crate::error::Error;
 
@@ -12,7 +12,7 @@ impl Workspace {
     /// # Errors
     /// `IO` where it cannot be read.
     pub fn tasks(&self) -> Result<Option<Vec<u8>>, Error> {
-        match State::open(&self.root)? {
+        match self.state()? {
             Some(state) => state.tasks(),
             None => Ok(None),
         }
@@ -28,7 +28,7 @@ impl Workspace {
         lock_wait: Duration,
         update: impl FnOnce(Option<&[u8]>) -> Result<Option<Vec<u8>>, E>,
     ) -> Result<(), E> {
-        let held = Held::acquire(&self.root, lock_wait)?;
+        let held = self.hold(lock_wait)?;
         recover::recover(&self.root, &held)?;
         let old = held.state.tasks()?;
         let Some(new) = update(old.as_deref())? else {

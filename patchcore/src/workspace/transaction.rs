@@ -1,31 +1,32 @@
-//! The transaction: stage, look again, commit, install, verify, record.
+//! The transaction up to its commit point: stage, look again, write the journal.
 
 use std::io;
 use std::time::Instant;
 
-use super::disk::{Dir, Kind};
-use super::install::{Install, SavedConflict, aside_name, copy};
+use super::Workspace;
+use super::disk::{Dir, Kind, Meta};
+use super::install::SavedConflict;
 use super::journal::{self, WriteFault};
-use super::layout::{Layout, Restored, layout};
+use super::layout::{Layout, Restored, Wanted, layout};
 use super::load::Loaded;
-use super::look::{Look, earlier};
+use super::look::Look;
+use super::memory::Memory;
 use super::options::ApplyOptions;
 use super::record::{
     ChangeRecord, EditRecord, Identity, Journal, Method, Record, State as Stage, Step,
 };
-use super::recover::take_back;
-use super::root::{Parents, Root};
+use super::root::Root;
 use super::stage::{Staging, beside_name};
 use super::state::{CURRENT, Held, STATE, TASKS, fail};
 use super::survey::{Survey, survey};
-use super::verify;
 use crate::digest::Digest;
-use crate::error::{Code, Error, Refusal};
+use crate::error::{Error, Stop};
 use crate::path::RelPath;
 use crate::plan::FileChange;
 
 /// What is to be committed.
 pub(super) struct Work<'a> {
+    pub(super) workspace: &'a Workspace,
     pub(super) root: &'a Root,
     pub(super) held: &'a Held,
     pub(super) options: &'a ApplyOptions<'a>,
@@ -44,15 +45,8 @@ pub(super) struct Done {
     pub(super) conflicts: Vec<SavedConflict>,
     /// Why something is left for the next run.
     pub(super) unfinished: Option<Error>,
-}
-
-/// What an installed batch is worth.
-enum Judged {
-    Passed,
-    /// It is committed; the rest is left for the next run.
-    Unfinished(Error),
-    /// It does not stay.
-    Failed(Refusal),
+    /// What else is to be said.
+    pub(super) notes: Vec<String>,
 }
 
 /// From this many staged files on, one call syncs the whole file system.
@@ -62,11 +56,15 @@ impl Work<'_> {
     /// Commits; `record` is filled up with what is known only now.
     ///
     /// An error leaves the tree as it was, or for the next run to take back.
-    pub(super) fn commit(&self, record: &mut Record) -> Result<Done, Error> {
+    pub(super) fn commit(&self, record: &mut Record) -> Result<Done, Stop> {
         let mut layout = layout(self.changes, self.loaded, self.restored);
+        let mut old_tasks = None;
         if let Some(tasks) = &self.tasks {
             let path = RelPath::new(format!("{STATE}/{TASKS}")).expect("two plain components");
-            layout.add_state_file(path, self.old_tasks()?, tasks);
+            old_tasks = self.old_tasks()?;
+            let old = old_tasks.as_ref();
+            let old = old.map(|(meta, bytes)| (*meta, Digest::of(bytes)));
+            layout.add_state_file(path, old, tasks);
         }
         layout.find_directories(self.root, self.loaded, self.restored)?;
         let survey = survey(self.root, self.held, &layout)?;
@@ -75,15 +73,24 @@ impl Work<'_> {
         txn.make_directory(CURRENT.as_bytes(), 0o700).map_err(io)?;
         let current = match txn.directory(CURRENT) {
             Ok(Some(current)) => current,
-            Ok(None) => return Err(io(io::ErrorKind::NotFound.into())),
+            Ok(None) => return Err(io(io::ErrorKind::NotFound.into()).into()),
             Err(error) => {
                 // Nothing is in it.
                 let _ = txn.remove_directory(CURRENT.as_bytes());
-                return Err(io(error));
+                return Err(io(error).into());
             }
         };
         match self.prepare(&current, &layout, &survey, record) {
-            Ok(()) => self.carry_out(&current, record),
+            Ok(()) => {
+                let memory = Memory {
+                    root: self.root,
+                    transaction: record.transaction,
+                    loaded: self.loaded,
+                    tasks: old_tasks.map(|(meta, bytes)| (bytes, Wanted::as_it_was(&meta))),
+                    durable: self.options.durable,
+                };
+                Ok(self.carry_out(&current, &memory, record)?)
+            }
             Err(WriteFault::Unknown(error)) => Ok(Done {
                 unfinished: Some(error),
                 ..Done::default()
@@ -113,7 +120,7 @@ impl Work<'_> {
             .filter_map(|(slot, place)| outside(record, slot, place.path.as_ref()?))
             .collect();
         if !outside.is_empty() {
-            journal::write_outside(current, &outside).map_err(before)?;
+            journal::write_outside(current, &outside).map_err(|error| before(error.into()))?;
         }
         let durable = self.options.durable;
         let many = layout.places.len() > MANY_FILES && outside.is_empty();
@@ -124,6 +131,7 @@ impl Work<'_> {
             sync: durable && !many,
             write_back: survey.delays_allocation,
             allow_owner_change: self.options.allow_owner_change,
+            draft: false,
         };
         let staged = staging
             .all(&layout.places, &survey.beside)
@@ -143,7 +151,7 @@ impl Work<'_> {
                 first.and_then(|()| txn.sync())
             };
             sync.and_then(|()| Dir::sync(&self.root.dir))
-                .map_err(|error| before(fail("sync", "txn", error)))?;
+                .map_err(|error| before(fail("sync", "txn", error).into()))?;
         }
         let look = Look {
             root: self.root,
@@ -151,9 +159,6 @@ impl Work<'_> {
             break_hard_links: self.options.break_hard_links,
         };
         look.again(layout).map_err(before)?;
-        if survey.method == Method::Aside {
-            self.keep_old_aside(current, layout).map_err(before)?;
-        }
         record.state = if self.options.verify.is_some() {
             Stage::Prepared
         } else {
@@ -165,106 +170,14 @@ impl Work<'_> {
         journal::write(current, record)
     }
 
-    /// Everything behind the journal. What fails behind the commit point is left for the next run;
-    /// what fails before it, since it was to be verified, is taken back.
-    fn carry_out(&self, current: &Dir, record: &mut Record) -> Result<Done, Error> {
-        let journal = record.journal.clone();
-        let mut install = Install {
-            root: self.root,
-            state: &self.held.state,
-            current,
-            transaction: record.transaction,
-            journal: &journal,
-            trust_before: Some(earlier(self.loaded.began)),
-            conflicts: Vec::new(),
-        };
-        let judged = match install.forward() {
-            Ok(()) => self.judge(current, record),
-            Err(error) if record.state == Stage::Committed => Judged::Unfinished(error),
-            Err(error) => Judged::Failed(error.to_refusal()),
-        };
-        let result = match judged {
-            Judged::Passed => install
-                .gather()
-                .and_then(|()| journal::finish(self.held, current, record)),
-            Judged::Unfinished(error) => Err(error),
-            Judged::Failed(refusal) => {
-                // The command may have changed what was installed: look closely.
-                install.trust_before = None;
-                install.back().map_err(|error| {
-                    let message = format!(
-                        "the batch does not stay ({}), and could not be taken back: {error}; run recover",
-                        refusal.message
-                    );
-                    Refusal::new(Code::Unfinished, message)
-                })?;
-                take_back(record);
-                record.refusal = Some(refusal);
-                // The tree is as it was. What cannot be written down now, the next run does.
-                let _ = journal::rewrite(current, record)
-                    .and_then(|()| journal::finish(self.held, current, record));
-                Ok(())
-            }
-        };
-        Ok(Done {
-            conflicts: install.conflicts,
-            unfinished: result.err(),
-        })
-    }
-
-    /// Runs the verification command, if there is one; its success is the commit.
-    fn judge(&self, current: &Dir, record: &mut Record) -> Judged {
-        let Some(command) = &self.options.verify else {
-            return Judged::Passed;
-        };
-        let interrupt = self.options.interrupt.as_deref();
-        if let Err(refusal) = verify::run(command, &self.root.path, interrupt) {
-            return Judged::Failed(refusal);
-        }
-        record.state = Stage::Committed;
-        let Err(error) = journal::rewrite(current, record) else {
-            return Judged::Passed;
-        };
-        // The next run goes by what stands there now.
-        match journal::read(current) {
-            Ok(journal::Found::Committed(there)) if there.state == Stage::Committed => {
-                Judged::Unfinished(error)
-            }
-            _ => Judged::Failed(error.to_refusal()),
-        }
-    }
-
-    /// Where files cannot change places, the old ones are linked or copied before the commit
-    /// point.
-    fn keep_old_aside(&self, current: &Dir, layout: &Layout<'_>) -> Result<(), Error> {
-        let mut parents = Parents::new(self.root);
-        for (slot, place) in layout.places.iter().enumerate() {
-            let (Some(path), Some(_), Some(_)) = (&place.path, &place.old, &place.new) else {
-                continue;
-            };
-            let aside = aside_name(slot);
-            let mut keep = || -> io::Result<()> {
-                let parent = parents.of(path)?;
-                match parent.link(path.file_name(), current, aside.as_bytes()) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        copy(&parent, path.file_name(), current, &aside)
-                    }
-                    result => result,
-                }
-            };
-            keep().map_err(|error| self.root.error("keep", path, error))?;
-        }
-        Ok(())
-    }
-
-    fn old_tasks(&self) -> Result<Option<(super::disk::Meta, Digest)>, Error> {
+    fn old_tasks(&self) -> Result<Option<(Meta, Vec<u8>)>, Error> {
         let io = |error| fail("look at", TASKS, error);
         let dir = &self.held.state.dir;
         let Some(meta) = dir.stat(TASKS.as_bytes()).map_err(io)? else {
             return Ok(None);
         };
         let bytes = self.held.state.tasks()?.unwrap_or_default();
-        Ok(Some((meta, Digest::of(&bytes))))
+        Ok(Some((meta, bytes)))
     }
 
     fn change_records(&self, layout: &Layout<'_>) -> Vec<ChangeRecord> {
@@ -322,7 +235,7 @@ fn journal_of(
             })
         });
     Journal {
-        method: survey.method,
+        method: Method::Exchange,
         durable,
         made: layout.made.clone(),
         steps: steps.collect(),

@@ -9,14 +9,13 @@ use super::layout::{Restored, Wanted};
 use super::load::{self, Loaded};
 use super::log::{Log, PreFile};
 use super::options::ApplyOptions;
-use super::record::{ChangeRecord, Record, State as Stage};
+use super::record::{ChangeRecord, Record, Redone, State as Stage};
 use super::recover;
-use super::state::Held;
 use super::transaction::{Done, Work};
 use super::{Workspace, journal, survey};
 use crate::digest::Digest;
 use crate::edit::{Edit, EditSet};
-use crate::error::{Code, Error, Refusal};
+use crate::error::{Code, Error, Refusal, Stop};
 use crate::path::RelPath;
 use crate::plan::{
     self, After, ChangeKind, FileChange, FileState, Holds, Obstacle, Outcome, Plan, Source, Touch,
@@ -38,9 +37,9 @@ impl Workspace {
         &self,
         name: Option<&str>,
         options: &ApplyOptions<'_>,
-    ) -> Result<Applied<'static>, Error> {
+    ) -> Result<Applied<'static>, Stop> {
         let began = Instant::now();
-        let held = Held::acquire(&self.root, options.lock_wait)?;
+        let held = self.hold(options.lock_wait)?;
         let recovered = recover::recover(&self.root, &held)?;
         let log = self.log()?;
         let undone = match name {
@@ -48,6 +47,7 @@ impl Workspace {
             None => last(&log)?,
         };
         let mut record = mirror(&undone, options);
+        record.redoes = redone(&log, &undone)?;
         let mut plan = plan::plan(
             &super::apply::no_batch(),
             &crate::Tree::new(),
@@ -60,6 +60,7 @@ impl Workspace {
             }
             record.status = Status::Unchanged;
             record.undoes = None;
+            record.redoes = None;
             journal::log_only(&held, &record, options.durable)?;
             return Ok(finished(record, plan, &recovered, Done::default()));
         }
@@ -70,6 +71,7 @@ impl Workspace {
                 record.plan = plan.digest();
                 record.status = Status::Applied;
                 let work = Work {
+                    workspace: self,
                     root: &self.root,
                     held: &held,
                     options,
@@ -81,15 +83,15 @@ impl Workspace {
                 };
                 match work.commit(&mut record) {
                     Ok(committed) => done = committed,
-                    Err(Error::Refused(refusal)) if refusal.code != Code::Unfinished => {
+                    Err(Stop::Refused(refusal)) => {
                         plan.changes.clear();
                         refuse(&mut record, vec![*refusal]);
                     }
-                    Err(error) => return Err(error),
+                    Err(Stop::Failed(error)) => return Err(error.into()),
                 }
             }
-            Err(Fault::Refused(refusals)) => refuse(&mut record, refusals),
-            Err(Fault::Error(error)) => return Err(error),
+            Err(Obstruction::Refused(refusals)) => refuse(&mut record, refusals),
+            Err(Obstruction::Failed(error)) => return Err(error.into()),
         }
         if record.state == Stage::Refused {
             record.duration_ms = millis(began);
@@ -105,7 +107,7 @@ impl Workspace {
         log: &Log,
         undone: &Record,
         options: &ApplyOptions<'_>,
-    ) -> Result<Reversal, Fault> {
+    ) -> Result<Reversal, Obstruction> {
         let mut paths: Vec<RelPath> = undone
             .changes
             .iter()
@@ -118,7 +120,7 @@ impl Workspace {
         let loaded = load::load(&self.root, &paths)?;
         let refusals = changed_since(undone, &loaded, options);
         if !refusals.is_empty() {
-            return Err(Fault::Refused(refusals));
+            return Err(Obstruction::Refused(refusals));
         }
         let mut restored = Restored::default();
         let journal = &undone.journal;
@@ -146,6 +148,7 @@ impl Workspace {
             }
             changes.push(invert(change, &loaded, pre));
         }
+        plan::show_replacements(&mut changes);
         changes.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(Reversal {
             changes,
@@ -161,18 +164,19 @@ struct Reversal {
     restored: Restored,
 }
 
-enum Fault {
+/// Why a batch cannot be taken back.
+enum Obstruction {
     Refused(Vec<Refusal>),
-    Error(Error),
+    Failed(Error),
 }
 
-impl From<Error> for Fault {
+impl From<Error> for Obstruction {
     fn from(error: Error) -> Self {
-        Self::Error(error)
+        Self::Failed(error)
     }
 }
 
-fn by_name(log: &Log, name: &str) -> Result<Record, Error> {
+fn by_name(log: &Log, name: &str) -> Result<Record, Stop> {
     let found = match log.find(name)? {
         Some(transaction) => log.read(&transaction)?,
         None => None,
@@ -189,7 +193,7 @@ fn by_name(log: &Log, name: &str) -> Result<Record, Error> {
     }
 }
 
-fn last(log: &Log) -> Result<Record, Error> {
+fn last(log: &Log) -> Result<Record, Stop> {
     for transaction in log.transactions()?.into_iter().rev() {
         if let Some(record) = log.read(&transaction)?
             && is_undoable(&record)
@@ -204,11 +208,25 @@ fn last(log: &Log) -> Result<Record, Error> {
     ))
 }
 
+/// The batch that counts again when an undo is taken back; `None` where the log has lost it, so that
+/// nothing of it could be sent again or undone.
+fn redone(log: &Log, undone: &Record) -> Result<Option<Redone>, Error> {
+    let Some(transaction) = undone.undoes else {
+        return Ok(None);
+    };
+    let batch = log.read(&transaction)?;
+    Ok(batch.map(|batch| Redone {
+        transaction,
+        batch_id: batch.has_own_id().then(|| batch.batch_id.clone()),
+        content: batch.content,
+    }))
+}
+
 fn is_undoable(record: &Record) -> bool {
     record.state == Stage::Committed && !record.changes.is_empty()
 }
 
-fn no_such(message: String) -> Error {
+fn no_such(message: String) -> Stop {
     Refusal::new(Code::InvalidBatch, message).into()
 }
 
@@ -316,7 +334,11 @@ fn changed_since(undone: &Record, loaded: &Loaded, options: &ApplyOptions<'_>) -
 }
 
 /// The pre-image of a change, whole and unaltered; `None` where the change has none.
-fn pre_file(log: &Log, undone: &Record, change: &ChangeRecord) -> Result<Option<PreFile>, Fault> {
+fn pre_file(
+    log: &Log,
+    undone: &Record,
+    change: &ChangeRecord,
+) -> Result<Option<PreFile>, Obstruction> {
     let Some(slot) = change.slot.filter(|_| change.kind != ChangeKind::Copied) else {
         return Ok(None);
     };
@@ -338,7 +360,7 @@ fn pre_file(log: &Log, undone: &Record, change: &ChangeRecord) -> Result<Option<
                 change.path, undone.transaction
             );
             let refusal = Refusal::new(Code::SnapshotMissing, message).in_file(&change.path);
-            Err(Fault::Refused(vec![refusal]))
+            Err(Obstruction::Refused(vec![refusal]))
         }
     }
 }
@@ -360,6 +382,7 @@ fn invert(change: &ChangeRecord, loaded: &Loaded, pre: Option<PreFile>) -> FileC
         from: None,
         kind: change.kind,
         source: current.clone(),
+        dressed_as: None,
         edits: EditSet::default(),
         before: current.clone(),
         after: None,

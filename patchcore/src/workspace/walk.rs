@@ -1,15 +1,18 @@
 //! The tree walk: every file's bytes, on two threads, links and special files left alone.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ignore::overrides::{Override, OverrideBuilder};
 use ignore::{DirEntry, WalkBuilder, WalkState};
-use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
+use super::disk::{Kind, Open};
+use super::root::{self, Parents};
 use super::{LOCK_WAIT, MAX_FILE, Workspace};
-use crate::error::{Code, Error, Refusal};
+use crate::error::{Code, Error, Refusal, Stop};
 use crate::path::RelPath;
 
 /// Directories that are not entered unless asked: version control, our own state, what package
@@ -93,6 +96,37 @@ impl WalkProgress {
 }
 
 impl Workspace {
+    /// Whether a walk may start at a path: it exists, and leads through no link.
+    fn check_start(&self, path: &RelPath) -> Result<(), Stop> {
+        let name = path.components().next_back().unwrap_or_default();
+        let meta = Parents::new(&self.root)
+            .of(path)
+            .and_then(|parent| parent.stat(name));
+        let error = match meta {
+            Ok(Some(meta)) if meta.kind == Kind::Symlink => Errno::LOOP.into(),
+            Ok(Some(_)) => return Ok(()),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => error,
+            _ => {
+                let message = format!("{path} does not exist");
+                let refusal = Refusal::new(Code::FileNotFound, message);
+                return Err(refusal.in_file(path).into());
+            }
+        };
+        Err(match root::refusal(path, &error) {
+            Some(refusal) => refusal.into(),
+            None => self.root.error("look at", path, error).into(),
+        })
+    }
+
+    /// Opens a file that the walk found, beneath the root and through no link.
+    fn open_walked(&self, path: &Path) -> std::io::Result<OwnedFd> {
+        use std::os::unix::ffi::OsStrExt as _;
+        let below = path.strip_prefix(self.path()).unwrap_or(path);
+        // What the walk finds below the root can only be too long.
+        let path = RelPath::new(below.as_os_str().as_bytes()).map_err(|_| Errno::NAMETOOLONG)?;
+        self.root.open_path(&path, Open::Read)
+    }
+
     /// Reads every file of the tree, or of a part of it, and shows its bytes to `visit`, on two
     /// threads and in no order. Symbolic links are not followed.
     ///
@@ -123,25 +157,15 @@ impl Workspace {
         options: &WalkOptions,
         progress: &WalkProgress,
         visit: &(dyn Fn(&WalkedFile<'_>) + Sync),
-    ) -> Result<Walked, Error> {
+    ) -> Result<Walked, Stop> {
         self.read_steadily(LOCK_WAIT, |_| Ok(()))?;
         let root = self.path();
         let starts: Vec<_> = match options.paths.as_slice() {
             [] => vec![root.to_owned()],
             paths => paths.iter().map(|path| root.join(path.as_path())).collect(),
         };
-        for (start, path) in starts.iter().zip(&options.paths) {
-            if let Err(error) = std::fs::symlink_metadata(start) {
-                return Err(match error.kind() {
-                    std::io::ErrorKind::NotFound => {
-                        let message = format!("{path} does not exist");
-                        Refusal::new(Code::FileNotFound, message)
-                            .in_file(path)
-                            .into()
-                    }
-                    _ => Error::io("look at", start, error),
-                });
-            }
+        for path in &options.paths {
+            self.check_start(path)?;
         }
         let mut builder = WalkBuilder::new(&starts[0]);
         for start in &starts[1..] {
@@ -168,7 +192,8 @@ impl Workspace {
                 match entry {
                     Ok(entry) if entry.file_type().is_some_and(|kind| kind.is_file()) => {
                         let path = entry.path();
-                        match read(path, &mut buffer) {
+                        let opened = self.open_walked(path);
+                        match opened.and_then(|file| read(&file, &mut buffer)) {
                             Ok(Some(len)) => {
                                 progress.files.fetch_add(1, Ordering::Relaxed);
                                 progress.bytes.fetch_add(len as u64, Ordering::Relaxed);
@@ -178,12 +203,9 @@ impl Workspace {
                                     bytes: &buffer[..len],
                                 });
                             }
-                            Ok(None) => fail(Error::from(Refusal::new(
-                                Code::LimitExceeded,
-                                format!(
-                                    "{} is longer than 1 GiB, the limit for a file",
-                                    path.display()
-                                ),
+                            Ok(None) => fail(Error::LimitExceeded(format!(
+                                "{} is longer than 1 GiB, the limit for a file",
+                                path.display()
                             ))),
                             // It went away, or became a link, since its directory was listed.
                             Err(error) if is_gone(&error) => {}
@@ -214,7 +236,7 @@ fn is_skipped(entry: &DirEntry) -> bool {
             .is_some_and(|name| SKIPPED.contains(&name))
 }
 
-fn globs(root: &Path, options: &WalkOptions) -> Result<Override, Error> {
+fn globs(root: &Path, options: &WalkOptions) -> Result<Override, Stop> {
     let mut builder = OverrideBuilder::new(root);
     let include = options.include.iter().map(|glob| (glob, glob.clone()));
     let exclude = options
@@ -223,7 +245,7 @@ fn globs(root: &Path, options: &WalkOptions) -> Result<Override, Error> {
         .map(|glob| (glob, format!("!{glob}")));
     let malformed = |glob: &str, error: ignore::Error| {
         let message = format!("{glob:?} is no glob: {error}");
-        Error::from(Refusal::new(Code::InvalidBatch, message))
+        Stop::from(Refusal::new(Code::InvalidBatch, message))
     };
     for (glob, line) in include.chain(exclude) {
         builder.add(&line).map_err(|error| malformed(glob, error))?;
@@ -232,13 +254,10 @@ fn globs(root: &Path, options: &WalkOptions) -> Result<Override, Error> {
 }
 
 /// Reads a whole file into the buffer, which grows as it must; `None` for one past the limit.
-fn read(path: &Path, buffer: &mut Vec<u8>) -> std::io::Result<Option<usize>> {
-    let flags =
-        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, Mode::empty())?;
+fn read(file: &OwnedFd, buffer: &mut Vec<u8>) -> std::io::Result<Option<usize>> {
     let mut len = 0;
     loop {
-        match rustix::io::read(&file, &mut buffer[len..]) {
+        match rustix::io::read(file, &mut buffer[len..]) {
             Ok(0) => return Ok(Some(len)),
             Ok(count) => len += count,
             Err(rustix::io::Errno::INTR) => continue,
@@ -254,10 +273,9 @@ fn read(path: &Path, buffer: &mut Vec<u8>) -> std::io::Result<Option<usize>> {
 }
 
 fn is_gone(error: &std::io::Error) -> bool {
-    use rustix::io::Errno;
     matches!(
         Errno::from_io_error(error),
-        Some(Errno::NOENT | Errno::LOOP | Errno::NXIO | Errno::ISDIR)
+        Some(Errno::NOENT | Errno::LOOP | Errno::NOTDIR | Errno::NXIO | Errno::ISDIR)
     )
 }
 
@@ -369,6 +387,17 @@ mod tests {
             .walk(&missing, &WalkProgress::default(), &|_| ())
             .unwrap_err();
         assert_eq!(error.code(), Code::FileNotFound);
+        std::fs::create_dir_all(root.join("out/sub")).unwrap();
+        for (link, target) in [("into", "out"), ("away", "/etc"), ("leaf", "a.ts")] {
+            std::os::unix::fs::symlink(target, root.join(link)).unwrap();
+        }
+        for path in ["into", "into/sub", "away", "away/ssl", "leaf"] {
+            let linked = options(&[path], &[], &[]);
+            let error = workspace
+                .walk(&linked, &WalkProgress::default(), &|_| ())
+                .unwrap_err();
+            assert_eq!(error.code(), Code::Symlink, "{path}");
+        }
         let malformed = options(&[], &["{"], &[]);
         let error = workspace
             .walk(&malformed, &WalkProgress::default(), &|_| ())

@@ -1,11 +1,10 @@
 //! `doctor`: what is configured, what answers, what waits; and what to do about each finding.
 
-use std::fs::{File, TryLockError};
-use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use patchcore::workspace::{STATE, Workspace};
 use ureq::http::Method;
 
 use super::place::Place;
@@ -16,7 +15,7 @@ use crate::exit::{Exit, Failure};
 use crate::orchestrator::{CallError, Client, Config, EVENT_ANSWER, Request};
 use crate::report::Context;
 use crate::report::doctor::{self as report, Finding, Level};
-use crate::store::{Check, Endpoint, Store};
+use crate::store::{Check, Endpoint, SHORT_WAIT, Store};
 
 /// The longest that the orchestrator may take to answer.
 const ASK: Duration = Duration::from_secs(5);
@@ -33,25 +32,24 @@ pub(crate) fn run(cli: &Cli, args: &DoctorArgs, context: &Context) -> Result<Exi
     if let Some(config) = &config {
         orchestrator(config, &mut findings);
     }
-    let control = delivery::control(&place.root);
-    match std::fs::symlink_metadata(&control) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            findings.push(Finding::good("state", "nothing was done here yet"));
-        }
+    match place
+        .open()
+        .and_then(|workspace| Ok((workspace.has_state()?, workspace)))
+    {
+        Ok((false, _)) => findings.push(Finding::good("state", "nothing was done here yet")),
         Err(error) => findings.push(Finding::bad(
             "state",
-            format!("{} cannot be looked at: {error}", control.display()),
-            "give this user access to it",
+            error.to_string(),
+            "give this user access to it, or remove what has its place",
         )),
-        Ok(_) => {
-            transaction(&control, &mut findings);
-            lock(&control, &mut findings);
-            permissions(&control, &mut findings);
-            match Journal::open(&place.root) {
+        Ok((true, workspace)) => {
+            state(&workspace, &mut findings);
+            permissions(&place.root, &mut findings);
+            match Journal::open(&place) {
                 Ok(mut journal) => log(&mut journal, &mut findings),
                 Err(error) => findings.push(unopened(&error)),
             }
-            outbox(&control, config.as_ref(), &mut findings);
+            outbox(&workspace, config.as_ref(), &mut findings);
         }
     }
     report::print(&findings, context)?;
@@ -161,13 +159,14 @@ fn orchestrator(config: &Config, findings: &mut Vec<Finding>) {
 }
 
 fn unreachable(error: &CallError) -> &'static str {
-    let text = error.to_string().to_ascii_lowercase();
-    if text.contains("certificate") || text.contains("tls") {
-        "the certificate is not trusted: give --ca-file the authority that signed it"
-    } else if matches!(error, CallError::Timeout(_)) {
-        "it hangs, or something on the way swallows packets: look at it and at firewalls"
-    } else {
-        "check address and port, and that it runs"
+    match error {
+        CallError::Tls(_) => {
+            "the certificate is not trusted: give --ca-file the authority that signed it"
+        }
+        CallError::Timeout(_) => {
+            "it hangs, or something on the way swallows packets: look at it and at firewalls"
+        }
+        _ => "check address and port, and that it runs",
     }
 }
 
@@ -186,55 +185,38 @@ fn clock(skew: i64) -> Finding {
     }
 }
 
-fn transaction(control: &Path, findings: &mut Vec<Finding>) {
-    findings.push(
-        match std::fs::symlink_metadata(control.join("txn/current")) {
-            Ok(_) => Finding::bad(
-                "transaction",
-                "one is unfinished, unless another process works on it right now",
-                "run `patchctl recover`",
-            ),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                Finding::good("transaction", "none is unfinished")
-            }
-            Err(error) => Finding::bad(
-                "transaction",
-                format!("cannot be looked at: {error}"),
-                "give this user access to .mission_control",
-            ),
-        },
-    );
-}
-
-fn lock(control: &Path, findings: &mut Vec<Finding>) {
-    let file = match File::open(control.join("lock")) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return,
+fn state(workspace: &Workspace, findings: &mut Vec<Finding>) {
+    let status = match workspace.status() {
+        Ok(status) => status,
         Err(error) => {
-            let todo = "give this user access to .mission_control/lock";
-            findings.push(Finding::bad("lock", error.to_string(), todo));
+            let todo = "give this user access to it, or remove what has its place";
+            findings.push(Finding::bad("state", error.to_string(), todo));
             return;
         }
     };
-    findings.push(match file.try_lock_shared() {
-        Ok(()) => Finding::good("lock", "free"),
-        Err(TryLockError::WouldBlock) => Finding::odd(
+    findings.push(match status.unfinished {
+        Some(_) => Finding::bad(
+            "transaction",
+            "one is unfinished, unless another process works on it right now",
+            "run `patchctl recover`",
+        ),
+        None => Finding::good("transaction", "none is unfinished"),
+    });
+    findings.push(match status.locked {
+        false => Finding::good("lock", "free"),
+        true => Finding::odd(
             "lock",
             "another process works on the tree right now",
             "wait for it; if it hangs, end it, and the lock is free",
         ),
-        Err(TryLockError::Error(error)) => Finding::bad(
-            "lock",
-            format!("cannot be tested: {error}"),
-            "the file system has to support locks: use a local one",
-        ),
     });
 }
 
-fn permissions(control: &Path, findings: &mut Vec<Finding>) {
-    for name in ["txn", "log", "store", "snapshots"] {
-        let path = control.join(name);
+fn permissions(root: &Path, findings: &mut Vec<Finding>) {
+    for name in ["txn", "log", "store"] {
+        let path = root.join(STATE).join(name);
         if let Ok(meta) = std::fs::symlink_metadata(&path)
+            && meta.is_dir()
             && meta.permissions().mode() & 0o077 != 0
         {
             findings.push(Finding::bad(
@@ -246,7 +228,7 @@ fn permissions(control: &Path, findings: &mut Vec<Finding>) {
     }
 }
 
-fn unopened(error: &patchcore::Error) -> Finding {
+fn unopened(error: &dyn std::fmt::Display) -> Finding {
     let todo = "give this user access to .mission_control/log";
     Finding::bad("log", error.to_string(), todo)
 }
@@ -278,8 +260,8 @@ fn log(journal: &mut Journal, findings: &mut Vec<Finding>) {
     });
 }
 
-fn outbox(control: &Path, config: Option<&Config>, findings: &mut Vec<Finding>) {
-    if let Err(error) = look_into(control, config, findings) {
+fn outbox(workspace: &Workspace, config: Option<&Config>, findings: &mut Vec<Finding>) {
+    if let Err(error) = look_into(workspace, config, findings) {
         findings.push(Finding::bad(
             "outbox",
             error.to_string(),
@@ -289,18 +271,18 @@ fn outbox(control: &Path, config: Option<&Config>, findings: &mut Vec<Finding>) 
 }
 
 fn look_into(
-    control: &Path,
+    workspace: &Workspace,
     config: Option<&Config>,
     findings: &mut Vec<Finding>,
 ) -> Result<(), Failure> {
-    if !Store::is_present(control)? {
+    if !Store::is_present(workspace)? {
         findings.push(Finding::good(
             "outbox",
             "nothing was ever delivered from here",
         ));
         return Ok(());
     }
-    let opened = Store::open(control, Check::Pages)?;
+    let opened = Store::open(workspace, Check::Pages, SHORT_WAIT)?;
     if let Some(note) = delivery::origin_note(&opened.origin) {
         findings.push(Finding::odd(
             "outbox",
@@ -347,6 +329,16 @@ fn look_into(
                 "{dropped} events of previews and refusals were dropped because the log was full"
             ),
             "deliver more often: `patchctl events watch`",
+        ));
+    }
+    let foreign = store.foreign()?;
+    if foreign > 0 {
+        findings.push(Finding::odd(
+            "outbox",
+            format!(
+                "{foreign} rows were not written by patchctl in this workspace; they were set aside"
+            ),
+            "nothing: they are not acted on; the table \"aside\" of the store has them",
         ));
     }
     if let Some(config) = config {

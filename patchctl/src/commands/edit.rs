@@ -10,7 +10,7 @@ use patchcore::dialect::{self, Dialect};
 use patchcore::event;
 use patchcore::plan::Script;
 use patchcore::task::Rules;
-use patchcore::workspace::{Applied, ApplyOptions, Verify};
+use patchcore::workspace::{Applied, ApplyOptions, LOCK_WAIT, Verify};
 use patchcore::{Error, Policy, RelPath};
 
 use super::place::Place;
@@ -169,7 +169,8 @@ pub(crate) fn orchestrator(
         None => None,
     };
     if let Some(commit) = request.commit.filter(|_| !request.preview) {
-        delivery::before_commit(&place.root, orchestrator.as_ref(), &commit.delivery)?;
+        let (config, options) = (orchestrator.as_ref(), &commit.delivery);
+        delivery::before_commit(place, config, options, commit.lock_wait)?;
     }
     Ok(orchestrator)
 }
@@ -190,14 +191,15 @@ pub(crate) fn conclude(
         ..
     } = applied;
     let delivered = request.commit.map(|commit| {
-        let (root, options) = (&place.root, &commit.delivery);
+        let options = &commit.delivery;
         if request.preview {
             let events = orchestrator.map(|_| event::previews(report, batch.as_deref()));
             let events = events.unwrap_or_default();
-            return delivery::after_preview(root, orchestrator, options, &events);
+            let wait = commit.lock_wait;
+            return delivery::after_preview(place, orchestrator, options, wait, &events);
         }
         let transaction = report.transaction.as_deref();
-        delivery::after_commit(root, orchestrator, options, transaction)
+        delivery::after_commit(place, orchestrator, options, transaction)
     });
     let details = Details {
         // Guards are shown beside what was found.
@@ -246,7 +248,10 @@ pub(crate) fn options<'a>(
         break_hard_links,
         force_read_only,
         allow_owner_change,
-        retention: Some(delivery::retention(&place.root)),
+        retention: Some(delivery::retention(
+            place,
+            commit.map_or(LOCK_WAIT, |commit| commit.lock_wait),
+        )),
         ..ApplyOptions::default()
     };
     let Some(commit) = commit else {

@@ -11,11 +11,11 @@ use patchcore::workspace::TransactionId;
 use super::place::Place;
 use crate::cli::Cli;
 use crate::cli::events::{DeadCommand, EventsArgs, EventsCommand, ListArgs, TailArgs, Which};
-use crate::delivery::{self, Diffs, Journal};
+use crate::delivery::{Diffs, Journal};
 use crate::exit::{Exit, Failure};
 use crate::report::Context;
 use crate::report::events as report;
-use crate::store::Store;
+use crate::store::{SHORT_WAIT, Store};
 
 use find::{Deliveries, Matcher};
 
@@ -36,7 +36,7 @@ pub(crate) fn run(cli: &Cli, args: &EventsArgs, context: &Context) -> Result<Exi
 }
 
 fn list(place: &Place, args: &ListArgs, context: &Context) -> Result<Exit, Failure> {
-    let mut journal = Journal::open(&place.root)?;
+    let mut journal = Journal::open(place)?;
     let deliveries = Deliveries::open(place)?;
     let matcher = Matcher::new(&args.filter);
     let mut left = args.skip;
@@ -58,7 +58,7 @@ fn list(place: &Place, args: &ListArgs, context: &Context) -> Result<Exit, Failu
 }
 
 fn tail(place: &Place, args: &TailArgs, context: &Context) -> Result<Exit, Failure> {
-    let mut journal = Journal::open(&place.root)?;
+    let mut journal = Journal::open(place)?;
     let matcher = Matcher::new(&args.filter);
     let mut seen = journal.entries()?;
     let mut last: Vec<PatchEvent> = Vec::new();
@@ -96,7 +96,7 @@ fn tail(place: &Place, args: &TailArgs, context: &Context) -> Result<Exit, Failu
 }
 
 fn show(place: &Place, id: &str, context: &Context) -> Result<Exit, Failure> {
-    let mut journal = Journal::open(&place.root)?;
+    let mut journal = Journal::open(place)?;
     let deliveries = Deliveries::open(place)?;
     for transaction in journal.entries()?.into_iter().rev() {
         let Ok(Some(record)) = journal.record(&transaction) else {
@@ -124,7 +124,7 @@ fn show(place: &Place, id: &str, context: &Context) -> Result<Exit, Failure> {
 }
 
 fn dead(place: &Place, command: &DeadCommand, context: &Context) -> Result<Exit, Failure> {
-    let Some(mut store) = Store::open_existing(&delivery::control(&place.root))? else {
+    let Some(mut store) = Store::open_existing(&place.open()?, SHORT_WAIT)? else {
         return match command {
             DeadCommand::Retry(which) | DeadCommand::Drop(which) if !which.all => {
                 Err(unknown(which.ids.first().map_or("", String::as_str)))

@@ -91,7 +91,8 @@ struct Marked {
 pub(crate) fn run(global: &Global, args: &InitArgs, context: &Context) -> Result<Exit, Failure> {
     let place = Place::of(global)?;
     let config = Config::require(&args.commit.delivery.connection)?;
-    delivery::before_commit(&place.root, Some(&config), &args.commit.delivery)?;
+    let wait = args.commit.lock_wait;
+    delivery::before_commit(&place, Some(&config), &args.commit.delivery, wait)?;
     let mut policy = Policy::default();
     // A file that cannot be marked holds up no other.
     policy.partial = true;
@@ -102,8 +103,8 @@ pub(crate) fn run(global: &Global, args: &InitArgs, context: &Context) -> Result
         options: ApplyOptions {
             policy,
             durable: args.commit.durable,
-            lock_wait: args.commit.lock_wait,
-            retention: Some(delivery::retention(&place.root)),
+            lock_wait: wait,
+            retention: Some(delivery::retention(&place, wait)),
             ..ApplyOptions::default()
         },
         api: Api::new(&config)?,
@@ -162,7 +163,7 @@ impl Run<'_> {
     /// What the orchestrator says about failures. Those that it answered while they lay in the
     /// outbox are not told again; where it cannot be reached, they are left to the outbox.
     fn ask(&self, errors: &[FactoryError], context: &Context) -> Result<Vec<Remediation>, Failure> {
-        let mut remedies = delivery::take_remediations(&self.place.root)?;
+        let mut remedies = delivery::take_remediations(self.place, self.options.lock_wait)?;
         remedies.retain(|remedy| errors.iter().any(|error| is_about(remedy, error)));
         let untold: Vec<FactoryError> = errors
             .iter()
@@ -184,7 +185,7 @@ impl Run<'_> {
             }
             Err(error) => {
                 if error.is_temporary() {
-                    delivery::queue_errors(&self.place.root, &untold)?;
+                    delivery::queue_errors(self.place, self.options.lock_wait, &untold)?;
                 }
                 if remedies.is_empty() {
                     return Err(error.into());
@@ -334,7 +335,7 @@ impl Run<'_> {
         let log = std::mem::take(&mut self.log);
         let queued = match log.is_empty() {
             true => Ok(()),
-            false => delivery::queue_operations(&self.place.root, &log),
+            false => delivery::queue_operations(self.place, self.options.lock_wait, &log),
         };
         if let Err(error) = queued {
             report::warn(
@@ -343,7 +344,7 @@ impl Run<'_> {
             );
         }
         let delivered = delivery::after_commit(
-            &self.place.root,
+            self.place,
             Some(config),
             &self.args.commit.delivery,
             self.transaction.as_deref(),

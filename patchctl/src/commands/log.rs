@@ -1,7 +1,7 @@
 //! `recover`, `status`, `history`, `show`, `undo`, `audit`, `gc`: what was done, and the way back.
 
 use patchcore::workspace::record::State;
-use patchcore::workspace::{Log, Record, Retention};
+use patchcore::workspace::{LOCK_WAIT, Log, Record, Retention};
 use patchcore::{Code, Refusal};
 
 use super::edit::{self, Request};
@@ -143,7 +143,7 @@ pub(crate) fn gc(global: &Global, args: &GcArgs, context: &Context) -> Result<Ex
     let retention = Retention {
         max_bytes: args.max_size,
         max_age: args.max_age,
-        ..delivery::retention(&place.root)
+        ..delivery::retention(&place, LOCK_WAIT)
     };
     let collected = place.open()?.gc(&retention)?;
     report::log::collected(&collected, context)

@@ -66,7 +66,7 @@ fn validate(args: &ValidateArgs, context: &Context) -> Result<Exit, Failure> {
         }
         return Ok(Exit::Done);
     }
-    Ok(Exit::Code(Code::InvalidBatch.exit()))
+    Ok(Exit::of(Code::InvalidBatch))
 }
 
 fn show(violations: &[Violation], context: &Context) -> std::io::Result<()> {

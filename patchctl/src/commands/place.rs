@@ -9,7 +9,7 @@ use crate::cli::Global;
 use crate::exit::Failure;
 
 /// The root that a command works in.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Place {
     /// Absolute, without links.
     pub(crate) root: PathBuf,

@@ -74,7 +74,7 @@ pub(crate) fn run(global: &Global, args: &ScanArgs, context: &Context) -> Result
 /// How a command exits whose walk could not read everything.
 fn unread(walked: &Walked) -> Exit {
     match walked.failures.first() {
-        Some(error) => Exit::Code(error.code().exit()),
+        Some(error) => Exit::of(error.code()),
         None => Exit::Done,
     }
 }

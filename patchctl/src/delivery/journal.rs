@@ -1,12 +1,13 @@
 //! The log as delivery reads it: which entries there are, and their events as they are sent.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use patchcore::Error;
 use patchcore::event::{self, PatchEvent};
 use patchcore::workspace::{Log, Record, TransactionId, Workspace};
 
+use crate::commands::place::Place;
+use crate::exit::Failure;
 use crate::store::Entry;
 
 /// Reads the log; keeps the entry at hand that it read last, since events are rendered in order.
@@ -41,12 +42,12 @@ pub(crate) struct Rendered {
 }
 
 impl Journal {
-    /// The log of a root.
+    /// The log of a place.
     ///
     /// # Errors
     /// Where root or log cannot be opened.
-    pub(crate) fn open(root: &Path) -> Result<Self, Error> {
-        let workspace = Workspace::open(root)?;
+    pub(crate) fn open(place: &Place) -> Result<Self, Failure> {
+        let workspace = place.open()?;
         Ok(Self {
             log: workspace.log()?,
             workspace,

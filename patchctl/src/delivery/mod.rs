@@ -13,7 +13,6 @@ mod sync;
 mod verdict;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,22 +21,20 @@ use patchcore::workspace::{Retention, TransactionId};
 use patchcore::{Code, Refusal};
 
 use crate::cli::orchestrator::{Delivery, EventForm};
+use crate::commands::place::Place;
 use crate::exit::Failure;
 use crate::orchestrator::{Client, Config};
-use crate::store::{Check, Class, Kind, Message, Opened, Origin, Store, StoreError};
+use crate::store::{Check, Class, Kind, Message, Opened, Origin, SHORT_WAIT, Store, StoreError};
 
 pub(crate) use flush::{End, Flusher, Policy, Tally};
 pub(crate) use journal::{Diffs, Journal};
 pub(crate) use queue::{queue_errors, queue_operations, take_remediations};
 pub(crate) use retry::{Backoff, http_date, retry_after};
 
+/// Edits that leave delivery to others, between two looks at what waits.
+const LOOK_EVERY: u64 = 32;
 /// Most bytes of the log that wait for delivery.
 pub(crate) const LOG_BOUND: u64 = 1 << 30;
-
-/// Where the state of a root is.
-pub(crate) fn control(root: &Path) -> PathBuf {
-    root.join(".mission_control")
-}
 
 impl Policy {
     /// How events of this form are delivered.
@@ -71,22 +68,28 @@ pub(crate) struct Delivered {
 /// # Errors
 /// `LIMIT_EXCEEDED` where undelivered commits fill the log.
 pub(crate) fn before_commit(
-    root: &Path,
+    place: &Place,
     config: Option<&Config>,
     options: &Delivery,
+    wait: Duration,
 ) -> Result<(), Refusal> {
     if config.is_none() {
         return Ok(());
     }
     let limit = options.max_undelivered;
-    // With no time for delivery there is none for looking, either, but now and then: the bound
-    // may be passed by some batches.
-    if options.deliver_within.is_zero() && crate::store::now() % 32 != 0 {
-        // Where this fails, so will the edit, and say why.
-        let _ = Store::announce(&control(root));
-        return Ok(());
+    // The edit itself waits for the tree alone.
+    let wait = wait.min(SHORT_WAIT);
+    // With no time for delivery there is none for looking at each edit, either: the bound may be
+    // passed by some batches.
+    if options.deliver_within.is_zero() {
+        let announced = || -> Result<u64, Failure> { Ok(Store::announce(&place.open()?, wait)?) };
+        match announced() {
+            Ok(edits) if edits % LOOK_EVERY == 0 => {}
+            // Where this fails, so will the edit, and say why.
+            _ => return Ok(()),
+        }
     }
-    let Ok(waiting) = make_room(root, limit) else {
+    let Ok(waiting) = make_room(place, limit, wait) else {
         return Ok(());
     };
     if waiting <= limit {
@@ -103,9 +106,9 @@ pub(crate) fn before_commit(
 }
 
 /// Drops what may be dropped, until no more than `limit` bytes wait; gives how many do.
-fn make_room(root: &Path, limit: u64) -> Result<u64, Failure> {
-    let mut journal = Journal::open(root)?;
-    let mut store = Store::open(&control(root), Check::Header)?.store;
+fn make_room(place: &Place, limit: u64, wait: Duration) -> Result<u64, Failure> {
+    let mut journal = Journal::open(place)?;
+    let mut store = Store::open(&place.open()?, Check::Header, wait)?.store;
     sync::sync(&mut store, &mut journal, &mut |_| {})?;
     // What is dropped is counted, and `doctor` shows it.
     store.drop_class(Class::Preview, limit)?;
@@ -115,11 +118,12 @@ fn make_room(root: &Path, limit: u64) -> Result<u64, Failure> {
 
 /// What the log has to keep, for the options of an edit: entries that are not yet delivered.
 /// Nothing is opened unless the log is about to be cleaned up.
-pub(crate) fn retention(root: &Path) -> Retention {
-    let control = control(root);
+pub(crate) fn retention(place: &Place, wait: Duration) -> Retention {
+    let place = place.clone();
+    let wait = wait.min(SHORT_WAIT);
     let known = std::sync::OnceLock::new();
     let keep = move |id: &TransactionId| {
-        let known = known.get_or_init(|| match delivered(&control) {
+        let known = known.get_or_init(|| match delivered(&place, wait) {
             Ok(None) => Known::Nothing,
             Ok(Some(entries)) => Known::Entries(entries),
             Err(_) => Known::Unreadable,
@@ -137,12 +141,13 @@ pub(crate) fn retention(root: &Path) -> Retention {
 }
 
 /// Which entries are delivered; `None` where nobody was ever to be told anything.
-fn delivered(control: &Path) -> Result<Option<HashMap<String, bool>>, StoreError> {
-    if !Store::is_announced(control)? {
+fn delivered(place: &Place, wait: Duration) -> Result<Option<HashMap<String, bool>>, Failure> {
+    let workspace = place.open()?;
+    if !Store::is_announced(&workspace)? {
         return Ok(None);
     }
-    let store = Store::open(control, Check::Header)?.store;
-    store.entries().map(Some)
+    let store = Store::open(&workspace, Check::Header, wait)?.store;
+    Ok(Some(store.entries()?))
 }
 
 enum Known {
@@ -154,7 +159,7 @@ enum Known {
 /// After an edit: tells the orchestrator, within the budget. Call it with the transaction of the
 /// report, once the library has returned; it never fails an edit that is committed.
 pub(crate) fn after_commit(
-    root: &Path,
+    place: &Place,
     config: Option<&Config>,
     options: &Delivery,
     transaction: Option<&str>,
@@ -171,15 +176,16 @@ pub(crate) fn after_commit(
     }
     let until = Instant::now() + options.deliver_within;
     let told = Told::Transaction(transaction);
-    deliver_now(root, config, options, &told, until).unwrap_or_else(failed)
+    deliver_now(place, config, options, &told, until).unwrap_or_else(failed)
 }
 
 /// After a preview whose events were asked for: they are not in the log, so they go into the
 /// outbox, and out within the budget.
 pub(crate) fn after_preview(
-    root: &Path,
+    place: &Place,
     config: Option<&Config>,
     options: &Delivery,
+    wait: Duration,
     events: &[PatchEvent],
 ) -> Delivered {
     let Some(config) = config else {
@@ -197,12 +203,12 @@ pub(crate) fn after_preview(
                 body: serde_json::to_vec(event).expect("an event serialises"),
             })
             .collect();
-        let mut store = Store::open(&control(root), Check::Header)?.store;
+        let mut store = Store::open(&place.open()?, Check::Header, wait)?.store;
         let lane = store.add_messages(Kind::Events, &messages, Class::Preview)?;
         if options.deliver_within.is_zero() {
             return Ok(Delivered::default());
         }
-        deliver_now(root, config, options, &Told::Lane(lane), until)
+        deliver_now(place, config, options, &Told::Lane(lane), until)
     };
     queue().unwrap_or_else(failed)
 }
@@ -215,14 +221,15 @@ fn failed(error: Failure) -> Delivered {
 }
 
 fn deliver_now(
-    root: &Path,
+    place: &Place,
     config: &Config,
     options: &Delivery,
     told: &Told<'_>,
     until: Instant,
 ) -> Result<Delivered, Failure> {
-    let mut journal = Journal::open(root)?;
-    let Opened { mut store, origin } = Store::open(&control(root), Check::Header)?;
+    let mut journal = Journal::open(place)?;
+    let wait = until.saturating_duration_since(Instant::now());
+    let Opened { mut store, origin } = Store::open(&place.open()?, Check::Header, wait)?;
     let endpoint = store.endpoint(&config.base)?;
     if endpoint.stopped || endpoint.next_try > crate::store::now() {
         return Ok(Delivered::default());

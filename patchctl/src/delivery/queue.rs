@@ -1,25 +1,30 @@
 //! Messages that are not in the log: the operations log and error batches.
 
-use std::path::Path;
-
 use uuid::Uuid;
 
-use super::control;
+use std::time::Duration;
+
+use crate::commands::place::Place;
+use crate::exit::Failure;
 use crate::orchestrator::{FactoryError, OpLog, Remediation, Remediations};
-use crate::store::{Check, Class, Kind, Message, Store, StoreError};
+use crate::store::{Check, Class, Kind, Message, Store};
 
 /// Puts entries of the operations log into the outbox; the next delivery takes them along, in
 /// this order.
 ///
 /// # Errors
 /// Where the store cannot be written.
-pub(crate) fn queue_operations(root: &Path, entries: &[OpLog]) -> Result<(), StoreError> {
+pub(crate) fn queue_operations(
+    place: &Place,
+    wait: Duration,
+    entries: &[OpLog],
+) -> Result<(), Failure> {
     let message = |entry: &OpLog| Message {
         id: Uuid::now_v7().to_string(),
         body: serde_json::to_vec(entry).expect("an entry serialises"),
     };
     let messages: Vec<Message> = entries.iter().map(message).collect();
-    let mut store = Store::open(&control(root), Check::Header)?.store;
+    let mut store = Store::open(&place.open()?, Check::Header, wait)?.store;
     store.add_messages(Kind::OpsLog, &messages, Class::Kept)?;
     Ok(())
 }
@@ -29,10 +34,14 @@ pub(crate) fn queue_operations(root: &Path, entries: &[OpLog]) -> Result<(), Sto
 ///
 /// # Errors
 /// Where the store cannot be written.
-pub(crate) fn queue_errors(root: &Path, errors: &[FactoryError]) -> Result<(), StoreError> {
+pub(crate) fn queue_errors(
+    place: &Place,
+    wait: Duration,
+    errors: &[FactoryError],
+) -> Result<(), Failure> {
     let body = serde_json::to_vec(&serde_json::json!({ "errors": errors }))
         .expect("an error batch serialises");
-    queue(root, Kind::FactoryErrors, body)
+    queue(place, wait, Kind::FactoryErrors, body)
 }
 
 /// What the orchestrator said about error batches from the outbox, and nobody has acted on; they
@@ -40,8 +49,11 @@ pub(crate) fn queue_errors(root: &Path, errors: &[FactoryError]) -> Result<(), S
 ///
 /// # Errors
 /// Where the store cannot be read.
-pub(crate) fn take_remediations(root: &Path) -> Result<Vec<Remediation>, StoreError> {
-    let Some(mut store) = Store::open_existing(&control(root))? else {
+pub(crate) fn take_remediations(
+    place: &Place,
+    wait: Duration,
+) -> Result<Vec<Remediation>, Failure> {
+    let Some(mut store) = Store::open_existing(&place.open()?, wait)? else {
         return Ok(Vec::new());
     };
     let answers = store.take_answers()?;
@@ -53,8 +65,8 @@ pub(crate) fn take_remediations(root: &Path) -> Result<Vec<Remediation>, StoreEr
         .collect())
 }
 
-fn queue(root: &Path, kind: Kind, body: Vec<u8>) -> Result<(), StoreError> {
-    let mut store = Store::open(&control(root), Check::Header)?.store;
+fn queue(place: &Place, wait: Duration, kind: Kind, body: Vec<u8>) -> Result<(), Failure> {
+    let mut store = Store::open(&place.open()?, Check::Header, wait)?.store;
     let id = Uuid::now_v7().to_string();
     store.add_messages(kind, &[Message { id, body }], Class::Kept)?;
     Ok(())

@@ -66,9 +66,12 @@ impl Response {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum CallError {
-    /// No answer: refused, unresolved, reset, TLS.
+    /// No answer: refused, unresolved, reset.
     #[error("cannot reach the orchestrator: {0}")]
     Transport(String),
+    /// No connection that both sides can trust.
+    #[error("cannot reach the orchestrator: {0}")]
+    Tls(String),
     /// The time for the call ran out.
     #[error("the orchestrator did not answer within {} ms", .0.as_millis())]
     Timeout(Duration),
@@ -108,7 +111,7 @@ impl CallError {
     /// Whether the same call may succeed later.
     pub(crate) fn is_temporary(&self) -> bool {
         match self {
-            Self::Transport(_) | Self::Timeout(_) => true,
+            Self::Transport(_) | Self::Tls(_) | Self::Timeout(_) => true,
             Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500..),
             _ => false,
         }
@@ -220,6 +223,17 @@ fn read(
 fn transport(error: &ureq::Error, within: Duration) -> CallError {
     match error {
         ureq::Error::Timeout(_) => CallError::Timeout(within),
+        ureq::Error::Tls(_) | ureq::Error::Pem(_) | ureq::Error::Rustls(_) => {
+            CallError::Tls(error.to_string())
+        }
+        // The handshake is made while reading and writing.
+        ureq::Error::Io(io)
+            if io
+                .get_ref()
+                .is_some_and(|cause| cause.is::<rustls::Error>()) =>
+        {
+            CallError::Tls(error.to_string())
+        }
         other => CallError::Transport(other.to_string()),
     }
 }

@@ -75,18 +75,18 @@ impl Config {
             None => variable("ORCHESTRATOR_URL", environment)?,
         };
         let Some(url) = url else { return Ok(None) };
-        let token = variable("ORCHESTRATOR_TOKEN", environment)?
+        let token = secret("ORCHESTRATOR_TOKEN", environment)?
             .map(|text| Secret::new(&text).map_err(|reason| value("ORCHESTRATOR_TOKEN", reason)))
             .transpose()?;
-        let signing = variable("ORCHESTRATOR_WEBHOOK_SECRET", environment)?
+        let signing = secret("ORCHESTRATOR_WEBHOOK_SECRET", environment)?
             .map(|text| {
                 SigningKey::parse(&text)
                     .map_err(|reason| value("ORCHESTRATOR_WEBHOOK_SECRET", reason))
             })
             .transpose()?;
         let base = Base::parse(&url).map_err(ConfigError::Url)?;
-        let secret = token.is_some() || signing.is_some();
-        if secret && !base.https && !base.loopback && !connection.insecure_http {
+        let has_secret = token.is_some() || signing.is_some();
+        if has_secret && !base.https && !base.loopback && !connection.insecure_http {
             return Err(ConfigError::PlainHttp);
         }
         let ca_file = connection
@@ -128,6 +128,29 @@ fn variable(
     };
     let text = read(Path::new(&path)).map_err(|error| value(&name, error.to_string()))?;
     Ok(Some(text.trim().to_owned()))
+}
+
+/// As [`variable`], for a secret: an empty one is what is left of one that somebody forgot to set,
+/// and going on without it would send unsigned events, say.
+fn secret(
+    name: &str,
+    environment: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Option<String>, ConfigError> {
+    let file = format!("{name}_FILE");
+    for name in [name, &file] {
+        if environment(name).is_some_and(|text| text.is_empty()) {
+            return Err(value(name, "is empty; unset it to go without"));
+        }
+    }
+    let text = variable(name, environment)?;
+    if text.as_ref().is_some_and(|text| text.trim().is_empty()) {
+        let name = match environment(name) {
+            Some(_) => name,
+            None => &file,
+        };
+        return Err(value(name, "holds no secret; unset it to go without"));
+    }
+    Ok(text)
 }
 
 fn present(text: Option<OsString>) -> Option<OsString> {
@@ -266,6 +289,26 @@ mod tests {
         let config = Config::resolve_in(&allowed, &|_| Some("canary".into()));
         // Every variable is "canary" here, so it is the webhook secret that is refused, unshown.
         assert!(!format!("{config:?}").contains("canary"));
+    }
+
+    #[test]
+    fn an_empty_secret_is_not_taken_for_none() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        for name in ["ORCHESTRATOR_TOKEN", "ORCHESTRATOR_WEBHOOK_SECRET"] {
+            let from_file = format!("{name}_FILE");
+            for (name, text) in [
+                (name, ""),
+                (name, " "),
+                (&from_file, ""),
+                (&from_file, path),
+            ] {
+                let error = resolve("https://x", &[(name, text)]).unwrap_err();
+                let text = error.to_string();
+                assert!(text.starts_with(&format!("{name} ")), "{text}");
+                assert!(text.contains("unset it"), "{text}");
+            }
+        }
     }
 
     #[test]

@@ -16,8 +16,17 @@ impl Secret {
         if text.is_empty() {
             return Err("is empty");
         }
+        if text
+            .get(..7)
+            .is_some_and(|start| start.eq_ignore_ascii_case("bearer "))
+        {
+            return Err("starts with \"Bearer\", which is added anyway; set it to the token alone");
+        }
+        if text.bytes().any(|byte| matches!(byte, b' ' | b'\t')) {
+            return Err("contains white space; a token has none");
+        }
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("holds characters that no HTTP header can carry");
+            return Err("contains characters that are not allowed in an HTTP header");
         }
         Ok(Self(text.to_owned()))
     }
@@ -50,5 +59,10 @@ mod tests {
         assert!(Secret::new("\n").is_err());
         assert!(Secret::new("a\r\nx: y").is_err());
         assert!(Secret::new("schlüssel").is_err());
+        let why = |text| Secret::new(text).err().unwrap();
+        assert!(why("Bearer x").contains("Bearer"));
+        assert!(why("bearer x").contains("Bearer"));
+        assert!(why("a b").contains("white space"));
+        assert!(Secret::new("Bearer").is_ok());
     }
 }

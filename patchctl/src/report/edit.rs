@@ -48,7 +48,7 @@ fn exit(report: &Report, plan: &Plan, detailed_exitcode: bool) -> Exit {
     match (report.status, report.code()) {
         (Status::Partial, _) => Exit::Code(6),
         (Status::Previewed, Some(_)) => Exit::Code(6),
-        (Status::Refused | Status::RolledBack, Some(code)) => Exit::Code(code.exit()),
+        (Status::Refused | Status::RolledBack, Some(code)) => Exit::of(code),
         (Status::Previewed, None) if detailed_exitcode && !plan.changes.is_empty() => Exit::Code(5),
         _ => Exit::Done,
     }

@@ -24,7 +24,7 @@ const BEHIND: usize = 70;
 
 /// Prints what is wrong with a batch, and tells how to exit.
 pub(crate) fn input_fault(fault: &Diagnostic, name: &str, input: &[u8], context: &Context) -> Exit {
-    let exit = Exit::Code(fault.code.exit());
+    let exit = Exit::of(fault.code);
     if context.output == Output::Json {
         let report = Report::unread(Refusal::from(fault.clone()));
         let mut out = context.stdout();

@@ -14,11 +14,15 @@ impl Store {
 
     /// The answers to error batches that nobody has acted on, oldest first; they are gone then.
     pub(crate) fn take_answers(&mut self) -> Result<Vec<Vec<u8>>, StoreError> {
-        let query = "DELETE FROM answers RETURNING seq, body";
-        let mut statement = self.db.prepare(query)?;
-        let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))?;
-        let mut answers = rows.collect::<Result<Vec<(i64, Vec<u8>)>, _>>()?;
-        answers.sort_by_key(|(seq, _)| *seq);
-        Ok(answers.into_iter().map(|(_, body)| body).collect())
+        let transaction = self.db.transaction()?;
+        let answers = {
+            let query = "SELECT body FROM sealed_answers ORDER BY seq";
+            let mut statement = transaction.prepare(query)?;
+            let rows = statement.query_map([], |row| row.get(0))?;
+            rows.collect::<Result<Vec<Vec<u8>>, _>>()?
+        };
+        transaction.execute("DELETE FROM answers", [])?;
+        transaction.commit()?;
+        Ok(answers)
     }
 }

@@ -24,7 +24,7 @@ impl Store {
         let transaction = self.db.transaction()?;
         let mut dropped = 0u64;
         {
-            let query = "SELECT seq, total - position, bytes FROM lanes
+            let query = "SELECT seq, total - position, bytes FROM sealed_lanes
                          WHERE position < total AND class = ? ORDER BY seq";
             let mut select = transaction.prepare(query)?;
             let mut rows = select.query([class as i64])?;
@@ -51,9 +51,15 @@ impl Store {
         Ok(dropped)
     }
 
+    /// How many rows were set aside because this engine did not write them here.
+    pub(crate) fn foreign(&self) -> Result<u64, StoreError> {
+        let query = "SELECT count(*) FROM main.aside";
+        Ok(self.db.query_row(query, [], |row| unsigned(row, 0))?)
+    }
+
     /// How many messages were ever dropped because the log was full.
     pub(crate) fn dropped(&self) -> Result<u64, StoreError> {
-        let query = "SELECT value FROM counts WHERE name = 'dropped'";
+        let query = "SELECT value FROM sealed_counts WHERE name = 'dropped'";
         let count = self
             .db
             .query_row(query, [], |row| unsigned(row, 0))

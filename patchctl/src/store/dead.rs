@@ -31,7 +31,7 @@ impl Store {
 
     /// Dead letters, oldest first.
     pub(crate) fn dead(&self, most: usize, skip: usize) -> Result<Vec<DeadLetter>, StoreError> {
-        let query = format!("SELECT {COLUMNS} FROM dead ORDER BY seq LIMIT ? OFFSET ?");
+        let query = format!("SELECT {COLUMNS} FROM sealed_dead ORDER BY seq LIMIT ? OFFSET ?");
         let mut statement = self.db.prepare_cached(&query)?;
         let rows = statement.query_map(params![most as i64, skip as i64], letter)?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -39,7 +39,7 @@ impl Store {
 
     /// The positions of an entry's messages that are dead.
     pub(crate) fn dead_of(&self, transaction: &str) -> Result<Vec<usize>, StoreError> {
-        let query = "SELECT position FROM dead WHERE transaction_id = ?";
+        let query = "SELECT position FROM sealed_dead WHERE transaction_id = ?";
         let mut statement = self.db.prepare_cached(query)?;
         let rows = statement.query_map([transaction], |row| row.get::<_, i64>(0))?;
         rows.map(|row| Ok(row? as usize)).collect()
@@ -47,22 +47,24 @@ impl Store {
 
     /// How many dead letters there are.
     pub(crate) fn dead_count(&self) -> Result<u64, StoreError> {
-        let count = "SELECT count(*) FROM dead";
+        let count = "SELECT count(*) FROM sealed_dead";
         Ok(self.db.query_row(count, [], |row| unsigned(row, 0))?)
     }
 
     /// Takes a dead letter out; `None` where there is none of that id.
     pub(crate) fn exhume(&self, id: &str) -> Result<Option<DeadLetter>, StoreError> {
-        let query = format!("DELETE FROM dead WHERE id = ? RETURNING {COLUMNS}");
+        let query = format!("SELECT {COLUMNS} FROM sealed_dead WHERE id = ?");
         let mut statement = self.db.prepare_cached(&query)?;
-        Ok(statement.query_row([id], letter).optional()?)
+        let letter = statement.query_row([id], letter).optional()?;
+        self.db.execute("DELETE FROM dead WHERE id = ?", [id])?;
+        Ok(letter)
     }
 
     /// Puts a dead letter back into the outbox, with its id and body; false where there is none
     /// of that id, or nothing to send.
     pub(crate) fn revive(&mut self, id: &str) -> Result<bool, StoreError> {
         let transaction = self.db.transaction()?;
-        let query = "DELETE FROM dead WHERE id = ? AND body IS NOT NULL RETURNING kind, body";
+        let query = "SELECT kind, body FROM sealed_dead WHERE id = ? AND body IS NOT NULL";
         let row = transaction
             .query_row(query, [id], |row| {
                 Ok((row.get::<_, Kind>(0)?, row.get::<_, Vec<u8>>(1)?))
@@ -71,6 +73,7 @@ impl Store {
         let Some((kind, body)) = row else {
             return Ok(false);
         };
+        transaction.execute("DELETE FROM dead WHERE id = ?", [id])?;
         transaction.execute(
             "INSERT INTO lanes(kind, total, bytes, frozen_id, frozen_until, frozen)
              VALUES (?, 1, ?, ?, 1, ?)",
@@ -105,7 +108,7 @@ fn insert(db: &Connection, letter: &DeadLetter) -> rusqlite::Result<()> {
 }
 
 pub(super) fn salvage(old: &Connection, new: &Connection) -> rusqlite::Result<()> {
-    let query = format!("SELECT {COLUMNS} FROM dead ORDER BY seq");
+    let query = format!("SELECT {COLUMNS} FROM sealed_dead ORDER BY seq");
     let mut select = old.prepare(&query)?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {

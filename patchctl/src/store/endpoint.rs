@@ -23,7 +23,7 @@ impl Store {
     /// The state of a URL; of one that was never asked, the default.
     pub(crate) fn endpoint(&self, url: &str) -> Result<Endpoint, StoreError> {
         let query = "SELECT failures, next_try, stopped, last_error, last_success
-                     FROM endpoint WHERE url = ?";
+                     FROM sealed_endpoint WHERE url = ?";
         let mut statement = self.db.prepare_cached(query)?;
         let endpoint = statement
             .query_row([url], |row| {

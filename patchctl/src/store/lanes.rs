@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use patchcore::workspace::Key;
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, params};
 
@@ -166,7 +167,7 @@ impl Store {
         lane: i64,
         position: usize,
     ) -> Result<Option<Message>, StoreError> {
-        let query = "SELECT id, body FROM bodies WHERE lane = ? AND position = ?";
+        let query = "SELECT id, body FROM sealed_bodies WHERE lane = ? AND position = ?";
         let read = |row: &Row<'_>| {
             Ok(Message {
                 id: row.get(0)?,
@@ -181,7 +182,7 @@ impl Store {
 
     /// All entries of the log that are known, and whether each is delivered.
     pub(crate) fn entries(&self) -> Result<HashMap<String, bool>, StoreError> {
-        let query = "SELECT transaction_id, position >= total FROM lanes
+        let query = "SELECT transaction_id, position >= total FROM sealed_lanes
                      WHERE transaction_id IS NOT NULL";
         let mut statement = self.db.prepare_cached(query)?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -190,7 +191,7 @@ impl Store {
 
     /// Whether all events of an entry are delivered, or dead.
     pub(crate) fn is_delivered(&self, transaction: &str) -> Result<bool, StoreError> {
-        let query = "SELECT position >= total FROM lanes WHERE transaction_id = ?";
+        let query = "SELECT position >= total FROM sealed_lanes WHERE transaction_id = ?";
         let mut statement = self.db.prepare_cached(query)?;
         let delivered = statement
             .query_row([transaction], |row| row.get(0))
@@ -200,7 +201,7 @@ impl Store {
 
     /// Whether a lane has messages left.
     pub(crate) fn is_waiting(&self, lane: i64) -> Result<bool, StoreError> {
-        let query = "SELECT position < total FROM lanes WHERE seq = ?";
+        let query = "SELECT position < total FROM sealed_lanes WHERE seq = ?";
         let mut statement = self.db.prepare_cached(query)?;
         let waiting = statement.query_row([lane], |row| row.get(0)).optional()?;
         Ok(waiting.unwrap_or(false))
@@ -208,7 +209,7 @@ impl Store {
 
     /// How far the events of an entry have come; `None` where the entry is not known.
     pub(crate) fn position(&self, transaction: &str) -> Result<Option<usize>, StoreError> {
-        let query = "SELECT position FROM lanes WHERE transaction_id = ?";
+        let query = "SELECT position FROM sealed_lanes WHERE transaction_id = ?";
         let mut statement = self.db.prepare_cached(query)?;
         let position: Option<i64> = statement
             .query_row([transaction], |row| row.get(0))
@@ -226,7 +227,7 @@ impl Store {
     /// The lane to work on: the first whose time has come.
     pub(crate) fn next_lane(&self, now: i64) -> Result<Option<Lane>, StoreError> {
         let query = format!(
-            "SELECT {COLUMNS} FROM lanes WHERE position < total AND next_try <= ? ORDER BY seq LIMIT 1"
+            "SELECT {COLUMNS} FROM sealed_lanes WHERE position < total AND next_try <= ? ORDER BY seq LIMIT 1"
         );
         let mut statement = self.db.prepare_cached(&query)?;
         Ok(statement.query_row([now], lane).optional()?)
@@ -297,7 +298,7 @@ impl Store {
     /// What waits.
     pub(crate) fn pending(&self) -> Result<Pending, StoreError> {
         let query = "SELECT coalesce(sum(total - position), 0), coalesce(sum(bytes), 0),
-                     coalesce(min(next_try), 0) FROM lanes WHERE position < total";
+                     coalesce(min(next_try), 0) FROM sealed_lanes WHERE position < total";
         Ok(self.db.query_row(query, [], |row| {
             Ok(Pending {
                 messages: unsigned(row, 0)?,
@@ -310,7 +311,7 @@ impl Store {
     /// The first lanes that wait because they failed: what and why.
     pub(crate) fn failing(&self, most: usize) -> Result<Vec<(String, u32, String)>, StoreError> {
         let query = "SELECT coalesce(transaction_id, kind), attempts, coalesce(last_error, '')
-                     FROM lanes WHERE position < total AND attempts > 0 ORDER BY seq LIMIT ?";
+                     FROM sealed_lanes WHERE position < total AND attempts > 0 ORDER BY seq LIMIT ?";
         let mut statement = self.db.prepare_cached(query)?;
         let rows = statement.query_map([most as i64], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
@@ -320,19 +321,25 @@ impl Store {
 
     /// Saves from a damaged store what the log does not have: messages and dead letters that
     /// can still be read. Whatever fails is left where it is, in the file that was set aside.
-    pub(super) fn salvage(&self, damaged: &Path) {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    pub(super) fn salvage(&self, damaged: &Path, key: &Key) {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let Ok(old) = Connection::open_with_flags(damaged, flags) else {
             return;
         };
+        if super::harden(&old).is_err() || super::seal::install(&old, key).is_err() {
+            return;
+        }
         let _ = salvage_messages(&old, &self.db);
         let _ = super::dead::salvage(&old, &self.db);
     }
 }
 
 fn salvage_messages(old: &Connection, new: &Connection) -> rusqlite::Result<()> {
-    let query = "SELECT lanes.kind, bodies.id, bodies.body FROM bodies
-                 JOIN lanes ON lanes.seq = bodies.lane ORDER BY bodies.lane, bodies.position";
+    let query = "SELECT lanes.kind, bodies.id, bodies.body FROM sealed_bodies bodies
+                 JOIN sealed_lanes lanes ON lanes.seq = bodies.lane
+                 ORDER BY bodies.lane, bodies.position";
     let mut select = old.prepare(query)?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {

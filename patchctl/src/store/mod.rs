@@ -9,13 +9,13 @@ mod dead;
 mod endpoint;
 mod lanes;
 mod schema;
+mod seal;
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use patchcore::Code;
+use patchcore::workspace::{Key, PrivateDir, PrivateLock, Workspace};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -24,25 +24,42 @@ pub(crate) use dead::DeadLetter;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use lanes::{Entry, Frozen, Kind, Lane, Message};
 
-/// How long one process waits for another's write.
+/// Longest wait for another process's write.
 const BUSY: Duration = Duration::from_secs(5);
+/// Longest that a command which only looks, or an edit, waits for the store.
+pub(crate) const SHORT_WAIT: Duration = Duration::from_secs(2);
+/// The store's directory in the state.
+const DIRECTORY: &str = "store";
+const DATABASE: &str = "outbox.db";
+/// What SQLite opens beside the database, by their ends.
+const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+/// Held while the database is looked at, replaced or migrated.
+const OPEN_LOCK: &str = "open.lock";
+/// Has a byte for each edit that left delivery to others.
+const EDITS: &str = "edits";
+/// Held while delivering.
+const DELIVER_LOCK: &str = "deliver.lock";
 
 /// The open database.
 pub(crate) struct Store {
     db: Connection,
-    directory: PathBuf,
+    directory: PrivateDir,
 }
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
-    /// Its files cannot be made, opened or locked.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        action: &'static str,
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    /// Its directory or one of its files cannot be made or opened, or must not be.
+    #[error(transparent)]
+    State(#[from] patchcore::Error),
+    /// Another process has the store.
+    #[error(
+        "another process has held {DIRECTORY}/{OPEN_LOCK} of the delivery store for {} ms; try again", .0.as_millis()
+    )]
+    Held(Duration),
+    /// Its directory was replaced while it was opened.
+    #[error("the directory of the delivery store was replaced while it was opened")]
+    Moved,
     /// SQLite failed.
     #[error("the delivery store failed: {0}")]
     Sqlite(#[from] rusqlite::Error),
@@ -59,7 +76,8 @@ impl StoreError {
         };
         matches!(
             error.sqlite_error_code(),
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+            // A database of other tables fails by what it does not have.
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown)
         )
     }
 }
@@ -91,27 +109,38 @@ pub(crate) enum Origin {
 }
 
 impl Store {
-    /// Opens the store below `.mission_control`, or makes it; sets a damaged one aside.
+    /// Opens the store in the state of a workspace, or makes it; sets a damaged one aside. Waits
+    /// no longer than `wait` for another process that opens it.
     ///
     /// # Errors
-    /// Where the disk fails, or a later version made the store.
-    pub(crate) fn open(control: &Path, check: Check) -> Result<Opened, StoreError> {
-        let directory = control.join("store");
-        make_directory(control, &directory)?;
+    /// Where the disk fails, something else has the place of a file of the store, another process
+    /// holds the store, or a later version made it.
+    pub(crate) fn open(
+        workspace: &Workspace,
+        check: Check,
+        wait: Duration,
+    ) -> Result<Opened, StoreError> {
+        let directory = workspace.make_private_dir(DIRECTORY, wait)?;
+        let key = workspace.make_key(wait)?;
         // One process looks, replaces and migrates at a time.
-        let guard = private_file(&directory.join("open.lock"))?;
-        guard
-            .lock()
-            .map_err(|error| io("lock", &directory, error))?;
-        let file = directory.join("outbox.db");
-        make_private(&file)?;
-        match Self::open_file(&directory, &file, check) {
-            Ok(opened) => Ok(opened),
+        let guard = directory.lock(OPEN_LOCK, wait)?;
+        let _guard = guard.ok_or(StoreError::Held(wait))?;
+        if has_foreign_files(&directory)? {
+            let aside = set_aside(&directory)?;
+            let store = Self::open_new(directory, &key, wait)?;
+            let origin = Origin::Replaced(aside);
+            return Ok(Opened { store, origin });
+        }
+        directory.make_file(DATABASE)?;
+        match Self::connect(&directory, &key, check, wait) {
+            Ok((db, origin)) => {
+                let store = Self { db, directory };
+                Ok(Opened { store, origin })
+            }
             Err(error) if error.is_damage() => {
-                let aside = set_aside(&directory, &file)?;
-                make_private(&file)?;
-                let store = Self::open_file(&directory, &file, Check::Header)?.store;
-                store.salvage(&aside);
+                let aside = set_aside(&directory)?;
+                let store = Self::open_new(directory, &key, wait)?;
+                store.salvage(&aside, &key);
                 let origin = Origin::Replaced(aside);
                 Ok(Opened { store, origin })
             }
@@ -123,51 +152,70 @@ impl Store {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub(crate) fn open_existing(control: &Path) -> Result<Option<Self>, StoreError> {
-        if !Self::is_present(control)? {
+    pub(crate) fn open_existing(
+        workspace: &Workspace,
+        wait: Duration,
+    ) -> Result<Option<Self>, StoreError> {
+        if !Self::is_present(workspace)? {
             return Ok(None);
         }
-        Self::open(control, Check::Header).map(|opened| Some(opened.store))
+        Self::open(workspace, Check::Header, wait).map(|opened| Some(opened.store))
     }
 
-    /// Makes the store's directory alone, at the cost of one system call: from then on the log
-    /// keeps what is not delivered.
+    /// Makes the store's directory alone: from then on the log keeps what is not delivered. Gives
+    /// how often that was done.
     ///
     /// # Errors
     /// Where it cannot be made.
-    pub(crate) fn announce(control: &Path) -> Result<(), StoreError> {
-        make_directory(control, &control.join("store"))
+    pub(crate) fn announce(workspace: &Workspace, wait: Duration) -> Result<u64, StoreError> {
+        let directory = workspace.make_private_dir(DIRECTORY, wait)?;
+        Ok(directory.count(EDITS)?)
     }
 
     /// Whether anything is, or will be, delivered from here.
     ///
     /// # Errors
-    /// Where the disk does not say.
-    pub(crate) fn is_announced(control: &Path) -> Result<bool, StoreError> {
-        let directory = control.join("store");
-        directory
-            .try_exists()
-            .map_err(|error| io("look at", &directory, error))
+    /// Where something else has the place of the store's directory.
+    pub(crate) fn is_announced(workspace: &Workspace) -> Result<bool, StoreError> {
+        Ok(workspace.private_dir(DIRECTORY)?.is_some())
     }
 
-    /// Whether there is a store; opens nothing.
+    /// Whether there is a store; opens nothing. What has the place of its database is one that
+    /// will be set aside.
     ///
     /// # Errors
-    /// Where the disk does not say.
-    pub(crate) fn is_present(control: &Path) -> Result<bool, StoreError> {
-        let file = control.join("store/outbox.db");
-        file.try_exists()
-            .map_err(|error| io("look at", &file, error))
+    /// Where something else has the place of the store's directory.
+    pub(crate) fn is_present(workspace: &Workspace) -> Result<bool, StoreError> {
+        Ok(match workspace.private_dir(DIRECTORY)? {
+            Some(directory) => is_foreign(directory.has_file(DATABASE))?.unwrap_or(true),
+            None => false,
+        })
     }
 
-    fn open_file(directory: &Path, file: &Path, check: Check) -> Result<Opened, StoreError> {
+    fn open_new(directory: PrivateDir, key: &Key, wait: Duration) -> Result<Self, StoreError> {
+        directory.make_file(DATABASE)?;
+        let (db, _) = Self::connect(&directory, key, Check::Header, wait)?;
+        Ok(Self { db, directory })
+    }
+
+    fn connect(
+        directory: &PrivateDir,
+        key: &Key,
+        check: Check,
+        wait: Duration,
+    ) -> Result<(Connection, Origin), StoreError> {
+        if !directory.is_at_its_path()? {
+            return Err(StoreError::Moved);
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-        let mut db = Connection::open_with_flags(file, flags)?;
-        db.busy_timeout(BUSY)?;
-        db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        let mut db = Connection::open_with_flags(directory.path_of(DATABASE), flags)?;
+        if !directory.is_at_its_path()? {
+            return Err(StoreError::Moved);
+        }
+        db.busy_timeout(BUSY.min(wait))?;
+        harden(&db)?;
         db.pragma_update(None, "journal_mode", "WAL")?;
         db.pragma_update(None, "synchronous", "NORMAL")?;
         if check == Check::Pages {
@@ -181,11 +229,9 @@ impl Store {
             0 => Origin::New,
             _ => Origin::Kept,
         };
-        let store = Self {
-            db,
-            directory: directory.to_owned(),
-        };
-        Ok(Opened { store, origin })
+        seal::install(&db, key)?;
+        seal::set_foreign_rows_aside(&mut db)?;
+        Ok((db, origin))
     }
 
     /// The right to deliver, which one process has at a time; `None` while another has it. The
@@ -193,97 +239,53 @@ impl Store {
     ///
     /// # Errors
     /// Where the lock's file cannot be opened.
-    pub(crate) fn try_deliver(&self) -> Result<Option<DeliveryLock>, StoreError> {
-        let path = self.directory.join("deliver.lock");
-        let file = private_file(&path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(DeliveryLock(file))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(io("lock", &path, error)),
+    pub(crate) fn try_deliver(&self) -> Result<Option<PrivateLock>, StoreError> {
+        Ok(self.directory.lock(DELIVER_LOCK, Duration::ZERO)?)
+    }
+}
+
+/// Takes away from the database what it could do by itself: nothing in it runs.
+fn harden(db: &Connection) -> Result<(), StoreError> {
+    for (option, value) in [
+        (DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true),
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+        // Those of the database; our own are temporary.
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+    ] {
+        db.set_db_config(option, value)?;
+    }
+    Ok(())
+}
+
+/// Whether something that SQLite must not open has the place of one of its files.
+fn has_foreign_files(directory: &PrivateDir) -> Result<bool, StoreError> {
+    for end in std::iter::once("").chain(COMPANIONS) {
+        let looked = directory.has_file(&format!("{DATABASE}{end}"));
+        if is_foreign(looked)?.is_none() {
+            return Ok(true);
         }
     }
+    Ok(false)
 }
 
-/// Makes the store's directory, and the state's where nothing was done in the tree yet.
-fn make_directory(control: &Path, directory: &Path) -> Result<(), StoreError> {
-    let make = |path: &Path, mode| match DirBuilder::new().mode(mode).create(path) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
-    };
-    match make(directory, 0o700) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        result => return result.map_err(|error| io("create", directory, error)),
-    }
-    make(control, 0o777).map_err(|error| io("create", control, error))?;
-    let ignore = control.join(".gitignore");
-    match OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&ignore)
-    {
-        Ok(mut file) => std::io::Write::write_all(&mut file, b"*\n!tasks.json\n")
-            .map_err(|error| io("write", &ignore, error))?,
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(io("create", &ignore, error)),
-    }
-    make(directory, 0o700).map_err(|error| io("create", directory, error))
-}
-
-/// Held while delivering.
-pub(crate) struct DeliveryLock(#[expect(dead_code, reason = "closing it frees the lock")] File);
-
-/// Makes the database's file where there is none: SQLite would make it readable for others, and it
-/// gives its other files the same mode. One that is there is not opened, since closing it would
-/// free the locks that another connection of this process has on it.
-fn make_private(path: &Path) -> Result<(), StoreError> {
-    let made = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    match made {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(io("make", path, error)),
-        _ => Ok(()),
+/// `None` for what is there and must not be opened.
+fn is_foreign(looked: Result<bool, patchcore::Error>) -> Result<Option<bool>, StoreError> {
+    match looked {
+        Ok(is_there) => Ok(Some(is_there)),
+        Err(error) if error.code() == Code::ForeignState => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
-fn private_file(path: &Path) -> Result<File, StoreError> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| io("open", path, error))
-}
-
-/// Renames a broken database out of the way, with what belongs to it.
-fn set_aside(directory: &Path, file: &Path) -> Result<PathBuf, StoreError> {
-    let name = format!("damaged-{}.db", jiff::Timestamp::now().as_millisecond());
-    let aside = directory.join(name);
-    std::fs::rename(file, &aside).map_err(|error| io("set aside", file, error))?;
-    for suffix in ["-wal", "-shm"] {
-        let with = |path: &Path| {
-            let mut name = path.as_os_str().to_owned();
-            name.push(suffix);
-            PathBuf::from(name)
-        };
-        match std::fs::rename(with(file), with(&aside)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(io("set aside", &with(file), error));
-            }
-            _ => {}
-        }
+/// Renames a database out of the way, with what belongs to it; gives its new path.
+fn set_aside(directory: &PrivateDir) -> Result<PathBuf, StoreError> {
+    let aside = format!("damaged-{}.db", uuid::Uuid::now_v7());
+    for end in std::iter::once("").chain(COMPANIONS) {
+        directory.set_aside(&format!("{DATABASE}{end}"), &format!("{aside}{end}"))?;
     }
-    Ok(aside)
-}
-
-fn io(action: &'static str, path: &Path, source: std::io::Error) -> StoreError {
-    StoreError::Io {
-        action,
-        path: path.to_owned(),
-        source,
-    }
+    Ok(directory.path_of(&aside))
 }
 
 /// Milliseconds since 1970.

@@ -8,7 +8,8 @@ use super::StoreError;
 pub(super) const VERSION: i64 = STEPS.len() as i64;
 
 /// Step N leads from version N to N + 1; steps are only ever added.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
 -- A lane is what is delivered in order: the events of one transaction, or one other message.
 CREATE TABLE lanes(
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -40,7 +41,19 @@ CREATE TABLE endpoint(
   url TEXT PRIMARY KEY, failures INTEGER NOT NULL, next_try INTEGER NOT NULL,
   stopped INTEGER NOT NULL, last_error TEXT, last_success INTEGER);
 CREATE TABLE counts(name TEXT PRIMARY KEY, value INTEGER NOT NULL);
-"];
+",
+    "
+-- By the key of the workspace, over all other columns; rows without it are not ours.
+ALTER TABLE lanes ADD COLUMN seal TEXT;
+ALTER TABLE bodies ADD COLUMN seal TEXT;
+ALTER TABLE answers ADD COLUMN seal TEXT;
+ALTER TABLE dead ADD COLUMN seal TEXT;
+ALTER TABLE endpoint ADD COLUMN seal TEXT;
+ALTER TABLE counts ADD COLUMN seal TEXT;
+-- Rows that are not ours, as SQL literals.
+CREATE TABLE aside(seq INTEGER PRIMARY KEY, source TEXT NOT NULL, content TEXT NOT NULL);
+",
+];
 
 /// Brings the tables up to date, in one transaction; gives the version that was found, 0 for an
 /// empty file.

@@ -167,7 +167,7 @@ proptest! {
         } else {
             match places[..] {
                 // Its lines prove its line.
-                [only] if only == stated && count > 1 => Some(only),
+                [only] if only == stated => Some(only),
                 [only] if stated > 0 && (below > 0 || above > 0 && ends(only)) => Some(only),
                 _ => None,
             }

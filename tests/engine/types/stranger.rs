@@ -98,9 +98,9 @@ fn r9_links_and_types_that_change_between_plan_and_commit_are_a_conflict() {
 #[test]
 fn r9_what_a_stranger_makes_of_links_and_types_before_recovery_is_never_lost() {
     let patch = turning();
-    for no_exchange in [false, true] {
+    for missing in [&[][..], &[Call::Renameat2]] {
         let fault = Fault {
-            no_exchange,
+            missing,
             ..Fault::default()
         };
         let apply = |root: &Path, fault| {

@@ -1,5 +1,6 @@
 //! Where the hunks of one file go.
 
+mod evidence;
 mod readings;
 mod refusal;
 
@@ -13,6 +14,8 @@ use crate::edit::Edit;
 use crate::error::Refusal;
 use crate::path::RelPath;
 use crate::text::{BOM, LineEnding, LineNumber, Text};
+
+use evidence::Evidence;
 
 /// A hunk that has found its place.
 #[derive(Debug, Clone)]
@@ -43,7 +46,7 @@ pub(super) fn place(
 ) -> Vec<Result<Placed, Box<Refusal>>> {
     let hunks = &section.hunks;
     if hunks.iter().all(|hunk| hunk.doubt.is_none()) {
-        return place_read(text, hunks, path, options);
+        return place_read(text, hunks, section.index.as_ref(), path, options);
     }
     readings::place(text, hunks, section.index.as_ref(), path, options)
 }
@@ -52,6 +55,7 @@ pub(super) fn place(
 fn place_read(
     text: Text<'_>,
     hunks: &[Hunk<'_>],
+    index: Index<'_>,
     path: &RelPath,
     options: HunkOptions,
 ) -> Vec<Result<Placed, Box<Refusal>>> {
@@ -59,6 +63,7 @@ fn place_read(
     let file = File {
         bytes,
         text,
+        index,
         path,
         options,
     };
@@ -68,6 +73,13 @@ fn place_read(
         Fold::Bytes
     };
     let mut how = How { fold, ending: None };
+    if options.is_crlf && crate::bytes::find(b'\n', bytes).is_none() {
+        // Endings of the way, not of the file.
+        how = How {
+            fold: Fold::Ending,
+            ending: Some(LineEnding::Lf),
+        };
+    }
     let mut found: Vec<Option<Spot>> = hunks.iter().map(|hunk| file.stated(hunk, how)).collect();
     if found.contains(&None)
         && !options.strict
@@ -118,6 +130,9 @@ impl How {
     }
 }
 
+/// The blob names before and after, as the `index` line has them.
+type Index<'a> = Option<&'a (Vec<u8>, Vec<u8>)>;
+
 /// Where a hunk's old lines stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Spot {
@@ -128,6 +143,7 @@ struct Spot {
 struct File<'a> {
     bytes: &'a [u8],
     text: Text<'a>,
+    index: Index<'a>,
     path: &'a RelPath,
     options: HunkOptions,
 }
@@ -213,7 +229,8 @@ impl File<'_> {
         if self.options.strict
             || ranges.old_start == 0
             || hunk.lines.iter().any(is_nothing)
-            || ranges.old_count < 2
+            || (ranges.old_count < 2 && hunk.lines.iter().any(|line| line.role == Role::Context))
+            || ranges.old_count == 0
             || only_adds(hunk)
         {
             return None;
@@ -283,9 +300,13 @@ impl File<'_> {
         let rest = &self.bytes[at..];
         if how.fold == Fold::Bytes {
             let behind = rest.strip_prefix(want.text)?;
+            // What stays as it is keeps its end, too.
+            let stays = want.role == Role::Context && !self.options.strict;
             return match (want.newline, behind) {
                 (true, [b'\n', ..]) => Some(at + want.text.len() + 1),
                 (false, []) if !rest.is_empty() => Some(self.bytes.len()),
+                (true, []) if stays && !rest.is_empty() => Some(self.bytes.len()),
+                (false, [b'\n']) if stays => Some(self.bytes.len()),
                 _ => None,
             };
         }
@@ -321,32 +342,8 @@ impl File<'_> {
                 Some(spot) => spot.moved.is_some(),
             }
         };
-        let lost: Vec<usize> = (0..hunks.len()).filter(|&index| free(index)).collect();
-        let old: Vec<Vec<Vec<u8>>> = lost
-            .iter()
-            .map(|&index| {
-                let lines = hunks[index]
-                    .lines
-                    .iter()
-                    .filter(|line| line.role != Role::Added && !is_nothing(line));
-                lines.map(terminated).collect()
-            })
-            .collect();
-        let blocks: Vec<Vec<&[u8]>> = old
-            .iter()
-            .map(|lines| lines.iter().map(Vec::as_slice).collect())
-            .collect();
-        let blocks: Vec<&[&[u8]]> = blocks.iter().map(Vec::as_slice).collect();
-        let places = if lost.is_empty() {
-            Vec::new()
-        } else {
-            locate::find_blocks(self.bytes, &blocks, how.fold)
-        };
-        let mut places = lost
-            .iter()
-            .copied()
-            .zip(places)
-            .collect::<std::collections::HashMap<_, _>>();
+        let mut places = self.places(hunks, how);
+        let evidence = Evidence::of(self, hunks, &places);
         let names: Vec<String> = hunks
             .iter()
             .enumerate()
@@ -361,12 +358,20 @@ impl File<'_> {
             .collect();
         let decide = |(index, spot): (usize, Option<Spot>)| {
             let (hunk, name) = (&hunks[index], &names[index]);
+            let mut places = std::mem::take(&mut places[index]);
             let spot = match spot {
-                Some(spot) if spot.moved.is_none() => return Ok(spot),
+                Some(spot) if spot.moved.is_none() => {
+                    // By the end of the file, or by a line that nothing else could be.
+                    if places.len() < 2 || self.anchors(hunk).end || self.believes_numbers(hunk) {
+                        return Ok(spot);
+                    }
+                    return evidence
+                        .choose(index, Some(&spot), &places, how)
+                        .ok_or_else(|| Box::new(self.ambiguous(hunk, name, &places, true)));
+                }
                 spot => spot,
             };
-            let mut places = places.remove(&index).unwrap_or_default();
-            if self.options.strict && hunk.ranges.is_some() {
+            if (self.options.strict && hunk.ranges.is_some()) || !free(index) {
                 places.clear();
             }
             match (places.len(), spot.or_else(|| in_place[index].clone())) {
@@ -381,10 +386,19 @@ impl File<'_> {
                     if self.old_lines_at(spot.span.start, hunk, how).is_err() {
                         return Err(Box::new(self.mismatch(hunk, name, how)));
                     }
+                    if let Some(against) = evidence.against(index) {
+                        return Err(Box::new(self.incredible(hunk, name, &spot, &against)));
+                    }
                     Ok(spot)
                 }
+                (0, None) if evidence.proves_number(hunk) => self
+                    .at_number(hunk)
+                    .ok_or_else(|| Box::new(self.mismatch(hunk, name, how))),
                 (0 | 1, _) => Err(Box::new(self.mismatch(hunk, name, how))),
-                _ => Err(Box::new(self.ambiguous(hunk, name, &places))),
+                (_, None) if hunk.ranges.is_some() => evidence
+                    .choose(index, None, &places, how)
+                    .ok_or_else(|| Box::new(self.ambiguous(hunk, name, &places, false))),
+                _ => Err(Box::new(self.ambiguous(hunk, name, &places, false))),
             }
         };
         let spots: Vec<_> = found.clone().into_iter().enumerate().map(decide).collect();
@@ -410,6 +424,64 @@ impl File<'_> {
             Ok(placed)
         };
         spots.into_iter().enumerate().map(place).collect()
+    }
+
+    /// Where the old lines of each hunk stand, in one pass over the file.
+    fn places(&self, hunks: &[Hunk<'_>], how: How) -> Vec<Vec<locate::Place>> {
+        let old: Vec<Vec<Vec<u8>>> = hunks
+            .iter()
+            .map(|hunk| {
+                let lines = hunk
+                    .lines
+                    .iter()
+                    .filter(|line| line.role != Role::Added && !is_nothing(line));
+                lines.map(terminated).collect()
+            })
+            .collect();
+        let blocks: Vec<Vec<&[u8]>> = old
+            .iter()
+            .map(|lines| lines.iter().map(Vec::as_slice).collect())
+            .collect();
+        let blocks: Vec<&[&[u8]]> = blocks.iter().map(Vec::as_slice).collect();
+        let mut places = locate::find_blocks(self.bytes, &blocks, how.fold);
+        for (hunk, places) in hunks.iter().zip(&mut places) {
+            if places.is_empty()
+                && let Some(place) = self.at_open_end(hunk, how)
+            {
+                places.push(place);
+            }
+        }
+        places
+    }
+
+    /// The place of a hunk at the end of the file, where its last line is context and only one of the
+    /// two ends in a newline.
+    fn at_open_end(&self, hunk: &Hunk<'_>, how: How) -> Option<locate::Place> {
+        let last = hunk.lines.last()?;
+        if last.role != Role::Context || last.newline == self.text.ends_in_newline() {
+            return None;
+        }
+        let at = self.start_of_last(hunk.counts().0)?;
+        let end = self.old_lines_at(at, hunk, how).ok()?;
+        (end == self.bytes.len()).then(|| locate::Place {
+            span: at..end,
+            line: self.text.line_at(at),
+        })
+    }
+
+    /// The place between lines that the header of a hunk without old lines says.
+    fn at_number(&self, hunk: &Hunk<'_>) -> Option<Spot> {
+        let at = self.offset(self.stated_index(hunk)?, hunk)?;
+        Some(Spot {
+            span: at..at,
+            moved: None,
+        })
+    }
+
+    /// Whether the operator has said that the line number of a hunk without context holds.
+    fn believes_numbers(&self, hunk: &Hunk<'_>) -> bool {
+        let has_context = hunk.lines.iter().any(|line| line.role == Role::Context);
+        self.options.unidiff_zero && !has_context
     }
 
     /// Whether new lines would go on in a last line that stays and has no newline.
@@ -470,6 +542,15 @@ impl File<'_> {
             notes.push("line endings of the diff were taken for the file's".into());
         }
         notes.extend(how.fold.note().map(String::from));
+        if spot.span.end == self.bytes.len()
+            && let Some(last) = hunk.lines.last()
+            && last.role == Role::Context
+            && last.newline != self.text.ends_in_newline()
+            && !is_nothing(last)
+            && how.fold == Fold::Bytes
+        {
+            notes.push("the end of the file keeps its newline, or the lack of one".into());
+        }
         Placed {
             edits,
             span: spot.span,

@@ -7,13 +7,18 @@
 //! all of a new file may stand in one.
 //!
 //! A hunk without trailing context that does not match at the end was cut short, or made without
-//! context. It proves its place itself if it changes what it finds, and two old lines or more stand
-//! at the very line of its header and nowhere else. One that only adds lines, and one of a single
-//! line, needs [`unidiff_zero`](super::Options::unidiff_zero): the first could land once more each
-//! time, and a single line is found at a line number by chance too often.
+//! context. It proves its place itself if it changes what it finds, and its old lines stand at the
+//! very line of its header and nowhere else; a hunk that has context needs two old lines for that.
+//! One that only adds lines needs [`unidiff_zero`](super::Options::unidiff_zero), or the blob that
+//! its `index` line names: it could land once more each time.
 //!
 //! Where this departs from git, on purpose:
-//! - more than one place away from the stated line: refused, git takes the nearest;
+//! - where old lines stand at several places, git takes the one nearest to the stated line. Here the
+//!   blob name in the `index` line, the function that the hunk names, and the hunks around it have to
+//!   agree on one; the stated line counts last, and not at all where the file is known to be another;
+//! - a hunk whose only place is in another function than the one that it names, or out of step with
+//!   the hunks around it, is refused;
+//! - a line of context at the end of the file stays as it is, with or without a newline;
 //! - context that two hunks share is fine as long as their changed lines are disjoint;
 //! - a file in `\r\n` takes a diff whose lines end in `\n`, and the other way around, if all lines
 //!   of both are of one kind: GNU `patch` and jsdiff do, git does not;
@@ -48,6 +53,13 @@
 //!   the first;
 //! - a header of the next file that has lost its `---` line, or is joined to the last line of a hunk,
 //!   is refused. Git and GNU `patch` read its hunks as those of the file above, or refuse them;
+//! - names without git's prefixes are taken as they are, and at another level where that names a file
+//!   that does not exist, and at one level alone all old files exist and all hunks apply. Git takes
+//!   one component off, whatever it is;
+//! - a patch whose every line ends in `\r\n`, headers included, makes new files in `\n`: the endings
+//!   came on its way. Git keeps them;
+//! - a mail in quoted-printable, base64 or `format=flowed` is refused: `git am` decodes it, `git
+//!   apply` takes its lines as they are;
 //! - no white space is fixed, and no blob is taken from an object store.
 //!
 //! # Beside the real tools
@@ -67,9 +79,11 @@
 //! jsdiff takes, since nothing but the ending differs, and all lines keep the file's; and a binary
 //! patch, which GNU `patch` does not know and git applies, as the blob names of both ends prove it.
 
+pub(super) mod damage;
 mod ends;
 mod glob;
 mod hunks;
+mod levels;
 mod lower;
 mod names;
 
@@ -80,11 +94,11 @@ use crate::diff::parse::{self, Binary, Counts, Hunk, ParseOptions};
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
 use crate::path::RelPath;
-use crate::plan::{Lowered, Script, Tree};
 use crate::threads;
+pub(super) use levels::Levels;
 
 /// A diff whose names are resolved.
-pub(super) struct Unified<'a> {
+struct Unified<'a> {
     sections: Vec<Section<'a>>,
     hunk_options: HunkOptions,
     content: Digest,
@@ -97,6 +111,8 @@ struct HunkOptions {
     ignore_whitespace: bool,
     strict: bool,
     allow_omission: bool,
+    /// Whether each line of the patch ends in `\r\n`, its headers included.
+    is_crlf: bool,
 }
 
 /// What the diff does to one file.
@@ -146,7 +162,7 @@ enum Kind {
 const LONG: usize = 256 << 10;
 
 /// Reads a diff.
-pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Unified<'a>, Refusal> {
+pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Levels<'a>, Refusal> {
     let parse_options = ParseOptions {
         counts: if options.recount {
             Counts::Recount
@@ -170,24 +186,55 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Unified<'a
         ));
     }
     if diff.files.is_empty() {
-        return Err(Refusal::new(
-            Code::InvalidBatch,
-            "the patch holds no unified diff: there are no \"---\" and \"+++\" lines with hunks below them",
-        ));
+        let why = damage::find(bytes).unwrap_or_else(|| {
+            "the patch holds no unified diff: there are no \"---\" and \"+++\" lines with hunks below them".into()
+        });
+        return Err(Refusal::new(Code::InvalidBatch, why));
     }
-    let mut remarks = remarks_by_file(&diff);
+    let remarks = remarks_by_file(&diff);
     if options.reverse {
         // What several sections did to one file is taken back from the last on.
         diff.files.reverse();
     }
-    let mut sections = Vec::with_capacity(diff.files.len());
-    for mut file in diff.files {
+    let is_crlf = !options.strict && is_crlf_throughout(bytes);
+    let build = |files, strip| -> Result<Unified<'a>, Refusal> {
+        Ok(Unified {
+            sections: sections(files, strip, &remarks, is_crlf, options)?,
+            hunk_options: HunkOptions {
+                unidiff_zero: options.unidiff_zero,
+                ignore_whitespace: options.ignore_whitespace,
+                strict: options.strict,
+                allow_omission: options.allow_omission,
+                is_crlf,
+            },
+            content,
+        })
+    };
+    levels::read(diff.files, options, build)
+}
+
+/// The sections of a diff, with names that lack so many leading components; `None` guesses.
+fn sections<'a>(
+    files: Vec<parse::FileDiff<'a>>,
+    strip: Option<usize>,
+    remarks: &HashMap<usize, Vec<String>>,
+    is_crlf: bool,
+    options: &Options,
+) -> Result<Vec<Section<'a>>, Refusal> {
+    let mut sections = Vec::with_capacity(files.len());
+    for mut file in files {
         if options.reverse {
             file = reversed(file);
         }
-        let remarks = remarks.remove(&file.line).unwrap_or_default();
-        let mut section = names::resolve(file, options)?;
-        section.remarks = remarks;
+        let line = file.line;
+        let mut section = names::resolve(file, strip, options)?;
+        section.remarks = remarks.get(&line).cloned().unwrap_or_default();
+        if is_crlf && section.kind == Kind::Create && section.binary.is_none() {
+            section.remarks.push(
+                "every line of the patch ends in CRLF, headers included; the new file gets LF"
+                    .into(),
+            );
+        }
         if glob::wanted(&section.new, options) {
             sections.push(section);
         }
@@ -196,34 +243,14 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Unified<'a
         // A name has to be free before a file comes back to it.
         sections.sort_by_key(|section| section.kind != Kind::Delete);
     }
-    Ok(Unified {
-        sections,
-        hunk_options: HunkOptions {
-            unidiff_zero: options.unidiff_zero,
-            ignore_whitespace: options.ignore_whitespace,
-            strict: options.strict,
-            allow_omission: options.allow_omission,
-        },
-        content,
-    })
+    Ok(sections)
 }
 
-impl Script for Unified<'_> {
-    fn paths(&self) -> Vec<RelPath> {
-        let mut paths = Vec::with_capacity(2 * self.sections.len());
-        for section in &self.sections {
-            paths.extend([section.old.clone(), section.new.clone()]);
-            paths.extend(section.other.clone());
-        }
-        // Diffs mostly come in this order, and then it costs next to nothing.
-        paths.sort();
-        paths.dedup();
-        paths
-    }
-
-    fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
-        Ok(lower::lower(self, tree).into())
-    }
+/// Whether each line of a patch ends in `\r\n`, its headers included: then the endings came on its
+/// way, and are not those of its files.
+fn is_crlf_throughout(bytes: &[u8]) -> bool {
+    let mut lines = crate::bytes::positions(b'\n', bytes).peekable();
+    lines.peek().is_some() && lines.all(|at| at > 0 && bytes[at - 1] == b'\r')
 }
 
 /// The remarks on each file of a diff, by the line where it starts. What stands above the first file

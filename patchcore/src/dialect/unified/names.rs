@@ -7,10 +7,14 @@ use crate::diff::unquote;
 use crate::error::{Code, Refusal};
 use crate::path::RelPath;
 
-/// Resolves the names of a section.
-pub(super) fn resolve<'a>(file: FileDiff<'a>, options: &Options) -> Result<Section<'a>, Refusal> {
+/// Resolves the names of a section, without so many leading components; `None` guesses how many.
+pub(super) fn resolve<'a>(
+    file: FileDiff<'a>,
+    strip: Option<usize>,
+    options: &Options,
+) -> Result<Section<'a>, Refusal> {
     let link = link(&file)?;
-    let names = names(&file, options)?;
+    let names = names(&file, strip, options)?;
     let line = file.line;
     if file.git.is_none() && file.hunks.is_empty() {
         return Err(invalid(line, "the file's header has no hunk below it"));
@@ -77,17 +81,34 @@ struct Names {
     other: Option<RelPath>,
 }
 
-fn names(file: &FileDiff<'_>, options: &Options) -> Result<Names, Refusal> {
-    let epoch = |name: &Option<Name>| matches!(name, Some(Name::Path { epoch: true, .. }));
+/// Whether the names of a file carry git's prefixes.
+pub(super) fn has_prefixes(file: &FileDiff<'_>) -> bool {
+    let taken = |name: &Option<Name>| match name {
+        Some(Name::Path { bytes, .. }) => Some(bytes.clone()),
+        _ => None,
+    };
+    guess_strip(file, &taken(&file.old), &taken(&file.new)) > 0
+}
+
+fn names(file: &FileDiff<'_>, strip: Option<usize>, options: &Options) -> Result<Names, Refusal> {
+    let is_guess = strip.is_none();
+    // A time stamp says less than a line: what has lines on that side exists.
+    let has = |gone: Role| {
+        let mut lines = file.hunks.iter().flat_map(|hunk| &hunk.lines);
+        lines.any(|line| line.role != gone)
+    };
+    let epoch = |name: &Option<Name>, other_side: Role| {
+        matches!(name, Some(Name::Path { epoch: true, .. })) && !has(other_side)
+    };
     let null = |name: &Option<Name>| matches!(name, Some(Name::Null));
     let plain = file.git.is_none();
     let kind = if file.rename_to.is_some() {
         Kind::Rename
     } else if file.copy_to.is_some() {
         Kind::Copy
-    } else if file.created || null(&file.old) || (plain && epoch(&file.old)) {
+    } else if file.created || null(&file.old) || (plain && epoch(&file.old, Role::Added)) {
         Kind::Create
-    } else if file.deleted || null(&file.new) || (plain && epoch(&file.new)) {
+    } else if file.deleted || null(&file.new) || (plain && epoch(&file.new, Role::Removed)) {
         Kind::Delete
     } else {
         Kind::Modify
@@ -112,10 +133,23 @@ fn names(file: &FileDiff<'_>, options: &Options) -> Result<Names, Refusal> {
         Some(Name::Path { bytes, .. }) => Some(bytes.clone()),
         _ => None,
     };
-    let (old, new) = (taken(&file.old), taken(&file.new));
-    let strip = options
-        .strip
-        .unwrap_or_else(|| guess_strip(file, &old, &new));
+    let (old, mut new) = (taken(&file.old), taken(&file.new));
+    let guessed = guess_strip(file, &old, &new);
+    let mut strip = strip.unwrap_or(guessed);
+    let mut prefixed = None;
+    if is_guess
+        && strip == 0
+        && plain
+        && let (Some(bare), Some(full)) = (&old, &new)
+        && bare != full
+    {
+        if full.strip_prefix(b"b/") == Some(bare) {
+            // Only the new name has git's prefix.
+            prefixed = new.replace(bare.clone());
+        } else if kind == Kind::Create {
+            strip = level_of_trees(bare, full).unwrap_or(0);
+        }
+    }
     // `rename from` and its kin bear no prefix.
     let bare = strip.saturating_sub(1);
     let path = |name: &[u8], strip: usize| -> Result<RelPath, Refusal> {
@@ -213,7 +247,11 @@ fn names(file: &FileDiff<'_>, options: &Options) -> Result<Names, Refusal> {
         (Some(old), Some(new)) => {
             let (old, new) = (path(old, strip)?, path(new, strip)?);
             if old == new {
-                return Ok(same(old));
+                let other = match &prefixed {
+                    Some(name) if kind == Kind::Modify => Some(path(name, 0)?),
+                    _ => None,
+                };
+                return Ok(Names { other, ..same(old) });
             }
             // Of `file.orig` and `file` the shorter is meant; else the new name is.
             let (chosen, other) = match kind {
@@ -230,6 +268,15 @@ fn names(file: &FileDiff<'_>, options: &Options) -> Result<Names, Refusal> {
             }
         }
     })
+}
+
+/// How many leading components set two names apart, where the rest of them is the same: names of
+/// trees, as in `linux.orig/a.c` and `linux/a.c`.
+fn level_of_trees(old: &[u8], new: &[u8]) -> Option<usize> {
+    (1..)
+        .map_while(|level| Some((level, stripped(old, level)?, stripped(new, level)?)))
+        .find(|(_, old, new)| old == new)
+        .map(|(level, ..)| level)
 }
 
 /// A name without its first components; doubled slashes count once.

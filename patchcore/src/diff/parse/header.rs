@@ -130,16 +130,19 @@ impl<'a> Parser<'a> {
             None => {
                 let at = stamp_at(text)
                     .or_else(|| crate::bytes::find(b'\t', text))
+                    .or_else(|| c_stamp_at(text))
+                    .or_else(|| remark_at(text))
                     .unwrap_or(text.len());
                 (text[..at].to_vec(), &text[at..])
             }
         };
-        if bytes == b"/dev/null" {
+        let stamp = stamp.trim_ascii();
+        if is_null_device(&bytes) || stamp == b"(nonexistent)" {
             return Name::Null;
         }
         Name::Path {
             bytes,
-            epoch: is_epoch(stamp.trim_ascii()),
+            epoch: is_epoch(stamp),
         }
     }
 
@@ -229,6 +232,78 @@ fn trim(line: &[u8]) -> &[u8] {
     crate::text::trim_ending(line)
 }
 
+/// Whether a name is the null device, as some system or tool spells it. GNU patch knows
+/// `/dev/null` alone, git `NUL` and `nul` on Windows, and subversion writes `(nonexistent)`.
+fn is_null_device(name: &[u8]) -> bool {
+    let name: Vec<u8> = name
+        .iter()
+        .map(|byte| match byte {
+            b'\\' => b'/',
+            byte => byte.to_ascii_lowercase(),
+        })
+        .collect();
+    let known: [&[u8]; 8] = [
+        b"/dev/null",
+        b"dev/null",
+        b"a/dev/null",
+        b"b/dev/null",
+        b"nul",
+        b"nul:",
+        b"//./nul",
+        b"(nonexistent)",
+    ];
+    known.contains(&&name[..])
+}
+
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+
+/// Where the time stamp of Mercurial starts, `Tue Feb 05 17:23:40 2019 +0100` at the end, the zone
+/// being optional.
+fn c_stamp_at(text: &[u8]) -> Option<usize> {
+    let line = std::str::from_utf8(text).ok()?;
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    let date = c_date(&words)?;
+    let first = words[words.len() - date..].first()?;
+    // The same word may stand in the name: its last occurrence is meant.
+    let at = line.rfind(first)?;
+    let name = line[..at].trim_ascii_end();
+    (!name.is_empty()).then_some(name.len())
+}
+
+/// How many words at the end are a date as C's `ctime` has it.
+fn c_date(words: &[&str]) -> Option<usize> {
+    let zone = usize::from(words.last()?.starts_with(['+', '-']));
+    let at = words.len().checked_sub(5 + zone)?;
+    let [weekday, month, day, time, year] = words.get(at..at + 5)? else {
+        return None;
+    };
+    let digits = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
+    let fits = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"].contains(weekday)
+        && MONTHS.contains(month)
+        && digits(day)
+        && time.len() == 8
+        && time.split(':').count() == 3
+        && time.split(':').all(digits)
+        && year.len() == 4
+        && digits(year);
+    fits.then_some(5 + zone)
+}
+
+/// Where subversion's remark on a name starts, `(revision 5)` or the like at the end.
+fn remark_at(text: &[u8]) -> Option<usize> {
+    let line = std::str::from_utf8(text).ok()?.trim_ascii_end();
+    let at = line.rfind(" (")?;
+    let remark = line[at + 2..].strip_suffix(')')?;
+    let is_known = matches!(remark, "nonexistent" | "working copy")
+        || remark.strip_prefix("revision ").is_some_and(|number| {
+            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+        });
+    let name = line[..at].trim_ascii_end();
+    (is_known && !name.is_empty()).then_some(name.len())
+}
+
 /// Where the time stamp of GNU diff starts, `2010-07-05 19:41:17.620000023 -0500` at the end; the
 /// zone may be missing.
 fn stamp_at(text: &[u8]) -> Option<usize> {
@@ -278,8 +353,11 @@ fn is_epoch(stamp: &[u8]) -> bool {
         return false;
     };
     let words: Vec<&str> = stamp.split_ascii_whitespace().collect();
-    let [date, time, zone] = words[..] else {
-        return false;
+    let (date, time, zone) = match words[..] {
+        [date, time, zone] => (date, time, zone),
+        [_, "Jan", "01" | "1", time, "1970", zone] => ("1970-01-01", time, zone),
+        [_, "Dec", "31", time, "1969", zone] => ("1969-12-31", time, zone),
+        _ => return false,
     };
     let parse = || -> Option<bool> {
         let hour: i32 = time.get(..2)?.parse().ok()?;

@@ -383,6 +383,14 @@ enum Header<'a> {
     Malformed(&'static str),
 }
 
+/// `@@ -0,0 +0,0 @@`, which no tool writes.
+const NOTHING: Ranges = Ranges {
+    old_start: 0,
+    old_count: 0,
+    new_start: 0,
+    new_count: 0,
+};
+
 /// Reads `@@ -a,b +c,d @@`.
 fn ranges(line: &[u8]) -> Header<'_> {
     let rest = line[2..].trim_ascii_start();
@@ -420,6 +428,8 @@ fn ranges(line: &[u8]) -> Header<'_> {
         Ok((ranges, heading.trim_ascii()))
     };
     match read() {
+        // Written by a model that knows no numbers.
+        Ok((ranges, _)) if ranges == NOTHING => Header::Free,
         Ok((ranges, heading)) => Header::Numbers(ranges, heading),
         Err(why) => Header::Malformed(why),
     }

@@ -197,6 +197,22 @@ impl File {
     #[cfg(not(target_os = "linux"))]
     pub(in super::super) fn start_write_back(&self) {}
 
+    /// Writes behind the end, wherever that is by now.
+    pub(in super::super) fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        fault::step("write")?;
+        rustix::fs::fcntl_setfl(&self.0, rustix::fs::OFlags::APPEND)?;
+        match rustix::io::write(&self.0, bytes)? {
+            count if count == bytes.len() => Ok(()),
+            _ => Err(io::ErrorKind::WriteZero.into()),
+        }
+    }
+
+    /// Takes all bytes away.
+    pub(in super::super) fn truncate(&self) -> io::Result<()> {
+        fault::step("truncate")?;
+        Ok(rustix::fs::ftruncate(&self.0, 0)?)
+    }
+
     /// Takes the lock if it is free.
     pub(in super::super) fn try_lock(&self) -> io::Result<bool> {
         fault::step("flock")?;

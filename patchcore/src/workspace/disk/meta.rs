@@ -9,6 +9,9 @@ use rustix::fs::{StatxAttributes, StatxFlags};
 #[cfg(target_os = "linux")]
 use rustix::io::Errno;
 
+#[cfg(target_os = "linux")]
+use super::super::fault::{self, Call};
+
 /// What is known of a file or directory without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct Meta {
@@ -26,10 +29,42 @@ pub(in super::super) struct Meta {
     /// Seconds and nanoseconds.
     pub(in super::super) mtime: [i64; 2],
     pub(in super::super) ctime: [i64; 2],
+    /// When the file was made, where the file system knows.
+    pub(in super::super) born: Option<[i64; 2]>,
     /// Neither root nor owner may change it.
     pub(in super::super) frozen: bool,
     /// Something is mounted right here.
     pub(in super::super) mount_root: bool,
+}
+
+#[cfg(test)]
+impl Meta {
+    /// A file of nobody's, for tests.
+    pub(in super::super) fn sample() -> Self {
+        Self {
+            kind: Kind::File,
+            ino: 0,
+            mount: 0,
+            device: 0,
+            mode: 0o600,
+            uid: 0,
+            gid: 0,
+            links: 1,
+            size: 0,
+            mtime: [0; 2],
+            ctime: [0; 2],
+            born: None,
+            frozen: false,
+            mount_root: false,
+        }
+    }
+}
+
+impl Meta {
+    /// Whether both are of one file, under whatever names.
+    pub(in super::super) fn is_same_file(&self, other: &Self) -> bool {
+        (self.ino, self.device) == (other.ino, other.device)
+    }
 }
 
 /// What stands at a name.
@@ -58,13 +93,17 @@ impl Kind {
 
 #[cfg(target_os = "linux")]
 pub(super) fn stat(fd: &OwnedFd, name: &[u8], flags: AtFlags) -> io::Result<Meta> {
-    let mask = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
-    let stat = match rustix::fs::statx(fd, name, flags, mask) {
-        Err(Errno::NOSYS) => return plain_stat(fd, name, flags),
+    let mask = StatxFlags::BASIC_STATS | StatxFlags::BTIME | StatxFlags::MNT_ID;
+    let answer =
+        fault::refused(Call::Statx).and_then(|()| rustix::fs::statx(fd, name, flags, mask));
+    let stat = match answer {
+        // Sandboxes refuse what they do not know with EPERM, which the call itself never says.
+        Err(Errno::NOSYS | Errno::PERM) => return plain_stat(fd, name, flags),
         result => result?,
     };
     let device = u64::from(stat.stx_dev_major) << 32 | u64::from(stat.stx_dev_minor);
     let has_mount = stat.stx_mask & StatxFlags::MNT_ID.bits() != 0;
+    let is_born = stat.stx_mask & StatxFlags::BTIME.bits() != 0;
     let frozen = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
     Ok(Meta {
         kind: Kind::of(u32::from(stat.stx_mode)),
@@ -78,6 +117,7 @@ pub(super) fn stat(fd: &OwnedFd, name: &[u8], flags: AtFlags) -> io::Result<Meta
         size: stat.stx_size,
         mtime: [stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec.into()],
         ctime: [stat.stx_ctime.tv_sec, stat.stx_ctime.tv_nsec.into()],
+        born: is_born.then(|| [stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec.into()]),
         frozen: stat.stx_attributes.intersects(frozen),
         mount_root: stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
     })
@@ -107,6 +147,10 @@ fn plain_stat(fd: &OwnedFd, name: &[u8], flags: AtFlags) -> io::Result<Meta> {
         size: stat.st_size as u64,
         mtime: [stat.st_mtime as i64, stat.st_mtime_nsec as i64],
         ctime: [stat.st_ctime as i64, stat.st_ctime_nsec as i64],
+        #[cfg(target_vendor = "apple")]
+        born: Some([stat.st_birthtime as i64, stat.st_birthtime_nsec as i64]),
+        #[cfg(not(target_vendor = "apple"))]
+        born: None,
         frozen: false,
         mount_root: false,
     })

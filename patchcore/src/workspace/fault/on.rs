@@ -5,15 +5,19 @@ use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::io::Errno;
+
+use super::Call;
+
 /// What happens, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Fault {
     /// The step, counted from 1, and what happens to it; `None` only counts.
     pub at: Option<(usize, Kind)>,
-    /// The file system knows neither exchange nor no-replace.
-    pub no_exchange: bool,
-    /// The kernel does not know `openat2`.
-    pub no_openat2: bool,
+    /// Calls that are not there.
+    pub missing: &'static [Call],
+    /// The error number that they fail with; 0 stands for `EINVAL`.
+    pub missing_errno: i32,
 }
 
 /// What happens to a step.
@@ -116,15 +120,23 @@ fn dead() -> io::Error {
     io::Error::other("the process was stopped on purpose")
 }
 
-pub(in super::super) fn refuse_exchange() -> io::Result<()> {
+pub(in super::super) fn refused(call: Call) -> Result<(), Errno> {
     match current() {
-        Some(state) if state.fault.no_exchange => Err(io::Error::from(rustix::io::Errno::INVAL)),
+        Some(state) if state.fault.missing.contains(&call) => match state.fault.missing_errno {
+            0 => Err(Errno::INVAL),
+            errno => Err(Errno::from_raw_os_error(errno)),
+        },
         _ => Ok(()),
     }
 }
 
-pub(in super::super) fn refuse_openat2() -> bool {
-    current().is_some_and(|state| state.fault.no_openat2)
+pub(in super::super) fn refused_move(name: &[u8]) -> Result<(), Errno> {
+    match current() {
+        Some(state) if state.fault.missing.contains(&Call::MoveJournal) && name == b"current" => {
+            Err(Errno::XDEV)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The half of a write that goes through, where this one is torn or short.

@@ -54,6 +54,20 @@ impl Install<'_> {
         make().map_err(|error| self.root.error("make", &directory.path, error))
     }
 
+    /// Makes the directories above a file that is to come back.
+    pub(super) fn make_parents(&self, path: &RelPath) -> io::Result<()> {
+        let mut above: Vec<_> = std::iter::successors(path.parent(), RelPath::parent).collect();
+        above.reverse();
+        for directory in above {
+            let parent = Parents::new(self.root).of(&directory)?;
+            match parent.make_directory(directory.file_name(), 0o777) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                result => result?,
+            }
+        }
+        Ok(())
+    }
+
     /// Removes a directory unless it is in use after all.
     pub(super) fn remove_directory(&self, directory: &DirectoryRecord) -> Result<(), Error> {
         let remove = || -> io::Result<()> {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{ChangeRecord, Journal, LAST_LINE, OperationRecord, Record, VERSION, damaged};
 use crate::digest::Digest;
-use crate::error::{Code, Refusal};
+use crate::error::Error;
 use crate::threads;
 
 /// The document and the newline behind it, in pieces: what the last line vouches for.
@@ -91,7 +91,7 @@ fn json(value: &(impl Serialize + ?Sized), room: usize) -> Vec<u8> {
     bytes
 }
 
-pub(super) fn read(bytes: &[u8]) -> Result<Record, Refusal> {
+pub(super) fn read(bytes: &[u8]) -> Result<Record, Error> {
     let split = bytes.len().checked_sub(LAST_LINE);
     let Some((body, last)) = split.and_then(|at| bytes.split_at_checked(at)) else {
         return Err(damaged("it is too short for a checksum"));
@@ -112,18 +112,17 @@ pub(super) fn read(bytes: &[u8]) -> Result<Record, Refusal> {
     Ok(record)
 }
 
-/// The refusal of a record that another version of this library wrote.
-fn unsupported(body: &[u8]) -> Option<Refusal> {
+/// The error of a record that another version of this library wrote.
+fn unsupported(body: &[u8]) -> Option<Error> {
     #[derive(Deserialize)]
     struct Versioned {
         version: u32,
     }
     let Versioned { version } = serde_json::from_slice(body).ok()?;
-    (version != VERSION).then(|| {
-        Refusal::new(
-            Code::UnsupportedVersion,
-            format!("the record has version {version}, and this program reads version {VERSION}"),
-        )
+    (version != VERSION).then(|| Error::UnsupportedVersion {
+        what: "the record".to_owned(),
+        found: version,
+        known: VERSION,
     })
 }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use patchcore::workspace::Workspace;
+
 use crate::cli::events::{DeliverArgs, FlushArgs, WatchArgs};
 use crate::commands::place::Place;
 use crate::delivery::{self, Backoff, End, Flusher, Journal, Policy, Tally};
@@ -11,7 +13,7 @@ use crate::exit::{Exit, Failure};
 use crate::orchestrator::{Client, Config};
 use crate::report::Context;
 use crate::report::events as report;
-use crate::store::{Check, Endpoint, Opened, Origin, Store};
+use crate::store::{Check, Endpoint, Opened, Origin, SHORT_WAIT, Store};
 
 /// How often `watch` looks for new entries of the log.
 const LOOK: Duration = Duration::from_millis(250);
@@ -24,7 +26,7 @@ struct Deliverer {
     journal: Journal,
     client: Client,
     policy: Policy,
-    control: std::path::PathBuf,
+    workspace: Workspace,
     tally: Tally,
 }
 
@@ -38,24 +40,39 @@ pub(super) fn flush(place: &Place, args: &FlushArgs, context: &Context) -> Resul
     let mut store = deliverer.start(&config, &args.deliver)?;
     let until = Instant::now() + args.wait;
     let limit = (!args.wait.is_zero()).then_some(until);
-    loop {
-        let end = match store.try_deliver()? {
-            Some(_lock) => deliverer.round(&mut store, limit, &|| false)?,
-            None => End::BackOff(LOCK),
+    let left = loop {
+        let (wait, why) = match store.try_deliver()? {
+            Some(_lock) => match deliverer.round(&mut store, limit, &|| false)? {
+                End::BackOff(wait) => (wait, backing_off(&store, &config, wait)?),
+                _ => break None,
+            },
+            None => (LOCK, "another process delivers right now".to_owned()),
         };
-        let wait = match end {
-            End::BackOff(wait) if Instant::now() + wait <= until => wait,
-            _ => break,
-        };
+        if Instant::now() + wait > until {
+            break Some(why);
+        }
         delivery::pause(wait, &|| false);
-    }
+    };
     let pending = store.pending()?.messages;
+    if pending > 0 {
+        deliverer.tally.notes.extend(left);
+    }
     report::flushed(&deliverer.tally, pending, context)?;
     Ok(if pending == 0 {
         Exit::Done
     } else {
         Exit::Code(4)
     })
+}
+
+/// Why nothing is tried before this long from now.
+fn backing_off(store: &Store, config: &Config, wait: Duration) -> Result<String, Failure> {
+    let error = store.endpoint(&config.base)?.last_error;
+    let after = error.map_or_else(String::new, |error| format!(" because {error}"));
+    Ok(format!(
+        "delivery was put off{after}; the next try is in {} s, `--resume` tries at once",
+        wait.as_secs_f64().ceil()
+    ))
 }
 
 /// `events watch`.
@@ -135,21 +152,19 @@ fn end_in_time(stop: Arc<AtomicBool>, grace: Duration) -> std::io::Result<()> {
 impl Deliverer {
     /// `None` where the tree has no state, so that there is nothing to deliver.
     fn new(place: &Place, config: &Config, args: &DeliverArgs) -> Result<Option<Self>, Failure> {
-        let control = delivery::control(&place.root);
-        match std::fs::symlink_metadata(&control) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(patchcore::Error::io("look at", &control, error).into()),
-            Ok(_) => {}
+        let workspace = place.open()?;
+        if !workspace.has_state()? {
+            return Ok(None);
         }
         let backoff = Backoff {
             first: args.attempts.backoff_min,
             most: args.attempts.backoff_max,
         };
         Ok(Some(Self {
-            journal: Journal::open(&place.root)?,
+            journal: Journal::open(place)?,
             client: Client::new(config)?,
             policy: Policy::new(&args.form, backoff, args.attempts.timeout),
-            control,
+            workspace,
             tally: Tally::default(),
         }))
     }
@@ -165,7 +180,7 @@ impl Deliverer {
     }
 
     fn open(&mut self) -> Result<Store, Failure> {
-        let Opened { store, origin } = Store::open(&self.control, Check::Pages)?;
+        let Opened { store, origin } = Store::open(&self.workspace, Check::Pages, SHORT_WAIT)?;
         self.tally.notes.extend(delivery::origin_note(&origin));
         let entries = self.journal.entries()?.len();
         if origin == Origin::New && entries > 0 {

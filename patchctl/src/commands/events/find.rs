@@ -7,10 +7,10 @@ use patchcore::event::{self, PatchEvent};
 
 use crate::cli::events::Filter;
 use crate::commands::place::Place;
-use crate::delivery::{self, Journal};
+use crate::delivery::Journal;
 use crate::exit::Failure;
 use crate::report::events::Delivery;
-use crate::store::Store;
+use crate::store::{SHORT_WAIT, Store};
 
 /// Which events are wanted.
 pub(super) struct Matcher<'a> {
@@ -114,7 +114,7 @@ pub(super) struct Deliveries {
 impl Deliveries {
     pub(super) fn open(place: &Place) -> Result<Self, Failure> {
         Ok(Self {
-            store: Store::open_existing(&delivery::control(&place.root))?,
+            store: Store::open_existing(&place.open()?, SHORT_WAIT)?,
             known: RefCell::default(),
         })
     }

@@ -1,7 +1,7 @@
 //! Hunks that can be read in more than one way: their file decides, or nobody does.
 
 use super::super::super::{blob, locate};
-use super::{Placed, place_read, terminated};
+use super::{Index, Placed, place_read, terminated};
 use crate::dialect::fold::Fold;
 use crate::dialect::unified::HunkOptions;
 use crate::diff::parse::{Doubt, Hunk, HunkLine, Role};
@@ -12,9 +12,6 @@ use crate::text::{Text, trim_ending};
 
 /// How many lines of context tools write below the changes of a hunk, unless the file ends there.
 const CONTEXT: u64 = 3;
-
-/// The blob names before and after, as the `index` line has them.
-pub(super) type Index<'a> = Option<&'a (Vec<u8>, Vec<u8>)>;
 
 /// What was decided on a hunk.
 enum Decision<'a> {
@@ -54,7 +51,7 @@ pub(super) fn place(
             Decision::Refused(refusal) => decided.push((at, Err(refusal))),
         }
     }
-    let mut placed = place_read(Text::new(bytes), &read, path, options);
+    let mut placed = place_read(Text::new(bytes), &read, index, path, options);
     for (at, decision) in decided {
         match (decision, &mut placed[at]) {
             (Err(refusal), slot) => *slot = Err(refusal),
@@ -85,7 +82,14 @@ impl Doubtful<'_> {
     }
 
     fn placed(&self, hunks: &[Hunk<'_>], at: usize) -> Result<Placed, Box<Refusal>> {
-        place_read(Text::new(self.bytes), hunks, self.path, self.options).swap_remove(at)
+        place_read(
+            Text::new(self.bytes),
+            hunks,
+            self.index,
+            self.path,
+            self.options,
+        )
+        .swap_remove(at)
     }
 
     /// The hunk at `at` with more lines, if it has a place then.
@@ -267,7 +271,13 @@ impl Doubtful<'_> {
         let mut hunks = hunks.to_vec();
         hunks[at] = read.clone();
         let mut edits = Vec::new();
-        for placed in place_read(Text::new(self.bytes), &hunks, self.path, self.options) {
+        for placed in place_read(
+            Text::new(self.bytes),
+            &hunks,
+            self.index,
+            self.path,
+            self.options,
+        ) {
             edits.extend(placed.ok()?.edits);
         }
         let bytes = self.bytes;

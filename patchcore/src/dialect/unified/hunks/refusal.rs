@@ -1,7 +1,8 @@
 //! Why a hunk has no place.
 
 use super::super::super::locate;
-use super::{File, How, Placed};
+use super::evidence::Against;
+use super::{File, How, Placed, Spot};
 use crate::diff::parse::{Hunk, HunkLine, Role};
 use crate::error::{Code, Refusal};
 use crate::path::RelPath;
@@ -38,6 +39,16 @@ impl File<'_> {
         };
         let texts: Vec<&[u8]> = old.iter().map(|line| line.text).collect();
         let mut refusal = match self.first_difference(hunk, how) {
+            Some((line, found, Some(wanted)))
+                if let Some(ours) = self.other_ending(line, wanted) =>
+            {
+                let theirs = if wanted.text.ends_with(b"\r") { "CRLF" } else { "LF" };
+                refuse(format!(
+                    "{name} does not apply: line {line} ends in {ours}, the hunk has {theirs} there, and the lines of the file, or of the patch, do not all end alike; write the hunk with the endings of the file"
+                ))
+                .at_line(line)
+                .with_found(found)
+            }
             Some((line, found, Some(wanted))) if found == wanted.text => refuse(format!(
                 "{name} does not apply: line {line} {}, and {elsewhere}",
                 if wanted.newline {
@@ -64,6 +75,11 @@ impl File<'_> {
             .with_found(found),
             None => refuse(format!("{name} does not apply: its old lines stand nowhere in the file")),
         };
+        if anchors.end && hunk.lines.iter().all(|line| line.role != Role::Context) {
+            refusal
+                .message
+                .push_str("; a hunk without context is placed by its number with --unidiff-zero");
+        }
         for place in locate::nearest(self.bytes, &texts) {
             let shown = self
                 .text
@@ -95,6 +111,16 @@ impl File<'_> {
             self.line_from(start + wrong),
             Some(*wanted),
         ))
+    }
+
+    /// How a line of the file ends, where nothing else sets it apart from the hunk's.
+    fn other_ending(&self, line: LineNumber, wanted: HunkLine<'_>) -> Option<&'static str> {
+        let bytes = &self.bytes[self.text.line(line)?];
+        let theirs = wanted.text.strip_suffix(b"\r").unwrap_or(wanted.text);
+        let is_crlf = bytes.ends_with(b"\r\n");
+        let differs = is_crlf != wanted.text.ends_with(b"\r");
+        let same = wanted.newline && bytes.ends_with(b"\n") && trim_ending(bytes) == theirs;
+        (same && differs).then_some(if is_crlf { "CRLF" } else { "LF" })
     }
 
     fn line_from(&self, index: usize) -> &[u8] {
@@ -137,28 +163,67 @@ impl File<'_> {
         .in_file(self.path)
     }
 
+    /// For a hunk that could go to several places; `fits` if one is the line of its header.
     pub(super) fn ambiguous(
         &self,
         hunk: &Hunk<'_>,
         name: &str,
         places: &[locate::Place],
+        fits: bool,
     ) -> Refusal {
         let stated = match self.stated_index(hunk) {
+            Some(_) if fits => {
+                ", and the file has changed since the patch was made, so that its line number proves nothing".to_owned()
+            }
             Some(_) if self.anchors(hunk).end => {
                 ", no context below its changes tells which".to_owned()
             }
             Some(index) => format!(", and not at line {}", index + 1),
             None => String::new(),
         };
+        let count = match places.len() {
+            locate::ENOUGH.. => format!("{} places or more", places.len()),
+            count => format!("{count} places"),
+        };
         let refusal = Refusal::new(
             Code::AnchorAmbiguous,
-            format!(
-                "{name} could go to {} places{stated}; send it with more context",
-                places.len()
-            ),
+            format!("{name} could go to {count}{stated}; send it with more context"),
         )
         .in_file(self.path);
         locate::with_places(refusal, self.bytes, places)
+    }
+
+    /// For a hunk whose only place is not credible.
+    pub(super) fn incredible(
+        &self,
+        hunk: &Hunk<'_>,
+        name: &str,
+        spot: &Spot,
+        against: &Against,
+    ) -> Refusal {
+        let line = self.text.line_at(spot.span.start);
+        let why = match against {
+            Against::Heading => format!(
+                "which is not below {:?}, as its header says",
+                crate::error::excerpt(hunk.heading, 80)
+            ),
+            Against::Neighbours => {
+                "and the hunks around it have moved by another number of lines".to_owned()
+            }
+        };
+        let shown = self
+            .text
+            .line(line)
+            .map(|span| &self.bytes[span])
+            .unwrap_or_default();
+        Refusal::new(
+            Code::AnchorNotFound,
+            format!(
+                "{name} does not apply: its old lines are at line {line} only, {why}; read the file and send the hunk anew"
+            ),
+        )
+        .in_file(self.path)
+        .with_candidate(Some(line), trim_ending(shown))
     }
 }
 

@@ -1,0 +1,158 @@
+//! How many leading components the names of a diff carry that no file has: git's prefixes, or the
+//! names of two trees.
+//!
+//! Git's prefixes are taken off wherever they stand, and other names are taken as they are. Where
+//! that names a file that does not exist, the tree decides: one level at which all old files exist
+//! and all hunks apply, and no other such level. A diff that only creates files proves no level.
+
+use super::{Kind, Section, Unified, lower, names};
+use crate::dialect::Options;
+use crate::diff::parse::FileDiff;
+use crate::error::Refusal;
+use crate::operation::{Action, Batch};
+use crate::path::RelPath;
+use crate::plan::{Entry, Lowered, Script, Tree};
+
+/// The highest level that is tried.
+const HIGHEST: usize = 4;
+
+/// A diff, read at each level that its names may be meant at.
+pub(in crate::dialect) struct Levels<'a> {
+    guess: Result<Unified<'a>, Refusal>,
+    /// Other levels, with what the diff is at them.
+    others: Vec<(usize, Unified<'a>)>,
+}
+
+/// Reads a diff at the level that its names or the options say, and at others if they say none.
+pub(super) fn read<'a>(
+    files: Vec<FileDiff<'a>>,
+    options: &Options,
+    build: impl Fn(Vec<FileDiff<'a>>, Option<usize>) -> Result<Unified<'a>, Refusal>,
+) -> Result<Levels<'a>, Refusal> {
+    let is_said = options.strip.is_some() || options.file.is_some() || options.strict;
+    let others = if is_said || files.iter().all(names::has_prefixes) {
+        Vec::new()
+    } else {
+        let levels = 0..=HIGHEST;
+        levels
+            .filter_map(|level| Some((level, build(files.clone(), Some(level)).ok()?)))
+            .collect()
+    };
+    let guess = build(files, options.strip);
+    match guess {
+        Err(refusal) if others.is_empty() => Err(refusal),
+        guess => Ok(Levels { guess, others }),
+    }
+}
+
+impl Levels<'_> {
+    /// The levels, beside the guess, at which all old files exist.
+    fn existing(&self, tree: &Tree) -> Vec<&(usize, Unified<'_>)> {
+        let exist = |(_, diff): &&(usize, Unified<'_>)| all_exist(diff, tree) == Some(true);
+        self.others.iter().filter(exist).collect()
+    }
+}
+
+impl Script for Levels<'_> {
+    fn paths(&self) -> Vec<RelPath> {
+        let others = self.others.iter().map(|(_, diff)| diff);
+        let mut paths = Vec::new();
+        for section in self
+            .guess
+            .iter()
+            .chain(others)
+            .flat_map(|diff| &diff.sections)
+        {
+            paths.extend([section.old.clone(), section.new.clone()]);
+            paths.extend(section.other.clone());
+        }
+        // Diffs mostly come in this order, and then it costs next to nothing.
+        paths.sort();
+        paths.dedup();
+        paths
+    }
+
+    fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
+        if let Ok(guess) = &self.guess
+            && (self.others.is_empty() || all_exist(guess, tree) != Some(false))
+        {
+            return Ok(lower::lower(guess, tree).into());
+        }
+        let existing = self.existing(tree);
+        let mut fitting = Vec::new();
+        for (level, diff) in &existing {
+            let batch = lower::lower(diff, tree);
+            if refusals(&batch).next().is_none() {
+                fitting.push((*level, batch));
+            }
+        }
+        if fitting.len() == 1 {
+            let (level, mut batch) = fitting.swap_remove(0);
+            for operation in &mut batch.operations {
+                operation.add_note(format!(
+                    "names of the patch are read as with --strip {level}"
+                ));
+            }
+            return Ok(batch.into());
+        }
+        let levels: Vec<String> = existing
+            .iter()
+            .map(|(level, _)| format!("--strip {level}"))
+            .collect();
+        let hint = (!levels.is_empty())
+            .then(|| format!("; with {} its old files exist", levels.join(" or ")));
+        let hint = hint.unwrap_or_default();
+        match &self.guess {
+            Ok(guess) => {
+                let mut batch = lower::lower(guess, tree);
+                for operation in &mut batch.operations {
+                    if let Action::Refused(refusal) = &mut operation.action {
+                        refusal.message.push_str(&hint);
+                    }
+                }
+                Ok(batch.into())
+            }
+            Err(refusal) => {
+                let mut refusal = refusal.clone();
+                refusal.message.push_str(&hint);
+                Err(refusal)
+            }
+        }
+    }
+}
+
+fn refusals(batch: &Batch) -> impl Iterator<Item = &Refusal> {
+    batch
+        .operations
+        .iter()
+        .filter_map(|operation| match &operation.action {
+            Action::Refused(refusal) => Some(&**refusal),
+            _ => None,
+        })
+}
+
+/// Whether all old files of a diff exist; `None` where it has none.
+fn all_exist(diff: &Unified<'_>, tree: &Tree) -> Option<bool> {
+    let made: Vec<&RelPath> = diff
+        .sections
+        .iter()
+        .filter(|section| !matches!(section.kind, Kind::Modify | Kind::Delete))
+        .map(|section| &section.new)
+        .collect();
+    let is_there =
+        |path: &RelPath| !matches!(tree.get(path), Entry::Absent) || tree.link(path).is_some();
+    let exists = |section: &Section<'_>| {
+        is_there(&section.old)
+            || section.other.as_ref().is_some_and(is_there)
+            || made.contains(&&section.old)
+            // A rename that has happened already.
+            || (section.kind == Kind::Rename && is_there(&section.new))
+    };
+    let mut old = diff
+        .sections
+        .iter()
+        .filter(|section| !matches!(section.kind, Kind::Create | Kind::ModifyOrCreate))
+        .peekable();
+    old.peek()?;
+    Some(old.all(exists))
+}

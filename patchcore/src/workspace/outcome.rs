@@ -1,0 +1,239 @@
+//! The transaction behind its journal: install, verify, record, or take back.
+//!
+//! The verification command may do anything to the tree, and to the state beside it: `git clean
+//! -fdx` removes all of it. So when it has ended, the state is looked at, made again where it is
+//! gone, and what it held is written anew from what the process knows.
+
+use super::disk::{Dir, Kind};
+use super::install::Install;
+use super::journal::{self, Found};
+use super::look::earlier;
+use super::memory::Memory;
+use super::options::Verify;
+use super::record::{Record, State as Stage};
+use super::recover::{self, take_back};
+use super::state::{CURRENT, Held, STATE, TASKS, fail};
+use super::transaction::{Done, Work};
+use super::verify;
+use crate::error::{Error, Refusal};
+
+/// What an installed batch is worth.
+enum Judged {
+    Passed,
+    /// It is committed; the rest is left for the next run.
+    Unfinished(Error),
+    /// It does not stay.
+    Failed(Refusal),
+}
+
+impl Work<'_> {
+    /// Everything behind the journal. What fails behind the commit point is left for the next run;
+    /// what fails before it, since it was to be verified, is taken back.
+    pub(super) fn carry_out(
+        &self,
+        current: &Dir,
+        memory: &Memory<'_>,
+        record: &mut Record,
+    ) -> Result<Done, Error> {
+        let journal = record.journal.clone();
+        let mut install = Install {
+            root: self.root,
+            state: &self.held.state,
+            current,
+            transaction: record.transaction,
+            journal: &journal,
+            trust_before: Some(earlier(self.loaded.began)),
+            memory: Some(memory),
+            conflicts: Vec::new(),
+        };
+        let judged = match (install.forward(), &self.options.verify) {
+            (Ok(()), Some(command)) => return self.judge(command, install, record),
+            (Ok(()), None) => Judged::Passed,
+            (Err(error), _) if record.state == Stage::Committed => Judged::Unfinished(error),
+            (Err(error), _) => Judged::Failed(error.to_refusal()),
+        };
+        self.end(judged, self.held, install, record)
+    }
+
+    /// Runs the verification command; its success is the commit.
+    fn judge(
+        &self,
+        command: &Verify,
+        install: Install<'_>,
+        record: &mut Record,
+    ) -> Result<Done, Error> {
+        let interrupt = self.options.interrupt.as_deref();
+        let verdict = verify::run(command, &self.root.path, interrupt);
+        let mut notes = Vec::new();
+        let renewed = self
+            .held
+            .renewed(self.workspace, record.transaction, self.options.lock_wait);
+        let renewed = renewed.unwrap_or_else(|error| {
+            notes.push(format!("the state beside the tree cannot be used: {error}"));
+            None
+        });
+        let held = renewed.as_ref().map_or(self.held, |renewed| &renewed.held);
+        let current = self.current_again(held, install.current, record);
+        let current = current.unwrap_or_else(|error| {
+            notes.push(format!("the journal's directory cannot be used: {error}"));
+            None
+        });
+        let mut install = Install {
+            state: &held.state,
+            current: current.as_ref().unwrap_or(install.current),
+            ..install
+        };
+        if let Some(renewed) = &renewed {
+            install.conflicts.extend(renewed.moved.iter().cloned());
+            notes.push(format!(
+                "the verification command removed or replaced {STATE} or a part of it; what this batch needs was made again"
+            ));
+        }
+        let refilled = install.refill();
+        let judged = match verdict {
+            Ok(()) => {
+                if let Err(error) = refilled {
+                    notes.push(format!("the batch cannot be undone: {error}"));
+                }
+                self.commit_verified(&install, record)
+            }
+            Err(refusal) => {
+                // The next run takes it back if this one dies. Where it cannot be written, this one
+                // does what it can.
+                if !matches!(journal::read(install.current), Ok(Found::Committed(_))) {
+                    let _ = journal::rewrite(install.current, record);
+                }
+                Judged::Failed(refusal)
+            }
+        };
+        match self.end(judged, held, install, record) {
+            Ok(done) => Ok(Done { notes, ..done }),
+            Err(error) if notes.is_empty() => Err(error),
+            Err(error) => Err(Error::Unfinished(format!("{error}; {}", notes.join("; ")))),
+        }
+    }
+
+    /// The journal's directory as it is now; `None` where it is still the one that we have.
+    fn current_again(
+        &self,
+        held: &Held,
+        known: &Dir,
+        record: &Record,
+    ) -> Result<Option<Dir>, Error> {
+        let io = |error| fail("open", "txn/current", error);
+        let name = CURRENT.as_bytes();
+        held.txn.open_up(name).map_err(io)?;
+        let known = known.stat_self().map_err(io)?;
+        if let Some(there) = held.txn.stat(name).map_err(io)? {
+            if there.is_same_file(&known) {
+                return Ok(None);
+            }
+            if there.kind == Kind::Directory {
+                let dir = held.txn.directory(CURRENT).map_err(io)?;
+                // Moved away and back, or copied.
+                if let Some(dir) = dir
+                    && let Ok(Found::Committed(found)) = journal::read(&dir)
+                    && found.transaction == record.transaction
+                {
+                    return Ok(Some(dir));
+                }
+            }
+            // Another process began a batch in the new state, and died.
+            let _ = recover::recover(self.root, held);
+            if held.txn.stat(name).map_err(io)?.is_some() {
+                journal::abandon(held)?;
+            }
+        }
+        held.txn.make_directory(name, 0o700).map_err(io)?;
+        if record.journal.durable {
+            let sync = || {
+                held.txn.sync()?;
+                held.state.dir.sync()?;
+                self.root.dir.sync()
+            };
+            sync().map_err(io)?;
+        }
+        held.txn.directory(CURRENT).map_err(io)
+    }
+
+    /// The batch was verified: from here on it counts.
+    fn commit_verified(&self, install: &Install<'_>, record: &mut Record) -> Judged {
+        record.state = Stage::Committed;
+        let written = self
+            .write_lost_tasks(install)
+            .and_then(|()| journal::rewrite(install.current, record));
+        let Err(error) = written else {
+            return Judged::Passed;
+        };
+        // The next run goes by what stands there now.
+        match journal::read(install.current) {
+            Ok(Found::Committed(there)) if there.state == Stage::Committed => {
+                Judged::Unfinished(error)
+            }
+            _ => {
+                record.state = Stage::Prepared;
+                Judged::Failed(error.to_refusal())
+            }
+        }
+    }
+
+    /// Writes the batch's task manifest once more, where it went with the state.
+    fn write_lost_tasks(&self, install: &Install<'_>) -> Result<(), Error> {
+        const DRAFT: &[u8] = b"tasks.json.new";
+        let Some(tasks) = &self.tasks else {
+            return Ok(());
+        };
+        let dir = &install.state.dir;
+        let write = || {
+            if dir.stat(TASKS.as_bytes())?.is_some() {
+                return Ok(());
+            }
+            dir.remove_file(DRAFT)?;
+            let file = dir.create(DRAFT, 0o666)?;
+            file.write_chunks([&**tasks].into_iter())?;
+            if self.options.durable {
+                file.sync()?;
+            }
+            dir.rename(DRAFT, dir, TASKS.as_bytes())
+        };
+        write().map_err(|error| fail("write", TASKS, error))
+    }
+
+    fn end(
+        &self,
+        judged: Judged,
+        held: &Held,
+        mut install: Install<'_>,
+        record: &mut Record,
+    ) -> Result<Done, Error> {
+        let result = match judged {
+            Judged::Passed => install
+                .gather()
+                .and_then(|()| journal::finish(held, record)),
+            Judged::Unfinished(error) => Err(error),
+            Judged::Failed(refusal) => {
+                // The command may have changed what was installed: look closely.
+                install.trust_before = None;
+                install.back().map_err(|error| {
+                    let message = format!(
+                        "the batch does not stay ({}), but {error}; see to that, then run recover",
+                        refusal.message
+                    );
+                    Error::Unfinished(message)
+                })?;
+                take_back(record);
+                record.refusal = Some(refusal);
+                // The tree is as it was. What cannot be written down now, the next run does.
+                let _ = journal::rewrite(install.current, record)
+                    .and_then(|()| install.clean())
+                    .and_then(|()| journal::finish(held, record));
+                Ok(())
+            }
+        };
+        Ok(Done {
+            conflicts: install.conflicts,
+            unfinished: result.err(),
+            notes: Vec::new(),
+        })
+    }
+}
