@@ -194,7 +194,7 @@ impl Scene<'_, '_> {
         let here = self.resolver.shown(&located.span);
         let mut content = indented(content, indent, here);
         if pad {
-            content = self.padded(content, &located)?;
+            content = Cow::Owned(self.padded(&content, &located)?);
         }
         let stands_already = split_lines(here).map(trim_ending).eq(content.iter());
         if stands_already {
@@ -301,7 +301,7 @@ impl Scene<'_, '_> {
         .with_found(self.resolver.shown(&located.span))
     }
 
-    fn padded(&self, content: Lines, located: &Located) -> Result<Lines, Refusal> {
+    fn padded(&self, content: &Lines, located: &Located) -> Result<Lines, Refusal> {
         let (has, room) = (content.count(), located.count);
         if has > room {
             let (path, line) = (self.path, located.line());
@@ -474,13 +474,13 @@ impl Scene<'_, '_> {
 }
 
 /// Content with the indentation of an addressed line in front of each line that is not blank.
-fn indented(content: &Lines, indent: Indent, line: &[u8]) -> Lines {
+fn indented<'c>(content: &'c Lines, indent: Indent, line: &[u8]) -> Cow<'c, Lines> {
     let width = line
         .iter()
         .take_while(|byte| matches!(byte, b' ' | b'\t'))
         .count();
     if indent == Indent::Verbatim || width == 0 {
-        return content.clone();
+        return Cow::Borrowed(content);
     }
     let mut bytes = Vec::with_capacity(content.as_bytes().len() + width * content.count());
     for new in content.iter() {
@@ -490,7 +490,7 @@ fn indented(content: &Lines, indent: Indent, line: &[u8]) -> Lines {
         bytes.extend_from_slice(new);
         bytes.push(b'\n');
     }
-    Lines::new(bytes)
+    Cow::Owned(Lines::new(bytes))
 }
 
 fn with_ending(content: &Lines, ending: LineEnding) -> Vec<u8> {

@@ -6,6 +6,7 @@ mod assemble;
 mod change;
 mod content;
 mod find;
+mod history;
 mod link;
 mod names;
 mod original;
@@ -14,6 +15,7 @@ mod render;
 mod script;
 mod sequential;
 mod settle;
+mod stage;
 mod tree;
 
 use std::sync::OnceLock;
@@ -31,6 +33,8 @@ use crate::threads;
 pub(crate) use change::show_replacements;
 pub use change::{After, ChangeKind, FileChange, FileState, Touch};
 pub use script::{Lowered, Missing, Notes, Script};
+pub(crate) use names::not_found;
+pub(crate) use stage::{SharedBytes, Stage};
 pub(crate) use tree::Obstacle;
 #[cfg(feature = "workspace")]
 pub(crate) use tree::Other;

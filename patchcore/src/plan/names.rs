@@ -491,7 +491,7 @@ fn overlap(first: usize, second: usize, what: &str, path: &RelPath) -> Refusal {
     .in_file(path)
 }
 
-pub(super) fn not_found(path: &RelPath) -> Refusal {
+pub(crate) fn not_found(path: &RelPath) -> Refusal {
     Refusal::new(
         Code::FileNotFound,
         format!("{path} does not exist; check its name"),
