@@ -66,7 +66,7 @@ pub enum EditError {
 
 /// To which side of an insertion a position at its very point belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
+pub enum Bias {
     /// Before what is inserted there.
     Before,
     /// Behind what is inserted there.
@@ -236,22 +236,22 @@ impl EditSet {
 
     /// Where a byte offset of the original lies in the result; `None` inside a replaced range.
     #[must_use]
-    pub fn map(&self, offset: usize, side: Side) -> Option<usize> {
-        self.map_all(std::iter::once(offset), side).next().flatten()
+    pub fn map(&self, offset: usize, bias: Bias) -> Option<usize> {
+        self.map_all(std::iter::once(offset), bias).next().flatten()
     }
 
     /// As [`map`](Self::map), for offsets in ascending order, in one pass over the edits.
     pub(crate) fn map_all(
         &self,
         offsets: impl Iterator<Item = usize>,
-        side: Side,
+        bias: Bias,
     ) -> impl Iterator<Item = Option<usize>> {
         let mut edits = self.edits.iter().peekable();
         let mut shift = 0isize;
         offsets.map(move |offset| {
             while let Some(Edit { span, text }) = edits.peek() {
                 let behind = span.end < offset
-                    || (span.end == offset && (!span.is_empty() || side == Side::After));
+                    || (span.end == offset && (!span.is_empty() || bias == Bias::After));
                 if !behind {
                     if span.start < offset {
                         return None;
@@ -398,14 +398,14 @@ mod tests {
     #[test]
     fn an_edge_of_a_replaced_range_maps_but_its_inside_does_not() {
         let set = set(&[(2..4, "xyz"), (6..6, "ii")], 8);
-        assert_eq!(set.map(2, Side::After), Some(2));
-        assert_eq!(set.map(3, Side::After), None);
-        assert_eq!(set.map(4, Side::After), Some(5));
-        assert_eq!(set.map(6, Side::Before), Some(7));
-        assert_eq!(set.map(6, Side::After), Some(9));
-        for side in [Side::Before, Side::After] {
-            let one_by_one: Vec<_> = (0..=8).map(|at| set.map(at, side)).collect();
-            assert_eq!(set.map_all(0..=8, side).collect::<Vec<_>>(), one_by_one);
+        assert_eq!(set.map(2, Bias::After), Some(2));
+        assert_eq!(set.map(3, Bias::After), None);
+        assert_eq!(set.map(4, Bias::After), Some(5));
+        assert_eq!(set.map(6, Bias::Before), Some(7));
+        assert_eq!(set.map(6, Bias::After), Some(9));
+        for bias in [Bias::Before, Bias::After] {
+            let one_by_one: Vec<_> = (0..=8).map(|at| set.map(at, bias)).collect();
+            assert_eq!(set.map_all(0..=8, bias).collect::<Vec<_>>(), one_by_one);
         }
     }
 }

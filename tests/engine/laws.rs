@@ -1,6 +1,6 @@
 //! Laws of planning and of edits, over random texts and operations.
 
-use patchcore::edit::{Edit, EditSet, Side};
+use patchcore::edit::{Edit, EditSet, Bias};
 use patchcore::operation::{
     Action, Address, Batch, Coordinates, Guard, Indent, Insertion, Lines, Operation, Target,
 };
@@ -335,7 +335,7 @@ proptest! {
         for offset in 0..text.len() {
             let kept = !edits.as_slice().iter().any(|edit| edit.span.contains(&offset));
             if kept {
-                let at = edits.map(offset, Side::After).expect("it is kept");
+                let at = edits.map(offset, Bias::After).expect("it is kept");
                 prop_assert_eq!(after[at], text.as_bytes()[offset]);
             }
         }

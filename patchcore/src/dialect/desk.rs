@@ -95,7 +95,8 @@ impl<'t> Desk<'t> {
         // A hash speaks of the file before the patch.
         let base = self.stage.file(path)?.guard();
         self.stage.delete(path, self.operations.len())?;
-        self.push(path, Action::DeleteFile { expect: None }, note).base = Some(base);
+        self.push(path, Action::DeleteFile { expect: None }, note)
+            .base = Some(base);
         Ok(())
     }
 

@@ -32,9 +32,7 @@ pub(super) fn find_text(text: &Text<'_>, find: &[u8]) -> Vec<Range<usize>> {
     };
     let (mut start, mut end) = (unfold(), unfold());
     let places = occurrences(&folded, &needle).into_iter();
-    places
-        .map(|at| start(at)..end(at + needle.len()))
-        .collect()
+    places.map(|at| start(at)..end(at + needle.len())).collect()
 }
 
 /// The places of characters that hold a carriage return within a line: as they are, or with the

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::edit::{EditSet, Side};
+use crate::edit::{EditSet, Bias};
 use crate::text::{LineNumber, Text};
 
 use super::assemble::Assembled;
@@ -85,7 +85,7 @@ fn join(steps: &[Step], first: usize) -> (EditSet, Vec<(usize, usize)>) {
             let (one, landed) = join(earlier, first);
             let (other, landed_later) = join(later, first + earlier.len());
             // What is inserted right there comes before what landed.
-            let moved = other.map_all(landed.iter().map(|(at, _)| *at), Side::After);
+            let moved = other.map_all(landed.iter().map(|(at, _)| *at), Bias::After);
             let mut all: Vec<(usize, usize)> = moved
                 .zip(&landed)
                 .filter_map(|(at, (_, step))| Some((at?, *step)))

@@ -14,8 +14,9 @@ use crate::path::RelPath;
 
 use super::assemble::{assemble, find_clashes};
 use super::content;
+use super::growth::Terms;
 use super::history::History;
-use super::names::check_deletion;
+use super::names::{changed, check_deletion};
 use super::stage::{self, Slot};
 use super::{After, ChangeKind, FileChange, Outcome, Policy, Source, Tree, Verdict};
 
@@ -34,8 +35,9 @@ pub(super) fn plan(
 ) -> (Vec<FileChange>, Vec<Verdict>) {
     let mut planner = Planner {
         stage: Stage::new(tree),
-        policy,
-        copied: 0,
+        terms: Terms::of(policy),
+        copied: HashSet::new(),
+        rewritten: 0,
     };
     let mut verdicts = Vec::with_capacity(batch.operations.len());
     for (index, operation) in batch.operations.iter().enumerate() {
@@ -43,7 +45,9 @@ pub(super) fn plan(
         if let Action::DeleteFile { expect: None } = operation.action {
             verdict.guarded = operation.base.is_some();
         }
-        let mut named = [Some(&operation.file), target(operation)].into_iter().flatten();
+        let mut named = [Some(&operation.file), target(operation)]
+            .into_iter()
+            .flatten();
         if named.any(|path| planner.stage.is_spoiled(path)) {
             verdict.outcome = Outcome::NotEvaluated;
         } else {
@@ -57,7 +61,9 @@ pub(super) fn plan(
                 Err(refusal) => {
                     verdict.refuse(refusal);
                     planner.stage.spoil(&operation.file);
-                    target(operation).into_iter().for_each(|to| planner.stage.spoil(to));
+                    target(operation)
+                        .into_iter()
+                        .for_each(|to| planner.stage.spoil(to));
                 }
             }
         }
@@ -77,8 +83,11 @@ fn target(operation: &Operation) -> Option<&RelPath> {
 
 struct Planner<'a> {
     stage: Stage<'a>,
-    policy: &'a Policy,
-    copied: usize,
+    terms: Terms<'a>,
+    /// The paths that were copied from.
+    copied: HashSet<RelPath>,
+    /// Bytes that the intermediate texts come to.
+    rewritten: usize,
 }
 
 impl Planner<'_> {
@@ -95,7 +104,16 @@ impl Planner<'_> {
             let message = format!("{path} is a symbolic link, which only a diff can change");
             return Err(Refusal::new(Code::Symlink, message).in_file(path));
         }
-        let changed = match &operation.action {
+        // The sender's base is the file before the batch; one of a deletion may be that before it.
+        if let Some(base) = operation.base
+            && let Action::RenameFile { .. } | Action::CopyFile { .. } | Action::SetMode { .. } =
+                operation.action
+            && let Some(there) = stage.get(path)?
+            && base != there.guard()
+        {
+            return Err(changed(path, there.guard()));
+        }
+        let touched = match &operation.action {
             Action::CreateFile {
                 content,
                 executable,
@@ -109,23 +127,31 @@ impl Planner<'_> {
                 let Some(there) = stage.get(path)? else {
                     return Ok(false);
                 };
-                // The sender's base is the file before the batch.
                 if operation.base.is_none_or(|base| base != there.guard()) {
                     let now = Source::new(there.content.to_vec(), there.executable);
-                    check_deletion(operation, &now, self.policy)?;
+                    check_deletion(operation, &now, self.terms.policy)?;
                 }
                 stage.delete(path, index)?;
                 return Ok(true);
             }
             Action::RenameFile { to } if to == path => return Ok(false),
             Action::RenameFile { to } => {
-                // It has happened.
-                if stage.look(path)?.is_none() && stage.look(to)?.is_some() {
+                if stage.look(path)?.is_none()
+                    && let Some(there) = stage.get(to)?
+                    && operation.base.is_none_or(|base| base == there.guard())
+                {
+                    // It has happened.
                     return Ok(false);
                 }
                 stage.rename(path, to, index)?
             }
-            Action::CopyFile { to } => stage.copy(path, to)?,
+            Action::CopyFile { to } => {
+                let copy = stage.copy(path, to)?;
+                if !self.copied.insert(path.clone()) {
+                    self.terms.grow(index, path, copy.content.len() as u64)?;
+                }
+                copy
+            }
             Action::SetMode { executable } => {
                 let there = stage.file(path)?;
                 if there.executable == *executable {
@@ -136,7 +162,7 @@ impl Planner<'_> {
             }
             _ => return self.edit(index, operation, verdict),
         };
-        changed.history.note(index);
+        touched.history.note(index);
         Ok(true)
     }
 
@@ -147,12 +173,11 @@ impl Planner<'_> {
         verdict: &mut Verdict,
     ) -> Result<bool, Refusal> {
         let path = &operation.file;
-        let policy = self.policy;
         let there = self.stage.file(path)?;
         let content = there.content.clone();
         let text = content.text();
         if !operation.binary {
-            content::check_editable(path, content.encoding(), policy)?;
+            content::check_editable(path, content.encoding(), self.terms.policy)?;
         }
         let blocks = content::wanted_blocks(operation);
         let mut resolver = Resolver::new(path, &text, blocks.iter().map(|block| &**block));
@@ -169,8 +194,15 @@ impl Planner<'_> {
             }
         }
         let now = || Digest::of(&content);
-        let resolution =
-            content::resolve(index, operation, path, &text, &mut resolver, policy, &now)?;
+        let resolution = content::resolve(
+            index,
+            operation,
+            path,
+            &text,
+            &mut resolver,
+            &self.terms,
+            &now,
+        )?;
         verdict.guarded = resolution.guarded;
         let mut pieces = resolution.pieces;
         if pieces.is_empty() {
@@ -183,8 +215,8 @@ impl Planner<'_> {
         let assembled = assemble(&text, pieces);
         there.apply(&assembled.edits);
         there.history.edit(index, assembled, &content);
-        self.copied = self.copied.saturating_add(there.content.len());
-        if self.copied > COPY_BUDGET {
+        self.rewritten = self.rewritten.saturating_add(there.content.len());
+        if self.rewritten > COPY_BUDGET {
             let message = format!(
                 "the operations up to {index} rewrite more than 64 GiB in sequence; use original coordinates"
             );

@@ -196,11 +196,7 @@ impl<'t, H: Default> Stage<'t, H> {
     }
 
     /// Copies a file to a path that is free.
-    pub(crate) fn copy(
-        &mut self,
-        path: &RelPath,
-        to: &RelPath,
-    ) -> Result<&mut Current<H>, Refusal>
+    pub(crate) fn copy(&mut self, path: &RelPath, to: &RelPath) -> Result<&mut Current<H>, Refusal>
     where
         H: Clone,
     {
@@ -232,7 +228,10 @@ impl<'t, H: Default> Stage<'t, H> {
     }
 
     fn put(&mut self, path: &RelPath, file: Current<H>) -> &mut Current<H> {
-        let slot = self.slots.entry(path.clone()).insert_entry(Slot::File(Box::new(file)));
+        let slot = self
+            .slots
+            .entry(path.clone())
+            .insert_entry(Slot::File(Box::new(file)));
         match slot.into_mut() {
             Slot::File(current) => current,
             Slot::Gone(_) => unreachable!("a file was just put there"),
