@@ -1,5 +1,6 @@
 //! Operations in the making, beside the tree that they lead to.
 
+use super::whole;
 use crate::digest::Digest;
 use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Refusal};
@@ -49,6 +50,22 @@ impl<'t> Desk<'t> {
         self.stage.is_spoiled(path)
     }
 
+    /// Adds an edit whose places are known by their positions alone; a text that the patch has
+    /// written itself is known.
+    pub(super) fn splice_bare(
+        &mut self,
+        path: &RelPath,
+        edits: Vec<Edit>,
+        note: Option<String>,
+    ) -> Result<(), Refusal> {
+        let written = self.stage.has_created(path);
+        self.splice(path, edits, note)?;
+        if let Some(operation) = self.operations.last_mut() {
+            operation.bare = !written;
+        }
+        Ok(())
+    }
+
     /// Adds an edit of a file in its present text.
     pub(super) fn splice(
         &mut self,
@@ -69,16 +86,16 @@ impl<'t> Desk<'t> {
         Ok(())
     }
 
-    /// Writes a whole file, whether it exists or not.
+    /// Writes a whole file, whether it exists or not; see [`whole`].
     pub(super) fn write(
         &mut self,
         path: &RelPath,
         content: Vec<u8>,
-        note: Option<String>,
+        form: whole::Form,
     ) -> Result<(), Refusal> {
         if let Some(text) = self.text(path)? {
-            let edits = super::minimal_edit(&text, &content).into_iter().collect();
-            return self.splice(path, edits, note);
+            let (edits, note) = whole::edits(path, &text, &content, form)?;
+            return self.splice(path, edits, Some(note));
         }
         let executable = false;
         self.stage.create(path, content.clone(), executable)?;
@@ -86,7 +103,7 @@ impl<'t> Desk<'t> {
             content,
             executable,
         };
-        self.push(path, action, note);
+        self.push(path, action, None);
         Ok(())
     }
 
@@ -100,9 +117,27 @@ impl<'t> Desk<'t> {
         Ok(())
     }
 
-    /// Renames a file to a path that has to be free.
-    pub(super) fn rename(&mut self, path: &RelPath, to: &RelPath) -> Result<(), Refusal> {
-        self.stage.rename(path, to, self.operations.len())?;
+    /// Renames a file to a path that has to be free, unless the operator lets it be overwritten.
+    pub(super) fn rename(
+        &mut self,
+        path: &RelPath,
+        to: &RelPath,
+        overwrite: bool,
+    ) -> Result<(), Refusal> {
+        self.file(path)?;
+        if path != to {
+            if self.text(to)?.is_some() {
+                if !overwrite {
+                    return Err(Refusal::new(
+                        Code::FileExists,
+                        format!("{to} exists already and would be replaced by {path}; delete it in the patch first, or allow it with --overwrite"),
+                    )
+                    .in_file(to));
+                }
+                self.delete(to, Some(format!("replaced by {path}")))?;
+            }
+            self.stage.rename(path, to, self.operations.len())?;
+        }
         self.push(path, Action::RenameFile { to: to.clone() }, None);
         Ok(())
     }

@@ -75,6 +75,7 @@ fn previewed(report: &Report, batch: Option<&Batch>) -> Record {
         duration_ms: 0,
         overrides: Overrides::default(),
         refusal: report.refusal.clone(),
+        previous: None,
         undoes: None,
         undoes_batch: None,
         redoes: None,

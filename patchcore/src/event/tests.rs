@@ -48,6 +48,7 @@ fn record(operations: Vec<OperationRecord>) -> Record {
         duration_ms: 3,
         overrides: Default::default(),
         refusal: None,
+        previous: None,
         undoes: None,
         undoes_batch: None,
         redoes: None,

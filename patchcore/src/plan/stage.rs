@@ -60,7 +60,7 @@ pub(crate) struct Current<H> {
     pub(super) origin: Option<(RelPath, Arc<Source>)>,
     /// Whether it is a copy of that file.
     pub(super) copied: bool,
-    pub(super) content: SharedBytes,
+    pub(crate) content: SharedBytes,
     pub(super) executable: bool,
     /// What the user of the stage keeps about the file; it goes with it to other paths.
     pub(super) history: H,
@@ -204,6 +204,11 @@ impl<'t, H: Default> Stage<'t, H> {
         self.check_free(to)?;
         copy.copied = true;
         Ok(self.put(to, copy))
+    }
+
+    /// Whether the batch itself created the file at a path.
+    pub(crate) fn has_created(&self, path: &RelPath) -> bool {
+        matches!(self.slots.get(path), Some(Slot::File(current)) if current.origin.is_none())
     }
 
     /// Whether an operation on a path was refused; later ones cannot be judged.

@@ -3,16 +3,15 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
+use super::chain::Next;
 use super::load::{self, Loaded};
 use super::near_names;
 use super::options::{ApplyOptions, Reviewed};
-use super::record::{
-    Journal, OperationRecord, Overrides, Record, State as Stage, TransactionId, VERSION,
-};
+use super::record::{Journal, OperationRecord, Overrides, Record, State as Stage, VERSION};
 use super::recover::{self, Recovered};
 use super::state::Held;
 use super::transaction::{Done, Work};
-use super::{SavedConflict, Workspace, gc, journal, ledger, survey};
+use super::{SavedConflict, Workspace, chain, gc, journal, ledger, survey};
 use crate::digest::Digest;
 use crate::error::{Code, Error, Refusal, Stop};
 use crate::operation::{Batch, Labels};
@@ -106,7 +105,7 @@ impl Workspace {
         let began = Instant::now();
         let held = self.hold(options.lock_wait)?;
         let recovered = recover::recover(&self.root, &held)?;
-        let mut record = empty_record(options);
+        let mut record = new_record(&held, options)?;
         if let Some(batch) = script.as_batch()
             && let Some(id) = &batch.id
             && let Some(known) = ledger::look_up(&held.state, id)?
@@ -149,7 +148,7 @@ impl Workspace {
         } else {
             gc::now_and_then(self, &held, &record, options);
         }
-        let applied = finished(record, prepared.plan, &recovered, done);
+        let applied = finished(&held, record, prepared.plan, &recovered, done);
         Ok(applied.of(prepared.lowered))
     }
 
@@ -285,7 +284,13 @@ impl Workspace {
         prepared.describe(&mut record);
         // It is no commit: the first one's entry in the ledger stays.
         journal::log_only(held, &record, false)?;
-        let applied = finished(record, prepared.plan, &Recovered::Nothing, Done::default());
+        let applied = finished(
+            held,
+            record,
+            prepared.plan,
+            &Recovered::Nothing,
+            Done::default(),
+        );
         Ok(applied.of(prepared.lowered))
     }
 
@@ -420,12 +425,14 @@ fn apart(lowered: Option<Lowered<'_>>) -> (Option<Cow<'_, Batch>>, Notes) {
 }
 
 pub(super) fn finished<'a>(
+    held: &Held,
     record: Record,
     plan: Plan,
     recovered: &Recovered,
     done: Done,
 ) -> Applied<'a> {
     let mut report = record.report();
+    report.warnings.extend(held.state.foreign_note());
     let earlier: &[SavedConflict] = match recovered {
         Recovered::Finished {
             transaction,
@@ -468,10 +475,13 @@ pub(super) fn finished<'a>(
     }
 }
 
-/// The record of a batch of which nothing is known yet.
-pub(super) fn empty_record(options: &ApplyOptions<'_>) -> Record {
-    let transaction = TransactionId::now();
-    Record {
+/// The record of a batch of which nothing is known yet but its place in the log.
+pub(super) fn new_record(held: &Held, options: &ApplyOptions<'_>) -> Result<Record, Error> {
+    let Next {
+        transaction,
+        previous,
+    } = chain::next(held)?;
+    Ok(Record {
         version: VERSION,
         transaction,
         batch_id: transaction.to_string(),
@@ -484,13 +494,14 @@ pub(super) fn empty_record(options: &ApplyOptions<'_>) -> Record {
         duration_ms: 0,
         overrides: Overrides::of(options),
         refusal: None,
+        previous,
         undoes: None,
         undoes_batch: None,
         redoes: None,
         operations: Vec::new(),
         changes: Vec::new(),
         journal: Journal::default(),
-    }
+    })
 }
 
 pub(super) fn no_batch() -> Batch {

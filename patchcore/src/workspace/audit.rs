@@ -1,5 +1,7 @@
 //! The log against the tree: who else changed what, and whether the log itself is whole.
 
+mod chain;
+
 use std::collections::BTreeMap;
 
 use super::Workspace;
@@ -10,6 +12,8 @@ use crate::digest::Digest;
 use crate::error::Error;
 use crate::path::RelPath;
 use crate::plan::{Entry, Source};
+
+use chain::Chain;
 
 /// What an audit found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -74,23 +78,36 @@ impl Workspace {
     /// # Errors
     /// `UNFINISHED` where another run left the tree half installed, `IO`.
     pub fn audit(&self) -> Result<Audit, Error> {
-        self.read_steadily(super::LOCK_WAIT, |_| {
+        self.read_steadily(super::LOCK_WAIT, |state| {
             let log = self.log()?;
             let mut audit = Audit::default();
             let mut known = Known::new();
+            let mut chain = Chain::open(state)?;
             for transaction in log.transactions()? {
-                match log.read(&transaction) {
-                    Ok(Some(record)) => {
+                // What is left of an entry whose removal was cut short says nothing any more.
+                let is_going = chain.was_removed(&transaction);
+                match log.read_with_digest(&transaction) {
+                    Ok(Some((record, digest))) => {
                         audit.records += 1;
+                        if chain.follow(&record, digest, &mut audit) {
+                            // What happened between is not known any more.
+                            known.clear();
+                        }
                         audit.follow(&record, &mut known);
-                        audit.check_pre_images(&log, &record)?;
+                        if !is_going {
+                            audit.check_pre_images(&log, &record)?;
+                        }
                     }
                     Ok(None) => {}
-                    Err(error) => audit.damaged.push(Damage {
-                        transaction,
-                        why: error.to_string(),
-                    }),
+                    Err(_) if is_going => {}
+                    Err(error) => {
+                        chain.skip(transaction);
+                        audit.damage(transaction, error.to_string());
+                    }
                 }
+            }
+            if chain.end(&mut audit) {
+                known.clear();
             }
             self.compare(&mut audit, known)?;
             Ok(audit)
@@ -133,6 +150,19 @@ impl Audit {
         self.changed.is_empty() && self.damaged.is_empty()
     }
 
+    fn damage(&mut self, transaction: TransactionId, why: impl Into<String>) {
+        self.damaged.push(Damage {
+            transaction,
+            why: why.into(),
+        });
+    }
+
+    fn is_damaged(&self, transaction: &TransactionId) -> bool {
+        self.damaged
+            .iter()
+            .any(|damage| damage.transaction == *transaction)
+    }
+
     fn follow(&mut self, record: &Record, known: &mut Known) {
         if record.state != Stage::Committed {
             return;
@@ -173,10 +203,8 @@ impl Audit {
                 Some(_) => "was altered",
                 None => "is missing",
             };
-            self.damaged.push(Damage {
-                transaction: record.transaction,
-                why: format!("the pre-image of {} {why}", step.path),
-            });
+            let why = format!("the pre-image of {} {why}", step.path);
+            self.damage(record.transaction, why);
         }
         Ok(())
     }

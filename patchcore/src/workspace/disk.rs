@@ -359,6 +359,13 @@ impl Dir {
     }
 }
 
+/// The time, in milliseconds since 1970; 0 for a clock that is before.
+pub(super) fn unix_millis() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let millis = since.map_or(0, |since| since.as_millis());
+    fault::clock(u64::try_from(millis).unwrap_or(u64::MAX))
+}
+
 /// Whether an error says that kernel, sandbox or file system do not have a call or its flags.
 pub(super) fn is_missing_call(error: &io::Error) -> bool {
     matches!(

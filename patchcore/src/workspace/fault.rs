@@ -45,6 +45,11 @@ mod off {
     }
 
     #[inline(always)]
+    pub(in super::super) fn clock(millis: u64) -> u64 {
+        millis
+    }
+
+    #[inline(always)]
     pub(in super::super) fn torn<'a>(_: &'a [IoSlice<'a>]) -> Option<&'a [u8]> {
         None
     }
@@ -62,6 +67,6 @@ pub(super) use off::*;
 mod on;
 
 #[cfg(feature = "fault-injection")]
-pub use on::{Fault, Injected, Kind, inject, observe};
+pub use on::{Fault, Injected, Kind, at_time, inject, observe};
 #[cfg(feature = "fault-injection")]
-pub(super) use on::{inherit, refused, refused_move, step, torn};
+pub(super) use on::{clock, inherit, refused, refused_move, step, torn};

@@ -1,14 +1,14 @@
 //! Keeping the log within its bounds.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use super::Workspace;
 use super::journal::MANIFEST;
-use super::ledger;
-use super::log::Log;
+use super::log::{Log, Weight};
 use super::options::{ApplyOptions, Retention};
 use super::record::{Record, TransactionId};
+use super::removed::{self, Removed};
 use super::state::{Held, fail};
+use super::{Workspace, disk, ledger};
 use crate::error::Error;
 
 /// What was removed from the log.
@@ -56,37 +56,112 @@ pub(super) fn now_and_then(
     }
 }
 
+/// An entry of the log.
+struct Entry {
+    transaction: TransactionId,
+    size: u64,
+    age: Duration,
+}
+
 fn collect(log: &Log, held: &Held, retention: &Retention) -> Result<Collected, Error> {
+    let before = removed::read(&held.state)?;
+    let now = disk::unix_millis();
     let mut collected = Collected::default();
     let mut entries = Vec::new();
     for transaction in log.transactions()? {
-        let size = log.size(&transaction)?;
-        collected.bytes += size;
-        entries.push((transaction, size));
-    }
-    collected.kept = entries.len();
-    for (transaction, size) in entries {
-        let is_old = age(&transaction) > retention.max_age;
-        if !is_old && collected.bytes <= retention.max_bytes {
-            break;
-        }
-        if retention
-            .keep
-            .as_ref()
-            .is_some_and(|keep| keep(&transaction))
-        {
+        // What others wrote is not ours to remove, and takes no room from what is ours.
+        if !log.is_ours(&transaction)? {
             continue;
         }
-        remove(held, &transaction)?;
-        collected.removed += 1;
-        collected.kept -= 1;
-        collected.freed += size;
-        collected.bytes -= size;
+        let Weight { size, written } = log.weigh(&transaction)?;
+        collected.bytes += size;
+        entries.push(Entry {
+            transaction,
+            size,
+            age: age(&transaction, written, now),
+        });
     }
-    ledger::forget(&held.state, |transaction| {
-        age(transaction) > retention.max_age
+    let (mut going, mut staying) = (Vec::new(), Vec::new());
+    for entry in entries {
+        // The run that was to remove it died.
+        let is_left = before
+            .as_ref()
+            .is_some_and(|before| before.covers(&entry.transaction));
+        let is_due = entry.age > retention.max_age || collected.bytes > retention.max_bytes;
+        let is_kept = || {
+            let keep = retention.keep.as_ref();
+            keep.is_some_and(|keep| keep(&entry.transaction))
+        };
+        if is_left || is_due && !is_kept() {
+            collected.removed += 1;
+            collected.freed += entry.size;
+            collected.bytes -= entry.size;
+            going.push(entry.transaction);
+        } else {
+            collected.kept += 1;
+            staying.push(entry.transaction);
+        }
+    }
+    if let Some(last) = going.last() {
+        let lost = |lost: &TransactionId| age(lost, None, now) <= retention.max_age;
+        let removed = removed_by(log, before, *last, &going, &staying, lost);
+        removed::write(held, &removed)?;
+    }
+    for transaction in &going {
+        remove(held, transaction)?;
+    }
+    ledger::forget(held, |transaction, written| {
+        age(transaction, written, now) > retention.max_age
     })?;
     Ok(collected)
+}
+
+/// What is known to be removed once `going` are.
+///
+/// What others removed was not removed by `gc`: it stays on the list of what must be there while
+/// it `matters`.
+fn removed_by(
+    log: &Log,
+    before: Option<Removed>,
+    last: TransactionId,
+    going: &[TransactionId],
+    staying: &[TransactionId],
+    matters: impl Fn(&TransactionId) -> bool,
+) -> Removed {
+    let floor = before.as_ref().map(|before| before.last);
+    let is_there =
+        |id: &TransactionId| staying.binary_search(id).is_ok() || going.binary_search(id).is_ok();
+    let is_accounted = |id: &TransactionId| {
+        is_there(id) || before.as_ref().is_some_and(|before| *id <= before.last)
+    };
+    let mut digest = None;
+    let mut lost = Vec::new();
+    for transaction in going.iter().chain(staying) {
+        let is_new = *transaction <= last && floor.is_none_or(|floor| *transaction > floor);
+        if let (true, Ok(Some((record, own)))) = (is_new, log.read_with_digest(transaction)) {
+            if *transaction == last {
+                digest = Some(own);
+            }
+            lost.extend(
+                record
+                    .previous
+                    .map(|previous| previous.transaction)
+                    .filter(|previous| !is_accounted(previous)),
+            );
+        }
+    }
+    if let Some(before) = before {
+        lost.extend(before.kept.iter().filter(|id| !is_there(id)));
+        if before.last > last {
+            digest = before.digest;
+        }
+    }
+    let last = floor.map_or(last, |floor| floor.max(last));
+    let staying = staying.iter().filter(|id| **id <= last).copied();
+    let mut kept: Vec<TransactionId> = lost.into_iter().filter(matters).chain(staying).collect();
+    kept.sort_unstable();
+    kept.dedup();
+    Removed::new(last, digest, kept)
 }
 
 /// Removes an entry, its record last: without it nothing would say what the rest is.
@@ -112,8 +187,10 @@ fn remove(held: &Held, transaction: &TransactionId) -> Result<(), Error> {
     Ok(())
 }
 
-fn age(transaction: &TransactionId) -> Duration {
-    let made = UNIX_EPOCH + Duration::from_millis(transaction.unix_millis());
-    // A clock that was set back makes nothing old.
-    SystemTime::now().duration_since(made).unwrap_or_default()
+/// How old an entry is: by its id, or by the file system where the clock had been ahead when the
+/// id was made. A clock that was set back makes nothing old.
+fn age(transaction: &TransactionId, written: Option<u64>, now: u64) -> Duration {
+    let made = transaction.unix_millis();
+    let made = written.map_or(made, |written| made.min(written));
+    Duration::from_millis(now.saturating_sub(made))
 }

@@ -1,7 +1,9 @@
 //! The tree on disk: reading it, changing it all or nothing, and the log of what was done.
 
+mod adopt;
 mod apply;
 mod audit;
+mod chain;
 mod compare;
 mod disk;
 #[cfg_attr(feature = "fault-injection", doc(hidden))]
@@ -25,6 +27,7 @@ mod private;
 mod reader;
 pub mod record;
 mod recover;
+mod removed;
 mod root;
 mod shelf;
 mod stage;
@@ -44,6 +47,7 @@ use crate::error::Error;
 use crate::path::RelPath;
 use crate::plan::Tree;
 
+pub use adopt::{AdoptedFile, Adoption};
 pub use apply::{Applied, Preview};
 pub use audit::{Audit, Damage, ForeignChange};
 pub use compare::Comparison;

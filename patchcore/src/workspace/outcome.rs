@@ -4,6 +4,7 @@
 //! -fdx` removes all of it. So when it has ended, the state is looked at, made again where it is
 //! gone, and what it held is written anew from what the process knows.
 
+use super::chain;
 use super::disk::{Dir, Kind};
 use super::install::Install;
 use super::journal::{self, Found};
@@ -15,11 +16,13 @@ use super::recover::{self, take_back};
 use super::state::{CURRENT, Held, STATE, TASKS, fail};
 use super::transaction::{Done, Work};
 use super::verify;
+use crate::digest::Digest;
 use crate::error::{Error, Refusal};
 
 /// What an installed batch is worth.
 enum Judged {
-    Passed,
+    /// It stays; this is its record's digest.
+    Passed(Digest),
     /// It is committed; the rest is left for the next run.
     Unfinished(Error),
     /// It does not stay.
@@ -34,6 +37,7 @@ impl Work<'_> {
         current: &Dir,
         memory: &Memory<'_>,
         record: &mut Record,
+        digest: Digest,
     ) -> Result<Done, Error> {
         let journal = record.journal.clone();
         let mut install = Install {
@@ -48,7 +52,7 @@ impl Work<'_> {
         };
         let judged = match (install.forward(), &self.options.verify) {
             (Ok(()), Some(command)) => return self.judge(command, install, record),
-            (Ok(()), None) => Judged::Passed,
+            (Ok(()), None) => Judged::Passed(digest),
             (Err(error), _) if record.state == Stage::Committed => Judged::Unfinished(error),
             (Err(error), _) => Judged::Failed(error.to_refusal()),
         };
@@ -84,6 +88,10 @@ impl Work<'_> {
             ..install
         };
         if let Some(renewed) = &renewed {
+            // The log that the record goes into may be another one.
+            if let Ok(previous) = chain::previous(&renewed.held) {
+                record.previous = previous;
+            }
             install.conflicts.extend(renewed.moved.iter().cloned());
             notes.push(format!(
                 "the verification command removed or replaced {STATE} or a part of it; what this batch needs was made again"
@@ -95,13 +103,16 @@ impl Work<'_> {
                 if let Err(error) = refilled {
                     notes.push(format!("the batch cannot be undone: {error}"));
                 }
-                self.commit_verified(&install, record)
+                self.commit_verified(held, &install, record)
             }
             Err(refusal) => {
                 // The next run takes it back if this one dies. Where it cannot be written, this one
                 // does what it can.
-                if !matches!(journal::read(install.current), Ok(Found::Committed(_))) {
-                    let _ = journal::rewrite(install.current, record);
+                if !matches!(
+                    journal::read(install.current, Some(&held.key)),
+                    Ok(Found::Committed(..))
+                ) {
+                    let _ = journal::rewrite(held, install.current, record);
                 }
                 Judged::Failed(refusal)
             }
@@ -132,7 +143,7 @@ impl Work<'_> {
                 let dir = held.txn.directory(CURRENT).map_err(io)?;
                 // Moved away and back, or copied.
                 if let Some(dir) = dir
-                    && let Ok(Found::Committed(found)) = journal::read(&dir)
+                    && let Ok(Found::Committed(found, _)) = journal::read(&dir, Some(&held.key))
                     && found.transaction == record.transaction
                 {
                     return Ok(Some(dir));
@@ -157,17 +168,18 @@ impl Work<'_> {
     }
 
     /// The batch was verified: from here on it counts.
-    fn commit_verified(&self, install: &Install<'_>, record: &mut Record) -> Judged {
+    fn commit_verified(&self, held: &Held, install: &Install<'_>, record: &mut Record) -> Judged {
         record.state = Stage::Committed;
         let written = self
             .write_lost_tasks(install)
-            .and_then(|()| journal::rewrite(install.current, record));
-        let Err(error) = written else {
-            return Judged::Passed;
+            .and_then(|()| journal::rewrite(held, install.current, record));
+        let error = match written {
+            Ok(digest) => return Judged::Passed(digest),
+            Err(error) => error,
         };
         // The next run goes by what stands there now.
-        match journal::read(install.current) {
-            Ok(Found::Committed(there)) if there.state == Stage::Committed => {
+        match journal::read(install.current, Some(&held.key)) {
+            Ok(Found::Committed(there, _)) if there.state == Stage::Committed => {
                 Judged::Unfinished(error)
             }
             _ => {
@@ -207,9 +219,9 @@ impl Work<'_> {
         record: &mut Record,
     ) -> Result<Done, Error> {
         let result = match judged {
-            Judged::Passed => install
+            Judged::Passed(digest) => install
                 .gather()
-                .and_then(|()| journal::finish(held, record)),
+                .and_then(|()| journal::finish(held, record, digest)),
             Judged::Unfinished(error) => Err(error),
             Judged::Failed(refusal) => {
                 // The command may have changed what was installed: look closely.
@@ -224,9 +236,9 @@ impl Work<'_> {
                 take_back(record);
                 record.refusal = Some(refusal);
                 // The tree is as it was. What cannot be written down now, the next run does.
-                let _ = journal::rewrite(install.current, record)
-                    .and_then(|()| install.clean())
-                    .and_then(|()| journal::finish(held, record));
+                let _ = journal::rewrite(held, install.current, record)
+                    .and_then(|digest| install.clean().map(|()| digest))
+                    .and_then(|digest| journal::finish(held, record, digest));
                 Ok(())
             }
         };

@@ -81,7 +81,7 @@ impl Work<'_> {
             }
         };
         match self.prepare(&current, &layout, &survey, record) {
-            Ok(()) => {
+            Ok(digest) => {
                 let memory = Memory {
                     root: self.root,
                     transaction: record.transaction,
@@ -89,7 +89,7 @@ impl Work<'_> {
                     tasks: old_tasks.map(|(meta, bytes)| (bytes, Wanted::as_it_was(&meta))),
                     durable: self.options.durable,
                 };
-                Ok(self.carry_out(&current, &memory, record)?)
+                Ok(self.carry_out(&current, &memory, record, digest)?)
             }
             Err(WriteFault::Unknown(error)) => Ok(Done {
                 unfinished: Some(error),
@@ -103,14 +103,14 @@ impl Work<'_> {
         }
     }
 
-    /// Everything up to the commit point.
+    /// Everything up to the commit point. Gives the record's digest.
     fn prepare(
         &self,
         current: &Dir,
         layout: &Layout<'_>,
         survey: &Survey,
         record: &mut Record,
-    ) -> Result<(), WriteFault> {
+    ) -> Result<Digest, WriteFault> {
         let before = WriteFault::Before;
         let outside: Vec<RelPath> = layout
             .places
@@ -120,7 +120,8 @@ impl Work<'_> {
             .filter_map(|(slot, place)| outside(record, slot, place.path.as_ref()?))
             .collect();
         if !outside.is_empty() {
-            journal::write_outside(current, &outside).map_err(|error| before(error.into()))?;
+            journal::write_outside(self.held, current, &outside)
+                .map_err(|error| before(error.into()))?;
         }
         let durable = self.options.durable;
         let many = layout.places.len() > MANY_FILES && outside.is_empty();
@@ -167,7 +168,7 @@ impl Work<'_> {
         record.changes = self.change_records(layout);
         record.journal = journal_of(layout, survey, &staged, durable);
         record.duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        journal::write(current, record)
+        journal::write(self.held, current, record)
     }
 
     fn old_tasks(&self) -> Result<Option<(Meta, Vec<u8>)>, Error> {

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::apply::{Applied, empty_record, finished, millis};
+use super::apply::{Applied, finished, millis, new_record};
 use super::layout::{Restored, Wanted};
 use super::load::{self, Loaded};
 use super::log::{Log, PreFile};
 use super::options::ApplyOptions;
 use super::record::{ChangeRecord, Record, Redone, State as Stage};
 use super::recover;
+use super::state::Held;
 use super::transaction::{Done, Work};
 use super::{Workspace, journal, survey};
 use crate::digest::Digest;
@@ -46,7 +47,7 @@ impl Workspace {
             Some(name) => by_name(&log, name)?,
             None => last(&log)?,
         };
-        let mut record = mirror(&undone, options);
+        let mut record = mirror(&held, &undone, options)?;
         record.redoes = redone(&log, &undone)?;
         let mut plan = plan::plan(
             &super::apply::no_batch(),
@@ -62,7 +63,7 @@ impl Workspace {
             record.undoes = None;
             record.redoes = None;
             journal::log_only(&held, &record, options.durable)?;
-            return Ok(finished(record, plan, &recovered, Done::default()));
+            return Ok(finished(&held, record, plan, &recovered, Done::default()));
         }
         let mut done = Done::default();
         match self.reverse(&log, &undone, options) {
@@ -98,7 +99,7 @@ impl Workspace {
             journal::log_only(&held, &record, options.durable)?;
         }
         plan.verdicts = record.operations.iter().map(verdict).collect();
-        Ok(finished(record, plan, &recovered, done))
+        Ok(finished(&held, record, plan, &recovered, done))
     }
 
     /// The changes that lead back from a record.
@@ -117,6 +118,14 @@ impl Workspace {
             .collect();
         paths.sort();
         paths.dedup();
+        // What the operator opened for the batch is not open for ever: the way back asks again.
+        let protected = paths
+            .iter()
+            .filter_map(|path| plan::paths::protected(path, &options.policy));
+        let refusals: Vec<Refusal> = protected.collect();
+        if !refusals.is_empty() {
+            return Err(Obstruction::Refused(refusals));
+        }
         let loaded = load::load(&self.root, &paths)?;
         let refusals = changed_since(undone, &loaded, options);
         if !refusals.is_empty() {
@@ -231,17 +240,12 @@ fn no_such(message: String) -> Stop {
 }
 
 /// The record of an undo, before anything is known of how it ends.
-fn mirror(undone: &Record, options: &ApplyOptions<'_>) -> Record {
-    let mut record = empty_record(options);
+fn mirror(held: &Held, undone: &Record, options: &ApplyOptions<'_>) -> Result<Record, Error> {
+    let mut record = new_record(held, options)?;
     record.content = Digest::of(undone.transaction.as_bytes());
     record.labels = undone.labels.clone();
     record.undoes = Some(undone.transaction);
     record.undoes_batch = undone.has_own_id().then(|| undone.batch_id.clone());
-    // What the operator had opened for the batch is open for the way back.
-    let opened = &mut record.overrides.allow_paths;
-    opened.extend(undone.overrides.allow_paths.iter().cloned());
-    opened.sort();
-    opened.dedup();
     record.operations.clone_from(&undone.operations);
     for operation in &mut record.operations {
         operation.refusal = None;
@@ -251,7 +255,7 @@ fn mirror(undone: &Record, options: &ApplyOptions<'_>) -> Record {
             _ => Outcome::NotApplied,
         };
     }
-    record
+    Ok(record)
 }
 
 fn verdict(operation: &super::record::OperationRecord) -> Verdict {

@@ -37,6 +37,16 @@ pub(in super::super) struct Meta {
     pub(in super::super) mount_root: bool,
 }
 
+impl Meta {
+    /// When its bytes were written, in milliseconds since 1970; `None` for a time before.
+    pub(in super::super) fn written(&self) -> Option<u64> {
+        let [seconds, nanoseconds] = self.mtime.map(|part| u64::try_from(part).ok());
+        seconds?
+            .checked_mul(1000)?
+            .checked_add(nanoseconds? / 1_000_000)
+    }
+}
+
 #[cfg(test)]
 impl Meta {
     /// A file of nobody's, for tests.

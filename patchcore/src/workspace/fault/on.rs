@@ -1,7 +1,7 @@
 //! The injector itself. It belongs to the thread that asks for it, and to the threads that this
 //! one starts for the workspace.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -70,6 +70,18 @@ pub fn observe<T>(
     run(Arc::new(state), work)
 }
 
+/// Runs `work` with a clock that says this time, in milliseconds since 1970.
+pub fn at_time<T>(millis: u64, work: impl FnOnce() -> T) -> T {
+    let before = CLOCK.with(|clock| clock.replace(Some(millis)));
+    let result = work();
+    CLOCK.with(|clock| clock.set(before));
+    result
+}
+
+pub(in super::super) fn clock(millis: u64) -> u64 {
+    CLOCK.with(Cell::get).unwrap_or(millis)
+}
+
 struct State {
     fault: Fault,
     steps: Mutex<Vec<&'static str>>,
@@ -85,6 +97,7 @@ fn run<T>(state: Arc<State>, work: impl FnOnce() -> T) -> T {
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<State>>> = const { RefCell::new(None) };
+    static CLOCK: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
 fn current() -> Option<Arc<State>> {
