@@ -1,6 +1,6 @@
 //! Laws of planning and of edits, over random texts and operations.
 
-use patchcore::edit::{Edit, EditSet, Bias};
+use patchcore::edit::{Bias, Edit, EditSet};
 use patchcore::operation::{
     Action, Address, Batch, Coordinates, Guard, Indent, Insertion, Lines, Operation, Target,
 };

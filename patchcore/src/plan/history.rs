@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::edit::{EditSet, Bias};
+use crate::edit::{Bias, EditSet};
 use crate::text::{LineNumber, Text};
 
 use super::assemble::Assembled;
