@@ -658,3 +658,24 @@ fn a_long_sequence_takes_time_in_proportion() {
         .map(|line| line.get());
     assert_eq!(first, [EDITS, EDITS]);
 }
+
+#[test]
+fn many_places_in_one_long_line_take_time_in_proportion() {
+    let mut operations = vec![Operation::new(
+        path("f"),
+        Action::CreateFile {
+            content: b"aa".to_vec(),
+            executable: false,
+        },
+    )];
+    let double = || text("a", "aa", Occurrence::All);
+    operations.extend((0..18).map(|_| Operation::new(path("f"), double())));
+    let mut doublings = Batch::new(operations, Digest::of(b""));
+    doublings.coordinates = Coordinates::Sequential;
+    let doubled = plan(&doublings, &Tree::new(), &Policy::default());
+    assert_eq!(after(&doubled, "f").len(), 1 << 19);
+    let tree = Tree::new().with_file(path("f"), "a".repeat(1 << 18));
+    let lines = batch(vec![("f", text("a", "b\n", Occurrence::All))]);
+    let split = plan(&lines, &tree, &Policy::default());
+    assert_eq!(after(&split, "f"), "b\n".repeat(1 << 18).as_bytes());
+}

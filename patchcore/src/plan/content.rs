@@ -467,14 +467,25 @@ impl Scene<'_, '_> {
     ) -> Result<Resolution, Refusal> {
         self.terms
             .repeat(self.index, self.path, content.len(), places.len())?;
+        // One ending holds up to the next newline: a long line is not searched for each place.
+        let (bytes, has_newline) = (
+            self.text.bytes(),
+            crate::bytes::find(b'\n', content).is_some(),
+        );
+        let (mut ending, mut until) = (LineEnding::Lf, 0);
         let pieces = places.into_iter().filter_map(|span| {
-            let text = with_newlines(content, self.text.ending_near(span.start));
+            if has_newline && span.start >= until {
+                ending = self.text.ending_near(span.start);
+                let newline = crate::bytes::find(b'\n', &bytes[span.start..]);
+                until = newline.map_or(usize::MAX, |at| span.start + at + 1);
+            }
+            let text = with_newlines(content, ending);
             let piece = Piece {
                 text: text.into_owned(),
                 operation: self.index,
                 span,
             };
-            (piece.text != self.text.bytes()[piece.span.clone()]).then_some(piece)
+            (piece.text != bytes[piece.span.clone()]).then_some(piece)
         });
         Ok(Resolution {
             pieces: pieces.collect(),
