@@ -17,7 +17,7 @@ fuzz_target!(|input: &[u8]| {
             let again = PatchBatch::parse(&json, &limits).expect("what was written can be read");
             assert_eq!(wire, again);
             let parsed = batch::parse(input, &limits).expect("both ways in agree");
-            assert_eq!(parsed.content, Batch::from(wire).content);
+            assert_eq!(parsed.content, Batch::try_from(wire).expect("one set of rules").content);
         }
         Err(fault) => {
             for fault in fault.all() {

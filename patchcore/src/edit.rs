@@ -66,7 +66,7 @@ pub enum EditError {
 
 /// To which side of an insertion a position at its very point belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
+pub enum Bias {
     /// Before what is inserted there.
     Before,
     /// Behind what is inserted there.
@@ -236,20 +236,38 @@ impl EditSet {
 
     /// Where a byte offset of the original lies in the result; `None` inside a replaced range.
     #[must_use]
-    pub fn map(&self, offset: usize, side: Side) -> Option<usize> {
+    pub fn map(&self, offset: usize, bias: Bias) -> Option<usize> {
+        self.map_all(std::iter::once(offset), bias).next().flatten()
+    }
+
+    /// As [`map`](Self::map), for offsets in ascending order, in one pass over the edits.
+    pub(crate) fn map_all(
+        &self,
+        offsets: impl Iterator<Item = usize>,
+        bias: Bias,
+    ) -> impl Iterator<Item = Option<usize>> {
+        let mut edits = self.edits.iter().peekable();
         let mut shift = 0isize;
-        for Edit { span, text } in &self.edits {
-            let behind = span.end < offset
-                || (span.end == offset && (!span.is_empty() || side == Side::After));
-            if !behind {
-                if span.start < offset {
-                    return None;
+        offsets.map(move |offset| {
+            while let Some(Edit { span, text }) = edits.peek() {
+                let behind = span.end < offset
+                    || (span.end == offset && (!span.is_empty() || bias == Bias::After));
+                if !behind {
+                    if span.start < offset {
+                        return None;
+                    }
+                    break;
                 }
-                break;
+                shift += text.len() as isize - span.len() as isize;
+                edits.next();
             }
-            shift += text.len() as isize - span.len() as isize;
-        }
-        Some(offset.wrapping_add_signed(shift))
+            Some(offset.wrapping_add_signed(shift))
+        })
+    }
+
+    /// The edits, sorted.
+    pub(crate) fn into_vec(self) -> Vec<Edit> {
+        self.edits
     }
 }
 
@@ -293,27 +311,34 @@ fn merge_cluster<'a>(
             break;
         }
     }
-    // What lies in the intermediate text outside the lower edits is original text, and the lower
-    // edits' own text is known: so every piece that the upper edits keep can be named. A kept
-    // original piece cannot be part of one replacement without its bytes, so the merged edit is
-    // only made where all of the extent is covered; the extent is covered by construction except
-    // for original bytes that an upper edit replaces.
+    // The extent holds nothing but what the lower edits wrote and what the upper edits replace:
+    //
+    //     lower    [wrote][wrote]   [wrote]
+    //     upper       [replaces........]
+    //     text     [kep   upper text   ept]
+    //
+    // Both come in order, so one pass takes what is kept of the lower edits between the upper ones.
     let mut text = Vec::new();
-    let mut at = start;
-    let push_kept = |text: &mut Vec<u8>, from: usize, to: usize| {
-        for (lower_at, edit) in &lower {
-            let (a, b) = (from.max(*lower_at), to.min(lower_at + edit.text.len()));
-            if a < b {
-                text.extend_from_slice(&edit.text[a - lower_at..b - lower_at]);
+    let mut rest = lower.iter().peekable();
+    let mut keep = |text: &mut Vec<u8>, from: usize, to: usize| {
+        while let Some((at, edit)) = rest.peek() {
+            let (first, last) = (from.max(*at), to.min(at + edit.text.len()));
+            if first < last {
+                text.extend_from_slice(&edit.text[first - at..last - at]);
             }
+            if at + edit.text.len() > to {
+                break;
+            }
+            rest.next();
         }
     };
+    let mut at = start;
     for edit in &upper {
-        push_kept(&mut text, at, edit.span.start);
+        keep(&mut text, at, edit.span.start);
         text.extend_from_slice(&edit.text);
         at = edit.span.end;
     }
-    push_kept(&mut text, at, end);
+    keep(&mut text, at, end);
     let original_start = start.wrapping_add_signed(-entry_shift);
     let original_end = end.wrapping_add_signed(-*shift);
     Edit::replace(original_start..original_end, text)
@@ -373,10 +398,14 @@ mod tests {
     #[test]
     fn an_edge_of_a_replaced_range_maps_but_its_inside_does_not() {
         let set = set(&[(2..4, "xyz"), (6..6, "ii")], 8);
-        assert_eq!(set.map(2, Side::After), Some(2));
-        assert_eq!(set.map(3, Side::After), None);
-        assert_eq!(set.map(4, Side::After), Some(5));
-        assert_eq!(set.map(6, Side::Before), Some(7));
-        assert_eq!(set.map(6, Side::After), Some(9));
+        assert_eq!(set.map(2, Bias::After), Some(2));
+        assert_eq!(set.map(3, Bias::After), None);
+        assert_eq!(set.map(4, Bias::After), Some(5));
+        assert_eq!(set.map(6, Bias::Before), Some(7));
+        assert_eq!(set.map(6, Bias::After), Some(9));
+        for bias in [Bias::Before, Bias::After] {
+            let one_by_one: Vec<_> = (0..=8).map(|at| set.map(at, bias)).collect();
+            assert_eq!(set.map_all(0..=8, bias).collect::<Vec<_>>(), one_by_one);
+        }
     }
 }

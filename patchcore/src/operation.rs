@@ -377,6 +377,35 @@ pub enum Occurrence {
     Nth(std::num::NonZeroU64),
 }
 
+impl Occurrence {
+    /// The names of those that are not numbers.
+    pub(crate) const NAMES: [(&str, Self); 4] = [
+        ("only", Self::Only),
+        ("first", Self::First),
+        ("last", Self::Last),
+        ("all", Self::All),
+    ];
+}
+
+impl std::str::FromStr for Occurrence {
+    type Err = Refusal;
+
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        let named = Self::NAMES.iter().find(|(name, _)| *name == text);
+        let number = || text.parse().ok().map(Self::Nth);
+        named
+            .map(|(_, named)| *named)
+            .or_else(number)
+            .ok_or_else(|| {
+                let message = format!(
+                    "expected only, first, last, all or a number from 1, found {:?}",
+                    crate::error::excerpt(text.as_bytes(), 64)
+                );
+                Refusal::new(Code::InvalidBatch, message)
+            })
+    }
+}
+
 /// Lines that must stand at an address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Guard {

@@ -13,9 +13,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use patchcore::batch::{Limits, PatchBatch};
+use patchcore::batch::{self, Limits};
 use patchcore::dialect::{Dialect, Options, check_sayable_as_diff, detect, parse, to_batch};
-use patchcore::operation::Batch;
 use patchcore::plan::{ChangeKind, Entry, Plan, Script, Source, plan};
 use patchcore::{Code, Policy, Refusal, RelPath, Tree};
 use serde::Deserialize;
@@ -364,9 +363,8 @@ fn converted(patch: &[u8], before: &Files, options: &Options, after: &Files) -> 
     match to_batch(&planned, &tree, &policy) {
         Ok(wire) => {
             let json = serde_json::to_vec(&wire).unwrap();
-            let batch = Batch::from(
-                PatchBatch::parse(&json, &Limits::default()).map_err(|fault| fault.to_string())?,
-            );
+            let batch =
+                batch::parse(&json, &Limits::default()).map_err(|fault| fault.to_string())?;
             let again = plan(&batch, &tree, &policy);
             if changed(before, &again) != *after {
                 return Err("the batch that it converts to comes out otherwise".into());

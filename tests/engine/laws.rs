@@ -1,6 +1,6 @@
 //! Laws of planning and of edits, over random texts and operations.
 
-use patchcore::edit::{Edit, EditSet, Side};
+use patchcore::edit::{Bias, Edit, EditSet};
 use patchcore::operation::{
     Action, Address, Batch, Coordinates, Guard, Indent, Insertion, Lines, Operation, Target,
 };
@@ -266,6 +266,56 @@ proptest! {
     }
 
     #[test]
+    fn edits_compose_alike_however_they_are_grouped(
+        (first, second, third) in (0..20usize).prop_flat_map(|len| {
+            edit_set(len).prop_flat_map(move |first| {
+                let after = first.output_len(len);
+                (Just(first), edit_set(after)).prop_flat_map(move |(first, second)| {
+                    let after = second.output_len(after);
+                    (Just(first), Just(second), edit_set(after))
+                })
+            })
+        })
+    ) {
+        let from_the_left = first.compose(&second).compose(&third);
+        prop_assert_eq!(first.compose(&second.compose(&third)), from_the_left);
+    }
+
+    #[test]
+    fn each_operation_of_a_sequence_knows_the_lines_that_it_wrote(
+        text in text(),
+        steps in prop::collection::vec((0..4u8, any::<prop::sample::Index>()), 1..24),
+    ) {
+        let mut operations: Vec<Operation> = Vec::new();
+        for (index, (kind, earlier)) in steps.iter().enumerate() {
+            let content = Lines::new(format!("new {index}"));
+            let beside = || Insertion {
+                at: Address::only(Target::Text(Lines::new(format!("new {}", earlier.index(index))))),
+                guard: Guard::default(),
+                content: content.clone(),
+                indent: Indent::Verbatim,
+            };
+            let action = match kind {
+                1 if index > 0 => Action::InsertBefore(beside()),
+                2 if index > 0 => Action::InsertAfter(beside()),
+                3 => Action::Prepend(content),
+                _ => Action::Append(content),
+            };
+            operations.push(Operation::new(file(), action));
+        }
+        let plan = planned(&text, operations, Coordinates::Sequential);
+        let after = result(&plan, &text);
+        let after = Text::new(&after);
+        for (index, verdict) in plan.verdicts.iter().enumerate() {
+            let [first, last] = verdict.lines.expect("it wrote a line that is still there");
+            prop_assert_eq!(first, last);
+            let line = after.line(first).expect("the line is there");
+            let line = trim_ending(&after.bytes()[line]);
+            prop_assert_eq!(String::from_utf8_lossy(line), format!("new {index}"));
+        }
+    }
+
+    #[test]
     fn inverted_edits_lead_back((text, edits) in "[a-z]{0,20}".prop_flat_map(|text| {
         let len = text.len();
         (Just(text), edit_set(len))
@@ -285,7 +335,7 @@ proptest! {
         for offset in 0..text.len() {
             let kept = !edits.as_slice().iter().any(|edit| edit.span.contains(&offset));
             if kept {
-                let at = edits.map(offset, Side::After).expect("it is kept");
+                let at = edits.map(offset, Bias::After).expect("it is kept");
                 prop_assert_eq!(after[at], text.as_bytes()[offset]);
             }
         }

@@ -517,3 +517,165 @@ fn a_partial_batch_takes_a_file_and_what_comes_below_its_name_together() {
         assert_eq!(planned.changes.len(), landed, "{expect}");
     }
 }
+
+/// One action of each kind on `f`, whose text is `a\nb\n`.
+fn one_of_each_kind() -> Vec<Action> {
+    let at = || lines(1, 1);
+    let to = |to| path(to);
+    vec![
+        replace(at(), Guard::default(), "x"),
+        Action::InsertBefore(insertion(at(), Guard::default(), "x")),
+        Action::InsertAfter(insertion(at(), Guard::default(), "x")),
+        Action::Append(Lines::new("x")),
+        Action::Prepend(Lines::new("x")),
+        text("a", "x", Occurrence::Only),
+        Action::DeleteFile { expect: None },
+        Action::RenameFile { to: to("g") },
+        Action::CopyFile { to: to("g") },
+        Action::SetMode { executable: true },
+        Action::Splice(vec![Edit::insert(0, "x")]),
+    ]
+}
+
+#[test]
+fn a_hash_holds_every_kind_of_operation_in_either_coordinates() {
+    let before = "a\nb\n";
+    let tree = Tree::new().with_file(path("f"), before);
+    for coordinates in [Coordinates::Original, Coordinates::Sequential] {
+        for action in one_of_each_kind() {
+            let judge = |base: &[u8]| {
+                let mut batch = batch(vec![("f", action.clone())]);
+                batch.coordinates = coordinates;
+                batch.operations[0].base = Some(Digest::of(base));
+                code(&plan(&batch, &tree, &Policy::default()), 0)
+            };
+            assert_eq!(judge(before.as_bytes()), None, "{coordinates:?} {action:?}");
+            let other = judge(b"another text");
+            assert_eq!(
+                other,
+                Some(Code::BaseMismatch),
+                "{coordinates:?} {action:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_batch_grows_by_no_more_than_the_operator_allows() {
+    let many = "a\n".repeat(100_000);
+    let indented = format!("{}a\n", " ".repeat(1 << 16));
+    let tree = Tree::new()
+        .with_file(path("many"), many)
+        .with_file(path("indented"), indented);
+    let million = "x".repeat(1_000_000);
+    let anchored = Insertion {
+        indent: Indent::Anchor,
+        ..insertion(
+            Address::only(Target::Match(Pattern::new("a").unwrap())),
+            Guard::default(),
+            &"x\n".repeat(1 << 16),
+        )
+    };
+    let copies = (0..400).map(|i| {
+        (
+            "many",
+            Action::CopyFile {
+                to: path(&format!("c{i}")),
+            },
+        )
+    });
+    let cases = [
+        (
+            "content at many places",
+            vec![("many", text("a", &million, Occurrence::All))],
+            0,
+        ),
+        (
+            "indentation",
+            vec![("indented", Action::InsertAfter(anchored))],
+            0,
+        ),
+        ("copies", copies.collect(), 1 + (256 << 20) / 200_000 / 4),
+    ];
+    for coordinates in [Coordinates::Original, Coordinates::Sequential] {
+        for (what, actions, first) in &cases {
+            let mut batch = batch(actions.clone());
+            batch.coordinates = coordinates;
+            let mut policy = Policy::default();
+            if *what == "copies" {
+                policy.max_growth /= 4;
+            }
+            let refused = plan(&batch, &tree, &policy);
+            let at = (0..actions.len()).find(|&index| code(&refused, index).is_some());
+            assert_eq!(at, Some(*first), "{what}");
+            assert_eq!(code(&refused, *first), Some(Code::LimitExceeded), "{what}");
+            assert!(refused.changes.is_empty(), "{what}");
+        }
+    }
+    // What an operation brings is no growth, and the limit is the operator's.
+    let mut policy = Policy::default();
+    policy.max_growth = 0;
+    let once = batch(vec![("many", Action::Append(Lines::new(million)))]);
+    assert!(!plan(&once, &tree, &policy).has_refusal());
+}
+
+#[test]
+fn a_long_sequence_takes_time_in_proportion() {
+    const MANY: usize = 20_000;
+    const EDITS: u64 = 2_000;
+    let name = |i: usize| format!("r{i}");
+    let mut operations: Vec<Operation> = (0..MANY)
+        .map(|i| {
+            Operation::new(
+                path(&name(i)),
+                Action::RenameFile {
+                    to: path(&name(i + 1)),
+                },
+            )
+        })
+        .collect();
+    let edits = (0..MANY).map(|_| Operation::new(path("e"), Action::Prepend(Lines::new("x"))));
+    operations.extend(edits.take(EDITS as usize));
+    let mut batch = Batch::new(operations, Digest::of(b""));
+    batch.coordinates = Coordinates::Sequential;
+    let tree = Tree::new()
+        .with_file(path("r0"), "x\n")
+        .with_file(path("e"), "y\n");
+    let plan = plan(&batch, &tree, &Policy::default());
+    assert!(!plan.has_refusal());
+    let renamed = plan
+        .changes
+        .iter()
+        .find(|change| change.kind == ChangeKind::Renamed);
+    let renamed = renamed.expect("the file is renamed");
+    assert_eq!(renamed.path, path(&name(MANY)));
+    assert_eq!(renamed.from, Some(path("r0")));
+    assert_eq!(renamed.touches.len(), MANY);
+    // The first of the lines that were put in front of each other is the last of them.
+    let first = plan.verdicts[MANY]
+        .lines
+        .expect("it is there")
+        .map(|line| line.get());
+    assert_eq!(first, [EDITS, EDITS]);
+}
+
+#[test]
+fn many_places_in_one_long_line_take_time_in_proportion() {
+    let mut operations = vec![Operation::new(
+        path("f"),
+        Action::CreateFile {
+            content: b"aa".to_vec(),
+            executable: false,
+        },
+    )];
+    let double = || text("a", "aa", Occurrence::All);
+    operations.extend((0..18).map(|_| Operation::new(path("f"), double())));
+    let mut doublings = Batch::new(operations, Digest::of(b""));
+    doublings.coordinates = Coordinates::Sequential;
+    let doubled = plan(&doublings, &Tree::new(), &Policy::default());
+    assert_eq!(after(&doubled, "f").len(), 1 << 19);
+    let tree = Tree::new().with_file(path("f"), "a".repeat(1 << 18));
+    let lines = batch(vec![("f", text("a", "b\n", Occurrence::All))]);
+    let split = plan(&lines, &tree, &Policy::default());
+    assert_eq!(after(&split, "f"), "b\n".repeat(1 << 18).as_bytes());
+}

@@ -2,8 +2,10 @@
 
 use std::num::NonZeroU64;
 
-use super::diagnostic::Span;
-use super::reader::{Reader, Step};
+use super::Limits;
+use super::diagnostic::{Diagnostic, Span};
+use super::reader::{Reader, Step, read_all};
+use super::rules;
 use super::scan::Kind;
 use super::wire::At;
 use crate::operation::{Occurrence, Pattern};
@@ -20,6 +22,27 @@ const AT_FIELDS: &[&str] = &[
 ];
 /// So many of them are forms of the address, of which it has one.
 const FORMS: usize = 6;
+
+impl At {
+    /// Reads an address alone: the value of an operation's `at`.
+    ///
+    /// ```
+    /// use patchcore::batch::At;
+    /// assert_eq!(At::parse(br#"{"line": 12}"#)?, At::Line { line: 12 });
+    /// # Ok::<(), patchcore::batch::Diagnostic>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`parse`](super::parse).
+    pub fn parse(input: &[u8]) -> Result<Self, Diagnostic> {
+        let at = read_all(input, &Limits::default(), |r| {
+            let at = r.required(read_at)?;
+            r.scan.finish().or_else(|fault| r.stop(fault))?;
+            Ok(at)
+        })?;
+        Ok(at.expect("an address without a fault was read"))
+    }
+}
 
 #[derive(Default)]
 struct RawAt {
@@ -200,12 +223,6 @@ fn read_pair<'a, T>(
 
 /// `all` goes with `replace-text` alone.
 pub(super) fn read_occurrence(r: &mut Reader<'_>, may_be_all: bool) -> Step<Option<Occurrence>> {
-    const NAMES: &[(&str, Occurrence)] = &[
-        ("only", Occurrence::Only),
-        ("first", Occurrence::First),
-        ("last", Occurrence::Last),
-        ("all", Occurrence::All),
-    ];
     let start = r.scan.offset();
     let occurrence = match r.kind()? {
         Kind::Number => {
@@ -221,15 +238,14 @@ pub(super) fn read_occurrence(r: &mut Reader<'_>, may_be_all: bool) -> Step<Opti
                 }
             }
         }
-        Kind::String | Kind::Null => r.choice(NAMES)?,
+        Kind::String | Kind::Null => r.choice(&Occurrence::NAMES)?,
         kind => {
             r.wrong("a name or a number from 1", kind)?;
             None
         }
     };
-    if occurrence == Some(Occurrence::All) && !may_be_all {
-        let span = r.since(start);
-        r.fault(span, "\"all\" goes with replace-text alone")?;
+    if let (Some(occurrence), false) = (occurrence, may_be_all) {
+        r.hold(start, rules::one_place(occurrence))?;
     }
     Ok(occurrence)
 }

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::Limits;
 use super::read::Header;
+use super::rules;
 use super::wire::{At, Expectation, PatchBatch, PatchOperation};
 use crate::digest::Digest;
 use crate::error::{Refusal, excerpt};
@@ -15,22 +17,28 @@ use crate::path::RelPath;
 /// Most bytes of a path that is none which its refusal repeats.
 const MAX_SHOWN: usize = 200;
 
-impl From<PatchBatch> for Batch {
-    fn from(batch: PatchBatch) -> Self {
+impl TryFrom<PatchBatch> for Batch {
+    type Error = Refusal;
+
+    /// The operations of a batch that [`PatchBatch::validate`] passes within the default limits.
+    ///
+    /// # Errors
+    /// As `validate`.
+    fn try_from(batch: PatchBatch) -> Result<Self, Refusal> {
+        batch.validate(&Limits::default())?;
         let mut lower = Lowering::default();
         let operations = batch.operations.into_iter();
         let operations = operations.map(|operation| lower.lower(operation)).collect();
-        let spelled = |path: String| RelPath::new(path).map(|path| path.to_string()).ok();
-        let base = batch.base.into_iter();
+        let base = batch.base.iter();
         let header = Header {
             batch_id: batch.batch_id,
             labels: batch.labels,
             base: base
-                .filter_map(|(path, digest)| Some((spelled(path)?, digest)))
+                .map(|(path, digest)| (rules::key(path).into_owned(), *digest))
                 .collect(),
             coordinates: batch.coordinates,
         };
-        finish(header, operations)
+        Ok(finish(header, operations))
     }
 }
 

@@ -23,6 +23,7 @@ mod operation;
 mod raise;
 mod read;
 mod reader;
+mod rules;
 mod scan;
 #[cfg(feature = "schema")]
 mod schema;

@@ -5,13 +5,12 @@ use std::collections::HashMap;
 use super::Limits;
 use super::diagnostic::{Diagnostic, Fault, Span};
 use super::operation::read_operation;
-use super::reader::{Reader, Segment, Step, short};
-use super::scan::{Kind, Scanner};
+use super::reader::{Reader, Segment, Step, read_all, short};
+use super::rules;
+use super::scan::Kind;
 use super::wire::PatchOperation;
 use crate::digest::Digest;
-use crate::error::Code;
 use crate::operation::{Coordinates, Labels};
-use crate::path::RelPath;
 
 mod halves;
 
@@ -44,27 +43,7 @@ pub(super) fn read_batch<T: Send, C: FnMut(PatchOperation) -> T>(
     limits: &Limits,
     converter: impl Fn() -> C + Sync,
 ) -> Result<(Header, Vec<T>), Diagnostic> {
-    if input.len() as u64 > limits.bytes {
-        return Err(limits.too_long());
-    }
-    // What is readable in front of a byte that is not UTF-8 tells the JSON path of that byte.
-    let (text, beyond) = match std::str::from_utf8(input) {
-        Ok(text) => (text, None),
-        Err(error) => {
-            let valid = &input[..error.valid_up_to()];
-            let text = std::str::from_utf8(valid).unwrap_or_default();
-            (
-                text,
-                Some("not UTF-8; content of other encodings goes into \"content_base64\""),
-            )
-        }
-    };
-    let scan = Scanner::new(text, limits.depth, beyond);
-    let mut reader = Reader::new(scan, limits);
-    match reader.batch(&converter) {
-        Ok(batch) if reader.faults.is_empty() => Ok(batch),
-        _ => Err(Diagnostic::of(reader.faults, input)),
-    }
+    read_all(input, limits, |reader| reader.batch(&converter))
 }
 
 impl Reader<'_> {
@@ -108,8 +87,7 @@ impl Reader<'_> {
         }
         self.scan.finish().or_else(|fault| self.stop(fault))?;
         for (file, fault) in std::mem::take(&mut self.unguarded) {
-            let path = RelPath::new(file.as_bytes()).map_or(file, |path| path.to_string());
-            if !header.base.contains_key(&path) {
+            if !header.base.contains_key(&*rules::key(&file)) {
                 self.record(fault)?;
             }
         }
@@ -118,14 +96,8 @@ impl Reader<'_> {
 
     fn version(&mut self) -> Step<()> {
         let start = self.scan.offset();
-        let version = self.number("the version 1")?;
-        if let Some(version) = version
-            && version != 1
-        {
-            let span = self.since(start);
-            let message =
-                format!("version {version} is not supported; this program reads version 1");
-            self.record(Fault::new(Code::UnsupportedVersion, span, message))?;
+        if let Some(version) = self.number("the version 1")? {
+            self.hold(start, rules::version(version))?;
         }
         Ok(())
     }
@@ -135,15 +107,10 @@ impl Reader<'_> {
         match kind {
             Kind::Null => self.null(),
             Kind::Object => self.object(|r, key, span| {
-                // Two spellings of one path are the same key; what is no path guards nothing.
-                let path = match RelPath::new(key.as_bytes()) {
-                    Ok(path) if path.as_bytes() != key.as_bytes() => path.to_string(),
-                    _ => key.clone().into_owned(),
-                };
+                let path = rules::key(&key).into_owned();
                 r.within(Segment::Key(short(&key)), |r| {
-                    let twice = base.contains_key(&path);
-                    if twice {
-                        r.fault(span, format!("{:?} stands twice in \"base\"", short(&key)))?;
+                    if let Err(broken) = rules::one_hash(&key, base.contains_key(&path)) {
+                        r.fault(span, broken.message)?;
                     }
                     if let Some(digest) = r.digest()? {
                         base.insert(path, digest);
@@ -178,14 +145,9 @@ impl Reader<'_> {
 
     /// The operation that is next; `None` where something is wrong with it.
     fn operation(&mut self, index: usize) -> Step<Option<PatchOperation>> {
-        if index >= self.limits.operations {
-            let at = self.scan.offset();
-            let message = format!(
-                "more operations than the limit of {}",
-                self.limits.operations
-            );
-            let fault = Fault::new(Code::LimitExceeded, Span::at(at), message);
-            return self.stop(fault);
+        if let Err(broken) = rules::one_more(index, self.limits) {
+            let at = Span::at(self.scan.offset());
+            return self.stop(Fault::new(broken.code, at, broken.message));
         }
         let operation = read_operation(self)?;
         let empty_expect = self.empty_expect.take();

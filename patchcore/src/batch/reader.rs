@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use super::Limits;
-use super::diagnostic::{Fault, MAX_FAULTS, Span};
+use super::diagnostic::{Diagnostic, Fault, MAX_FAULTS, Span};
 use super::names::nearest;
+use super::rules::{self, Broken};
 use super::scan::{Kind, Scanner};
 use crate::digest::Digest;
 use crate::error::Code;
@@ -127,9 +128,10 @@ impl<'a> Reader<'a> {
     pub(super) fn expected(&mut self) -> Step<Option<String>> {
         let start = self.scan.offset();
         let text = self.text()?;
-        if text.as_deref() == Some("") {
-            let message = "\"expect\" is never empty; a blank line is \"\\n\"";
-            let mut fault = Fault::new(Code::InvalidBatch, self.since(start), message);
+        if let Some(text) = &text
+            && let Err(broken) = rules::not_empty("expect", text)
+        {
+            let mut fault = Fault::new(broken.code, self.since(start), broken.message);
             self.place(&mut fault);
             self.empty_expect = Some(fault);
         }
@@ -140,16 +142,9 @@ impl<'a> Reader<'a> {
     pub(super) fn nonempty(&mut self, name: &str) -> Step<Option<String>> {
         let start = self.scan.offset();
         let text = self.text()?;
-        if text.as_deref() == Some("") {
-            let span = self.since(start);
-            let hint = match name {
-                "expect" | "before" | "after" | "text" => "; a blank line is \"\\n\"",
-                _ => "",
-            };
-            self.fault(span, format!("{name:?} is never empty{hint}"))?;
-            return Ok(None);
-        }
-        Ok(text)
+        let Some(text) = text else { return Ok(None) };
+        let holds = self.hold(start, rules::not_empty(name, &text))?;
+        Ok(holds.then_some(text))
     }
 
     /// A string, described by `wanted`; `None` for `null` and for what is none.
@@ -426,9 +421,50 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Records the rule that the value from `start` on breaks, if it does; whether it holds.
+    pub(super) fn hold(&mut self, start: usize, checked: Result<(), Broken>) -> Step<bool> {
+        match checked {
+            Ok(()) => Ok(true),
+            Err(Broken { code, message }) => {
+                let span = self.since(start);
+                self.record(Fault::new(code, span, message))?;
+                Ok(false)
+            }
+        }
+    }
+
     pub(super) fn stop<T>(&mut self, fault: Fault) -> Step<T> {
         self.record(fault)?;
         Err(Stop)
+    }
+}
+
+/// Reads a value that is all of the input.
+pub(super) fn read_all<T>(
+    input: &[u8],
+    limits: &Limits,
+    read: impl FnOnce(&mut Reader<'_>) -> Step<T>,
+) -> Result<T, Diagnostic> {
+    if input.len() as u64 > limits.bytes {
+        return Err(limits.too_long());
+    }
+    // What is readable in front of a byte that is not UTF-8 tells the JSON path of that byte.
+    let (text, beyond) = match std::str::from_utf8(input) {
+        Ok(text) => (text, None),
+        Err(error) => {
+            let valid = &input[..error.valid_up_to()];
+            let text = std::str::from_utf8(valid).unwrap_or_default();
+            (
+                text,
+                Some("not UTF-8; content of other encodings goes into \"content_base64\""),
+            )
+        }
+    };
+    let scan = Scanner::new(text, limits.depth, beyond);
+    let mut reader = Reader::new(scan, limits);
+    match read(&mut reader) {
+        Ok(value) if reader.faults.is_empty() => Ok(value),
+        _ => Err(Diagnostic::of(reader.faults, input)),
     }
 }
 

@@ -391,13 +391,13 @@ fn the_wire_form_survives_the_way_there_and_back() {
     );
     assert_eq!(serde_json::from_slice::<PatchBatch>(&json).unwrap(), wire);
 
-    let batch = Batch::from(wire);
+    let batch = Batch::try_from(wire).unwrap();
     assert_eq!(
         batch.content,
         parse(&json, &Limits::default()).unwrap().content
     );
     let raised = PatchBatch::try_from(&batch).unwrap();
-    let again = Batch::from(raised);
+    let again = Batch::try_from(raised).unwrap();
     assert_eq!((again.content, again.id), (batch.content, batch.id));
 }
 
@@ -482,7 +482,7 @@ proptest! {
         let again = serde_json::to_vec(&wire).unwrap();
         prop_assert_eq!(PatchBatch::parse(&again, &Limits::default()).unwrap(), wire.clone());
         let batch = parse(json.as_bytes(), &Limits::default()).unwrap();
-        prop_assert_eq!(digest(&batch), Batch::from(wire).content);
+        prop_assert_eq!(digest(&batch), Batch::try_from(wire).unwrap().content);
     }
 }
 
@@ -496,7 +496,7 @@ fn hashes_of_a_batch_that_was_built_guard_files_however_they_are_spelt() {
     let hash = crate::Digest::of(b"b");
     wire.base.insert("./a//b".to_owned(), hash);
     wire.base.insert("../c".to_owned(), hash);
-    let batch = Batch::from(wire);
+    let batch = Batch::try_from(wire).unwrap();
     let guards: Vec<_> = batch.operations.iter().map(|o| o.base).collect();
     assert_eq!(guards, [Some(hash), None]);
 }
@@ -534,7 +534,7 @@ fn a_long_batch_is_read_as_its_operations_are_one_by_one() {
     });
     assert_eq!(whole.operations, alone.collect::<Vec<_>>());
     let batch = parse(json.as_bytes(), &Limits::default()).unwrap();
-    assert_eq!(batch.content, digest(&Batch::from(whole)));
+    assert_eq!(batch.content, digest(&Batch::try_from(whole).unwrap()));
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub fn to_batch(planned: &Plan, tree: &Tree, policy: &Policy) -> Result<PatchBat
     for change in &planned.changes {
         push_change(change, target_of(change, planned), &mut batch)?;
     }
-    let again = plan(&batch.clone().into(), tree, policy);
+    let again = plan(&batch.clone().try_into()?, tree, policy);
     if again.digest() == planned.digest() {
         return Ok(batch);
     }

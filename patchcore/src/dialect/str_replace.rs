@@ -7,7 +7,6 @@
 //! `insert` counts lines from 0 (before the first) and inserts a final newline of its text as a
 //! further, blank line, and `old_str` must match at one place unless `replace_all` is set.
 
-use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use serde::Deserialize;
@@ -20,7 +19,7 @@ use crate::digest::Digest;
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
 use crate::path::RelPath;
-use crate::plan::{Lowered, Script, Tree};
+use crate::plan::{Lowered, Script, SharedBytes, Tree};
 use crate::text::{LineNumber, Text};
 
 /// Parsed commands.
@@ -224,7 +223,7 @@ impl Script for StrReplace {
 
     fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
         let mut desk = Desk::new(tree);
-        let mut history: HashMap<&RelPath, Vec<Option<Vec<u8>>>> = HashMap::new();
+        let mut history: HashMap<&RelPath, Vec<Option<SharedBytes>>> = HashMap::new();
         for (index, (path, command)) in self.commands.iter().enumerate() {
             if desk.is_spoiled(path) {
                 desk.skip(path);
@@ -252,7 +251,7 @@ impl StrReplace {
         command: &Command,
         name: &str,
         desk: &mut Desk<'_>,
-        history: &mut Vec<Option<Vec<u8>>>,
+        history: &mut Vec<Option<SharedBytes>>,
     ) -> Result<(), Refusal> {
         let before = desk.text(path)?;
         let check = |new: &str, old: &[u8]| {
@@ -324,7 +323,7 @@ impl StrReplace {
             }
             Command::Undo => return undo(path, name, desk, history),
         }
-        history.push(before.map(Cow::into_owned));
+        history.push(before);
         Ok(())
     }
 }
@@ -366,7 +365,7 @@ fn undo(
     path: &RelPath,
     name: &str,
     desk: &mut Desk<'_>,
-    history: &mut Vec<Option<Vec<u8>>>,
+    history: &mut Vec<Option<SharedBytes>>,
 ) -> Result<(), Refusal> {
     match history.pop() {
         Some(Some(before)) => {

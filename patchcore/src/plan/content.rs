@@ -15,6 +15,7 @@ use crate::text::{Encoding, LineEnding, LineNumber, Text, split_lines, trim_endi
 
 use super::Policy;
 use super::find::find_text;
+use super::growth::Terms;
 
 /// A piece of an operation's edit.
 ///
@@ -122,7 +123,7 @@ pub(super) fn resolve(
     path: &RelPath,
     text: &Text<'_>,
     resolver: &mut Resolver<'_>,
-    policy: &Policy,
+    terms: &Terms<'_>,
     digest: &dyn Fn() -> Digest,
 ) -> Result<Resolution, Refusal> {
     let mut scene = Scene {
@@ -131,7 +132,7 @@ pub(super) fn resolve(
         path,
         text,
         resolver,
-        policy,
+        terms,
         digest,
     };
     match &operation.action {
@@ -177,7 +178,7 @@ struct Scene<'a, 'r> {
     path: &'a RelPath,
     text: &'a Text<'a>,
     resolver: &'a mut Resolver<'r>,
-    policy: &'a Policy,
+    terms: &'a Terms<'a>,
     digest: &'a dyn Fn() -> Digest,
 }
 
@@ -192,9 +193,9 @@ impl Scene<'_, '_> {
     ) -> Result<Resolution, Refusal> {
         let located = self.resolver.locate(at)?;
         let here = self.resolver.shown(&located.span);
-        let mut content = indented(content, indent, here);
+        let mut content = self.indented(content, indent, here)?;
         if pad {
-            content = self.padded(content, &located)?;
+            content = Cow::Owned(self.padded(&content, &located)?);
         }
         let stands_already = split_lines(here).map(trim_ending).eq(content.iter());
         if stands_already {
@@ -229,7 +230,7 @@ impl Scene<'_, '_> {
                 located.span.start,
             ),
         };
-        let content = indented(content, *indent, line);
+        let content = self.indented(content, *indent, line)?;
         let beside = if edge == Edge::Last {
             located.span.end - line.len()
         } else {
@@ -259,7 +260,9 @@ impl Scene<'_, '_> {
         };
         match strength {
             Ok(()) => Ok(true),
-            Err(refusal) if refusal.code != Code::LimitExceeded && self.policy.allow_unguarded => {
+            Err(refusal)
+                if refusal.code != Code::LimitExceeded && self.terms.policy.allow_unguarded =>
+            {
                 Ok(false)
             }
             Err(refusal) => Err(refusal),
@@ -301,7 +304,34 @@ impl Scene<'_, '_> {
         .with_found(self.resolver.shown(&located.span))
     }
 
-    fn padded(&self, content: Lines, located: &Located) -> Result<Lines, Refusal> {
+    /// Content with the indentation of an addressed line in front of each line that is not blank.
+    fn indented<'c>(
+        &self,
+        content: &'c Lines,
+        indent: Indent,
+        line: &[u8],
+    ) -> Result<Cow<'c, Lines>, Refusal> {
+        let width = line
+            .iter()
+            .take_while(|byte| matches!(byte, b' ' | b'\t'))
+            .count();
+        if indent == Indent::Verbatim || width == 0 {
+            return Ok(Cow::Borrowed(content));
+        }
+        let added = width.saturating_mul(content.count());
+        self.terms.grow(self.index, self.path, added as u64)?;
+        let mut bytes = Vec::with_capacity(content.as_bytes().len() + added);
+        for new in content.iter() {
+            if !new.is_empty() {
+                bytes.extend_from_slice(&line[..width]);
+            }
+            bytes.extend_from_slice(new);
+            bytes.push(b'\n');
+        }
+        Ok(Cow::Owned(Lines::new(bytes)))
+    }
+
+    fn padded(&self, content: &Lines, located: &Located) -> Result<Lines, Refusal> {
         let (has, room) = (content.count(), located.count);
         if has > room {
             let (path, line) = (self.path, located.line());
@@ -412,11 +442,11 @@ impl Scene<'_, '_> {
                     }
                     free
                 });
-                return Ok(self.text_pieces(places, content));
+                return self.text_pieces(places, content);
             }
         };
         match places.get(index) {
-            Some(place) => Ok(self.text_pieces(vec![place.clone()], content)),
+            Some(place) => self.text_pieces(vec![place.clone()], content),
             None => {
                 let mut refusal = ambiguous(
                     &places,
@@ -430,20 +460,37 @@ impl Scene<'_, '_> {
         }
     }
 
-    fn text_pieces(&self, places: Vec<Range<usize>>, content: &[u8]) -> Resolution {
+    fn text_pieces(
+        &self,
+        places: Vec<Range<usize>>,
+        content: &[u8],
+    ) -> Result<Resolution, Refusal> {
+        self.terms
+            .repeat(self.index, self.path, content.len(), places.len())?;
+        // One ending holds up to the next newline: a long line is not searched for each place.
+        let (bytes, has_newline) = (
+            self.text.bytes(),
+            crate::bytes::find(b'\n', content).is_some(),
+        );
+        let (mut ending, mut until) = (LineEnding::Lf, 0);
         let pieces = places.into_iter().filter_map(|span| {
-            let text = with_newlines(content, self.text.ending_near(span.start));
+            if has_newline && span.start >= until {
+                ending = self.text.ending_near(span.start);
+                let newline = crate::bytes::find(b'\n', &bytes[span.start..]);
+                until = newline.map_or(usize::MAX, |at| span.start + at + 1);
+            }
+            let text = with_newlines(content, ending);
             let piece = Piece {
                 text: text.into_owned(),
                 operation: self.index,
                 span,
             };
-            (piece.text != self.text.bytes()[piece.span.clone()]).then_some(piece)
+            (piece.text != bytes[piece.span.clone()]).then_some(piece)
         });
-        Resolution {
+        Ok(Resolution {
             pieces: pieces.collect(),
             guarded: true,
-        }
+        })
     }
 
     fn splice(&self, edits: &[Edit]) -> Result<Resolution, Refusal> {
@@ -462,7 +509,7 @@ impl Scene<'_, '_> {
             .in_file(self.path));
         }
         let bare = self.operation.bare && self.operation.base.is_none();
-        if bare && !self.policy.allow_unguarded {
+        if bare && !self.terms.policy.allow_unguarded {
             return Err(self.bare(edits));
         }
         let pieces = edits.iter().map(|edit| Piece {
@@ -502,26 +549,6 @@ impl Scene<'_, '_> {
         }
         refusal
     }
-}
-
-/// Content with the indentation of an addressed line in front of each line that is not blank.
-fn indented(content: &Lines, indent: Indent, line: &[u8]) -> Lines {
-    let width = line
-        .iter()
-        .take_while(|byte| matches!(byte, b' ' | b'\t'))
-        .count();
-    if indent == Indent::Verbatim || width == 0 {
-        return content.clone();
-    }
-    let mut bytes = Vec::with_capacity(content.as_bytes().len() + width * content.count());
-    for new in content.iter() {
-        if !new.is_empty() {
-            bytes.extend_from_slice(&line[..width]);
-        }
-        bytes.extend_from_slice(new);
-        bytes.push(b'\n');
-    }
-    Lines::new(bytes)
 }
 
 fn with_ending(content: &Lines, ending: LineEnding) -> Vec<u8> {

@@ -1,83 +1,186 @@
-//! Where exact characters stand in a text, a newline standing for any line ending.
+//! Where exact characters occur in a text, a newline standing for any line ending.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::text::{LineEnding, Text};
+use crate::text::Text;
 
-/// Every place where exact characters stand, overlapping ones included; a newline in `find`
-/// matches any line ending.
+/// Every place where exact characters occur, overlapping ones included, in order; a newline in
+/// `find` matches any line ending. Takes time in proportion to both lengths.
 pub(super) fn find_text(text: &Text<'_>, find: &[u8]) -> Vec<Range<usize>> {
-    let (bytes, floor) = (text.bytes(), text.bom_len());
-    let parts: Vec<&[u8]> = {
-        let mut parts: Vec<&[u8]> = find.split(|&byte| byte == b'\n').collect();
-        let last = parts.len() - 1;
-        for part in &mut parts[..last] {
-            *part = part.strip_suffix(b"\r").unwrap_or(part);
-        }
-        parts
+    let floor = text.bom_len();
+    let bytes = &text.bytes()[floor..];
+    let needle = fold(find).0;
+    let spans_lines = crate::bytes::find(b'\n', &needle).is_some();
+    let (folded, removed) = match spans_lines {
+        true => fold(bytes),
+        false => (Cow::Borrowed(bytes), Vec::new()),
     };
-    // The longest part is the rarest, most likely. An empty one stands before every newline.
-    let pivot = (0..parts.len())
-        .rev()
-        .max_by_key(|&i| parts[i].len())
-        .unwrap_or(0);
-    let mut places = Vec::new();
-    let mut try_at = |at: usize| {
-        if let Some(start) = parts_end_at(bytes, floor, at, &parts[..pivot])
-            && let Some(end) = parts_start_at(bytes, at + parts[pivot].len(), &parts[pivot + 1..])
-        {
-            places.push(start..end);
+    if !removed.is_empty() && crate::bytes::find(b'\r', &needle).is_some() {
+        return raw_places(bytes, &needle, floor);
+    }
+    // How many carriage returns were removed in front of an offset; offsets are asked for in order.
+    let unfold = || {
+        let mut before = 0;
+        let removed = &removed;
+        move |at: usize| {
+            while removed.get(before).is_some_and(|&newline| newline < at) {
+                before += 1;
+            }
+            floor + at + before
         }
     };
-    if parts[pivot].is_empty() {
-        for newline in crate::bytes::positions(b'\n', &bytes[floor..]) {
-            let at = floor + newline;
-            let carriage_return = at > floor && bytes[at - 1] == b'\r';
-            try_at(at - usize::from(carriage_return));
+    let (mut start, mut end) = (unfold(), unfold());
+    let places = occurrences(&folded, &needle).into_iter();
+    places.map(|at| start(at)..end(at + needle.len())).collect()
+}
+
+/// The places of characters that hold a carriage return within a line: as they are, or with the
+/// other line ending.
+fn raw_places(bytes: &[u8], needle: &[u8], floor: usize) -> Vec<Range<usize>> {
+    let mut other = Vec::with_capacity(needle.len() + 16);
+    for line in crate::text::split_lines(needle) {
+        match line.strip_suffix(b"\n") {
+            Some(line) => other.extend_from_slice(&[line, b"\r\n"].concat()),
+            None => other.extend_from_slice(line),
         }
-        return places;
     }
-    let finder = memchr::memmem::Finder::new(parts[pivot]);
-    let mut from = floor;
-    while let Some(at) = bytes.get(from..).and_then(|rest| finder.find(rest)) {
-        try_at(from + at);
-        from += at + 1;
-    }
+    let of = |needle: &[u8]| -> Vec<Range<usize>> {
+        let starts = occurrences(bytes, needle).into_iter();
+        starts
+            .map(|at| floor + at..floor + at + needle.len())
+            .collect()
+    };
+    let mut places = [of(needle), of(&other)].concat();
+    places.sort_unstable_by_key(|place| (place.start, place.end));
     places
 }
 
-/// Where `parts`, each followed by a line ending, start if they stand right before `end`.
-fn parts_end_at(bytes: &[u8], floor: usize, end: usize, parts: &[&[u8]]) -> Option<usize> {
-    let mut end = end;
-    for part in parts.iter().rev() {
-        let here = bytes[floor..end].strip_suffix(b"\n")?;
-        let plain = here
-            .ends_with(part)
-            .then(|| floor + here.len() - part.len());
-        let crlf = here
-            .strip_suffix(b"\r")
-            .filter(|here| here.ends_with(part))
-            .map(|here| floor + here.len() - part.len());
-        end = crlf.or(plain)?;
+/// Text whose line endings are newlines alone, and where the newlines are that were more.
+fn fold(bytes: &[u8]) -> (Cow<'_, [u8]>, Vec<usize>) {
+    let mut folded = Vec::new();
+    let mut removed = Vec::new();
+    let mut from = 0;
+    for newline in crate::bytes::positions(b'\n', bytes) {
+        if newline > 0 && bytes[newline - 1] == b'\r' {
+            if folded.capacity() == 0 {
+                folded.reserve(bytes.len());
+            }
+            folded.extend_from_slice(&bytes[from..newline - 1]);
+            removed.push(folded.len());
+            from = newline;
+        }
     }
-    Some(end)
+    if removed.is_empty() {
+        return (Cow::Borrowed(bytes), removed);
+    }
+    folded.extend_from_slice(&bytes[from..]);
+    (Cow::Owned(folded), removed)
 }
 
-/// Where `parts`, each behind a line ending, end if they stand right behind `start`.
-fn parts_start_at(bytes: &[u8], start: usize, parts: &[&[u8]]) -> Option<usize> {
-    let mut start = start;
-    for part in parts {
-        let rest = &bytes[start..];
-        let ending = LineEnding::of_line(
-            rest.get(..2)
-                .filter(|two| two == b"\r\n")
-                .or(rest.get(..1))?,
-        )?;
-        start += ending.as_bytes().len();
-        if !bytes[start..].starts_with(part) {
-            return None;
-        }
-        start += part.len();
+/// Where a needle starts, overlapping occurrences included.
+fn occurrences(bytes: &[u8], needle: &[u8]) -> Vec<usize> {
+    match needle {
+        [] => return Vec::new(),
+        [byte] => return crate::bytes::positions(*byte, bytes).collect(),
+        _ => {}
     }
-    Some(start)
+    let finder = memchr::memmem::Finder::new(needle);
+    let mut period = None;
+    let mut found: Vec<usize> = Vec::new();
+    let mut from = 0;
+    while let Some(at) = bytes.get(from..).and_then(|rest| finder.find(rest)) {
+        let mut at = from + at;
+        let overlaps = found.last().is_some_and(|last| at - last < needle.len());
+        found.push(at);
+        if overlaps {
+            // A search from the next byte on would compare the whole needle for each occurrence.
+            // The next one can start a period later, and has only its end to be compared. Where it
+            // does not, the next is about half a needle away, or further.
+            let period = *period.get_or_insert_with(|| smallest_period(needle));
+            let end = &needle[needle.len() - period..];
+            while bytes[at + needle.len()..].starts_with(end) {
+                at += period;
+                found.push(at);
+            }
+        }
+        from = at + 1;
+    }
+    found
+}
+
+/// The shortest distance at which a needle can overlap itself; its length where it cannot.
+fn smallest_period(needle: &[u8]) -> usize {
+    // By the longest start of the needle that ends each of its prefixes (Knuth, Morris, Pratt).
+    let mut borders: Vec<usize> = vec![0; needle.len()];
+    let mut border = 0;
+    for at in 1..needle.len() {
+        while border > 0 && needle[border] != needle[at] {
+            border = borders[border - 1];
+        }
+        border += usize::from(needle[border] == needle[at]);
+        borders[at] = border;
+    }
+    needle.len() - border
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Where `find` ends if it starts at an offset, byte by byte.
+    fn end_at(bytes: &[u8], start: usize, find: &[u8]) -> Option<usize> {
+        let mut at = start;
+        for &byte in find {
+            at += match &bytes[at..] {
+                [b'\r', b'\n', ..] if byte == b'\n' => 2,
+                [first, ..] if *first == byte => 1,
+                _ => return None,
+            };
+        }
+        // A line ending is not taken apart.
+        let inside = |at: usize| at > 0 && bytes[at - 1] == b'\r' && bytes.get(at) == Some(&b'\n');
+        (!(find[0] == b'\n' && inside(start))).then_some(at)
+    }
+
+    fn naive(bytes: &[u8], floor: usize, find: &[u8]) -> Vec<Range<usize>> {
+        let starts = floor..bytes.len();
+        let places = starts.filter_map(|at| Some(at..end_at(bytes, at, find)?));
+        places.collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+        #[test]
+        fn it_finds_what_a_naive_search_finds(
+            bom: bool,
+            text in prop::collection::vec(prop::sample::select(vec!["a", "b", "\n", "\r\n"]), 0..24),
+            find in prop::collection::vec(prop::sample::select(vec!["a", "b", "\n", "\r\n"]), 1..7),
+        ) {
+            let bytes = [if bom { "\u{feff}" } else { "" }, &text.concat()].concat();
+            let text = Text::new(bytes.as_bytes());
+            let find = find.concat();
+            let expected = naive(bytes.as_bytes(), text.bom_len(), find.replace("\r\n", "\n").as_bytes());
+            prop_assert_eq!(find_text(&text, find.as_bytes()), expected);
+        }
+    }
+
+    #[test]
+    fn a_needle_of_one_letter_is_found_in_linear_time() {
+        let bytes = vec![b'a'; 2_000_000];
+        let found = find_text(&Text::new(&bytes), &bytes[..100_000]);
+        assert_eq!(found.len(), 1_900_001);
+        // Lines alike, with either ending.
+        let lines = "a\n".repeat(200_000).into_bytes();
+        let found = find_text(&Text::new(&lines), &lines[..100_000]);
+        assert_eq!(found.len(), 150_001);
+    }
+
+    #[test]
+    fn a_carriage_return_within_a_line_is_a_character() {
+        let bytes = b"a\rb\r\na\rb\n";
+        assert_eq!(find_text(&Text::new(bytes), b"\rb\n"), [1..5, 6..9]);
+        assert_eq!(find_text(&Text::new(bytes), b"\r"), [1..2, 3..4, 6..7]);
+    }
 }

@@ -6,6 +6,8 @@ mod assemble;
 mod change;
 mod content;
 mod find;
+mod growth;
+mod history;
 mod link;
 mod names;
 mod original;
@@ -14,6 +16,7 @@ mod render;
 mod script;
 mod sequential;
 mod settle;
+mod stage;
 mod tree;
 
 use std::sync::OnceLock;
@@ -30,14 +33,19 @@ use crate::threads;
 #[cfg(feature = "workspace")]
 pub(crate) use change::show_replacements;
 pub use change::{After, ChangeKind, FileChange, FileState, Touch};
+pub(crate) use names::not_found;
 pub use script::{Lowered, Missing, Notes, Script};
+pub(crate) use stage::{SharedBytes, Stage};
 pub(crate) use tree::Obstacle;
 #[cfg(feature = "workspace")]
 pub(crate) use tree::Other;
 pub use tree::{Entry, Holds, Source, Tree};
 
+/// How much a batch may grow unless the operator says otherwise: 256 MiB.
+pub const MAX_GROWTH: u64 = 256 << 20;
+
 /// What the operator allows beyond the defaults.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Policy {
     /// Let line-addressed operations and deletions pass without a guard, or with a weak one.
@@ -53,6 +61,23 @@ pub struct Policy {
     pub allow_odd_names: bool,
     /// Paths, or directories, that are opened to edits although they are protected.
     pub allow_paths: Vec<RelPath>,
+    /// Most bytes that a batch may make planning write beyond what it brings and edits: content at
+    /// more than one place, indentation, copies of one file after the first. [`MAX_GROWTH`].
+    pub max_growth: u64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            allow_unguarded: false,
+            allow_binary: false,
+            allow_omission: false,
+            allow_odd_names: false,
+            partial: false,
+            allow_paths: Vec::new(),
+            max_growth: MAX_GROWTH,
+        }
+    }
 }
 
 /// How an operation ended.

@@ -1,15 +1,17 @@
 //! Which files the operations of a batch in original coordinates speak of, and what becomes of
 //! their names.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::anchor::{Edge, Located, Resolver};
+use crate::digest::Digest;
 use crate::error::{Code, Refusal};
 use crate::operation::{Action, Guard, Operation};
 use crate::path::RelPath;
 use crate::text::Text;
 
+use super::growth::Terms;
 use super::tree::{Holds, Obstacle};
 use super::{Entry, Policy, Source, Tree};
 
@@ -57,7 +59,7 @@ pub(super) struct Names<'a> {
 pub(super) fn resolve<'a>(
     operations: &'a [Operation],
     tree: &Tree,
-    policy: &Policy,
+    terms: &Terms<'_>,
     refused: HashMap<usize, Refusal>,
 ) -> Names<'a> {
     let settled = refused
@@ -71,7 +73,8 @@ pub(super) fn resolve<'a>(
     let mut naming = Naming {
         operations,
         tree,
-        policy,
+        terms,
+        copied: HashSet::new(),
         names,
         old: HashMap::new(),
         new: HashMap::new(),
@@ -83,7 +86,9 @@ pub(super) fn resolve<'a>(
 struct Naming<'a, 't> {
     operations: &'a [Operation],
     tree: &'t Tree,
-    policy: &'t Policy,
+    terms: &'t Terms<'t>,
+    /// The files that were copied.
+    copied: HashSet<&'a RelPath>,
     names: Names<'a>,
     /// Nodes by their path before the batch.
     old: HashMap<RelPath, usize>,
@@ -188,7 +193,7 @@ impl<'a> Naming<'a, '_> {
             return Ok(false);
         };
         if let Some(source) = &self.names.nodes[node].source {
-            check_deletion(operation, source, self.policy)?;
+            check_deletion(operation, source, self.terms.policy)?;
         }
         if let Some(first) = self.names.nodes[node].deleted {
             return if same_guard(&self.operations[first], operation) {
@@ -225,7 +230,7 @@ impl<'a> Naming<'a, '_> {
         if let (Some(base), Some(source)) = (operation.base, &self.names.nodes[node].source)
             && base != source.digest()
         {
-            return Err(changed(&operation.file, source));
+            return Err(changed(&operation.file, source.digest()));
         }
         let node = &mut self.names.nodes[node];
         if let Some(first) = node.deleted {
@@ -322,12 +327,17 @@ impl<'a> Naming<'a, '_> {
         Ok(true)
     }
 
-    fn copy(&mut self, index: usize, operation: &Operation, to: &RelPath) -> Result<bool, Refusal> {
+    fn copy(
+        &mut self,
+        index: usize,
+        operation: &'a Operation,
+        to: &RelPath,
+    ) -> Result<bool, Refusal> {
         let from = &operation.file;
         let source = self.source(operation)?.ok_or_else(|| not_found(from))?;
         let source = Arc::clone(source);
         if operation.base.is_some_and(|base| base != source.digest()) {
-            return Err(changed(from, &source));
+            return Err(changed(from, source.digest()));
         }
         if let Some(&node) = self.new.get(to) {
             let node = &self.names.nodes[node];
@@ -338,6 +348,9 @@ impl<'a> Naming<'a, '_> {
             };
         }
         self.check_free(to)?;
+        if !self.copied.insert(from) {
+            self.terms.grow(index, from, source.bytes().len() as u64)?;
+        }
         self.new.insert(to.clone(), self.names.nodes.len());
         self.names.nodes.push(Node {
             old: None,
@@ -404,7 +417,7 @@ impl<'a> Naming<'a, '_> {
         if let (Some(base), Some(source)) = (operation.base, &self.names.nodes[node].source)
             && base != source.digest()
         {
-            return Err(changed(path, source));
+            return Err(changed(path, source.digest()));
         }
         let node = &mut self.names.nodes[node];
         let current = match (node.mode, &node.source) {
@@ -441,7 +454,7 @@ pub(super) fn check_deletion(
         return if base == source.digest() {
             Ok(())
         } else {
-            Err(changed(path, source))
+            Err(changed(path, source.digest()))
         };
     }
     let Action::DeleteFile {
@@ -491,7 +504,7 @@ fn overlap(first: usize, second: usize, what: &str, path: &RelPath) -> Refusal {
     .in_file(path)
 }
 
-pub(super) fn not_found(path: &RelPath) -> Refusal {
+pub(crate) fn not_found(path: &RelPath) -> Refusal {
     Refusal::new(
         Code::FileNotFound,
         format!("{path} does not exist; check its name"),
@@ -499,8 +512,8 @@ pub(super) fn not_found(path: &RelPath) -> Refusal {
     .in_file(path)
 }
 
-fn changed(path: &RelPath, source: &Source) -> Refusal {
-    let digest = source.digest();
+/// The refusal of an operation that was made for a file with another hash than this.
+pub(super) fn changed(path: &RelPath, digest: Digest) -> Refusal {
     Refusal::new(
         Code::BaseMismatch,
         format!("{path} has changed since the batch was made: its hash is {digest}; read it again"),

@@ -15,6 +15,7 @@ use crate::threads;
 use super::assemble::{Assembled, Clash, assemble, find_clashes};
 use super::change;
 use super::content::{self, Piece};
+use super::growth::Terms;
 use super::link;
 use super::names::{self, Node};
 use super::{
@@ -32,7 +33,8 @@ pub(super) fn plan(
     hashing: Hashing,
     refused: HashMap<usize, Refusal>,
 ) -> (Vec<FileChange>, Vec<Verdict>) {
-    let names = names::resolve(&batch.operations, tree, policy, refused);
+    let terms = Terms::of(policy);
+    let names = names::resolve(&batch.operations, tree, &terms, refused);
     let mut verdicts: Vec<Verdict> = batch.operations.iter().map(Verdict::passed).collect();
     for (index, settled) in names.settled {
         match settled {
@@ -45,9 +47,17 @@ pub(super) fn plan(
             verdicts[index].guarded = operation.base.is_some();
         }
     }
-    let results = threads::map(&names.nodes, |node| {
-        resolve_node(node, batch, policy, hashing)
+    let before = terms.clone();
+    let mut results = threads::map(&names.nodes, |node| {
+        resolve_node(node, batch, &terms, hashing)
     });
+    if terms.is_exceeded() {
+        // Which operation is one too many is not left to the threads.
+        let in_order = names.nodes.iter();
+        results = in_order
+            .map(|node| resolve_node(node, batch, &before, hashing))
+            .collect();
+    }
     let mut changes = Vec::with_capacity(results.len());
     for result in results {
         for (index, verdict) in result.verdicts {
@@ -74,7 +84,7 @@ struct NodeResult {
     verdicts: Vec<(usize, Verdict)>,
 }
 
-fn resolve_node(node: &Node<'_>, batch: &Batch, policy: &Policy, hashing: Hashing) -> NodeResult {
+fn resolve_node(node: &Node<'_>, batch: &Batch, terms: &Terms<'_>, hashing: Hashing) -> NodeResult {
     let created;
     let source: &Arc<Source> = match &node.source {
         Some(source) => source,
@@ -97,7 +107,7 @@ fn resolve_node(node: &Node<'_>, batch: &Batch, policy: &Policy, hashing: Hashin
     }
     let resolve = || {
         let text = source.text();
-        let (assembled, verdicts) = resolve_content(node, source, &text, batch, policy);
+        let (assembled, verdicts) = resolve_content(node, source, &text, batch, terms);
         let change = change_of(node, source, assembled);
         if let (Hashing::Now, Some(change)) = (hashing, &change) {
             let _ = change.state_after();
@@ -123,7 +133,7 @@ fn resolve_content(
     source: &Source,
     text: &Text<'_>,
     batch: &Batch,
-    policy: &Policy,
+    terms: &Terms<'_>,
 ) -> (Assembled, Vec<(usize, Verdict)>) {
     if node.content.is_empty() {
         return (Assembled::default(), Vec::new());
@@ -136,7 +146,7 @@ fn resolve_content(
     let mut resolver = Resolver::new(node.named(), text, blocks.iter().map(|block| &**block));
     let needs_text = node.content.iter().any(|&i| !batch.operations[i].binary);
     let editable = match needs_text {
-        true => content::check_editable(node.named(), source.encoding(), policy),
+        true => content::check_editable(node.named(), source.encoding(), terms.policy),
         false => Ok(()),
     };
     let mut pieces: Vec<Piece> = Vec::with_capacity(node.content.len());
@@ -158,7 +168,7 @@ fn resolve_content(
                 node.named(),
                 text,
                 &mut resolver,
-                policy,
+                terms,
                 &|| source.digest(),
             )
         });

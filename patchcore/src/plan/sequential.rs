@@ -1,25 +1,30 @@
 //! Planning in sequential coordinates: each address speaks of the tree as the operations before it
 //! left it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::anchor::Resolver;
 use crate::diff::LineStats;
 use crate::digest::Digest;
-use crate::edit::{Edit, EditSet, Side};
+use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Refusal};
 use crate::operation::{Action, Batch, Operation};
 use crate::path::RelPath;
-use crate::text::{LineNumber, Text, detect_encoding};
 
 use super::assemble::{assemble, find_clashes};
 use super::content;
-use super::names::{check_deletion, not_found};
-use super::{After, ChangeKind, Entry, FileChange, Outcome, Policy, Source, Touch, Tree, Verdict};
+use super::growth::Terms;
+use super::history::History;
+use super::names::{changed, check_deletion};
+use super::stage::{self, Slot};
+use super::{After, ChangeKind, FileChange, Outcome, Policy, Source, Tree, Verdict};
 
 /// Bytes that the intermediate texts of one batch may come to: 64 GiB.
 const COPY_BUDGET: usize = 1 << 36;
+
+type Stage<'t> = stage::Stage<'t, History>;
+type Current = stage::Current<History>;
 
 /// Plans operation by operation; see [`super::original::plan`].
 pub(super) fn plan(
@@ -28,12 +33,11 @@ pub(super) fn plan(
     policy: &Policy,
     mut refused: HashMap<usize, Refusal>,
 ) -> (Vec<FileChange>, Vec<Verdict>) {
-    let mut stage = Stage {
-        tree,
-        policy,
-        slots: BTreeMap::new(),
-        spoiled: Vec::new(),
-        copied: 0,
+    let mut planner = Planner {
+        stage: Stage::new(tree),
+        terms: Terms::of(policy),
+        copied: HashSet::new(),
+        rewritten: 0,
     };
     let mut verdicts = Vec::with_capacity(batch.operations.len());
     for (index, operation) in batch.operations.iter().enumerate() {
@@ -41,98 +45,53 @@ pub(super) fn plan(
         if let Action::DeleteFile { expect: None } = operation.action {
             verdict.guarded = operation.base.is_some();
         }
-        let named = named_paths(operation);
-        if named.iter().any(|path| stage.spoiled.contains(path)) {
+        let mut named = [Some(&operation.file), target(operation)]
+            .into_iter()
+            .flatten();
+        if named.any(|path| planner.stage.is_spoiled(path)) {
             verdict.outcome = Outcome::NotEvaluated;
         } else {
             let step = match refused.remove(&index) {
                 Some(refusal) => Err(refusal),
-                None => stage.step(index, operation, &mut verdict),
+                None => planner.step(index, operation, &mut verdict),
             };
             match step {
                 Ok(true) => {}
                 Ok(false) => verdict.outcome = Outcome::AlreadyApplied,
                 Err(refusal) => {
                     verdict.refuse(refusal);
-                    stage.spoiled.extend(named);
+                    planner.stage.spoil(&operation.file);
+                    target(operation)
+                        .into_iter()
+                        .for_each(|to| planner.stage.spoil(to));
                 }
             }
         }
         verdicts.push(verdict);
     }
-    let changes = stage.finish(&mut verdicts);
+    let changes = changes(planner.stage, tree, &mut verdicts);
     (changes, verdicts)
 }
 
-fn named_paths(operation: &Operation) -> Vec<RelPath> {
+/// The other path that an operation names.
+fn target(operation: &Operation) -> Option<&RelPath> {
     match &operation.action {
-        Action::RenameFile { to } | Action::CopyFile { to } => {
-            vec![operation.file.clone(), to.clone()]
-        }
-        _ => vec![operation.file.clone()],
+        Action::RenameFile { to } | Action::CopyFile { to } => Some(to),
+        _ => None,
     }
 }
 
-/// What stands at a path in the course of the batch.
-enum Slot {
-    Gone(usize),
-    File(Box<Current>),
+struct Planner<'a> {
+    stage: Stage<'a>,
+    terms: Terms<'a>,
+    /// The paths that were copied from.
+    copied: HashSet<RelPath>,
+    /// Bytes that the intermediate texts come to.
+    rewritten: usize,
 }
 
-/// A file in the course of the batch.
-#[derive(Clone)]
-struct Current {
-    /// Where its source stands in the tree; `None` for one that was created.
-    origin: Option<RelPath>,
-    copied: bool,
-    source: Arc<Source>,
-    /// From the source to `bytes`.
-    edits: EditSet,
-    /// The text now; `None` while it is the source's.
-    bytes: Option<Arc<Vec<u8>>>,
-    executable: bool,
-    /// What each operation did to the text before it.
-    log: Vec<Logged>,
-}
-
-#[derive(Clone)]
-struct Logged {
-    operation: usize,
-    edits: Arc<EditSet>,
-    /// In the text after it.
-    landed: Option<usize>,
-    added: usize,
-    removed: usize,
-}
-
-impl Current {
-    fn bytes(&self) -> &[u8] {
-        self.bytes
-            .as_ref()
-            .map_or(self.source.bytes(), |bytes| bytes)
-    }
-
-    fn log(&mut self, operation: usize) {
-        self.log.push(Logged {
-            operation,
-            edits: Arc::default(),
-            landed: None,
-            added: 0,
-            removed: 0,
-        });
-    }
-}
-
-struct Stage<'a> {
-    tree: &'a Tree,
-    policy: &'a Policy,
-    slots: BTreeMap<RelPath, Slot>,
-    /// Paths that a refused operation named.
-    spoiled: Vec<RelPath>,
-    copied: usize,
-}
-
-impl Stage<'_> {
+impl Planner<'_> {
+    /// Carries an operation out; whether there was anything to do.
     fn step(
         &mut self,
         index: usize,
@@ -140,116 +99,71 @@ impl Stage<'_> {
         verdict: &mut Verdict,
     ) -> Result<bool, Refusal> {
         let path = &operation.file;
+        let stage = &mut self.stage;
         if operation.link {
             let message = format!("{path} is a symbolic link, which only a diff can change");
             return Err(Refusal::new(Code::Symlink, message).in_file(path));
         }
-        match &operation.action {
+        // The sender's base is the file before the batch; one of a deletion may be that before it.
+        if let Some(base) = operation.base
+            && let Action::RenameFile { .. } | Action::CopyFile { .. } | Action::SetMode { .. } =
+                operation.action
+            && let Some(there) = stage.get(path)?
+            && base != there.guard()
+        {
+            return Err(changed(path, there.guard()));
+        }
+        let touched = match &operation.action {
             Action::CreateFile {
                 content,
                 executable,
-            } => {
-                if let Some(there) = self.current(path)? {
-                    let identical = there.bytes() == content && there.executable == *executable;
-                    return if identical {
-                        Ok(false)
-                    } else {
-                        Err(exists(path))
-                    };
+            } => match stage.get(path)? {
+                Some(there) if *there.content == **content && there.executable == *executable => {
+                    return Ok(false);
                 }
-                let mut new = Current {
-                    origin: None,
-                    copied: false,
-                    source: Arc::new(Source::new(Vec::new(), false)),
-                    edits: EditSet::default(),
-                    bytes: Some(Arc::new(content.clone())),
-                    executable: *executable,
-                    log: Vec::new(),
-                };
-                new.log(index);
-                self.slots.insert(path.clone(), Slot::File(Box::new(new)));
-                Ok(true)
-            }
+                _ => stage.create(path, content.clone(), *executable)?,
+            },
             Action::DeleteFile { .. } => {
-                let Some(there) = self.current(path)? else {
+                let Some(there) = stage.get(path)? else {
                     return Ok(false);
                 };
-                let now = Source::new(there.bytes().to_vec(), there.executable);
-                check_deletion(operation, &now, self.policy)?;
-                self.slots.insert(path.clone(), Slot::Gone(index));
-                Ok(true)
-            }
-            Action::RenameFile { to } if to == path => Ok(false),
-            Action::RenameFile { to } => {
-                let Some(there) = self.current(path)? else {
-                    let happened = self.current(to)?.is_some();
-                    return if happened {
-                        Ok(false)
-                    } else {
-                        Err(not_found(path))
-                    };
-                };
-                let mut moved = there.clone();
-                if self.current(to)?.is_some() {
-                    return Err(exists(to));
+                if operation.base.is_none_or(|base| base != there.guard()) {
+                    let now = Source::new(there.content.to_vec(), there.executable);
+                    check_deletion(operation, &now, self.terms.policy)?;
                 }
-                moved.log(index);
-                self.slots.insert(path.clone(), Slot::Gone(index));
-                self.slots.insert(to.clone(), Slot::File(Box::new(moved)));
-                Ok(true)
+                stage.delete(path, index)?;
+                return Ok(true);
+            }
+            Action::RenameFile { to } if to == path => return Ok(false),
+            Action::RenameFile { to } => {
+                if stage.look(path)?.is_none()
+                    && let Some(there) = stage.get(to)?
+                    && operation.base.is_none_or(|base| base == there.guard())
+                {
+                    // It has happened.
+                    return Ok(false);
+                }
+                stage.rename(path, to, index)?
             }
             Action::CopyFile { to } => {
-                let Some(there) = self.current(path)? else {
-                    return Err(not_found(path));
-                };
-                let mut copy = there.clone();
-                if self.current(to)?.is_some() {
-                    return Err(exists(to));
+                let copy = stage.copy(path, to)?;
+                if !self.copied.insert(path.clone()) {
+                    self.terms.grow(index, path, copy.content.len() as u64)?;
                 }
-                copy.copied = true;
-                copy.log(index);
-                self.slots.insert(to.clone(), Slot::File(Box::new(copy)));
-                Ok(true)
+                copy
             }
             Action::SetMode { executable } => {
-                let Some(there) = self.current(path)? else {
-                    return Err(not_found(path));
-                };
+                let there = stage.file(path)?;
                 if there.executable == *executable {
                     return Ok(false);
                 }
                 there.executable = *executable;
-                there.log(index);
-                Ok(true)
+                there
             }
-            _ => self.edit(index, operation, verdict),
-        }
-    }
-
-    /// The file at a path now.
-    fn current(&mut self, path: &RelPath) -> Result<Option<&mut Current>, Refusal> {
-        if !self.slots.contains_key(path) {
-            let source = match self.tree.get(path) {
-                Entry::Absent => return Ok(None),
-                Entry::Refused(refusal) => return Err((**refusal).clone()),
-                Entry::File(source) => source.clone(),
-            };
-            let current = Current {
-                origin: Some(path.clone()),
-                copied: false,
-                executable: source.executable(),
-                source,
-                edits: EditSet::default(),
-                bytes: None,
-                log: Vec::new(),
-            };
-            self.slots
-                .insert(path.clone(), Slot::File(Box::new(current)));
-        }
-        Ok(match self.slots.get_mut(path) {
-            Some(Slot::File(current)) => Some(current),
-            Some(Slot::Gone(_)) | None => None,
-        })
+            _ => return self.edit(index, operation, verdict),
+        };
+        touched.history.note(index);
+        Ok(true)
     }
 
     fn edit(
@@ -259,29 +173,36 @@ impl Stage<'_> {
         verdict: &mut Verdict,
     ) -> Result<bool, Refusal> {
         let path = &operation.file;
-        let policy = self.policy;
-        let Some(there) = self.current(path)? else {
-            return Err(not_found(path));
-        };
-        let text = Text::new(there.bytes());
+        let there = self.stage.file(path)?;
+        let content = there.content.clone();
+        let text = content.text();
         if !operation.binary {
-            content::check_editable(path, detect_encoding(text.bytes()), policy)?;
+            content::check_editable(path, content.encoding(), self.terms.policy)?;
         }
         let blocks = content::wanted_blocks(operation);
         let mut resolver = Resolver::new(path, &text, blocks.iter().map(|block| &**block));
         // The sender's base is the file before the batch.
-        let digest = there.source.digest();
-        if operation.base.is_some_and(|base| base != digest) {
-            return Err(content::base_mismatch(
-                operation,
-                path,
-                digest,
-                &mut resolver,
-            ));
+        if let Some(base) = operation.base {
+            let digest = there.guard();
+            if base != digest {
+                return Err(content::base_mismatch(
+                    operation,
+                    path,
+                    digest,
+                    &mut resolver,
+                ));
+            }
         }
-        let now = || Digest::of(text.bytes());
-        let resolution =
-            content::resolve(index, operation, path, &text, &mut resolver, policy, &now)?;
+        let now = || Digest::of(&content);
+        let resolution = content::resolve(
+            index,
+            operation,
+            path,
+            &text,
+            &mut resolver,
+            &self.terms,
+            &now,
+        )?;
         verdict.guarded = resolution.guarded;
         let mut pieces = resolution.pieces;
         if pieces.is_empty() {
@@ -292,33 +213,10 @@ impl Stage<'_> {
             return Err(Refusal::new(Code::Overlap, message).in_file(path));
         }
         let assembled = assemble(&text, pieces);
-        let bytes = assembled.edits.apply(text.bytes());
-        let landed = assembled
-            .edits
-            .as_slice()
-            .first()
-            .map(|edit| edit.span.start);
-        let (added, removed) = assembled
-            .touches
-            .iter()
-            .fold((0, 0), |(added, removed), touch| {
-                (added + touch.added, removed + touch.removed)
-            });
-        let work = bytes.len();
-        if there.origin.is_some() {
-            there.edits = there.edits.compose(&assembled.edits);
-        }
-        let edits = Arc::new(assembled.edits);
-        there.log.push(Logged {
-            operation: index,
-            edits,
-            landed,
-            added,
-            removed,
-        });
-        there.bytes = Some(Arc::new(bytes));
-        self.copied = self.copied.saturating_add(work);
-        if self.copied > COPY_BUDGET {
+        there.apply(&assembled.edits);
+        there.history.edit(index, assembled, &content);
+        self.rewritten = self.rewritten.saturating_add(there.content.len());
+        if self.rewritten > COPY_BUDGET {
             let message = format!(
                 "the operations up to {index} rewrite more than 64 GiB in sequence; use original coordinates"
             );
@@ -326,40 +224,34 @@ impl Stage<'_> {
         }
         Ok(true)
     }
-
-    /// Compares where the batch ends with where it began.
-    fn finish(self, verdicts: &mut [Verdict]) -> Vec<FileChange> {
-        let mut changes = Vec::new();
-        let mut moved: Vec<RelPath> = Vec::new();
-        for (path, slot) in &self.slots {
-            if let Slot::File(current) = slot
-                && let Some(origin) = &current.origin
-                && origin != path
-                && !current.copied
-            {
-                moved.push(origin.clone());
-            }
-        }
-        for (path, slot) in self.slots {
-            let before = self.tree.file(&path);
-            match slot {
-                Slot::File(current) => {
-                    changes.extend(change_of(&path, *current, before, verdicts));
-                }
-                Slot::Gone(operation) => {
-                    if let Some(source) = before.filter(|_| !moved.contains(&path)) {
-                        changes.push(FileChange::deletion(path, source, operation));
-                    }
-                }
-            }
-        }
-        changes
-    }
 }
 
-fn exists(path: &RelPath) -> Refusal {
-    let message = format!("{path} exists already; delete or rename it first, or edit it");
-    Refusal::new(Code::FileExists, message).in_file(path)
+/// Compares where the batch ends with where it began.
+fn changes(stage: Stage<'_>, tree: &Tree, verdicts: &mut [Verdict]) -> Vec<FileChange> {
+    let slots = stage.into_slots();
+    let mut moved: HashSet<RelPath> = HashSet::new();
+    for (path, slot) in &slots {
+        if let Slot::File(current) = slot
+            && let Some((origin, _)) = &current.origin
+            && origin != path
+            && !current.copied
+        {
+            moved.insert(origin.clone());
+        }
+    }
+    let mut changes = Vec::new();
+    for (path, slot) in slots {
+        let before = tree.file(&path);
+        match slot {
+            Slot::File(current) => changes.extend(change_of(&path, *current, before, verdicts)),
+            Slot::Gone(operation) => {
+                if let Some(source) = before.filter(|_| !moved.contains(&path)) {
+                    changes.push(FileChange::deletion(path, source, operation));
+                }
+            }
+        }
+    }
+    changes
 }
 
 fn change_of(
@@ -368,53 +260,31 @@ fn change_of(
     before: Option<&Arc<Source>>,
     verdicts: &mut [Verdict],
 ) -> Option<FileChange> {
-    let touches = touches(&current, verdicts);
-    let now = current.bytes();
-    let (kind, from, source, edits) = match (&current.origin, before) {
-        (Some(origin), _) if origin == path && !current.copied => {
-            let kind = if current.edits.is_empty() {
-                ChangeKind::Mode
-            } else {
-                ChangeKind::Modified
+    let now = &current.content;
+    let mut whole = current.history.finish();
+    whole.say_lines(now, verdicts);
+    let (kind, from, source, edits) = match (current.origin, before) {
+        (Some((origin, source)), _) => {
+            let stays = origin == *path && !current.copied;
+            let kind = match (stays, current.copied) {
+                (true, _) if whole.edits.is_empty() => ChangeKind::Mode,
+                (true, _) => ChangeKind::Modified,
+                (false, true) => ChangeKind::Copied,
+                (false, false) => ChangeKind::Renamed,
             };
-            (
-                kind,
-                None,
-                Some(current.source.clone()),
-                current.edits.clone(),
-            )
-        }
-        (Some(origin), _) => {
-            let kind = if current.copied {
-                ChangeKind::Copied
-            } else {
-                ChangeKind::Renamed
-            };
-            (
-                kind,
-                Some(origin.clone()),
-                Some(current.source.clone()),
-                current.edits.clone(),
-            )
+            let from = (!stays).then_some(origin);
+            (kind, from, Some(source), std::mem::take(&mut whole.edits))
         }
         (None, Some(old)) => {
-            let whole = Edit::replace(0..old.bytes().len(), now);
-            let edits =
-                EditSet::new(vec![whole], old.bytes().len()).expect("one edit of all bytes");
+            let len = old.bytes().len();
+            let edits = EditSet::new(vec![Edit::replace(0..len, &**now)], len);
+            let edits = edits.expect("one edit of all bytes");
             (ChangeKind::Modified, None, Some(old.clone()), edits)
         }
         (None, None) => {
-            let whole = if now.is_empty() {
-                Vec::new()
-            } else {
-                vec![Edit::insert(0, now)]
-            };
-            (
-                ChangeKind::Created,
-                None,
-                None,
-                EditSet::new(whole, 0).expect("one insertion"),
-            )
+            let all = (!now.is_empty()).then(|| Edit::insert(0, &**now));
+            let edits = EditSet::new(all.into_iter().collect(), 0).expect("one insertion");
+            (ChangeKind::Created, None, None, edits)
         }
     };
     let stats = LineStats::of(source.as_ref().map_or(&[], |s| s.bytes()), edits.as_slice());
@@ -424,57 +294,12 @@ fn change_of(
         kind,
         source,
         dressed_as: None,
+        touches: whole.touches(&edits),
         edits,
         before: before.cloned(),
         after: Some(After::new(current.executable)),
-        touches,
         lines_added: stats.added,
         lines_removed: stats.removed,
     };
     (!change.is_idle()).then_some(change)
-}
-
-/// Where each operation's edit lies in the end; sets the lines of its verdict.
-fn touches(current: &Current, verdicts: &mut [Verdict]) -> Vec<Touch> {
-    let text = Text::new(current.bytes());
-    let mut touches = Vec::with_capacity(current.log.len());
-    for (place, logged) in current.log.iter().enumerate() {
-        let later = &current.log[place + 1..];
-        let mut at = logged.landed;
-        for next in later {
-            at = at.and_then(|at| next.edits.map(at, Side::Before));
-        }
-        if let (Some(at), true) = (at, logged.added > 0) {
-            // An insertion behind a last line without an ending starts with that line's ending.
-            let at = if at > 0 && text.bytes().get(at) == Some(&b'\n') && logged.removed == 0 {
-                at + 1
-            } else {
-                at
-            };
-            let first = text.line_at(at);
-            let last = LineNumber::from_index(first.index() + logged.added - 1);
-            verdicts[logged.operation].lines = Some([first, last]);
-        }
-        touches.push(Touch {
-            operation: logged.operation,
-            edit: at.map_or(0, |at| edit_near(&current.edits, at)),
-            added: logged.added,
-            removed: logged.removed,
-        });
-    }
-    touches
-}
-
-/// The edit whose result holds a byte offset of the new text, or is nearest before it.
-fn edit_near(edits: &EditSet, at: usize) -> usize {
-    let mut shift = 0isize;
-    let mut near = 0;
-    for (index, edit) in edits.as_slice().iter().enumerate() {
-        if edit.span.start.wrapping_add_signed(shift) > at {
-            break;
-        }
-        near = index;
-        shift += edit.text.len() as isize - edit.span.len() as isize;
-    }
-    near
 }

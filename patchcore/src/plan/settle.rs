@@ -86,10 +86,8 @@ pub(super) fn settle(
             }
         }
         changes.retain(|change| {
-            groups
-                .index
-                .get(change.path.as_bytes())
-                .is_some_and(|&node| !spoiled[groups.root(node)])
+            let node = groups.index.get(change.path.as_bytes()).copied();
+            node.is_some_and(|node| !spoiled[groups.root(node)])
         });
     }
     changes.sort_by(|a, b| a.path.cmp(&b.path));
@@ -139,8 +137,10 @@ impl<'a> Groups<'a> {
         self.root(node)
     }
 
-    fn root(&self, mut node: usize) -> usize {
+    fn root(&mut self, mut node: usize) -> usize {
         while self.parents[node] != node {
+            // Each walk halves the way of those that come after it.
+            self.parents[node] = self.parents[self.parents[node]];
             node = self.parents[node];
         }
         node

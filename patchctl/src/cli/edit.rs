@@ -90,6 +90,10 @@ pub(crate) struct PolicyArgs {
     /// Open a protected path, or a directory of them, to edits
     #[arg(long, value_name = "PATH")]
     pub(crate) allow_path: Vec<String>,
+    /// Most bytes that a batch may write beyond what it brings and edits: content at many places,
+    /// indentation, copies of one file after the first [default: 256 MiB]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_growth: Option<u64>,
     /// Refuse any plan but this one, as `check` printed it
     #[arg(long, value_name = "DIGEST")]
     pub(crate) plan: Option<Digest>,

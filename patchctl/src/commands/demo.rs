@@ -4,8 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use patchcore::Error;
-use patchcore::batch::{Limits, PatchBatch};
-use patchcore::operation::Batch;
+use patchcore::batch::{self, Limits};
 
 use super::edit::{Request, run as run_edit};
 use super::place::Place;
@@ -54,9 +53,8 @@ pub(crate) fn run(cli: &Cli, args: &DemoArgs, context: &Context) -> Result<Exit,
         TEMPLATE.len()
     ))?;
 
-    let batch: Batch = PatchBatch::parse(BATCH, &Limits::default())
-        .map_err(|fault| Failure::Usage(fault.message))?
-        .into();
+    let batch =
+        batch::parse(BATCH, &Limits::default()).map_err(|fault| Failure::Usage(fault.message))?;
     // The clean tree shall be a root of its own, wherever the demo runs.
     let place = Place::of(&Global {
         root: Some(tree),

@@ -299,6 +299,7 @@ pub(crate) fn policy(args: &PolicyArgs) -> Result<Policy, Failure> {
     policy.allow_binary = args.allow_binary;
     policy.allow_omission = args.allow_omission;
     policy.partial = args.partial;
+    policy.max_growth = args.max_growth.unwrap_or(policy.max_growth);
     policy.allow_paths = args
         .allow_path
         .iter()

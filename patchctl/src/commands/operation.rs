@@ -3,10 +3,12 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use patchcore::Digest;
-use patchcore::batch::{Limits, PatchBatch};
-use patchcore::operation::Batch;
-use serde_json::{Map, Value, json};
+use patchcore::batch::{
+    Append, At, Content, CopyFile, CreateFile, DeleteFile, Expectation, InsertAfter, InsertBefore,
+    PatchBatch, PatchOperation, Prepend, RenameFile, ReplaceBlock, ReplaceText, SetMode,
+};
+use patchcore::operation::{Batch, Indent, Labels, Occurrence, Pattern};
+use patchcore::{Error, Refusal};
 
 use super::edit::{Request, run as run_edit};
 use super::place::{Place, read_bytes};
@@ -31,26 +33,24 @@ pub(crate) fn run(
     run_edit(&place, &batch, &request, context)
 }
 
-/// The wire form, read by the parser of batches, so that one set of rules holds.
-fn batch(operation: Map<String, Value>, run: &RunArgs) -> Result<Batch, Failure> {
-    let mut batch = Map::new();
-    for (name, value) in [
-        ("batch_id", &run.batch_id),
-        ("order_id", &run.order_id),
-        ("task_id", &run.task_id),
-        ("factory", &run.factory),
-        ("phase", &run.phase),
-        ("agent", &run.agent),
-    ] {
-        if let Some(value) = value {
-            batch.insert(name.to_owned(), json!(value));
-        }
-    }
-    batch.insert("operations".to_owned(), json!([operation]));
-    let bytes = Value::Object(batch).to_string();
-    let batch = PatchBatch::parse(bytes.as_bytes(), &Limits::default())
-        .map_err(|diagnostic| Failure::Usage(diagnostic.message))?;
-    Ok(batch.into())
+fn batch(operation: PatchOperation, run: &RunArgs) -> Result<Batch, Failure> {
+    let batch = PatchBatch {
+        batch_id: run.batch_id.clone(),
+        labels: Labels {
+            order_id: run.order_id.clone(),
+            task_id: run.task_id.clone(),
+            factory: run.factory.clone(),
+            phase: run.phase.clone(),
+            agent: run.agent.clone(),
+        },
+        ..PatchBatch::new(vec![operation])
+    };
+    batch.try_into().map_err(usage)
+}
+
+/// What is wrong with a value of the command line.
+pub(super) fn usage(refusal: Refusal) -> Failure {
+    Failure::Usage(refusal.message)
 }
 
 struct Form<'a> {
@@ -61,48 +61,77 @@ impl Form<'_> {
     fn operation<'c>(
         &self,
         command: &'c OperationCommand,
-    ) -> Result<(Map<String, Value>, &'c RunArgs), Failure> {
+    ) -> Result<(PatchOperation, &'c RunArgs), Failure> {
         use OperationCommand as Op;
-        let mut fields = Map::new();
-        let run = match command {
+        let labels = Labels::default();
+        Ok(match command {
             Op::ReplaceBlock {
                 target,
                 content,
                 pad,
                 run,
             } => {
-                self.target(&mut fields, "replace-block", target)?;
-                self.content(&mut fields, content)?;
-                fields.insert("pad".to_owned(), json!(pad));
-                run
+                let operation = ReplaceBlock {
+                    file: self.file(&target.file)?,
+                    at: address(&target.address)?,
+                    guard: guard(target),
+                    content: read_content(content)?,
+                    pad: *pad,
+                    indent: indent(target),
+                    base: target.file.base,
+                    labels,
+                };
+                (PatchOperation::ReplaceBlock(operation), run)
             }
             Op::InsertBefore {
                 target,
                 content,
                 run,
             } => {
-                self.target(&mut fields, "insert-before", target)?;
-                self.content(&mut fields, content)?;
-                run
+                let operation = InsertBefore {
+                    file: self.file(&target.file)?,
+                    at: address(&target.address)?,
+                    guard: guard(target),
+                    content: read_content(content)?,
+                    indent: indent(target),
+                    base: target.file.base,
+                    labels,
+                };
+                (PatchOperation::InsertBefore(operation), run)
             }
             Op::InsertAfter {
                 target,
                 content,
                 run,
             } => {
-                self.target(&mut fields, "insert-after", target)?;
-                self.content(&mut fields, content)?;
-                run
+                let operation = InsertAfter {
+                    file: self.file(&target.file)?,
+                    at: address(&target.address)?,
+                    guard: guard(target),
+                    content: read_content(content)?,
+                    indent: indent(target),
+                    base: target.file.base,
+                    labels,
+                };
+                (PatchOperation::InsertAfter(operation), run)
             }
             Op::Append { file, content, run } => {
-                self.file(&mut fields, "append", file)?;
-                self.content(&mut fields, content)?;
-                run
+                let operation = Append {
+                    file: self.file(file)?,
+                    content: read_content(content)?,
+                    base: file.base,
+                    labels,
+                };
+                (PatchOperation::Append(operation), run)
             }
             Op::Prepend { file, content, run } => {
-                self.file(&mut fields, "prepend", file)?;
-                self.content(&mut fields, content)?;
-                run
+                let operation = Prepend {
+                    file: self.file(file)?,
+                    content: read_content(content)?,
+                    base: file.base,
+                    labels,
+                };
+                (PatchOperation::Prepend(operation), run)
             }
             Op::ReplaceText {
                 file,
@@ -111,11 +140,15 @@ impl Form<'_> {
                 occurrence,
                 run,
             } => {
-                self.file(&mut fields, "replace-text", file)?;
-                fields.insert("find".to_owned(), json!(find));
-                fields.insert("occurrence".to_owned(), which(occurrence));
-                self.content(&mut fields, content)?;
-                run
+                let operation = ReplaceText {
+                    file: self.file(file)?,
+                    find: find.clone(),
+                    content: read_content(content)?,
+                    occurrence: which(occurrence)?,
+                    base: file.base,
+                    labels,
+                };
+                (PatchOperation::ReplaceText(operation), run)
             }
             Op::CreateFile {
                 file,
@@ -123,95 +156,60 @@ impl Form<'_> {
                 executable,
                 run,
             } => {
-                self.file(&mut fields, "create-file", file)?;
-                fields.insert("executable".to_owned(), json!(executable));
-                self.content(&mut fields, content)?;
-                run
+                let operation = CreateFile {
+                    file: self.file(file)?,
+                    content: read_content(content)?,
+                    executable: *executable,
+                    base: file.base,
+                    labels,
+                };
+                (PatchOperation::CreateFile(operation), run)
             }
             Op::DeleteFile { file, expect, run } => {
-                self.file(&mut fields, "delete-file", file)?;
-                if let Some(expect) = expect {
-                    fields.insert("expect".to_owned(), json!(expect));
-                }
-                run
+                let operation = DeleteFile {
+                    file: self.file(file)?,
+                    expect: expect.clone(),
+                    base: file.base,
+                    labels,
+                };
+                (PatchOperation::DeleteFile(operation), run)
             }
             Op::RenameFile { file, to, run } => {
-                self.file(&mut fields, "rename-file", file)?;
-                fields.insert("to".to_owned(), json!(self.path(to)?));
-                run
+                let operation = RenameFile {
+                    file: self.file(file)?,
+                    to: self.path(to)?,
+                    base: file.base,
+                    labels,
+                };
+                (PatchOperation::RenameFile(operation), run)
             }
             Op::CopyFile { file, to, run } => {
-                self.file(&mut fields, "copy-file", file)?;
-                fields.insert("to".to_owned(), json!(self.path(to)?));
-                run
+                let operation = CopyFile {
+                    file: self.file(file)?,
+                    to: self.path(to)?,
+                    base: file.base,
+                    labels,
+                };
+                (PatchOperation::CopyFile(operation), run)
             }
             Op::SetMode {
                 file,
                 executable,
                 run,
             } => {
-                self.file(&mut fields, "set-mode", file)?;
-                fields.insert("executable".to_owned(), json!(executable));
-                run
+                let operation = SetMode {
+                    file: self.file(file)?,
+                    executable: *executable,
+                    base: file.base,
+                    labels,
+                };
+                (PatchOperation::SetMode(operation), run)
             }
-        };
-        Ok((fields, run))
+        })
     }
 
-    fn file(
-        &self,
-        fields: &mut Map<String, Value>,
-        op: &str,
-        file: &FileArgs,
-    ) -> Result<(), Failure> {
-        fields.insert("op".to_owned(), json!(op));
-        fields.insert("file".to_owned(), json!(self.path(&file.file)?));
-        if let Some(base) = &file.base {
-            fields.insert("base".to_owned(), json!(Digest::to_string(base)));
-        }
-        Ok(())
-    }
-
-    fn target(
-        &self,
-        fields: &mut Map<String, Value>,
-        op: &str,
-        target: &TargetArgs,
-    ) -> Result<(), Failure> {
-        self.file(fields, op, &target.file)?;
-        fields.insert("at".to_owned(), address(&target.address)?);
-        for (name, lines) in [
-            ("expect", &target.expect),
-            ("before", &target.before),
-            ("after", &target.after),
-        ] {
-            if let Some(lines) = lines {
-                fields.insert(name.to_owned(), json!(lines));
-            }
-        }
-        if target.indent {
-            fields.insert("indent".to_owned(), json!("anchor"));
-        }
-        Ok(())
-    }
-
-    fn content(&self, fields: &mut Map<String, Value>, args: &ContentArgs) -> Result<(), Failure> {
-        let content = match (&args.content, &args.content_file) {
-            (Some(text), _) => patchcore::batch::Content::Text(text.clone()),
-            (None, Some(file)) if file == Path::new("-") => {
-                let mut bytes = Vec::new();
-                std::io::stdin()
-                    .read_to_end(&mut bytes)
-                    .map_err(|error| patchcore::Error::io("read", "standard input", error))?;
-                patchcore::batch::Content::new(bytes)
-            }
-            (None, Some(file)) => patchcore::batch::Content::new(read_bytes(file)?),
-            (None, None) => return Err(Failure::Usage("no content is given".to_owned())),
-        };
-        if let Value::Object(content) = json!(content) {
-            fields.extend(content);
-        }
-        Ok(())
+    fn file(&self, file: &FileArgs) -> Result<String, Failure> {
+        self.path(&file.file)
     }
 
     /// A file named on the command line, relative to the root.
@@ -225,43 +223,86 @@ impl Form<'_> {
     }
 }
 
-/// The `at` of a batch.
-fn address(args: &AddressArgs) -> Result<Value, Failure> {
-    let mut at = Map::new();
-    if let Some(lines) = &args.lines {
-        at.insert("lines".to_owned(), json!(line_range(lines)?));
-        return Ok(Value::Object(at));
+fn guard(target: &TargetArgs) -> Expectation {
+    Expectation {
+        expect: target.expect.clone(),
+        before: target.before.clone(),
+        after: target.after.clone(),
     }
-    for (name, value) in [
-        ("text", &args.text),
-        ("match", &args.r#match),
-        ("placeholder", &args.placeholder),
-    ] {
-        if let Some(value) = value {
-            at.insert(name.to_owned(), json!(value));
+}
+
+fn indent(target: &TargetArgs) -> Indent {
+    match target.indent {
+        true => Indent::Anchor,
+        false => Indent::Verbatim,
+    }
+}
+
+fn read_content(args: &ContentArgs) -> Result<Content, Failure> {
+    match (&args.content, &args.content_file) {
+        (Some(text), _) => Ok(Content::Text(text.clone())),
+        (None, Some(file)) if file == Path::new("-") => {
+            let mut bytes = Vec::new();
+            std::io::stdin()
+                .read_to_end(&mut bytes)
+                .map_err(|error| Error::io("read", "standard input", error))?;
+            Ok(Content::new(bytes))
         }
+        (None, Some(file)) => Ok(Content::new(read_bytes(file)?)),
+        (None, None) => Err(Failure::Usage("no content is given".to_owned())),
     }
-    if let Some(between) = &args.between {
-        at.insert("between".to_owned(), json!(between));
-        at.insert("inclusive".to_owned(), json!(args.inclusive));
+}
+
+/// The `at` of a batch.
+fn address(args: &AddressArgs) -> Result<At, Failure> {
+    let pattern = |source: &String| Pattern::new(source).map_err(usage);
+    let occurrence = which(&args.occurrence)?;
+    if let Some(lines) = &args.lines {
+        if occurrence != Occurrence::Only {
+            let message = "--occurrence cannot be combined with --lines, which is one place";
+            return Err(Failure::Usage(message.to_owned()));
+        }
+        return line_range(lines);
     }
-    at.insert("occurrence".to_owned(), which(&args.occurrence));
-    Ok(Value::Object(at))
+    if let Some(text) = args.text.clone() {
+        return Ok(At::Text { text, occurrence });
+    }
+    if let Some(source) = &args.r#match {
+        let pattern = pattern(source)?;
+        return Ok(At::Match {
+            pattern,
+            occurrence,
+        });
+    }
+    if let Some([start, end]) = args.between.as_deref() {
+        return Ok(At::Between {
+            between: [pattern(start)?, pattern(end)?],
+            inclusive: args.inclusive,
+            occurrence,
+        });
+    }
+    match args.placeholder.clone() {
+        Some(placeholder) => Ok(At::Placeholder {
+            placeholder,
+            occurrence,
+        }),
+        None => Err(Failure::Usage("no address is given".to_owned())),
+    }
 }
 
 /// `12` or `10-14`.
-pub(super) fn line_range(text: &str) -> Result<[u64; 2], Failure> {
+pub(super) fn line_range(text: &str) -> Result<At, Failure> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     match (first.trim().parse(), last.trim().parse()) {
-        (Ok(first), Ok(last)) => Ok([first, last]),
+        (Ok(first), Ok(last)) => Ok(At::Lines {
+            lines: [first, last],
+        }),
         _ => Err(Failure::Usage(format!(
-            "{text:?} is no line and no range like 10-14"
+            "invalid line range {text:?}; expected 12 or 10-14"
         ))),
     }
 }
 
-fn which(occurrence: &str) -> Value {
-    occurrence
-        .parse::<u64>()
-        .map_or_else(|_| json!(occurrence), |number| json!(number))
+fn which(occurrence: &str) -> Result<Occurrence, Failure> {
+    occurrence.parse().map_err(usage)
 }

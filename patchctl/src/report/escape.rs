@@ -7,6 +7,24 @@ use std::fmt::Write as _;
 /// DEL, C1 and bidirectional controls; and what CI systems take for a command: `::` at the start of
 /// a line, indented or not, and `##[` and `##vso[` anywhere.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    escaped(text, |safe, c| {
+        let _ = match c as u32 {
+            code @ ..0x100 => write!(safe, "\\x{code:02x}"),
+            code => write!(safe, "\\u{{{code:x}}}"),
+        };
+    })
+}
+
+/// As [`printable`], for JSON: the escapes are those of JSON, and mean the same to every reader.
+pub(crate) fn printable_json(json: &str) -> Cow<'_, str> {
+    escaped(json, |safe, c| {
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            let _ = write!(safe, "\\u{unit:04x}");
+        }
+    })
+}
+
+fn escaped(text: &str, escape: impl Fn(&mut String, char)) -> Cow<'_, str> {
     let is_command = text.contains("::") || text.contains("##");
     if !is_command && !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
@@ -19,14 +37,9 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
             || rest.starts_with("##[")
             || rest.starts_with("##vso[");
         in_indentation = c == '\n' || (in_indentation && (c.is_whitespace() || is_unsafe(c)));
-        if commands {
-            let _ = write!(safe, "\\x{:02x}", c as u32);
-        } else if !is_unsafe(c) {
-            safe.push(c);
-        } else if (c as u32) < 0x100 {
-            let _ = write!(safe, "\\x{:02x}", c as u32);
-        } else {
-            let _ = write!(safe, "\\u{{{:x}}}", c as u32);
+        match commands || is_unsafe(c) {
+            true => escape(&mut safe, c),
+            false => safe.push(c),
         }
     }
     Cow::Owned(safe)
@@ -39,7 +52,16 @@ fn is_unsafe(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::printable;
+    use super::{printable, printable_json};
+
+    #[test]
+    fn escaped_json_means_the_same() {
+        let text = "\"a\u{202e}b\u{9b}c\u{7f} é 😀 ##[error] ::\"";
+        let safe = printable_json(text);
+        assert_eq!(safe, "\"a\\u202eb\\u009bc\\u007f é 😀 \\u0023#[error] ::\"");
+        let read = |json: &str| serde_json::from_str::<String>(json).unwrap();
+        assert_eq!(read(&safe), read(text));
+    }
 
     #[test]
     fn no_line_is_a_command_to_ci() {

@@ -20,7 +20,7 @@ use patchcore::{Refusal, Report};
 use crate::cli::{Color, Global, Output};
 use crate::exit::{Exit, Failure};
 
-pub(crate) use escape::printable;
+pub(crate) use escape::{printable, printable_json};
 pub(crate) use frame::input_fault;
 
 /// Most refusals, notes or warnings that are printed unless more is asked for.

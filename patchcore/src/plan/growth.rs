@@ -1,0 +1,76 @@
+//! How much the operations of a batch may write beyond what they bring and edit.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Policy;
+use crate::error::{Code, Refusal};
+use crate::path::RelPath;
+
+/// What a place that an operation edits takes in memory, whatever is written there.
+const PLACE: u64 = 128;
+
+/// What the operator allows, with what is left of it.
+#[derive(Debug)]
+pub(super) struct Terms<'p> {
+    pub(super) policy: &'p Policy,
+    growth: AtomicU64,
+}
+
+impl Clone for Terms<'_> {
+    fn clone(&self) -> Self {
+        Self {
+            policy: self.policy,
+            growth: AtomicU64::new(self.growth.load(Ordering::Relaxed)),
+        }
+    }
+}
+
+impl<'p> Terms<'p> {
+    pub(super) fn of(policy: &'p Policy) -> Self {
+        Self {
+            policy,
+            growth: AtomicU64::new(0),
+        }
+    }
+
+    /// Allows an operation to write so many bytes that it does not bring. Asked before they take
+    /// memory.
+    ///
+    /// # Errors
+    /// `LIMIT_EXCEEDED` where that is more than the batch may grow.
+    pub(super) fn grow(&self, operation: usize, path: &RelPath, by: u64) -> Result<(), Refusal> {
+        let limit = self.policy.max_growth;
+        let before = self
+            .growth
+            .fetch_add(by.min(limit.saturating_add(1)), Ordering::Relaxed);
+        if before.saturating_add(by) <= limit {
+            return Ok(());
+        }
+        let message = format!(
+            "operation {operation} on {path} makes the batch grow by more than {limit} bytes beyond what it brings"
+        );
+        Err(Refusal::new(Code::LimitExceeded, message).in_file(path))
+    }
+
+    /// As [`grow`](Self::grow), for the same bytes at many places; they are brought once.
+    ///
+    /// # Errors
+    /// As `grow`.
+    pub(super) fn repeat(
+        &self,
+        operation: usize,
+        path: &RelPath,
+        bytes: usize,
+        places: usize,
+    ) -> Result<(), Refusal> {
+        match (places as u64).checked_sub(1) {
+            None | Some(0) => Ok(()),
+            Some(more) => self.grow(operation, path, more.saturating_mul(bytes as u64 + PLACE)),
+        }
+    }
+
+    /// Whether an operation was not allowed to grow.
+    pub(super) fn is_exceeded(&self) -> bool {
+        self.growth.load(Ordering::Relaxed) > self.policy.max_growth
+    }
+}

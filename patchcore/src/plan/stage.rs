@@ -1,0 +1,245 @@
+//! The tree as it is by now: what the operations of a sequence have made of it so far.
+//!
+//! Dialects look at it to locate the next edit, planning carries the edits out on it. Whoever looks
+//! at a text shares it; nothing is copied for a look.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::names::not_found;
+use super::{Entry, Source, Tree};
+use crate::digest::Digest;
+use crate::edit::EditSet;
+use crate::error::{Code, Refusal};
+use crate::path::RelPath;
+use crate::text::{Encoding, Text, detect_encoding};
+
+/// The bytes of a file at some time.
+#[derive(Debug, Clone)]
+pub(crate) enum SharedBytes {
+    /// As they were loaded.
+    Loaded(Arc<Source>),
+    /// As an operation left them.
+    Changed(Arc<Vec<u8>>),
+}
+
+impl SharedBytes {
+    /// The bytes as lines.
+    pub(super) fn text(&self) -> Text<'_> {
+        match self {
+            Self::Loaded(source) => source.text(),
+            Self::Changed(bytes) => Text::new(bytes),
+        }
+    }
+
+    pub(super) fn encoding(&self) -> Encoding {
+        match self {
+            Self::Loaded(source) => source.encoding(),
+            Self::Changed(bytes) => detect_encoding(bytes),
+        }
+    }
+}
+
+impl Deref for SharedBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Loaded(source) => source.bytes(),
+            Self::Changed(bytes) => bytes,
+        }
+    }
+}
+
+/// A file in the course of the batch.
+#[derive(Debug, Clone)]
+pub(crate) struct Current<H> {
+    /// The file of the tree that it comes from, with its path there; `None` for one that was
+    /// created.
+    pub(super) origin: Option<(RelPath, Arc<Source>)>,
+    /// Whether it is a copy of that file.
+    pub(super) copied: bool,
+    pub(crate) content: SharedBytes,
+    pub(super) executable: bool,
+    /// What the user of the stage keeps about the file; it goes with it to other paths.
+    pub(super) history: H,
+}
+
+impl<H> Current<H> {
+    /// The hash that guards the file: that of its bytes before the batch. One that the batch made
+    /// is known by what it is now.
+    pub(crate) fn guard(&self) -> Digest {
+        match &self.origin {
+            Some((_, source)) => source.digest(),
+            None => Digest::of(&self.content),
+        }
+    }
+
+    /// Edits the bytes.
+    pub(crate) fn apply(&mut self, edits: &EditSet) {
+        self.content = SharedBytes::Changed(Arc::new(edits.apply(&self.content)));
+    }
+}
+
+fn exists(path: &RelPath) -> Refusal {
+    let message = format!("{path} exists already; delete or rename it first, or edit it");
+    Refusal::new(Code::FileExists, message).in_file(path)
+}
+
+/// What is at a path in the course of the batch.
+#[derive(Debug)]
+pub(super) enum Slot<H> {
+    /// Nothing, since this operation.
+    Gone(usize),
+    File(Box<Current<H>>),
+}
+
+/// A tree in the course of a batch.
+#[derive(Debug)]
+pub(crate) struct Stage<'t, H> {
+    tree: &'t Tree,
+    /// The paths that operations have touched.
+    slots: HashMap<RelPath, Slot<H>>,
+    /// The paths that a refused operation named: nothing more is known of them.
+    spoiled: HashSet<RelPath>,
+}
+
+impl<'t, H: Default> Stage<'t, H> {
+    pub(crate) fn new(tree: &'t Tree) -> Self {
+        Self {
+            tree,
+            slots: HashMap::new(),
+            spoiled: HashSet::new(),
+        }
+    }
+
+    /// The bytes at a path now; `None` where there is no file.
+    pub(crate) fn look(&self, path: &RelPath) -> Result<Option<SharedBytes>, Refusal> {
+        match self.slots.get(path) {
+            Some(Slot::File(current)) => Ok(Some(current.content.clone())),
+            Some(Slot::Gone(_)) => Ok(None),
+            None => match self.tree.get(path) {
+                Entry::Absent => Ok(None),
+                Entry::Refused(refusal) => Err((**refusal).clone()),
+                Entry::File(source) => Ok(Some(SharedBytes::Loaded(Arc::clone(source)))),
+            },
+        }
+    }
+
+    /// The file at a path now.
+    pub(crate) fn get(&mut self, path: &RelPath) -> Result<Option<&mut Current<H>>, Refusal> {
+        if !self.slots.contains_key(path) {
+            let source = match self.tree.get(path) {
+                Entry::Absent => return Ok(None),
+                Entry::Refused(refusal) => return Err((**refusal).clone()),
+                Entry::File(source) => source,
+            };
+            let current = Current {
+                origin: Some((path.clone(), Arc::clone(source))),
+                copied: false,
+                content: SharedBytes::Loaded(Arc::clone(source)),
+                executable: source.executable(),
+                history: H::default(),
+            };
+            self.put(path, current);
+        }
+        Ok(match self.slots.get_mut(path) {
+            Some(Slot::File(current)) => Some(current),
+            Some(Slot::Gone(_)) | None => None,
+        })
+    }
+
+    /// The file at a path now, which has to exist.
+    pub(crate) fn file(&mut self, path: &RelPath) -> Result<&mut Current<H>, Refusal> {
+        self.get(path)?.ok_or_else(|| not_found(path))
+    }
+
+    /// Creates a file where there is none.
+    pub(crate) fn create(
+        &mut self,
+        path: &RelPath,
+        content: Vec<u8>,
+        executable: bool,
+    ) -> Result<&mut Current<H>, Refusal> {
+        self.check_free(path)?;
+        let new = Current {
+            origin: None,
+            copied: false,
+            content: SharedBytes::Changed(Arc::new(content)),
+            executable,
+            history: H::default(),
+        };
+        Ok(self.put(path, new))
+    }
+
+    /// Takes a file away, by the operation with this index.
+    pub(crate) fn delete(&mut self, path: &RelPath, operation: usize) -> Result<(), Refusal> {
+        self.file(path)?;
+        self.slots.insert(path.clone(), Slot::Gone(operation));
+        Ok(())
+    }
+
+    /// Moves a file to a path that is free, by the operation with this index.
+    pub(crate) fn rename(
+        &mut self,
+        path: &RelPath,
+        to: &RelPath,
+        operation: usize,
+    ) -> Result<&mut Current<H>, Refusal> {
+        self.file(path)?;
+        self.check_free(to)?;
+        match self.slots.insert(path.clone(), Slot::Gone(operation)) {
+            Some(Slot::File(moved)) => Ok(self.put(to, *moved)),
+            Some(Slot::Gone(_)) | None => Err(not_found(path)),
+        }
+    }
+
+    /// Copies a file to a path that is free.
+    pub(crate) fn copy(&mut self, path: &RelPath, to: &RelPath) -> Result<&mut Current<H>, Refusal>
+    where
+        H: Clone,
+    {
+        let mut copy = self.file(path)?.clone();
+        self.check_free(to)?;
+        copy.copied = true;
+        Ok(self.put(to, copy))
+    }
+
+    /// Whether the batch itself created the file at a path.
+    pub(crate) fn has_created(&self, path: &RelPath) -> bool {
+        matches!(self.slots.get(path), Some(Slot::File(current)) if current.origin.is_none())
+    }
+
+    /// Whether an operation on a path was refused; later ones cannot be judged.
+    pub(crate) fn is_spoiled(&self, path: &RelPath) -> bool {
+        self.spoiled.contains(path)
+    }
+
+    pub(crate) fn spoil(&mut self, path: &RelPath) {
+        self.spoiled.insert(path.clone());
+    }
+
+    /// The paths that operations have touched, in order, with what is there now.
+    pub(super) fn into_slots(self) -> BTreeMap<RelPath, Slot<H>> {
+        self.slots.into_iter().collect()
+    }
+
+    fn check_free(&self, path: &RelPath) -> Result<(), Refusal> {
+        match self.look(path)? {
+            Some(_) => Err(exists(path)),
+            None => Ok(()),
+        }
+    }
+
+    fn put(&mut self, path: &RelPath, file: Current<H>) -> &mut Current<H> {
+        let slot = self
+            .slots
+            .entry(path.clone())
+            .insert_entry(Slot::File(Box::new(file)));
+        match slot.into_mut() {
+            Slot::File(current) => current,
+            Slot::Gone(_) => unreachable!("a file was just put there"),
+        }
+    }
+}
