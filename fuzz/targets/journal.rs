@@ -1,5 +1,5 @@
 //! A journal of any bytes: no panic; what can be read survives the way there and back; and what is
-//! recovered from it, under a checksum that holds, leaves everything beside the root alone.
+//! recovered from it, under a seal that holds, leaves everything beside the root alone.
 #![no_main]
 
 use std::fs;
@@ -7,31 +7,34 @@ use std::path::PathBuf;
 
 use libfuzzer_sys::fuzz_target;
 use patchcore::Digest;
-use patchcore::workspace::{Record, Workspace};
+use patchcore::workspace::{LOCK_WAIT, Record, Workspace};
 
 fuzz_target!(|input: &[u8]| {
     if let Ok(record) = Record::from_bytes(input) {
-        assert_eq!(Record::from_bytes(&record.to_bytes()), Ok(record));
+        let again = Record::from_bytes(&record.to_bytes(None));
+        assert_eq!(again.ok(), Some(record));
     }
     let mut forged = input.to_vec();
     forged.push(b'\n');
     let checksum = Digest::of(&forged);
     forged.extend_from_slice(format!("{checksum}\n").as_bytes());
-    if Record::from_bytes(&forged).is_ok() {
-        recover(&forged);
+    if let Ok(record) = Record::from_bytes(&forged) {
+        recover(&record);
     }
 });
 
-fn recover(journal: &[u8]) {
+fn recover(journal: &Record) {
     let outside = PathBuf::from(format!("/tmp/patchcore-fuzz-{}", std::process::id()));
     let _ = fs::remove_dir_all(&outside);
     let root = outside.join("root");
-    let current = root.join(".mission_control/txn/current");
-    fs::create_dir_all(&current).expect("the directory for temporary files can be written");
-    fs::create_dir(root.join(".git")).expect("the root is new");
-    fs::write(current.join("0"), "staged\n").expect("the root is new");
-    fs::write(current.join("manifest"), journal).expect("the root is new");
+    fs::create_dir_all(root.join(".git")).expect("the directory for temporary files can be written");
     let workspace = Workspace::open(&root).expect("the root is there");
+    // A journal of anybody else is not followed at all.
+    let key = workspace.make_key(LOCK_WAIT).expect("the root is new");
+    let current = root.join(".mission_control/txn/current");
+    fs::create_dir(&current).expect("the root is new");
+    fs::write(current.join("0"), "staged\n").expect("the root is new");
+    fs::write(current.join("manifest"), journal.to_bytes(Some(&key))).expect("the root is new");
     // Whether it can be followed or not.
     let _ = workspace.recover();
     let _ = workspace.status().expect("the state can be read");

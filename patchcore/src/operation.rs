@@ -117,6 +117,12 @@ pub struct Operation {
     /// Whether the operation means a symbolic link itself, whose bytes are its target: a created
     /// file is one, and any other may be. Without it every link is refused.
     pub link: bool,
+    /// Whether the places of an [`Action::Splice`] are known by their positions alone, so that
+    /// nothing says which text the sender meant.
+    pub bare: bool,
+    /// Whether the sender's format writes names so that no mark, quote or remark can be taken for
+    /// a part of one, as git quotes them.
+    pub exact_name: bool,
 }
 
 /// Name and path of an operation as the sender spelt them, where the path could not be taken.
@@ -146,6 +152,8 @@ impl Operation {
             spelled: None,
             binary: false,
             link: false,
+            bare: false,
+            exact_name: false,
         }
     }
 

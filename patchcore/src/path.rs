@@ -6,9 +6,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+mod odd;
+
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::error::{Code, Refusal};
+
+pub use self::odd::Oddity;
 
 /// Longest path, in bytes.
 pub const MAX_PATH: usize = 4095;
@@ -158,6 +162,13 @@ impl RelPath {
     #[must_use]
     pub fn protected_component(&self) -> Option<&[u8]> {
         self.components().find(|component| is_protected(component))
+    }
+
+    /// What in the path looks as if it were no part of a name that the sender means: a quote, a
+    /// remark, a drive letter, a home directory. `None` for an ordinary path.
+    #[must_use]
+    pub fn oddity(&self) -> Option<Oddity> {
+        odd::oddity(&self.0)
     }
 
     /// A key that is equal for paths that some file systems hold for one: case folded, NFC.

@@ -43,11 +43,17 @@ fn every_dialect_is_told_and_applied_and_converted() {
     for (dialect, patch) in PATCHES {
         let sandbox = Sandbox::new(&[("f", OLD), ("patch", patch)]);
         let batch = sandbox
-            .run(&["convert", "patch", "--to", "batch"])
+            .run(&["convert", "patch", "--to", "batch", "--allow-unguarded"])
             .exits(0)
             .out;
         let diff = sandbox
-            .run(&["convert", "patch", "--to", "unified-diff"])
+            .run(&[
+                "convert",
+                "patch",
+                "--to",
+                "unified-diff",
+                "--allow-unguarded",
+            ])
             .exits(0)
             .out;
         assert!(
@@ -58,7 +64,9 @@ fn every_dialect_is_told_and_applied_and_converted() {
         for input in [patch, &batch, &diff] {
             sandbox.write("f", OLD);
             sandbox.write("patch", input);
-            sandbox.run(&["apply", "patch", "--no-diff"]).exits(0);
+            sandbox
+                .run(&["apply", "patch", "--no-diff", "--allow-unguarded"])
+                .exits(0);
             assert_eq!(sandbox.read("f"), NEW, "{dialect}");
         }
         sandbox.write("f", OLD);
@@ -70,6 +78,7 @@ fn every_dialect_is_told_and_applied_and_converted() {
                 "--dialect",
                 dialect,
                 "--strict",
+                "--allow-unguarded",
                 "--no-diff",
             ])
             .exits(0);

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use patchcore::event;
 use patchcore::operation::Labels;
 use patchcore::plan::Outcome;
 use patchcore::report::Status;
-use patchcore::workspace::TransactionId;
 use patchcore::workspace::record::{OperationRecord, Record, State};
+use patchcore::workspace::{TransactionId, Workspace};
 use patchcore::{Digest, Refusal};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -45,7 +46,9 @@ impl Hand {
     pub(crate) fn add(&self, record: &Record) {
         let name = record.transaction.to_string();
         let path = self.root().join(".mission_control/log").join(name);
-        std::fs::write(path, record.to_bytes()).unwrap();
+        let workspace = Workspace::open(self.root()).unwrap();
+        let key = workspace.make_key(Duration::from_secs(30)).unwrap();
+        std::fs::write(path, record.to_bytes(Some(&key))).unwrap();
     }
 
     /// The program in this root, without anything of the caller's environment that matters to it.

@@ -59,6 +59,7 @@ struct CaseOptions {
     exclude: Vec<String>,
     unidiff_zero: bool,
     allow_omission: bool,
+    overwrite: bool,
 }
 
 impl CaseOptions {
@@ -78,6 +79,7 @@ impl CaseOptions {
         options.exclude.clone_from(&self.exclude);
         options.unidiff_zero = self.unidiff_zero;
         options.allow_omission = self.allow_omission;
+        options.overwrite = self.overwrite;
         options
     }
 }
@@ -86,7 +88,115 @@ impl CaseOptions {
 fn policy(options: &Options) -> Policy {
     let mut policy = Policy::default();
     policy.allow_omission = options.allow_omission;
+    // Positions alone prove nothing; `positions_alone_are_unguarded` is about that.
+    policy.allow_unguarded = true;
     policy
+}
+
+#[test]
+fn positions_alone_are_unguarded() {
+    let insert = |line| {
+        format!(r#"{{"command": "insert", "path": "f", "insert_line": {line}, "new_str": "x"}}"#)
+    };
+    let range = r#"[{"range": {"start": {"line": 1, "character": 0}, "end": {"line": 1, "character": 1}}, "newText": "x"}]"#;
+    let changes = format!(r#"{{"changes": {{"f": {range}}}}}"#);
+    let versioned = format!(
+        r#"{{"documentChanges": [{{"textDocument": {{"uri": "f", "version": 3}}, "edits": {range}}}]}}"#
+    );
+    let created = r#"{"documentChanges": [{"kind": "create", "uri": "n"}, {"textDocument": {"uri": "n", "version": null}, "edits": [{"range": {"start": {"line": 0, "character": 0}, "end": {"line": 0, "character": 0}}, "newText": "x"}]}]}"#;
+    for (patch, bare) in [
+        (insert(0), false),
+        (insert(2), true),
+        (changes, true),
+        (versioned, true),
+        (created.to_owned(), false),
+    ] {
+        let before = Files::from([(b"f".to_vec(), (b"a\nb\nc\n".to_vec(), false))]);
+        let script = parse(patch.as_bytes(), &Options::default()).unwrap();
+        let tree = tree(&before, &script.paths());
+        let batch = script.lower(&tree).unwrap().batch;
+        let refused = plan(&batch, &tree, &Policy::default());
+        let first = first_refusal(&refused);
+        assert_eq!(first.is_some(), bare, "{patch}: {first:?}");
+        if let Some(refusal) = first {
+            assert_eq!(refusal.code, Code::Unguarded);
+            assert!(
+                refusal
+                    .candidates
+                    .iter()
+                    .any(|place| place.text.contains('b')),
+                "{refusal:?}"
+            );
+        }
+        assert!(
+            refused
+                .verdicts
+                .iter()
+                .all(|verdict| verdict.guarded != bare)
+        );
+        let allowed = plan(&batch, &tree, &policy(&Options::default()));
+        assert!(first_refusal(&allowed).is_none(), "{patch}");
+        assert!(
+            allowed
+                .verdicts
+                .iter()
+                .all(|verdict| verdict.guarded != bare)
+        );
+    }
+}
+
+#[test]
+fn odd_names_are_edited_and_not_created() {
+    for name in [
+        "src\\a.ts",
+        "C:/a.ts",
+        "~/a.ts",
+        "`a.ts`",
+        "a.ts:",
+        "a.ts (new)",
+        "a.ts ",
+    ] {
+        let text = |value: &str| serde_json::to_string(value).unwrap();
+        let shown = text(name);
+        let patches = [
+            format!(
+                r#"{{"operations": [{{"op": "create-file", "file": {shown}, "content": "x"}}]}}"#
+            ),
+            format!(r#"{{"operations": [{{"op": "copy-file", "file": "f", "to": {shown}}}]}}"#),
+            format!(r#"{{"operations": [{{"op": "rename-file", "file": "f", "to": {shown}}}]}}"#),
+            format!(r#"{{"command": "create", "path": {shown}, "file_text": "x"}}"#),
+            format!(r#"{{"file_path": {shown}, "content": "x"}}"#),
+            format!(r#"[{{"path": {shown}, "content": "x"}}]"#),
+        ];
+        let batch_of = |patch: &str, before: &Files| {
+            let script = parse(patch.as_bytes(), &Options::default()).unwrap();
+            let tree = tree(before, &script.paths());
+            let batch = script.lower(&tree).unwrap().batch.into_owned();
+            (batch, tree)
+        };
+        let before = Files::from([(b"f".to_vec(), (b"a\n".to_vec(), false))]);
+        for patch in &patches {
+            let (batch, tree) = batch_of(patch, &before);
+            let refusal = first_refusal(&plan(&batch, &tree, &Policy::default()));
+            let refusal = refusal.unwrap_or_else(|| panic!("{patch}"));
+            assert_eq!(refusal.code, Code::PathEscape, "{patch}");
+            let mut policy = Policy::default();
+            policy.allow_odd_names = true;
+            assert!(
+                first_refusal(&plan(&batch, &tree, &policy)).is_none(),
+                "{patch}"
+            );
+        }
+        let before = Files::from([(name.as_bytes().to_vec(), (b"a\n".to_vec(), false))]);
+        let edit = format!(r#"{{"path": {shown}, "edits": [{{"oldText": "a", "newText": "b"}}]}}"#);
+        for patch in [&edit, &patches[5]] {
+            let (batch, tree) = batch_of(patch, &before);
+            assert!(
+                first_refusal(&plan(&batch, &tree, &Policy::default())).is_none(),
+                "{patch}"
+            );
+        }
+    }
 }
 
 /// What a patch makes of files, or its first refusal.

@@ -1,4 +1,4 @@
-//! R13: a journal of unknown origin writes nothing where a batch could not.
+//! R13: even a journal that our own key sealed writes nothing where a batch could not.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -63,7 +63,8 @@ fn forge(root: &Path, file: &str, slot: &[u8], journal: impl FnOnce(&mut Journal
     fs::create_dir(&current).unwrap();
     fs::write(current.join("0"), slot).unwrap();
     fs::set_permissions(current.join("0"), fs::Permissions::from_mode(0o644)).unwrap();
-    fs::write(current.join("manifest"), record.to_bytes()).unwrap();
+    let key = Workspace::open(root).unwrap().key().unwrap();
+    fs::write(current.join("manifest"), record.to_bytes(key.as_ref())).unwrap();
     record
 }
 
@@ -122,7 +123,7 @@ fn r13_r28_a_journal_with_any_value_replaced_stays_within_the_root() {
     let template = {
         let dir = tree(&[("a", "a\n")]);
         let record = forge(dir.path(), "new", b"evil\n", |_| {});
-        let bytes = record.to_bytes();
+        let bytes = record.to_bytes(None);
         let body = &bytes[..bytes.iter().position(|&byte| byte == b'\n').unwrap()];
         serde_json::from_slice::<Value>(body).unwrap()
     };
@@ -141,9 +142,12 @@ fn r13_r28_a_journal_with_any_value_replaced_stays_within_the_root() {
             let mut bytes = forged.to_string().into_bytes();
             bytes.push(b'\n');
             let checksum = Digest::of(&bytes);
-            bytes.extend_from_slice(format!("{checksum}\n").as_bytes());
+            let workspace = Workspace::open(root).unwrap();
+            let key = workspace.key().unwrap().unwrap();
+            let seal = key.seal("record", &[checksum.as_bytes()]);
+            bytes.extend_from_slice(format!("{checksum} {seal}\n").as_bytes());
             fs::write(root.join(".mission_control/txn/current/manifest"), bytes).unwrap();
-            let recovered = Workspace::open(root).unwrap().recover();
+            let recovered = workspace.recover();
             followed += usize::from(recovered.is_ok());
             let what = format!("{pointer} = {value}: {recovered:?}");
             assert_eq!(snapshot(&root.join(".git")).len(), 1, "{what}");

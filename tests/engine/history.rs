@@ -435,7 +435,7 @@ fn a_log_of_which_everything_was_collected_goes_on_where_it_was() {
         assert!(next.transaction > last.transaction);
         let previous = next.previous.unwrap();
         assert_eq!(previous.transaction, last.transaction);
-        let bytes = last.to_bytes();
+        let bytes = last.to_bytes(None);
         let end = std::str::from_utf8(&bytes[bytes.len() - 72..]).unwrap();
         assert_eq!(previous.digest.to_string(), end.trim_end());
         assert_clean(root);
@@ -450,13 +450,15 @@ fn a_record_that_was_rewritten_or_put_in_between_is_named() {
     for _ in 0..3 {
         apply_new(root, batch(vec![append("a", "x")]));
     }
+    // A process of the same user can seal what it forges.
+    let key = workspace(root).key().unwrap().unwrap();
     let all = log(root);
     for (index, victim) in all.iter().enumerate() {
         let file = record_file(root, victim);
         let kept = fs::read(&file).unwrap();
         let mut record = Record::from_bytes(&kept).unwrap();
         record.labels.agent = Some("mallory".into());
-        fs::write(&file, record.to_bytes()).unwrap();
+        fs::write(&file, record.to_bytes(Some(&key))).unwrap();
         assert_names(root, victim, "rewritten");
         fs::write(&file, kept).unwrap();
         assert_clean(root);
@@ -471,7 +473,7 @@ fn a_record_that_was_rewritten_or_put_in_between_is_named() {
                 forged.transaction = id;
                 forged.changes.clear();
                 forged.journal = Default::default();
-                fs::write(entry(root, &id), forged.to_bytes()).unwrap();
+                fs::write(entry(root, &id), forged.to_bytes(Some(&key))).unwrap();
                 assert_names(root, &id, "no place");
                 remove(root, &id);
             }

@@ -206,8 +206,12 @@ fn r19_the_operator_can_open_a_protected_path() {
         workspace.apply(&work, &options).unwrap().report.status,
         Status::Applied
     );
-    // The undo needs no new permission.
+    // What the record was allowed then says nothing of today.
+    let before = snapshot(dir.path());
     let undone = workspace.undo(None, &ApplyOptions::default()).unwrap();
+    assert_eq!(undone.report.code(), Some(Code::PathProtected));
+    assert_eq!(snapshot(dir.path()), before);
+    let undone = workspace.undo(None, &options).unwrap();
     assert_eq!(undone.report.status, Status::Applied, "{:?}", undone.report);
     assert_eq!(snapshot(dir.path()), []);
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::whole;
 use crate::digest::Digest;
 use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Refusal};
@@ -78,6 +79,22 @@ impl<'t> Desk<'t> {
         self.spoiled.contains(path)
     }
 
+    /// Adds an edit whose places are known by their positions alone; a text that the patch has
+    /// written itself is known.
+    pub(super) fn splice_bare(
+        &mut self,
+        path: &RelPath,
+        edits: Vec<Edit>,
+        note: Option<String>,
+    ) -> Result<(), Refusal> {
+        let written = matches!(self.origins.get(path), Some(None));
+        self.splice(path, edits, note)?;
+        if let Some(operation) = self.operations.last_mut() {
+            operation.bare = !written;
+        }
+        Ok(())
+    }
+
     /// Adds an edit of a file in its present text.
     pub(super) fn splice(
         &mut self,
@@ -101,16 +118,16 @@ impl<'t> Desk<'t> {
         Ok(())
     }
 
-    /// Writes a whole file, whether it exists or not.
+    /// Writes a whole file, whether it exists or not; see [`whole`].
     pub(super) fn write(
         &mut self,
         path: &RelPath,
         content: Vec<u8>,
-        note: Option<String>,
+        form: whole::Form,
     ) -> Result<(), Refusal> {
         if let Some(text) = self.text(path)? {
-            let edits = super::minimal_edit(&text, &content).into_iter().collect();
-            return self.splice(path, edits, note);
+            let (edits, note) = whole::edits(path, &text, &content, form)?;
+            return self.splice(path, edits, Some(note));
         }
         self.origins.insert(path.clone(), None);
         self.texts
@@ -121,7 +138,7 @@ impl<'t> Desk<'t> {
                 content,
                 executable: false,
             },
-            note,
+            None,
         );
         Ok(())
     }
@@ -138,11 +155,23 @@ impl<'t> Desk<'t> {
         Ok(())
     }
 
-    /// Renames a file to a path that has to be free.
-    pub(super) fn rename(&mut self, path: &RelPath, to: &RelPath) -> Result<(), Refusal> {
+    /// Renames a file to a path that has to be free, unless the operator lets it be overwritten.
+    pub(super) fn rename(
+        &mut self,
+        path: &RelPath,
+        to: &RelPath,
+        overwrite: bool,
+    ) -> Result<(), Refusal> {
         self.file(path)?;
-        if self.text(to)?.is_some() {
-            return Err(Refusal::new(Code::FileExists, format!("{to} exists already")).in_file(to));
+        if self.text(to)?.is_some() && path != to {
+            if !overwrite {
+                return Err(Refusal::new(
+                    Code::FileExists,
+                    format!("{to} exists already and would be replaced by {path}; delete it in the patch first, or allow it with --overwrite"),
+                )
+                .in_file(to));
+            }
+            self.delete(to, Some(format!("replaced by {path}")))?;
         }
         let text = match self.texts.get(path) {
             Some(text) => text.clone(),

@@ -99,7 +99,7 @@ pub(super) fn mark(line: &[u8], next: &[u8]) -> Option<Dialect> {
 }
 
 /// Whether a line ends what an opening mark of the dialect began.
-fn ends(dialect: Dialect, line: &[u8]) -> bool {
+pub(super) fn ends(dialect: Dialect, line: &[u8]) -> bool {
     match dialect {
         // An indented one may be a line of the file.
         Dialect::Codex => line.trim_ascii_end() == b"*** End Patch",
@@ -112,7 +112,7 @@ fn offset_of(body: &[u8], line: &[u8]) -> usize {
 }
 
 /// The dialect of JSON, by the keys that stand near its start.
-fn json(body: &[u8]) -> Option<Dialect> {
+pub(super) fn json(body: &[u8]) -> Option<Dialect> {
     let body = body.trim_ascii_start();
     let first = *body.first()?;
     if first != b'{' && first != b'[' {
@@ -160,7 +160,7 @@ fn arguments(body: &[u8]) -> Option<String> {
 }
 
 /// The first keys of a JSON text, without parsing it.
-fn keys(body: &[u8]) -> Vec<Vec<u8>> {
+pub(super) fn keys(body: &[u8]) -> Vec<Vec<u8>> {
     const ENOUGH: usize = 64;
     let mut keys = Vec::new();
     let mut at = 0;

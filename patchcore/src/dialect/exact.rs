@@ -138,10 +138,10 @@ fn folded(
         ) =>
         {
             let lines = replace::between(&old, find.new.as_bytes());
-            Ok((
-                replace::edits(text, places[0].span.start, &lines, Tail::Kept),
-                fold,
-            ))
+            let start = places[0].span.start;
+            replace::folded_edits(text, start, &old, &lines, Tail::Kept, fold)
+                .map(|edits| (edits, fold))
+                .map_err(|line| ladder::uncarried(text, path, &places[0], line, name))
         }
         0 => Err(ladder::refusal(&Miss::Nowhere, text, path, &old, name)),
         _ => Err(ladder::refusal(

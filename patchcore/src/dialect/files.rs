@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::{Options, beneath_root, json, omission};
+use super::{Options, beneath_root, json, omission, whole};
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
 use crate::operation::{Action, Batch, Operation};
@@ -29,6 +29,8 @@ struct Raw {
     path: Option<String>,
     content: Option<String>,
     executable: Option<bool>,
+    /// Write it byte for byte, whatever line endings are there.
+    verbatim: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -37,6 +39,8 @@ struct RawFile {
     path: Option<String>,
     content: String,
     executable: Option<bool>,
+    /// Write it byte for byte, whatever line endings are there.
+    verbatim: Option<bool>,
 }
 
 /// Reads files.
@@ -50,6 +54,7 @@ pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<Files, Refusal> {
                 path: raw.path,
                 content,
                 executable: raw.executable,
+                verbatim: raw.verbatim,
             }),
             (None, None) => {
                 return Err(Refusal::new(
@@ -130,14 +135,21 @@ impl Files {
                 executable: file.executable.unwrap_or(false),
             });
         };
-        push(Action::Splice(
-            crate::diff::edits(before, new).as_slice().to_vec(),
-        ));
+        let form = whole::Form::of(file.verbatim.unwrap_or_default());
+        match whole::edits(path, before, new, form) {
+            Ok((edits, note)) => {
+                let mut operation = Operation::new(path.clone(), Action::Splice(edits));
+                operation.note = Some(note);
+                operations.push(operation);
+            }
+            Err(refusal) => return push(Action::Refused(Box::new(refusal))),
+        }
         if let Some(executable) = file
             .executable
             .filter(|executable| *executable != source.executable())
         {
-            push(Action::SetMode { executable });
+            let mode = Action::SetMode { executable };
+            operations.push(Operation::new(path.clone(), mode));
         }
         for operation in operations
             .iter_mut()

@@ -99,6 +99,149 @@ fn ascii(c: char) -> Option<&'static str> {
     })
 }
 
+/// Lines of a file that are changed, as the file and as the patch has them, and what comes instead.
+pub(super) struct Run<'a> {
+    /// Without endings.
+    pub(super) file: Vec<&'a [u8]>,
+    /// The same but for what [`Fold::Punctuation`] folds.
+    pub(super) old: Vec<&'a [u8]>,
+    pub(super) new: Vec<&'a [u8]>,
+}
+
+/// A part of a line that is kept or goes as a whole: a word, or another character.
+struct Token<'a> {
+    /// As the patch writes it.
+    text: &'a str,
+    /// As the file writes it.
+    file: &'a str,
+    line: usize,
+}
+
+impl Run<'_> {
+    /// The new lines, in which all that the patch keeps has the file's form.
+    ///
+    /// # Errors
+    /// The line, from 0, with a character that the patch writes otherwise than the file, of which
+    /// it is unclear whether the new lines keep it.
+    pub(super) fn carry(&self) -> Result<Vec<Vec<u8>>, usize> {
+        let as_sent = || Ok(self.new.iter().map(|line| line.to_vec()).collect());
+        let same = |(file, old): (&&[u8], &&[u8])| file.trim_ascii_end() == old.trim_ascii_end();
+        if self.new.is_empty() || self.file.iter().zip(&self.old).all(same) {
+            return as_sent();
+        }
+        let Some(old) = self.tokens() else {
+            return Err(0);
+        };
+        let joined = self.new.join(&b'\n');
+        let Ok(new) = std::str::from_utf8(&joined) else {
+            return Err(0);
+        };
+        let new: Vec<&str> = words(new).collect();
+        let texts: Vec<&str> = old.iter().map(|token| token.text).collect();
+        let mut out = String::new();
+        // What of the old lines goes and differs in form, and what comes that is not of them.
+        let mut lost: Vec<&Token<'_>> = Vec::new();
+        let mut fresh: Vec<&str> = Vec::new();
+        for op in similar::capture_diff_slices(similar::Algorithm::Patience, &texts, &new) {
+            match op {
+                similar::DiffOp::Equal { old_index, len, .. } => {
+                    out.extend(
+                        old[old_index..old_index + len]
+                            .iter()
+                            .map(|token| token.file),
+                    );
+                }
+                _ => {
+                    let gone = &old[op.old_range()];
+                    lost.extend(gone.iter().filter(|token| token.text != token.file));
+                    for text in &new[op.new_range()] {
+                        out.push_str(text);
+                        fresh.push(text);
+                    }
+                }
+            }
+        }
+        // It goes with the words around it, unless the new lines have one like it.
+        if let Some(token) = lost.iter().find(|token| fresh.contains(&token.text)) {
+            return Err(token.line);
+        }
+        Ok(out
+            .split('\n')
+            .map(|line| line.as_bytes().to_vec())
+            .collect())
+    }
+
+    /// The old lines in parts; `None` where they are not text.
+    fn tokens(&self) -> Option<Vec<Token<'_>>> {
+        let mut tokens = Vec::new();
+        for (line, (file, old)) in self.file.iter().zip(&self.old).enumerate() {
+            if line > 0 {
+                tokens.push(Token {
+                    text: "\n",
+                    file: "\n",
+                    line,
+                });
+            }
+            let old = std::str::from_utf8(old.trim_ascii_end()).ok()?;
+            let mut file = std::str::from_utf8(file.trim_ascii_end()).ok()?;
+            for text in words(old) {
+                let used = match spelled(text, file) {
+                    Some(used) => used,
+                    // Blanks at the end of a line of the patch that the file has otherwise.
+                    None if text.trim().is_empty() => 0,
+                    None => return None,
+                };
+                let (form, rest) = file.split_at(used);
+                tokens.push(Token {
+                    text,
+                    file: form,
+                    line,
+                });
+                file = rest;
+            }
+        }
+        Some(tokens)
+    }
+}
+
+/// How many bytes of the file's text fold to the same as a part of the patch's.
+fn spelled(text: &str, file: &str) -> Option<usize> {
+    let folded = punctuation(text.as_bytes());
+    let mut rest = &folded[..];
+    let mut used = 0;
+    let mut chars = file.chars();
+    while !rest.is_empty() {
+        let c = chars.next()?;
+        let mut buffer = [0; 4];
+        let form = match ascii(c) {
+            Some(ascii) => ascii.as_bytes(),
+            None => c.encode_utf8(&mut buffer).as_bytes(),
+        };
+        rest = rest.strip_prefix(form)?;
+        used += c.len_utf8();
+    }
+    Some(used)
+}
+
+/// Text in words, dots that may stand for an ellipsis, and single characters.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
+        let length = if rest.starts_with("...") {
+            3
+        } else if first.is_alphanumeric() {
+            rest.find(|c: char| !c.is_alphanumeric())
+                .unwrap_or(rest.len())
+        } else {
+            first.len_utf8()
+        };
+        let (word, behind) = rest.split_at(length);
+        rest = behind;
+        Some(word)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,5 +261,65 @@ mod tests {
             "\"it's\" - x\n"
         ));
         assert!(!same(Fold::Punctuation, "\u{e9}", "e"));
+    }
+
+    #[test]
+    fn what_is_kept_has_the_form_of_the_file() {
+        for (file, old, new, expected) in [
+            ("l\u{2019}x a", "l'x a", "l'x b", Some("l\u{2019}x b")),
+            (
+                "w\u{2026} + x",
+                "w... + x",
+                "w... + y",
+                Some("w\u{2026} + y"),
+            ),
+            (
+                "10\u{a0}km far",
+                "10 km far",
+                "10 km near",
+                Some("10\u{a0}km near"),
+            ),
+            (
+                "a \u{2014} b",
+                "a - b",
+                "a - c\nd - e",
+                Some("a \u{2014} c\nd - e"),
+            ),
+            (
+                "\u{201c}Hi\u{201d}, 1",
+                "\"Hi\", 1",
+                "\"Hi\", \"x\"",
+                Some("\u{201c}Hi\u{201d}, \"x\""),
+            ),
+            // It goes with the words around it.
+            ("a \u{2014} b", "a - b", "c", Some("c")),
+            ("say \u{201c}a\u{201d}", "say \"a\"", "say a", Some("say a")),
+            // The patch means the file's form where it writes that itself.
+            (
+                "it\u{2019}s",
+                "it's",
+                "it\u{2019}s not",
+                Some("it\u{2019}s not"),
+            ),
+        ] {
+            let run = Run {
+                file: file.split('\n').map(str::as_bytes).collect(),
+                old: old.split('\n').map(str::as_bytes).collect(),
+                new: new.split('\n').map(str::as_bytes).collect(),
+            };
+            let carried = run.carry().ok().map(|lines| lines.join(&b'\n'));
+            let carried = carried.map(|text| String::from_utf8(text).unwrap());
+            assert_eq!(carried.as_deref(), expected, "{file}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_kept_or_not_is_refused() {
+        let run = Run {
+            file: vec!["\u{2019}a 1 2 3 4".as_bytes()],
+            old: vec![b"'a 1 2 3 4"],
+            new: vec![b"1 2 3 4 'a"],
+        };
+        assert!(run.carry().is_err());
     }
 }

@@ -71,6 +71,29 @@ pub(super) fn all(
     (Vec::new(), Fold::Ending)
 }
 
+/// The refusal of a block that was found with punctuation folded and whose new lines do not say
+/// what becomes of a character of the file; `line` counts the lines of the block from 0.
+pub(super) fn uncarried(
+    text: &[u8],
+    path: &RelPath,
+    place: &Place,
+    line: usize,
+    name: &str,
+) -> Refusal {
+    let at = crate::text::LineNumber::from_index(place.line.index() + line);
+    let stands = locate::lines_from(text, place.span.start)
+        .nth(line)
+        .unwrap_or_default();
+    let shown = crate::error::excerpt(crate::text::trim_ending(stands), 120);
+    Refusal::new(
+        Code::AnchorNotFound,
+        format!("{name} writes quotes, dashes or spaces otherwise than line {at} of {path}, and its new text does not say which of them stay; send the characters of the file: {shown:?}"),
+    )
+    .in_file(path)
+    .at_line(at)
+    .with_found(stands)
+}
+
 /// The refusal of a block that has no place, or too many; `name` says which block.
 pub(super) fn refusal(
     miss: &Miss,

@@ -62,6 +62,28 @@ pub(super) fn is_near_word(line: &[u8]) -> bool {
     signs >= 2 && matches!(word, b"SEARCH" | b"REPLACE" | b"SEARCH>" | b"REPLACE>")
 }
 
+/// Whether a line outside of any block looks as if it opened or ended one, in the signs or words of
+/// another format: `<<<<<<< ORIGINAL`, `------- search`.
+pub(super) fn is_odd_opener(line: &[u8]) -> bool {
+    let line = line.trim_ascii_end();
+    let Some(&sign) = line.first().filter(|sign| b"<-+>".contains(sign)) else {
+        return false;
+    };
+    let signs = line.iter().take_while(|byte| **byte == sign).count();
+    let word = line[signs..].trim_ascii();
+    let word = word.strip_suffix(b">").unwrap_or(word);
+    let known: [&[u8]; 6] = [
+        b"search",
+        b"replace",
+        b"original",
+        b"updated",
+        b"before",
+        b"after",
+    ];
+    let is_known = known.iter().any(|known| word.eq_ignore_ascii_case(known));
+    (signs >= 3 && is_known) || (sign == b'<' && (5..=9).contains(&signs))
+}
+
 /// Whether the line has words or signs of a mark and yet is none.
 pub(super) fn is_near(line: &[u8]) -> bool {
     let trimmed = line.trim_ascii();

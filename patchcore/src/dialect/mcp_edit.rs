@@ -4,7 +4,7 @@
 //! takes the first of several, and matches lines whatever their indentation, which is not done
 //! here. Unlike there, `\r\n` endings stay. A call with `dryRun` is refused: it asks for no edit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Deserialize;
 
@@ -19,7 +19,7 @@ use crate::plan::{Lowered, Script, Tree};
 
 /// Parsed calls.
 pub(super) struct McpEdit {
-    edits: Vec<(RelPath, RawEdit)>,
+    edits: Vec<(RelPath, TextEdit)>,
     options: Options,
     content: Digest,
 }
@@ -46,7 +46,15 @@ struct Raw {
 struct RawEdit {
     #[serde(rename = "oldText", alias = "old_text")]
     old: String,
-    #[serde(rename = "newText", alias = "new_text")]
+    #[serde(default, rename = "newText", alias = "new_text")]
+    new: json::Field<String>,
+    #[serde(flatten)]
+    rest: HashMap<String, serde::de::IgnoredAny>,
+}
+
+/// Text to find, and what comes instead.
+struct TextEdit {
+    old: String,
     new: String,
 }
 
@@ -73,7 +81,13 @@ pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<McpEdit, Refusal>
                 ));
             }
         };
-        edits.extend(raw.edits.into_iter().map(|edit| (path.clone(), edit)));
+        for RawEdit { old, new, rest } in raw.edits {
+            let number = edits.len() + 1;
+            let new = new.required("newText", &rest).map_err(|message| {
+                Refusal::new(Code::InvalidBatch, format!("edit {number}: {message}"))
+            })?;
+            edits.push((path.clone(), TextEdit { old, new }));
+        }
     }
     if edits.is_empty() {
         return Err(Refusal::new(Code::InvalidBatch, "\"edits\" is empty"));
@@ -119,7 +133,7 @@ impl McpEdit {
     fn run(
         &self,
         path: &RelPath,
-        edit: &RawEdit,
+        edit: &TextEdit,
         name: &str,
         desk: &mut Desk<'_>,
     ) -> Result<(), Refusal> {

@@ -26,6 +26,7 @@ mod files;
 mod fold;
 mod json;
 mod ladder;
+mod leftover;
 mod locate;
 mod marks;
 mod mcp_edit;
@@ -34,6 +35,7 @@ mod replace;
 mod search_replace;
 mod str_replace;
 mod unified;
+mod whole;
 mod workspace_edit;
 
 use std::fmt;
@@ -156,6 +158,8 @@ pub struct Options {
     pub unidiff_zero: bool,
     /// Let new lines pass that stand for code that was left out.
     pub allow_omission: bool,
+    /// Let files be moved onto files that exist.
+    pub overwrite: bool,
     /// The root's absolute path: absolute paths below it are taken as relative to it.
     pub root: Option<PathBuf>,
 }
@@ -221,6 +225,7 @@ pub fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Patch<'a>, Refusa
         Dialect::WorkspaceEdit => Box::new(workspace_edit::parse(bytes, options)?),
         Dialect::Files => Box::new(files::parse(bytes, options)?),
     };
+    leftover::check(bytes, dialect)?;
     if options.reverse && dialect != Dialect::UnifiedDiff {
         return Err(Refusal::new(
             Code::InvalidBatch,

@@ -1,5 +1,6 @@
 //! Byte edits for lines that change between lines that stay.
 
+use super::fold::{self, Fold};
 use super::locate;
 use crate::edit::Edit;
 use crate::text::{LineEnding, Text, split_lines, trim_ending};
@@ -58,6 +59,71 @@ pub(super) fn edits(bytes: &[u8], start: usize, lines: &[Line<'_>], tail: Tail) 
         edits.push(run_edit(&text, from, at, removed, &added, tail));
     }
     edits
+}
+
+/// The edits of a block that was found with something folded away; `old` are its old lines as the
+/// patch has them.
+///
+/// What old and new lines have in common keeps the file's form, inside changed lines too.
+///
+/// # Errors
+/// The number of the old line, from 0, of which a character can neither be kept nor left.
+pub(super) fn folded_edits(
+    bytes: &[u8],
+    start: usize,
+    old: &[&[u8]],
+    lines: &[Line<'_>],
+    tail: Tail,
+    fold: Fold,
+) -> Result<Vec<Edit>, usize> {
+    if fold != Fold::Punctuation {
+        return Ok(edits(bytes, start, lines, tail));
+    }
+    let carried = carried(bytes, start, old, lines)?;
+    let mut next = carried.iter();
+    let lines: Vec<Line<'_>> = lines
+        .iter()
+        .map(|line| match (line, next.len()) {
+            (Line::Added(_), 1..) => next.next().map_or(*line, |new| Line::Added(new)),
+            _ => *line,
+        })
+        .collect();
+    Ok(edits(bytes, start, &lines, tail))
+}
+
+/// The added lines, in order, in the file's form.
+fn carried(
+    bytes: &[u8],
+    start: usize,
+    old: &[&[u8]],
+    lines: &[Line<'_>],
+) -> Result<Vec<Vec<u8>>, usize> {
+    let mut file = locate::lines_from(bytes, start).map(trim_ending);
+    let mut old = old.iter().map(|line| trim_ending(line));
+    let mut carried = Vec::new();
+    let mut above = 0;
+    for run in lines.chunk_by(|a, b| (*a == Line::Kept) == (*b == Line::Kept)) {
+        let removed = run.iter().filter(|line| **line != Line::Kept);
+        let removed = removed.filter(|line| **line == Line::Removed).count();
+        if run.first() == Some(&Line::Kept) {
+            above += run.len();
+            let _ = file.by_ref().take(run.len()).count();
+            let _ = old.by_ref().take(run.len()).count();
+            continue;
+        }
+        let added = run.iter().filter_map(|line| match line {
+            Line::Added(new) => Some(*new),
+            Line::Kept | Line::Removed => None,
+        });
+        let run = fold::Run {
+            file: file.by_ref().take(removed).collect(),
+            old: old.by_ref().take(removed).collect(),
+            new: added.collect(),
+        };
+        carried.extend(run.carry().map_err(|line| above + line)?);
+        above += removed;
+    }
+    Ok(carried)
 }
 
 fn run_edit(

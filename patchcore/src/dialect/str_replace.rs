@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::desk::Desk;
 use super::exact::{self, Find, Matches};
 use super::ladder::Rungs;
-use super::{Options, beneath_root, json, minimal_edit, omission};
+use super::{Options, beneath_root, json, minimal_edit, omission, whole};
 use crate::digest::Digest;
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
@@ -33,7 +33,7 @@ pub(super) struct StrReplace {
 enum Command {
     Create(String),
     /// Writes the whole file, whether it exists or not.
-    Write(String),
+    Write(String, whole::Form),
     Replace {
         old: String,
         new: String,
@@ -55,14 +55,17 @@ struct Raw {
     path: Option<String>,
     #[serde(alias = "content")]
     file_text: Option<String>,
-    #[serde(alias = "old_string")]
     old_str: Option<String>,
+    old_string: Option<String>,
     #[serde(alias = "new_string", alias = "insert_text")]
-    new_str: Option<String>,
+    #[serde(default)]
+    new_str: json::Field<String>,
     insert_line: Option<i64>,
     #[serde(alias = "allow_multiple")]
     replace_all: Option<bool>,
     expected_replacements: Option<u64>,
+    /// Write a whole file byte for byte, whatever line endings are there.
+    verbatim: Option<bool>,
     /// Several replacements in one file.
     edits: Option<Vec<RawEdit>>,
     /// The parameters, in a tool call.
@@ -81,10 +84,12 @@ struct Raw {
 struct RawEdit {
     #[serde(alias = "old_str")]
     old_string: String,
-    #[serde(alias = "new_str")]
-    new_string: String,
+    #[serde(default, alias = "new_str")]
+    new_string: json::Field<String>,
     #[serde(default)]
     replace_all: bool,
+    #[serde(flatten)]
+    rest: HashMap<String, serde::de::IgnoredAny>,
 }
 
 /// Reads commands.
@@ -145,7 +150,10 @@ fn command(
             })?;
             Command::Insert {
                 line,
-                text: raw.new_str.ok_or_else(|| missing("new_str"))?,
+                text: raw
+                    .new_str
+                    .required("new_str", &raw.rest)
+                    .map_err(invalid)?,
             }
         }
         None if raw.edits.is_some() => {
@@ -156,9 +164,10 @@ fn command(
                     matches
                 };
                 let may_create = edit.old_string.is_empty();
+                let new = edit.new_string.required("new_string", &edit.rest);
                 let command = Command::Replace {
                     old: edit.old_string,
-                    new: edit.new_string,
+                    new: new.map_err(invalid)?,
                     matches,
                     may_create,
                 };
@@ -166,11 +175,20 @@ fn command(
             }
             return Ok(());
         }
-        None if raw.old_str.is_none() && raw.file_text.is_some() => {
-            Command::Write(raw.file_text.unwrap_or_default())
+        None if raw.old_str.is_none() && raw.old_string.is_none() && raw.file_text.is_some() => {
+            let form = whole::Form::of(raw.verbatim.unwrap_or_default());
+            Command::Write(raw.file_text.unwrap_or_default(), form)
         }
         Some("str_replace") | None => {
-            let old = raw.old_str.ok_or_else(|| missing("old_str"))?;
+            // Only Anthropic's own command has no new text where it deletes.
+            let may_delete = named.is_some() && raw.rest.is_empty();
+            let new_key = if raw.old_string.is_some() {
+                "new_string"
+            } else {
+                "new_str"
+            };
+            let old = raw.old_str.or(raw.old_string);
+            let old = old.ok_or_else(|| missing("old_str"))?;
             if old.is_empty() && named.is_some() {
                 return Err(invalid(
                     "\"old_str\" is empty, which matches everywhere; give the text to replace"
@@ -180,7 +198,10 @@ fn command(
             let may_create = old.is_empty();
             Command::Replace {
                 old,
-                new: raw.new_str.unwrap_or_default(),
+                new: match raw.new_str {
+                    json::Field::Missing if may_delete => String::new(),
+                    new => new.required(new_key, &raw.rest).map_err(invalid)?,
+                },
                 matches,
                 may_create,
             }
@@ -251,11 +272,11 @@ impl StrReplace {
                     .in_file(path));
                 }
                 check(text, b"")?;
-                desk.write(path, text.clone().into_bytes(), None)?;
+                desk.write(path, text.clone().into_bytes(), whole::Form::OfFile)?;
             }
-            Command::Write(text) => {
+            Command::Write(text, form) => {
                 check(text, before.as_deref().unwrap_or_default())?;
-                desk.write(path, text.clone().into_bytes(), None)?;
+                desk.write(path, text.clone().into_bytes(), *form)?;
             }
             Command::Replace {
                 old,
@@ -271,7 +292,7 @@ impl StrReplace {
                     .in_file(path));
                 }
                 check(new, b"")?;
-                desk.write(path, new.clone().into_bytes(), None)?;
+                desk.write(path, new.clone().into_bytes(), whole::Form::OfFile)?;
             }
             Command::Replace {
                 old, new, matches, ..
@@ -295,7 +316,11 @@ impl StrReplace {
             Command::Insert { line, text } => {
                 check(text, b"")?;
                 let edit = insert(&desk.file(path)?, *line, text, path, name)?;
-                desk.splice(path, vec![edit], None)?;
+                if *line == 0 {
+                    desk.splice(path, vec![edit], None)?;
+                } else {
+                    desk.splice_bare(path, vec![edit], None)?;
+                }
             }
             Command::Undo => return undo(path, name, desk, history),
         }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use self::position::{Lines, Range};
 use super::desk::Desk;
-use super::{Options, beneath_root, exact, json, omission};
+use super::{Options, beneath_root, exact, json, omission, whole};
 use crate::digest::Digest;
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
@@ -24,6 +24,7 @@ use crate::plan::{Lowered, Script, Tree};
 pub(super) struct WorkspaceEdit {
     changes: Vec<Change>,
     allow_omission: bool,
+    overwrite: bool,
     content: Digest,
 }
 
@@ -127,6 +128,7 @@ pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<WorkspaceEdit, Re
     Ok(WorkspaceEdit {
         changes,
         allow_omission: options.allow_omission,
+        overwrite: options.overwrite,
         content: Digest::of(bytes),
     })
 }
@@ -279,26 +281,31 @@ impl WorkspaceEdit {
             Change::Edit { path, edits, note } => {
                 let text = desk.file(path)?;
                 let edits = self.edits(&text, edits, path)?;
-                desk.splice(path, edits, note.clone())
+                desk.splice_bare(path, edits, note.clone())
             }
             Change::Create { path, options } => match desk.text(path)? {
-                Some(_) if options.overwrite => desk.write(path, Vec::new(), None),
-                Some(_) if options.ignore_if_exists => Ok(()),
+                // `overwrite` is the sender's word, which does not suffice.
+                Some(_) if options.overwrite && self.overwrite => {
+                    desk.write(path, Vec::new(), whole::Form::OfFile)
+                }
+                Some(_) if options.ignore_if_exists && !options.overwrite => Ok(()),
                 Some(_) => Err(exists(path)),
-                None => desk.write(path, Vec::new(), None),
+                None => desk.write(path, Vec::new(), whole::Form::OfFile),
             },
             Change::Rename { from, to, options } => {
-                if desk.text(to)?.is_some() && from != to {
-                    if !options.overwrite {
-                        return if options.ignore_if_exists {
-                            Ok(())
-                        } else {
-                            Err(exists(to))
-                        };
-                    }
-                    desk.delete(to, Some(format!("replaced by {from}")))?;
+                let FileOptions {
+                    overwrite,
+                    ignore_if_exists,
+                    ..
+                } = *options;
+                if desk.text(to)?.is_some() && from != to && !overwrite {
+                    return if ignore_if_exists {
+                        Ok(())
+                    } else {
+                        Err(exists(to))
+                    };
                 }
-                desk.rename(from, to)
+                desk.rename(from, to, overwrite && self.overwrite)
             }
             Change::Delete { path, options } => match desk.text(path)? {
                 None if options.ignore_if_not_exists => Ok(()),
@@ -332,5 +339,6 @@ impl WorkspaceEdit {
 }
 
 fn exists(path: &RelPath) -> Refusal {
-    Refusal::new(Code::FileExists, format!("{path} exists already")).in_file(path)
+    let message = format!("{path} exists already; edit it, or allow it with --overwrite");
+    Refusal::new(Code::FileExists, message).in_file(path)
 }

@@ -11,7 +11,7 @@ use crate::operation::{
     Action, Address, Guard, Indent, Insertion, Lines, Occurrence, Operation, Target,
 };
 use crate::path::RelPath;
-use crate::text::{Encoding, LineEnding, Text, split_lines, trim_ending};
+use crate::text::{Encoding, LineEnding, LineNumber, Text, split_lines, trim_ending};
 
 use super::Policy;
 use super::find::find_text;
@@ -461,6 +461,10 @@ impl Scene<'_, '_> {
             )
             .in_file(self.path));
         }
+        let bare = self.operation.bare && self.operation.base.is_none();
+        if bare && !self.policy.allow_unguarded {
+            return Err(self.bare(edits));
+        }
         let pieces = edits.iter().map(|edit| Piece {
             span: edit.span.clone(),
             text: edit.text.clone(),
@@ -468,8 +472,35 @@ impl Scene<'_, '_> {
         });
         Ok(Resolution {
             pieces: pieces.collect(),
-            guarded: true,
+            guarded: !bare,
         })
+    }
+
+    /// The refusal of edits whose positions nothing proves, with the lines around the first.
+    fn bare(&self, edits: &[Edit]) -> Refusal {
+        const AROUND: usize = 2;
+        let (path, digest) = (self.path, (self.digest)());
+        let span = edits.first().map_or(0..0, |edit| edit.span.clone());
+        let line = self.text.line_at(span.start);
+        let last = self.text.line_at(span.end.max(span.start));
+        let mut refusal = Refusal::new(
+            Code::Unguarded,
+            format!(
+                "line {line} of {path} is addressed by its number alone, which does not say what \
+                 stands there; send the text to replace, or allow it with --allow-unguarded (the file's hash is {digest})"
+            ),
+        )
+        .in_file(path)
+        .at_line(line);
+        let from = line.index().saturating_sub(AROUND);
+        for index in from..=last.index().min(line.index() + AROUND) + AROUND {
+            let number = LineNumber::from_index(index);
+            if let Some(span) = self.text.line(number) {
+                let shown = trim_ending(&self.text.bytes()[span]);
+                refusal = refusal.with_candidate(Some(number), shown);
+            }
+        }
+        refusal
     }
 }
 

@@ -21,7 +21,7 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::error::Refusal;
+use crate::error::{Code, Refusal};
 use crate::operation::{Batch, Coordinates, Operation};
 use crate::path::RelPath;
 use crate::text::LineNumber;
@@ -48,6 +48,9 @@ pub struct Policy {
     pub allow_omission: bool,
     /// Apply the groups of files whose operations all pass, instead of all or nothing.
     pub partial: bool,
+    /// Let files be created whose names look as if a mark, a quote, a remark or another system's
+    /// spelling had got into them.
+    pub allow_odd_names: bool,
     /// Paths, or directories, that are opened to edits although they are protected.
     pub allow_paths: Vec<RelPath>,
 }
@@ -205,6 +208,7 @@ impl Verdict {
     fn refuse(&mut self, refusal: Refusal) {
         self.outcome = Outcome::Refused;
         self.lines = None;
+        self.guarded &= refusal.code != Code::Unguarded;
         self.refusal = Some(Box::new(refusal));
     }
 }
@@ -245,7 +249,11 @@ pub(crate) fn plan_with(batch: &Batch, tree: &Tree, policy: &Policy, hashing: Ha
     /// From this many operations on, a second thread is worth its start.
     const MANY: usize = 1024;
     let front_end = || settle::front_end_refusals(batch, tree, policy);
-    let by_path = || paths::refusals(batch, policy);
+    let by_path = || {
+        let mut refused = paths::refusals(batch, policy);
+        refused.extend(paths::odd_names(batch, tree, policy));
+        refused
+    };
     let (mut refused, by_path) = match batch.operations.len() >= MANY {
         true => threads::join(front_end, by_path),
         false => (front_end(), by_path()),

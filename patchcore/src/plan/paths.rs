@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use super::Policy;
+use super::{Entry as TreeEntry, Policy, Tree};
 use crate::error::{Code, Refusal};
 use crate::operation::{Action, Batch, Coordinates, Operation};
 use crate::path::RelPath;
@@ -61,6 +61,26 @@ pub(crate) fn protected(path: &RelPath, policy: &Policy) -> Option<Refusal> {
         )
         .in_file(path),
     )
+}
+
+/// The operations that would create a file of an odd name, by index; see [`RelPath::oddity`].
+///
+/// A file that exists may be edited, whatever its name is.
+pub(super) fn odd_names(batch: &Batch, tree: &Tree, policy: &Policy) -> Vec<(usize, Refusal)> {
+    if policy.allow_odd_names {
+        return Vec::new();
+    }
+    let created = |operation: &'_ Operation| match &operation.action {
+        Action::CreateFile { .. } => Some(operation.file.clone()),
+        Action::RenameFile { to } | Action::CopyFile { to } => Some(to.clone()),
+        _ => None,
+    };
+    let odd = placed(batch).filter_map(|(index, operation)| {
+        let path = created(operation).filter(|_| !operation.exact_name)?;
+        let oddity = path.oddity()?;
+        matches!(tree.get(&path), TreeEntry::Absent).then(|| (index, oddity.refusal(&path)))
+    });
+    odd.collect()
 }
 
 /// Whether `path` is `open` or lies below it.

@@ -148,7 +148,7 @@ impl Workspace {
         } else {
             gc::now_and_then(self, &held, &record, options);
         }
-        let applied = finished(record, prepared.plan, &recovered, done);
+        let applied = finished(&held, record, prepared.plan, &recovered, done);
         Ok(applied.of(prepared.lowered))
     }
 
@@ -284,7 +284,13 @@ impl Workspace {
         prepared.describe(&mut record);
         // It is no commit: the first one's entry in the ledger stays.
         journal::log_only(held, &record, false)?;
-        let applied = finished(record, prepared.plan, &Recovered::Nothing, Done::default());
+        let applied = finished(
+            held,
+            record,
+            prepared.plan,
+            &Recovered::Nothing,
+            Done::default(),
+        );
         Ok(applied.of(prepared.lowered))
     }
 
@@ -419,12 +425,14 @@ fn apart(lowered: Option<Lowered<'_>>) -> (Option<Cow<'_, Batch>>, Notes) {
 }
 
 pub(super) fn finished<'a>(
+    held: &Held,
     record: Record,
     plan: Plan,
     recovered: &Recovered,
     done: Done,
 ) -> Applied<'a> {
     let mut report = record.report();
+    report.warnings.extend(held.state.foreign_note());
     let earlier: &[SavedConflict] = match recovered {
         Recovered::Finished {
             transaction,

@@ -16,7 +16,7 @@ use super::disk;
 use super::journal::{self, MAX_RECORD, RECORD};
 use super::key::Key;
 use super::log;
-use super::record::{Previous, Record, TransactionId};
+use super::record::{Previous, Record, TransactionId, Unsealed};
 use super::removed;
 use super::state::{Held, State, fail};
 use crate::digest::Digest;
@@ -89,7 +89,7 @@ pub(super) fn is_on_its_way(state: &State, head: &Previous) -> Result<bool, Erro
     let Some(txn) = state.part("txn")? else {
         return Ok(false);
     };
-    Ok(match draft(&txn)? {
+    Ok(match draft(&txn, state.key.as_ref())? {
         Draft::None => false,
         Draft::Torn => true,
         Draft::Complete(record) => record == *head,
@@ -139,7 +139,7 @@ fn last(held: &Held) -> Result<Option<Last>, Error> {
     if was_removed(held, &head.transaction)? {
         return Ok(Some(head.into()));
     }
-    match draft(&held.txn)? {
+    match draft(&held.txn, Some(&held.key))? {
         Draft::Complete(record) if record == head => {
             journal::place_record(held, &head.transaction, false)?;
             Ok(Some(head.into()))
@@ -198,9 +198,10 @@ fn rebuilt(held: &Held) -> Result<Option<Last>, Error> {
         if removed.is_some_and(|removed| removed.transaction > transaction) {
             break;
         }
-        if let (true, Ok(Some((_, digest)))) =
-            (transaction.has_room(), log::read(&held.log, &transaction))
-        {
+        if let (true, Ok(Some((_, digest)))) = (
+            transaction.has_room(),
+            log::read(&held.log, Some(&held.key), &transaction),
+        ) {
             return Ok(Some(Last {
                 transaction,
                 digest: Some(digest),
@@ -217,19 +218,20 @@ enum Draft {
     Complete(Previous),
 }
 
-fn draft(txn: &disk::Dir) -> Result<Draft, Error> {
+fn draft(txn: &disk::Dir, key: Option<&Key>) -> Result<Draft, Error> {
     let io = |error| fail("read", "txn/record", error);
     let Some(file) = txn.file(RECORD).map_err(io)? else {
         return Ok(Draft::None);
     };
     let size = file.stat().map_err(io)?.size;
     let bytes = file.read(size, MAX_RECORD).map_err(io)?;
-    Ok(match Record::with_digest(&bytes.unwrap_or_default()) {
-        Ok((record, digest)) => Draft::Complete(Previous {
+    Ok(match Record::unseal(&bytes.unwrap_or_default(), key) {
+        Unsealed::Ours(record, digest) => Draft::Complete(Previous {
             transaction: record.transaction,
             digest,
         }),
-        Err(_) => Draft::Torn,
+        Unsealed::Foreign => Draft::None,
+        Unsealed::Torn | Unsealed::Damaged(_) => Draft::Torn,
     })
 }
 

@@ -69,6 +69,10 @@ fn collect(log: &Log, held: &Held, retention: &Retention) -> Result<Collected, E
     let mut collected = Collected::default();
     let mut entries = Vec::new();
     for transaction in log.transactions()? {
+        // What others wrote is not ours to remove, and takes no room from what is ours.
+        if !log.is_ours(&transaction)? {
+            continue;
+        }
         let Weight { size, written } = log.weigh(&transaction)?;
         collected.bytes += size;
         entries.push(Entry {
@@ -106,7 +110,7 @@ fn collect(log: &Log, held: &Held, retention: &Retention) -> Result<Collected, E
     for transaction in &going {
         remove(held, transaction)?;
     }
-    ledger::forget(&held.state, |transaction, written| {
+    ledger::forget(held, |transaction, written| {
         age(transaction, written, now) > retention.max_age
     })?;
     Ok(collected)

@@ -2,10 +2,11 @@
 
 use std::io;
 
-use super::disk::Dir;
-use super::record::{Record, TransactionId};
+use super::disk::{Dir, Kind};
+use super::key::{Key, Seal};
+use super::record::{Record, TransactionId, Unsealed};
 use super::root::{Parents, Root, is_no_directory};
-use super::state::{CURRENT, Held, fail};
+use super::state::{CURRENT, Held, State, fail};
 use super::{chain, ledger};
 use crate::digest::Digest;
 use crate::error::{Error, Stop};
@@ -21,6 +22,8 @@ const DRAFT: &[u8] = b"manifest.new";
 pub(super) const RECORD: &[u8] = b"record";
 /// Names of the staged files that lie outside the transaction's directory.
 const OUTSIDE: &[u8] = b"outside";
+/// What the seal of that list is for.
+const OUTSIDE_PURPOSE: &str = "outside";
 /// Longest record that is read, in bytes.
 pub(super) const MAX_RECORD: u64 = 1 << 30;
 
@@ -32,6 +35,8 @@ pub(super) enum Found {
     Committed(Box<Record>, Digest),
     /// Nobody can tell.
     Hopeless(String),
+    /// It was not written here: nothing of it is acted on.
+    Foreign,
 }
 
 /// How a journal failed to be written.
@@ -43,19 +48,23 @@ pub(super) enum WriteFault {
 }
 
 /// Writes the journal: once it is there, the transaction counts. Gives the record's digest.
-pub(super) fn write(current: &Dir, record: &Record) -> Result<Digest, WriteFault> {
+pub(super) fn write(held: &Held, current: &Dir, record: &Record) -> Result<Digest, WriteFault> {
     let before = |error| WriteFault::Before(fail("write", "txn/current/manifest", error).into());
     // What must survive a power cut gets its name when its bytes are safe; what need not is known
     // by its checksum.
     let durable = record.journal.durable;
     let name = if durable { DRAFT } else { MANIFEST };
     let file = current.create(name, 0o600).map_err(before)?;
-    let digest = record.write_to(&file).map_err(before)?;
+    let digest = record.write_to(&file, &held.key).map_err(before)?;
     if !durable {
         file.start_write_back();
         return Ok(digest);
     }
     file.sync().map_err(before)?;
+    // Without its key the journal would not be ours.
+    held.state
+        .sync_key()
+        .map_err(|error| WriteFault::Before(error.into()))?;
     // Staged files have their names by now; they must not get lost behind the manifest's.
     current.sync().map_err(before)?;
     current.rename(DRAFT, current, MANIFEST).map_err(before)?;
@@ -69,11 +78,11 @@ pub(super) fn write(current: &Dir, record: &Record) -> Result<Digest, WriteFault
 }
 
 /// Replaces the journal by one of another state. Gives the record's digest.
-pub(super) fn rewrite(current: &Dir, record: &Record) -> Result<Digest, Error> {
+pub(super) fn rewrite(held: &Held, current: &Dir, record: &Record) -> Result<Digest, Error> {
     let replace = || -> io::Result<Digest> {
         current.remove_file(DRAFT)?;
         let file = current.create(DRAFT, 0o600)?;
-        let digest = record.write_to(&file)?;
+        let digest = record.write_to(&file, &held.key)?;
         if record.journal.durable {
             file.sync()?;
         } else {
@@ -89,7 +98,7 @@ pub(super) fn rewrite(current: &Dir, record: &Record) -> Result<Digest, Error> {
 }
 
 /// Opens the directory of the transaction that is being worked on; `None` where there is none, and
-/// a refusal where it is no directory that can be opened.
+/// an error where it is not a directory that can be opened.
 pub(super) fn current(txn: &Dir) -> Result<Option<Dir>, Error> {
     txn.directory(CURRENT).map_err(|error| {
         if is_no_directory(&error) {
@@ -100,22 +109,73 @@ pub(super) fn current(txn: &Dir) -> Result<Option<Dir>, Error> {
     })
 }
 
-/// Reads the journal in a transaction's directory.
-pub(super) fn read(current: &Dir) -> Result<Found, Error> {
-    let io = |error| fail("read", "txn/current/manifest", error);
-    let Some(file) = current.file(MANIFEST).map_err(io)? else {
+/// Reads the journal in a transaction's directory, as the holder of a key; without one it is
+/// somebody else's, whatever it is.
+pub(super) fn read(current: &Dir, key: Option<&Key>) -> Result<Found, Error> {
+    let io = |error| fail("read", "txn/current", error);
+    if key.is_none() {
+        let is_empty = current.names().map_err(io)?.is_empty();
+        return Ok(if is_empty {
+            Found::Uncommitted
+        } else {
+            Found::Foreign
+        });
+    }
+    let Some(bytes) = bytes(current)? else {
         return Ok(Found::Uncommitted);
     };
-    let size = file.stat().map_err(io)?.size;
-    let Some(bytes) = file.read(size, MAX_RECORD).map_err(io)? else {
-        return Ok(Found::Hopeless("it is longer than 1 GiB".to_owned()));
+    let Some(bytes) = bytes else {
+        return Ok(Found::Foreign);
     };
-    Ok(match Record::with_digest(&bytes) {
-        Ok((record, digest)) => Found::Committed(Box::new(record), digest),
+    Ok(match Record::unseal(&bytes, key) {
+        Unsealed::Ours(record, digest) => Found::Committed(record, digest),
+        Unsealed::Damaged(error) => Found::Hopeless(error.to_string()),
+        Unsealed::Foreign => Found::Foreign,
         // A record that was cut short never got its last line.
-        Err(_) if !is_complete(&bytes) => Found::Uncommitted,
-        Err(error) => Found::Hopeless(error.to_string()),
+        Unsealed::Torn => Found::Uncommitted,
     })
+}
+
+/// The bytes of the journal: `None` where there is none, `Some(None)` where what stands there is
+/// nothing that was ever written here.
+pub(super) fn bytes(current: &Dir) -> Result<Option<Option<Vec<u8>>>, Error> {
+    let io = |error| fail("read", "txn/current/manifest", error);
+    let file = match current.file(MANIFEST) {
+        Ok(Some(file)) => file,
+        Ok(None) => return Ok(None),
+        Err(error) if is_no_directory(&error) => return Ok(Some(None)),
+        Err(error) => return Err(io(error)),
+    };
+    let meta = file.stat().map_err(io)?;
+    if meta.kind != Kind::File {
+        return Ok(Some(None));
+    }
+    file.read(meta.size, MAX_RECORD).map_err(io).map(Some)
+}
+
+/// Refuses a state without a key in which an unfinished transaction lies.
+pub(super) fn foreign_if_left(state: &State) -> Result<(), Error> {
+    let Some(txn) = state.part("txn")? else {
+        return Ok(());
+    };
+    let found = match current(&txn) {
+        Ok(current) => current.map(|current| read(&current, None)).transpose()?,
+        // What is not a directory was not made here.
+        Err(Error::Unfinished(_)) => Some(Found::Foreign),
+        Err(error) => return Err(error),
+    };
+    match found {
+        Some(Found::Foreign) => Err(foreign()),
+        _ => Ok(()),
+    }
+}
+
+/// The error of a transaction that was not written here.
+pub(super) fn foreign() -> Error {
+    Error::Foreign {
+        path: std::path::Path::new(super::STATE).join("txn").join(CURRENT),
+        why: "holds an unfinished transaction that was not written here (it came with a clone, an archive or a copy); recover --adopt shows what it would do, recover --abandon sets it aside".to_owned(),
+    }
 }
 
 /// The error of a journal that cannot be followed.
@@ -125,20 +185,15 @@ pub(super) fn hopeless(why: &str) -> Error {
     ))
 }
 
-fn is_complete(bytes: &[u8]) -> bool {
-    let last = bytes.len().checked_sub(72).map(|at| &bytes[at..]);
-    last.and_then(|last| std::str::from_utf8(last).ok())
-        .and_then(|last| last.strip_suffix('\n'))
-        .is_some_and(|last| last.parse::<crate::Digest>().is_ok())
-}
-
 /// Says, before they are staged, which files will lie outside the transaction's directory.
-pub(super) fn write_outside(current: &Dir, paths: &[RelPath]) -> Result<(), Error> {
+pub(super) fn write_outside(held: &Held, current: &Dir, paths: &[RelPath]) -> Result<(), Error> {
     let mut bytes = Vec::new();
     for path in paths {
         bytes.extend_from_slice(path.as_bytes());
         bytes.push(0);
     }
+    let seal = held.key.seal(OUTSIDE_PURPOSE, &[&bytes]);
+    bytes.extend_from_slice(seal.to_string().as_bytes());
     let write = || {
         let file = current.create(OUTSIDE, 0o600)?;
         file.write_chunks([&*bytes].into_iter())?;
@@ -155,7 +210,8 @@ pub(super) fn discard(root: &Root, held: &Held, current: &Dir) -> Result<(), Err
     if let Some(file) = current.file(OUTSIDE).map_err(io)? {
         let size = file.stat().map_err(io)?.size;
         let bytes = file.read(size, MAX_RECORD).map_err(io)?.unwrap_or_default();
-        for path in bytes.split(|&byte| byte == 0) {
+        // A list that was cut short came before what it would have named.
+        for path in unseal_outside(&bytes, &held.key).split(|&byte| byte == 0) {
             remove_outside(root, path)?;
         }
     }
@@ -166,6 +222,16 @@ pub(super) fn discard(root: &Root, held: &Held, current: &Dir) -> Result<(), Err
         .remove_directory(CURRENT.as_bytes())
         .map_err(io)
         .map(|_| ())
+}
+
+/// The list of files outside, if it is ours; else an empty one.
+fn unseal_outside<'a>(bytes: &'a [u8], key: &Key) -> &'a [u8] {
+    let list = bytes.len().checked_sub(Seal::TEXT).and_then(|at| {
+        let (list, seal) = bytes.split_at(at);
+        let seal = std::str::from_utf8(seal).ok()?.parse().ok()?;
+        key.verify(&seal, OUTSIDE_PURPOSE, &[list]).then_some(list)
+    });
+    list.unwrap_or_default()
 }
 
 fn remove_outside(root: &Root, path: &[u8]) -> Result<(), Error> {
@@ -227,7 +293,7 @@ pub(super) fn log_only(held: &Held, record: &Record, durable: bool) -> Result<()
         result => result,
     };
     let file = create().map_err(io)?;
-    let digest = record.write_to(&file).map_err(io)?;
+    let digest = record.write_to(&file, &held.key).map_err(io)?;
     if durable {
         file.sync().map_err(io)?;
     }
@@ -258,7 +324,7 @@ pub(super) fn abandon(held: &Held) -> Result<String, Error> {
     let name = TransactionId::now().to_string();
     let abandoned = held.state.make_part("abandoned")?;
     let record = match held.txn.directory(CURRENT) {
-        Ok(Some(current)) => match read(&current) {
+        Ok(Some(current)) => match read(&current, Some(&held.key)) {
             Ok(Found::Committed(record, _)) => Some(record),
             _ => None,
         },

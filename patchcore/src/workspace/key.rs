@@ -219,9 +219,9 @@ fn is_no_file(error: &io::Error) -> bool {
     )
 }
 
-/// Makes the key of a state directory, under the lock. What stands in its place, which is not a
+/// Makes the file of a key in a state directory, under the lock; of a new one unless there is one. What stands in its place, which is not a
 /// key, is set aside.
-pub(super) fn make(state: &State) -> Result<Key, Error> {
+pub(super) fn make(state: &State, key: Option<&Key>) -> Result<Key, Error> {
     let dir = &state.dir;
     let failed = |error| fail("make", KEY, error);
     if dir.stat(KEY.as_bytes()).map_err(failed)?.is_some() {
@@ -230,7 +230,7 @@ pub(super) fn make(state: &State) -> Result<Key, Error> {
         dir.rename(KEY.as_bytes(), &abandoned, name.as_bytes())
             .map_err(|error| fail("set aside", KEY, error))?;
     }
-    let key = Key::new().map_err(failed)?;
+    let key = key.cloned().map_or_else(Key::new, Ok).map_err(failed)?;
     let file = match dir.create(DRAFT, 0o600) {
         // Left by a run that died.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -333,13 +333,13 @@ impl KeyFile {
         ))
     }
 
-    /// The key in the file, which is made where there is none.
-    pub(super) fn open_or_make(&self) -> Result<Key, Error> {
+    /// The key in the file, which is made where there is none: of this key or of a new one.
+    pub(super) fn open_or_make(&self, key: Option<&Key>) -> Result<Key, Error> {
         if let Some(key) = self.open()? {
             return Ok(key);
         }
         let make = || -> io::Result<()> {
-            let key = Key::new()?;
+            let key = key.cloned().map_or_else(Key::new, Ok)?;
             let mut draft = self.name.clone();
             draft.extend_from_slice(format!(".{}", TransactionId::now()).as_bytes());
             let file = self.dir.create(&draft, 0o600)?;
@@ -368,6 +368,14 @@ impl KeyFile {
             path: self.path.clone(),
             why: why.to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+impl Key {
+    /// A key of this byte alone, for tests.
+    pub(super) fn sample(byte: u8) -> Self {
+        Self([byte; 32])
     }
 }
 

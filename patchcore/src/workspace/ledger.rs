@@ -1,21 +1,26 @@
 //! The ledger: which transaction committed the batch of an id.
 //!
 //! It is an index of the log. Each entry is a symbolic link that nobody follows: its name is the
-//! hash of the batch's id, its text the transaction and the batch's content. A link is made, read
-//! and voided by one call each, and can never be torn.
+//! hash of the batch's id, its text the transaction and the batch's content, with a seal. A link is
+//! made, read and voided by one call each, and can never be torn.
 
 use std::io;
-use std::str::FromStr as _;
+
+use rustix::io::Errno;
 
 use super::disk::Dir;
+use super::key::{Key, Seal};
 use super::record::{Record, Redone, State as Stage, TransactionId};
 use super::state::{Held, State, fail};
 use crate::digest::Digest;
 use crate::error::Error;
 
+/// Name of the ledger, and what the seals of its entries are for.
 const LEDGER: &str = "ledger";
 /// The link in a log entry that says which transaction took it back.
 pub(super) const UNDONE: &[u8] = b"undone";
+/// What the seal of that link is for.
+const UNDONE_PURPOSE: &str = "undone";
 
 /// What the ledger knows of a batch's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +35,57 @@ pub(super) fn look_up(state: &State, batch_id: &str) -> Result<Option<Entry>, Er
     let Some(ledger) = state.part(LEDGER)? else {
         return Ok(None);
     };
-    let text = ledger
-        .read_link(entry_name(batch_id).as_bytes())
-        .map_err(|error| fail("read", LEDGER, error))?;
-    Ok(text.and_then(|text| parse(&text)))
+    let name = entry_name(batch_id);
+    let text = read_entry(&ledger, name.as_bytes());
+    let Some(text) = text.map_err(|error| fail("read", LEDGER, error))? else {
+        return Ok(None);
+    };
+    let entry = Entry::unseal(&name, &text, state.key.as_ref());
+    if entry.is_none() {
+        state.meet_foreign();
+    }
+    Ok(entry)
+}
+
+/// The text of a link; empty for a file or a directory, which is never made here.
+fn read_entry(dir: &Dir, name: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    match dir.read_link(name) {
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => Ok(Some(Vec::new())),
+        result => result,
+    }
+}
+
+impl Entry {
+    /// The text of an entry's link.
+    fn seal(&self, name: &str, key: &Key) -> String {
+        let Self {
+            transaction,
+            content,
+        } = self;
+        let seal = key.seal(LEDGER, &self.parts(name));
+        format!("{transaction} {content} {seal}")
+    }
+
+    /// Reads the text of an entry's link, if the key's holder wrote it.
+    fn unseal(name: &str, text: &[u8], key: Option<&Key>) -> Option<Self> {
+        let mut words = str::from_utf8(text).ok()?.split(' ');
+        let entry = Self {
+            transaction: words.next()?.parse().ok()?,
+            content: words.next()?.parse().ok()?,
+        };
+        let seal: Seal = words.next()?.parse().ok()?;
+        let is_ours = words.next().is_none() && key?.verify(&seal, LEDGER, &entry.parts(name));
+        is_ours.then_some(entry)
+    }
+
+    /// What is sealed.
+    fn parts<'a>(&'a self, name: &'a str) -> [&'a [u8]; 3] {
+        [
+            name.as_bytes(),
+            self.transaction.as_bytes(),
+            self.content.as_bytes(),
+        ]
+    }
 }
 
 /// Enters a committed record, and voids the entry of what it takes back.
@@ -49,7 +101,11 @@ pub(super) fn enter(held: &Held, record: &Record) -> Result<(), Error> {
     if record.has_own_id() && record.undoes.is_none() {
         let ledger = held.state.make_part(LEDGER)?;
         let name = entry_name(&record.batch_id);
-        put(&ledger, &name, record.transaction, record.content).map_err(io)?;
+        let entry = Entry {
+            transaction: record.transaction,
+            content: record.content,
+        };
+        put(&ledger, &name, &entry, &held.key).map_err(io)?;
         if durable {
             ledger.sync().map_err(io)?;
             held.state.dir.sync().map_err(io)?;
@@ -65,12 +121,12 @@ pub(super) fn enter(held: &Held, record: &Record) -> Result<(), Error> {
 }
 
 /// Writes an entry, in the place of another one of its name.
-fn put(ledger: &Dir, name: &str, transaction: TransactionId, content: Digest) -> io::Result<()> {
-    let text = format!("{transaction} {content}");
+fn put(ledger: &Dir, name: &str, entry: &Entry, key: &Key) -> io::Result<()> {
+    let text = entry.seal(name, key);
     let text = text.as_bytes();
     match ledger.make_link(name.as_bytes(), text) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            if ledger.read_link(name.as_bytes())?.as_deref() != Some(text) {
+            if read_entry(ledger, name.as_bytes())?.as_deref() != Some(text) {
                 ledger.remove_file(name.as_bytes())?;
                 ledger.make_link(name.as_bytes(), text)?;
             }
@@ -86,7 +142,11 @@ fn reinstate(held: &Held, redone: &Redone, durable: bool) -> Result<(), Error> {
     if let Some(batch_id) = &redone.batch_id {
         let ledger = held.state.make_part(LEDGER)?;
         let name = entry_name(batch_id);
-        put(&ledger, &name, redone.transaction, redone.content).map_err(io)?;
+        let entry = Entry {
+            transaction: redone.transaction,
+            content: redone.content,
+        };
+        put(&ledger, &name, &entry, &held.key).map_err(io)?;
         if durable {
             ledger.sync().map_err(io)?;
         }
@@ -118,8 +178,20 @@ fn void(held: &Held, record: &Record, undone: TransactionId, durable: bool) -> R
     }
     let log = |error| fail("write", "log", error);
     if let Some(entry) = held.log.directory(&undone.to_string()).map_err(log)? {
-        match entry.make_link(UNDONE, record.transaction.to_string().as_bytes()) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        let by = record.transaction;
+        let seal = held.key.seal(UNDONE_PURPOSE, &mark_parts(&undone, &by));
+        let text = format!("{by} {seal}");
+        match entry.make_link(UNDONE, text.as_bytes()) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if undone_by(&entry, &undone, Some(&held.key))
+                    .map_err(log)?
+                    .is_none()
+                {
+                    // Somebody else's mark.
+                    entry.remove_file(UNDONE).map_err(log)?;
+                    entry.make_link(UNDONE, text.as_bytes()).map_err(log)?;
+                }
+            }
             result => result.map_err(log)?,
         }
         if durable {
@@ -129,42 +201,50 @@ fn void(held: &Held, record: &Record, undone: TransactionId, durable: bool) -> R
     Ok(())
 }
 
-/// The transaction that took a log entry back.
-pub(super) fn undone_by(entry: &Dir) -> io::Result<Option<TransactionId>> {
-    let text = entry.read_link(UNDONE)?;
-    Ok(text.and_then(|text| str::from_utf8(&text).ok()?.parse().ok()))
+/// The transaction that took a log entry back, as far as the key's holder knows.
+pub(super) fn undone_by(
+    entry: &Dir,
+    undone: &TransactionId,
+    key: Option<&Key>,
+) -> io::Result<Option<TransactionId>> {
+    let text = read_entry(entry, UNDONE)?;
+    let unseal = |text: Vec<u8>| {
+        let (by, seal) = str::from_utf8(&text).ok()?.split_once(' ')?;
+        let (by, seal) = (by.parse().ok()?, seal.parse().ok()?);
+        let is_ours = key?.verify(&seal, UNDONE_PURPOSE, &mark_parts(undone, &by));
+        is_ours.then_some(by)
+    };
+    Ok(text.and_then(unseal))
+}
+
+/// What is sealed of the mark in an entry that was taken back.
+fn mark_parts<'a>(undone: &'a TransactionId, by: &'a TransactionId) -> [&'a [u8]; 2] {
+    [undone.as_bytes(), by.as_bytes()]
 }
 
 /// Removes the entries of transactions that are `old`, by their id and by when the entry was made,
-/// in milliseconds since 1970.
+/// in milliseconds since 1970. What others wrote is left alone.
 pub(super) fn forget(
-    state: &State,
+    held: &Held,
     old: impl Fn(&TransactionId, Option<u64>) -> bool,
 ) -> Result<(), Error> {
     let io = |error| fail("clean", LEDGER, error);
-    let Some(ledger) = state.part(LEDGER)? else {
+    let Some(ledger) = held.state.part(LEDGER)? else {
         return Ok(());
     };
     for name in ledger.names().map_err(io)? {
-        let text = ledger.read_link(&name).map_err(io)?;
+        let text = read_entry(&ledger, &name).map_err(io)?;
+        let entry = text.and_then(|text| {
+            let name = str::from_utf8(&name).ok()?;
+            Entry::unseal(name, &text, Some(&held.key))
+        });
         let written = ledger.stat(&name).map_err(io)?;
         let written = written.and_then(|meta| meta.written());
-        if text
-            .and_then(|text| parse(&text))
-            .is_none_or(|entry| old(&entry.transaction, written))
-        {
+        if entry.is_some_and(|entry| old(&entry.transaction, written)) {
             ledger.remove_file(&name).map_err(io)?;
         }
     }
     Ok(())
-}
-
-fn parse(text: &[u8]) -> Option<Entry> {
-    let (transaction, content) = str::from_utf8(text).ok()?.split_once(' ')?;
-    Some(Entry {
-        transaction: TransactionId::from_str(transaction).ok()?,
-        content: content.parse().ok()?,
-    })
 }
 
 fn entry_name(batch_id: &str) -> String {

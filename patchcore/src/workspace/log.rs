@@ -3,11 +3,12 @@
 use std::io;
 
 use super::Workspace;
-use super::disk::{Dir, Kind, Meta};
+use super::disk::{Dir, File, Kind, Meta};
 use super::journal::{MANIFEST, MAX_RECORD};
+use super::key::Key;
 use super::ledger;
 use super::load::MAX_FILE;
-use super::record::{Record, TransactionId};
+use super::record::{LAST_LINE, Record, TransactionId, Unsealed};
 use super::root::is_no_directory;
 use super::stage::slot_name;
 use super::state::{State, fail};
@@ -59,7 +60,8 @@ impl Log {
         }
     }
 
-    /// A transaction's record; `None` where the log has none of it.
+    /// A transaction's record; `None` where the log has none of it, or one that was not written
+    /// here.
     ///
     /// # Errors
     /// `IO` where the record cannot be read or is damaged, `UNSUPPORTED_VERSION`.
@@ -75,9 +77,29 @@ impl Log {
         transaction: &TransactionId,
     ) -> Result<Option<(Record, Digest)>, Error> {
         match &self.parts {
-            Some((_, log)) => read(log, transaction),
+            Some((state, log)) => read(log, state.key.as_ref(), transaction),
             None => Ok(None),
         }
+    }
+
+    /// Whether a transaction's record was written here. It may be damaged all the same.
+    ///
+    /// # Errors
+    /// `IO` where it cannot be looked at.
+    pub fn is_ours(&self, transaction: &TransactionId) -> Result<bool, Error> {
+        let look = || -> io::Result<bool> {
+            let Some((state, log)) = &self.parts else {
+                return Ok(false);
+            };
+            let key = state.key.as_ref();
+            let (Some(key), Some((file, size))) = (key, record_file(log, transaction)?) else {
+                return Ok(false);
+            };
+            let mut end = [0; LAST_LINE];
+            let filled = file.read_at(&mut end, size.saturating_sub(LAST_LINE as u64))?;
+            Ok(Record::is_end_sealed(&end[..filled], key))
+        };
+        look().map_err(|error| fail("read", &format!("log/{transaction}"), error))
     }
 
     /// The newest transaction that goes by this name: a transaction's id or a sender's batch id.
@@ -121,7 +143,14 @@ impl Log {
     /// `IO` where the log cannot be read.
     pub fn undone_by(&self, transaction: &TransactionId) -> Result<Option<TransactionId>, Error> {
         match self.entry(transaction)? {
-            Some(entry) => ledger::undone_by(&entry).map_err(|error| fail("read", "log", error)),
+            Some(entry) => {
+                let key = self
+                    .parts
+                    .as_ref()
+                    .and_then(|(state, _)| state.key.as_ref());
+                ledger::undone_by(&entry, transaction, key)
+                    .map_err(|error| fail("read", "log", error))
+            }
             None => Ok(None),
         }
     }
@@ -198,7 +227,7 @@ impl Log {
             return Ok(None);
         };
         match log.directory(&transaction.to_string()) {
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(None),
+            Err(error) if is_no_directory(&error) => Ok(None),
             result => result.map_err(|error| fail("open", "log", error)),
         }
     }
@@ -215,40 +244,62 @@ pub(super) fn transactions(log: &Dir) -> Result<Vec<TransactionId>, Error> {
     Ok(transactions)
 }
 
-/// The record of a transaction in the log's directory, with the digest in its last line.
+/// The record of a transaction in the log's directory, with the digest in its last line; `None`
+/// where there is none, or one that the key's holder did not write.
 pub(super) fn read(
     log: &Dir,
+    key: Option<&Key>,
     transaction: &TransactionId,
 ) -> Result<Option<(Record, Digest)>, Error> {
     let io = |error| fail("read", &format!("log/{transaction}"), error);
+    let Some((file, size)) = record_file(log, transaction).map_err(io)? else {
+        return Ok(None);
+    };
+    let bytes = file.read(size, MAX_RECORD).map_err(io)?;
+    let bytes = bytes.ok_or_else(|| io(io::ErrorKind::FileTooLarge.into()))?;
+    let entry = || format!("log entry {transaction}");
+    match Record::unseal(&bytes, key) {
+        // An entry is known by its name: one that was put in another's place is not one.
+        Unsealed::Ours(record, digest) if record.transaction == *transaction => {
+            Ok(Some((*record, digest)))
+        }
+        Unsealed::Ours(record, _) => Err(Error::Damaged {
+            what: entry(),
+            why: format!("it holds the record of transaction {}", record.transaction),
+        }),
+        Unsealed::Damaged(mut error) => {
+            if let Error::Damaged { what, .. } | Error::UnsupportedVersion { what, .. } = &mut error
+            {
+                *what = entry();
+            }
+            Err(error)
+        }
+        Unsealed::Foreign => Ok(None),
+        Unsealed::Torn if key.is_none() => Ok(None),
+        Unsealed::Torn => Err(Error::Damaged {
+            what: entry(),
+            why: "it has no last line with a checksum".to_owned(),
+        }),
+    }
+}
+
+/// The file of a transaction's record, with its length; `None` where there is no regular file.
+fn record_file(log: &Dir, transaction: &TransactionId) -> io::Result<Option<(File, u64)>> {
     let name = transaction.to_string();
     let file = match log.directory(&name) {
         Ok(Some(entry)) => entry.file(MANIFEST),
         Ok(None) => return Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => log.file(name.as_bytes()),
+        Err(error) if is_no_directory(&error) => log.file(name.as_bytes()),
         Err(error) => Err(error),
     };
-    let Some(file) = file.map_err(io)? else {
-        return Ok(None);
+    let file = match file {
+        Ok(Some(file)) => file,
+        Ok(None) => return Ok(None),
+        Err(error) if is_no_directory(&error) => return Ok(None),
+        Err(error) => return Err(error),
     };
-    let size = file.stat().map_err(io)?.size;
-    let bytes = file.read(size, MAX_RECORD).map_err(io)?;
-    let bytes = bytes.ok_or_else(|| io(io::ErrorKind::FileTooLarge.into()))?;
-    let entry = || format!("log entry {transaction}");
-    let (record, digest) = Record::with_digest(&bytes).map_err(|mut error| {
-        if let Error::Damaged { what, .. } | Error::UnsupportedVersion { what, .. } = &mut error {
-            *what = entry();
-        }
-        error
-    })?;
-    // An entry is known by its name: one that was put in another's place is none.
-    if record.transaction != *transaction {
-        return Err(Error::Damaged {
-            what: entry(),
-            why: format!("it holds the record of transaction {}", record.transaction),
-        });
-    }
-    Ok(Some((record, digest)))
+    let meta = file.stat()?;
+    Ok((meta.kind == Kind::File).then_some((file, meta.size)))
 }
 
 /// What an entry of the log takes.

@@ -1,5 +1,6 @@
 //! The tree on disk: reading it, changing it all or nothing, and the log of what was done.
 
+mod adopt;
 mod apply;
 mod audit;
 mod chain;
@@ -46,6 +47,7 @@ use crate::error::Error;
 use crate::path::RelPath;
 use crate::plan::Tree;
 
+pub use adopt::{AdoptedFile, Adoption};
 pub use apply::{Applied, Preview};
 pub use audit::{Audit, Damage, ForeignChange};
 pub use compare::Comparison;

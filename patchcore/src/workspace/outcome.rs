@@ -103,13 +103,16 @@ impl Work<'_> {
                 if let Err(error) = refilled {
                     notes.push(format!("the batch cannot be undone: {error}"));
                 }
-                self.commit_verified(&install, record)
+                self.commit_verified(held, &install, record)
             }
             Err(refusal) => {
                 // The next run takes it back if this one dies. Where it cannot be written, this one
                 // does what it can.
-                if !matches!(journal::read(install.current), Ok(Found::Committed(..))) {
-                    let _ = journal::rewrite(install.current, record);
+                if !matches!(
+                    journal::read(install.current, Some(&held.key)),
+                    Ok(Found::Committed(..))
+                ) {
+                    let _ = journal::rewrite(held, install.current, record);
                 }
                 Judged::Failed(refusal)
             }
@@ -140,7 +143,7 @@ impl Work<'_> {
                 let dir = held.txn.directory(CURRENT).map_err(io)?;
                 // Moved away and back, or copied.
                 if let Some(dir) = dir
-                    && let Ok(Found::Committed(found, _)) = journal::read(&dir)
+                    && let Ok(Found::Committed(found, _)) = journal::read(&dir, Some(&held.key))
                     && found.transaction == record.transaction
                 {
                     return Ok(Some(dir));
@@ -165,17 +168,17 @@ impl Work<'_> {
     }
 
     /// The batch was verified: from here on it counts.
-    fn commit_verified(&self, install: &Install<'_>, record: &mut Record) -> Judged {
+    fn commit_verified(&self, held: &Held, install: &Install<'_>, record: &mut Record) -> Judged {
         record.state = Stage::Committed;
         let written = self
             .write_lost_tasks(install)
-            .and_then(|()| journal::rewrite(install.current, record));
+            .and_then(|()| journal::rewrite(held, install.current, record));
         let error = match written {
             Ok(digest) => return Judged::Passed(digest),
             Err(error) => error,
         };
         // The next run goes by what stands there now.
-        match journal::read(install.current) {
+        match journal::read(install.current, Some(&held.key)) {
             Ok(Found::Committed(there, _)) if there.state == Stage::Committed => {
                 Judged::Unfinished(error)
             }
@@ -233,7 +236,7 @@ impl Work<'_> {
                 take_back(record);
                 record.refusal = Some(refusal);
                 // The tree is as it was. What cannot be written down now, the next run does.
-                let _ = journal::rewrite(install.current, record)
+                let _ = journal::rewrite(held, install.current, record)
                     .and_then(|digest| install.clean().map(|()| digest))
                     .and_then(|digest| journal::finish(held, record, digest));
                 Ok(())

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Workspace;
 use super::disk::Meta;
-use super::journal::MANIFEST;
+use super::journal::{self, Found, MANIFEST};
 use super::state::{CURRENT, State, fail};
 use crate::error::Error;
 
@@ -42,7 +42,7 @@ impl Workspace {
                 && !state.is_locked()?
                 && mark(Some(state))? == before
             {
-                return Err(unfinished());
+                return Err(left_behind(state)?);
             }
             if began.elapsed() >= wait {
                 return Err(unfinished());
@@ -50,6 +50,22 @@ impl Workspace {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// The error of a reader that meets a journal whose writer is gone.
+fn left_behind(state: &State) -> Result<Error, Error> {
+    let found = match state.part("txn")? {
+        Some(txn) => txn
+            .directory(CURRENT)
+            .map_err(|error| fail("open", "txn/current", error))?
+            .map(|current| journal::read(&current, state.key.as_ref()))
+            .transpose()?,
+        None => None,
+    };
+    Ok(match found {
+        Some(Found::Foreign) => journal::foreign(),
+        _ => unfinished(),
+    })
 }
 
 /// The error of a reader that meets a half-installed tree.

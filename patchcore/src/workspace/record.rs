@@ -2,8 +2,9 @@
 //!
 //! One form serves twice. While a batch is being installed it is the journal from which a crash is
 //! recovered; afterwards it is the log's entry, from which events, diffs, history and undo are
-//! made. On disk it is one JSON document and a last line with the document's SHA-256: a record
-//! without a valid last line does not exist.
+//! made. On disk it is one JSON document and a last line with the document's SHA-256 and the seal of
+//! that: a record without a valid last line does not exist, and one that is not sealed by the
+//! workspace's key was written by somebody else.
 
 use std::borrow::Cow;
 use std::io;
@@ -21,6 +22,7 @@ use crate::text::LineNumber;
 use crate::threads;
 
 use super::disk::{File, file_size_limit};
+use super::key::Key;
 use super::options::ApplyOptions;
 
 mod form;
@@ -30,8 +32,8 @@ pub use transaction_id::{InvalidTransactionId, TransactionId};
 
 /// The version of the form that this library writes and reads.
 pub const VERSION: u32 = 1;
-/// Length of the last line: `sha256:`, 64 digits and a newline.
-const LAST_LINE: usize = 72;
+/// Length of the last line: `sha256:` and 64 digits, a space and 64 digits, a newline.
+pub(super) const LAST_LINE: usize = 137;
 /// Most bytes of an edit's replacement text that a record keeps.
 pub const MAX_TEXT: usize = 16 << 10;
 
@@ -350,33 +352,58 @@ pub struct Identity {
     pub link: bool,
 }
 
+/// What the bytes of a record's file are to the holder of a key.
+#[derive(Debug)]
+pub(super) enum Unsealed {
+    /// The record, as this key's holder wrote it, with the digest in its last line.
+    Ours(Box<Record>, Digest),
+    /// This key's holder wrote it, but it is no longer what was written, or of another version.
+    Damaged(Error),
+    /// Somebody else wrote it.
+    Foreign,
+    /// It does not end as a record does.
+    Torn,
+}
+
 impl Record {
-    /// Reads a record from the bytes of its file.
+    /// Reads a record from the bytes of its file, whoever wrote it.
     ///
     /// # Errors
     /// `IO` where the checksum does not hold or the document is no record, `UNSUPPORTED_VERSION`
     /// for a record of another version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        Ok(form::read(bytes)?.0)
-    }
-
-    /// Reads a record and the digest in its last line.
-    pub(super) fn with_digest(bytes: &[u8]) -> Result<(Self, Digest), Error> {
         form::read(bytes)
     }
 
-    /// The bytes of the record's file.
+    /// The bytes of the record's file, sealed if there is a key.
     #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(&self, key: Option<&Key>) -> Vec<u8> {
         let mut pieces = form::write(self);
-        pieces.push(form::last_line(form::digest(&pieces)));
+        pieces.push(form::last_line(form::digest(&pieces), key));
         pieces.concat()
     }
 
-    /// Writes the record into an empty file and gives the digest in its last line. That line,
+    /// Reads a record from the bytes of its file, if this key sealed it.
+    pub(super) fn unseal(bytes: &[u8], key: Option<&Key>) -> Unsealed {
+        match (form::Split::of(bytes), key) {
+            (None, _) if form::is_torn(bytes) => Unsealed::Torn,
+            (Some(split), Some(key)) if split.is_sealed_by(key) => match split.record() {
+                Ok(record) => Unsealed::Ours(Box::new(record), split.digest),
+                Err(error) => Unsealed::Damaged(error),
+            },
+            _ => Unsealed::Foreign,
+        }
+    }
+
+    /// Whether the last bytes of a record's file, [`LAST_LINE`] of them, are sealed by this key.
+    pub(super) fn is_end_sealed(end: &[u8], key: &Key) -> bool {
+        form::Split::of(end).is_some_and(|split| split.is_sealed_by(key))
+    }
+
+    /// Writes the record into an empty file, and gives the digest that is sealed. The last line,
     /// without which there is no record, goes last.
-    pub(super) fn write_to(&self, file: &File) -> io::Result<Digest> {
-        /// From this many pieces on, another thread makes out the last line meanwhile.
+    pub(super) fn write_to(&self, file: &File, key: &Key) -> io::Result<Digest> {
+        /// From this many pieces on, another thread makes out the digest meanwhile.
         const MANY: usize = 8;
         let pieces = form::write(self);
         // A file past the process's own limit would end the process instead of the write.
@@ -393,7 +420,8 @@ impl Record {
             written?;
             digest
         };
-        file.write_chunks([&*form::last_line(digest)].into_iter())?;
+        let last = form::last_line(digest, Some(key));
+        file.write_chunks([&*last].into_iter())?;
         Ok(digest)
     }
 

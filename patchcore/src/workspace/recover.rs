@@ -1,11 +1,13 @@
 //! Finishing what another run began: forward behind its commit point, back before it.
 
+use super::disk::Dir;
 use super::install::{Install, SavedConflict};
 use super::journal::{self, Found};
 use super::record::{Record, State as Stage, TransactionId};
 use super::root::Root;
 use super::state::{CURRENT, Held, TASKS, fail};
 use super::{STATE, Workspace};
+use crate::digest::Digest;
 use crate::error::Error;
 use crate::path::RelPath;
 use crate::plan::paths;
@@ -46,8 +48,9 @@ impl Workspace {
     /// this first.
     ///
     /// # Errors
-    /// `UNFINISHED` where the journal is damaged: see [`abandon`](Self::abandon). `LOCK_TIMEOUT`
-    /// where another process works on the tree; `IO`.
+    /// `UNFINISHED` where the journal is damaged: see [`abandon`](Self::abandon). `FOREIGN_STATE`
+    /// where it was not written here: see [`adoption`](Self::adoption). `LOCK_TIMEOUT` where
+    /// another process works on the tree; `IO`.
     pub fn recover(&self) -> Result<Recovered, Error> {
         let held = self.hold(super::LOCK_WAIT)?;
         recover(&self.root, &held)
@@ -58,7 +61,7 @@ impl Workspace {
     /// # Errors
     /// `LOCK_TIMEOUT` where another process works on the tree; `IO`.
     pub fn abandon(&self) -> Result<Recovered, Error> {
-        let held = self.hold(super::LOCK_WAIT)?;
+        let held = self.hold_whatever(super::LOCK_WAIT)?;
         // Whatever it is, or whatever keeps us from looking into it.
         let there = held.txn.stat(CURRENT.as_bytes());
         if there
@@ -76,21 +79,38 @@ pub(super) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
     let Some(current) = journal::current(&held.txn)? else {
         return Ok(Recovered::Nothing);
     };
-    let (mut record, mut digest) = match journal::read(&current)? {
+    let (record, digest) = match journal::read(&current, Some(&held.key))? {
         Found::Hopeless(why) => return Err(journal::hopeless(&why)),
+        Found::Foreign => return Err(journal::foreign()),
         Found::Uncommitted => {
             journal::discard(root, held, &current)?;
             return Ok(Recovered::Discarded);
         }
         Found::Committed(record, digest) => (*record, digest),
     };
-    check(&record)?;
+    // What the operator had opened for the batch is open for its recovery.
+    let policy = Policy {
+        allow_paths: record.overrides.allow_paths.clone(),
+        ..Policy::default()
+    };
+    check(&record, &policy).map_err(|why| journal::hopeless(&why))?;
+    follow(root, held, &current, record, digest)
+}
+
+/// Finishes a transaction of ours, or takes it back.
+pub(super) fn follow(
+    root: &Root,
+    held: &Held,
+    current: &Dir,
+    mut record: Record,
+    mut digest: Digest,
+) -> Result<Recovered, Error> {
     let transaction = record.transaction;
     let journal = record.journal.clone();
     let mut install = Install {
         root,
         state: &held.state,
-        current: &current,
+        current,
         transaction,
         journal: &journal,
         trust_before: None,
@@ -109,7 +129,7 @@ pub(super) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
     if record.state == Stage::Prepared {
         install.back()?;
         take_back(&mut record);
-        digest = journal::rewrite(&current, &record)?;
+        digest = journal::rewrite(held, current, &record)?;
     }
     install.clean()?;
     journal::finish(held, &record, digest)?;
@@ -133,25 +153,21 @@ pub(super) fn take_back(record: &mut Record) {
     }
 }
 
-/// A journal is only followed where a batch could have gone: a forged one leads nowhere else.
-fn check(record: &Record) -> Result<(), Error> {
-    let policy = Policy {
-        allow_paths: record.overrides.allow_paths.clone(),
-        ..Policy::default()
-    };
+/// A journal is only followed where a batch could have gone under this policy; else why not.
+pub(super) fn check(record: &Record, policy: &Policy) -> Result<(), String> {
     let tasks = RelPath::new(format!("{STATE}/{TASKS}")).expect("two plain components");
     let journal = &record.journal;
     let directories = journal.made.iter().chain(&journal.emptied);
     let paths = journal.steps.iter().map(|step| &step.path);
     for path in paths.chain(directories.map(|directory| &directory.path)) {
         if *path != tasks
-            && let Some(refusal) = paths::protected(path, &policy)
+            && let Some(refusal) = paths::protected(path, policy)
         {
-            return Err(journal::hopeless(&refusal.message));
+            return Err(refusal.message);
         }
     }
-    if matches!(record.state, Stage::Refused) {
-        return Err(journal::hopeless("its journal says that it was refused"));
+    if record.state == Stage::Refused {
+        return Err("its journal says that it was refused".to_owned());
     }
     Ok(())
 }

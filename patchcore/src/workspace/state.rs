@@ -16,6 +16,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -23,6 +24,7 @@ use rustix::io::Errno;
 use super::Workspace;
 use super::disk::{self, Dir, File, Kind, Meta, Open};
 use super::install::SavedConflict;
+use super::journal;
 use super::key::{self, Key};
 use super::record::TransactionId;
 use super::root::Root;
@@ -45,6 +47,8 @@ pub(super) struct State {
     /// By which the state is recognized; `None` where there is none, so that nothing in the state
     /// is ours.
     pub(super) key: Option<Key>,
+    /// Something was found that somebody else wrote.
+    foreign: AtomicBool,
 }
 
 /// The state directory in the hands of the one writer.
@@ -68,6 +72,39 @@ pub(super) struct Renewed {
 }
 
 impl State {
+    fn new(dir: Dir, key: Option<Key>) -> Self {
+        Self {
+            dir,
+            key,
+            foreign: AtomicBool::new(false),
+        }
+    }
+
+    /// Remembers that something was found which somebody else wrote.
+    pub(super) fn meet_foreign(&self) {
+        self.foreign.store(true, Ordering::Relaxed);
+    }
+
+    /// What to say of it, once.
+    pub(super) fn foreign_note(&self) -> Option<String> {
+        let note = format!(
+            "{STATE} holds state that was not written here (it came with a clone, an archive or a copy); it is ignored"
+        );
+        self.foreign.load(Ordering::Relaxed).then_some(note)
+    }
+
+    /// Waits until the key has reached the disk, if it lies here.
+    pub(super) fn sync_key(&self) -> Result<(), Error> {
+        let sync = || -> io::Result<()> {
+            if let Some(file) = self.dir.file(key::KEY.as_bytes())? {
+                file.sync()?;
+                self.dir.sync()?;
+            }
+            Ok(())
+        };
+        sync().map_err(|error| fail("sync", key::KEY, error))
+    }
+
     /// A part of the state, for reading; `None` where it does not exist.
     pub(super) fn part(&self, name: &str) -> Result<Option<Dir>, Error> {
         self.dir
@@ -123,14 +160,31 @@ impl Workspace {
             return Ok(None);
         };
         let key = self.read_key(&dir)?;
-        Ok(Some(State { dir, key }))
+        Ok(Some(State::new(dir, key)))
     }
 
     /// Opens the state for writing, making what is missing, and waits for the lock.
+    ///
+    /// Where an unfinished transaction lies that cannot be ours, nothing is made: `FOREIGN_STATE`.
     pub(super) fn hold(&self, wait: Duration) -> Result<Held, Error> {
+        self.hold_with(wait, journal::foreign_if_left)
+    }
+
+    /// As [`hold`](Self::hold), to adopt or to set aside what lies there.
+    pub(super) fn hold_whatever(&self, wait: Duration) -> Result<Held, Error> {
+        self.hold_with(wait, |_| Ok(()))
+    }
+
+    /// `judge` may refuse a state in which nothing is ours.
+    fn hold_with(
+        &self,
+        wait: Duration,
+        judge: impl FnOnce(&State) -> Result<(), Error>,
+    ) -> Result<Held, Error> {
         let state = self.make_state()?;
         let lock = Arc::new(lock(&state.dir, wait)?);
-        self.hold_locked(state, lock)
+        let key = self.writers_key(&state, judge)?;
+        self.hold_locked(state, lock, key)
     }
 
     /// Opens the state, making it where it does not exist.
@@ -147,12 +201,11 @@ impl Workspace {
         }
         let gone = || Error::io("open", root.path.join(STATE), Errno::NOENT);
         let dir = self.state_dir()?.ok_or_else(gone)?;
-        Ok(State { dir, key: None })
+        Ok(State::new(dir, None))
     }
 
     /// Opens the parts of the state, making what is missing.
-    fn hold_locked(&self, mut state: State, lock: Arc<File>) -> Result<Held, Error> {
-        let key = self.writers_key(&state)?;
+    fn hold_locked(&self, mut state: State, lock: Arc<File>, key: Key) -> Result<Held, Error> {
         state.key = Some(key.clone());
         let txn = match state.part("txn")? {
             Some(txn) => txn,
@@ -196,16 +249,30 @@ impl Workspace {
     }
 
     /// The key, under the lock: another process may have made it meanwhile.
-    fn writers_key(&self, state: &State) -> Result<Key, Error> {
+    fn writers_key(
+        &self,
+        state: &State,
+        judge: impl FnOnce(&State) -> Result<(), Error>,
+    ) -> Result<Key, Error> {
         if let Some(key) = &state.key {
             return Ok(key.clone());
         }
+        if let Some(key) = self.read_key(&state.dir)? {
+            return Ok(key);
+        }
+        judge(state)?;
+        let names = state.dir.names().map_err(|error| fail("list", "", error))?;
+        if names.iter().any(|name| !AT_FIRST.contains(&&**name)) {
+            state.meet_foreign();
+        }
+        self.make_key_of(state, None)
+    }
+
+    /// Makes the file of a key, of this one or of a new one.
+    fn make_key_of(&self, state: &State, key: Option<&Key>) -> Result<Key, Error> {
         match &self.key_file {
-            Some(file) => file.open_or_make(),
-            None => match key::open(&state.dir)? {
-                Some(key) => Ok(key),
-                None => key::make(state),
-            },
+            Some(file) => file.open_or_make(key),
+            None => key::make(state, key),
         }
     }
 }
@@ -254,7 +321,12 @@ impl Held {
         } else {
             Arc::new(lock(&state.dir, wait)?)
         };
-        let held = workspace.hold_locked(state, lock)?;
+        // Where the key went, too, what is left of the state is still ours.
+        let key = match &state.key {
+            Some(key) => key.clone(),
+            None => workspace.make_key_of(&state, Some(&self.key))?,
+        };
+        let held = workspace.hold_locked(state, lock, key)?;
         let moved = moved.keep(root, &held.state)?;
         Ok(Some(Renewed { held, moved }))
     }
@@ -367,6 +439,16 @@ fn lock(dir: &Dir, wait: Duration) -> Result<File, Error> {
     }
     Ok(file)
 }
+
+/// What the state may hold before there is a key: the manifest, which is data, and what a run that
+/// died on its way there leaves.
+const AT_FIRST: [&[u8]; 5] = [
+    b"tasks.json",
+    b".gitignore",
+    b".gitignore.new",
+    b"lock",
+    b"key.new",
+];
 
 /// Written once, when the state comes into being; whoever edits or removes it means it.
 fn ignore_all_but_tasks(dir: &Dir) -> Result<(), Error> {

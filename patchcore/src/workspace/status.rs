@@ -24,6 +24,8 @@ pub struct WorkspaceStatus {
     pub entries: usize,
     /// How many bytes they take.
     pub bytes: u64,
+    /// How many more entries of the log were not written here, and are ignored.
+    pub foreign: usize,
 }
 
 /// A transaction that is not finished.
@@ -38,6 +40,8 @@ pub enum Unfinished {
     Prepared(TransactionId),
     /// Its journal is damaged, for the reason given; only setting it aside helps.
     Hopeless(String),
+    /// It was not written here; it is adopted or set aside by the operator alone.
+    Foreign,
 }
 
 impl Workspace {
@@ -52,8 +56,12 @@ impl Workspace {
         let log = self.log()?;
         let transactions = log.transactions()?;
         let mut bytes = 0;
+        let mut entries = 0;
         for transaction in &transactions {
-            bytes += log.size(transaction)?;
+            if log.is_ours(transaction)? {
+                entries += 1;
+                bytes += log.size(transaction)?;
+            }
         }
         Ok(WorkspaceStatus {
             unfinished: unfinished(&state)?,
@@ -63,8 +71,9 @@ impl Workspace {
                 .into_iter()
                 .map(|name| format!("{STATE}/abandoned/{name}"))
                 .collect(),
-            entries: transactions.len(),
+            entries,
             bytes,
+            foreign: transactions.len() - entries,
         })
     }
 
@@ -99,9 +108,10 @@ fn unfinished(state: &State) -> Result<Option<Unfinished>, Error> {
         Err(Error::Unfinished(message)) => return Ok(Some(Unfinished::Hopeless(message))),
         Err(error) => return Err(error),
     };
-    Ok(Some(match journal::read(&current)? {
+    Ok(Some(match journal::read(&current, state.key.as_ref())? {
         Found::Uncommitted => Unfinished::Staging,
         Found::Hopeless(why) => Unfinished::Hopeless(why),
+        Found::Foreign => Unfinished::Foreign,
         Found::Committed(record, _) if record.state == Stage::Prepared => {
             Unfinished::Prepared(record.transaction)
         }

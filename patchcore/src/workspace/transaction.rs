@@ -120,7 +120,8 @@ impl Work<'_> {
             .filter_map(|(slot, place)| outside(record, slot, place.path.as_ref()?))
             .collect();
         if !outside.is_empty() {
-            journal::write_outside(current, &outside).map_err(|error| before(error.into()))?;
+            journal::write_outside(self.held, current, &outside)
+                .map_err(|error| before(error.into()))?;
         }
         let durable = self.options.durable;
         let many = layout.places.len() > MANY_FILES && outside.is_empty();
@@ -167,7 +168,7 @@ impl Work<'_> {
         record.changes = self.change_records(layout);
         record.journal = journal_of(layout, survey, &staged, durable);
         record.duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        journal::write(current, record)
+        journal::write(self.held, current, record)
     }
 
     fn old_tasks(&self) -> Result<Option<(Meta, Vec<u8>)>, Error> {

@@ -63,7 +63,7 @@ impl Workspace {
             record.undoes = None;
             record.redoes = None;
             journal::log_only(&held, &record, options.durable)?;
-            return Ok(finished(record, plan, &recovered, Done::default()));
+            return Ok(finished(&held, record, plan, &recovered, Done::default()));
         }
         let mut done = Done::default();
         match self.reverse(&log, &undone, options) {
@@ -99,7 +99,7 @@ impl Workspace {
             journal::log_only(&held, &record, options.durable)?;
         }
         plan.verdicts = record.operations.iter().map(verdict).collect();
-        Ok(finished(record, plan, &recovered, done))
+        Ok(finished(&held, record, plan, &recovered, done))
     }
 
     /// The changes that lead back from a record.
@@ -118,6 +118,14 @@ impl Workspace {
             .collect();
         paths.sort();
         paths.dedup();
+        // What the operator opened for the batch is not open for ever: the way back asks again.
+        let protected = paths
+            .iter()
+            .filter_map(|path| plan::paths::protected(path, &options.policy));
+        let refusals: Vec<Refusal> = protected.collect();
+        if !refusals.is_empty() {
+            return Err(Obstruction::Refused(refusals));
+        }
         let loaded = load::load(&self.root, &paths)?;
         let refusals = changed_since(undone, &loaded, options);
         if !refusals.is_empty() {
@@ -238,11 +246,6 @@ fn mirror(held: &Held, undone: &Record, options: &ApplyOptions<'_>) -> Result<Re
     record.labels = undone.labels.clone();
     record.undoes = Some(undone.transaction);
     record.undoes_batch = undone.has_own_id().then(|| undone.batch_id.clone());
-    // What the operator had opened for the batch is open for the way back.
-    let opened = &mut record.overrides.allow_paths;
-    opened.extend(undone.overrides.allow_paths.iter().cloned());
-    opened.sort();
-    opened.dedup();
     record.operations.clone_from(&undone.operations);
     for operation in &mut record.operations {
         operation.refusal = None;

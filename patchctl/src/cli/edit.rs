@@ -66,9 +66,15 @@ pub(crate) struct InputArgs {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = None::<&'static str>)]
 pub(crate) struct PolicyArgs {
-    /// Let line-addressed operations and deletions pass without a guard, or with a weak one
+    /// Let line-addressed operations and deletions pass without a guard, or with a weak one [env: PATCHCTL_ALLOW_UNGUARDED]
     #[arg(long)]
     pub(crate) allow_unguarded: bool,
+    /// Let files be moved onto files that exist, and comments that were edited by hand be replaced
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Let files be created whose names look like a mark, a remark or another system's path
+    #[arg(long)]
+    pub(crate) allow_odd_names: bool,
     /// Edit files that hold NUL bytes
     #[arg(long)]
     pub(crate) allow_binary: bool,

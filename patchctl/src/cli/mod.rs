@@ -95,6 +95,9 @@ pub(crate) struct Global {
     /// Root of the tree [default: nearest directory upward with .mission_control or .git, else the current one]
     #[arg(long, global = true, env = "PATCHCTL_ROOT", value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
+    /// Keep the key by which state is recognized in this file, outside of the root [default: .mission_control/key]
+    #[arg(long, global = true, env = "PATCHCTL_KEY_FILE", value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
     /// What to print on standard output
     #[arg(long, global = true, value_enum, default_value_t = Output::Human)]
     pub(crate) output: Output,

@@ -40,9 +40,6 @@ pub(crate) struct InjectArgs {
     /// Take the comments out instead
     #[arg(long)]
     pub(crate) remove: bool,
-    /// Replace comments that were edited by hand, too
-    #[arg(long)]
-    pub(crate) overwrite: bool,
     #[command(flatten)]
     pub(crate) edit: EditArgs,
 }

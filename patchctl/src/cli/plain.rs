@@ -58,6 +58,7 @@ impl Plain {
 /// does not stand as clap would take it.
 pub(super) fn read(arguments: &[OsString]) -> Option<Plain> {
     let mut root: Option<PathBuf> = None;
+    let mut key_file: Option<PathBuf> = None;
     let mut output: Option<Output> = None;
     let mut color: Option<Color> = None;
     let mut batch: Option<PathBuf> = None;
@@ -89,6 +90,7 @@ pub(super) fn read(arguments: &[OsString]) -> Option<Plain> {
                     return None;
                 }
                 match name {
+                    "--key-file" => once(&mut key_file, PathBuf::from(value))?,
                     "--root" => once(&mut root, PathBuf::from(value))?,
                     "--output" => once(&mut output, one_of(value)?)?,
                     "--color" => once(&mut color, one_of(value)?)?,
@@ -103,14 +105,12 @@ pub(super) fn read(arguments: &[OsString]) -> Option<Plain> {
     {
         return None;
     }
-    let root = match (root, std::env::var_os("PATCHCTL_ROOT")) {
-        (Some(root), _) => Some(root),
-        (None, Some(root)) if root.is_empty() => return None,
-        (None, root) => root.map(PathBuf::from),
-    };
+    let root = or_variable(root, "PATCHCTL_ROOT")?;
+    let key_file = or_variable(key_file, "PATCHCTL_KEY_FILE")?;
     Some(Plain {
         global: Global {
             root,
+            key_file,
             output: output.unwrap_or(Output::Human),
             color: color.unwrap_or(Color::Auto),
             quiet,
@@ -122,6 +122,16 @@ pub(super) fn read(arguments: &[OsString]) -> Option<Plain> {
         },
         show: ShowArgs { no_diff },
     })
+}
+
+/// A path that is given, or else the one in a variable; `None` where the variable is set to nothing,
+/// which clap has a word for.
+fn or_variable(given: Option<PathBuf>, name: &str) -> Option<Option<PathBuf>> {
+    match (given, std::env::var_os(name)) {
+        (None, Some(value)) if value.is_empty() => None,
+        (None, value) => Some(value.map(PathBuf::from)),
+        (given, _) => Some(given),
+    }
 }
 
 /// Takes a value that is given once.
@@ -170,6 +180,7 @@ mod tests {
             &["-", "--root", "/tmp", "--output", "json"],
             &["--no-diff", "-q", "--color=never", "--", "-odd-name"],
             &["-v", "-v", "--root=a=b", "x"],
+            &["--key-file", "/tmp/key", "x"],
         ] {
             for command in ["apply", "check"] {
                 let (plain, clap) = both(line, command);
@@ -205,7 +216,7 @@ mod tests {
             line in prop::collection::vec(
                 prop::sample::select(vec![
                     "batch.json", "-", "--", "-q", "-v", "--quiet", "--verbose", "--no-diff",
-                    "--no-diff=true", "--root", "--root=/tmp", "--root=", "-r", "--output",
+                    "--no-diff=true", "--root", "--root=/tmp", "--root=", "-r", "--key-file", "--output",
                     "--output=json", "human", "json", "--color", "--color=always", "auto", "",
                     "--durable", "-h", "--version", "apply", "-1", "a=b", "--=x",
                 ]),

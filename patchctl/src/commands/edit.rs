@@ -87,6 +87,7 @@ pub(crate) fn with_input(
     let (name, bytes) = read_input(input.batch.as_deref())?;
     let mut options = input.dialect.resolve(Some(&place.root))?;
     options.allow_omission = policy.allow_omission;
+    options.overwrite = policy.overwrite;
     let dialect = match options.dialect {
         Some(dialect) => dialect,
         None => dialect::detect(&bytes)?,
@@ -284,10 +285,17 @@ pub(crate) fn rules(policy: &Policy, args: &PolicyArgs) -> Rules {
     }
 }
 
+/// Whether a variable of the environment switches something on.
+fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable)
+        .is_some_and(|value| !value.is_empty() && value != "0" && value != "false")
+}
+
 /// What the operator lets pass when a batch is planned.
 pub(crate) fn policy(args: &PolicyArgs) -> Result<Policy, Failure> {
     let mut policy = Policy::default();
-    policy.allow_unguarded = args.allow_unguarded;
+    policy.allow_unguarded = args.allow_unguarded || is_set("PATCHCTL_ALLOW_UNGUARDED");
+    policy.allow_odd_names = args.allow_odd_names;
     policy.allow_binary = args.allow_binary;
     policy.allow_omission = args.allow_omission;
     policy.partial = args.partial;

@@ -35,7 +35,7 @@ pub(crate) fn run(global: &Global, args: &InjectArgs, context: &Context) -> Resu
     if args.remove {
         injection = injection.removing();
     }
-    if args.overwrite {
+    if args.edit.policy.overwrite {
         injection = injection.overwriting();
     }
     if args.edit.policy.partial {

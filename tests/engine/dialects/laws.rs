@@ -232,7 +232,7 @@ proptest! {
 
     #[test]
     fn whole_files_come_out_as_they_are_sent((old, new) in pair()) {
-        let patch = json!([{"path": "f", "content": new}]).to_string();
+        let patch = json!([{"path": "f", "content": new, "verbatim": true}]).to_string();
         let got = result(patch.as_bytes(), &old, &options(Dialect::Files));
         prop_assert_eq!(got, Some(new.into_bytes()));
     }

@@ -8,7 +8,7 @@ use crate::dialect::desk::Desk;
 use crate::dialect::ladder::{self, Found, Miss, Rungs};
 use crate::dialect::locate::{self, Place};
 use crate::dialect::replace::{self, Line, Tail};
-use crate::dialect::{fold::Fold, omission};
+use crate::dialect::{fold::Fold, omission, whole};
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
 use crate::operation::{Batch, Coordinates};
@@ -19,7 +19,10 @@ use crate::text::LineNumber;
 /// Locates an envelope in a tree.
 pub(super) fn lower(codex: &Codex<'_>, tree: &Tree) -> Batch {
     let mut desk = Desk::with(tree, coordinates(codex, tree));
-    for hunk in &codex.hunks {
+    for (index, hunk) in codex.hunks.iter().enumerate() {
+        if is_rewritten(hunk, &codex.hunks[index + 1..]) {
+            continue;
+        }
         if desk.is_spoiled(&hunk.path) {
             desk.skip(&hunk.path);
         } else if let Err(refusal) = file(codex, hunk, &mut desk) {
@@ -27,6 +30,23 @@ pub(super) fn lower(codex: &Codex<'_>, tree: &Tree) -> Batch {
         }
     }
     desk.into_batch(codex.content)
+}
+
+/// Whether a file is deleted only to be added anew: that writes the whole file, as adding it over
+/// itself does.
+fn is_rewritten(hunk: &FileHunk<'_>, below: &[FileHunk<'_>]) -> bool {
+    if !matches!(hunk.action, FileAction::Delete) {
+        return false;
+    }
+    let names = |other: &&FileHunk<'_>| {
+        let to = match &other.action {
+            FileAction::Update { to, .. } => to.as_ref(),
+            _ => None,
+        };
+        other.path == hunk.path || to == Some(&hunk.path)
+    };
+    let next = below.iter().find(names);
+    next.is_some_and(|next| matches!(next.action, FileAction::Add(_)))
 }
 
 /// Chunks speak of their file before the patch. That is said as it is where every file comes once,
@@ -61,10 +81,7 @@ fn file(codex: &Codex<'_>, hunk: &FileHunk<'_>, desk: &mut Desk<'_>) -> Result<(
                 let old = old.as_deref().unwrap_or_default();
                 omission::check_new(path, content, old)?;
             }
-            let note = old
-                .is_some()
-                .then(|| "replaces the file that stood there".to_owned());
-            desk.write(path, content.clone(), note)
+            desk.write(path, content.clone(), whole::Form::OfFile)
         }
         FileAction::Delete => desk.delete(path, None),
         FileAction::Update { to, chunks } => {
@@ -75,10 +92,7 @@ fn file(codex: &Codex<'_>, hunk: &FileHunk<'_>, desk: &mut Desk<'_>) -> Result<(
             if desk.is_spoiled(path) {
                 return Ok(());
             }
-            if desk.text(to)?.is_some() {
-                desk.delete(to, Some(format!("replaced by {path}")))?;
-            }
-            desk.rename(path, to)
+            desk.rename(path, to, codex.overwrite)
         }
     }
 }
@@ -247,7 +261,7 @@ impl Search<'_> {
         if chunk.end_of_file {
             loop {
                 if let Some(found) = at_end(text, part.from, &old, rungs) {
-                    return Ok(located(text, &lines, &found));
+                    return self.located(&old, &lines, &found);
                 }
                 // The empty line that stands for the final newline.
                 let last = old.last().copied();
@@ -297,7 +311,7 @@ impl Search<'_> {
             }
         };
         match chosen {
-            Some(place) => Ok(located(text, &lines, &Found { place, fold })),
+            Some(place) => self.located(&old, &lines, &Found { place, fold }),
             None => {
                 let mut refusal = ladder::refusal(&Miss::Nowhere, text, path, &old, name);
                 let (above, _) = ladder::all(text, 0..part.from, &old, Rungs::Exact);
@@ -313,13 +327,19 @@ impl Search<'_> {
     }
 }
 
-fn located(text: &[u8], lines: &[Line<'_>], found: &Found) -> Located {
-    let edits = replace::edits(text, found.place.span.start, lines, Tail::Whole);
-    (
-        edits,
-        found.place.span.end,
-        found.fold.note().map(String::from),
-    )
+impl Search<'_> {
+    fn located(
+        &self,
+        old: &[&[u8]],
+        lines: &[Line<'_>],
+        found: &Found,
+    ) -> Result<Located, Refusal> {
+        let Found { place, fold } = found;
+        let start = place.span.start;
+        let edits = replace::folded_edits(self.text, start, old, lines, Tail::Whole, *fold)
+            .map_err(|line| ladder::uncarried(self.text, self.path, place, line, self.name))?;
+        Ok((edits, place.span.end, fold.note().map(String::from)))
+    }
 }
 
 /// The block at the very end of the text.

@@ -11,8 +11,8 @@
 //!
 //! Names in an envelope behind `cd DIRECTORY && apply_patch <<` are from that directory on.
 //!
-//! As in codex, `*** Add File` and `*** Move to` replace a file that stands there, and an added file
-//! ends in a newline. (The TypeScript program before it left that out; its envelopes look the same,
+//! As in codex, `*** Add File` replaces a file that is there, and an added file ends in a newline;
+//! `*** Move to` onto a file that exists is refused unless the operator lets it be overwritten. (The TypeScript program before it left that out; its envelopes look the same,
 //! so nothing tells which was meant.) Lines that a chunk keeps are kept as the file has them; so is
 //! a last line without a newline, to which codex adds one. See `codex-rs/apply-patch` in
 //! openai/codex.
@@ -48,6 +48,7 @@ pub(super) struct Codex<'a> {
     hunks: Vec<FileHunk<'a>>,
     allow_omission: bool,
     strict: bool,
+    overwrite: bool,
     content: Digest,
 }
 

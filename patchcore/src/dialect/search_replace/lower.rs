@@ -8,7 +8,7 @@ use crate::dialect::desk::Desk;
 use crate::dialect::ladder::{self, Miss, Rungs};
 use crate::dialect::locate::{self, Place};
 use crate::dialect::replace::{self, Line, Tail};
-use crate::dialect::{fold::Fold, omission};
+use crate::dialect::{fold::Fold, omission, whole};
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
 use crate::operation::Batch;
@@ -71,7 +71,7 @@ fn apply(
                 format!("{name} searches for nothing, which creates a file, and {path} exists; search for the lines to change"),
             )
             .in_file(path)),
-            _ => desk.write(path, verbatim.replace.clone(), None),
+            _ => desk.write(path, verbatim.replace.clone(), whole::Form::OfFile),
         };
     }
     let text = desk.file(path)?;
@@ -91,6 +91,9 @@ fn apply(
     if places.is_empty() && search.iter().any(|line| is_dots(line)) {
         let edits = dotted(&text, path, reading, name, script)?;
         return desk.splice(path, edits, None);
+    }
+    if !places.is_empty() {
+        check_rivals(block, &search, rungs, name, desk)?;
     }
     let lines = replace::between(&search, &reading.replace);
     let chosen = match places.len() {
@@ -115,11 +118,42 @@ fn apply(
             count(&reading.replace) - search.len() as i64,
         ));
     }
-    let edits = chosen
-        .iter()
-        .flat_map(|place| replace::edits(&text, place.span.start, &lines, Tail::Kept))
-        .collect();
+    let mut edits = Vec::new();
+    for place in &chosen {
+        let start = place.span.start;
+        edits.extend(
+            replace::folded_edits(&text, start, &search, &lines, Tail::Kept, fold)
+                .map_err(|line| ladder::uncarried(&text, path, place, line, name))?,
+        );
+    }
     desk.splice(path, edits, fold.note().map(String::from))
+}
+
+/// Refuses a block that the text above it may mean for another file, which has its lines, too.
+fn check_rivals(
+    block: &Block,
+    search: &[&[u8]],
+    rungs: Rungs,
+    name: &str,
+    desk: &Desk<'_>,
+) -> Result<(), Refusal> {
+    for rival in &block.rivals {
+        let Ok(Some(text)) = desk.text(rival) else {
+            continue;
+        };
+        if !ladder::all(&text, 0..text.len(), search, rungs)
+            .0
+            .is_empty()
+        {
+            let path = &block.path;
+            return Err(Refusal::new(
+                Code::AnchorAmbiguous,
+                format!("{name} names no file; the block before was for {path}, the text above speaks of {rival}, and both have its lines; write the path alone on the line above the block"),
+            )
+            .in_file(path));
+        }
+    }
+    Ok(())
 }
 
 /// The block at a line, if it stands there.
@@ -196,12 +230,11 @@ fn dotted(
             ladder::refusal(&miss, text, path, &search, &format!("a part of {name}"))
         })?;
         let lines: Vec<Line<'_>> = replace::between(&search, replacement);
-        edits.extend(replace::edits(
-            text,
-            found.place.span.start,
-            &lines,
-            Tail::Kept,
-        ));
+        let start = found.place.span.start;
+        edits.extend(
+            replace::folded_edits(text, start, &search, &lines, Tail::Kept, found.fold)
+                .map_err(|line| ladder::uncarried(text, path, &found.place, line, name))?,
+        );
         from = found.place.span.end;
     }
     Ok(edits)

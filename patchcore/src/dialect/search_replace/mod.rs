@@ -41,6 +41,8 @@ struct Block {
     /// The line of the patch where it starts, from 1.
     line: usize,
     path: RelPath,
+    /// Files that may be meant as well.
+    rivals: Vec<RelPath>,
     /// Its lines as they are.
     verbatim: Reading,
     /// Its lines without marks of Roo's that may as well be the file's text, if it has any.
@@ -57,7 +59,9 @@ struct Reading {
 
 impl Script for SearchReplace {
     fn paths(&self) -> Vec<RelPath> {
-        let paths: BTreeSet<&RelPath> = self.blocks.iter().map(|block| &block.path).collect();
+        let blocks = self.blocks.iter();
+        let paths = blocks.flat_map(|block| std::iter::once(&block.path).chain(&block.rivals));
+        let paths: BTreeSet<&RelPath> = paths.collect();
         paths.into_iter().cloned().collect()
     }
 

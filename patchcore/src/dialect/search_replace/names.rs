@@ -58,7 +58,56 @@ pub(super) fn is_doubtful(line: &[u8], name: &[u8]) -> bool {
     let marked = line.iter().any(|byte| b"`\"'".contains(byte))
         || without_label(unmarked(line.trim_ascii())).is_some()
         || tagged(line.trim_ascii()).is_some();
-    !marked && name.iter().any(|byte| b" :".contains(byte))
+    is_extension(name) || (!marked && name.iter().any(|byte| b" :".contains(byte)))
+}
+
+/// Whether a name is nothing but the extension of a language's files.
+pub(super) fn is_extension(name: &[u8]) -> bool {
+    let file = [b"x", name].concat();
+    let language = RelPath::new(&file).ok();
+    name.starts_with(b".") && language.is_some_and(|path| Language::of(&path, b"").is_some())
+}
+
+/// The file's name in a line that holds it and nothing else, or a remark behind it.
+pub(super) fn alone(line: &[u8]) -> Option<&[u8]> {
+    let whole = name(line).filter(|_| is_certain(line));
+    if let Some(name) = whole
+        && RelPath::new(name).is_ok_and(|path| path.oddity().is_none())
+        && (!name.contains(&b' ') || is_file(name))
+    {
+        return Some(name);
+    }
+    let line = unmarked(line.trim_ascii());
+    let line = line
+        .iter()
+        .position(|byte| *byte != b'#')
+        .map_or(line, |at| line[at..].trim_ascii());
+    let at = line.windows(2).position(|pair| pair == b" (")?;
+    let (before, remark) = line.split_at(at);
+    let before = name(before)?;
+    let remark = remark.trim_ascii();
+    let remark = remark.strip_suffix(b":").unwrap_or(remark);
+    (remark.ends_with(b")") && is_file(before)).then_some(before)
+}
+
+/// As [`alone`], for a line far above its block: a heading there is a name only if it looks like one.
+pub(super) fn far(line: &[u8]) -> Option<&[u8]> {
+    alone(line).filter(|name| is_file(name) || (name.contains(&b'/') && !name.contains(&b' ')))
+}
+
+/// Whether text is the name of a source file, in one word.
+fn is_file(word: &[u8]) -> bool {
+    let path = RelPath::new(word.strip_prefix(b"./").unwrap_or(word));
+    !word.contains(&b' ')
+        && word.contains(&b'.')
+        && path.is_ok_and(|path| Language::of(&path, b"").is_some())
+}
+
+/// The names of source files in a line of prose.
+pub(super) fn all_mentioned(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| b" \t`*\"'()[]<>:,;!?".contains(byte))
+        .map(|word| word.strip_suffix(b".").unwrap_or(word))
+        .filter(|word| is_file(word))
 }
 
 /// The line behind a `File:`, `Path:` or `Filename:`, or a `File` before backticks.
@@ -241,6 +290,26 @@ mod tests {
         ] {
             assert_eq!(name(line.as_bytes()), file.map(str::as_bytes), "{line}");
         }
+    }
+
+    #[test]
+    fn a_name_is_read_with_a_remark_and_from_afar() {
+        for (line, file) in [
+            ("### b.py", Some("b.py")),
+            ("b.py (new import)", Some("b.py")),
+            ("`src/b.py` (changed):", Some("src/b.py")),
+            ("## Summary", None),
+            ("## Changes (all)", None),
+            ("In b.py this goes.", None),
+        ] {
+            assert_eq!(
+                super::far(line.as_bytes()),
+                file.map(str::as_bytes),
+                "{line}"
+            );
+        }
+        let found: Vec<&[u8]> = super::all_mentioned(b"Then in b.py, and `c.rs`.").collect();
+        assert_eq!(found, [&b"b.py"[..], b"c.rs"]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub(in crate::dialect) fn parse(bytes: &[u8], options: &Options) -> Result<Searc
         at: 0,
         options,
         last: None,
+        ended: 0,
     };
     let mut blocks = Vec::new();
     while let Some(line) = reader.peek() {
@@ -58,6 +59,8 @@ struct Named {
     path: RelPath,
     /// Whether its name may be something else, see [`names::is_doubtful`].
     doubtful: bool,
+    /// Files that the text since the block before speaks of, and that may be meant instead.
+    rivals: Vec<RelPath>,
 }
 
 struct Reader<'a, 'o> {
@@ -67,6 +70,8 @@ struct Reader<'a, 'o> {
     options: &'o Options,
     /// The file of the block before.
     last: Option<RelPath>,
+    /// The line below the block before.
+    ended: usize,
 }
 
 impl<'a> Reader<'a, '_> {
@@ -88,7 +93,11 @@ impl<'a> Reader<'a, '_> {
 
     fn block(&mut self) -> Result<Block, Refusal> {
         let line = self.at + 1;
-        let Named { path, doubtful } = self.path()?;
+        let Named {
+            path,
+            doubtful,
+            rivals,
+        } = self.path()?;
         let opener = self.peek().unwrap_or_default();
         self.at += 1;
         let start_line = self.start_line()?;
@@ -145,6 +154,7 @@ impl<'a> Reader<'a, '_> {
             self.at += 1;
         }
         self.last = Some(path.clone());
+        self.ended = self.at;
         let verbatim = Reading {
             start_line,
             search,
@@ -153,6 +163,7 @@ impl<'a> Reader<'a, '_> {
         Ok(Block {
             line,
             path,
+            rivals,
             bare: bare(&verbatim),
             verbatim,
         })
@@ -227,11 +238,21 @@ impl<'a> Reader<'a, '_> {
         Ok(start.filter(|start| *start > 0))
     }
 
+    fn named(&self, line: &[u8], name: &[u8]) -> Result<Named, Refusal> {
+        Ok(Named {
+            path: RelPath::new(beneath_root(name, self.options))?,
+            doubtful: names::is_doubtful(line, name) && names::alone(line) != Some(name)
+                || names::is_extension(name),
+            rivals: Vec::new(),
+        })
+    }
+
     /// The file of the block at the cursor.
     fn path(&self) -> Result<Named, Refusal> {
         let certain = |path: &RelPath| Named {
             path: path.clone(),
             doubtful: false,
+            rivals: Vec::new(),
         };
         if let Some(path) = &self.options.file {
             return Ok(certain(path));
@@ -245,13 +266,13 @@ impl<'a> Reader<'a, '_> {
                 break;
             }
             apart |= above.trim_ascii().is_empty();
+            if let Some(name) = names::alone(above) {
+                return self.named(above, name);
+            }
             if let Some(name) = names::name(above)
                 && (!apart || names::is_certain(above))
             {
-                return Ok(Named {
-                    path: RelPath::new(beneath_root(name, self.options))?,
-                    doubtful: names::is_doubtful(above, name),
-                });
+                return self.named(above, name);
             }
             if let (Some(last), Some(other)) = (&self.last, names::mentioned(above))
                 && !names::is_fence(above)
@@ -266,8 +287,26 @@ impl<'a> Reader<'a, '_> {
                 break;
             }
         }
+        let text = &self.lines[self.ended..self.at];
+        let text = text.iter().rev().map(|line| trim_ending(line));
+        if let Some((line, name)) = text
+            .clone()
+            .find_map(|line| Some((line, names::far(line)?)))
+        {
+            return self.named(line, name);
+        }
         match &self.last {
-            Some(path) => Ok(certain(path)),
+            Some(path) => {
+                let mut named = certain(path);
+                let others = text.flat_map(names::all_mentioned);
+                let others = others.filter(|other| !path.as_bytes().ends_with(other));
+                for other in others.filter_map(|other| RelPath::new(other).ok()) {
+                    if !named.rivals.contains(&other) {
+                        named.rivals.push(other);
+                    }
+                }
+                Ok(named)
+            }
             None => Err(self.invalid(
                 "no file name stands above the block; write the path alone on the line before it or its fence, or say it with --file",
             )),

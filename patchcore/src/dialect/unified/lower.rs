@@ -89,6 +89,12 @@ struct Lowering<'d, 't> {
 impl<'d> Lowering<'d, '_> {
     /// Says how a section was read on the operation that it became, or the one that it is part of.
     fn remark(&mut self, section: &Section<'_>) {
+        if section.quoted {
+            let operations = self.done.iter_mut().flat_map(|done| &mut done.operations);
+            for operation in operations.filter(|o| o.file == section.old || o.file == section.new) {
+                operation.exact_name = true;
+            }
+        }
         if section.remarks.is_empty() {
             return;
         }

@@ -135,6 +135,8 @@ struct Section<'a> {
     binary: Option<Binary>,
     index: Option<(Vec<u8>, Vec<u8>)>,
     /// How the diff was read here, where it is not as the format has it.
+    /// Whether git wrote its names in quotes, so that nothing in them is odd.
+    quoted: bool,
     remarks: Vec<String>,
 }
 

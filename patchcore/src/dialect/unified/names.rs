@@ -71,6 +71,7 @@ pub(super) fn resolve<'a>(
         },
         index: file.index.map(|(old, new)| (old.to_vec(), new.to_vec())),
         remarks: Vec::new(),
+        quoted: file.git.is_some_and(|names| names.contains(&b'"')),
     })
 }
 

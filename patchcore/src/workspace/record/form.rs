@@ -1,4 +1,5 @@
-//! The record on disk: JSON, with bytes that are not UTF-8 in base64, and a checksum as last line.
+//! The record on disk: JSON, with bytes that are not UTF-8 in base64, and as last line a checksum
+//! with its seal.
 
 use std::borrow::Cow;
 
@@ -6,10 +7,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::super::key::{Key, Seal};
 use super::{ChangeRecord, Journal, LAST_LINE, OperationRecord, Record, VERSION, damaged};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::threads;
+
+/// What seals of records are for.
+const PURPOSE: &str = "record";
 
 /// The document and the newline behind it, in pieces: what the last line vouches for.
 pub(super) fn write(record: &Record) -> Vec<Vec<u8>> {
@@ -23,14 +28,79 @@ pub(super) fn write(record: &Record) -> Vec<Vec<u8>> {
     pieces
 }
 
-/// The digest of a document.
+/// The digest of what the last line vouches for.
 pub(super) fn digest(pieces: &[Vec<u8>]) -> Digest {
     Digest::of_chunks(pieces.iter().map(|piece| &**piece))
 }
 
-/// The last line of a document with this digest.
-pub(super) fn last_line(digest: Digest) -> Vec<u8> {
-    format!("{digest}\n").into_bytes()
+/// The last line: the digest, and behind a space its seal, if there is a key.
+pub(super) fn last_line(digest: Digest, key: Option<&Key>) -> Vec<u8> {
+    match key {
+        Some(key) => format!("{digest} {}\n", seal(key, digest)),
+        None => format!("{digest}\n"),
+    }
+    .into_bytes()
+}
+
+fn seal(key: &Key, digest: Digest) -> Seal {
+    key.seal(PURPOSE, &[digest.as_bytes()])
+}
+
+/// Whether bytes that do not end in a valid last line may be the start of a record: the document
+/// is one line, so any other line behind it was a last line.
+pub(super) fn is_torn(bytes: &[u8]) -> bool {
+    match bytes.strip_suffix(b"\n") {
+        Some(lines) => memchr::memrchr(b'\n', lines).is_none(),
+        None => true,
+    }
+}
+
+/// A record's bytes, split at its last line.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Split<'a> {
+    /// What the last line vouches for.
+    body: &'a [u8],
+    pub(super) digest: Digest,
+    seal: Option<Seal>,
+}
+
+impl<'a> Split<'a> {
+    /// `None` where the last line is not one. `bytes` may be the last [`LAST_LINE`] bytes alone.
+    pub(super) fn of(bytes: &'a [u8]) -> Option<Self> {
+        let at = |len: usize| {
+            let (body, last) = bytes.split_at_checked(bytes.len().checked_sub(len)?)?;
+            let line = std::str::from_utf8(last).ok()?.strip_suffix('\n')?;
+            let (digest, seal) = match line.split_once(' ') {
+                Some((digest, seal)) => (digest, Some(seal.parse().ok()?)),
+                None => (line, None),
+            };
+            let digest = digest.parse().ok()?;
+            Some(Self { body, digest, seal })
+        };
+        at(LAST_LINE).or_else(|| at(LAST_LINE - 1 - Seal::TEXT))
+    }
+
+    /// Whether the key sealed the last line. That the rest is what it vouches for is another
+    /// question.
+    pub(super) fn is_sealed_by(&self, key: &Key) -> bool {
+        self.seal
+            .is_some_and(|seal| key.verify(&seal, PURPOSE, &[self.digest.as_bytes()]))
+    }
+
+    /// The record, if the rest is what the last line vouches for.
+    pub(super) fn record(&self) -> Result<Record, Error> {
+        if self.digest != Digest::of(self.body) {
+            return Err(damaged("its checksum does not hold"));
+        }
+        let record: Record = match serde_json::from_slice(self.body) {
+            Ok(record) => record,
+            Err(error) => return Err(unsupported(self.body).unwrap_or_else(|| damaged(error))),
+        };
+        if record.version != VERSION {
+            return Err(unsupported(self.body).unwrap_or_else(|| damaged("its version is wrong")));
+        }
+        Ok(record)
+    }
 }
 
 /// The document in pieces, its lists written by several threads.
@@ -95,25 +165,11 @@ fn json(value: &(impl Serialize + ?Sized), room: usize) -> Vec<u8> {
     bytes
 }
 
-pub(super) fn read(bytes: &[u8]) -> Result<(Record, Digest), Error> {
-    let split = bytes.len().checked_sub(LAST_LINE);
-    let Some((body, last)) = split.and_then(|at| bytes.split_at_checked(at)) else {
-        return Err(damaged("it is too short for a checksum"));
-    };
-    let checksum = std::str::from_utf8(last)
-        .ok()
-        .and_then(|line| line.strip_suffix('\n')?.parse::<Digest>().ok());
-    let Some(digest) = checksum.filter(|checksum| *checksum == Digest::of(body)) else {
-        return Err(damaged("its checksum does not hold"));
-    };
-    let record: Record = match serde_json::from_slice(body) {
-        Ok(record) => record,
-        Err(error) => return Err(unsupported(body).unwrap_or_else(|| damaged(error))),
-    };
-    if record.version != VERSION {
-        return Err(unsupported(body).unwrap_or_else(|| damaged("its version is wrong")));
+pub(super) fn read(bytes: &[u8]) -> Result<Record, Error> {
+    match Split::of(bytes) {
+        Some(split) => split.record(),
+        None => Err(damaged("it has no last line with a checksum")),
     }
-    Ok((record, digest))
 }
 
 /// The error of a record that another version of this library wrote.

@@ -76,7 +76,7 @@ fn sample() -> Record {
 #[test]
 fn r22_a_record_reads_back_as_it_was_written_names_that_are_not_utf8_included() {
     let record = sample();
-    assert_eq!(Record::from_bytes(&record.to_bytes()).unwrap(), record);
+    assert_eq!(Record::from_bytes(&record.to_bytes(None)).unwrap(), record);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_long_record_is_written_as_serde_writes_it() {
     let mut expected = |operations: usize, changes: usize| {
         record.operations = vec![record.operations[0].clone(); operations];
         record.changes = vec![record.changes[0].clone(); changes];
-        let bytes = record.to_bytes();
+        let bytes = record.to_bytes(None);
         let document = serde_json::to_vec(&record).unwrap();
         assert!(bytes.starts_with(&[&document[..], b"\n"].concat()));
         assert_eq!(Record::from_bytes(&bytes).unwrap(), record);
@@ -93,13 +93,13 @@ fn a_long_record_is_written_as_serde_writes_it() {
     expected(1, 256);
     expected(2000, 1000);
     record.journal = Journal::default();
-    let bytes = record.to_bytes();
+    let bytes = record.to_bytes(None);
     assert_eq!(Record::from_bytes(&bytes).unwrap(), record);
 }
 
 #[test]
 fn r13_a_record_with_any_byte_changed_or_cut_off_does_not_exist() {
-    let bytes = sample().to_bytes();
+    let bytes = sample().to_bytes(None);
     for at in 0..bytes.len() {
         let mut torn = bytes.clone();
         torn[at] ^= 1;
@@ -109,9 +109,48 @@ fn r13_a_record_with_any_byte_changed_or_cut_off_does_not_exist() {
 }
 
 #[test]
+fn a_record_is_ours_if_our_key_sealed_it_and_every_byte_is_as_it_was() {
+    let [ours, other] = [7, 8].map(Key::sample);
+    let record = sample();
+    let bytes = record.to_bytes(Some(&ours));
+    assert!(
+        matches!(Record::unseal(&bytes, Some(&ours)), Unsealed::Ours(read, _) if *read == record)
+    );
+    assert!(Record::is_end_sealed(
+        &bytes[bytes.len() - LAST_LINE..],
+        &ours
+    ));
+    assert_eq!(Record::from_bytes(&bytes).unwrap(), record);
+    for (bytes, key) in [
+        (&bytes, Some(&other)),
+        (&bytes, None),
+        (&record.to_bytes(None), Some(&ours)),
+        (&record.to_bytes(Some(&other)), Some(&ours)),
+    ] {
+        assert!(matches!(Record::unseal(bytes, key), Unsealed::Foreign));
+    }
+    assert!(!Record::is_end_sealed(&record.to_bytes(None)[1..], &ours));
+    let body = bytes.len() - LAST_LINE;
+    for at in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1;
+        let changed = Record::unseal(&changed, Some(&ours));
+        let is_right = match changed {
+            Unsealed::Damaged(_) => at < body,
+            Unsealed::Foreign => at >= body && at + 1 < bytes.len(),
+            Unsealed::Torn => at + 1 == bytes.len(),
+            Unsealed::Ours(..) => false,
+        };
+        assert!(is_right, "byte {at}: {changed:?}");
+        let cut = Record::unseal(&bytes[..at], Some(&ours));
+        assert!(matches!(cut, Unsealed::Torn), "cut at {at}: {cut:?}");
+    }
+}
+
+#[test]
 fn r13_a_forged_path_is_refused_even_under_a_valid_checksum() {
     for (name, evil) in [("file\":\"a", "file\":\"a"), ("\"a\"", "\"../a\"")] {
-        let text = String::from_utf8(sample().to_bytes()).unwrap();
+        let text = String::from_utf8(sample().to_bytes(None)).unwrap();
         let body = text[..text.len() - 72]
             .replace(&format!("\"from\":{name}"), &format!("\"from\":{evil}"));
         let forged = format!("{body}{}\n", Digest::of(body.as_bytes()));
@@ -124,7 +163,7 @@ fn r13_a_forged_path_is_refused_even_under_a_valid_checksum() {
 fn another_version_is_named() {
     let mut record = sample();
     record.version = 2;
-    let error = Record::from_bytes(&record.to_bytes()).unwrap_err();
+    let error = Record::from_bytes(&record.to_bytes(None)).unwrap_err();
     assert_eq!(error.code(), Code::UnsupportedVersion);
 }
 

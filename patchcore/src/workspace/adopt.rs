@@ -1,0 +1,195 @@
+//! Adopting an unfinished transaction that was not written here: the operator looks at what it
+//! would do, and says so.
+
+use super::Workspace;
+use super::disk::{Dir, Kind};
+use super::journal;
+use super::load;
+use super::options::ApplyOptions;
+use super::record::{DirectoryRecord, Identity, Overrides, Record, State as Stage, TransactionId};
+use super::recover::{self, Recovered};
+use super::state::{CURRENT, State, fail};
+use crate::digest::{Digest, Hasher};
+use crate::error::{Code, Error, Refusal, Stop};
+use crate::path::RelPath;
+
+/// What following an unfinished transaction that was not written here would do.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Adoption {
+    /// Identifies all that it says and holds: what [`Workspace::adopt`] has to be told.
+    pub digest: Digest,
+    /// Its record, as its writer left it.
+    pub record: Record,
+    /// Whether it would be taken back; else it would be finished.
+    pub takes_back: bool,
+    /// What would become of each file, by path.
+    pub files: Vec<AdoptedFile>,
+    /// Directories that would be made.
+    pub made: Vec<DirectoryRecord>,
+    /// Directories that would be removed if nothing else is in them.
+    pub removed: Vec<DirectoryRecord>,
+    /// Why it cannot be followed, as far as that is known without trying.
+    pub obstacle: Option<String>,
+}
+
+/// What would become of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AdoptedFile {
+    /// The file, relative to the root.
+    pub path: RelPath,
+    /// What the transaction expects there; `None` for no file. Anything else is kept as a conflict.
+    pub before: Option<Identity>,
+    /// What would be there afterwards; `None` for no file.
+    pub after: Option<Identity>,
+    /// The hash of what is there now; `None` where that is not a file that can be read.
+    pub found: Option<Digest>,
+}
+
+impl Workspace {
+    /// Shows what following the unfinished transaction would do, if it was not written here;
+    /// `None` where nothing is unfinished, or what is was written here. Writes nothing.
+    ///
+    /// # Errors
+    /// `FOREIGN_STATE` where it has no journal that could be followed, `IO`.
+    pub fn adoption(&self, options: &ApplyOptions<'_>) -> Result<Option<Adoption>, Error> {
+        let Some(state) = self.state()? else {
+            return Ok(None);
+        };
+        let Some((current, record)) = foreign(&state)? else {
+            return Ok(None);
+        };
+        let takes_back = record.state == Stage::Prepared;
+        let journal = &record.journal;
+        let (made, removed) = match takes_back {
+            true => (&journal.emptied, &journal.made),
+            false => (&journal.made, &journal.emptied),
+        };
+        Ok(Some(Adoption {
+            digest: digest(&current)?,
+            takes_back,
+            files: self.adopted_files(&record, takes_back)?,
+            made: made.clone(),
+            removed: removed.clone(),
+            obstacle: recover::check(&record, &options.policy).err(),
+            record,
+        }))
+    }
+
+    /// Follows the unfinished transaction that was not written here, if it is still the one of
+    /// this [digest](Adoption::digest). It goes by what `options` allow, not by what its writer
+    /// allowed.
+    ///
+    /// # Errors
+    /// `PLAN_MISMATCH` where it is another one; `UNFINISHED` where it cannot be followed;
+    /// `FOREIGN_STATE`, `LOCK_TIMEOUT`, `IO`.
+    pub fn adopt(&self, expected: Digest, options: &ApplyOptions<'_>) -> Result<Recovered, Stop> {
+        let held = self.hold_whatever(options.lock_wait)?;
+        let Some((current, mut record)) = foreign(&held.state)? else {
+            return Ok(Recovered::Nothing);
+        };
+        let found = digest(&current)?;
+        if found != expected {
+            let message = format!(
+                "the unfinished transaction is {found}, not {expected}; look at it again by recover --adopt"
+            );
+            return Err(Refusal::new(Code::PlanMismatch, message).into());
+        }
+        recover::check(&record, &options.policy).map_err(|why| journal::hopeless(&why))?;
+        // From here on it is ours, and a crash goes on with it.
+        record.overrides = Overrides::of(options);
+        if !record.journal.steps.iter().any(|step| step.beside) {
+            let own_id = record.has_own_id();
+            record.transaction = TransactionId::now();
+            if !own_id {
+                record.batch_id = record.transaction.to_string();
+            }
+        }
+        let digest = journal::rewrite(&held, &current, &record)?;
+        Ok(recover::follow(
+            &self.root, &held, &current, record, digest,
+        )?)
+    }
+
+    fn adopted_files(&self, record: &Record, takes_back: bool) -> Result<Vec<AdoptedFile>, Error> {
+        let steps = &record.journal.steps;
+        let mut paths: Vec<RelPath> = steps.iter().map(|step| step.path.clone()).collect();
+        paths.sort();
+        paths.dedup();
+        let tree = load::load(&self.root, &paths)?.tree;
+        let mut files: Vec<AdoptedFile> = steps
+            .iter()
+            .map(|step| {
+                let (before, after) = match takes_back {
+                    true => (step.new, step.old),
+                    false => (step.old, step.new),
+                };
+                AdoptedFile {
+                    path: step.path.clone(),
+                    before,
+                    after,
+                    found: tree.standing(&step.path).map(|source| source.digest()),
+                }
+            })
+            .collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(files)
+    }
+}
+
+/// The unfinished transaction, if it was not written by the holder of the state's key.
+fn foreign(state: &State) -> Result<Option<(Dir, Record)>, Error> {
+    let Some(txn) = state.part("txn")? else {
+        return Ok(None);
+    };
+    let current = txn
+        .directory(CURRENT)
+        .map_err(|error| fail("open", "txn/current", error))?;
+    let Some(current) = current else {
+        return Ok(None);
+    };
+    let unfit = |why: String| Error::Foreign {
+        path: std::path::Path::new(super::STATE).join("txn").join(CURRENT),
+        why: format!("was not written here, and {why}; recover --abandon sets it aside"),
+    };
+    let bytes = journal::bytes(&current)?;
+    let key = state.key.as_ref();
+    match journal::read(&current, key)? {
+        journal::Found::Foreign => {}
+        _ => return Ok(None),
+    }
+    let Some(Some(bytes)) = bytes else {
+        return Err(unfit("it has no journal to follow".to_owned()));
+    };
+    match Record::from_bytes(&bytes) {
+        Ok(record) => Ok(Some((current, record))),
+        Err(error) => Err(unfit(format!("cannot be followed: {error}"))),
+    }
+}
+
+/// The digest of all that lies in a transaction's directory.
+fn digest(current: &Dir) -> Result<Digest, Error> {
+    let io = |error| fail("read", "txn/current", error);
+    let mut names = current.names().map_err(io)?;
+    names.sort();
+    let mut all = Hasher::default();
+    for name in names {
+        let Some(meta) = current.stat(&name).map_err(io)? else {
+            continue;
+        };
+        let bytes = match meta.kind {
+            Kind::Symlink => current.read_link(&name).map_err(io)?,
+            Kind::File => match current.file(&name).map_err(io)? {
+                Some(file) => file.read(meta.size, journal::MAX_RECORD).map_err(io)?,
+                None => None,
+            },
+            _ => None,
+        };
+        let bytes = Digest::of(&bytes.unwrap_or_default());
+        all.update(Digest::of(&name).as_bytes());
+        all.update(format!("{:?} {:o} {}\n", meta.kind, meta.mode, meta.uid).as_bytes());
+        all.update(bytes.as_bytes());
+    }
+    Ok(all.finish())
+}
