@@ -2,11 +2,12 @@
 //! would do, and says so.
 
 use super::Workspace;
+use super::chain;
 use super::disk::{Dir, Kind};
 use super::journal;
 use super::load;
 use super::options::ApplyOptions;
-use super::record::{DirectoryRecord, Identity, Overrides, Record, State as Stage, TransactionId};
+use super::record::{DirectoryRecord, Identity, Overrides, Record, State as Stage};
 use super::recover::{self, Recovered};
 use super::state::{CURRENT, State, fail};
 use crate::digest::{Digest, Hasher};
@@ -99,12 +100,23 @@ impl Workspace {
         recover::check(&record, &options.policy).map_err(|why| journal::hopeless(&why))?;
         // From here on it is ours, and a crash goes on with it.
         record.overrides = Overrides::of(options);
+        let own_id = record.has_own_id();
+        let place = chain::next(&held)?;
+        record.previous = place.previous;
         if !record.journal.steps.iter().any(|step| step.beside) {
-            let own_id = record.has_own_id();
-            record.transaction = TransactionId::now();
-            if !own_id {
-                record.batch_id = record.transaction.to_string();
-            }
+            record.transaction = place.transaction;
+        } else if let Some(previous) = place.previous
+            && previous.transaction >= record.transaction
+        {
+            // The names of its files have the id in them, so it cannot get another one.
+            let why = format!(
+                "its id is not above {}, the last one of the log",
+                previous.transaction
+            );
+            return Err(journal::hopeless(&why).into());
+        }
+        if !own_id {
+            record.batch_id = record.transaction.to_string();
         }
         let digest = journal::rewrite(&held, &current, &record)?;
         Ok(recover::follow(
