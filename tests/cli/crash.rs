@@ -331,6 +331,24 @@ fn r8_fifty_runs_at_once_give_the_result_of_some_order() {
     assert_eq!(lines, expected);
     let status = sandbox.run(&["status", "--output", "json"]).json();
     assert_eq!(status["entries"], RUNS);
+    // The log has them in the order of their commits: it replays to the tree, newest first.
+    sandbox.run(&["audit"]).exits(0);
+    let history = sandbox.run(&["history", "--limit", "50", "--output", "json"]);
+    let newest = history.exits(0).out;
+    let text = sandbox.read("a");
+    assert_eq!(newest.lines().count(), RUNS);
+    for (entry, line) in newest.lines().zip(text.lines().rev()) {
+        let entry: serde_json::Value = serde_json::from_str(entry).unwrap();
+        let id = entry["transaction"].as_str().unwrap();
+        let diff = sandbox.run(&["show", id]).exits(0).out;
+        assert!(diff.contains(&format!("+{line}\n")), "{line}: {diff}");
+    }
+    let last = text.lines().last().unwrap();
+    sandbox.run(&["undo", "-q"]).exits(0);
+    assert_eq!(
+        sandbox.read("a"),
+        text.strip_suffix(&format!("{last}\n")).unwrap()
+    );
 }
 
 #[test]

@@ -101,6 +101,45 @@ fn audit_names_what_others_changed_and_what_was_tampered_with() {
     assert!(human.contains("b.txt is gone"), "{human}");
 }
 
+/// The log's entry of a batch, by its place.
+fn log_entry(sandbox: &Sandbox, index: usize) -> std::path::PathBuf {
+    let log = std::fs::read_dir(sandbox.root().join(".mission_control/log")).unwrap();
+    let mut entries: Vec<_> = log.map(|entry| entry.unwrap().path()).collect();
+    entries.sort_unstable();
+    entries.swap_remove(index)
+}
+
+#[test]
+fn audit_names_a_record_that_somebody_removed_and_not_what_gc_removed() {
+    for index in [0, 1, 2] {
+        let sandbox = Sandbox::new(&[("a", "a\n")]);
+        for line in ["1", "2", "3"] {
+            sandbox.run(&["append", "a", "--content", line]).exits(0);
+        }
+        let removed = log_entry(&sandbox, index);
+        let id = removed.file_name().unwrap().to_str().unwrap();
+        std::fs::remove_dir_all(&removed).unwrap();
+        let audit = sandbox.run(&["audit", "--output", "json"]).exits(1).json();
+        assert_eq!(audit["damaged"][0]["transaction"], id, "{audit}");
+        let human = sandbox.run(&["audit"]).exits(1).out;
+        assert!(human.contains(&format!("{id}: is missing")), "{human}");
+        // It stays so behind the next batch.
+        sandbox.run(&["append", "a", "--content", "4"]).exits(0);
+        let human = sandbox.run(&["audit"]).exits(1).out;
+        assert!(human.contains(&format!("{id}: is missing")), "{human}");
+    }
+    let sandbox = Sandbox::new(&[("a", "a\n")]);
+    for line in ["1", "2", "3"] {
+        sandbox.run(&["append", "a", "--content", line]).exits(0);
+    }
+    for size in ["2k", "0"] {
+        sandbox.run(&["gc", "--max-size", size]).exits(0);
+        sandbox.run(&["audit"]).exits(0);
+    }
+    sandbox.run(&["append", "a", "--content", "4"]).exits(0);
+    sandbox.run(&["audit"]).exits(0);
+}
+
 #[test]
 fn gc_frees_what_is_past_its_bounds() {
     let sandbox = sandbox();

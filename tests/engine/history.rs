@@ -374,6 +374,11 @@ fn a_collection_that_dies_at_any_step_is_no_alarm() {
             };
             workspace(root).gc(&nothing_more).unwrap();
             assert_clean(root);
+            let entries = fs::read_dir(root.join(".mission_control/log")).unwrap();
+            for entry in entries {
+                let mut inside = fs::read_dir(entry.unwrap().path()).unwrap();
+                assert!(inside.next().is_some(), "stopped at {at}: an empty entry");
+            }
             if keeping {
                 remove(root, &second);
                 assert_names(root, &second, "missing");
@@ -460,6 +465,9 @@ fn a_record_that_was_rewritten_or_put_in_between_is_named() {
         record.labels.agent = Some("mallory".into());
         fs::write(&file, record.to_bytes(Some(&key))).unwrap();
         assert_names(root, victim, "rewritten");
+        // Who cannot seal it has replaced it.
+        fs::write(&file, record.to_bytes(None)).unwrap();
+        assert_names(root, victim, "replaced");
         fs::write(&file, kept).unwrap();
         assert_clean(root);
         if index > 0 {

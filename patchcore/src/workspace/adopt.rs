@@ -7,7 +7,7 @@ use super::disk::{Dir, Kind};
 use super::journal;
 use super::load;
 use super::options::ApplyOptions;
-use super::record::{DirectoryRecord, Identity, Overrides, Record, State as Stage};
+use super::record::{DirectoryRecord, Identity, Overrides, Record, State as Stage, TransactionId};
 use super::recover::{self, Recovered};
 use super::state::{CURRENT, State, fail};
 use crate::digest::{Digest, Hasher};
@@ -101,13 +101,13 @@ impl Workspace {
         // From here on it is ours, and a crash goes on with it.
         record.overrides = Overrides::of(options);
         let own_id = record.has_own_id();
-        let next = chain::next(&held)?;
-        record.previous = next.previous;
-        // What is staged beside its target has the transaction's id in its name.
+        let place = chain::next(&held)?;
+        record.previous = place.previous;
         if !record.journal.steps.iter().any(|step| step.beside) {
-            record.transaction = next.transaction;
-        } else if record.transaction >= next.transaction {
-            return Err(journal::hopeless("its id is later than now").into());
+            record.transaction = place.transaction;
+        } else {
+            // The names of its files have the id in them, so it cannot get another one.
+            check_id(record.transaction, &place).map_err(|why| journal::hopeless(&why))?;
         }
         if !own_id {
             record.batch_id = record.transaction.to_string();
@@ -171,6 +171,18 @@ fn foreign(state: &State) -> Result<Option<(Dir, Record)>, Error> {
     match Record::from_bytes(&bytes) {
         Ok(record) => Ok(Some((current, record))),
         Err(error) => Err(unfit(format!("cannot be followed: {error}"))),
+    }
+}
+
+/// Checks that an id fits between the last record of the log and now.
+fn check_id(id: TransactionId, place: &chain::Next) -> Result<(), String> {
+    match place.previous {
+        Some(previous) if previous.transaction >= id => Err(format!(
+            "its id is not above {}, the last one of the log",
+            previous.transaction
+        )),
+        _ if id >= place.transaction => Err("its id is later than now".to_owned()),
+        _ => Ok(()),
     }
 }
 

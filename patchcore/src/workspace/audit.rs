@@ -98,7 +98,7 @@ impl Workspace {
                             audit.check_pre_images(&log, &record)?;
                         }
                     }
-                    Ok(None) => {}
+                    Ok(None) => chain.pass(transaction),
                     Err(_) if is_going => {}
                     Err(error) => {
                         chain.skip(transaction);

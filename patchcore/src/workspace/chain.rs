@@ -163,8 +163,8 @@ fn rewind(held: &Held) -> Result<(), Error> {
     }
 }
 
-/// Takes back what [`advance`] said, if it did, for a transaction that will not come into the log:
-/// the one in `txn/current`, whose record is this, if it can be read.
+/// Takes back what [`advance`] said, if it did, for the transaction of ours in `txn/current`, which
+/// will not come into the log. `record` is its record, if it can be read.
 pub(super) fn retreat(held: &Held, record: Option<&Record>) -> Result<(), Error> {
     let Some(head) = head(&held.state)? else {
         return Ok(());

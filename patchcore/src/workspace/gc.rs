@@ -71,6 +71,11 @@ fn collect(log: &Log, held: &Held, retention: &Retention) -> Result<Collected, E
     for transaction in log.transactions()? {
         // What others wrote is not ours to remove, and takes no room from what is ours.
         if !log.is_ours(&transaction)? {
+            // But for what a run that died left of an entry: its directory, with nothing in it.
+            if before.as_ref().is_some_and(|it| it.covers(&transaction)) {
+                let name = transaction.to_string();
+                let _ = held.log.remove_directory(name.as_bytes());
+            }
             continue;
         }
         let Weight { size, written } = log.weigh(&transaction)?;

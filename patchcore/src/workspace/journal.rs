@@ -323,15 +323,14 @@ pub(super) fn place_record(
 pub(super) fn abandon(held: &Held) -> Result<String, Error> {
     let name = TransactionId::now().to_string();
     let abandoned = held.state.make_part("abandoned")?;
-    let record = match held.txn.directory(CURRENT) {
-        Ok(Some(current)) => match read(&current, Some(&held.key)) {
-            Ok(Found::Committed(record, _)) => Some(record),
-            _ => None,
-        },
-        _ => None,
-    };
-    // Nothing keeps a transaction from being set aside.
-    let _ = chain::retreat(held, record.as_deref());
+    if let Ok(Some(current)) = held.txn.directory(CURRENT) {
+        // Whatever comes of it, nothing keeps a transaction from being set aside.
+        let _ = match read(&current, Some(&held.key)) {
+            Ok(Found::Committed(record, _)) => chain::retreat(held, Some(&record)),
+            Ok(Found::Hopeless(_)) => chain::retreat(held, None),
+            _ => Ok(()),
+        };
+    }
     relocate::set_aside(&held.txn, CURRENT.as_bytes(), &abandoned, name.as_bytes())
         .map_err(|error| fail("move", "txn/current", error))?;
     Ok(format!("{}/abandoned/{name}", super::STATE))

@@ -6,7 +6,7 @@ use super::journal::{self, Found};
 use super::record::{Record, State as Stage, TransactionId};
 use super::root::Root;
 use super::state::{CURRENT, Held, TASKS, fail};
-use super::{STATE, Workspace};
+use super::{STATE, Workspace, chain};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::path::RelPath;
@@ -83,6 +83,14 @@ pub(super) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
         Found::Hopeless(why) => return Err(journal::hopeless(&why)),
         Found::Foreign => return Err(journal::foreign()),
         Found::Uncommitted => {
+            // A power cut can take a record's bytes and leave the head that names it.
+            let manifest = current.stat(journal::MANIFEST);
+            if manifest
+                .map_err(|error| fail("look at", "txn/current/manifest", error))?
+                .is_some()
+            {
+                chain::retreat(held, None)?;
+            }
             journal::discard(root, held, &current)?;
             return Ok(Recovered::Discarded);
         }

@@ -17,8 +17,8 @@ pub(super) struct Chain {
     on_its_way: bool,
     /// What the log has, whether it can be read or not, oldest first.
     seen: Vec<TransactionId>,
-    /// A record named the one before it. Those of earlier versions do not.
-    begun: bool,
+    /// Entries that were not written here.
+    foreign: Vec<TransactionId>,
     /// The last of what was seen, and its digest where it can be read.
     before: Option<(TransactionId, Option<Digest>)>,
 }
@@ -46,6 +46,11 @@ impl Chain {
         removed.is_some_and(|removed| removed.covers(transaction))
     }
 
+    /// Goes past an entry that was not written here. It is no part of the chain.
+    pub(super) fn pass(&mut self, transaction: TransactionId) {
+        self.foreign.push(transaction);
+    }
+
     /// Goes on to the next entry, which cannot be read.
     pub(super) fn skip(&mut self, transaction: TransactionId) {
         self.seen.push(transaction);
@@ -59,13 +64,12 @@ impl Chain {
         let before = self.before.replace((own, Some(digest)));
         self.seen.push(own);
         let Some(named) = &record.previous else {
-            if self.begun {
+            if before.is_some() {
                 let why = "names no record before it, though there are some";
                 audit.damage(own, why);
             }
             return false;
         };
-        self.begun = true;
         let name = named.transaction;
         match before {
             Some((transaction, digest)) if transaction == name => {
@@ -85,21 +89,31 @@ impl Chain {
             }
             _ if self.was_removed(&name) => true,
             _ => {
-                let why = format!("is missing; transaction {own} was committed right after it");
+                let why = self.absent(&name);
+                let why = format!("{why}; transaction {own} was committed right after it");
                 audit.damage(name, why);
                 false
             }
         }
     }
 
+    /// What became of a record that must be there.
+    fn absent(&self, transaction: &TransactionId) -> &'static str {
+        match self.foreign.binary_search(transaction) {
+            Ok(_) => "was replaced by what was not written here",
+            Err(_) => "is missing",
+        }
+    }
+
     /// Compares the end of the chain with the head, and what must be there with what is. Gives
     /// whether records behind the last one were removed by `gc`.
-    pub(super) fn end(&mut self, audit: &mut Audit) -> bool {
+    pub(super) fn end(&self, audit: &mut Audit) -> bool {
         let kept = self.removed.iter().flat_map(|removed| &removed.kept);
         for transaction in kept {
             let is_there = self.seen.binary_search(transaction).is_ok();
             if !is_there && !audit.is_damaged(transaction) {
-                audit.damage(*transaction, "is missing; it was not removed by gc");
+                let why = self.absent(transaction);
+                audit.damage(*transaction, format!("{why}; it was not removed by gc"));
             }
         }
         let Some(head) = &self.head else { return false };
@@ -113,7 +127,8 @@ impl Chain {
             _ if self.was_removed(&name) => true,
             _ if self.on_its_way || audit.is_damaged(&name) => false,
             _ => {
-                audit.damage(name, "is missing; it was the last one");
+                let why = self.absent(&name);
+                audit.damage(name, format!("{why}; it was the last one"));
                 false
             }
         }
