@@ -447,6 +447,25 @@ fn a_log_of_which_everything_was_collected_goes_on_where_it_was() {
     }
 }
 
+/// A refused batch that died may have left its record beside the log. That record, too, says which
+/// one came before it.
+#[test]
+fn a_record_that_was_removed_before_one_on_its_way_is_named() {
+    let mut on_its_way = 0;
+    for at in 1..60 {
+        let dir = tree(&[("f0", "0\n"), ("f1", "1\n")]);
+        let root = dir.path();
+        let first = apply_new(root, batch(vec![append("f1", "x")]));
+        let first = first.record.unwrap().transaction;
+        carry_out(root, &Run::Die { at, refused: true });
+        on_its_way += usize::from(root.join(".mission_control/txn/record").exists());
+        assert_clean(root);
+        remove(root, &first);
+        assert_names(root, &first, "missing");
+    }
+    assert!(on_its_way > 0);
+}
+
 /// A record whose checksum was made to hold again is still another record.
 #[test]
 fn a_record_that_was_rewritten_or_put_in_between_is_named() {

@@ -85,16 +85,33 @@ pub(super) fn head(state: &State) -> Result<Option<Previous>, Error> {
     Ok(head.filter(|head| head.transaction.has_room()))
 }
 
-/// Whether the record that the head names is still on its way into the log: written, but not moved.
-pub(super) fn is_on_its_way(state: &State, head: &Previous) -> Result<bool, Error> {
+/// Where the record that the head names is, if it is not in the log.
+#[derive(Debug, Default)]
+pub(super) enum OnItsWay {
+    /// It is not on its way.
+    #[default]
+    No,
+    /// What is left of it cannot be read: a power cut took its bytes.
+    Torn,
+    /// It is written, but not moved.
+    Written(Box<Record>),
+}
+
+/// Looks for the record that the head names beside the log.
+pub(super) fn on_its_way(state: &State, head: &Previous) -> Result<OnItsWay, Error> {
     let Some(txn) = state.part("txn")? else {
-        return Ok(false);
+        return Ok(OnItsWay::No);
     };
     Ok(match draft(&txn, state.key.as_ref())? {
-        Draft::None => false,
-        Draft::Torn => true,
-        Draft::Complete(record) => record == *head,
+        Draft::Torn => OnItsWay::Torn,
+        Draft::Complete(record, digest) if is(&record, digest, head) => OnItsWay::Written(record),
+        Draft::None | Draft::Complete(..) => OnItsWay::No,
     })
+}
+
+/// Whether a record is the one that the head names.
+fn is(record: &Record, digest: Digest, head: &Previous) -> bool {
+    (record.transaction, digest) == (head.transaction, head.digest)
 }
 
 /// The last record of the log.
@@ -141,7 +158,7 @@ fn last(held: &Held) -> Result<Option<Last>, Error> {
         return Ok(Some(head.into()));
     }
     match draft(&held.txn, Some(&held.key))? {
-        Draft::Complete(record) if record == head => {
+        Draft::Complete(record, digest) if is(&record, digest, &head) => {
             journal::place_record(held, &head.transaction, false)?;
             Ok(Some(head.into()))
         }
@@ -151,7 +168,7 @@ fn last(held: &Held) -> Result<Option<Last>, Error> {
             rebuilt(held)
         }
         // Somebody removed it: the next record says so by naming it.
-        Draft::None | Draft::Complete(_) => Ok(Some(head.into())),
+        Draft::None | Draft::Complete(..) => Ok(Some(head.into())),
     }
 }
 
@@ -216,7 +233,7 @@ fn rebuilt(held: &Held) -> Result<Option<Last>, Error> {
 enum Draft {
     None,
     Torn,
-    Complete(Previous),
+    Complete(Box<Record>, Digest),
 }
 
 fn draft(txn: &disk::Dir, key: Option<&Key>) -> Result<Draft, Error> {
@@ -234,10 +251,7 @@ fn draft(txn: &disk::Dir, key: Option<&Key>) -> Result<Draft, Error> {
     }
     let bytes = file.read(meta.size, MAX_RECORD).map_err(io)?;
     Ok(match Record::unseal(&bytes.unwrap_or_default(), key) {
-        Unsealed::Ours(record, digest) => Draft::Complete(Previous {
-            transaction: record.transaction,
-            digest,
-        }),
+        Unsealed::Ours(record, digest) => Draft::Complete(record, digest),
         Unsealed::Foreign => Draft::None,
         Unsealed::Torn | Unsealed::Damaged(_) => Draft::Torn,
     })

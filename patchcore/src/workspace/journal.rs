@@ -20,6 +20,8 @@ const DRAFT: &[u8] = b"manifest.new";
 /// Name, beside the transaction, of the record of a batch that changes nothing, until it is moved
 /// into the log.
 pub(super) const RECORD: &[u8] = b"record";
+/// Its name while it is written.
+const RECORD_DRAFT: &[u8] = b"record.new";
 /// Names of the staged files that lie outside the transaction's directory.
 const OUTSIDE: &[u8] = b"outside";
 /// What the seal of that list is for.
@@ -284,11 +286,11 @@ pub(super) fn finish(held: &Held, record: &Record, digest: Digest) -> Result<(),
 /// Writes the record of a batch that changed nothing into the log.
 pub(super) fn log_only(held: &Held, record: &Record, durable: bool) -> Result<(), Error> {
     let io = |error| fail("write", "log", error);
-    let create = || match held.txn.create(RECORD, 0o600) {
+    let create = || match held.txn.create(RECORD_DRAFT, 0o600) {
         // Left by a run that died.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            held.txn.remove_file(RECORD)?;
-            held.txn.create(RECORD, 0o600)
+            held.txn.remove_file(RECORD_DRAFT)?;
+            held.txn.create(RECORD_DRAFT, 0o600)
         }
         result => result,
     };
@@ -297,6 +299,10 @@ pub(super) fn log_only(held: &Held, record: &Record, durable: bool) -> Result<()
     if durable {
         file.sync().map_err(io)?;
     }
+    // It gets its name when it is whole: without a power cut, what lies there can be read.
+    held.txn
+        .rename(RECORD_DRAFT, &held.txn, RECORD)
+        .map_err(io)?;
     ledger::enter(held, record)?;
     chain::advance(held, record, digest, durable)?;
     place_record(held, &record.transaction, durable)

@@ -3,7 +3,7 @@
 use super::Audit;
 use crate::digest::Digest;
 use crate::error::Error;
-use crate::workspace::chain;
+use crate::workspace::chain::{self, OnItsWay};
 use crate::workspace::record::{Previous, Record, TransactionId};
 use crate::workspace::removed::{self, Removed};
 use crate::workspace::state::State;
@@ -13,8 +13,8 @@ use crate::workspace::state::State;
 pub(super) struct Chain {
     removed: Option<Removed>,
     head: Option<Previous>,
-    /// The head's record is written, and not yet in the log.
-    on_its_way: bool,
+    /// The head's record, where it is not yet in the log.
+    on_its_way: OnItsWay,
     /// What the log has, whether it can be read or not, oldest first.
     seen: Vec<TransactionId>,
     /// Entries that were not written here.
@@ -33,8 +33,8 @@ impl Chain {
             removed: removed::read(state)?,
             head,
             on_its_way: match &head {
-                Some(head) => chain::is_on_its_way(state, head)?,
-                None => false,
+                Some(head) => chain::on_its_way(state, head)?,
+                None => OnItsWay::No,
             },
             ..Self::default()
         })
@@ -107,7 +107,14 @@ impl Chain {
 
     /// Compares the end of the chain with the head, and what must be there with what is. Gives
     /// whether records behind the last one were removed by `gc`.
-    pub(super) fn end(&self, audit: &mut Audit) -> bool {
+    pub(super) fn end(&mut self, audit: &mut Audit) -> bool {
+        // The record on its way names the one before it like any other.
+        if let (Some(head), OnItsWay::Written(record)) = (self.head, &self.on_its_way)
+            && self.seen.binary_search(&head.transaction).is_err()
+        {
+            let record = record.clone();
+            self.follow(&record, head.digest, audit);
+        }
         let kept = self.removed.iter().flat_map(|removed| &removed.kept);
         for transaction in kept {
             let is_there = self.seen.binary_search(transaction).is_ok();
@@ -125,7 +132,7 @@ impl Chain {
             }
             Some((transaction, _)) if transaction > name => false,
             _ if self.was_removed(&name) => true,
-            _ if self.on_its_way || audit.is_damaged(&name) => false,
+            _ if matches!(self.on_its_way, OnItsWay::Torn) || audit.is_damaged(&name) => false,
             _ => {
                 let why = self.absent(&name);
                 audit.damage(name, format!("{why}; it was the last one"));
