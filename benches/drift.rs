@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use trial::{Random, Trial, make, sources};
+use trial::{Random, Trial, make};
 
 fn main() {
     // `cargo test --benches` only wants to see that it runs.
@@ -75,4 +75,27 @@ fn run(tool: &[&str], dir: &Path, patch: &str) -> bool {
     let _ = stdin.write_all(patch.as_bytes());
     drop(stdin);
     child.wait().is_ok_and(|status| status.success())
+}
+
+/// The project's own files that are long enough.
+fn sources() -> Vec<Vec<String>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut files: Vec<_> = ["patchcore", "patchctl", "tests", "benches", "fuzz"]
+        .iter()
+        .flat_map(|folder| walkdir::WalkDir::new(root.join(folder)))
+        .filter_map(Result::ok)
+        .map(walkdir::DirEntry::into_path)
+        .filter(|path| {
+            let ends = |end: &str| path.extension().is_some_and(|extension| extension == end);
+            ends("rs") || ends("md") || ends("json") || ends("toml")
+        })
+        .collect();
+    files.sort();
+    files
+        .iter()
+        .filter_map(|path| std::fs::read_to_string(path).ok())
+        .filter(|text| text.ends_with('\n') && !text.contains('\r'))
+        .map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+        .filter(|lines| (100..3_000).contains(&lines.len()))
+        .collect()
 }

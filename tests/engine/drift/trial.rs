@@ -5,7 +5,6 @@
 //! copy of the hunk's old lines stands elsewhere, and any result is wrong.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use patchcore::dialect::{Options, parse};
 use patchcore::plan::{Entry, Script as _, Source, plan};
@@ -77,29 +76,6 @@ impl Trial {
         });
         self.judge(result.as_deref())
     }
-}
-
-/// The project's own files that are long enough.
-pub(crate) fn sources() -> Vec<Vec<String>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut files: Vec<_> = ["patchcore", "patchctl", "tests", "benches", "fuzz"]
-        .iter()
-        .flat_map(|folder| walkdir::WalkDir::new(root.join(folder)))
-        .filter_map(Result::ok)
-        .map(walkdir::DirEntry::into_path)
-        .filter(|path| {
-            let ends = |end: &str| path.extension().is_some_and(|extension| extension == end);
-            ends("rs") || ends("md") || ends("json") || ends("toml")
-        })
-        .collect();
-    files.sort();
-    files
-        .iter()
-        .filter_map(|path| std::fs::read_to_string(path).ok())
-        .filter(|text| text.ends_with('\n') && !text.contains('\r'))
-        .map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
-        .filter(|lines| (100..3_000).contains(&lines.len()))
-        .collect()
 }
 
 const CONTEXT: usize = 3;
