@@ -78,6 +78,15 @@
 //! Applied, and refused by the tool: a diff in `\n` for a file all in `\r\n`, which git refuses and
 //! jsdiff takes, since nothing but the ending differs, and all lines keep the file's; and a binary
 //! patch, which GNU `patch` does not know and git applies, as the blob names of both ends prove it.
+//!
+//! # On files that have moved on
+//!
+//! `benches/drift.rs` makes diffs of the project's own files and applies them after lines above and
+//! below were inserted, half of them copied from the file, and deleted. Of 100,000 with the target
+//! intact and an `index` line, 96.2 % land, 3.8 % are refused since several places fit, and 2 land in
+//! a copy; without an `index` line 23 do. `git apply` and GNU `patch` land 99 % and get 1 % wrong. With
+//! the target changed, and a copy of the old lines elsewhere, 41 % of 6,000 land in the copy, where
+//! both tools land all there.
 
 pub(super) mod damage;
 mod ends;
