@@ -228,7 +228,10 @@ proptest! {
         );
         // Nor does it get lost behind what is done next.
         for (run, clock) in &after {
-            if !matches!(run, Run::Gc { .. } | Run::Undo | Run::Repeat) {
+            // A journal that is cut short may be what a power cut left of the last record, which then
+            // never came into the log: behind it, nobody knows whether that record was removed.
+            let cuts = matches!(run, Run::Die { refused: false, .. });
+            if !cuts && !matches!(run, Run::Gc { .. } | Run::Undo | Run::Repeat) {
                 at_time(*clock, || carry_out(root, run));
                 workspace(root).recover().unwrap();
             }
@@ -468,6 +471,26 @@ fn a_record_that_was_removed_before_one_on_its_way_is_named() {
         assert_names(root, &first, "missing");
     }
     assert!(on_its_way > 0);
+}
+
+/// What `gc` removed before a record on its way says nothing of the files any more.
+#[test]
+fn a_gap_before_a_record_on_its_way_is_no_alarm() {
+    for at in 1..60 {
+        let dir = tree(&[("f0", "0\n"), ("f1", "1\n"), ("f2", "2\n")]);
+        let root = dir.path();
+        let kept = apply_new(root, batch(vec![append("f2", "x")]));
+        let kept = kept.record.unwrap().transaction;
+        apply_new(root, batch(vec![append("f2", "y")]));
+        let retention = Retention {
+            max_bytes: 0,
+            max_age: Duration::MAX,
+            keep: Some(std::sync::Arc::new(move |id: &TransactionId| *id == kept)),
+        };
+        workspace(root).gc(&retention).unwrap();
+        carry_out(root, &Run::Die { at, refused: true });
+        assert_clean(root);
+    }
 }
 
 /// A record whose checksum was made to hold again is still another record.

@@ -23,7 +23,14 @@ pub fn check(dialect: Dialect, input: &[u8]) {
     let entry = |(index, path)| {
         // Every third name is free.
         let source = || Arc::new(Source::new(text.to_vec(), index % 2 == 0));
-        (path, if index % 3 == 2 { Entry::Absent } else { Entry::File(source()) })
+        (
+            path,
+            if index % 3 == 2 {
+                Entry::Absent
+            } else {
+                Entry::File(source())
+            },
+        )
     };
     let mut tree: Tree = script.paths().into_iter().enumerate().map(entry).collect();
     for (index, path) in script.paths().into_iter().enumerate() {
@@ -40,13 +47,23 @@ pub fn check(dialect: Dialect, input: &[u8]) {
     let mut policy = Policy::default();
     policy.allow_omission = true;
     let planned = plan(&batch, &tree, &policy);
-    if planned.verdicts.iter().any(|verdict| verdict.refusal.is_some()) {
-        assert!(planned.changes.is_empty(), "a refused patch changes nothing");
+    if planned
+        .verdicts
+        .iter()
+        .any(|verdict| verdict.refusal.is_some())
+    {
+        assert!(
+            planned.changes.is_empty(),
+            "a refused patch changes nothing"
+        );
         return;
     }
     for change in planned.changes.iter().filter(|change| change.is_link()) {
         let target: Vec<u8> = change.chunks().flatten().copied().collect();
-        assert!(!target.is_empty() && !target.starts_with(b"/"), "{target:?}");
+        assert!(
+            !target.is_empty() && !target.starts_with(b"/"),
+            "{target:?}"
+        );
         let mut depth = change.path.components().count() - 1;
         for component in target.split(|byte| *byte == b'/') {
             match component {
@@ -64,7 +81,8 @@ pub fn check(dialect: Dialect, input: &[u8]) {
     }
     match to_batch(&planned, &tree, &policy) {
         Ok(wire) => {
-            let again = plan(&Batch::from(wire), &tree, &policy);
+            let again = Batch::try_from(wire).expect("what was planned is a valid batch");
+            let again = plan(&again, &tree, &policy);
             assert_eq!(again.digest(), planned.digest(), "a batch says the same");
         }
         Err(refusal) => assert_eq!(refusal.code, Code::InvalidBatch, "{refusal}"),

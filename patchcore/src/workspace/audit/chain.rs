@@ -109,11 +109,12 @@ impl Chain {
     /// whether records behind the last one were removed by `gc`.
     pub(super) fn end(&mut self, audit: &mut Audit) -> bool {
         // The record on its way names the one before it like any other.
+        let mut is_gap = false;
         if let (Some(head), OnItsWay::Written(record)) = (self.head, &self.on_its_way)
             && self.seen.binary_search(&head.transaction).is_err()
         {
             let record = record.clone();
-            self.follow(&record, head.digest, audit);
+            is_gap = self.follow(&record, head.digest, audit);
         }
         let kept = self.removed.iter().flat_map(|removed| &removed.kept);
         for transaction in kept {
@@ -123,12 +124,14 @@ impl Chain {
                 audit.damage(*transaction, format!("{why}; it was not removed by gc"));
             }
         }
-        let Some(head) = &self.head else { return false };
+        let Some(head) = &self.head else {
+            return is_gap;
+        };
         let name = head.transaction;
         match self.before {
             Some((transaction, digest)) if transaction == name => {
                 check(head, digest, "the log's head", audit);
-                false
+                is_gap
             }
             Some((transaction, _)) if transaction > name => false,
             _ if self.was_removed(&name) => true,
