@@ -26,6 +26,10 @@ pub struct Batch {
     pub operations: Vec<Operation>,
     /// Digest of the parsed content, `batch_id` aside: tells a replay from a reused id.
     pub content: Digest,
+    /// Digest of the input that the batch was read from. By it a batch without an id is known
+    /// again when the same input is sent once more; `None` for one that was put together
+    /// otherwise, which is applied each time.
+    pub received: Option<Digest>,
 }
 
 impl Batch {
@@ -40,6 +44,7 @@ impl Batch {
             coordinates: Coordinates::Original,
             operations,
             content,
+            received: None,
         }
     }
 
@@ -114,6 +119,13 @@ pub struct Operation {
     /// Whether an [`Action::Splice`] may edit bytes that are no text: a hash has already guarded
     /// both its ends.
     pub binary: bool,
+    /// Whether the sender's text is in the file's own encoding, as old lines of it prove that are
+    /// not UTF-8 and stand in the file.
+    pub encoded: bool,
+    /// Whether the sender's hashes prove the bytes before and after: they may be of any kind.
+    pub proven: bool,
+    /// Whether an [`Action::Splice`] writes the whole file anew, as UTF-8 text in the file's form.
+    pub rewrites: bool,
     /// Whether the operation means a symbolic link itself, whose bytes are its target: a created
     /// file is one, and any other may be. Without it every link is refused.
     pub link: bool,
@@ -151,6 +163,9 @@ impl Operation {
             note: None,
             spelled: None,
             binary: false,
+            encoded: false,
+            proven: false,
+            rewrites: false,
             link: false,
             bare: false,
             exact_name: false,
@@ -182,6 +197,22 @@ impl Operation {
                 file: file.to_owned(),
             })),
             ..Self::new(stand_in, Action::Refused(Box::new(refusal)))
+        }
+    }
+
+    /// An operation that an earlier transaction carried out: it has nothing left to do, and stands
+    /// for the one in the record.
+    #[cfg(feature = "workspace")]
+    pub(crate) fn done(op: &str, file: &str, labels: Labels) -> Self {
+        let op = Action::NAMES.into_iter().find(|name| *name == op);
+        let spelled = Spelling {
+            op: op.unwrap_or("replace-block"),
+            file: file.to_owned(),
+        };
+        let stand_in = RelPath::new("=").expect("one short component");
+        Self {
+            spelled: Some(Box::new(spelled)),
+            ..Self::with_labels(stand_in, Action::Splice(Vec::new()), Arc::new(labels))
         }
     }
 
@@ -270,6 +301,22 @@ pub enum Action {
 }
 
 impl Action {
+    /// The names of all operations.
+    #[cfg(feature = "workspace")]
+    const NAMES: [&'static str; 11] = [
+        "replace-block",
+        "insert-before",
+        "insert-after",
+        "append",
+        "prepend",
+        "replace-text",
+        "create-file",
+        "delete-file",
+        "rename-file",
+        "copy-file",
+        "set-mode",
+    ];
+
     /// The operation's name as batches and reports spell it.
     #[must_use]
     pub fn name(&self) -> &'static str {

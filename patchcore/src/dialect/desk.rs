@@ -6,7 +6,7 @@ use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Refusal};
 use crate::operation::{Action, Batch, Coordinates, Operation};
 use crate::path::RelPath;
-use crate::plan::{SharedBytes, Stage, Tree, not_found};
+use crate::plan::{Onto, SharedBytes, Stage, Tree, not_found};
 
 /// Collects operations, and carries each out on the tree as it is by then.
 pub(super) struct Desk<'t> {
@@ -94,17 +94,14 @@ impl<'t> Desk<'t> {
         form: whole::Form,
     ) -> Result<(), Refusal> {
         if let Some(text) = self.text(path)? {
-            let (edits, note) = whole::edits(path, &text, &content, form)?;
-            return self.splice(path, edits, Some(note));
+            let (edits, note) = whole::edits(&text, &content, form);
+            self.splice(path, edits, Some(note))?;
+            if let Some(operation) = self.operations.last_mut() {
+                operation.rewrites = form == whole::Form::OfFile;
+            }
+            return Ok(());
         }
-        let executable = false;
-        self.stage.create(path, content.clone(), executable)?;
-        let action = Action::CreateFile {
-            content,
-            executable,
-        };
-        self.push(path, action, None);
-        Ok(())
+        self.create(path, content)
     }
 
     /// Deletes a file that has to exist.
@@ -117,26 +114,25 @@ impl<'t> Desk<'t> {
         Ok(())
     }
 
-    /// Renames a file to a path that has to be free, unless the operator lets it be overwritten.
-    pub(super) fn rename(
-        &mut self,
-        path: &RelPath,
-        to: &RelPath,
-        overwrite: bool,
-    ) -> Result<(), Refusal> {
+    /// Creates a file. What stands there would give way: whether it may, planning decides.
+    pub(super) fn create(&mut self, path: &RelPath, content: Vec<u8>) -> Result<(), Refusal> {
+        let executable = false;
+        self.stage
+            .create(path, content.clone(), executable, Onto::File)?;
+        let action = Action::CreateFile {
+            content,
+            executable,
+        };
+        self.push(path, action, None);
+        Ok(())
+    }
+
+    /// Renames a file. What stands at the new path would give way: whether it may, planning decides.
+    pub(super) fn rename(&mut self, path: &RelPath, to: &RelPath) -> Result<(), Refusal> {
         self.file(path)?;
         if path != to {
-            if self.text(to)?.is_some() {
-                if !overwrite {
-                    return Err(Refusal::new(
-                        Code::FileExists,
-                        format!("{to} exists already and would be replaced by {path}; delete it in the patch first, or allow it with --overwrite"),
-                    )
-                    .in_file(to));
-                }
-                self.delete(to, Some(format!("replaced by {path}")))?;
-            }
-            self.stage.rename(path, to, self.operations.len())?;
+            self.stage
+                .rename(path, to, self.operations.len(), Onto::File)?;
         }
         self.push(path, Action::RenameFile { to: to.clone() }, None);
         Ok(())

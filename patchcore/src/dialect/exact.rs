@@ -42,7 +42,6 @@ pub(super) fn edits(
         )
         .in_file(path));
     }
-    check_encoding(text, find.new, path, name)?;
     let mut old = find.old.as_bytes().to_vec();
     let mut found = occurrences(text, &old);
     if found.is_empty() {
@@ -179,21 +178,4 @@ fn refuse_count(
         );
     }
     refusal
-}
-
-/// Text that is not ASCII cannot be put into a file in an encoding that is not UTF-8.
-pub(super) fn check_encoding(
-    text: &[u8],
-    new: &str,
-    path: &RelPath,
-    name: &str,
-) -> Result<(), Refusal> {
-    if new.is_ascii() || std::str::from_utf8(text).is_ok() {
-        return Ok(());
-    }
-    Err(Refusal::new(
-        Code::UnsupportedEncoding,
-        format!("{name} puts text beyond ASCII into {path}, which is not UTF-8; its encoding is not known"),
-    )
-    .in_file(path))
 }

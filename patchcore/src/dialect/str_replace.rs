@@ -330,7 +330,6 @@ impl StrReplace {
 
 /// Lines behind line number `line`; 0 is before the first.
 fn insert(bytes: &[u8], line: u64, new: &str, path: &RelPath, name: &str) -> Result<Edit, Refusal> {
-    exact::check_encoding(bytes, new, path, name)?;
     let text = Text::new(bytes);
     let count = text.line_count() as u64;
     if line > count {

@@ -67,11 +67,12 @@ fn previewed(report: &Report, batch: Option<&Batch>) -> Record {
             .clone()
             .unwrap_or_else(|| transaction.to_string()),
         content: batch.map_or_else(|| Digest::of(b""), |batch| batch.content),
+        request: None,
         labels: batch.map_or_else(Labels::default, |batch| (*batch.labels).clone()),
         state: State::Refused,
         status: report.status,
         plan: report.plan,
-        at: jiff::Timestamp::now().to_string(),
+        at: crate::workspace::now(),
         duration_ms: 0,
         overrides: Overrides::default(),
         refusal: report.refusal.clone(),

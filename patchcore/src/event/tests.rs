@@ -37,6 +37,7 @@ fn record(operations: Vec<OperationRecord>) -> Record {
         transaction: TransactionId::now(),
         batch_id: "b-1".into(),
         content: Digest::of(b"content"),
+        request: None,
         labels: Labels {
             task_id: Some("A1F2".into()),
             ..Labels::default()

@@ -92,7 +92,7 @@ fn file(codex: &Codex<'_>, hunk: &FileHunk<'_>, desk: &mut Desk<'_>) -> Result<(
             if desk.is_spoiled(path) {
                 return Ok(());
             }
-            desk.rename(path, to, codex.overwrite)
+            desk.rename(path, to)
         }
     }
 }
