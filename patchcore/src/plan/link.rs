@@ -1,7 +1,7 @@
 //! Where a symbolic link may lead.
 
 use super::{FileChange, Policy, paths};
-use crate::error::{Code, Refusal, excerpt};
+use crate::error::{Code, Hint, Refusal, excerpt};
 use crate::path::{MAX_PATH, RelPath};
 
 /// The refusal of a change that leaves a symbolic link which leads out of the tree, or to what only
@@ -71,8 +71,9 @@ fn check(path: &RelPath, target: &[u8], policy: &Policy) -> Result<(), Refusal> 
     match paths::protected(&end, policy) {
         Some(_) => refuse(
             Code::PathProtected,
-            "leads to a protected path; only the operator can open it, by --allow-path",
-        ),
+            "leads to a protected path; only the operator can open it",
+        )
+        .map_err(|refusal| refusal.with_hint(Hint::AllowPath)),
         None => Ok(()),
     }
 }
