@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{FileChange, Policy, paths};
-use crate::error::{Code, Refusal, excerpt};
+use crate::error::{Code, Hint, Refusal, excerpt};
 use crate::path::{MAX_PATH, RelPath};
 
 /// Most links that a target may lead through: as many as Linux follows.
@@ -188,10 +188,8 @@ fn judge(path: &RelPath, target: &[u8], end: End, policy: &Policy) -> Result<(),
     let end = RelPath::new(at.join(&b'/'))?;
     match paths::protected(&end, policy) {
         Some(_) => {
-            let why = format!(
-                "leads to {end}, which is protected; only the operator can open it, by --allow-path"
-            );
-            refuse(Code::PathProtected, &why)
+            let why = format!("leads to {end}, which is protected; only the operator can open it");
+            refuse(Code::PathProtected, &why).map_err(|refusal| refusal.with_hint(Hint::AllowPath))
         }
         None => Ok(()),
     }
