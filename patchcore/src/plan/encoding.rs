@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Hint, Refusal};
 use crate::operation::{Action, Operation};
 use crate::path::RelPath;
 
@@ -28,7 +28,9 @@ pub(super) fn check_nul(operation: &Operation, policy: &Policy) -> Result<(), Re
     }
     let path = &operation.file;
     let message = format!("the new text for {path} contains a NUL byte, which makes it binary");
-    Err(Refusal::new(Code::BinaryFile, message).in_file(path))
+    Err(Refusal::new(Code::BinaryFile, message)
+        .in_file(path)
+        .with_hint(Hint::AllowBinary))
 }
 
 /// The text that an operation brings, where it comes as text.
@@ -81,7 +83,9 @@ pub(super) fn mixed(
                 "{path} is not UTF-8, and the new text has characters beyond ASCII; the file would be valid in no encoding"
             ),
         };
-        let refusal = Refusal::new(Code::UnsupportedEncoding, message).in_file(path);
+        let refusal = Refusal::new(Code::UnsupportedEncoding, message)
+            .in_file(path)
+            .with_hint(Hint::AllowEncodingChange);
         Some((piece.operation, refusal))
     };
     let mut refused: Vec<_> = pieces.iter().filter(suspect).filter_map(refusal).collect();

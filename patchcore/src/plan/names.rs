@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::anchor::{Edge, Located, Resolver};
 use crate::digest::Digest;
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Hint, Refusal};
 use crate::operation::{Action, Guard, Operation};
 use crate::path::RelPath;
 use crate::text::Text;
@@ -276,11 +276,7 @@ impl<'a> Naming<'a, '_> {
                 self.names.replacing.push((index, path.clone()));
                 Ok(())
             }
-            Entry::File(_) => Err(Refusal::new(
-                Code::FileExists,
-                format!("{path} exists already; delete or rename it in the same batch, or edit it"),
-            )
-            .in_file(path)),
+            Entry::File(_) => Err(exists(path)),
         }
     }
 
@@ -490,6 +486,7 @@ pub(super) fn check_deletion(
             Code::Unguarded,
             format!("{path} is deleted without a guard; send its hash as \"base\": {digest}"),
         )
+        .with_hint(Hint::AllowUnguarded)
         .in_file(path)
         .with_found(source.bytes()));
     };
@@ -523,6 +520,16 @@ fn overlap(first: usize, second: usize, what: &str, path: &RelPath) -> Refusal {
         format!("operations {first} and {second} both {what} {path}; send one of them"),
     )
     .in_file(path)
+}
+
+/// The refusal of a file that would be put onto one that stays.
+pub(super) fn exists(path: &RelPath) -> Refusal {
+    Refusal::new(
+        Code::FileExists,
+        format!("{path} exists already; delete or rename it in the same batch, or edit it"),
+    )
+    .in_file(path)
+    .with_hint(Hint::Overwrite)
 }
 
 pub(crate) fn not_found(path: &RelPath) -> Refusal {

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::names::not_found;
+use super::names::{exists, not_found};
 use super::{Entry, Policy, Source, Tree};
 use crate::digest::Digest;
 use crate::edit::EditSet;
-use crate::error::{Code, Refusal};
+use crate::error::Refusal;
 use crate::path::RelPath;
 use crate::text::{Encoding, Text, detect_encoding};
 
@@ -99,11 +99,6 @@ impl Onto {
             false => Self::Nothing,
         }
     }
-}
-
-fn exists(path: &RelPath) -> Refusal {
-    let message = format!("{path} exists already; delete or rename it first, or edit it");
-    Refusal::new(Code::FileExists, message).in_file(path)
 }
 
 /// What is at a path in the course of the batch.
