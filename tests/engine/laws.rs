@@ -365,7 +365,7 @@ fn mutated(random: &mut Random) -> Vec<u8> {
     const BYTES: &[u8] = b"0129-+@ \n\r\t\"\\{}[],:/*<>=#abfg\0\x80\xc3\xff";
     let mut pick = |count: usize| random.below(count as u64) as usize;
     let mut bytes = INPUTS[pick(INPUTS.len())].as_bytes().to_vec();
-    for _ in 0..pick(4) {
+    for _ in 0..pick(3) {
         let at = pick(bytes.len());
         let end = (at + 1 + pick(12)).min(bytes.len());
         match pick(5) {

@@ -8,6 +8,7 @@ mod diff;
 mod drift;
 mod faults;
 mod forgery;
+mod generated;
 mod history;
 mod laws;
 mod placeholder;
