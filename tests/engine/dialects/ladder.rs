@@ -141,7 +141,11 @@ fn indentation_is_carried_over_where_the_lines_tell_how() {
             None,
         ),
         // Not one shift.
-        ("    a = 1\n    if a:\n      return a\n", "    a = 1\n    if b:\n      return a\n", None),
+        (
+            "    a = 1\n    if a:\n      return a\n",
+            "    a = 1\n    if b:\n      return a\n",
+            None,
+        ),
     ] {
         let replaced = |lines: &str| {
             let count = old.lines().count();
