@@ -149,7 +149,7 @@ fn failures_go_out_in_one_batch_and_each_remedy_is_acted_on() {
             ("CONF", "repaired"),
             ("DATA", "blocked"),
             ("ERR", "blocked"),
-            ("EVIL", "failed"),
+            ("EVIL", "blocked"),
             ("FRESH", "repaired"),
             ("GONE", "failed"),
             ("INIT", "injected"),

@@ -1,12 +1,13 @@
 //! Operations in the making, beside the tree that they lead to.
 
-use super::whole;
+use super::{fold, landed, whole};
 use crate::digest::Digest;
 use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Refusal};
-use crate::operation::{Action, Batch, Coordinates, Operation};
+use crate::operation::{Action, Batch, Coordinates, Matched, Operation};
 use crate::path::RelPath;
 use crate::plan::{Onto, SharedBytes, Stage, Tree, not_found};
+use crate::text::LineNumber;
 
 /// Collects operations, and carries each out on the tree as it is by then.
 pub(super) struct Desk<'t> {
@@ -83,6 +84,26 @@ impl<'t> Desk<'t> {
         })?;
         file.apply(&set);
         self.push(path, Action::Splice(set.into_vec()), note);
+        Ok(())
+    }
+
+    /// Adds an edit that has landed already, at a line.
+    pub(super) fn landed(&mut self, path: &RelPath, line: LineNumber) -> Result<(), Refusal> {
+        self.splice(path, Vec::new(), Some(landed::note(line)))
+    }
+
+    /// Adds an edit whose place a step of the ladder found.
+    pub(super) fn splice_found(
+        &mut self,
+        path: &RelPath,
+        edits: Vec<Edit>,
+        matched: Option<Matched>,
+    ) -> Result<(), Refusal> {
+        let note = matched.and_then(fold::note).map(String::from);
+        self.splice(path, edits, note)?;
+        if let Some(operation) = self.operations.last_mut() {
+            operation.matched = matched;
+        }
         Ok(())
     }
 

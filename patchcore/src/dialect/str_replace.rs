@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::desk::Desk;
 use super::exact::{self, Find, Matches};
 use super::ladder::Rungs;
+use super::landed::Landed;
 use super::{Options, beneath_root, json, minimal_edit, omission, whole};
 use crate::digest::Digest;
 use crate::edit::Edit;
@@ -299,19 +300,19 @@ impl StrReplace {
             } => {
                 check(new, old.as_bytes())?;
                 let text = desk.file(path)?;
-                let rungs = if self.options.strict {
-                    Rungs::Exact
-                } else {
-                    Rungs::All
-                };
                 let find = Find {
                     old,
                     new,
                     matches: *matches,
-                    rungs,
+                    rungs: Rungs::of(&self.options),
                 };
-                let (edits, fold) = exact::edits(&text, &find, path, name)?;
-                desk.splice(path, edits, fold.note().map(String::from))?;
+                match find.landed(&text) {
+                    Landed::Yes(place) => desk.landed(path, place.line)?,
+                    _ => {
+                        let (edits, matched) = exact::edits(&text, &find, path, name)?;
+                        desk.splice_found(path, edits, matched)?;
+                    }
+                }
             }
             Command::Insert { line, text } => {
                 check(text, b"")?;

@@ -360,6 +360,7 @@ impl Prepared<'_> {
                     lines: verdict.lines,
                     guarded: verdict.guarded,
                     note: verdict.note.clone(),
+                    matched: verdict.matched,
                     refusal: verdict.refusal.clone(),
                     labels: (*operation.labels != *batch.labels
                         && *operation.labels != Labels::default())

@@ -96,6 +96,7 @@ impl Workspace {
             for (verdict, operation) in verdicts.iter_mut().zip(record.operations) {
                 verdict.guarded = operation.guarded;
                 verdict.note = operation.note;
+                verdict.matched = operation.matched;
                 verdict.refusal = operation.refusal;
                 if operation.outcome != Outcome::Applied {
                     verdict.outcome = operation.outcome;
