@@ -162,6 +162,9 @@ fn check_and_apply_say_the_same_and_check_writes_nothing() {
     );
     sandbox
         .run_with(&batch, &["check", "--detailed-exitcode"])
+        .exits(0);
+    sandbox
+        .run_with(&batch, &["check", "--detailed-exitcode", "--again"])
         .exits(1);
 }
 
@@ -408,7 +411,7 @@ fn demo_runs_and_all_that_it_says_to_try_next_works() {
 #[test]
 fn input_that_was_applied_is_known_until_it_is_asked_for_again() {
     const ENVELOPE: &str =
-        "*** Begin Patch\n*** Update File: f\n@@\n import a\n+import b\n*** End Patch\n";
+        "*** Begin Patch\n*** Update File: f\n@@\n+// end\n*** End Patch\n";
     let sandbox = Sandbox::new(&[("f", AGENT)]);
     let apply = ["apply", "-", "--output", "json"];
     let first = sandbox.run_with(ENVELOPE, &apply).exits(0).json();
