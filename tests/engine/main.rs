@@ -8,7 +8,6 @@ mod diff;
 mod drift;
 mod faults;
 mod forgery;
-mod generated;
 mod history;
 mod laws;
 mod placeholder;
