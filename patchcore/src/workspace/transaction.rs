@@ -17,6 +17,7 @@ use super::record::{
 };
 use super::root::Root;
 use super::stage::{Staging, beside_name};
+use super::snapshot;
 use super::state::{CURRENT, Held, STATE, TASKS, fail};
 use super::survey::{Survey, survey};
 use crate::digest::Digest;
@@ -89,7 +90,12 @@ impl Work<'_> {
                     tasks: old_tasks.map(|(meta, bytes)| (bytes, Wanted::as_it_was(&meta))),
                     durable: self.options.durable,
                 };
-                Ok(self.carry_out(&current, &memory, record, digest)?)
+                let mut done = self.carry_out(&current, &memory, record, digest)?;
+                // The batch is committed; a command that runs meanwhile is less well recorded.
+                if let Err(error) = snapshot::feed(self.held, self.changes) {
+                    done.notes.push(format!("the new bytes are in no snapshot: {error}"));
+                }
+                Ok(done)
             }
             Err(WriteFault::Unknown(error)) => Ok(Done {
                 unfinished: Some(error),
