@@ -13,14 +13,7 @@ use crate::random::Random;
 use crate::workspace::{append, apply, batch, path, snapshot, tree};
 
 const FILES: [&str; 8] = [
-    "a.txt",
-    "b.txt",
-    "empty",
-    "d/one",
-    "d/two",
-    "d/e/deep",
-    "latin1",
-    "binary",
+    "a.txt", "b.txt", "empty", "d/one", "d/two", "d/e/deep", "latin1", "binary",
 ];
 
 fn start() -> TempDir {
@@ -101,7 +94,10 @@ fn edit(root: &Path, random: &mut Random) {
         }
         8 => {
             if from.is_file() && !from.is_symlink() {
-                mode(&from, [0o600, 0o644, 0o755, 0o400][usize::try_from(random.below(4)).unwrap()]);
+                mode(
+                    &from,
+                    [0o600, 0o644, 0o755, 0o400][usize::try_from(random.below(4)).unwrap()],
+                );
             }
         }
         9 => {
@@ -147,7 +143,12 @@ fn whatever_a_command_does_is_recorded_and_taken_back() {
         let audit = workspace.audit().unwrap();
         assert!(audit.changed.is_empty(), "seed {seed}: {audit:?}");
         let undone = workspace.undo(None, &options()).unwrap();
-        assert_eq!(undone.report.code(), None, "seed {seed}: {:?}", undone.report);
+        assert_eq!(
+            undone.report.code(),
+            None,
+            "seed {seed}: {:?}",
+            undone.report
+        );
         assert_eq!(snapshot(root), before, "seed {seed}");
         let again = workspace
             .undo(undone.report.transaction.as_deref(), &options())
@@ -188,12 +189,22 @@ fn what_is_committed_meanwhile_is_not_the_commands_doing() {
     })
     .unwrap();
     let record = applied.record.unwrap();
-    let changed: Vec<_> = record.changes.iter().map(|it| it.path.to_string()).collect();
+    let changed: Vec<_> = record
+        .changes
+        .iter()
+        .map(|it| it.path.to_string())
+        .collect();
     assert_eq!(changed, ["b.txt", "d/two"]);
     let workspace = Workspace::open(root).unwrap();
     workspace.undo(None, &options()).unwrap();
-    assert_eq!(fs::read(root.join("b.txt")).unwrap(), b"dos\r\nlines\r\nours\r\n");
-    assert_eq!(fs::read(root.join("a.txt")).unwrap(), b"one\ntwo\nthree\nours\n");
+    assert_eq!(
+        fs::read(root.join("b.txt")).unwrap(),
+        b"dos\r\nlines\r\nours\r\n"
+    );
+    assert_eq!(
+        fs::read(root.join("a.txt")).unwrap(),
+        b"one\ntwo\nthree\nours\n"
+    );
 }
 
 #[test]
@@ -211,7 +222,11 @@ fn what_git_ignores_is_left_out_whatever_becomes_of_the_rules() {
     })
     .unwrap();
     let record = applied.record.unwrap();
-    let changed: Vec<_> = record.changes.iter().map(|it| it.path.to_string()).collect();
+    let changed: Vec<_> = record
+        .changes
+        .iter()
+        .map(|it| it.path.to_string())
+        .collect();
     assert_eq!(changed, [".gitignore"]);
     let left_out = record.command.unwrap().left_out;
     let left_out: Vec<_> = left_out.iter().map(ToString::to_string).collect();
@@ -241,7 +256,11 @@ fn overlapping_runs_record_each_change_once_and_name_one_another() {
     fs::write(root.join("d/two"), "outer\n").unwrap();
     let outer_record = end(&outer.id);
     let names = |record: &patchcore::workspace::Record| -> Vec<String> {
-        record.changes.iter().map(|it| it.path.to_string()).collect()
+        record
+            .changes
+            .iter()
+            .map(|it| it.path.to_string())
+            .collect()
     };
     assert_eq!(names(&inner_record), ["b.txt"]);
     assert_eq!(names(&outer_record), ["a.txt", "d/two"]);

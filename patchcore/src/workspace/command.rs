@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::Workspace;
 use super::apply::{Applied, finished, millis, new_record};
 use super::chain;
 use super::disk::{self, Dir, File};
@@ -25,7 +26,6 @@ use super::snapshot::{self, Listing, Objects};
 use super::stage::Staging;
 use super::state::{CURRENT, Held, fail};
 use super::transaction::Done;
-use super::Workspace;
 use crate::digest::Digest;
 use crate::error::{Code, Error, Refusal, Stop};
 use crate::operation::Labels;
@@ -49,6 +49,8 @@ pub struct Command {
     pub labels: Labels,
     /// Files and directories that are recorded although git ignores them.
     pub also: Vec<RelPath>,
+    /// A name by which [`Workspace::command_named`] finds the run while it is open.
+    pub name: Option<String>,
 }
 
 /// A command that is being recorded. While this value lives, the run is attended to: when its
@@ -82,6 +84,8 @@ struct Header {
     labels: Labels,
     #[serde(with = "form::paths")]
     also: Vec<RelPath>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     /// The last record when the snapshot was taken.
     head: Option<TransactionId>,
     /// Runs that were open then.
@@ -115,6 +119,7 @@ impl Workspace {
             argv: command.argv.clone(),
             labels: command.labels.clone(),
             also: command.also.clone(),
+            name: command.name.clone(),
             head: chain::previous(&held)?.map(|previous| previous.transaction),
             overlaps: open_ids(runs)?,
             attended,
@@ -156,6 +161,30 @@ impl Workspace {
             return Err(Refusal::new(Code::InvalidBatch, message).into());
         };
         Ok(self.record_run(&held, &runs, header, listing, ending, &recovered, options)?)
+    }
+
+    /// The last run that was begun under a name and is still open.
+    ///
+    /// # Errors
+    /// `LOCK_TIMEOUT`, `FOREIGN_STATE`, `IO`.
+    pub fn command_named(
+        &self,
+        name: &str,
+        lock_wait: Duration,
+    ) -> Result<Option<TransactionId>, Error> {
+        let held = self.hold(lock_wait)?;
+        let Some((runs, files)) = snapshot::open_runs(&held.state)? else {
+            return Ok(None);
+        };
+        for file in files.iter().rev() {
+            match read_run(&runs, file, &held)? {
+                Some((header, _)) if header.name.as_deref() == Some(name) => {
+                    return Ok(Some(header.id));
+                }
+                _ => {}
+            }
+        }
+        Ok(None)
     }
 
     /// Takes a snapshot of the tree, so that what stands there now can be told from what will.
@@ -203,7 +232,10 @@ impl Workspace {
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all that is known of a run at its end")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all that is known of a run at its end"
+    )]
     fn record_run(
         &self,
         held: &Held,

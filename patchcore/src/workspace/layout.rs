@@ -258,7 +258,11 @@ impl<'a> Layout<'a> {
         };
         let mut wanted: Vec<RelPath> = self.places.iter().filter_map(comes).collect();
         // Empty ones come back as well.
-        wanted.extend(restored.iter().flat_map(|it| it.directories.keys().cloned()));
+        wanted.extend(
+            restored
+                .iter()
+                .flat_map(|it| it.directories.keys().cloned()),
+        );
         for directory in wanted {
             let mut missing = Vec::new();
             let mut above = Some(directory);

@@ -125,11 +125,7 @@ pub struct CommandRecord {
     pub interrupted: bool,
     /// Files and directories that were not looked at (ignored by git, unreadable, or no regular
     /// files), at most 100 of them.
-    #[serde(
-        default,
-        skip_serializing_if = "Vec::is_empty",
-        with = "form::paths"
-    )]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "form::paths")]
     #[cfg_attr(feature = "schema", schemars(with = "Vec<form::Bytes<'static>>"))]
     pub left_out: Vec<RelPath>,
     /// Other commands that ran at the same time.

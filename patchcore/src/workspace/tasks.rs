@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::state::{TASKS, fail};
 use super::Workspace;
+use super::state::{TASKS, fail};
 use crate::error::Error;
 
 impl Workspace {

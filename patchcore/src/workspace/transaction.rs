@@ -16,8 +16,8 @@ use super::record::{
     ChangeRecord, EditRecord, Identity, Journal, Method, Record, State as Stage, Step,
 };
 use super::root::Root;
-use super::stage::{Staging, beside_name};
 use super::snapshot;
+use super::stage::{Staging, beside_name};
 use super::state::{CURRENT, Held, STATE, TASKS, fail};
 use super::survey::{Survey, survey};
 use crate::digest::Digest;
@@ -93,7 +93,8 @@ impl Work<'_> {
                 let mut done = self.carry_out(&current, &memory, record, digest)?;
                 // The batch is committed; a command that runs meanwhile is less well recorded.
                 if let Err(error) = snapshot::feed(self.held, self.changes) {
-                    done.notes.push(format!("the new bytes are in no snapshot: {error}"));
+                    done.notes
+                        .push(format!("the new bytes are in no snapshot: {error}"));
                 }
                 Ok(done)
             }

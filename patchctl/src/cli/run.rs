@@ -17,7 +17,7 @@ use super::orchestrator::Delivery;
 /// failed, the command cannot be run, there is no such command. What git ignores is not looked at,
 /// nor is what the command's daemons write after its end.
 #[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("what").required(true).args(["begin", "end", "command"])))]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["begin", "end", "hook", "command"])))]
 pub(crate) struct CommandArgs {
     /// Take the snapshot, print an id, and leave the rest to `run --end ID`, which must come within a
     /// day: for agents that call a hook before and after a tool
@@ -26,6 +26,10 @@ pub(crate) struct CommandArgs {
     /// Record what was done since `run --begin` printed this id
     #[arg(long, value_name = "ID")]
     pub(crate) end: Option<TransactionId>,
+    /// Begin or end as an agent's hook asks on standard input: JSON with `hook_event_name`
+    /// (`PreToolUse` begins, anything else ends), `session_id` and `tool_use_id`
+    #[arg(long)]
+    pub(crate) hook: bool,
     /// Exit status of the command that ended, for the record
     #[arg(long, value_name = "N", requires = "end")]
     pub(crate) exit_status: Option<i32>,

@@ -107,6 +107,9 @@ fn line(file: &FileReport) -> String {
     let path = printable(&file.path);
     match &file.from {
         Some(from) => format!("{change} {} to {path}", printable(from)),
-        None => format!("{change} {path} (+{} −{})", file.lines_added, file.lines_removed),
+        None => format!(
+            "{change} {path} (+{} −{})",
+            file.lines_added, file.lines_removed
+        ),
     }
 }

@@ -84,11 +84,7 @@ fn row(new: &Identity) -> Row {
 }
 
 /// What changed between two listings.
-pub(super) fn compare(
-    base: &Listing,
-    now: &Listing,
-    objects: &Objects,
-) -> Result<Observed, Error> {
+pub(super) fn compare(base: &Listing, now: &Listing, objects: &Objects) -> Result<Observed, Error> {
     let mut observed = Observed::default();
     let mut gone: BTreeMap<&RelPath, &Row> = (base.files.iter())
         .filter(|(path, _)| !now.files.contains_key(*path) && !is_left_out(now, path))
@@ -374,11 +370,7 @@ pub(super) struct Layout<'a> {
 }
 
 /// Lays out the pre-images: a slot for each path, empty where nothing stood.
-pub(super) fn layout<'a>(
-    changes: &'a [FileChange],
-    base: &Listing,
-    now: &Listing,
-) -> Layout<'a> {
+pub(super) fn layout<'a>(changes: &'a [FileChange], base: &Listing, now: &Listing) -> Layout<'a> {
     let mut layout = Layout::default();
     for change in changes {
         let old = match &change.from {

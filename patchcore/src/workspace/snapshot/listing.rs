@@ -151,8 +151,19 @@ impl Listing {
                         .insert(RelPath::new(path).ok()?, number(mode)?);
                 }
                 b"f" | b"l" => {
-                    let [mode, uid, gid, size, ino, mtime, mtime_nanos, ctime, ctime_nanos, digest, path] =
-                        split(rest)?;
+                    let [
+                        mode,
+                        uid,
+                        gid,
+                        size,
+                        ino,
+                        mtime,
+                        mtime_nanos,
+                        ctime,
+                        ctime_nanos,
+                        digest,
+                        path,
+                    ] = split(rest)?;
                     let row = Row {
                         link: kind == b"l",
                         mode: number(mode)?,

@@ -113,9 +113,10 @@ impl Taking<'_> {
             Err(error) => return Err(self.failed("look at", Some(&path), error)),
         };
         let is_wanted = self.base.is_some_and(|base| base.has_at_or_below(&path))
-            || self.also.iter().any(|named| {
-                path == *named || path.lies_below(named) || named.lies_below(&path)
-            });
+            || self
+                .also
+                .iter()
+                .any(|named| path == *named || path.lies_below(named) || named.lies_below(&path));
         let is_dir = meta.kind == Kind::Directory;
         let is_out = scope == Scope::Wanted || name == b".git" || rules.is_ignored(&path, is_dir);
         if is_out && !is_wanted {
@@ -135,8 +136,7 @@ impl Taking<'_> {
                 Err(error) => return Err(self.failed("open", Some(&path), error)),
             };
             self.taken.directories.insert(path.clone(), meta.mode);
-            let is_named = (self.also.iter())
-                .any(|named| path == *named || path.lies_below(named));
+            let is_named = (self.also.iter()).any(|named| path == *named || path.lies_below(named));
             let scope = if is_out && !is_named {
                 Scope::Wanted
             } else {
