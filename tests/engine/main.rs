@@ -19,4 +19,5 @@ mod schemas;
 mod stranger;
 mod takeback;
 mod types;
+mod vocabulary;
 mod workspace;

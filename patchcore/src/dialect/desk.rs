@@ -3,7 +3,7 @@
 use super::whole;
 use crate::digest::Digest;
 use crate::edit::{Edit, EditSet};
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Hint, Refusal};
 use crate::operation::{Action, Batch, Coordinates, Operation};
 use crate::path::RelPath;
 use crate::plan::{SharedBytes, Stage, Tree, not_found};
@@ -130,8 +130,9 @@ impl<'t> Desk<'t> {
                 if !overwrite {
                     return Err(Refusal::new(
                         Code::FileExists,
-                        format!("{to} exists already and would be replaced by {path}; delete it in the patch first, or allow it with --overwrite"),
+                        format!("{to} already exists and would be replaced by {path}; delete it in the patch first"),
                     )
+                    .with_hint(Hint::Overwrite)
                     .in_file(to));
                 }
                 self.delete(to, Some(format!("replaced by {path}")))?;

@@ -13,7 +13,7 @@ use super::exact::{self, Find, Matches};
 use super::ladder::Rungs;
 use super::{Options, beneath_root, json, omission};
 use crate::digest::Digest;
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Hint, Refusal};
 use crate::path::RelPath;
 use crate::plan::{Lowered, Script, Tree};
 
@@ -75,10 +75,9 @@ pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<McpEdit, Refusal>
             (Some(path), _) => path.clone(),
             (None, Some(path)) => RelPath::new(beneath_root(path.as_bytes(), options))?,
             (None, None) => {
-                return Err(Refusal::new(
-                    Code::InvalidBatch,
-                    "\"path\" is missing; say the file with --file",
-                ));
+                return Err(
+                    Refusal::new(Code::InvalidBatch, "\"path\" is missing").with_hint(Hint::File)
+                );
             }
         };
         for RawEdit { old, new, rest } in raw.edits {
