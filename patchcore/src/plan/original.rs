@@ -63,7 +63,12 @@ pub(super) fn plan(
     for result in results {
         for (index, verdict) in result.verdicts {
             let note = verdicts[index].note.take();
-            verdicts[index] = Verdict { note, ..verdict };
+            let matched = verdicts[index].matched;
+            verdicts[index] = Verdict {
+                note,
+                matched,
+                ..verdict
+            };
         }
         changes.extend(result.change);
     }

@@ -321,6 +321,7 @@ impl Workspace {
             for (verdict, operation) in plan.verdicts.iter_mut().zip(record.operations) {
                 verdict.guarded = operation.guarded;
                 verdict.note = operation.note;
+                verdict.matched = operation.matched;
                 verdict.refusal = operation.refusal;
                 if operation.outcome != Outcome::Applied {
                     verdict.outcome = operation.outcome;
@@ -405,6 +406,7 @@ impl Prepared<'_> {
                     lines: verdict.lines,
                     guarded: verdict.guarded,
                     note: verdict.note.clone(),
+                    matched: verdict.matched,
                     refusal: verdict.refusal.clone(),
                     labels: (*operation.labels != *batch.labels
                         && *operation.labels != Labels::default())
