@@ -321,6 +321,7 @@ pub(super) fn verdicts(batch: &Batch) -> Vec<Verdict> {
         guarded: true,
         refusal: None,
         note: None,
+        matched: None,
     };
     vec![verdict; batch.operations.len()]
 }
@@ -333,6 +334,7 @@ pub(super) fn operations(batch: &Batch) -> Vec<OperationRecord> {
         lines: None,
         guarded: true,
         note: None,
+        matched: None,
         refusal: None,
         labels: None,
     });
