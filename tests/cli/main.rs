@@ -28,6 +28,7 @@ mod paths;
 mod placeholder;
 mod planted;
 mod request;
+mod run;
 mod sandbox;
 mod state;
 mod tls;
