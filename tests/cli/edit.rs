@@ -410,8 +410,7 @@ fn demo_runs_and_all_that_it_says_to_try_next_works() {
 
 #[test]
 fn input_that_was_applied_is_known_until_it_is_asked_for_again() {
-    const ENVELOPE: &str =
-        "*** Begin Patch\n*** Update File: f\n@@\n+// end\n*** End Patch\n";
+    const ENVELOPE: &str = "*** Begin Patch\n*** Update File: f\n@@\n+// end\n*** End Patch\n";
     let sandbox = Sandbox::new(&[("f", AGENT)]);
     let apply = ["apply", "-", "--output", "json"];
     let first = sandbox.run_with(ENVELOPE, &apply).exits(0).json();

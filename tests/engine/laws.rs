@@ -418,17 +418,28 @@ fn random_bytes_are_planned_or_refused() {
         policy.allow_unguarded = random.below(2) == 0;
         policy.overwrite = random.below(2) == 0;
         let plan = plan(&lowered.batch, &tree, &policy);
-        assert_eq!(plan.verdicts.len(), lowered.batch.operations.len(), "{shown}");
+        assert_eq!(
+            plan.verdicts.len(),
+            lowered.batch.operations.len(),
+            "{shown}"
+        );
         if plan.has_refusal() {
             assert!(plan.changes.is_empty(), "{shown}");
         }
         for change in &plan.changes {
             let bytes: Vec<u8> = change.chunks().flatten().copied().collect();
             let after = change.state_after().map(|state| state.digest);
-            assert_eq!(after, change.after.as_ref().map(|_| Digest::of(&bytes)), "{shown}");
+            assert_eq!(
+                after,
+                change.after.as_ref().map(|_| Digest::of(&bytes)),
+                "{shown}"
+            );
         }
     }
-    assert!(planned > ROUNDS / 3, "{planned} of {ROUNDS} inputs were planned");
+    assert!(
+        planned > ROUNDS / 3,
+        "{planned} of {ROUNDS} inputs were planned"
+    );
 }
 
 /// Whether the wanted last line is blank, in a text that shall not end in a newline.

@@ -46,16 +46,27 @@ fn entries(new: &str) -> Vec<Entry> {
     let mut all = Vec::new();
     for operation in native {
         for coordinates in ["original", "sequential"] {
-            let input =
-                format!(r#"{{"coordinates":"{coordinates}","operations":[{operation}]}}"#);
+            let input = format!(r#"{{"coordinates":"{coordinates}","operations":[{operation}]}}"#);
             all.push((operation, input.replace("NEW", json)));
         }
     }
     let foreign = [
-        ("str_replace", r#"{"command":"str_replace","path":"f","old_str":"old","new_str":"NEW"}"#),
-        ("Edit", r#"{"file_path":"f","old_string":"old","new_string":"NEW"}"#),
-        ("insert", r#"{"command":"insert","path":"f","insert_line":0,"insert_text":"NEW"}"#),
-        ("mcp", r#"{"path":"f","edits":[{"oldText":"old","newText":"NEW"}]}"#),
+        (
+            "str_replace",
+            r#"{"command":"str_replace","path":"f","old_str":"old","new_str":"NEW"}"#,
+        ),
+        (
+            "Edit",
+            r#"{"file_path":"f","old_string":"old","new_string":"NEW"}"#,
+        ),
+        (
+            "insert",
+            r#"{"command":"insert","path":"f","insert_line":0,"insert_text":"NEW"}"#,
+        ),
+        (
+            "mcp",
+            r#"{"path":"f","edits":[{"oldText":"old","newText":"NEW"}]}"#,
+        ),
         (
             "lsp",
             r#"{"changes":{"f":[{"range":{"start":{"line":1,"character":0},"end":{"line":1,"character":3}},"newText":"NEW"}]}}"#,
@@ -65,9 +76,18 @@ fn entries(new: &str) -> Vec<Entry> {
         all.push((name, input.replace("NEW", json)));
     }
     let text = [
-        ("codex", "*** Begin Patch\n*** Update File: f\n@@\n-old\n+NEW\n last\n*** End Patch\n"),
-        ("blocks", "f\n<<<<<<< SEARCH\nold\n=======\nNEW\n>>>>>>> REPLACE\n"),
-        ("diff", "--- a/f\n+++ b/f\n@@ -2,2 +2,2 @@\n-old\n+NEW\n last\n"),
+        (
+            "codex",
+            "*** Begin Patch\n*** Update File: f\n@@\n-old\n+NEW\n last\n*** End Patch\n",
+        ),
+        (
+            "blocks",
+            "f\n<<<<<<< SEARCH\nold\n=======\nNEW\n>>>>>>> REPLACE\n",
+        ),
+        (
+            "diff",
+            "--- a/f\n+++ b/f\n@@ -2,2 +2,2 @@\n-old\n+NEW\n last\n",
+        ),
     ];
     for (name, input) in text {
         all.push((name, input.replace("NEW", new)));
@@ -167,7 +187,10 @@ fn text_of_utf8_never_goes_into_a_file_that_is_not() {
     }
     for Entry { name, input } in entries("new") {
         let landed = run(&input, LATIN, &unguarded()).unwrap();
-        assert!(landed.starts_with(b"\xa9") || landed.starts_with(b"new"), "{name}");
+        assert!(
+            landed.starts_with(b"\xa9") || landed.starts_with(b"new"),
+            "{name}"
+        );
     }
 }
 
@@ -231,9 +254,18 @@ fn a_nul_in_new_text_is_the_operators_to_allow() {
 
 /// Every entry that puts a file onto `f`; `g` holds `moved`.
 const ONTO: [(&str, &str); 10] = [
-    ("rename", r#"{"operations":[{"op":"rename-file","file":"g","to":"f"}]}"#),
-    ("copy", r#"{"operations":[{"op":"copy-file","file":"g","to":"f"}]}"#),
-    ("create", r#"{"operations":[{"op":"create-file","file":"f","content":"moved\n"}]}"#),
+    (
+        "rename",
+        r#"{"operations":[{"op":"rename-file","file":"g","to":"f"}]}"#,
+    ),
+    (
+        "copy",
+        r#"{"operations":[{"op":"copy-file","file":"g","to":"f"}]}"#,
+    ),
+    (
+        "create",
+        r#"{"operations":[{"op":"create-file","file":"f","content":"moved\n"}]}"#,
+    ),
     (
         "rename in sequence",
         r#"{"coordinates":"sequential","operations":[{"op":"rename-file","file":"g","to":"f"}]}"#,
@@ -278,11 +310,18 @@ fn a_file_is_put_onto_another_where_the_operator_says_so() {
         options.policy.overwrite = true;
         let applied = workspace.apply(&script, &options).unwrap();
         assert_eq!(applied.report.status, Status::Applied, "{name}");
-        assert_eq!(fs::read(dir.path().join("f")).unwrap(), b"moved\n", "{name}");
+        assert_eq!(
+            fs::read(dir.path().join("f")).unwrap(),
+            b"moved\n",
+            "{name}"
+        );
         let notes: Vec<_> = (applied.report.operations.iter())
             .filter_map(|operation| operation.note.as_deref())
             .collect();
-        assert!(notes.iter().any(|note| note.contains("replaces f")), "{name}: {notes:?}");
+        assert!(
+            notes.iter().any(|note| note.contains("replaces f")),
+            "{name}: {notes:?}"
+        );
         assert!(applied.record.unwrap().overrides.overwrite, "{name}");
         assert!(workspace.audit().unwrap().is_clean(), "{name}");
         workspace.undo(None, &ApplyOptions::default()).unwrap();

@@ -126,18 +126,29 @@ fn is_inside(place: &Range<usize>, there: &Range<usize>) -> bool {
 fn holds(new: &[&[u8]], old: &[&[u8]]) -> bool {
     let same = |part: &[&[u8]]| {
         let mut pairs = part.iter().zip(old);
-        pairs.all(|(a, b)| Fold::Punctuation.of(a.trim_ascii()) == Fold::Punctuation.of(b.trim_ascii()))
+        pairs.all(|(a, b)| {
+            Fold::Punctuation.of(a.trim_ascii()) == Fold::Punctuation.of(b.trim_ascii())
+        })
     };
     new.len() > old.len() && new.windows(old.len()).any(same)
 }
 
 /// Whether an edit is so much of its own that finding its new text is no chance.
 fn is_telling(old: &[&[u8]], new: &[&[u8]]) -> bool {
-    let has_word = |line: &[u8]| line.iter().any(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80);
-    let stays = |line: &&[u8]| old.iter().any(|other| other.trim_ascii() == line.trim_ascii());
+    let has_word = |line: &[u8]| {
+        line.iter()
+            .any(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80)
+    };
+    let stays = |line: &&[u8]| {
+        old.iter()
+            .any(|other| other.trim_ascii() == line.trim_ascii())
+    };
     let (kept, added): (Vec<&[u8]>, Vec<&[u8]>) = new.iter().copied().partition(stays);
     let blank = |byte: &&u8| !byte.is_ascii_whitespace() && (**byte & 0xc0) != 0x80;
-    let characters: usize = new.iter().map(|line| line.iter().filter(blank).count()).sum();
+    let characters: usize = new
+        .iter()
+        .map(|line| line.iter().filter(blank).count())
+        .sum();
     kept.into_iter().any(has_word) && added.into_iter().any(has_word) && characters >= ENOUGH
 }
 
@@ -215,18 +226,32 @@ mod tests {
     #[test]
     fn what_stands_only_inside_its_replacement_has_landed() {
         for (text, old, new, expected) in [
-            ("import a\nimport b\nx\n", "import a\n", "import a\nimport b\n", at(1)),
+            (
+                "import a\nimport b\nx\n",
+                "import a\n",
+                "import a\nimport b\n",
+                at(1),
+            ),
             ("import a\nx\n", "import a\n", "import a\nimport b\n", None),
             // Elsewhere, too: it is not known which is meant.
             ("a\nb\na\n", "a\n", "a\nb\n", None),
             ("a\nb\na\nb\n", "a\n", "a\nb\n", None),
             // In the file's form.
-            ("  import a\r\n  import b\r\n", "import a\n", "import a\nimport b\n", at(1)),
+            (
+                "  import a\r\n  import b\r\n",
+                "import a\n",
+                "import a\nimport b\n",
+                at(1),
+            ),
             // A deletion.
             ("a\nb\n", "a\nx\nb\n", "a\nb\n", maybe(1)),
             ("a\nb\n", "x\n", "", None),
         ] {
-            assert_eq!(line(of_lines(text, old, new)), expected, "{text:?} {old:?} {new:?}");
+            assert_eq!(
+                line(of_lines(text, old, new)),
+                expected,
+                "{text:?} {old:?} {new:?}"
+            );
             if !text.contains("  ") {
                 let judged = characters(text.as_bytes(), old, new, Rungs::All);
                 assert_eq!(line(judged), expected, "{text:?} {old:?} {new:?}");
@@ -238,18 +263,37 @@ mod tests {
     fn what_is_gone_has_landed_where_its_replacement_is_telling() {
         let file = "def f():\n    return compute(1)\n";
         for (old, new, expected) in [
-            ("def f():\n    return 0\n", "def f():\n    return compute(1)\n", at(1)),
+            (
+                "def f():\n    return 0\n",
+                "def f():\n    return compute(1)\n",
+                at(1),
+            ),
             // No line in common.
             ("    return 0\n", "    return compute(1)\n", maybe(2)),
             // Nothing added but what is not a word.
-            ("def f():\n}\n    return compute(1)\n", "def f():\n    return compute(1)\n", maybe(1)),
+            (
+                "def f():\n}\n    return compute(1)\n",
+                "def f():\n    return compute(1)\n",
+                maybe(1),
+            ),
             // Not there.
-            ("def f():\n    return 0\n", "def f():\n    return compute(2)\n", None),
+            (
+                "def f():\n    return 0\n",
+                "def f():\n    return compute(2)\n",
+                None,
+            ),
         ] {
             assert_eq!(line(of_lines(file, old, new)), expected, "{old:?} {new:?}");
-            assert_eq!(line(characters(file.as_bytes(), old, new, Rungs::All)), expected, "{old:?} {new:?}");
+            assert_eq!(
+                line(characters(file.as_bytes(), old, new, Rungs::All)),
+                expected,
+                "{old:?} {new:?}"
+            );
         }
-        assert_eq!(line(of_lines("a:\n  b\n", "a:\n  c\n", "a:\n  b\n")), maybe(1));
+        assert_eq!(
+            line(of_lines("a:\n  b\n", "a:\n  c\n", "a:\n  b\n")),
+            maybe(1)
+        );
     }
 
     #[test]
@@ -260,7 +304,12 @@ mod tests {
             ("f(a, b) f(a)\n", "f(a", "f(a, b", None),
             // The end of the line is there in any case.
             ("x\ny\n", "x", "x\n", None),
-            ("import a\r\nimport b\r\n", "import a", "import a\nimport b", at(1)),
+            (
+                "import a\r\nimport b\r\n",
+                "import a",
+                "import a\nimport b",
+                at(1),
+            ),
         ] {
             let judged = characters(text.as_bytes(), old, new, Rungs::All);
             assert_eq!(line(judged), expected, "{text:?} {old:?} {new:?}");

@@ -81,11 +81,7 @@ mod tests {
             (b"a\r\nb\r\n", b"a\r\nB\n", b"a\r\nB\n"),
             (b"a\r\nb\n", b"a\nB\n", b"a\nB\n"),
             (b"\xef\xbb\xbfa\n", b"b\n", b"\xef\xbb\xbfb\n"),
-            (
-                b"\xef\xbb\xbfa\n",
-                b"\xef\xbb\xbfb\n",
-                b"\xef\xbb\xbfb\n",
-            ),
+            (b"\xef\xbb\xbfa\n", b"\xef\xbb\xbfb\n", b"\xef\xbb\xbfb\n"),
             (b"", b"b\n", b"b\n"),
             (b"a\r\n", b"", b""),
         ] {

@@ -336,4 +336,3 @@ impl WorkspaceEdit {
         Ok(located)
     }
 }
-

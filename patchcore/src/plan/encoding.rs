@@ -72,9 +72,7 @@ pub(super) fn mixed(
         let operation = &operations[piece.operation];
         let message = match is_utf8 {
             true if is_utf8_beside(old, piece) => return None,
-            true => format!(
-                "{path} is UTF-8, and the new text is not; send it as UTF-8"
-            ),
+            true => format!("{path} is UTF-8, and the new text is not; send it as UTF-8"),
             false if operation.rewrites => format!(
                 "{path} is not UTF-8 and would be overwritten by UTF-8 text; edit its lines instead, or delete it first"
             ),

@@ -17,11 +17,11 @@ use crate::digest::Digest;
 use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Error, Refusal, Stop};
 use crate::path::RelPath;
+use crate::placeholder::Scanner;
 use crate::plan::{
     self, After, ChangeKind, FileChange, FileState, Holds, Obstacle, Outcome, Plan, Source, Touch,
     Verdict,
 };
-use crate::placeholder::Scanner;
 use crate::report::Status;
 use crate::task::{self, Manifest};
 

@@ -235,7 +235,10 @@ struct Search<'a> {
 impl Search<'_> {
     /// Whether a chunk has landed already.
     fn landed(&self, chunk: &Chunk<'_>) -> Landed {
-        let new = chunk.lines.iter().filter(|(role, _)| *role != Role::Removed);
+        let new = chunk
+            .lines
+            .iter()
+            .filter(|(role, _)| *role != Role::Removed);
         let new: Vec<&[u8]> = new.map(|(_, text)| *text).collect();
         landed::lines(self.text, &old_lines(chunk), &new, self.rungs())
     }
