@@ -34,6 +34,8 @@ use crate::threads;
 #[cfg(feature = "workspace")]
 pub(crate) use change::show_replacements;
 pub use change::{After, ChangeKind, FileChange, FileState, Touch};
+#[cfg(feature = "workspace")]
+pub(crate) use link::refusals as link_refusals;
 pub(crate) use names::not_found;
 pub use script::{Lowered, Missing, Notes, Script};
 pub(crate) use stage::{SharedBytes, Stage};
