@@ -5,6 +5,7 @@
 //! `.keep`.
 
 mod git;
+mod ladder;
 mod laws;
 
 use std::collections::BTreeMap;

@@ -1,10 +1,10 @@
 //! Operations in the making, beside the tree that they lead to.
 
-use super::whole;
+use super::{fold, whole};
 use crate::digest::Digest;
 use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Hint, Refusal};
-use crate::operation::{Action, Batch, Coordinates, Operation};
+use crate::operation::{Action, Batch, Coordinates, Matched, Operation};
 use crate::path::RelPath;
 use crate::plan::{SharedBytes, Stage, Tree, not_found};
 
@@ -83,6 +83,21 @@ impl<'t> Desk<'t> {
         })?;
         file.apply(&set);
         self.push(path, Action::Splice(set.into_vec()), note);
+        Ok(())
+    }
+
+    /// Adds an edit whose place a step of the ladder found.
+    pub(super) fn splice_found(
+        &mut self,
+        path: &RelPath,
+        edits: Vec<Edit>,
+        matched: Option<Matched>,
+    ) -> Result<(), Refusal> {
+        let note = matched.and_then(fold::note).map(String::from);
+        self.splice(path, edits, note)?;
+        if let Some(operation) = self.operations.last_mut() {
+            operation.matched = matched;
+        }
         Ok(())
     }
 

@@ -1,8 +1,8 @@
 //! `edit_file` of the MCP file-system server: `{path, edits: [{oldText, newText}]}`.
 //!
 //! Edits of one file follow one another. Each `oldText` must stand at one place; the original
-//! takes the first of several, and matches lines whatever their indentation, which is not done
-//! here. Unlike there, `\r\n` endings stay. A call with `dryRun` is refused: it asks for no edit.
+//! takes the first of several, and matches lines whatever their indentation, which is done here
+//! only where the lines tell how the new ones are indented. Unlike there, `\r\n` endings stay. A call with `dryRun` is refused: it asks for no edit.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -147,13 +147,9 @@ impl McpEdit {
             } else {
                 Matches::One
             },
-            rungs: if self.options.strict {
-                Rungs::Exact
-            } else {
-                Rungs::All
-            },
+            rungs: Rungs::of(&self.options),
         };
-        let (edits, fold) = exact::edits(&desk.file(path)?, &find, path, name)?;
-        desk.splice(path, edits, fold.note().map(String::from))
+        let (edits, matched) = exact::edits(&desk.file(path)?, &find, path, name)?;
+        desk.splice_found(path, edits, matched)
     }
 }

@@ -299,19 +299,14 @@ impl StrReplace {
             } => {
                 check(new, old.as_bytes())?;
                 let text = desk.file(path)?;
-                let rungs = if self.options.strict {
-                    Rungs::Exact
-                } else {
-                    Rungs::All
-                };
                 let find = Find {
                     old,
                     new,
                     matches: *matches,
-                    rungs,
+                    rungs: Rungs::of(&self.options),
                 };
-                let (edits, fold) = exact::edits(&text, &find, path, name)?;
-                desk.splice(path, edits, fold.note().map(String::from))?;
+                let (edits, matched) = exact::edits(&text, &find, path, name)?;
+                desk.splice_found(path, edits, matched)?;
             }
             Command::Insert { line, text } => {
                 check(text, b"")?;

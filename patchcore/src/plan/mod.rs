@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
-use crate::operation::{Batch, Coordinates, Labels, Operation};
+use crate::operation::{Batch, Coordinates, Labels, Matched, Operation};
 use crate::path::RelPath;
 use crate::text::LineNumber;
 use crate::threads;
@@ -139,6 +139,10 @@ pub struct Verdict {
     /// How a foreign format was read, where that is worth saying.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// By which step of the ladder a foreign format's place was found; absent where its text
+    /// stands there exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matched: Option<Matched>,
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Box<Refusal>>,
@@ -235,6 +239,7 @@ impl Verdict {
             op: operation.name().into(),
             file: operation.shown_file().into_owned(),
             note: operation.note.clone(),
+            matched: operation.matched,
             labels: has_own.then(|| Box::new((**labels).clone())),
             ..Self::unnamed()
         }
@@ -249,6 +254,7 @@ impl Verdict {
             lines: None,
             guarded: true,
             note: None,
+            matched: None,
             refusal: None,
             labels: None,
         }

@@ -337,6 +337,7 @@ impl Workspace {
             for (verdict, operation) in plan.verdicts.iter_mut().zip(record.operations) {
                 verdict.guarded = operation.guarded;
                 verdict.note = operation.note;
+                verdict.matched = operation.matched;
                 verdict.refusal = operation.refusal;
                 if operation.outcome != Outcome::Applied {
                     verdict.outcome = operation.outcome;
