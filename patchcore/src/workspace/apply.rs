@@ -10,7 +10,7 @@ use super::options::{ApplyOptions, Reviewed};
 use super::record::{
     ChangeRecord, Journal, Overrides, Record, State as Stage, TransactionId, VERSION,
 };
-use super::recover::{self, Recovered};
+use super::recover::Recovered;
 use super::state::Held;
 use super::transaction::{Done, Work};
 use super::{SavedConflict, Workspace, chain, gc, journal, ledger, survey};
@@ -111,7 +111,7 @@ impl Workspace {
     ) -> Result<Applied<'a>, Error> {
         let began = Instant::now();
         let held = self.hold(options.lock_wait)?;
-        let recovered = recover::recover(&self.root, &held)?;
+        let recovered = self.recovered(&held)?;
         let mut record = new_record(&held, options)?;
         if let Some(batch) = script.as_batch()
             && let Some(id) = &batch.id
@@ -527,6 +527,7 @@ fn blank_record(transaction: TransactionId, overrides: Overrides) -> Record {
         undoes: None,
         undoes_batch: None,
         redoes: None,
+        command: None,
         operations: Vec::new(),
         changes: Vec::new(),
         journal: Journal::default(),

@@ -32,6 +32,7 @@ fn sample() -> Record {
         undoes: None,
         undoes_batch: None,
         redoes: None,
+        command: None,
         operations: vec![Verdict {
             op: "append".into(),
             file: "a".into(),
