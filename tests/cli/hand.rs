@@ -134,6 +134,7 @@ pub(crate) fn record(operations: usize) -> Record {
         lines: None,
         guarded: true,
         note: None,
+        matched: None,
         refusal: None,
         labels: None,
     };

@@ -20,6 +20,7 @@ mod events;
 mod hand;
 mod hostile;
 mod init;
+mod links;
 mod log;
 mod notify;
 mod order;

@@ -7,7 +7,7 @@ use std::path::Path;
 use patchcore::plan::{ChangeKind, FileState};
 use patchcore::workspace::record::{ChangeRecord, Identity, Journal, Record, State, Step};
 use patchcore::workspace::{ApplyOptions, Recovered, TransactionId, Workspace};
-use patchcore::{Code, Digest};
+use patchcore::{Code, Digest, Hint};
 
 use crate::workspace::{append, apply_new, batch, path, snapshot, tree};
 
@@ -186,7 +186,7 @@ fn r13_a_journal_that_was_damaged_is_not_thrown_away() {
     let workspace = Workspace::open(root).unwrap();
     let error = workspace.recover().unwrap_err();
     assert_eq!(error.code(), Code::Unfinished);
-    assert!(error.to_string().contains("recover --abandon"), "{error}");
+    assert_eq!(error.hint(), Some(Hint::Abandon), "{error}");
     // Readers say so, too.
     let work = batch(vec![append("a", "y")]);
     let options = ApplyOptions {

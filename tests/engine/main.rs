@@ -18,4 +18,5 @@ mod schemas;
 mod stranger;
 mod takeback;
 mod types;
+mod vocabulary;
 mod workspace;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{Options, beneath_root, json, omission, whole};
 use crate::digest::Digest;
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Hint, Refusal};
 use crate::operation::{Action, Batch, Operation};
 use crate::path::RelPath;
 use crate::plan::{Entry, Lowered, Script, Tree};
@@ -71,10 +71,9 @@ pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<Files, Refusal> {
             (Some(path), _) => path.clone(),
             (None, Some(path)) => RelPath::new(beneath_root(path.as_bytes(), options))?,
             (None, None) => {
-                return Err(Refusal::new(
-                    Code::InvalidBatch,
-                    "\"path\" is missing; say the file with --file",
-                ));
+                return Err(
+                    Refusal::new(Code::InvalidBatch, "\"path\" is missing").with_hint(Hint::File)
+                );
             }
         };
         if !seen.insert(path.clone()) {

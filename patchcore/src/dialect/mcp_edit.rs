@@ -1,8 +1,8 @@
 //! `edit_file` of the MCP file-system server: `{path, edits: [{oldText, newText}]}`.
 //!
 //! Edits of one file follow one another. Each `oldText` must stand at one place; the original
-//! takes the first of several, and matches lines whatever their indentation, which is not done
-//! here. Unlike there, `\r\n` endings stay. A call with `dryRun` is refused: it asks for no edit.
+//! takes the first of several, and matches lines whatever their indentation, which is done here
+//! only where the lines tell how the new ones are indented. Unlike there, `\r\n` endings stay. A call with `dryRun` is refused: it asks for no edit.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,7 +13,7 @@ use super::exact::{self, Find, Matches};
 use super::ladder::Rungs;
 use super::{Options, beneath_root, json, omission};
 use crate::digest::Digest;
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Hint, Refusal};
 use crate::path::RelPath;
 use crate::plan::{Lowered, Script, Tree};
 
@@ -75,10 +75,9 @@ pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<McpEdit, Refusal>
             (Some(path), _) => path.clone(),
             (None, Some(path)) => RelPath::new(beneath_root(path.as_bytes(), options))?,
             (None, None) => {
-                return Err(Refusal::new(
-                    Code::InvalidBatch,
-                    "\"path\" is missing; say the file with --file",
-                ));
+                return Err(
+                    Refusal::new(Code::InvalidBatch, "\"path\" is missing").with_hint(Hint::File)
+                );
             }
         };
         for RawEdit { old, new, rest } in raw.edits {
@@ -148,13 +147,9 @@ impl McpEdit {
             } else {
                 Matches::One
             },
-            rungs: if self.options.strict {
-                Rungs::Exact
-            } else {
-                Rungs::All
-            },
+            rungs: Rungs::of(&self.options),
         };
-        let (edits, fold) = exact::edits(&desk.file(path)?, &find, path, name)?;
-        desk.splice(path, edits, fold.note().map(String::from))
+        let (edits, matched) = exact::edits(&desk.file(path)?, &find, path, name)?;
+        desk.splice_found(path, edits, matched)
     }
 }

@@ -17,7 +17,7 @@ use super::ladder::Rungs;
 use super::{Options, beneath_root, json, minimal_edit, omission, whole};
 use crate::digest::Digest;
 use crate::edit::Edit;
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Hint, Refusal};
 use crate::path::RelPath;
 use crate::plan::{Lowered, Script, SharedBytes, Tree};
 use crate::text::{LineNumber, Text};
@@ -119,8 +119,9 @@ fn command(
         && let Some(field) = raw.rest.keys().next()
     {
         return Err(invalid(format!(
-            "unknown parameter {field:?}; --strict refuses that"
-        )));
+            "unknown parameter {field:?} is not allowed in strict mode"
+        ))
+        .with_hint(Hint::Lenient));
     }
     let missing = |name: &str| invalid(format!("parameter {name:?} is missing"));
     let path = match (&options.file, &raw.path) {
@@ -298,19 +299,14 @@ impl StrReplace {
             } => {
                 check(new, old.as_bytes())?;
                 let text = desk.file(path)?;
-                let rungs = if self.options.strict {
-                    Rungs::Exact
-                } else {
-                    Rungs::All
-                };
                 let find = Find {
                     old,
                     new,
                     matches: *matches,
-                    rungs,
+                    rungs: Rungs::of(&self.options),
                 };
-                let (edits, fold) = exact::edits(&text, &find, path, name)?;
-                desk.splice(path, edits, fold.note().map(String::from))?;
+                let (edits, matched) = exact::edits(&text, &find, path, name)?;
+                desk.splice_found(path, edits, matched)?;
             }
             Command::Insert { line, text } => {
                 check(text, b"")?;

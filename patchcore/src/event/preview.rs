@@ -37,6 +37,7 @@ fn previewed(report: &Report, batch: Option<&Batch>) -> Record {
         lines: operation.lines,
         guarded: operation.guarded,
         note: None,
+        matched: operation.matched,
         refusal: operation.refusal.clone(),
         labels: batch
             .and_then(|batch| batch.operations.get(operation.index))

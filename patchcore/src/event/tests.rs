@@ -26,6 +26,7 @@ fn operation(outcome: Outcome, file: &str) -> OperationRecord {
         lines: None,
         guarded: true,
         note: None,
+        matched: None,
         refusal: None,
         labels: None,
     }

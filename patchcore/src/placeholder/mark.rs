@@ -10,7 +10,7 @@ use super::injected;
 use super::style::{CommentStyle, Indent};
 use super::{Injected, Language, Mark, Placeholder, Scanner};
 use crate::edit::Edit;
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Hint, Refusal};
 use crate::path::RelPath;
 use crate::text::{BOM, Encoding, LineNumber, Text, detect_encoding};
 
@@ -151,7 +151,7 @@ impl<'a> Marker<'a> {
                             }
                             None => (
                                 Code::InvalidBatch,
-                                "has a text that cannot be kept from looking like a placeholder; narrow --syntax"
+                                "has a text that itself matches the placeholder syntax; reword it"
                                     .to_owned(),
                             ),
                         }
@@ -161,7 +161,10 @@ impl<'a> Marker<'a> {
                 };
                 let (code, why) = why;
                 let why = format!("{path} line {number}, placeholder {id}, {why}");
-                let refusal = Refusal::new(code, why).in_file(path);
+                let mut refusal = Refusal::new(code, why).in_file(path);
+                if code == Code::InvalidBatch {
+                    refusal = refusal.with_hint(Hint::Syntax);
+                }
                 result.push(Marked::refused(id, number, refusal));
             }
             // A placeholder of one's own syntax may span lines.
@@ -249,10 +252,12 @@ impl<'a> Marker<'a> {
             }
             let (id, at) = (wish.id, file.text.line_at(span.start));
             let why = format!(
-                "{} line {at}: the comment above placeholder {id} was edited by hand; take it out, or overwrite it with --overwrite",
+                "{} line {at}: the comment above placeholder {id} was edited by hand; remove it",
                 file.path
             );
-            let refusal = Refusal::new(Code::CommentEdited, why).in_file(file.path);
+            let refusal = Refusal::new(Code::CommentEdited, why)
+                .in_file(file.path)
+                .with_hint(Hint::Overwrite);
             let refusal = refusal.at_line(at).with_found(&file.bytes[span]);
             result.push(Marked::refused(id, wish.site.number, refusal));
         }

@@ -11,7 +11,7 @@ use super::record::{DirectoryRecord, Identity, Overrides, Record, State as Stage
 use super::recover::{self, Recovered};
 use super::state::{CURRENT, State, fail};
 use crate::digest::{Digest, Hasher};
-use crate::error::{Code, Error, Refusal, Stop};
+use crate::error::{Code, Error, Hint, Refusal, Stop};
 use crate::path::RelPath;
 
 /// What following an unfinished transaction that was not written here would do.
@@ -92,10 +92,11 @@ impl Workspace {
         };
         let found = digest(&current)?;
         if found != expected {
-            let message = format!(
-                "the unfinished transaction is {found}, not {expected}; look at it again by recover --adopt"
-            );
-            return Err(Refusal::new(Code::PlanMismatch, message).into());
+            let message =
+                format!("the unfinished transaction is {found}, not {expected}; look at it again");
+            return Err(Refusal::new(Code::PlanMismatch, message)
+                .with_hint(Hint::Adopt)
+                .into());
         }
         recover::check(&record, &options.policy).map_err(|why| journal::hopeless(&why))?;
         // From here on it is ours, and a crash goes on with it.
@@ -157,7 +158,8 @@ fn foreign(state: &State) -> Result<Option<(Dir, Record)>, Error> {
     };
     let unfit = |why: String| Error::Foreign {
         path: std::path::Path::new(super::STATE).join("txn").join(CURRENT),
-        why: format!("was not written here, and {why}; recover --abandon sets it aside"),
+        why: format!("was not written here, and {why}"),
+        hint: Some(Hint::Abandon),
     };
     let bytes = journal::bytes(&current)?;
     let key = state.key.as_ref();

@@ -15,7 +15,8 @@ use super::{SavedConflict, Workspace, chain, gc, journal, ledger, survey};
 use crate::digest::Digest;
 use crate::error::{Code, Error, Refusal, Stop};
 use crate::operation::{Batch, Labels};
-use crate::plan::{self, Hashing, Lowered, Notes, Outcome, Plan, Script, Tree};
+use crate::path::RelPath;
+use crate::plan::{self, Hashing, Lowered, Notes, Outcome, Plan, Policy, Script, Tree};
 use crate::report::{Mode, Report, Status};
 
 /// What became of a batch.
@@ -235,6 +236,7 @@ impl Workspace {
         };
         survey::restrict(&mut loaded, &lowered.batch, options);
         let mut plan = plan::plan_with(&lowered.batch, &loaded.tree, &options.policy, hashing);
+        plan = self.refuse_links(plan, &lowered.batch, &options.policy)?;
         if hashing == Hashing::Now {
             // Whatever becomes of the plan, its digest is told.
             let _ = plan.digest();
@@ -272,6 +274,20 @@ impl Workspace {
         Ok(prepared)
     }
 
+    /// Refuses the links of a plan by where they lead on disk. What is left of a batch without them
+    /// is judged again, since links may lead through one another.
+    fn refuse_links(&self, mut plan: Plan, batch: &Batch, policy: &Policy) -> Result<Plan, Error> {
+        loop {
+            let standing = |path: &RelPath| load::link_at(&self.root, path);
+            let refused = plan::link_refusals(&plan.changes, policy, standing)?;
+            let before = plan.changes.len();
+            plan = plan.refuse(batch, refused, policy);
+            if plan.changes.len() == before {
+                return Ok(plan);
+            }
+        }
+    }
+
     /// A batch whose id was committed before: nothing to do if it is the same, else a mistake.
     fn replay<'a>(
         &self,
@@ -305,6 +321,7 @@ impl Workspace {
             for (verdict, operation) in plan.verdicts.iter_mut().zip(record.operations) {
                 verdict.guarded = operation.guarded;
                 verdict.note = operation.note;
+                verdict.matched = operation.matched;
                 verdict.refusal = operation.refusal;
                 if operation.outcome != Outcome::Applied {
                     verdict.outcome = operation.outcome;
@@ -389,6 +406,7 @@ impl Prepared<'_> {
                     lines: verdict.lines,
                     guarded: verdict.guarded,
                     note: verdict.note.clone(),
+                    matched: verdict.matched,
                     refusal: verdict.refusal.clone(),
                     labels: (*operation.labels != *batch.labels
                         && *operation.labels != Labels::default())

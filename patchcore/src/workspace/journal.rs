@@ -9,7 +9,7 @@ use super::root::{Parents, Root, is_no_directory};
 use super::state::{CURRENT, Held, State, fail};
 use super::{chain, ledger};
 use crate::digest::Digest;
-use crate::error::{Error, Stop};
+use crate::error::{Error, Hint, Stop};
 use crate::path::RelPath;
 
 mod relocate;
@@ -163,7 +163,7 @@ pub(super) fn foreign_if_left(state: &State) -> Result<(), Error> {
     let found = match current(&txn) {
         Ok(current) => current.map(|current| read(&current, None)).transpose()?,
         // What is not a directory was not made here.
-        Err(Error::Unfinished(_)) => Some(Found::Foreign),
+        Err(Error::Unfinished { .. }) => Some(Found::Foreign),
         Err(error) => return Err(error),
     };
     match found {
@@ -176,15 +176,19 @@ pub(super) fn foreign_if_left(state: &State) -> Result<(), Error> {
 pub(super) fn foreign() -> Error {
     Error::Foreign {
         path: std::path::Path::new(super::STATE).join("txn").join(CURRENT),
-        why: "holds an unfinished transaction that was not written here (it came with a clone, an archive or a copy); recover --adopt shows what it would do, recover --abandon sets it aside".to_owned(),
+        why: "holds an unfinished transaction that was not written here (it came with a clone, an archive or a copy)".to_owned(),
+        hint: Some(Hint::Adopt),
     }
 }
 
 /// The error of a journal that cannot be followed.
 pub(super) fn hopeless(why: &str) -> Error {
-    Error::Unfinished(format!(
-        "the unfinished transaction cannot be recovered: {why}; look at the tree, then set it aside by recover --abandon"
-    ))
+    Error::Unfinished {
+        message: format!(
+            "the unfinished transaction cannot be recovered: {why}; check the tree, then set the transaction aside"
+        ),
+        hint: Some(Hint::Abandon),
+    }
 }
 
 /// Says, before they are staged, which files will lie outside the transaction's directory.

@@ -367,6 +367,7 @@ impl KeyFile {
         Error::Foreign {
             path: self.path.clone(),
             why: why.to_owned(),
+            hint: None,
         }
     }
 }

@@ -241,5 +241,9 @@ fn foreign_owner(meta: &Meta) -> Option<String> {
 
 fn refused(path: PathBuf, why: &str) -> Error {
     let why = format!("{why}; it is not used: remove it");
-    Error::Foreign { path, why }
+    Error::Foreign {
+        path,
+        why,
+        hint: None,
+    }
 }

@@ -70,9 +70,7 @@ fn left_behind(state: &State) -> Result<Error, Error> {
 
 /// The error of a reader that meets a half-installed tree.
 fn unfinished() -> Error {
-    Error::Unfinished(
-        "a batch is half installed, so the tree is neither old nor new; run recover".to_owned(),
-    )
+    Error::unfinished("a batch is half installed, so the tree is neither old nor new; run recover")
 }
 
 fn mark(state: Option<&State>) -> Result<Mark, Error> {

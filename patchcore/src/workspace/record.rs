@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::edit::Edit;
 use crate::error::{Error, Refusal};
-use crate::operation::Labels;
+use crate::operation::{Labels, Matched};
 use crate::path::RelPath;
 use crate::plan::{ChangeKind, FileState, Outcome, Touch};
 use crate::report::{FileReport, OperationReport, Report, Status};
@@ -179,6 +179,10 @@ pub struct OperationRecord {
     /// How a foreign format was read, where that is worth saying.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// By which step of the ladder a foreign format's place was found; absent where its text
+    /// stands there exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matched: Option<Matched>,
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Box<Refusal>>,
@@ -526,6 +530,7 @@ impl OperationRecord {
             lines: self.lines,
             guarded: self.guarded,
             note: self.note.clone(),
+            matched: self.matched,
             refusal: self.refusal.clone(),
         }
     }

@@ -8,7 +8,7 @@ use super::root::Root;
 use super::state::{CURRENT, Held, TASKS, fail};
 use super::{STATE, Workspace, chain};
 use crate::digest::Digest;
-use crate::error::Error;
+use crate::error::{Error, Hint};
 use crate::path::RelPath;
 use crate::plan::paths;
 use crate::plan::{Outcome, Policy};
@@ -136,9 +136,12 @@ pub(super) fn follow(
     }
     if record.state == Stage::Prepared {
         install.back().map_err(|error| match error {
-            Error::Unfinished(left) => Error::Unfinished(format!(
-                "transaction {transaction} was not verified, but {left}; see to that and run recover again, or set it aside by recover --abandon"
-            )),
+            Error::Unfinished { message, .. } => Error::Unfinished {
+                message: format!(
+                    "transaction {transaction} was not verified and is to be rolled back: {message}; fix that and run recover again, or set the transaction aside"
+                ),
+                hint: Some(Hint::Abandon),
+            },
             error => error,
         })?;
         take_back(&mut record);

@@ -236,6 +236,7 @@ impl Workspace {
             return Err(Error::Foreign {
                 path: STATE.into(),
                 why: format!("belongs to user {owner}; use another root, or change its owner"),
+                hint: None,
             });
         }
         Ok(Some(dir))

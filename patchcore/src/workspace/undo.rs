@@ -265,6 +265,7 @@ fn verdict(operation: &super::record::OperationRecord) -> Verdict {
         guarded: operation.guarded,
         refusal: operation.refusal.clone(),
         note: operation.note.clone(),
+        matched: operation.matched,
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod edit;
 mod escape;
 pub(crate) mod events;
 pub(crate) mod frame;
+mod hint;
 pub(crate) mod log;
 pub(crate) mod placeholder;
 pub(crate) mod progress;

@@ -65,7 +65,7 @@ fn magic(bytes: &[u8], start: usize) -> usize {
     while at < bytes.len() && bytes[at..].starts_with(b"#") {
         let end = next_line(bytes, at);
         let has = |word: &&[u8]| memchr::memmem::find(&bytes[at..end], word).is_some();
-        if WORDS.iter().any(|word| has(word)) {
+        if WORDS.iter().any(has) {
             last = end;
         }
         at = end;

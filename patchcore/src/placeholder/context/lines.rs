@@ -30,10 +30,10 @@ pub(super) fn make(text: &[u8], start: usize, sink: &mut Sink) {
         if !line.starts_with(b"\t") {
             if word.starts_with(b"define ") {
                 defines.push(at);
-            } else if word == b"endef" || word.starts_with(b"endef ") {
-                if let Some(from) = defines.pop() {
-                    sink.add(text, from..end, "a define");
-                }
+            } else if (word == b"endef" || word.starts_with(b"endef "))
+                && let Some(from) = defines.pop()
+            {
+                sink.add(text, from..end, "a define");
             }
         }
         at = end + 1;

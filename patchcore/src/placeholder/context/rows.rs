@@ -61,6 +61,21 @@ const fn holed(quote: Quote, open: &'static str, close: u8) -> Quote {
     }
 }
 
+/// C and its kin, where a backslash joins lines before comments are seen.
+static C: Grammar = Grammar {
+    line: &["//"],
+    block: &[C_BLOCK],
+    strings: &[one("\""), one("'")],
+    joins: Some(b'\\'),
+    comments_join: true,
+    hook: Some(hooks::cpp),
+    hooked: b"'R",
+};
+
+fn c(text: &[u8], start: usize, sink: &mut super::Sink) {
+    table::lex(&C, text, start, sink);
+}
+
 /// Names a lexer that reads by a row.
 macro_rules! rows {
     ($($name:ident = $row:ident { $($field:ident: $value:expr),* $(,)? };)+) => {
@@ -79,8 +94,6 @@ rows! {
     rust = RUST { line: &["//"], block: &[C_NESTS], strings: &[many("\"")],
         hook: Some(hooks::rust), hooked: b"'r" };
     go = GO { line: &["//"], block: &[C_BLOCK], strings: &[one("\""), one("'"), raw(many("`"))] };
-    c = C { line: &["//"], block: &[C_BLOCK], strings: &[one("\""), one("'")],
-        joins: Some(b'\\'), comments_join: true, hook: Some(hooks::cpp), hooked: b"'R" };
     java = JAVA { line: &["//"], block: &[C_BLOCK], strings: &[many("\"\"\""), one("\""), one("'")] };
     csharp = CSHARP { line: &["//"], block: &[C_BLOCK], strings: &[one("\""), one("'")],
         hook: Some(hooks::csharp), hooked: b"\"" };

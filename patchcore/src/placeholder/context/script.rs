@@ -320,9 +320,9 @@ impl Script<'_> {
             Some(Frame::Template) => self.template(state, at, sink),
             Some(Frame::Braced) => {
                 // The text or tag goes on.
-                match state.stack.last_mut() {
-                    Some(Frame::Tag { from, .. } | Frame::Text { from }) => *from = at,
-                    _ => {}
+                if let Some(Frame::Tag { from, .. } | Frame::Text { from }) = state.stack.last_mut()
+                {
+                    *from = at;
                 }
             }
             Some(Frame::Hole { from }) => {

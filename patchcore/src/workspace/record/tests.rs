@@ -38,6 +38,7 @@ fn sample() -> Record {
             lines: Some([LineNumber::FIRST; 2]),
             guarded: true,
             note: None,
+            matched: None,
             refusal: None,
             labels: None,
         }],
