@@ -1,6 +1,6 @@
 //! Languages of lines: Makefiles, Dockerfiles, environments, and what Go reads above an import.
 
-use super::{Sink, is_word, line_end};
+use super::{Sink, is_word, line_end, line_start};
 
 /// Whether a backslash joins a line, without its ending, to the next.
 fn goes_on(line: &[u8], by: u8) -> bool {
@@ -155,26 +155,22 @@ pub(super) fn cgo(text: &[u8], start: usize, sink: &mut Sink) {
     let mut floor = start;
     for found in memchr::memmem::find_iter(&text[start..], b"\"C\"") {
         let at = start + found;
-        let line = text[..at]
-            .iter()
-            .rposition(|b| *b == b'\n')
-            .map_or(0, |n| n + 1);
+        let line = line_start(text, at);
         let before = text[line..at].trim_ascii();
         if before != b"import" && !before.is_empty() {
             continue;
         }
-        // The lines above up to a blank one belong to it.
+        // The lines above up to a blank one belong to it, and whole comments that hold one.
         let mut top = line;
         while top > floor {
-            let above = text[..top - 1]
-                .iter()
-                .rposition(|b| *b == b'\n')
-                .map_or(0, |n| n + 1);
+            let above = line_start(text, top - 1);
             top = above.max(floor);
-            if text[above..].trim_ascii_start().starts_with(b"package ")
-                || crate::text::trim_ending(&text[above..line_end(text, above)])
-                    .trim_ascii()
-                    .is_empty()
+            let here = &text[above..line_end(text, above)];
+            let within = sink.start_of_stretch(top);
+            if let Some(from) = within {
+                top = line_start(text, from).max(floor);
+            } else if here.trim_ascii().is_empty()
+                || here.trim_ascii_start().starts_with(b"package ")
             {
                 break;
             }

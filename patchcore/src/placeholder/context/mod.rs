@@ -96,6 +96,13 @@ impl Sink {
         }
     }
 
+    /// Where the stretch starts that a line is in, of those noted so far in their order.
+    fn start_of_stretch(&self, line: usize) -> Option<usize> {
+        let next = self.stretches.partition_point(|s| s.start < line);
+        let stretch = self.stretches[..next].last()?;
+        (line < stretch.end).then_some(stretch.start)
+    }
+
     /// Notes that the line behind the newline at an offset belongs to the line before.
     fn join(&mut self, from: usize, newline: usize, what: &'static str) {
         self.stretches.push(Stretch {
