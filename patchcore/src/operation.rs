@@ -228,22 +228,6 @@ impl Operation {
         }
     }
 
-    /// An operation that an earlier transaction carried out: it has nothing left to do, and stands
-    /// for the one in the record.
-    #[cfg(feature = "workspace")]
-    pub(crate) fn done(op: &str, file: &str, labels: Labels) -> Self {
-        let op = Action::NAMES.into_iter().find(|name| *name == op);
-        let spelled = Spelling {
-            op: op.unwrap_or("replace-block"),
-            file: file.to_owned(),
-        };
-        let stand_in = RelPath::new("=").expect("one short component");
-        Self {
-            spelled: Some(Box::new(spelled)),
-            ..Self::with_labels(stand_in, Action::Splice(Vec::new()), Arc::new(labels))
-        }
-    }
-
     /// The operation's name as batches and reports spell it.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -329,22 +313,6 @@ pub enum Action {
 }
 
 impl Action {
-    /// The names of all operations.
-    #[cfg(feature = "workspace")]
-    const NAMES: [&'static str; 11] = [
-        "replace-block",
-        "insert-before",
-        "insert-after",
-        "append",
-        "prepend",
-        "replace-text",
-        "create-file",
-        "delete-file",
-        "rename-file",
-        "copy-file",
-        "set-mode",
-    ];
-
     /// The operation's name as batches and reports spell it.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -322,7 +322,7 @@ fn a_file_is_put_onto_another_where_the_operator_says_so() {
             notes.iter().any(|note| note.contains("replaces f")),
             "{name}: {notes:?}"
         );
-        assert!(applied.record.unwrap().overrides.overwrite, "{name}");
+        assert!(applied.record.overrides.overwrite, "{name}");
         assert!(workspace.audit().unwrap().is_clean(), "{name}");
         workspace.undo(None, &ApplyOptions::default()).unwrap();
         assert_eq!(crate::workspace::snapshot(dir.path()), before, "{name}");

@@ -12,7 +12,7 @@ use super::state::State;
 use super::{Workspace, ledger};
 use crate::digest::{Digest, Hasher};
 use crate::error::{Code, Error, Refusal};
-use crate::operation::{Batch, Operation};
+use crate::operation::Batch;
 use crate::path::RelPath;
 use crate::plan::{self, Lowered, Outcome, Script, Tree, Verdict};
 use crate::report::Status;
@@ -78,9 +78,11 @@ impl Workspace {
             "the same input was applied as batch {}, and its files are as that left them; allow it again, or give it an id, to apply it once more",
             record.batch_id
         );
-        let replayed = |_| Verdict {
+        let replayed = |verdict: &Verdict| Verdict {
+            outcome: Outcome::AlreadyApplied,
+            lines: None,
             note: Some(note.clone()),
-            ..Verdict::replayed(true)
+            ..verdict.clone()
         };
         let verdicts = record.operations.iter().map(replayed).collect();
         Ok(Some(prepared(lowered, verdicts, None)))
@@ -91,7 +93,15 @@ impl Workspace {
     fn by_id<'a>(&self, batch: &'a Batch, known: ledger::Entry) -> Result<Prepared<'a>, Error> {
         let earlier = known.transaction;
         let same = known.content == batch.content;
-        let mut verdicts = vec![Verdict::replayed(same); batch.operations.len()];
+        let operations = batch.operations.iter();
+        let mut verdicts: Vec<_> = operations.map(|it| Verdict::passed(batch, it)).collect();
+        for verdict in &mut verdicts {
+            verdict.note = None;
+            verdict.outcome = match same {
+                true => Outcome::AlreadyApplied,
+                false => verdict.outcome.held_back(),
+            };
+        }
         if same && let Some(record) = self.read_if_sound(&earlier)? {
             for (verdict, operation) in verdicts.iter_mut().zip(record.operations) {
                 verdict.guarded = operation.guarded;
@@ -164,13 +174,9 @@ fn is_as_left(record: &Record, tree: &Tree) -> bool {
     changes.all(|change| as_left(change) && left(change).is_none_or(is_gone))
 }
 
-/// The operations of a record, of which nothing is left to do.
+/// What a record says of its batch beside the verdicts.
 fn stand_in(record: &Record) -> Batch {
-    let operations = record.operations.iter().map(|operation| {
-        let labels = operation.labels.as_deref().unwrap_or(&record.labels);
-        Operation::done(&operation.op, &operation.file, labels.clone())
-    });
-    let mut batch = Batch::new(operations.collect(), record.content);
+    let mut batch = Batch::new(Vec::new(), record.content);
     batch.id = Some(record.batch_id.clone());
     batch.labels = record.labels.clone().into();
     batch
