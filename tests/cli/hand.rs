@@ -156,6 +156,7 @@ pub(crate) fn record(operations: usize) -> Record {
         undoes: None,
         undoes_batch: None,
         redoes: None,
+        command: None,
         operations: (0..operations).map(operation).collect(),
         changes: Vec::new(),
         journal: Default::default(),

@@ -27,6 +27,7 @@ mod order;
 mod paths;
 mod placeholder;
 mod request;
+mod run;
 mod sandbox;
 mod state;
 mod tls;

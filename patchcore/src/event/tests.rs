@@ -53,6 +53,7 @@ fn record(operations: Vec<OperationRecord>) -> Record {
         undoes: None,
         undoes_batch: None,
         redoes: None,
+        command: None,
         operations,
         changes: Vec::new(),
         journal: Default::default(),

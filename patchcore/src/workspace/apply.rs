@@ -8,7 +8,7 @@ use super::load::{self, Loaded};
 use super::near_names;
 use super::options::{ApplyOptions, Reviewed};
 use super::record::{Journal, OperationRecord, Overrides, Record, State as Stage, VERSION};
-use super::recover::{self, Recovered};
+use super::recover::Recovered;
 use super::state::Held;
 use super::transaction::{Done, Work};
 use super::{SavedConflict, Workspace, chain, gc, journal, ledger, survey};
@@ -105,7 +105,7 @@ impl Workspace {
     ) -> Result<Applied<'a>, Error> {
         let began = Instant::now();
         let held = self.hold(options.lock_wait)?;
-        let recovered = recover::recover(&self.root, &held)?;
+        let recovered = self.recovered(&held)?;
         let mut record = new_record(&held, options)?;
         if let Some(batch) = script.as_batch()
             && let Some(id) = &batch.id
@@ -516,6 +516,7 @@ pub(super) fn new_record(held: &Held, options: &ApplyOptions<'_>) -> Result<Reco
         undoes: None,
         undoes_batch: None,
         redoes: None,
+        command: None,
         operations: Vec::new(),
         changes: Vec::new(),
         journal: Journal::default(),

@@ -3,7 +3,7 @@
 use super::disk::Dir;
 use super::install::{Install, SavedConflict};
 use super::journal::{self, Found};
-use super::record::{Record, State as Stage, TransactionId};
+use super::record::{Method, Record, State as Stage, TransactionId};
 use super::root::Root;
 use super::state::{CURRENT, Held, TASKS, fail};
 use super::{STATE, Workspace, chain};
@@ -53,7 +53,7 @@ impl Workspace {
     /// another process works on the tree; `IO`.
     pub fn recover(&self) -> Result<Recovered, Error> {
         let held = self.hold(super::LOCK_WAIT)?;
-        recover(&self.root, &held)
+        self.recovered(&held)
     }
 
     /// Sets an unfinished transaction aside, whatever its state, and leaves the tree as it is.
@@ -126,8 +126,10 @@ pub(super) fn follow(
         conflicts: Vec::new(),
     };
     if record.state == Stage::Committed {
-        install.forward()?;
-        install.gather()?;
+        if journal.method != Method::Observed {
+            install.forward()?;
+            install.gather()?;
+        }
         journal::finish(held, &record, digest)?;
         return Ok(Recovered::Finished {
             transaction,

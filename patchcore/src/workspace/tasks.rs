@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::Workspace;
 use super::state::{TASKS, fail};
-use super::{Workspace, recover};
 use crate::error::Error;
 
 impl Workspace {
@@ -29,7 +29,7 @@ impl Workspace {
         update: impl FnOnce(Option<&[u8]>) -> Result<Option<Vec<u8>>, E>,
     ) -> Result<(), E> {
         let held = self.hold(lock_wait)?;
-        recover::recover(&self.root, &held)?;
+        self.recovered(&held)?;
         let old = held.state.tasks()?;
         let Some(new) = update(old.as_deref())? else {
             return Ok(());

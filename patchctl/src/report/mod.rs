@@ -12,6 +12,7 @@ pub(crate) mod log;
 pub(crate) mod placeholder;
 pub(crate) mod progress;
 mod refusal;
+pub(crate) mod run;
 pub(crate) mod task;
 
 use std::io::Write as _;

@@ -31,6 +31,7 @@ fn sample() -> Record {
         undoes: None,
         undoes_batch: None,
         redoes: None,
+        command: None,
         operations: vec![OperationRecord {
             op: "append".into(),
             file: "a".into(),
