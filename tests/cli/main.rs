@@ -26,6 +26,7 @@ mod notify;
 mod order;
 mod paths;
 mod placeholder;
+mod planted;
 mod request;
 mod run;
 mod sandbox;

@@ -136,8 +136,10 @@ fn r13_r28_a_journal_with_any_value_replaced_stays_within_the_root() {
             let dir = tree(&[("a", "a\n"), (".git/config", "c\n")]);
             let root = dir.path();
             symlink(outside.path(), root.join("link")).unwrap();
-            forge(root, "new", b"evil\n", |_| {});
+            let own = forge(root, "new", b"evil\n", |_| {});
             let mut forged = template.clone();
+            // One that is older than the log would not be looked at.
+            forged["transaction"] = json!(own.transaction.to_string());
             *forged.pointer_mut(&pointer).unwrap() = value.clone();
             let mut bytes = forged.to_string().into_bytes();
             bytes.push(b'\n');

@@ -41,7 +41,7 @@ pub(super) fn plan(
     };
     let mut verdicts = Vec::with_capacity(batch.operations.len());
     for (index, operation) in batch.operations.iter().enumerate() {
-        let mut verdict = Verdict::passed(operation);
+        let mut verdict = Verdict::passed(batch, operation);
         if let Action::DeleteFile { expect: None } = operation.action {
             verdict.guarded = operation.base.is_some();
         }

@@ -150,16 +150,16 @@ fn foreign(state: &State) -> Result<Option<(Dir, Record)>, Error> {
     let Some(txn) = state.part("txn")? else {
         return Ok(None);
     };
-    let current = txn
-        .directory(CURRENT)
-        .map_err(|error| fail("open", "txn/current", error))?;
-    let Some(current) = current else {
-        return Ok(None);
-    };
     let unfit = |why: String| Error::Foreign {
         path: std::path::Path::new(super::STATE).join("txn").join(CURRENT),
         why: format!("was not written here, and {why}"),
         hint: Some(Hint::Abandon),
+    };
+    let current = match journal::current(&txn) {
+        Ok(Some(current)) => current,
+        Ok(None) => return Ok(None),
+        Err(Error::Foreign { .. }) => return Err(unfit("it is not a directory".to_owned())),
+        Err(error) => return Err(error),
     };
     let bytes = journal::bytes(&current)?;
     let key = state.key.as_ref();

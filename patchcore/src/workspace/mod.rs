@@ -44,6 +44,8 @@ mod verify;
 mod walk;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::error::Error;
@@ -89,6 +91,8 @@ pub struct Workspace {
     root: root::Root,
     /// Takes the place of the key in the state directory.
     key_file: Option<key::KeyFile>,
+    /// Something was found in the state that somebody else wrote, and nobody was told yet.
+    foreign: Arc<AtomicBool>,
 }
 
 impl Workspace {
@@ -116,6 +120,7 @@ impl Workspace {
         Ok(Self {
             root,
             key_file: None,
+            foreign: Arc::default(),
         })
     }
 
@@ -129,6 +134,13 @@ impl Workspace {
     pub fn with_key_file(mut self, path: impl AsRef<Path>) -> Result<Self, Error> {
         self.key_file = Some(key::KeyFile::outside(path.as_ref(), &self.root)?);
         Ok(self)
+    }
+
+    /// What to say of state that was found since the last call and was not written here; it is
+    /// ignored, or was set aside. A [`Report`](crate::Report) has it among its warnings.
+    #[must_use]
+    pub fn foreign_note(&self) -> Option<String> {
+        state::foreign_note(&self.foreign)
     }
 
     /// The key by which the state is recognized; `None` where nothing was ever written here, and

@@ -205,7 +205,7 @@ impl Work<'_> {
             if dir.stat(TASKS.as_bytes())?.is_some() {
                 return Ok(());
             }
-            dir.remove_file(DRAFT)?;
+            dir.clear(DRAFT)?;
             let file = dir.create(DRAFT, 0o666)?;
             file.write_chunks([&**tasks].into_iter())?;
             if self.options.durable {

@@ -1,12 +1,13 @@
 //! Finishing what another run began: forward behind its commit point, back before it.
 
+use super::chain::{self, Place};
 use super::disk::Dir;
 use super::install::{Install, SavedConflict};
 use super::journal::{self, Found};
 use super::record::{Method, Record, State as Stage, TransactionId};
 use super::root::Root;
 use super::state::{CURRENT, Held, TASKS, fail};
-use super::{STATE, Workspace, chain};
+use super::{STATE, Workspace};
 use crate::digest::Digest;
 use crate::error::{Error, Hint};
 use crate::path::RelPath;
@@ -96,6 +97,15 @@ pub(super) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
         }
         Found::Committed(record, digest) => (*record, digest),
     };
+    match chain::place_of(held, &record, digest)? {
+        Place::Next => {}
+        Place::Last => {
+            // It was installed, so nothing of it is done again.
+            journal::finish(held, &record, digest)?;
+            return Ok(finished(&record, Vec::new()));
+        }
+        Place::Past => return Err(journal::misplaced(&record.transaction)),
+    }
     // What the operator had opened for the batch is open for its recovery.
     let policy = Policy {
         allow_paths: record.overrides.allow_paths.clone(),
@@ -131,10 +141,7 @@ pub(super) fn follow(
             install.gather()?;
         }
         journal::finish(held, &record, digest)?;
-        return Ok(Recovered::Finished {
-            transaction,
-            conflicts: install.conflicts,
-        });
+        return Ok(finished(&record, install.conflicts));
     }
     if record.state == Stage::Prepared {
         install.back().map_err(|error| match error {
@@ -151,10 +158,22 @@ pub(super) fn follow(
     }
     install.clean()?;
     journal::finish(held, &record, digest)?;
-    Ok(Recovered::TakenBack {
-        transaction,
-        conflicts: install.conflicts,
-    })
+    Ok(finished(&record, install.conflicts))
+}
+
+/// What became of a transaction that came into the log.
+fn finished(record: &Record, conflicts: Vec<SavedConflict>) -> Recovered {
+    let transaction = record.transaction;
+    match record.state {
+        Stage::Committed => Recovered::Finished {
+            transaction,
+            conflicts,
+        },
+        _ => Recovered::TakenBack {
+            transaction,
+            conflicts,
+        },
+    }
 }
 
 /// Says in the record that its batch was taken back.

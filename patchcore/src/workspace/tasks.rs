@@ -36,7 +36,7 @@ impl Workspace {
         };
         const DRAFT: &[u8] = b"tasks.draft";
         let write = || {
-            held.txn.remove_file(DRAFT)?;
+            held.txn.clear(DRAFT)?;
             let file = held.txn.create(DRAFT, 0o666)?;
             file.write_chunks([&*new].into_iter())?;
             file.sync()?;
