@@ -117,11 +117,10 @@ impl Script for McpEdit {
     fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
         let mut desk = Desk::new(tree);
         for (index, (path, edit)) in self.edits.iter().enumerate() {
+            let name = format!("edit {}", index + 1);
             if desk.is_spoiled(path) {
-                desk.skip(path);
-            } else if let Err(refusal) =
-                self.run(path, edit, &format!("edit {}", index + 1), &mut desk)
-            {
+                desk.judge_apart(path, |desk| self.run(path, edit, &name, desk));
+            } else if let Err(refusal) = self.run(path, edit, &name, &mut desk) {
                 desk.refuse(path, refusal);
             }
         }
@@ -154,7 +153,8 @@ impl McpEdit {
         if let Landed::Yes(place) = find.landed(&text) {
             return desk.landed(path, place.line);
         }
-        let (edits, matched) = exact::edits(&text, &find, path, name)?;
+        let (edits, matched) = exact::edits(&text, &find, path, name)
+            .map_err(|refusal| desk.gone(path, edit.old.as_bytes(), refusal))?;
         desk.splice_found(path, edits, matched)
     }
 }

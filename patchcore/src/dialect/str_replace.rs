@@ -227,19 +227,16 @@ impl Script for StrReplace {
         let mut desk = Desk::new(tree);
         let mut history: HashMap<&RelPath, Vec<Option<SharedBytes>>> = HashMap::new();
         for (index, (path, command)) in self.commands.iter().enumerate() {
-            if desk.is_spoiled(path) {
-                desk.skip(path);
-                continue;
-            }
             let name = format!("command {}", index + 1);
-            if let Err(refusal) = self.run(
-                path,
-                command,
-                &name,
-                &mut desk,
-                history.entry(path).or_default(),
-            ) {
-                desk.refuse(path, refusal);
+            let history = history.entry(path).or_default();
+            if !desk.is_spoiled(path) {
+                if let Err(refusal) = self.run(path, command, &name, &mut desk, history) {
+                    desk.refuse(path, refusal);
+                }
+            } else if matches!(command, Command::Undo) {
+                desk.skip(path);
+            } else {
+                desk.judge_apart(path, |desk| self.run(path, command, &name, desk, history));
             }
         }
         Ok(desk.into_batch(self.content).into())
@@ -309,7 +306,8 @@ impl StrReplace {
                 match find.landed(&text) {
                     Landed::Yes(place) => desk.landed(path, place.line)?,
                     _ => {
-                        let (edits, matched) = exact::edits(&text, &find, path, name)?;
+                        let (edits, matched) = exact::edits(&text, &find, path, name)
+                            .map_err(|refusal| desk.gone(path, old.as_bytes(), refusal))?;
                         desk.splice_found(path, edits, matched)?;
                     }
                 }

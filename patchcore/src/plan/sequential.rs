@@ -51,7 +51,10 @@ pub(super) fn plan(
             .into_iter()
             .flatten();
         if named.any(|path| planner.stage.is_spoiled(path)) {
-            verdict.outcome = Outcome::NotEvaluated;
+            verdict.outcome = match operation.apart {
+                true => Outcome::NotApplied,
+                false => Outcome::NotEvaluated,
+            };
         } else {
             let replaced = planner.stands_in_the_way(operation);
             let step = match refused.remove(&index) {

@@ -244,7 +244,7 @@ impl Workspace {
             // Whatever becomes of the plan, its digest is told.
             let _ = plan.digest();
         }
-        near_names::add(&self.root, &mut plan);
+        near_names::add(&self.root, self.path(), &mut plan);
         let mut prepared = Prepared {
             lowered: Some(lowered),
             plan,
