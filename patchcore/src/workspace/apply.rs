@@ -62,14 +62,16 @@ impl Preview<'_> {
     /// What to tell the sender; hashes what is not hashed yet.
     #[must_use]
     pub fn report(&self) -> Report {
-        match (&self.batch, self.refusal.clone()) {
+        let mut report = match (&self.batch, self.refusal.clone()) {
             (Some(batch), None) => Report::of(batch, &self.plan, Mode::Preview),
             (Some(batch), Some(refusal)) => {
                 Report::refused(batch, &self.plan, Mode::Preview, refusal)
             }
             (None, Some(refusal)) => Report::unread(refusal),
             (None, None) => unreachable!("what cannot be located is refused"),
-        }
+        };
+        report.warnings.extend(self.notes.remarks.iter().cloned());
+        report
     }
 }
 
@@ -408,8 +410,9 @@ impl Prepared<'_> {
 }
 
 impl<'a> Applied<'a> {
-    fn of(self, lowered: Option<Lowered<'a>>) -> Self {
+    fn of(mut self, lowered: Option<Lowered<'a>>) -> Self {
         let (batch, notes) = apart(lowered);
+        self.report.warnings.extend(notes.remarks.iter().cloned());
         Self {
             batch,
             notes,

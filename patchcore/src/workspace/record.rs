@@ -486,6 +486,7 @@ impl Record {
                 .map(|(index, operation)| operation.report(index))
                 .collect(),
             refusal: self.refusal.clone(),
+            faults: Vec::new(),
             warnings: Vec::new(),
             diff: None,
         }

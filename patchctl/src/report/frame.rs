@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use annotate_snippets::renderer::DEFAULT_TERM_WIDTH;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use patchcore::Report;
 use patchcore::batch::Diagnostic;
-use patchcore::{Refusal, Report};
 
 use super::{Context, printable};
 use crate::cli::Output;
@@ -26,7 +26,7 @@ const BEHIND: usize = 70;
 pub(crate) fn input_fault(fault: &Diagnostic, name: &str, input: &[u8], context: &Context) -> Exit {
     let exit = Exit::of(fault.code);
     if context.output == Output::Json {
-        let report = Report::unread(Refusal::from(fault.clone()));
+        let report = Report::faulty(fault);
         let mut out = context.stdout();
         // Whether or not somebody listens, the batch is refused.
         let _ = serde_json::to_writer(&mut out, &report)
