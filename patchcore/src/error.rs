@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::LineNumber;
 
+mod hint;
+
+pub use hint::Hint;
+
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)+) => {
         /// Why an operation, a batch or a command was refused; stable names for machines.
@@ -165,6 +169,9 @@ pub struct Refusal {
     /// An RFC 7396 merge patch on the operation that makes it pass; only where that is proved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suggestion: Option<Box<serde_json::Value>>,
+    /// The permission or option that would let it pass, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<Hint>,
 }
 
 /// Most candidates that a refusal lists.
@@ -185,6 +192,7 @@ impl Refusal {
             found: None,
             candidates: Vec::new(),
             suggestion: None,
+            hint: None,
         }
     }
 
@@ -206,6 +214,13 @@ impl Refusal {
     #[must_use]
     pub fn with_found(mut self, bytes: &[u8]) -> Self {
         self.found = Some(excerpt(bytes, MAX_FOUND));
+        self
+    }
+
+    /// Names the permission or option that would let it pass.
+    #[must_use]
+    pub fn with_hint(mut self, hint: Hint) -> Self {
+        self.hint = Some(hint);
         self
     }
 
@@ -265,8 +280,13 @@ pub enum Error {
         waited: Duration,
     },
     /// A transaction is half installed, or cannot be followed.
-    #[error("{0}")]
-    Unfinished(String),
+    #[error("{message}")]
+    Unfinished {
+        /// What is unfinished, and why it stays so.
+        message: String,
+        /// What would go on.
+        hint: Option<Hint>,
+    },
     /// A directory of the state is a link, or something else that is not a directory.
     #[error("{} must be a real directory, not a link or a file; remove it", path.display())]
     Redirected {
@@ -280,6 +300,8 @@ pub enum Error {
         path: PathBuf,
         /// Whose it is, and what to do.
         why: String,
+        /// What would go on.
+        hint: Option<Hint>,
     },
     /// A file of the state is not what was written.
     #[error("{what} is damaged: {why}")]
@@ -314,6 +336,23 @@ impl Error {
         }
     }
 
+    /// A transaction that is half installed.
+    pub(crate) fn unfinished(message: impl Into<String>) -> Self {
+        Self::Unfinished {
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// The permission or option that would let the work go on, if there is one.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Unfinished { hint, .. } | Self::Foreign { hint, .. } => *hint,
+            _ => None,
+        }
+    }
+
     /// The code that reports give it.
     #[must_use]
     pub fn code(&self) -> Code {
@@ -321,7 +360,7 @@ impl Error {
             Self::Io { .. } | Self::Damaged { .. } => Code::Io,
             Self::LockTimeout { .. } => Code::LockTimeout,
             Self::Redirected { .. } => Code::Symlink,
-            Self::Unfinished(_) => Code::Unfinished,
+            Self::Unfinished { .. } => Code::Unfinished,
             Self::Foreign { .. } => Code::ForeignState,
             Self::UnsupportedVersion { .. } => Code::UnsupportedVersion,
             Self::LimitExceeded(_) => Code::LimitExceeded,
@@ -331,7 +370,8 @@ impl Error {
     /// The form in which reports and records show it.
     #[must_use]
     pub fn to_refusal(&self) -> Refusal {
-        let shown = Refusal::new(self.code(), self.to_string());
+        let mut shown = Refusal::new(self.code(), self.to_string());
+        shown.hint = self.hint();
         match self {
             Self::Io { path, .. } | Self::Redirected { path } | Self::Foreign { path, .. } => {
                 shown.in_file(path.display())

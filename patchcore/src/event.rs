@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::digest::Digest;
 use crate::error::Refusal;
-use crate::operation::Labels;
+use crate::operation::{Labels, Matched};
 use crate::path::RelPath;
 use crate::plan::Outcome;
 use crate::report::Status;
@@ -118,6 +118,10 @@ pub struct PatchEvent {
     /// Whether a guard held the operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guarded: Option<bool>,
+    /// By which step of the ladder the operation's place was found; absent where its text stands
+    /// there exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matched: Option<Matched>,
     /// Where the operation's lines were and where they are, if they were mapped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebased: Option<Rebased>,
@@ -269,6 +273,7 @@ fn of_operation(record: &Record, index: usize) -> Option<PatchEvent> {
         file: Some(operation.file.clone()),
         outcome: Some(operation.outcome),
         guarded: Some(operation.guarded),
+        matched: operation.matched,
         before: change.and_then(|change| Some(change.before?.digest)),
         after: change.and_then(|change| Some(change.after?.digest)),
         lines_added,
@@ -291,6 +296,7 @@ fn blank(record: &Record, position: usize, kind: EventKind, labels: &Labels) -> 
         file: None,
         outcome: None,
         guarded: None,
+        matched: None,
         rebased: None,
         before: None,
         after: None,

@@ -58,7 +58,8 @@
 //!
 //! A [`Refusal`] is a value: the verdict on an operation, with a stable [`Code`], the line that
 //! differs, what stands there and where else it may be. An [`Error`] is the environment's: a disk
-//! that is full, a lock that is held.
+//! that is full, a lock that is held. Both name a [`Hint`] where a permission or an option would let
+//! the work go on; how it is granted, a flag or a setting, is up to the program around the library.
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod anchor;
@@ -86,7 +87,7 @@ mod threads;
 pub mod workspace;
 
 pub use digest::Digest;
-pub use error::{Code, Error, Refusal, Stop};
+pub use error::{Code, Error, Hint, Refusal, Stop};
 pub use path::RelPath;
 pub use plan::{Policy, Tree};
 pub use report::Report;

@@ -108,6 +108,9 @@ pub struct Operation {
     /// What a front end has to say about how it read the operation, for the verdict: white space
     /// or punctuation that it folded to find the place, say.
     pub note: Option<String>,
+    /// Which step of the ladder found the place of an [`Action::Splice`]; `None` where the text
+    /// stands there exactly, and for every other action.
+    pub matched: Option<Matched>,
     /// For an [`Action::Refused`] whose path is none: what the sender wrote. `file` is then a
     /// stand-in that no operation can work on.
     pub spelled: Option<Box<Spelling>>,
@@ -123,6 +126,30 @@ pub struct Operation {
     /// Whether the sender's format writes names so that no mark, quote or remark can be taken for
     /// a part of one, as git quotes them.
     pub exact_name: bool,
+}
+
+/// What was folded away to find the one place of a text that stands nowhere exactly.
+///
+/// Foreign dialects find their places by these steps, in this order; each counts only where exactly
+/// one place in the file matches and none did at a step before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Matched {
+    /// `\r\n` and `\n` were held for the same.
+    LineEndings,
+    /// White space at the end of lines was ignored.
+    TrailingBlanks,
+    /// Typographic quotes, dashes and spaces were held for their ASCII spelling.
+    Typography,
+    /// All lines are indented by the same amount more, or less, than they were sent; the new lines
+    /// were indented likewise.
+    Indentation,
+    /// Blank lines at the start and the end, the same in both halves, were left out.
+    EdgeBlanks,
+    /// One level of escaping was undone.
+    Escapes,
 }
 
 /// Name and path of an operation as the sender spelt them, where the path could not be taken.
@@ -149,6 +176,7 @@ impl Operation {
             base: None,
             labels,
             note: None,
+            matched: None,
             spelled: None,
             binary: false,
             link: false,

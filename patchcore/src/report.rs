@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::Diagnostic;
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
-use crate::operation::Batch;
+use crate::operation::{Batch, Matched};
 use crate::path::RelPath;
 use crate::plan::{ChangeKind, FileChange, Outcome, Plan};
 use crate::text::LineNumber;
@@ -129,6 +129,7 @@ impl Report {
                     lines: verdict.lines,
                     guarded: verdict.guarded,
                     note: verdict.note.clone(),
+                    matched: verdict.matched,
                     refusal: verdict.refusal.clone(),
                 })
                 .collect(),
@@ -272,6 +273,10 @@ pub struct OperationReport {
     /// How a foreign format was read, where that is worth saying.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// By which step of the ladder a foreign format's place was found; absent where its text
+    /// stands there exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matched: Option<Matched>,
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Box<Refusal>>,

@@ -25,6 +25,16 @@ impl Exit {
     }
 }
 
+impl Exit {
+    /// The exit status of a command that is passed on.
+    pub(crate) fn of_status(status: i32) -> Self {
+        match u8::try_from(status & 0xff).unwrap_or(u8::MAX) {
+            0 => Self::Done,
+            status => Self::Code(status),
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         match exit {

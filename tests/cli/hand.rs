@@ -134,6 +134,7 @@ pub(crate) fn record(operations: usize) -> Record {
         lines: None,
         guarded: true,
         note: None,
+        matched: None,
         refusal: None,
         labels: None,
     };
@@ -155,6 +156,7 @@ pub(crate) fn record(operations: usize) -> Record {
         undoes: None,
         undoes_batch: None,
         redoes: None,
+        command: None,
         operations: (0..operations).map(operation).collect(),
         changes: Vec::new(),
         journal: Default::default(),

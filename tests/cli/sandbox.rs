@@ -117,17 +117,18 @@ impl Sandbox {
     /// The program, untouched by the environment of whoever runs the tests.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_patchctl"));
-        command.args(arguments).current_dir(self.root());
+        // What stands behind `--` is somebody else's.
+        let own = arguments.iter().position(|argument| *argument == "--");
+        let (own, others) = arguments.split_at(own.unwrap_or(arguments.len()));
+        command.args(own).arg("--root").arg(self.root());
+        command.args(others).current_dir(self.root());
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
             if name.starts_with("ORCHESTRATOR") || name.starts_with("PATCHCTL") {
                 command.env_remove(&*name);
             }
         }
-        command
-            .env_remove("TRACEPARENT")
-            .arg("--root")
-            .arg(self.root());
+        command.env_remove("TRACEPARENT");
         command
     }
 }

@@ -5,6 +5,7 @@
 //! `.keep`.
 
 mod git;
+mod ladder;
 mod laws;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use patchcore::batch::{self, Limits};
 use patchcore::dialect::{Dialect, Options, check_sayable_as_diff, detect, parse, to_batch};
 use patchcore::plan::{ChangeKind, Entry, Plan, Script, Source, plan};
-use patchcore::{Code, Policy, Refusal, RelPath, Tree};
+use patchcore::{Code, Hint, Policy, Refusal, RelPath, Tree};
 use serde::Deserialize;
 
 /// Files by path: bytes, and whether they can be executed.
@@ -31,6 +32,8 @@ struct Case {
     refused: Option<Code>,
     /// What its message says, too.
     says: Option<String>,
+    /// The option that would let it pass.
+    hint: Option<Hint>,
     /// Whether the dialect is found out from the patch.
     #[serde(default = "yes")]
     detected: bool,
@@ -330,6 +333,7 @@ fn run(dialect: Dialect, folder: &Path) -> Result<(), String> {
                 || !refusal
                     .message
                     .contains(case.says.as_deref().unwrap_or_default())
+                || case.hint.is_some_and(|hint| refusal.hint != Some(hint))
             {
                 return Err(format!("refused otherwise: {refusal}"));
             }

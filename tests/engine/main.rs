@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod colliding;
+mod command;
 mod compare;
 mod dialects;
 mod diff;
@@ -18,4 +19,5 @@ mod schemas;
 mod stranger;
 mod takeback;
 mod types;
+mod vocabulary;
 mod workspace;

@@ -11,7 +11,7 @@ use patchcore::report::Status;
 use patchcore::workspace::fault::{Call, Fault, Kind, inject};
 use patchcore::workspace::record::State;
 use patchcore::workspace::{ApplyOptions, Recovered, Unfinished, Verify, Workspace};
-use patchcore::{Code, Digest};
+use patchcore::{Code, Digest, Hint};
 
 use crate::faults::{Scene, enumerate, judge, leftovers, recover};
 use crate::workspace::{append, batch, create, delete, rename, snapshot, tree};
@@ -548,7 +548,8 @@ fn whatever_is_there_instead_of_a_transaction_can_be_set_aside() {
                 // What is no journal of ours is somebody else's.
                 let codes = [Code::Unfinished, Code::ForeignState];
                 assert!(codes.contains(&error.code()), "{what}: {error}");
-                assert!(error.to_string().contains("--abandon"), "{what}: {error}");
+                let hints = [Some(Hint::Abandon), Some(Hint::Adopt)];
+                assert!(hints.contains(&error.hint()), "{what}: {error}");
                 let unfinished = workspace.status().unwrap().unfinished;
                 assert!(
                     matches!(

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::error::{Code, MAX_CANDIDATES, Refusal};
+use crate::error::{Code, Hint, MAX_CANDIDATES, Refusal};
 use crate::operation::{Address, Guard, Lines, Occurrence, Pattern, Target};
 use crate::path::RelPath;
 use blocks::Places;
@@ -173,7 +173,13 @@ impl<'a> Resolver<'a> {
                  guard with \"before\" or \"after\", or send the file's hash as \"base\""
             ),
         );
-        Err(self.list(refusal.in_file(path).at_line(line), places))
+        Err(self.list(
+            refusal
+                .with_hint(Hint::AllowUnguarded)
+                .in_file(path)
+                .at_line(line),
+            places,
+        ))
     }
 
     /// What stands at a line, for a refusal.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::error::{Code, Refusal, Stop, excerpt};
+use crate::error::{Code, Hint, Refusal, Stop, excerpt};
 use crate::text::LineNumber;
 
 /// Most faults that one parse reports.
@@ -36,6 +36,7 @@ pub(crate) struct Fault {
     pub(crate) span: Span,
     pub(crate) message: String,
     pub(crate) near: Option<String>,
+    pub(crate) hint: Option<Hint>,
     pub(crate) path: String,
 }
 
@@ -46,6 +47,7 @@ impl Fault {
             span,
             message: message.into(),
             near: None,
+            hint: None,
             path: String::new(),
         }
     }
@@ -87,6 +89,8 @@ pub struct Diagnostic {
     pub span: Range<usize>,
     /// The known name that may be meant.
     pub near: Option<String>,
+    /// What would let it pass.
+    pub hint: Option<Hint>,
     /// What stands there, cut short.
     pub found: String,
     /// What the input is called.
@@ -136,6 +140,7 @@ impl Diagnostic {
                 .count(),
             span: start..end.max(start + 1),
             near: fault.near,
+            hint: fault.hint,
             found: excerpt(&input[start..end], MAX_SHOWN),
             input: "batch",
             others: Vec::new(),
@@ -189,6 +194,7 @@ impl From<Diagnostic> for Refusal {
         if !diagnostic.found.is_empty() {
             refusal = refusal.with_found(diagnostic.found.as_bytes());
         }
+        refusal.hint = diagnostic.all().find_map(|fault| fault.hint);
         if let Some(near) = &diagnostic.near {
             refusal = refusal.with_candidate(None, near.as_bytes());
         }

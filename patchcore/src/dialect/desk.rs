@@ -1,10 +1,10 @@
 //! Operations in the making, beside the tree that they lead to.
 
-use super::whole;
+use super::{fold, whole};
 use crate::digest::Digest;
 use crate::edit::{Edit, EditSet};
-use crate::error::{Code, Refusal};
-use crate::operation::{Action, Batch, Coordinates, Operation};
+use crate::error::{Code, Hint, Refusal};
+use crate::operation::{Action, Batch, Coordinates, Matched, Operation};
 use crate::path::RelPath;
 use crate::plan::{SharedBytes, Stage, Tree, not_found};
 
@@ -86,6 +86,21 @@ impl<'t> Desk<'t> {
         Ok(())
     }
 
+    /// Adds an edit whose place a step of the ladder found.
+    pub(super) fn splice_found(
+        &mut self,
+        path: &RelPath,
+        edits: Vec<Edit>,
+        matched: Option<Matched>,
+    ) -> Result<(), Refusal> {
+        let note = matched.and_then(fold::note).map(String::from);
+        self.splice(path, edits, note)?;
+        if let Some(operation) = self.operations.last_mut() {
+            operation.matched = matched;
+        }
+        Ok(())
+    }
+
     /// Writes a whole file, whether it exists or not; see [`whole`].
     pub(super) fn write(
         &mut self,
@@ -130,8 +145,9 @@ impl<'t> Desk<'t> {
                 if !overwrite {
                     return Err(Refusal::new(
                         Code::FileExists,
-                        format!("{to} exists already and would be replaced by {path}; delete it in the patch first, or allow it with --overwrite"),
+                        format!("{to} already exists and would be replaced by {path}; delete it in the patch first"),
                     )
+                    .with_hint(Hint::Overwrite)
                     .in_file(to));
                 }
                 self.delete(to, Some(format!("replaced by {path}")))?;

@@ -2,7 +2,7 @@
 
 use super::calls::{self, Field};
 use super::{Dialect, codex};
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Hint, Refusal};
 use crate::text::{split_lines, trim_ending};
 
 /// Says in which dialect a patch is written.
@@ -69,18 +69,24 @@ pub fn detect(bytes: &[u8]) -> Result<Dialect, Refusal> {
     match seen[..] {
         [(dialect, _)] => Ok(dialect),
         [(first, a), (second, b), ..] => unclear(format!(
-            "the patch mixes dialects: {first} at line {a} and {second} at line {b}; send them apart, or say which with --dialect"
-        )),
+            "the patch mixes dialects: {first} at line {a} and {second} at line {b}; send them apart"
+        ))
+        .map_err(|refusal| refusal.with_hint(Hint::Dialect)),
         [] => match json_at.and_then(|at| json(&body[at..])) {
             Some(dialect) => Ok(dialect),
             // So is what is empty, and what can be nothing but JSON.
             None if matches!(body.trim_ascii_start().first(), None | Some(b'[' | b'"')) => {
                 Ok(Dialect::Batch)
             }
-            None => unclear(super::unified::damage::find(body).unwrap_or_else(|| {
-                let near = near_format(body).unwrap_or("no known patch format is found");
-                format!("{near}; say which it is with --dialect")
-            })),
+            None => match super::unified::damage::find(body) {
+                Some(damage) => unclear(damage),
+                None => unclear(
+                    near_format(body)
+                        .unwrap_or("no known patch format found")
+                        .into(),
+                )
+                .map_err(|refusal| refusal.with_hint(Hint::Dialect)),
+            },
         },
     }
 }

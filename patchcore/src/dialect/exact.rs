@@ -1,11 +1,12 @@
 //! Exact characters in a file, as `str_replace` and `edit_file` look for them.
 
 use super::fold::Fold;
-use super::ladder::{self, Miss, Rungs};
+use super::ladder::{self, Miss, Rungs, Sought};
 use super::locate::Place;
 use super::replace::{self, Tail};
 use crate::edit::Edit;
 use crate::error::{Code, MAX_CANDIDATES, Refusal};
+use crate::operation::Matched;
 use crate::path::RelPath;
 use crate::text::{Text, split_lines, trim_ending};
 
@@ -34,7 +35,7 @@ pub(super) fn edits(
     find: &Find<'_>,
     path: &RelPath,
     name: &str,
-) -> Result<(Vec<Edit>, Fold), Refusal> {
+) -> Result<(Vec<Edit>, Option<Matched>), Refusal> {
     if find.old == find.new {
         return Err(Refusal::new(
             Code::InvalidBatch,
@@ -45,7 +46,8 @@ pub(super) fn edits(
     check_encoding(text, find.new, path, name)?;
     let mut old = find.old.as_bytes().to_vec();
     let mut found = occurrences(text, &old);
-    if found.is_empty() {
+    let mut matched = None;
+    if found.is_empty() && find.rungs == Rungs::All {
         for other in [
             find.old.replace("\r\n", "\n"),
             find.old.replace("\r\n", "\n").replace('\n', "\r\n"),
@@ -54,6 +56,7 @@ pub(super) fn edits(
                 found = occurrences(text, other.as_bytes());
                 if !found.is_empty() {
                     old = other.into_bytes();
+                    matched = Some(Matched::LineEndings);
                     break;
                 }
             }
@@ -75,7 +78,7 @@ pub(super) fn edits(
         let new = with_ending(&lines, at, find.new);
         Edit::replace(at..at + old.len(), new)
     });
-    Ok((edits.collect(), Fold::Bytes))
+    Ok((edits.collect(), matched))
 }
 
 /// Where the bytes stand, overlapping places counted.
@@ -123,27 +126,45 @@ fn folded(
     find: &Find<'_>,
     path: &RelPath,
     name: &str,
-) -> Result<(Vec<Edit>, Fold), Refusal> {
+) -> Result<(Vec<Edit>, Option<Matched>), Refusal> {
     let old: Vec<&[u8]> = split_lines(find.old.as_bytes()).map(trim_ending).collect();
-    let blank = find.old.trim().is_empty();
-    let (places, fold) = if blank || find.rungs == Rungs::Exact {
-        (Vec::new(), Fold::Ending)
-    } else {
+    let lines = replace::between(&old, find.new.as_bytes());
+    let kindly = !find.old.trim().is_empty() && find.rungs == Rungs::All;
+    let (places, fold) = if kindly {
         ladder::all(text, 0..text.len(), &old, Rungs::All)
+    } else {
+        (Vec::new(), Fold::Ending)
     };
-    match places.len() {
-        1 if matches!(
-            find.matches,
-            Matches::One | Matches::All | Matches::Exactly(1)
-        ) =>
-        {
-            let lines = replace::between(&old, find.new.as_bytes());
-            let start = places[0].span.start;
-            replace::folded_edits(text, start, &old, &lines, Tail::Kept, fold)
-                .map(|edits| (edits, fold))
-                .map_err(|line| ladder::uncarried(text, path, &places[0], line, name))
+    let one = matches!(
+        find.matches,
+        Matches::One | Matches::All | Matches::Exactly(1)
+    );
+    match &places[..] {
+        [place] if one => {
+            let matched = ladder::matched(text, place, &old, fold);
+            replace::folded_edits(text, place.span.start, &old, &lines, Tail::Kept, fold)
+                .map(|edits| (edits, matched))
+                .map_err(|line| ladder::uncarried(text, path, place, line, name))
         }
-        0 => Err(ladder::refusal(&Miss::Nowhere, text, path, &old, name)),
+        [] => {
+            let sought = Sought {
+                path,
+                text,
+                old: &old,
+                lines: &lines,
+                tail: Tail::Kept,
+            };
+            if kindly && one {
+                let unclear = |unclear| ladder::unclear(&unclear, text, path, &old, name);
+                if let Some(fit) = ladder::beyond(&sought).map_err(unclear)? {
+                    return Ok((fit.edits, Some(fit.matched)));
+                }
+                if let Some(edit) = unescaped(text, find, &sought) {
+                    return Ok((vec![edit], Some(Matched::Escapes)));
+                }
+            }
+            Err(ladder::refusal(&Miss::Nowhere, text, path, &old, name))
+        }
         _ => Err(ladder::refusal(
             &Miss::Ambiguous(places),
             text,
@@ -152,6 +173,27 @@ fn folded(
             name,
         )),
     }
+}
+
+/// The edit of characters inside lines that stand at one place with one level of escaping undone.
+fn unescaped(text: &[u8], find: &Find<'_>, sought: &Sought<'_>) -> Option<Edit> {
+    let open = !find.old.ends_with('\n');
+    let mut edits = Vec::new();
+    for (mut old, mut new) in ladder::undone(sought.old, sought.lines) {
+        if open {
+            old.pop();
+        }
+        if !find.new.ends_with('\n') {
+            new.pop();
+        }
+        match occurrences(text, &old)[..] {
+            [] => {}
+            [at] => edits.push(Edit::replace(at..at + old.len(), new)),
+            _ => return None,
+        }
+    }
+    let first = edits.pop()?;
+    edits.is_empty().then_some(first)
 }
 
 fn refuse_count(

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::operation::Matched;
 use crate::text::trim_ending;
 
 /// What two lines may differ in and still be held for the same.
@@ -17,6 +18,8 @@ pub(super) enum Fold {
     TrailingSpace,
     /// White space at the end, and the code points of quotes, dashes and spaces.
     Punctuation,
+    /// The same, and white space in front.
+    Indentation,
 }
 
 impl Fold {
@@ -31,20 +34,30 @@ impl Fold {
                 Cow::Borrowed(line) => Cow::Borrowed(line.trim_ascii_end()),
                 Cow::Owned(line) => Cow::Owned(line.trim_ascii_end().to_vec()),
             },
+            Self::Indentation => match punctuation(line) {
+                Cow::Borrowed(line) => Cow::Borrowed(line.trim_ascii()),
+                Cow::Owned(line) => Cow::Owned(line.trim_ascii().to_vec()),
+            },
         }
     }
+}
 
-    /// What a verdict says where this was needed.
-    pub(super) fn note(self) -> Option<&'static str> {
-        match self {
-            Self::Bytes | Self::Ending => None,
-            Self::SpaceRuns => Some("white space was ignored to find the place"),
-            Self::TrailingSpace => Some("trailing white space was ignored to find the place"),
-            Self::Punctuation => Some(
-                "quotes, dashes and spaces of other code points were taken for ASCII to find the place",
-            ),
+/// What a verdict says where a step of the ladder was needed to find the place.
+pub(super) fn note(matched: Matched) -> Option<&'static str> {
+    Some(match matched {
+        Matched::LineEndings => return None,
+        Matched::TrailingBlanks => "trailing white space was ignored to find the place",
+        Matched::Typography => {
+            "quotes, dashes and spaces of other code points were taken for ASCII to find the place"
         }
-    }
+        Matched::Indentation => {
+            "indentation was ignored to find the place; the new lines were indented as the lines there are"
+        }
+        Matched::EdgeBlanks => {
+            "blank lines at the edges of the block were left out to find the place"
+        }
+        Matched::Escapes => "one level of escaping was undone to find the place",
+    })
 }
 
 /// The rungs of the ladder that agents' formats are located by.

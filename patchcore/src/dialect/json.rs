@@ -7,7 +7,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, Error, MapAccess, Visitor};
 
 use super::Options;
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Hint, Refusal};
 
 /// The values among the bytes, lists flattened, in order.
 pub(super) fn values<T: DeserializeOwned>(
@@ -36,11 +36,8 @@ pub(super) fn values<T: DeserializeOwned>(
             }
             Some(b',') if !options.strict => at += 1,
             Some(_) if options.strict => {
-                return Err(invalid(
-                    body,
-                    at,
-                    "text beside the JSON; --strict refuses that",
-                ));
+                let message = "text beside the JSON is not allowed in strict mode";
+                return Err(invalid(body, at, message).with_hint(Hint::Lenient));
             }
             // A line of prose, or a fence.
             Some(_) => at += crate::bytes::find(b'\n', rest).map_or(rest.len(), |end| end + 1),

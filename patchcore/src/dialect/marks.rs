@@ -85,11 +85,13 @@ pub(super) fn is_odd_opener(line: &[u8]) -> bool {
 }
 
 /// Whether the line has words or signs of a mark and yet is none.
+///
+/// Signs alone that are indented are text, such as the underline of a heading in a doc string.
 pub(super) fn is_near(line: &[u8]) -> bool {
-    let trimmed = line.trim_ascii();
+    let line = line.trim_ascii_end();
     is_near_word(line)
-        || (trimmed.ends_with(b" =======") && trimmed.starts_with(b"---"))
-        || (trimmed.len() >= 5 && trimmed.iter().all(|byte| *byte == b'='))
+        || (line.ends_with(b" =======") && line.starts_with(b"---"))
+        || (line.len() >= 5 && line.iter().all(|byte| *byte == b'='))
 }
 
 fn signs_and_word(line: &[u8], signs: &[u8], word: &[u8]) -> bool {
@@ -147,5 +149,6 @@ mod tests {
         assert!(is_divider(b"=======") && !is_divider(b"======= ") && !is_divider(b"=="));
         assert!(is_near(b"-------SEARCH") && is_near(b"======= ") && is_near(b"------- ======="));
         assert!(!is_near(b"- search") && !is_near(b"-- x"));
+        assert!(!is_near(b"    =======") && !is_near(b"\t----- ======="));
     }
 }

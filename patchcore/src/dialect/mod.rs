@@ -15,6 +15,32 @@
 //! | [`McpEdit`](Dialect::McpEdit) | the MCP file-system server's `edit_file` |
 //! | [`WorkspaceEdit`](Dialect::WorkspaceEdit) | the Language Server Protocol |
 //! | [`Files`](Dialect::Files) | whole files |
+//!
+//! # How a text is found
+//!
+//! The lines to change are looked for in steps. The first step on which anything in the file
+//! matches decides, and only if exactly one place does; the verdict names it
+//! ([`Matched`](crate::operation::Matched)). [`strict`](Options::strict) stops at the first.
+//!
+//! | step | what is ignored | under these conditions | dialects |
+//! |---|---|---|---|
+//! | | nothing | | all |
+//! | `line_endings` | `\r\n` for `\n` and the reverse | | all |
+//! | `trailing_blanks` | white space at the end of lines | | text |
+//! | `typography` | quotes, dashes and spaces of other code points | what both halves share keeps the form of the file | text |
+//! | `indentation` | white space at the start of lines | below | text |
+//! | `edge_blanks` | blank lines at the start or the end | both halves have equally many there | text |
+//! | `escapes` | one level of JSON, HTML or backslash escaping | no added line changes by it | text |
+//!
+//! "Text" are SEARCH/REPLACE, `str_replace`, MCP and codex. Native addresses and LSP edits are
+//! exact, and unified diffs have conditions of their own.
+//!
+//! New lines are indented as the file is where, blank lines aside, the same white space was added to
+//! or removed from the start of every line (tabs and spaces are never converted); the first lines of
+//! both halves have the same indentation as sent; a line of both halves has the same indentation in
+//! both, or the new half is one line; a single line is replaced by a single line; the new half goes
+//! back only to an indentation that it had before; and no new line would start inside a string that
+//! goes over several lines, or a here-document.
 
 mod blob;
 mod calls;

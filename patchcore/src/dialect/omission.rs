@@ -1,6 +1,6 @@
 //! Finds lines that stand for code that was left out: «… rest of the code unchanged …».
 
-use crate::error::{Code, Refusal, excerpt};
+use crate::error::{Code, Hint, Refusal, excerpt};
 use crate::path::RelPath;
 use crate::text::split_lines;
 
@@ -80,8 +80,9 @@ pub(super) fn refusal(file: &dyn std::fmt::Display, line: &[u8]) -> Refusal {
     let shown = excerpt(line.trim_ascii(), 80);
     Refusal::new(
         Code::LazyOmission,
-        format!("a new line of {file} stands for code that was left out: {shown:?}; write the code out, or allow it with --allow-omission"),
+        format!("new text in {file} elides code: {shown:?}; write the code out"),
     )
+    .with_hint(Hint::AllowOmission)
     .in_file(file)
 }
 

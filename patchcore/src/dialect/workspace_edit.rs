@@ -16,7 +16,7 @@ use super::desk::Desk;
 use super::{Options, beneath_root, exact, json, omission, whole};
 use crate::digest::Digest;
 use crate::edit::Edit;
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Hint, Refusal};
 use crate::path::RelPath;
 use crate::plan::{Lowered, Script, Tree};
 
@@ -143,8 +143,11 @@ fn read(raw: Raw, options: &Options, changes: &mut Vec<Change>) -> Result<(), Re
     {
         return Err(Refusal::new(
             Code::InvalidBatch,
-            format!("the change {label:?} asks for confirmation; --strict refuses that"),
-        ));
+            format!(
+                "the change {label:?} asks for confirmation, which is not allowed in strict mode"
+            ),
+        )
+        .with_hint(Hint::Lenient));
     }
     let note = |ids: &mut dyn Iterator<Item = &String>| -> Option<String> {
         let labels: BTreeSet<&str> = ids
@@ -339,6 +342,8 @@ impl WorkspaceEdit {
 }
 
 fn exists(path: &RelPath) -> Refusal {
-    let message = format!("{path} exists already; edit it, or allow it with --overwrite");
-    Refusal::new(Code::FileExists, message).in_file(path)
+    let message = format!("{path} already exists; edit it");
+    Refusal::new(Code::FileExists, message)
+        .in_file(path)
+        .with_hint(Hint::Overwrite)
 }

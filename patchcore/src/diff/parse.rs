@@ -8,6 +8,8 @@
 mod header;
 mod hunk;
 
+use crate::error::Hint;
+
 /// A whole diff.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diff<'a> {
@@ -34,6 +36,8 @@ pub struct ParseError {
     pub line: usize,
     /// What is wrong, in lower case.
     pub message: String,
+    /// The option that would let it pass, if there is one.
+    pub hint: Option<Hint>,
 }
 
 /// A name in a `---` or `+++` line.
@@ -451,6 +455,7 @@ impl<'a> Parser<'a> {
         ParseError {
             line: self.cursor.line,
             message: message.into(),
+            hint: None,
         }
     }
 }

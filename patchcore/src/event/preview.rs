@@ -37,6 +37,7 @@ fn previewed(report: &Report, batch: Option<&Batch>) -> Record {
         lines: operation.lines,
         guarded: operation.guarded,
         note: None,
+        matched: operation.matched,
         refusal: operation.refusal.clone(),
         labels: batch
             .and_then(|batch| batch.operations.get(operation.index))
@@ -79,6 +80,7 @@ fn previewed(report: &Report, batch: Option<&Batch>) -> Record {
         undoes: None,
         undoes_batch: None,
         redoes: None,
+        command: None,
         operations: report.operations.iter().map(operation).collect(),
         changes: report.files.iter().filter_map(change).collect(),
         journal: Journal::default(),

@@ -26,6 +26,7 @@ fn operation(outcome: Outcome, file: &str) -> OperationRecord {
         lines: None,
         guarded: true,
         note: None,
+        matched: None,
         refusal: None,
         labels: None,
     }
@@ -52,6 +53,7 @@ fn record(operations: Vec<OperationRecord>) -> Record {
         undoes: None,
         undoes_batch: None,
         redoes: None,
+        command: None,
         operations,
         changes: Vec::new(),
         journal: Default::default(),

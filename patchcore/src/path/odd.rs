@@ -1,7 +1,7 @@
 //! Names that hold what the sender did not mean as a part of them.
 
 use super::RelPath;
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Hint, Refusal};
 
 /// What is odd in a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,12 +23,10 @@ impl Oddity {
         };
         let refusal = Refusal::new(
             Code::PathEscape,
-            format!(
-                "path {shown:?} {} and does not exist; {hint}, or allow it with --allow-odd-names",
-                self.what
-            ),
+            format!("path {shown:?} {} and does not exist; {hint}", self.what),
         )
-        .in_file(path);
+        .in_file(path)
+        .with_hint(Hint::AllowOddNames);
         match &self.meant {
             Some(meant) => refusal.with_candidate(None, meant.as_bytes()),
             None => refusal,

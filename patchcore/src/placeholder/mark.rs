@@ -7,7 +7,7 @@ use super::site::Surroundings;
 use super::style::CommentStyle;
 use super::{Injected, Language, Mark, Placeholder, Scanner};
 use crate::edit::Edit;
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Hint, Refusal};
 use crate::path::RelPath;
 use crate::text::{BOM, Encoding, LineNumber, Text, detect_encoding};
 
@@ -187,10 +187,12 @@ impl<'a> Marker<'a> {
         for (id, mark) in wanted {
             let Some(comment) = Comment::new(&mark, site.style, self.scanner) else {
                 let why = format!(
-                    "{} line {}: the text for {id} cannot be kept from looking like a placeholder; narrow --syntax",
+                    "{} line {}: the text for {id} itself matches the placeholder syntax; reword it",
                     file.path, site.number
                 );
-                let refusal = Refusal::new(Code::InvalidBatch, why).in_file(file.path);
+                let refusal = Refusal::new(Code::InvalidBatch, why)
+                    .in_file(file.path)
+                    .with_hint(Hint::Syntax);
                 result.push(Marked::refused(id, site.number, refusal));
                 continue;
             };
@@ -227,10 +229,12 @@ impl<'a> Marker<'a> {
                     let at = file.text.line_at(existing[index].span.start);
                     let found = &file.bytes[existing.remove(index).span];
                     let why = format!(
-                        "{} line {at}: the comment above placeholder {id} was edited by hand; take it out, or overwrite it with --overwrite",
+                        "{} line {at}: the comment above placeholder {id} was edited by hand; remove it",
                         file.path
                     );
-                    let refusal = Refusal::new(Code::CommentEdited, why).in_file(file.path);
+                    let refusal = Refusal::new(Code::CommentEdited, why)
+                        .in_file(file.path)
+                        .with_hint(Hint::Overwrite);
                     Marked::refused(id, site.number, refusal.at_line(at).with_found(found))
                 }
                 (None, None) => self.renew(file, site, id, &comment, None),

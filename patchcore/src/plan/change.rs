@@ -134,7 +134,7 @@ pub struct FileChange {
 
 impl FileChange {
     /// All of a file goes away, by an operation of that index.
-    pub(super) fn deletion(path: RelPath, source: &Arc<Source>, operation: usize) -> Self {
+    pub(crate) fn deletion(path: RelPath, source: &Arc<Source>, operation: usize) -> Self {
         let len = source.bytes().len();
         let removed = Text::new(source.bytes()).line_count();
         let edits = if len == 0 {

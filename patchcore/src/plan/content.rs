@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::anchor::{Edge, Located, Resolver, guard_block};
 use crate::digest::Digest;
 use crate::edit::Edit;
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Hint, Refusal};
 use crate::operation::{
     Action, Address, Guard, Indent, Insertion, Lines, Occurrence, Operation, Target,
 };
@@ -78,9 +78,10 @@ pub(super) fn check_editable(
         .in_file(path)),
         Encoding::Binary(at) if !policy.allow_binary => Err(Refusal::new(
             Code::BinaryFile,
-            format!("{path} holds a NUL byte at offset {at}; --allow-binary edits it all the same"),
+            format!("{path} is a binary file: it contains a NUL byte at offset {at}"),
         )
-        .in_file(path)),
+        .in_file(path)
+        .with_hint(Hint::AllowBinary)),
         Encoding::Text | Encoding::Binary(_) => Ok(()),
     }
 }
@@ -299,6 +300,7 @@ impl Scene<'_, '_> {
                  there as \"expect\", or the file's hash as \"base\": {digest}"
             ),
         )
+        .with_hint(Hint::AllowUnguarded)
         .in_file(path)
         .at_line(line)
         .with_found(self.resolver.shown(&located.span))
@@ -534,9 +536,10 @@ impl Scene<'_, '_> {
             Code::Unguarded,
             format!(
                 "line {line} of {path} is addressed by its number alone, which does not say what \
-                 stands there; send the text to replace, or allow it with --allow-unguarded (the file's hash is {digest})"
+                 stands there; send the text to replace (the file's hash is {digest})"
             ),
         )
+        .with_hint(Hint::AllowUnguarded)
         .in_file(path)
         .at_line(line);
         let from = line.index().saturating_sub(AROUND);

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
-use crate::operation::{Batch, Coordinates, Operation};
+use crate::operation::{Batch, Coordinates, Matched, Operation};
 use crate::path::RelPath;
 use crate::text::LineNumber;
 use crate::threads;
@@ -33,6 +33,8 @@ use crate::threads;
 #[cfg(feature = "workspace")]
 pub(crate) use change::show_replacements;
 pub use change::{After, ChangeKind, FileChange, FileState, Touch};
+#[cfg(feature = "workspace")]
+pub(crate) use link::refusals as link_refusals;
 pub(crate) use names::not_found;
 pub use script::{Lowered, Missing, Notes, Script};
 pub(crate) use stage::{SharedBytes, Stage};
@@ -119,6 +121,8 @@ pub struct Verdict {
     pub refusal: Option<Box<Refusal>>,
     /// How the front end read it, where that is worth saying.
     pub note: Option<String>,
+    /// By which step of the ladder its place was found; `None` where the text stands there exactly.
+    pub matched: Option<Matched>,
 }
 
 /// What a batch will do to a tree.
@@ -215,6 +219,7 @@ impl Verdict {
             guarded: true,
             refusal: None,
             note: None,
+            matched: None,
         }
     }
 
@@ -227,6 +232,7 @@ impl Verdict {
             guarded: true,
             refusal: None,
             note,
+            matched: operation.matched,
         }
     }
 

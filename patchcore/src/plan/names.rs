@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::anchor::{Edge, Located, Resolver};
 use crate::digest::Digest;
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Hint, Refusal};
 use crate::operation::{Action, Guard, Operation};
 use crate::path::RelPath;
 use crate::text::Text;
@@ -469,6 +469,7 @@ pub(super) fn check_deletion(
             Code::Unguarded,
             format!("{path} is deleted without a guard; send its hash as \"base\": {digest}"),
         )
+        .with_hint(Hint::AllowUnguarded)
         .in_file(path)
         .with_found(source.bytes()));
     };

@@ -9,6 +9,7 @@ use crate::diff::LineStats;
 use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Refusal};
 use crate::operation::{Action, Batch, Lines};
+use crate::path::RelPath;
 use crate::text::{LineNumber, Text};
 use crate::threads;
 
@@ -62,17 +63,23 @@ pub(super) fn plan(
     for result in results {
         for (index, verdict) in result.verdicts {
             let note = verdicts[index].note.take();
-            verdicts[index] = Verdict { note, ..verdict };
+            let matched = verdicts[index].matched;
+            verdicts[index] = Verdict {
+                note,
+                matched,
+                ..verdict
+            };
         }
         changes.extend(result.change);
     }
     change::merge_recreated(&mut changes);
-    for change in &changes {
-        if let Some(refusal) = link::refusal(change, policy)
-            && let Some(touch) = change.touches.first()
-        {
-            verdicts[touch.operation].refuse(refusal);
-        }
+    let known = |path: &RelPath| {
+        let link = tree.link(path).map(|link| link.bytes().to_vec());
+        Ok::<_, std::convert::Infallible>(link)
+    };
+    let Ok(refused) = link::refusals(&changes, policy, known);
+    for (index, refusal) in refused {
+        verdicts[index].refuse(refusal);
     }
     (changes, verdicts)
 }

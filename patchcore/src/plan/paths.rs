@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::{Entry as TreeEntry, Policy, Tree};
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Hint, Refusal};
 use crate::operation::{Action, Batch, Coordinates, Operation};
 use crate::path::RelPath;
 
@@ -57,8 +57,11 @@ pub(crate) fn protected(path: &RelPath, policy: &Policy) -> Option<Refusal> {
     Some(
         Refusal::new(
             Code::PathProtected,
-            format!("{path} is protected by {component:?} in its path; only the operator can open it, by --allow-path"),
+            format!(
+                "{path} is protected by {component:?} in its path; only the operator can open it"
+            ),
         )
+        .with_hint(Hint::AllowPath)
         .in_file(path),
     )
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Manifest, Status, Task};
 use crate::digest::{Digest, Hasher};
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Hint, Refusal};
 use crate::operation::{Action, Batch, Labels, Operation};
 use crate::order::Payload;
 use crate::path::RelPath;
@@ -371,10 +371,9 @@ fn nowhere(ids: &[&str]) -> Refusal {
     };
     Refusal::new(
         Code::PlaceholderNotFound,
-        format!(
-            "{noun} {shown}{more} not found in any file; take them out of the payload, or use --partial"
-        ),
+        format!("{noun} {shown}{more} not found in any file; remove them from the payload"),
     )
+    .with_hint(Hint::Partial)
 }
 
 /// The refusal for a placeholder that is not in a file; it lists those that are.

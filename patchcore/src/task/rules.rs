@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Manifest, Task};
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Hint, Refusal};
 use crate::operation::{Action, Batch};
 use crate::path::RelPath;
 use crate::placeholder::{Balance, Scanner};
@@ -283,9 +283,9 @@ pub fn check_completion(
     let line = crate::text::Text::new(bytes).line_at(found[position].span.start);
     let path = task.file_path();
     let message = format!(
-        "placeholder {id} of task {} still stands at {path} line {line}; replace it, or use --force",
+        "placeholder {id} of task {} is still at {path} line {line}; replace it first",
         task.uuid()
     );
-    let refusal = Refusal::new(Code::TaskUnfinished, message);
+    let refusal = Refusal::new(Code::TaskUnfinished, message).with_hint(Hint::Force);
     Err(refusal.in_file(path).at_line(line))
 }

@@ -11,7 +11,7 @@ use super::record::{DirectoryRecord, Identity, Overrides, Record, State as Stage
 use super::recover::{self, Recovered};
 use super::state::{CURRENT, State, fail};
 use crate::digest::{Digest, Hasher};
-use crate::error::{Code, Error, Refusal, Stop};
+use crate::error::{Code, Error, Hint, Refusal, Stop};
 use crate::path::RelPath;
 
 /// What following an unfinished transaction that was not written here would do.
@@ -92,10 +92,11 @@ impl Workspace {
         };
         let found = digest(&current)?;
         if found != expected {
-            let message = format!(
-                "the unfinished transaction is {found}, not {expected}; look at it again by recover --adopt"
-            );
-            return Err(Refusal::new(Code::PlanMismatch, message).into());
+            let message =
+                format!("the unfinished transaction is {found}, not {expected}; look at it again");
+            return Err(Refusal::new(Code::PlanMismatch, message)
+                .with_hint(Hint::Adopt)
+                .into());
         }
         recover::check(&record, &options.policy).map_err(|why| journal::hopeless(&why))?;
         // From here on it is ours, and a crash goes on with it.
@@ -149,15 +150,16 @@ fn foreign(state: &State) -> Result<Option<(Dir, Record)>, Error> {
     let Some(txn) = state.part("txn")? else {
         return Ok(None);
     };
-    let current = txn
-        .directory(CURRENT)
-        .map_err(|error| fail("open", "txn/current", error))?;
-    let Some(current) = current else {
-        return Ok(None);
-    };
     let unfit = |why: String| Error::Foreign {
         path: std::path::Path::new(super::STATE).join("txn").join(CURRENT),
-        why: format!("was not written here, and {why}; recover --abandon sets it aside"),
+        why: format!("was not written here, and {why}"),
+        hint: Some(Hint::Abandon),
+    };
+    let current = match journal::current(&txn) {
+        Ok(Some(current)) => current,
+        Ok(None) => return Ok(None),
+        Err(Error::Foreign { .. }) => return Err(unfit("it is not a directory".to_owned())),
+        Err(error) => return Err(error),
     };
     let bytes = journal::bytes(&current)?;
     let key = state.key.as_ref();

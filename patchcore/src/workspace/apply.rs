@@ -8,14 +8,15 @@ use super::load::{self, Loaded};
 use super::near_names;
 use super::options::{ApplyOptions, Reviewed};
 use super::record::{Journal, OperationRecord, Overrides, Record, State as Stage, VERSION};
-use super::recover::{self, Recovered};
+use super::recover::Recovered;
 use super::state::Held;
 use super::transaction::{Done, Work};
 use super::{SavedConflict, Workspace, chain, gc, journal, ledger, survey};
 use crate::digest::Digest;
 use crate::error::{Code, Error, Refusal, Stop};
 use crate::operation::{Batch, Labels};
-use crate::plan::{self, Hashing, Lowered, Notes, Outcome, Plan, Script, Tree};
+use crate::path::RelPath;
+use crate::plan::{self, Hashing, Lowered, Notes, Outcome, Plan, Policy, Script, Tree};
 use crate::report::{Mode, Report, Status};
 
 /// What became of a batch.
@@ -106,7 +107,7 @@ impl Workspace {
     ) -> Result<Applied<'a>, Error> {
         let began = Instant::now();
         let held = self.hold(options.lock_wait)?;
-        let recovered = recover::recover(&self.root, &held)?;
+        let recovered = self.recovered(&held)?;
         let mut record = new_record(&held, options)?;
         if let Some(batch) = script.as_batch()
             && let Some(id) = &batch.id
@@ -237,6 +238,7 @@ impl Workspace {
         };
         survey::restrict(&mut loaded, &lowered.batch, options);
         let mut plan = plan::plan_with(&lowered.batch, &loaded.tree, &options.policy, hashing);
+        plan = self.refuse_links(plan, &lowered.batch, &options.policy)?;
         if hashing == Hashing::Now {
             // Whatever becomes of the plan, its digest is told.
             let _ = plan.digest();
@@ -274,6 +276,20 @@ impl Workspace {
         Ok(prepared)
     }
 
+    /// Refuses the links of a plan by where they lead on disk. What is left of a batch without them
+    /// is judged again, since links may lead through one another.
+    fn refuse_links(&self, mut plan: Plan, batch: &Batch, policy: &Policy) -> Result<Plan, Error> {
+        loop {
+            let standing = |path: &RelPath| load::link_at(&self.root, path);
+            let refused = plan::link_refusals(&plan.changes, policy, standing)?;
+            let before = plan.changes.len();
+            plan = plan.refuse(batch, refused, policy);
+            if plan.changes.len() == before {
+                return Ok(plan);
+            }
+        }
+    }
+
     /// A batch whose id was committed before: nothing to do if it is the same, else a mistake.
     fn replay<'a>(
         &self,
@@ -307,6 +323,7 @@ impl Workspace {
             for (verdict, operation) in plan.verdicts.iter_mut().zip(record.operations) {
                 verdict.guarded = operation.guarded;
                 verdict.note = operation.note;
+                verdict.matched = operation.matched;
                 verdict.refusal = operation.refusal;
                 if operation.outcome != Outcome::Applied {
                     verdict.outcome = operation.outcome;
@@ -391,6 +408,7 @@ impl Prepared<'_> {
                     lines: verdict.lines,
                     guarded: verdict.guarded,
                     note: verdict.note.clone(),
+                    matched: verdict.matched,
                     refusal: verdict.refusal.clone(),
                     labels: (*operation.labels != *batch.labels
                         && *operation.labels != Labels::default())
@@ -501,6 +519,7 @@ pub(super) fn new_record(held: &Held, options: &ApplyOptions<'_>) -> Result<Reco
         undoes: None,
         undoes_batch: None,
         redoes: None,
+        command: None,
         operations: Vec::new(),
         changes: Vec::new(),
         journal: Journal::default(),

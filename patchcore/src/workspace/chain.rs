@@ -10,6 +10,7 @@
 //! the chain goes on from there. The head is a link and not a file since file systems keep the
 //! order of such calls over a power cut: no record is in the log before the head that names it.
 
+use std::cmp::Ordering;
 use std::io;
 
 use super::disk;
@@ -95,6 +96,37 @@ pub(super) enum OnItsWay {
     Torn,
     /// It is written, but not moved.
     Written(Box<Record>),
+}
+
+/// Where the record of a transaction in `txn/current` stands to the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Behind the last record: it is unfinished.
+    Next,
+    /// It is the last record: all that is left is to move it into the log.
+    Last,
+    /// It was finished before others were: somebody put it there.
+    Past,
+}
+
+/// Tells an unfinished transaction of ours from a finished one that was put in its place. The head
+/// names a record when all that it says is installed, and ids only rise.
+pub(super) fn place_of(held: &Held, record: &Record, digest: Digest) -> Result<Place, Error> {
+    let last = match head(&held.state)? {
+        Some(head) => Some(head.into()),
+        None => rebuilt(held)?,
+    };
+    let Some(last) = last else {
+        return Ok(Place::Next);
+    };
+    // In a state that was made anew meanwhile, the last record may be a later one.
+    let follows = record.previous.is_some() && record.previous == last.known();
+    Ok(match record.transaction.cmp(&last.transaction) {
+        Ordering::Greater => Place::Next,
+        Ordering::Equal if last.digest == Some(digest) => Place::Last,
+        Ordering::Less if follows => Place::Next,
+        Ordering::Equal | Ordering::Less => Place::Past,
+    })
 }
 
 /// Looks for the record that the head names beside the log.
@@ -266,12 +298,19 @@ fn write(held: &Held, head: &Previous) -> Result<(), Error> {
         match dir.make_link(DRAFT, text.as_bytes()) {
             // Left by a run that died.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                dir.remove_file(DRAFT)?;
+                dir.clear(DRAFT)?;
                 dir.make_link(DRAFT, text.as_bytes())?;
             }
             result => result?,
         }
-        dir.rename(DRAFT, dir, HEAD)
+        match dir.rename(DRAFT, dir, HEAD) {
+            // Nothing that was ever made here.
+            Err(error) if disk::is_directory(&error) => {
+                dir.clear(HEAD)?;
+                dir.rename(DRAFT, dir, HEAD)
+            }
+            result => result,
+        }
     };
     match replace() {
         Ok(()) => Ok(()),

@@ -257,6 +257,18 @@ impl Dir {
         absent(result.map_err(Into::into)).map(|done| done.is_some())
     }
 
+    /// Takes away what has the name of a draft: a file is removed. A directory, which was never made
+    /// here, gets another name.
+    pub(super) fn clear(&self, name: &[u8]) -> io::Result<()> {
+        match self.remove_file(name) {
+            Err(error) if is_directory(&error) => {
+                let aside = format!(".{}", super::record::TransactionId::now());
+                self.rename_new(name, self, &[name, aside.as_bytes()].concat())
+            }
+            result => result.map(|_| ()),
+        }
+    }
+
     /// Removes an empty directory; whether there was one.
     pub(super) fn remove_directory(&self, name: &[u8]) -> io::Result<bool> {
         fault::step("rmdir")?;
@@ -351,12 +363,26 @@ impl Dir {
         false
     }
 
+    /// The directory itself as a file that can be locked.
+    pub(super) fn lockable(&self) -> io::Result<File> {
+        fault::step("open")?;
+        Ok(File(self.readable()?))
+    }
+
     fn readable(&self) -> io::Result<OwnedFd> {
         let flags = OFlags::CLOEXEC | OFlags::DIRECTORY | OFlags::RDONLY;
         Ok(retry_on_intr(|| {
             rustix::fs::openat(&self.0, ".", flags, Mode::empty())
         })?)
     }
+}
+
+/// Whether a file was to be removed or replaced where a directory stands.
+pub(super) fn is_directory(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::ISDIR | Errno::PERM)
+    )
 }
 
 /// The time, in milliseconds since 1970; 0 for a clock that is before.

@@ -37,6 +37,7 @@ pub(super) fn root_of(start: &Path) -> Result<PathBuf, Error> {
                     "was not made here, and lies in the tree of {}; either may be the root",
                     above.path.display()
                 ),
+                hint: None,
             });
         }
     }
@@ -54,6 +55,7 @@ impl<'a> Candidate<'a> {
                 Some(owner) if !disk::is_ours(owner) => Err(Error::Foreign {
                     path: marker,
                     why: format!("belongs to user {owner}, so the tree is not taken for yours"),
+                    hint: None,
                 }),
                 owner => Ok(owner.is_some()),
             }

@@ -8,7 +8,7 @@ use super::options::{ApplyOptions, Retention};
 use super::record::{Record, TransactionId};
 use super::removed::{self, Removed};
 use super::state::{Held, fail};
-use super::{Workspace, disk, ledger};
+use super::{Workspace, disk, ledger, snapshot};
 use crate::error::Error;
 
 /// What was removed from the log.
@@ -35,7 +35,7 @@ impl Workspace {
     /// `LOCK_TIMEOUT` where another process works on the tree; `IO`.
     pub fn gc(&self, retention: &Retention) -> Result<Collected, Error> {
         let held = self.hold(super::LOCK_WAIT)?;
-        super::recover::recover(&self.root, &held)?;
+        self.recovered(&held)?;
         collect(&self.log()?, &held, retention)
     }
 }
@@ -115,6 +115,8 @@ fn collect(log: &Log, held: &Held, retention: &Retention) -> Result<Collected, E
     for transaction in &going {
         remove(held, transaction)?;
     }
+    let (_, freed) = snapshot::forget(held, retention.max_bytes)?;
+    collected.freed += freed;
     ledger::forget(held, |transaction, written| {
         age(transaction, written, now) > retention.max_age
     })?;

@@ -2,17 +2,19 @@
 
 use std::io;
 
-use super::disk::{Dir, Kind};
+use super::disk::{self, Dir, Kind};
 use super::key::{Key, Seal};
 use super::record::{Record, TransactionId, Unsealed};
 use super::root::{Parents, Root, is_no_directory};
 use super::state::{CURRENT, Held, State, fail};
 use super::{chain, ledger};
 use crate::digest::Digest;
-use crate::error::{Error, Stop};
+use crate::error::{Error, Hint, Stop};
 use crate::path::RelPath;
 
 mod relocate;
+
+pub(super) use relocate::set_aside;
 
 /// Name of the record in a transaction's directory.
 pub(super) const MANIFEST: &[u8] = b"manifest";
@@ -82,7 +84,7 @@ pub(super) fn write(held: &Held, current: &Dir, record: &Record) -> Result<Diges
 /// Replaces the journal by one of another state. Gives the record's digest.
 pub(super) fn rewrite(held: &Held, current: &Dir, record: &Record) -> Result<Digest, Error> {
     let replace = || -> io::Result<Digest> {
-        current.remove_file(DRAFT)?;
+        current.clear(DRAFT)?;
         let file = current.create(DRAFT, 0o600)?;
         let digest = record.write_to(&file, &held.key)?;
         if record.journal.durable {
@@ -100,11 +102,12 @@ pub(super) fn rewrite(held: &Held, current: &Dir, record: &Record) -> Result<Dig
 }
 
 /// Opens the directory of the transaction that is being worked on; `None` where there is none, and
-/// an error where it is not a directory that can be opened.
+/// `FOREIGN_STATE` where it is not a directory.
 pub(super) fn current(txn: &Dir) -> Result<Option<Dir>, Error> {
     txn.directory(CURRENT).map_err(|error| {
         if is_no_directory(&error) {
-            hopeless("txn/current is not a directory")
+            // It was not made here.
+            foreign()
         } else {
             fail("open", "txn/current", error)
         }
@@ -160,13 +163,8 @@ pub(super) fn foreign_if_left(state: &State) -> Result<(), Error> {
     let Some(txn) = state.part("txn")? else {
         return Ok(());
     };
-    let found = match current(&txn) {
-        Ok(current) => current.map(|current| read(&current, None)).transpose()?,
-        // What is not a directory was not made here.
-        Err(Error::Unfinished(_)) => Some(Found::Foreign),
-        Err(error) => return Err(error),
-    };
-    match found {
+    let found = current(&txn)?.map(|current| read(&current, None));
+    match found.transpose()? {
         Some(Found::Foreign) => Err(foreign()),
         _ => Ok(()),
     }
@@ -176,15 +174,30 @@ pub(super) fn foreign_if_left(state: &State) -> Result<(), Error> {
 pub(super) fn foreign() -> Error {
     Error::Foreign {
         path: std::path::Path::new(super::STATE).join("txn").join(CURRENT),
-        why: "holds an unfinished transaction that was not written here (it came with a clone, an archive or a copy); recover --adopt shows what it would do, recover --abandon sets it aside".to_owned(),
+        why: "holds an unfinished transaction that was not written here (it came with a clone, an archive or a copy)".to_owned(),
+        hint: Some(Hint::Adopt),
+    }
+}
+
+/// The error of a finished transaction in the place of an unfinished one.
+pub(super) fn misplaced(transaction: &TransactionId) -> Error {
+    Error::Foreign {
+        path: std::path::Path::new(super::STATE).join("txn").join(CURRENT),
+        why: format!(
+            "holds transaction {transaction}, which was finished before others in the log: somebody put it there, so it is not followed"
+        ),
+        hint: Some(Hint::Abandon),
     }
 }
 
 /// The error of a journal that cannot be followed.
 pub(super) fn hopeless(why: &str) -> Error {
-    Error::Unfinished(format!(
-        "the unfinished transaction cannot be recovered: {why}; look at the tree, then set it aside by recover --abandon"
-    ))
+    Error::Unfinished {
+        message: format!(
+            "the unfinished transaction cannot be recovered: {why}; check the tree, then set the transaction aside"
+        ),
+        hint: Some(Hint::Abandon),
+    }
 }
 
 /// Says, before they are staged, which files will lie outside the transaction's directory.
@@ -208,8 +221,14 @@ pub(super) fn write_outside(held: &Held, current: &Dir, paths: &[RelPath]) -> Re
 pub(super) fn discard(root: &Root, held: &Held, current: &Dir) -> Result<(), Error> {
     let io = |error| fail("remove", "txn/current", error);
     // The manifest first: without the rest it would be one that cannot be followed.
-    current.remove_file(MANIFEST).map_err(io)?;
-    if let Some(file) = current.file(OUTSIDE).map_err(io)? {
+    current.clear(MANIFEST).map_err(io)?;
+    let outside = match current.file(OUTSIDE) {
+        Err(error) if is_no_directory(&error) => None,
+        result => result.map_err(io)?,
+    };
+    if let Some(file) = outside
+        && file.stat().map_err(io)?.kind == Kind::File
+    {
         let size = file.stat().map_err(io)?.size;
         let bytes = file.read(size, MAX_RECORD).map_err(io)?.unwrap_or_default();
         // A list that was cut short came before what it would have named.
@@ -218,7 +237,13 @@ pub(super) fn discard(root: &Root, held: &Held, current: &Dir) -> Result<(), Err
         }
     }
     for name in current.names().map_err(io)? {
-        current.remove_file(&name).map_err(io)?;
+        match current.remove_file(&name) {
+            // There are no directories in what was made here.
+            Err(error) if disk::is_directory(&error) => {
+                return held.state.set_aside_in(&held.txn, CURRENT);
+            }
+            result => result.map_err(io)?,
+        };
     }
     held.txn
         .remove_directory(CURRENT.as_bytes())
@@ -289,7 +314,7 @@ pub(super) fn log_only(held: &Held, record: &Record, durable: bool) -> Result<()
     let create = || match held.txn.create(RECORD_DRAFT, 0o600) {
         // Left by a run that died.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            held.txn.remove_file(RECORD_DRAFT)?;
+            held.txn.clear(RECORD_DRAFT)?;
             held.txn.create(RECORD_DRAFT, 0o600)
         }
         result => result,
@@ -300,9 +325,17 @@ pub(super) fn log_only(held: &Held, record: &Record, durable: bool) -> Result<()
         file.sync().map_err(io)?;
     }
     // It gets its name when it is whole: without a power cut, what lies there can be read.
-    held.txn
-        .rename(RECORD_DRAFT, &held.txn, RECORD)
-        .map_err(io)?;
+    match held.txn.rename(RECORD_DRAFT, &held.txn, RECORD) {
+        // Nothing that was ever made here.
+        Err(error) if disk::is_directory(&error) => {
+            let again = || {
+                held.txn.clear(RECORD)?;
+                held.txn.rename(RECORD_DRAFT, &held.txn, RECORD)
+            };
+            again().map_err(io)?;
+        }
+        result => result.map_err(io)?,
+    }
     ledger::enter(held, record)?;
     chain::advance(held, record, digest, durable)?;
     place_record(held, &record.transaction, durable)

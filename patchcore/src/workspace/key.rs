@@ -219,22 +219,19 @@ fn is_no_file(error: &io::Error) -> bool {
     )
 }
 
-/// Makes the file of a key in a state directory, under the lock; of a new one unless there is one. What stands in its place, which is not a
-/// key, is set aside.
+/// Makes the file of a key in a state directory, under the lock; of a new one unless there is one.
+/// What stands in its place, which is not a key, is set aside.
 pub(super) fn make(state: &State, key: Option<&Key>) -> Result<Key, Error> {
     let dir = &state.dir;
     let failed = |error| fail("make", KEY, error);
     if dir.stat(KEY.as_bytes()).map_err(failed)?.is_some() {
-        let abandoned = state.make_part("abandoned")?;
-        let name = format!("key-{}", TransactionId::now());
-        dir.rename(KEY.as_bytes(), &abandoned, name.as_bytes())
-            .map_err(|error| fail("set aside", KEY, error))?;
+        state.set_aside(KEY)?;
     }
     let key = key.cloned().map_or_else(Key::new, Ok).map_err(failed)?;
     let file = match dir.create(DRAFT, 0o600) {
         // Left by a run that died.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            dir.remove_file(DRAFT).map_err(failed)?;
+            dir.clear(DRAFT).map_err(failed)?;
             dir.create(DRAFT, 0o600)
         }
         result => result,
@@ -367,6 +364,7 @@ impl KeyFile {
         Error::Foreign {
             path: self.path.clone(),
             why: why.to_owned(),
+            hint: None,
         }
     }
 }

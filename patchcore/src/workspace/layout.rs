@@ -252,12 +252,20 @@ impl<'a> Layout<'a> {
         let goes = |place: &&Place<'_>| place.old.is_some() && place.new.is_none();
         let gone = self.places.iter().filter(goes);
         let gone: BTreeSet<RelPath> = gone.filter_map(|place| place.path.clone()).collect();
-        for place in &self.places {
-            let (Some(path), None, Some(_)) = (&place.path, &place.old, &place.new) else {
-                continue;
-            };
+        let comes = |place: &Place<'_>| match (&place.path, &place.old, &place.new) {
+            (Some(path), None, Some(_)) => path.parent(),
+            _ => None,
+        };
+        let mut wanted: Vec<RelPath> = self.places.iter().filter_map(comes).collect();
+        // Empty ones come back as well.
+        wanted.extend(
+            restored
+                .iter()
+                .flat_map(|it| it.directories.keys().cloned()),
+        );
+        for directory in wanted {
             let mut missing = Vec::new();
-            let mut above = path.parent();
+            let mut above = Some(directory);
             while let Some(directory) = above {
                 let is_there = match known.get(&directory) {
                     Some(&is_there) => is_there,
@@ -293,7 +301,9 @@ impl<'a> Layout<'a> {
             .filter(goes)
             .filter_map(|place| place.path.clone());
         let mut gone: BTreeSet<RelPath> = gone.collect();
-        if gone.is_empty() {
+        // What the batch made goes even where nothing was in it.
+        let made: BTreeSet<RelPath> = restored.map_or_else(BTreeSet::new, |it| it.made.clone());
+        if gone.is_empty() && made.is_empty() {
             return Ok(());
         }
         // The directories that something comes into, with all above them.
@@ -313,13 +323,18 @@ impl<'a> Layout<'a> {
         for path in &gone {
             waiting.extend(path.parent().map(|parent| (depth(&parent), parent)));
         }
+        waiting.extend(made.into_iter().map(|path| (depth(&path), path)));
         while let Some((_, directory)) = waiting.pop_first() {
             let may_go = restored.is_none_or(|restored| restored.made.contains(&directory));
             if !may_go || kept.contains(&directory) {
                 continue;
             }
             let fail = |error| root.stop("list", &directory, error);
-            let dir = root.directory(Some(&directory)).map_err(fail)?;
+            let dir = match root.directory(Some(&directory)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) if root::is_no_directory(&error) => continue,
+                result => result.map_err(fail)?,
+            };
             let all_gone = dir.names().map_err(fail)?.into_iter().all(|name| {
                 let mut path = directory.as_bytes().to_vec();
                 path.push(b'/');

@@ -127,7 +127,7 @@ fn put(ledger: &Dir, name: &str, entry: &Entry, key: &Key) -> io::Result<()> {
     match ledger.make_link(name.as_bytes(), text) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             if read_entry(ledger, name.as_bytes())?.as_deref() != Some(text) {
-                ledger.remove_file(name.as_bytes())?;
+                ledger.clear(name.as_bytes())?;
                 ledger.make_link(name.as_bytes(), text)?;
             }
             Ok(())

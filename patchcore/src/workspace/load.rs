@@ -364,6 +364,21 @@ fn read_link(root: &Root, path: &RelPath) -> io::Result<Option<(Found, Other)>> 
     Ok(target.map(|target| (found, Other::Link(Arc::new(Source::link(target))))))
 }
 
+/// The target of the symbolic link at a path; `None` where none stands.
+pub(super) fn link_at(root: &Root, path: &RelPath) -> Result<Option<Vec<u8>>, Error> {
+    let io = |error| Error::io("read", root.path.join(path.as_path()), error);
+    let parent = match root.directory(path.parent().as_ref()) {
+        Ok(parent) => parent,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if root::is_no_directory(&error) => return Ok(None),
+        Err(error) => return Err(io(error)),
+    };
+    match parent.stat(path.file_name()).map_err(io)? {
+        Some(meta) if meta.kind == Kind::Symlink => parent.read_link(path.file_name()).map_err(io),
+        _ => Ok(None),
+    }
+}
+
 fn not_a_file(path: &RelPath, kind: Kind) -> Option<Refusal> {
     let what = match kind {
         Kind::File => return None,

@@ -4,6 +4,7 @@ mod adopt;
 mod apply;
 mod audit;
 mod chain;
+mod command;
 mod compare;
 mod disk;
 #[cfg_attr(feature = "fault-injection", doc(hidden))]
@@ -31,6 +32,7 @@ mod recover;
 mod removed;
 mod root;
 mod shelf;
+mod snapshot;
 mod stage;
 mod state;
 mod status;
@@ -42,6 +44,8 @@ mod verify;
 mod walk;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::error::Error;
@@ -51,6 +55,7 @@ use crate::plan::Tree;
 pub use adopt::{AdoptedFile, Adoption};
 pub use apply::{Applied, Preview};
 pub use audit::{Audit, Damage, ForeignChange};
+pub use command::{Command, Ending, OpenCommand};
 pub use compare::Comparison;
 pub use gc::Collected;
 pub use install::SavedConflict;
@@ -86,6 +91,8 @@ pub struct Workspace {
     root: root::Root,
     /// Takes the place of the key in the state directory.
     key_file: Option<key::KeyFile>,
+    /// Something was found in the state that somebody else wrote, and nobody was told yet.
+    foreign: Arc<AtomicBool>,
 }
 
 impl Workspace {
@@ -113,6 +120,7 @@ impl Workspace {
         Ok(Self {
             root,
             key_file: None,
+            foreign: Arc::default(),
         })
     }
 
@@ -126,6 +134,13 @@ impl Workspace {
     pub fn with_key_file(mut self, path: impl AsRef<Path>) -> Result<Self, Error> {
         self.key_file = Some(key::KeyFile::outside(path.as_ref(), &self.root)?);
         Ok(self)
+    }
+
+    /// What to say of state that was found since the last call and was not written here; it is
+    /// ignored, or was set aside. A [`Report`](crate::Report) has it among its warnings.
+    #[must_use]
+    pub fn foreign_note(&self) -> Option<String> {
+        state::foreign_note(&self.foreign)
     }
 
     /// The key by which the state is recognized; `None` where nothing was ever written here, and

@@ -122,7 +122,10 @@ impl Work<'_> {
         match self.end(judged, held, install, record) {
             Ok(done) => Ok(Done { notes, ..done }),
             Err(error) if notes.is_empty() => Err(error),
-            Err(error) => Err(Error::Unfinished(format!("{error}; {}", notes.join("; ")))),
+            Err(error) => Err(Error::Unfinished {
+                message: format!("{error}; {}", notes.join("; ")),
+                hint: error.hint(),
+            }),
         }
     }
 
@@ -202,7 +205,7 @@ impl Work<'_> {
             if dir.stat(TASKS.as_bytes())?.is_some() {
                 return Ok(());
             }
-            dir.remove_file(DRAFT)?;
+            dir.clear(DRAFT)?;
             let file = dir.create(DRAFT, 0o666)?;
             file.write_chunks([&**tasks].into_iter())?;
             if self.options.durable {
@@ -230,10 +233,10 @@ impl Work<'_> {
                 install.trust_before = None;
                 install.back().map_err(|error| {
                     let message = format!(
-                        "the batch does not stay ({}), but {error}; see to that, then run recover",
+                        "the batch failed ({}) and rolling it back failed: {error}; fix that, then run recover",
                         refusal.message
                     );
-                    Error::Unfinished(message)
+                    Error::unfinished(message)
                 })?;
                 take_back(record);
                 record.refusal = Some(refusal);

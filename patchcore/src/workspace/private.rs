@@ -49,27 +49,27 @@ impl Workspace {
         }
     }
 
-    /// Opens a directory of the state, and makes it, and the state, where there is none.
+    /// Opens a directory of the state, and makes it, and the state, where there is none. What is
+    /// no directory is set aside.
     ///
     /// # Errors
-    /// As [`private_dir`](Self::private_dir), and `LOCK_TIMEOUT` where the state has to be made
-    /// and another process holds its lock for longer than `lock_wait`.
+    /// `FOREIGN_STATE` where another user owns it, `LOCK_TIMEOUT` where it has to be made and
+    /// another process holds the state's lock for longer than `lock_wait`, `IO`.
     pub fn make_private_dir(&self, name: &str, lock_wait: Duration) -> Result<PrivateDir, Error> {
-        if let Some(dir) = self.private_dir(name)? {
-            return Ok(dir);
+        match self.private_dir(name) {
+            Ok(Some(dir)) => return Ok(dir),
+            Ok(None) | Err(Error::Redirected { .. }) => {}
+            Err(error) => return Err(error),
         }
-        let state = match self.state()? {
-            // The first part that is made of a state: it has its `.gitignore`.
-            Some(state) if state.part("txn")?.is_some() => state,
-            _ => self.hold(lock_wait)?.state,
-        };
+        let state = self.hold(lock_wait)?.state;
         state.make_part(name)?;
         self.open_private(&state, name)?
             .ok_or_else(|| fail("open", name, Errno::NOENT.into()))
     }
 
     fn open_private(&self, state: &State, name: &str) -> Result<Option<PrivateDir>, Error> {
-        let Some(dir) = state.part(name)? else {
+        let dir = state.dir.directory(name);
+        let Some(dir) = dir.map_err(|error| fail("open", name, error))? else {
             return Ok(None);
         };
         let failed = |error| fail("look at", name, error);
@@ -241,5 +241,9 @@ fn foreign_owner(meta: &Meta) -> Option<String> {
 
 fn refused(path: PathBuf, why: &str) -> Error {
     let why = format!("{why}; it is not used: remove it");
-    Error::Foreign { path, why }
+    Error::Foreign {
+        path,
+        why,
+        hint: None,
+    }
 }

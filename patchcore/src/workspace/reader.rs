@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Workspace;
 use super::disk::Meta;
 use super::journal::{self, Found, MANIFEST};
-use super::state::{CURRENT, State, fail};
+use super::state::{State, fail};
 use crate::error::Error;
 
 /// What a reader compares: a transaction that comes or goes changes the directories of journal
@@ -55,9 +55,7 @@ impl Workspace {
 /// The error of a reader that meets a journal whose writer is gone.
 fn left_behind(state: &State) -> Result<Error, Error> {
     let found = match state.part("txn")? {
-        Some(txn) => txn
-            .directory(CURRENT)
-            .map_err(|error| fail("open", "txn/current", error))?
+        Some(txn) => journal::current(&txn)?
             .map(|current| journal::read(&current, state.key.as_ref()))
             .transpose()?,
         None => None,
@@ -70,9 +68,7 @@ fn left_behind(state: &State) -> Result<Error, Error> {
 
 /// The error of a reader that meets a half-installed tree.
 fn unfinished() -> Error {
-    Error::Unfinished(
-        "a batch is half installed, so the tree is neither old nor new; run recover".to_owned(),
-    )
+    Error::unfinished("a batch is half installed, so the tree is neither old nor new; run recover")
 }
 
 fn mark(state: Option<&State>) -> Result<Mark, Error> {
@@ -89,7 +85,7 @@ fn mark(state: Option<&State>) -> Result<Mark, Error> {
         |part: &str| -> Result<Option<Meta>, Error> { state.dir.stat(part.as_bytes()).map_err(io) };
     let parts = [look("txn")?, look("log")?];
     let current = match state.part("txn")? {
-        Some(txn) => txn.directory(CURRENT).map_err(io)?,
+        Some(txn) => journal::current(&txn)?,
         None => None,
     };
     let installing = match current {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::edit::Edit;
 use crate::error::{Error, Refusal};
-use crate::operation::Labels;
+use crate::operation::{Labels, Matched};
 use crate::path::RelPath;
 use crate::plan::{ChangeKind, FileState, Outcome, Touch};
 use crate::report::{FileReport, OperationReport, Report, Status};
@@ -25,7 +25,7 @@ use super::disk::{File, file_size_limit};
 use super::key::Key;
 use super::options::ApplyOptions;
 
-mod form;
+pub(super) mod form;
 mod transaction_id;
 
 pub use transaction_id::{InvalidTransactionId, TransactionId};
@@ -82,6 +82,9 @@ pub struct Record {
     /// The batch that counts again, where the transaction that this one takes back was its undo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redoes: Option<Redone>,
+    /// The command that made the changes, where they were found out afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<CommandRecord>,
     /// A verdict for each operation, in batch order.
     pub operations: Vec<OperationRecord>,
     /// What changed, by path.
@@ -100,6 +103,34 @@ pub struct Previous {
     pub transaction: TransactionId,
     /// The digest in its last line.
     pub digest: Digest,
+}
+
+/// A command that changed the tree by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CommandRecord {
+    /// The run's id.
+    pub id: TransactionId,
+    /// The program and its arguments, as they are shown.
+    pub argv: Vec<String>,
+    /// When the snapshot was taken that the tree was compared with, RFC 3339, UTC.
+    pub began: String,
+    /// The exit status; 128 and the signal's number where a signal ended it, absent where nobody
+    /// knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<i32>,
+    /// Whether the process that attended to the command died before its end.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub interrupted: bool,
+    /// Files and directories that were not looked at (ignored by git, unreadable, or no regular
+    /// files), at most 100 of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "form::paths")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<form::Bytes<'static>>"))]
+    pub left_out: Vec<RelPath>,
+    /// Other commands that ran at the same time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overlaps: Vec<TransactionId>,
 }
 
 /// A batch that counts again, since its undo was undone.
@@ -179,6 +210,10 @@ pub struct OperationRecord {
     /// How a foreign format was read, where that is worth saying.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// By which step of the ladder a foreign format's place was found; absent where its text
+    /// stands there exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matched: Option<Matched>,
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Box<Refusal>>,
@@ -295,6 +330,8 @@ pub enum Method {
     Exchange,
     /// The old file was linked or copied aside before the commit point: earlier versions wrote this.
     Aside,
+    /// Nothing is installed: the tree was as the record says before it was written.
+    Observed,
 }
 
 /// A directory that comes or goes with a transaction.
@@ -448,6 +485,7 @@ impl Record {
             undoes: self.undoes,
             undoes_batch: self.undoes_batch.clone(),
             redoes: self.redoes.clone(),
+            command: self.command.clone(),
             operations: Vec::new(),
             changes: Vec::new(),
             journal: Journal::default(),
@@ -527,6 +565,7 @@ impl OperationRecord {
             lines: self.lines,
             guarded: self.guarded,
             note: self.note.clone(),
+            matched: self.matched,
             refusal: self.refusal.clone(),
         }
     }

@@ -1,14 +1,15 @@
 //! Finishing what another run began: forward behind its commit point, back before it.
 
+use super::chain::{self, Place};
 use super::disk::Dir;
 use super::install::{Install, SavedConflict};
 use super::journal::{self, Found};
-use super::record::{Record, State as Stage, TransactionId};
+use super::record::{Method, Record, State as Stage, TransactionId};
 use super::root::Root;
 use super::state::{CURRENT, Held, TASKS, fail};
-use super::{STATE, Workspace, chain};
+use super::{STATE, Workspace};
 use crate::digest::Digest;
-use crate::error::Error;
+use crate::error::{Error, Hint};
 use crate::path::RelPath;
 use crate::plan::paths;
 use crate::plan::{Outcome, Policy};
@@ -53,7 +54,7 @@ impl Workspace {
     /// another process works on the tree; `IO`.
     pub fn recover(&self) -> Result<Recovered, Error> {
         let held = self.hold(super::LOCK_WAIT)?;
-        recover(&self.root, &held)
+        self.recovered(&held)
     }
 
     /// Sets an unfinished transaction aside, whatever its state, and leaves the tree as it is.
@@ -96,6 +97,15 @@ pub(super) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
         }
         Found::Committed(record, digest) => (*record, digest),
     };
+    match chain::place_of(held, &record, digest)? {
+        Place::Next => {}
+        Place::Last => {
+            // It was installed, so nothing of it is done again.
+            journal::finish(held, &record, digest)?;
+            return Ok(finished(&record, Vec::new()));
+        }
+        Place::Past => return Err(journal::misplaced(&record.transaction)),
+    }
     // What the operator had opened for the batch is open for its recovery.
     let policy = Policy {
         allow_paths: record.overrides.allow_paths.clone(),
@@ -126,19 +136,21 @@ pub(super) fn follow(
         conflicts: Vec::new(),
     };
     if record.state == Stage::Committed {
-        install.forward()?;
-        install.gather()?;
+        if journal.method != Method::Observed {
+            install.forward()?;
+            install.gather()?;
+        }
         journal::finish(held, &record, digest)?;
-        return Ok(Recovered::Finished {
-            transaction,
-            conflicts: install.conflicts,
-        });
+        return Ok(finished(&record, install.conflicts));
     }
     if record.state == Stage::Prepared {
         install.back().map_err(|error| match error {
-            Error::Unfinished(left) => Error::Unfinished(format!(
-                "transaction {transaction} was not verified, but {left}; see to that and run recover again, or set it aside by recover --abandon"
-            )),
+            Error::Unfinished { message, .. } => Error::Unfinished {
+                message: format!(
+                    "transaction {transaction} was not verified and is to be rolled back: {message}; fix that and run recover again, or set the transaction aside"
+                ),
+                hint: Some(Hint::Abandon),
+            },
             error => error,
         })?;
         take_back(&mut record);
@@ -146,10 +158,22 @@ pub(super) fn follow(
     }
     install.clean()?;
     journal::finish(held, &record, digest)?;
-    Ok(Recovered::TakenBack {
-        transaction,
-        conflicts: install.conflicts,
-    })
+    Ok(finished(&record, install.conflicts))
+}
+
+/// What became of a transaction that came into the log.
+fn finished(record: &Record, conflicts: Vec<SavedConflict>) -> Recovered {
+    let transaction = record.transaction;
+    match record.state {
+        Stage::Committed => Recovered::Finished {
+            transaction,
+            conflicts,
+        },
+        _ => Recovered::TakenBack {
+            transaction,
+            conflicts,
+        },
+    }
 }
 
 /// Says in the record that its batch was taken back.

@@ -9,6 +9,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use super::disk;
 use super::journal::MAX_RECORD;
 use super::key::Seal;
 use super::record::TransactionId;
@@ -66,7 +67,7 @@ pub(super) fn read(state: &State) -> Result<Option<Removed>, Error> {
     };
     let Some(file) = file else { return Ok(None) };
     let meta = file.stat().map_err(io)?;
-    if meta.kind != super::disk::Kind::File {
+    if meta.kind != disk::Kind::File {
         return Ok(None);
     }
     let bytes = file.read(meta.size, MAX_RECORD).map_err(io)?;
@@ -92,11 +93,18 @@ pub(super) fn write(held: &Held, removed: &Removed) -> Result<(), Error> {
     let last = format!("{}\n", held.key.seal(PURPOSE, &[&body]));
     let dir = &held.state.dir;
     let replace = || -> io::Result<()> {
-        dir.remove_file(DRAFT)?;
+        dir.clear(DRAFT)?;
         let file = dir.create(DRAFT, 0o600)?;
         file.write_chunks([&*body, last.as_bytes()].into_iter())?;
         file.sync()?;
-        dir.rename(DRAFT, dir, NAME)?;
+        match dir.rename(DRAFT, dir, NAME) {
+            // Nothing that was ever made here.
+            Err(error) if disk::is_directory(&error) => {
+                dir.clear(NAME)?;
+                dir.rename(DRAFT, dir, NAME)?;
+            }
+            result => result?,
+        }
         dir.sync()
     };
     replace().map_err(|error| fail("write", "removed", error))

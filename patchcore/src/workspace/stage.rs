@@ -12,7 +12,7 @@ use super::load::{self, GRAIN, PARALLEL};
 use super::record::{Identity, TransactionId};
 use super::root::{Parents, Root};
 use super::state;
-use crate::error::{Code, Error, Refusal, Stop};
+use crate::error::{Code, Error, Hint, Refusal, Stop};
 use crate::path::RelPath;
 
 /// How staged files are written.
@@ -271,8 +271,9 @@ impl Staging<'_> {
 fn lost(path: &RelPath, what: &str) -> Refusal {
     Refusal::new(
         Code::Ownership,
-        format!("{path} has {what}, which cannot be kept; --allow-owner-change goes on without"),
+        format!("{path} has {what}, which cannot be preserved"),
     )
+    .with_hint(Hint::AllowOwnerChange)
     .in_file(path)
 }
 

@@ -27,7 +27,7 @@ use super::install::SavedConflict;
 use super::journal;
 use super::key::{self, Key};
 use super::record::TransactionId;
-use super::root::Root;
+use super::root::{Root, is_no_directory};
 use crate::error::Error;
 use crate::path::RelPath;
 
@@ -38,6 +38,7 @@ pub const TASKS: &str = "tasks.json";
 pub(super) const CURRENT: &str = "current";
 /// The directories in the state that a batch may need.
 const PARTS: [&str; 5] = ["txn", "log", "ledger", "conflicts", "abandoned"];
+const LOCK: &str = "lock";
 const IGNORED: &str = "*\n!tasks.json\n";
 
 /// The state directory as a reader sees it: whatever is missing is empty.
@@ -47,8 +48,8 @@ pub(super) struct State {
     /// By which the state is recognized; `None` where there is none, so that nothing in the state
     /// is ours.
     pub(super) key: Option<Key>,
-    /// Something was found that somebody else wrote.
-    foreign: AtomicBool,
+    /// Something was found that somebody else wrote; the workspace's.
+    foreign: Arc<AtomicBool>,
 }
 
 /// The state directory in the hands of the one writer.
@@ -72,11 +73,11 @@ pub(super) struct Renewed {
 }
 
 impl State {
-    fn new(dir: Dir, key: Option<Key>) -> Self {
+    fn new(dir: Dir, key: Option<Key>, workspace: &Workspace) -> Self {
         Self {
             dir,
             key,
-            foreign: AtomicBool::new(false),
+            foreign: Arc::clone(&workspace.foreign),
         }
     }
 
@@ -87,10 +88,7 @@ impl State {
 
     /// What to say of it, once.
     pub(super) fn foreign_note(&self) -> Option<String> {
-        let note = format!(
-            "{STATE} holds state that was not written here (it came with a clone, an archive or a copy); it is ignored"
-        );
-        self.foreign.load(Ordering::Relaxed).then_some(note)
+        foreign_note(&self.foreign)
     }
 
     /// Waits until the key has reached the disk, if it lies here.
@@ -105,26 +103,73 @@ impl State {
         sync().map_err(|error| fail("sync", key::KEY, error))
     }
 
-    /// A part of the state, for reading; `None` where it does not exist.
+    /// A part of the state, for reading; `None` where it does not exist, and where what has its
+    /// name is not a directory, which was never made here.
     pub(super) fn part(&self, name: &str) -> Result<Option<Dir>, Error> {
-        self.dir
-            .directory(name)
-            .map_err(|error| fail("open", name, error))
+        match self.dir.directory(name) {
+            Err(error) if is_no_directory(&error) => {
+                self.meet_foreign();
+                Ok(None)
+            }
+            result => result.map_err(|error| fail("open", name, error)),
+        }
     }
 
-    /// A part of the state, made where it does not exist.
+    /// A part of the state, made where it does not exist; under the lock. What is no directory is
+    /// set aside.
     pub(super) fn make_part(&self, name: &str) -> Result<Dir, Error> {
-        if let Some(dir) = self.part(name)? {
-            return Ok(dir);
+        match self.dir.directory(name) {
+            Ok(Some(dir)) => return Ok(dir),
+            Ok(None) => {}
+            Err(error) if is_no_directory(&error) => self.set_aside(name)?,
+            Err(error) => return Err(fail("open", name, error)),
         }
+        self.make_new_part(name)
+    }
+
+    fn make_new_part(&self, name: &str) -> Result<Dir, Error> {
         match self.dir.make_directory(name.as_bytes(), 0o700) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 return Err(fail("make", name, error));
             }
             _ => {}
         }
-        self.part(name)?
-            .ok_or_else(|| fail("open", name, io::ErrorKind::NotFound.into()))
+        self.dir
+            .directory(name)
+            .and_then(|dir| dir.ok_or_else(|| io::ErrorKind::NotFound.into()))
+            .map_err(|error| fail("open", name, error))
+    }
+
+    /// Moves what has the name of a part but was not made here to `abandoned`, under the lock.
+    pub(super) fn set_aside(&self, name: &str) -> Result<(), Error> {
+        self.set_aside_in(&self.dir, name)
+    }
+
+    /// As [`set_aside`](Self::set_aside), from a directory of the state.
+    pub(super) fn set_aside_in(&self, dir: &Dir, name: &str) -> Result<(), Error> {
+        const ABANDONED: &str = "abandoned";
+        self.meet_foreign();
+        let new = format!("{name}-{}", TransactionId::now());
+        let failed = |error| fail("set aside", name, error);
+        let abandoned = match self.dir.directory(ABANDONED) {
+            Ok(Some(abandoned)) => abandoned,
+            Ok(None) => self.make_new_part(ABANDONED)?,
+            Err(error) if is_no_directory(&error) => {
+                let aside = format!("{ABANDONED}-{}", TransactionId::now());
+                let moved =
+                    (self.dir).rename_new(ABANDONED.as_bytes(), &self.dir, aside.as_bytes());
+                moved.map_err(failed)?;
+                let made = self.make_new_part(ABANDONED)?;
+                let moved = (self.dir).rename_new(aside.as_bytes(), &made, aside.as_bytes());
+                moved.map_err(failed)?;
+                if name == ABANDONED {
+                    return Ok(());
+                }
+                made
+            }
+            Err(error) => return Err(fail("open", ABANDONED, error)),
+        };
+        journal::set_aside(dir, name.as_bytes(), &abandoned, new.as_bytes()).map_err(failed)
     }
 
     /// The task manifest's bytes, if there is one.
@@ -144,9 +189,12 @@ impl State {
     /// Whether another process holds the lock.
     pub(super) fn is_locked(&self) -> Result<bool, Error> {
         let test = || -> io::Result<bool> {
-            match self.dir.file(b"lock")? {
-                Some(lock) => Ok(!lock.try_lock()?),
-                None => Ok(false),
+            match self.dir.file(b"lock") {
+                Ok(Some(lock)) => Ok(!lock.try_lock()?),
+                Ok(None) => Ok(false),
+                // Nobody locks what was not made here.
+                Err(error) if is_in_the_way(&error) => Ok(false),
+                Err(error) => Err(error),
             }
         };
         test().map_err(|error| fail("look at", "lock", error))
@@ -160,7 +208,7 @@ impl Workspace {
             return Ok(None);
         };
         let key = self.read_key(&dir)?;
-        Ok(Some(State::new(dir, key)))
+        Ok(Some(State::new(dir, key, self)))
     }
 
     /// Opens the state for writing, making what is missing, and waits for the lock.
@@ -182,7 +230,7 @@ impl Workspace {
         judge: impl FnOnce(&State) -> Result<(), Error>,
     ) -> Result<Held, Error> {
         let state = self.make_state()?;
-        let lock = Arc::new(lock(&state.dir, wait)?);
+        let lock = Arc::new(lock(&state, wait)?);
         let key = self.writers_key(&state, judge)?;
         self.hold_locked(state, lock, key)
     }
@@ -201,7 +249,7 @@ impl Workspace {
         }
         let gone = || Error::io("open", root.path.join(STATE), Errno::NOENT);
         let dir = self.state_dir()?.ok_or_else(gone)?;
-        Ok(State::new(dir, None))
+        Ok(State::new(dir, None, self))
     }
 
     /// Opens the parts of the state, making what is missing.
@@ -236,6 +284,7 @@ impl Workspace {
             return Err(Error::Foreign {
                 path: STATE.into(),
                 why: format!("belongs to user {owner}; use another root, or change its owner"),
+                hint: None,
             });
         }
         Ok(Some(dir))
@@ -319,7 +368,7 @@ impl Held {
         let lock = if keeps_lock {
             Arc::clone(&self.lock)
         } else {
-            Arc::new(lock(&state.dir, wait)?)
+            Arc::new(lock(&state, wait)?)
         };
         // Where the key went, too, what is left of the state is still ours.
         let key = match &state.key {
@@ -394,6 +443,16 @@ impl Moved {
     }
 }
 
+/// What to say of state that somebody else wrote, once.
+pub(super) fn foreign_note(met: &AtomicBool) -> Option<String> {
+    let note = || {
+        format!(
+            "{STATE} holds state that was not written here (it came with a clone, an archive or a copy); it is ignored"
+        )
+    };
+    met.swap(false, Ordering::Relaxed).then(note)
+}
+
 /// An error on a part of the state.
 pub(super) fn fail(action: &'static str, name: &str, error: io::Error) -> Error {
     let path = std::path::Path::new(STATE).join(name);
@@ -415,29 +474,59 @@ pub(super) fn state_path() -> RelPath {
     RelPath::new(STATE).expect("one plain component")
 }
 
-fn lock(dir: &Dir, wait: Duration) -> Result<File, Error> {
+fn lock(state: &State, wait: Duration) -> Result<File, Error> {
+    let open = || state.dir.lock_file(LOCK);
+    let opened = match open() {
+        Err(error) if is_in_the_way(&error) => {
+            clear_lock(state, wait)?;
+            open()
+        }
+        result => result,
+    };
+    let file = opened.map_err(|error| fail("open", LOCK, error))?;
+    wait_for(&file, wait)?;
+    Ok(file)
+}
+
+/// Sets aside what has the place of the lock but cannot be locked: a link, a directory. The lock
+/// on the state's directory keeps two processes from doing so at once, and the second one from
+/// setting aside what the first one made.
+fn clear_lock(state: &State, wait: Duration) -> Result<(), Error> {
+    let io = |error| fail("look at", LOCK, error);
+    let guard = state.dir.lockable().map_err(io)?;
+    wait_for(&guard, wait)?;
+    match state.dir.stat(LOCK.as_bytes()).map_err(io)? {
+        Some(there) if there.kind != Kind::File => state.set_aside(LOCK),
+        _ => Ok(()),
+    }
+}
+
+/// Whether what was to be opened to lock it is not a file that can be.
+fn is_in_the_way(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::LOOP | Errno::ISDIR | Errno::NXIO | Errno::NODEV)
+    )
+}
+
+/// Waits until a file is locked.
+fn wait_for(file: &File, wait: Duration) -> Result<(), Error> {
     const SHORTEST: Duration = Duration::from_micros(200);
     const LONGEST: Duration = Duration::from_millis(8);
-    let file = dir
-        .lock_file("lock")
-        .map_err(|error| fail("open", "lock", error))?;
     let mut pause = SHORTEST;
     let mut began = None;
     // The kernel's own queue knows no time limit, so waiters ask again: soon at first, since most
     // holders need a millisecond.
-    while !file
-        .try_lock()
-        .map_err(|error| fail("lock", "lock", error))?
-    {
+    while !file.try_lock().map_err(|error| fail("lock", LOCK, error))? {
         let waited = began.get_or_insert_with(Instant::now).elapsed();
         if waited >= wait {
-            let path = std::path::Path::new(STATE).join("lock");
+            let path = std::path::Path::new(STATE).join(LOCK);
             return Err(Error::LockTimeout { path, waited: wait });
         }
         std::thread::sleep(pause.min(wait - waited));
         pause = (pause * 2).min(LONGEST);
     }
-    Ok(file)
+    Ok(())
 }
 
 /// What the state may hold before there is a key: the manifest, which is data, and what a run that
@@ -458,7 +547,7 @@ fn ignore_all_but_tasks(dir: &Dir) -> Result<(), Error> {
         if dir.stat(NAME)?.is_some() {
             return Ok(());
         }
-        dir.remove_file(DRAFT)?;
+        dir.clear(DRAFT)?;
         dir.create(DRAFT, 0o644)?
             .write_chunks([IGNORED.as_bytes()].into_iter())?;
         dir.rename(DRAFT, dir, NAME)

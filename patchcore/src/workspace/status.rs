@@ -105,7 +105,7 @@ fn unfinished(state: &State) -> Result<Option<Unfinished>, Error> {
     let current = match journal::current(&txn) {
         Ok(Some(current)) => current,
         Ok(None) => return Ok(None),
-        Err(Error::Unfinished(message)) => return Ok(Some(Unfinished::Hopeless(message))),
+        Err(Error::Foreign { .. }) => return Ok(Some(Unfinished::Foreign)),
         Err(error) => return Err(error),
     };
     Ok(Some(match journal::read(&current, state.key.as_ref())? {

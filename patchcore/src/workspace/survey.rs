@@ -8,7 +8,7 @@ use super::load::{self, GRAIN, Loaded, PARALLEL};
 use super::options::ApplyOptions;
 use super::root::{self, Root};
 use super::state::{Held, fail};
-use crate::error::{Code, Error, Refusal, Stop};
+use crate::error::{Code, Error, Hint, Refusal, Stop};
 use crate::operation::{Action, Batch};
 use crate::path::RelPath;
 use crate::plan::Entry;
@@ -53,6 +53,7 @@ pub(super) fn irreplaceable(
     options: &ApplyOptions<'_>,
 ) -> Option<Refusal> {
     let refuse = |code, message: String| Some(Refusal::new(code, message).in_file(path));
+    let unless = |hint, code, message| refuse(code, message).map(|it| it.with_hint(hint));
     if meta.mount_root {
         return refuse(
             Code::MountPoint,
@@ -66,26 +67,29 @@ pub(super) fn irreplaceable(
         );
     }
     if meta.links > 1 && !options.break_hard_links {
-        return refuse(
+        return unless(
+            Hint::BreakHardLinks,
             Code::HardLinked,
             format!(
-                "{path} has {} hard links, and only this one would change; --break-hard-links lets it",
+                "{path} has {} hard links, and replacing it would detach this one",
                 meta.links
             ),
         );
     }
     if meta.mode & 0o200 == 0 && !options.force_read_only {
-        return refuse(
+        return unless(
+            Hint::ForceReadOnly,
             Code::ReadOnly,
-            format!("{path} is read-only; --force-read-only replaces it all the same"),
+            format!("{path} is read-only"),
         );
     }
     let user = disk::effective_user();
     if user != 0 && meta.uid != user && !options.allow_owner_change {
-        return refuse(
+        return unless(
+            Hint::AllowOwnerChange,
             Code::Ownership,
             format!(
-                "{path} belongs to user {}, which cannot be kept; --allow-owner-change goes on without",
+                "{path} is owned by user {}, and its owner cannot be preserved",
                 meta.uid
             ),
         );

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::Workspace;
 use super::state::{TASKS, fail};
-use super::{Workspace, recover};
 use crate::error::Error;
 
 impl Workspace {
@@ -29,14 +29,14 @@ impl Workspace {
         update: impl FnOnce(Option<&[u8]>) -> Result<Option<Vec<u8>>, E>,
     ) -> Result<(), E> {
         let held = self.hold(lock_wait)?;
-        recover::recover(&self.root, &held)?;
+        self.recovered(&held)?;
         let old = held.state.tasks()?;
         let Some(new) = update(old.as_deref())? else {
             return Ok(());
         };
         const DRAFT: &[u8] = b"tasks.draft";
         let write = || {
-            held.txn.remove_file(DRAFT)?;
+            held.txn.clear(DRAFT)?;
             let file = held.txn.create(DRAFT, 0o666)?;
             file.write_chunks([&*new].into_iter())?;
             file.sync()?;

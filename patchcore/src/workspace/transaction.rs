@@ -16,6 +16,7 @@ use super::record::{
     ChangeRecord, EditRecord, Identity, Journal, Method, Record, State as Stage, Step,
 };
 use super::root::Root;
+use super::snapshot;
 use super::stage::{Staging, beside_name};
 use super::state::{CURRENT, Held, STATE, TASKS, fail};
 use super::survey::{Survey, survey};
@@ -89,7 +90,13 @@ impl Work<'_> {
                     tasks: old_tasks.map(|(meta, bytes)| (bytes, Wanted::as_it_was(&meta))),
                     durable: self.options.durable,
                 };
-                Ok(self.carry_out(&current, &memory, record, digest)?)
+                let mut done = self.carry_out(&current, &memory, record, digest)?;
+                // The batch is committed; a command that runs meanwhile is less well recorded.
+                if let Err(error) = snapshot::feed(self.held, self.changes) {
+                    done.notes
+                        .push(format!("the new bytes are in no snapshot: {error}"));
+                }
+                Ok(done)
             }
             Err(WriteFault::Unknown(error)) => Ok(Done {
                 unfinished: Some(error),

@@ -10,7 +10,6 @@ use super::load::{self, Loaded};
 use super::log::{Log, PreFile};
 use super::options::ApplyOptions;
 use super::record::{ChangeRecord, Record, Redone, State as Stage};
-use super::recover;
 use super::state::Held;
 use super::transaction::{Done, Work};
 use super::{Workspace, journal, survey};
@@ -41,7 +40,7 @@ impl Workspace {
     ) -> Result<Applied<'static>, Stop> {
         let began = Instant::now();
         let held = self.hold(options.lock_wait)?;
-        let recovered = recover::recover(&self.root, &held)?;
+        let recovered = self.recovered(&held)?;
         let log = self.log()?;
         let undone = match name {
             Some(name) => by_name(&log, name)?,
@@ -265,6 +264,7 @@ fn verdict(operation: &super::record::OperationRecord) -> Verdict {
         guarded: operation.guarded,
         refusal: operation.refusal.clone(),
         note: operation.note.clone(),
+        matched: operation.matched,
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod operation;
 pub(crate) mod placeholder;
 mod plain;
 pub(crate) mod resolve;
+pub(crate) mod run;
 pub(crate) mod task;
 
 use std::ffi::OsString;
@@ -163,6 +164,7 @@ pub(crate) enum Command {
     History(log::HistoryArgs),
     Show(log::ShowBatchArgs),
     Undo(log::UndoArgs),
+    Run(run::CommandArgs),
     Audit(log::AuditArgs),
     Gc(log::GcArgs),
 }

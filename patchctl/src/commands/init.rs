@@ -143,6 +143,7 @@ impl Run<'_> {
             manifest.take_over(order, tasks);
             Ok(())
         })?;
+        report::warn_of_foreign(&self.workspace, context);
         task::send_statuses(&self.workspace, &manifest, &self.api, context)?;
         let mut marked = self.mark(&manifest, &|task| task.status().is_open())?;
         let mut notes: HashMap<String, String> = HashMap::new();

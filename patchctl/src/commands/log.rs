@@ -41,6 +41,7 @@ pub(crate) fn recover(
         None if args.abandon => workspace.abandon()?,
         None => workspace.recover()?,
     };
+    report::warn_of_foreign(&workspace, context);
     report::log::recovered(&recovered, context)
 }
 
@@ -165,6 +166,8 @@ pub(crate) fn gc(global: &Global, args: &GcArgs, context: &Context) -> Result<Ex
         max_age: args.max_age,
         ..delivery::retention(&place, LOCK_WAIT)
     };
-    let collected = place.open()?.gc(&retention)?;
+    let workspace = place.open()?;
+    let collected = workspace.gc(&retention)?;
+    report::warn_of_foreign(&workspace, context);
     report::log::collected(&collected, context)
 }

@@ -15,6 +15,7 @@ pub(crate) mod operation;
 pub(crate) mod order;
 pub(crate) mod place;
 pub(crate) mod resolve;
+pub(crate) mod run;
 pub(crate) mod scan;
 pub(crate) mod task;
 
@@ -48,6 +49,7 @@ pub(crate) fn run(cli: &Cli, context: &Context) -> Result<Exit, Failure> {
         Command::History(args) => log::history(&cli.global, args, context),
         Command::Show(args) => log::show(&cli.global, args, context),
         Command::Undo(args) => log::undo(&cli.global, args, context),
+        Command::Run(args) => run::run(&cli.global, args, context),
         Command::Audit(_) => log::audit(&cli.global, context),
         Command::Gc(args) => log::gc(&cli.global, args, context),
     }

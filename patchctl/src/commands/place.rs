@@ -93,8 +93,9 @@ impl Place {
 /// Says how to name the root where it cannot be found.
 fn named_by_root(error: Error) -> Error {
     match error {
-        Error::Foreign { path, why } => Error::Foreign {
+        Error::Foreign { path, why, hint } => Error::Foreign {
             path,
+            hint,
             why: format!("{why}; name the root with --root"),
         },
         error => error,

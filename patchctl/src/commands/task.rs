@@ -150,6 +150,7 @@ impl Change<'_> {
             }
             Ok(())
         })?;
+        report::warn_of_foreign(&workspace, context);
         print::status(self.uuid, &self.status, context).map_err(Failure::Output)?;
         let Some(config) = config else {
             return Ok(Exit::Done);

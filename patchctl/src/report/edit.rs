@@ -54,7 +54,11 @@ fn exit(report: &Report, plan: &Plan, detailed_exitcode: bool) -> Exit {
     }
 }
 
-fn json(report: &Report, details: &Details<'_>, context: &Context) -> std::io::Result<()> {
+pub(super) fn json(
+    report: &Report,
+    details: &Details<'_>,
+    context: &Context,
+) -> std::io::Result<()> {
     let mut report = report.clone();
     if details.diff {
         let mut bytes = Vec::new();

@@ -7,14 +7,17 @@ pub(crate) mod edit;
 mod escape;
 pub(crate) mod events;
 pub(crate) mod frame;
+mod hint;
 pub(crate) mod log;
 pub(crate) mod placeholder;
 pub(crate) mod progress;
 mod refusal;
+pub(crate) mod run;
 pub(crate) mod task;
 
 use std::io::Write as _;
 
+use patchcore::workspace::Workspace;
 use patchcore::{Refusal, Report};
 
 use crate::cli::{Color, Global, Output};
@@ -107,6 +110,13 @@ pub(crate) fn warn_of_all(texts: &[String], context: &Context) {
     if !left.is_empty() {
         let more = edit::count(left.len(), "more warning");
         warn(&format!("{more}; {ALL}"), context);
+    }
+}
+
+/// Says that state was met which was not written here, if it was.
+pub(crate) fn warn_of_foreign(workspace: &Workspace, context: &Context) {
+    if let Some(note) = workspace.foreign_note() {
+        warn(&note, context);
     }
 }
 

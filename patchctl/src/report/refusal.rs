@@ -9,7 +9,7 @@ use patchcore::report::{OperationReport, Report};
 use patchcore::{Code, Refusal};
 
 use super::edit::{ADDED, BOLD, DIM, REMOVED, count};
-use super::{ALL, Context, printable};
+use super::{ALL, Context, hint, printable};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 
@@ -119,6 +119,9 @@ pub(crate) fn explain(
             "   {DIM}={DIM:#} send instead: {}",
             printable(&suggestion.to_string())
         )?;
+    }
+    if let Some(hint) = refusal.hint {
+        writeln!(out, "   {DIM}={DIM:#} hint: {}", hint::words(hint))?;
     }
     Ok(())
 }

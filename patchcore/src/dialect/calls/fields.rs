@@ -10,7 +10,7 @@ use super::node::{self, Member, Node, Value};
 use crate::batch::diagnostic::{Fault, MAX_FAULTS, Span};
 use crate::batch::names;
 use crate::dialect::Options;
-use crate::error::{Code, excerpt};
+use crate::error::{Code, Hint, excerpt};
 
 /// What a parameter means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -300,6 +300,12 @@ impl<'a> Input<'a> {
         self.record(Fault::new(Code::InvalidBatch, span, message), path);
     }
 
+    pub(super) fn hinted(&mut self, span: Span, path: &str, message: String, hint: Hint) {
+        let mut fault = Fault::new(Code::InvalidBatch, span, message);
+        fault.hint = Some(hint);
+        self.record(fault, path);
+    }
+
     pub(super) fn record(&mut self, mut fault: Fault, path: &str) {
         if self.faults.len() < MAX_FAULTS {
             let inner = std::mem::take(&mut fault.path);
@@ -376,6 +382,13 @@ impl<'n> Arguments<'n, '_, '_> {
     pub(super) fn fault_at(&mut self, member: &Member, message: impl Into<String>) {
         let path = self.path_of(&member.key);
         self.input.fault(member.node.span, &path, message);
+    }
+
+    /// The path is missing; the operator may say it.
+    pub(super) fn without_path(&mut self) {
+        let path = self.path.clone();
+        let message = "parameter \"path\" is missing".to_owned();
+        self.input.hinted(self.span, &path, message, Hint::File);
     }
 
     pub(super) fn fault(&mut self, message: impl Into<String>) {

@@ -8,7 +8,7 @@ use super::markup;
 use super::node::{self, Node, Value};
 use crate::batch::diagnostic::Span;
 use crate::dialect::{Dialect, detect};
-use crate::error::excerpt;
+use crate::error::{Hint, excerpt};
 use crate::text::{split_lines, trim_ending};
 
 /// A call of a tool.
@@ -242,8 +242,8 @@ impl Walk<'_, '_> {
                 continue;
             } else if self.input.strict {
                 let span = Span::at(at);
-                self.input
-                    .fault(span, "", "text beside the JSON; --strict refuses that");
+                let message = "text beside the JSON is not allowed in strict mode".to_owned();
+                self.input.hinted(span, "", message, Hint::Lenient);
                 break;
             }
             at += rest.find('\n').map_or(rest.len(), |end| end + 1);

@@ -9,7 +9,7 @@ use super::node::{Node, Value};
 use super::{Act, Step};
 use crate::dialect::exact::Matches;
 use crate::dialect::{Dialect, Options, beneath_root, detect, whole};
-use crate::error::excerpt;
+use crate::error::{Hint, excerpt};
 use crate::path::RelPath;
 
 /// Words in the name of a tool that only looks, or talks.
@@ -271,10 +271,14 @@ impl Reader<'_> {
         if self.options.strict
             && let Some(unknown) = arguments.unknown().next()
         {
-            arguments.fault_at(
-                unknown,
-                format!("unknown parameter {:?}; --strict refuses that", unknown.key),
+            let message = format!(
+                "unknown parameter {:?} is not allowed in strict mode",
+                unknown.key
             );
+            let path = arguments.path_of(&unknown.key);
+            arguments
+                .input
+                .hinted(unknown.key_span, &path, message, Hint::Lenient);
         }
         if arguments.flag(Field::DryRun).ok() == Some(true) {
             let key = arguments.key(Field::DryRun).unwrap_or_default();
@@ -386,7 +390,7 @@ impl Reader<'_> {
             Taken::Set(path) => self.rel_path(&path, arguments, Field::Path),
             Taken::Faulty => None,
             Taken::Missing | Taken::Null => {
-                arguments.fault("parameter \"path\" is missing; say the file with --file");
+                arguments.without_path();
                 None
             }
         }

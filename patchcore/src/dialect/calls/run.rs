@@ -138,18 +138,14 @@ impl Running<'_> {
     ) -> Result<(), Refusal> {
         self.check(new, old.as_bytes())?;
         let text = desk.file(self.path)?;
-        let rungs = match self.calls.options.strict {
-            true => Rungs::Exact,
-            false => Rungs::All,
-        };
         let find = Find {
             old,
             new,
             matches,
-            rungs,
+            rungs: Rungs::of(&self.calls.options),
         };
-        let (edits, fold) = exact::edits(&text, &find, self.path, self.name)?;
-        desk.splice(self.path, edits, fold.note().map(String::from))
+        let (edits, matched) = exact::edits(&text, &find, self.path, self.name)?;
+        desk.splice_found(self.path, edits, matched)
     }
 }
 

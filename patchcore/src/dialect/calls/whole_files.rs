@@ -96,7 +96,7 @@ fn file(arguments: &mut Arguments<'_, '_, '_>, options: &Options) -> Option<RelP
         Taken::Set(name) => name,
         Taken::Faulty => return None,
         Taken::Missing | Taken::Null => {
-            arguments.fault("parameter \"path\" is missing; say the file with --file");
+            arguments.without_path();
             return None;
         }
     };

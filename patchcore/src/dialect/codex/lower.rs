@@ -5,13 +5,14 @@ use std::ops::Range;
 
 use super::{Chunk, Codex, FileAction, FileHunk, Role};
 use crate::dialect::desk::Desk;
-use crate::dialect::ladder::{self, Found, Miss, Rungs};
+use crate::dialect::fold::{Fold, LADDER};
+use crate::dialect::ladder::{self, Found, Miss, Rungs, Sought};
 use crate::dialect::locate::{self, Place};
 use crate::dialect::replace::{self, Line, Tail};
-use crate::dialect::{fold::Fold, omission, whole};
+use crate::dialect::{omission, whole};
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
-use crate::operation::{Batch, Coordinates};
+use crate::operation::{Batch, Coordinates, Matched};
 use crate::path::RelPath;
 use crate::plan::{Entry, Tree};
 use crate::text::LineNumber;
@@ -117,7 +118,7 @@ fn update(
             strict: codex.strict,
         };
         let located = check(codex, path, chunk).and_then(|()| place.locate(cursor, chunk, exact));
-        let (mut edits, end, note) = match located {
+        let (mut edits, end, matched) = match located {
             Ok(located) => located,
             Err(refusal) => {
                 desk.refuse(path, refusal);
@@ -138,7 +139,7 @@ fn update(
             edits.clone()
         };
         before.extend(edits);
-        desk.splice(path, moved, note)?;
+        desk.splice_found(path, moved, matched)?;
     }
     Ok(())
 }
@@ -210,7 +211,7 @@ fn check(codex: &Codex<'_>, path: &RelPath, chunk: &Chunk<'_>) -> Result<(), Ref
     }
 }
 
-type Located = (Vec<Edit>, usize, Option<String>);
+type Located = (Vec<Edit>, usize, Option<Matched>);
 
 /// What a chunk is looked for in, and how it is called.
 struct Search<'a> {
@@ -313,6 +314,20 @@ impl Search<'_> {
         match chosen {
             Some(place) => self.located(&old, &lines, &Found { place, fold }),
             None => {
+                let sought = Sought {
+                    path,
+                    text,
+                    old: &old,
+                    lines: &lines,
+                    tail: Tail::Whole,
+                };
+                let unclear = |unclear| ladder::unclear(&unclear, text, path, &old, name);
+                if !strict
+                    && let Some(fit) = ladder::beyond(&sought).map_err(unclear)?
+                    && fit.place.span.start >= part.from
+                {
+                    return Ok((fit.edits, fit.place.span.end, Some(fit.matched)));
+                }
                 let mut refusal = ladder::refusal(&Miss::Nowhere, text, path, &old, name);
                 let (above, _) = ladder::all(text, 0..part.from, &old, Rungs::Exact);
                 if let Some(place) = above.first() {
@@ -338,7 +353,8 @@ impl Search<'_> {
         let start = place.span.start;
         let edits = replace::folded_edits(self.text, start, old, lines, Tail::Whole, *fold)
             .map_err(|line| ladder::uncarried(self.text, self.path, place, line, self.name))?;
-        Ok((edits, place.span.end, fold.note().map(String::from)))
+        let matched = ladder::matched(self.text, place, old, *fold);
+        Ok((edits, place.span.end, matched))
     }
 }
 
@@ -354,10 +370,9 @@ fn at_end(text: &[u8], from: usize, old: &[&[u8]], rungs: Rungs) -> Option<Found
     if at < from {
         return None;
     }
-    let ladder = if rungs == Rungs::Exact {
-        &[Fold::Ending][..]
-    } else {
-        &crate::dialect::fold::LADDER
+    let ladder = match rungs {
+        Rungs::Exact => &LADDER[..1],
+        Rungs::All => &LADDER[..],
     };
     ladder.iter().find_map(|&fold| {
         let end = locate::block_at(text, at, old, fold).ok()?;

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use super::{Chunk, Codex, FileAction, FileHunk, Role, command};
 use crate::dialect::{Options, beneath_root, detect};
 use crate::digest::Digest;
-use crate::error::{Code, Refusal, excerpt};
+use crate::error::{Code, Hint, Refusal, excerpt};
 use crate::path::RelPath;
 use crate::text::{split_lines, trim_ending};
 
@@ -40,7 +40,9 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Codex<'a>,
             }
             b"" => {}
             _ if options.strict => {
-                return Err(reader.invalid("text around the patch; --strict refuses that"));
+                return Err(reader
+                    .invalid("text around the patch is not allowed in strict mode")
+                    .with_hint(Hint::Lenient));
             }
             _ => {
                 let next = reader.lines.get(reader.at + 1).copied().unwrap_or_default();
@@ -112,7 +114,9 @@ impl<'a> Reader<'a, '_> {
             }
             let value = |prefix: &[u8]| header.strip_prefix(prefix).map(<[u8]>::trim_ascii);
             if self.options.strict && line != header {
-                return Err(self.invalid("white space before a header; --strict refuses that"));
+                return Err(self
+                    .invalid("white space before a header is not allowed in strict mode")
+                    .with_hint(Hint::Lenient));
             }
             if let Some(name) = value(b"*** Add File:") {
                 let path = self.path(name)?;
@@ -264,9 +268,9 @@ impl<'a> Reader<'a, '_> {
             let anchor = rest.strip_prefix(b" ").unwrap_or(rest).trim_ascii_end();
             if is_ranges(anchor) || anchor.is_empty() || anchor == b"@@" {
                 if !anchor.is_empty() && self.options.strict {
-                    return Err(
-                        self.invalid("line numbers in a chunk header; --strict refuses that")
-                    );
+                    return Err(self
+                        .invalid("line numbers in a chunk header are not allowed in strict mode")
+                        .with_hint(Hint::Lenient));
                 }
                 continue;
             }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::{Block, Reading, SearchReplace};
 use crate::dialect::desk::Desk;
-use crate::dialect::ladder::{self, Miss, Rungs};
+use crate::dialect::ladder::{self, Miss, Rungs, Sought};
 use crate::dialect::locate::{self, Place};
 use crate::dialect::replace::{self, Line, Tail};
 use crate::dialect::{fold::Fold, omission, whole};
@@ -97,7 +97,27 @@ fn apply(
     }
     let lines = replace::between(&search, &reading.replace);
     let chosen = match places.len() {
-        0 => return Err(ladder::refusal(&Miss::Nowhere, &text, path, &search, name)),
+        0 => {
+            let sought = Sought {
+                path,
+                text: &text,
+                old: &search,
+                lines: &lines,
+                tail: Tail::Kept,
+            };
+            let fit = match rungs {
+                Rungs::All => ladder::beyond(&sought)
+                    .map_err(|unclear| ladder::unclear(&unclear, &text, path, &search, name))?,
+                Rungs::Exact => None,
+            };
+            let Some(fit) = fit else {
+                return Err(ladder::refusal(&Miss::Nowhere, &text, path, &search, name));
+            };
+            moves
+                .0
+                .push((fit.place.line.get(), grown(reading, &search)));
+            return desk.splice_found(path, fit.edits, Some(fit.matched));
+        }
         1 => places,
         _ if script.all => disjoint(&text, &search, fold),
         _ => match reading
@@ -111,13 +131,12 @@ fn apply(
             }
         },
     };
-    let count = |text: &[u8]| split_lines(text).count() as i64;
     for place in chosen.iter().rev() {
-        moves.0.push((
-            place.line.get(),
-            count(&reading.replace) - search.len() as i64,
-        ));
+        moves.0.push((place.line.get(), grown(reading, &search)));
     }
+    let matched = chosen
+        .iter()
+        .find_map(|place| ladder::matched(&text, place, &search, fold));
     let mut edits = Vec::new();
     for place in &chosen {
         let start = place.span.start;
@@ -126,7 +145,12 @@ fn apply(
                 .map_err(|line| ladder::uncarried(&text, path, place, line, name))?,
         );
     }
-    desk.splice(path, edits, fold.note().map(String::from))
+    desk.splice_found(path, edits, matched)
+}
+
+/// By how many lines a block makes the file longer.
+fn grown(reading: &Reading, search: &[&[u8]]) -> i64 {
+    split_lines(&reading.replace).count() as i64 - search.len() as i64
 }
 
 /// Refuses a block that the text above it may mean for another file, which has its lines, too.

@@ -3,7 +3,7 @@
 use super::super::{Options, beneath_root, detect, marks};
 use super::{Block, Reading, SearchReplace, names};
 use crate::digest::Digest;
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Hint, Refusal};
 use crate::path::RelPath;
 use crate::text::{split_lines, trim_ending};
 
@@ -29,7 +29,9 @@ pub(in crate::dialect) fn parse(bytes: &[u8], options: &Options) -> Result<Searc
             ));
         }
         if options.strict && !reader.may_stand_outside(line) {
-            return Err(reader.invalid("text around the blocks; --strict refuses that"));
+            return Err(reader
+                .invalid("text around the blocks is not allowed in strict mode")
+                .with_hint(Hint::Lenient));
         }
         let next = reader.lines.get(reader.at + 1).copied().unwrap_or_default();
         if let Some(other) = detect::mark(line, next) {
@@ -121,9 +123,10 @@ impl<'a> Reader<'a, '_> {
             return Err(Refusal::new(
                 Code::InvalidBatch,
                 format!(
-                    "line {line} of the patch: the block creates a file, and {path} above it may be no name; write the name in backticks, or say it with --file"
+                    "line {line} of the patch: the block creates a file, and {path} above it may not be a file name; write the name in backticks"
                 ),
-            ));
+            )
+            .with_hint(Hint::File));
         }
         self.at += 1;
         let mut replace = Vec::new();
@@ -308,8 +311,9 @@ impl<'a> Reader<'a, '_> {
                 Ok(named)
             }
             None => Err(self.invalid(
-                "no file name stands above the block; write the path alone on the line before it or its fence, or say it with --file",
-            )),
+                "no file name above the block; write the path alone on the line before it or its fence",
+            )
+            .with_hint(Hint::File)),
         }
     }
 }

@@ -541,7 +541,9 @@ impl File<'_> {
         if how.ending.is_some() {
             notes.push("line endings of the diff were taken for the file's".into());
         }
-        notes.extend(how.fold.note().map(String::from));
+        if how.fold == Fold::SpaceRuns {
+            notes.push("white space was ignored to find the place".into());
+        }
         if spot.span.end == self.bytes.len()
             && let Some(last) = hunk.lines.last()
             && last.role == Role::Context

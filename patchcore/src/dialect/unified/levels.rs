@@ -8,7 +8,7 @@
 use super::{Kind, Section, Unified, lower, names};
 use crate::dialect::Options;
 use crate::diff::parse::FileDiff;
-use crate::error::Refusal;
+use crate::error::{Hint, Refusal};
 use crate::operation::{Action, Batch};
 use crate::path::RelPath;
 use crate::plan::{Entry, Lowered, Script, Tree};
@@ -90,31 +90,37 @@ impl Script for Levels<'_> {
             let (level, mut batch) = fitting.swap_remove(0);
             for operation in &mut batch.operations {
                 operation.add_note(format!(
-                    "names of the patch are read as with --strip {level}"
+                    "the file names of the patch are read without their first {level} components"
                 ));
             }
             return Ok(batch.into());
         }
         let levels: Vec<String> = existing
             .iter()
-            .map(|(level, _)| format!("--strip {level}"))
+            .map(|(level, _)| level.to_string())
             .collect();
-        let hint = (!levels.is_empty())
-            .then(|| format!("; with {} its old files exist", levels.join(" or ")));
-        let hint = hint.unwrap_or_default();
+        let explain = |refusal: &mut Refusal| {
+            if !levels.is_empty() {
+                refusal.hint = Some(Hint::Strip);
+                refusal.message.push_str(&format!(
+                    "; its old files exist with {} leading components removed",
+                    levels.join(" or ")
+                ));
+            }
+        };
         match &self.guess {
             Ok(guess) => {
                 let mut batch = lower::lower(guess, tree);
                 for operation in &mut batch.operations {
                     if let Action::Refused(refusal) = &mut operation.action {
-                        refusal.message.push_str(&hint);
+                        explain(refusal);
                     }
                 }
                 Ok(batch.into())
             }
             Err(refusal) => {
                 let mut refusal = refusal.clone();
-                refusal.message.push_str(&hint);
+                explain(&mut refusal);
                 Err(refusal)
             }
         }

@@ -101,7 +101,7 @@ use std::collections::HashMap;
 use super::Options;
 use crate::diff::parse::{self, Binary, Counts, Hunk, ParseOptions};
 use crate::digest::Digest;
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Hint, Refusal};
 use crate::path::RelPath;
 use crate::threads;
 pub(super) use levels::Levels;
@@ -187,14 +187,15 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Levels<'a>
         true => threads::join(read, || Digest::of(bytes)),
         false => (read(), Digest::of(bytes)),
     };
-    let mut diff = diff.map_err(|error| invalid(error.line, error.message))?;
+    let mut diff = diff.map_err(|error| Refusal {
+        hint: error.hint,
+        ..invalid(error.line, error.message)
+    })?;
     if let Some(remark) = diff.remarks.first()
         && options.strict
     {
-        return Err(invalid(
-            remark.line,
-            format!("{}; --strict refuses that", remark.what),
-        ));
+        let message = format!("{}, which is not allowed in strict mode", remark.what);
+        return Err(invalid(remark.line, message).with_hint(Hint::Lenient));
     }
     if diff.files.is_empty() {
         let why = damage::find(bytes).unwrap_or_else(|| {

@@ -4,7 +4,7 @@ use super::super::Options;
 use super::{Kind, Section, invalid};
 use crate::diff::parse::{FileDiff, Name, Role};
 use crate::diff::unquote;
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Hint, Refusal};
 use crate::path::RelPath;
 
 /// Resolves the names of a section, without so many leading components; `None` guesses how many.
@@ -158,10 +158,11 @@ fn names(file: &FileDiff<'_>, strip: Option<usize>, options: &Options) -> Result
             invalid(
                 file.line,
                 format!(
-                    "no file name is left of {:?} without its first {strip} components; say how many to take off with --strip",
+                    "no file name is left of {:?} without its first {strip} components",
                     String::from_utf8_lossy(name)
                 ),
             )
+            .with_hint(Hint::Strip)
         })?;
         let mut full = Vec::new();
         if let Some(directory) = &options.directory {
@@ -221,8 +222,9 @@ fn names(file: &FileDiff<'_>, strip: Option<usize>, options: &Options) -> Result
             None => {
                 return Err(invalid(
                     file.line,
-                    "no file name can be read from the header: its two names differ; write --- and +++ lines, or say which file with --file",
-                ));
+                    "no file name can be read from the header: its two names differ; write --- and +++ lines",
+                )
+                .with_hint(Hint::File));
             }
         },
         (Some(name), None) | (None, Some(name)) => {

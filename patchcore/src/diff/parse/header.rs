@@ -80,6 +80,7 @@ impl<'a> Parser<'a> {
             return Err(ParseError {
                 line,
                 message: "a rename or copy names only one of its two files".into(),
+                hint: None,
             });
         }
         self.diff.files.push(file);

@@ -1,6 +1,7 @@
 //! Hunk headers and bodies.
 
 use super::{Counts, Cursor, Doubt, Hunk, HunkLine, ParseError, Parser, Ranges, Role, is_blank};
+use crate::error::Hint;
 use crate::text::trim_ending;
 
 /// What ended a body that was read without counts.
@@ -48,6 +49,7 @@ impl<'a> Parser<'a> {
                 line: hunk.line,
                 message: "the hunk changes nothing: it has no line that starts with '+' or '-'"
                     .into(),
+                hint: None,
             });
         }
         Ok(hunk)
@@ -76,6 +78,7 @@ impl<'a> Parser<'a> {
                 return Err(ParseError {
                     line: line - 1,
                     message: "a hunk header is joined to the end of this line; put it on a line of its own".into(),
+                    hint: None,
                 });
             }
             self.refuse_lost_header(hunk)?;
@@ -98,6 +101,7 @@ impl<'a> Parser<'a> {
             return Err(ParseError {
                 line,
                 message: "a changed line behind one that starts with none of ' ', '+', '-': it is unclear whether the hunk above goes on".into(),
+                hint: None,
             });
         }
         let Some(stated) = stated else {
@@ -127,8 +131,12 @@ impl<'a> Parser<'a> {
             stated.old_count, stated.new_count
         );
         let refuse = |line: usize, why: &str| {
-            let message = format!("{said}, and {why}; --recount counts its lines anew");
-            Err(ParseError { line, message })
+            let message = format!("{said}, and {why}");
+            Err(ParseError {
+                line,
+                message,
+                hint: Some(Hint::Recount),
+            })
         };
         let doubt = match (end, missing) {
             (End::Junk, _) => {
@@ -186,6 +194,7 @@ impl<'a> Parser<'a> {
         Err(ParseError {
             line,
             message: message.into(),
+            hint: None,
         })
     }
 

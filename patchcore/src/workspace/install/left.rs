@@ -67,6 +67,6 @@ impl Left {
         if count > NAMED {
             message.push_str(&format!(" and {} more", count - NAMED));
         }
-        Err(Error::Unfinished(message))
+        Err(Error::unfinished(message))
     }
 }

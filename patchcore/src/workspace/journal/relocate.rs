@@ -38,7 +38,7 @@ pub(super) fn copy_to_log(held: &Held, name: &str) -> io::Result<()> {
 
 /// Moves whatever has a name to another one; a directory that cannot be moved is emptied into a
 /// new one, its record last.
-pub(super) fn set_aside(from: &Dir, name: &[u8], to: &Dir, new: &[u8]) -> io::Result<()> {
+pub(in super::super) fn set_aside(from: &Dir, name: &[u8], to: &Dir, new: &[u8]) -> io::Result<()> {
     // A directory can only be moved by who may write to it.
     from.open_up(name)?;
     match from.rename_new(name, to, new) {

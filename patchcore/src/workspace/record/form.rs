@@ -280,19 +280,19 @@ pub(super) mod optional_path {
 }
 
 /// A list of paths.
-pub(super) mod paths {
+pub(in super::super) mod paths {
     use super::path::Form;
     use super::*;
     use crate::path::RelPath;
 
-    pub(in super::super) fn serialize<S: Serializer>(
+    pub(in super::super::super) fn serialize<S: Serializer>(
         paths: &[RelPath],
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(paths.iter().cloned().map(Form))
     }
 
-    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in super::super::super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Vec<RelPath>, D::Error> {
         let forms = Vec::<Form>::deserialize(deserializer)?;

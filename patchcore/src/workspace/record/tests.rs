@@ -31,6 +31,7 @@ fn sample() -> Record {
         undoes: None,
         undoes_batch: None,
         redoes: None,
+        command: None,
         operations: vec![OperationRecord {
             op: "append".into(),
             file: "a".into(),
@@ -38,6 +39,7 @@ fn sample() -> Record {
             lines: Some([LineNumber::FIRST; 2]),
             guarded: true,
             note: None,
+            matched: None,
             refusal: None,
             labels: None,
         }],

@@ -6,7 +6,7 @@ use crate::dialect::fold::Fold;
 use crate::dialect::unified::HunkOptions;
 use crate::diff::parse::{Doubt, Hunk, HunkLine, Role};
 use crate::edit::EditSet;
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Hint, Refusal};
 use crate::path::RelPath;
 use crate::text::{Text, trim_ending};
 
@@ -81,6 +81,16 @@ impl Doubtful<'_> {
         ))
     }
 
+    /// As [`refused`](Self::refused), where counting the hunk's lines anew would let it pass.
+    fn recount<'h>(&self, at: usize, line: usize, why: &str) -> Decision<'h> {
+        match self.refused(Code::InvalidBatch, at, line, why) {
+            Decision::Refused(refusal) => {
+                Decision::Refused(Box::new(refusal.with_hint(Hint::Recount)))
+            }
+            read => read,
+        }
+    }
+
     fn placed(&self, hunks: &[Hunk<'_>], at: usize) -> Result<Placed, Box<Refusal>> {
         place_read(
             Text::new(self.bytes),
@@ -134,9 +144,9 @@ impl Doubtful<'_> {
         }
         if self.goes_on(placed.span.end, tail) {
             let why = format!(
-                "has all lines that its header counts, and line {line} of the patch could be one more; remove it if it is text, or read it as part of the hunk with --recount"
+                "has all lines that its header counts, and line {line} of the patch could be one more; remove it if it is text"
             );
-            return self.refused(Code::InvalidBatch, at, hunk.line, &why);
+            return self.recount(at, hunk.line, &why);
         }
         if let Some(place) = self.stands_elsewhere(tail) {
             let why = format!(
@@ -239,11 +249,11 @@ impl Doubtful<'_> {
         }
         let (has_old, has_new) = hunk.counts();
         let why = format!(
-            "has {has_old} old and {has_new} new lines, its header says {} and {}, and the patch ends inside it; --recount takes it as it is",
+            "has {has_old} old and {has_new} new lines, its header says {} and {}, and the patch ends inside it",
             has_old + old,
             has_new + new
         );
-        self.refused(Code::InvalidBatch, at, hunk.line, &why)
+        self.recount(at, hunk.line, &why)
     }
 
     /// The reading, unless the blob names of the `index` line contradict it.

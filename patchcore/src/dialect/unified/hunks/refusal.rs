@@ -4,7 +4,7 @@ use super::super::super::locate;
 use super::evidence::Against;
 use super::{File, How, Placed, Spot};
 use crate::diff::parse::{Hunk, HunkLine, Role};
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Hint, Refusal};
 use crate::path::RelPath;
 use crate::text::{LineNumber, trim_ending};
 
@@ -20,7 +20,10 @@ impl File<'_> {
         if old.is_empty() {
             let why = match hunk.ranges {
                 Some(ranges) if ranges.old_start > 0 || self.bytes.is_empty() => {
-                    "it has no context; send it with context, or allow it with --unidiff-zero"
+                    return refuse(format!(
+                        "{name} has no place: it has no context; send it with context"
+                    ))
+                    .with_hint(Hint::UnidiffZero);
                 }
                 Some(_) => "it speaks of an empty file, and the file is not empty",
                 None => "it has neither line numbers nor context to find its place by",
@@ -29,7 +32,7 @@ impl File<'_> {
         }
         let anchors = self.anchors(hunk);
         let elsewhere = if self.options.strict && hunk.ranges.is_some() {
-            "--strict lets no hunk move"
+            "hunks may not move in strict mode"
         } else if anchors.end {
             "without context below its changes it cannot move"
         } else if anchors.start {
@@ -76,9 +79,7 @@ impl File<'_> {
             None => refuse(format!("{name} does not apply: its old lines stand nowhere in the file")),
         };
         if anchors.end && hunk.lines.iter().all(|line| line.role != Role::Context) {
-            refusal
-                .message
-                .push_str("; a hunk without context is placed by its number with --unidiff-zero");
+            refusal.hint = Some(Hint::UnidiffZero);
         }
         for place in locate::nearest(self.bytes, &texts) {
             let shown = self

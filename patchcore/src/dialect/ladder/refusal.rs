@@ -1,79 +1,14 @@
-//! The ladder by which agents' blocks are located: exactly, then with trailing white space and
-//! typographic punctuation folded. The first rung on which anything matches decides, and only if
-//! exactly one place does.
+//! What is said of a block that has no place.
 
-use std::ops::Range;
-
-use super::fold::{Fold, LADDER};
-use super::locate::{self, Place};
+use super::{Miss, Unclear};
+use crate::dialect::fold::Fold;
+use crate::dialect::locate::{self, Place};
 use crate::error::{Code, Refusal};
 use crate::path::RelPath;
 
-/// A block's one place.
-#[derive(Debug, Clone)]
-pub(super) struct Found {
-    pub(super) place: Place,
-    pub(super) fold: Fold,
-}
-
-/// Why a block has none.
-#[derive(Debug, Clone)]
-pub(super) enum Miss {
-    Nowhere,
-    Ambiguous(Vec<Place>),
-}
-
-/// How far a block may be folded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rungs {
-    /// All of [`LADDER`].
-    All,
-    /// Exact lines only.
-    Exact,
-}
-
-/// The one place of a block of lines in a part of the text.
-pub(super) fn find(
-    text: &[u8],
-    part: Range<usize>,
-    block: &[&[u8]],
-    rungs: Rungs,
-) -> Result<Found, Miss> {
-    let (mut places, fold) = all(text, part, block, rungs);
-    match places.len() {
-        0 => Err(Miss::Nowhere),
-        1 => Ok(Found {
-            place: places.remove(0),
-            fold,
-        }),
-        _ => Err(Miss::Ambiguous(places)),
-    }
-}
-
-/// All places on the first rung that has any, and that rung.
-pub(super) fn all(
-    text: &[u8],
-    part: Range<usize>,
-    block: &[&[u8]],
-    rungs: Rungs,
-) -> (Vec<Place>, Fold) {
-    let ladder = if rungs == Rungs::All {
-        &LADDER[..]
-    } else {
-        &LADDER[..1]
-    };
-    for &fold in ladder {
-        let places = locate::find_in(text, part.clone(), block, fold);
-        if !places.is_empty() {
-            return (places, fold);
-        }
-    }
-    (Vec::new(), Fold::Ending)
-}
-
 /// The refusal of a block that was found with punctuation folded and whose new lines do not say
 /// what becomes of a character of the file; `line` counts the lines of the block from 0.
-pub(super) fn uncarried(
+pub(in crate::dialect) fn uncarried(
     text: &[u8],
     path: &RelPath,
     place: &Place,
@@ -95,7 +30,7 @@ pub(super) fn uncarried(
 }
 
 /// The refusal of a block that has no place, or too many; `name` says which block.
-pub(super) fn refusal(
+pub(in crate::dialect) fn refusal(
     miss: &Miss,
     text: &[u8],
     path: &RelPath,
@@ -141,6 +76,45 @@ pub(super) fn refusal(
             message.push_str("; send the lines as they stand in the file");
             refusal.message = message;
             locate::with_places(refusal, text, &near)
+        }
+    }
+}
+
+/// The refusal of a block that stands somewhere with other indentation, where it may not be put.
+pub(in crate::dialect) fn unclear(
+    unclear: &Unclear,
+    text: &[u8],
+    path: &RelPath,
+    block: &[&[u8]],
+    name: &str,
+) -> Refusal {
+    match unclear {
+        Unclear::Several(places) => {
+            let lines: Vec<String> = places.iter().map(|place| place.line.to_string()).collect();
+            let refusal = Refusal::new(
+                Code::AnchorNotFound,
+                format!(
+                    "{name} matches nothing in {path} as it is indented, and {} places with other indentation, at lines {}; send the lines as they are in the file",
+                    places.len(),
+                    lines.join(", ")
+                ),
+            )
+            .in_file(path);
+            locate::with_places(refusal, text, places)
+        }
+        Unclear::Levels(place, why) => {
+            let stands = &text[place.span.start..place.span.end];
+            let _ = block;
+            Refusal::new(
+                Code::AnchorNotFound,
+                format!(
+                    "{name} is at line {} of {path} with other indentation, which cannot be carried over to the new lines: {why}; send both halves with the indentation of the file",
+                    place.line
+                ),
+            )
+            .in_file(path)
+            .at_line(place.line)
+            .with_found(stands)
         }
     }
 }

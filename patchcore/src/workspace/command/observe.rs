@@ -1,0 +1,471 @@
+//! The difference of two listings, as the changes of a batch.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::super::layout::{Content, Place, Wanted};
+use super::super::log::Log;
+use super::super::record::{
+    ChangeRecord, DirectoryRecord, EditRecord, Identity, OperationRecord, Record, State as Stage,
+    Step, TransactionId,
+};
+use super::super::snapshot::{Listing, Objects, Row};
+use crate::bytes;
+use crate::diff;
+use crate::digest::Digest;
+use crate::edit::{Edit, EditSet};
+use crate::error::Error;
+use crate::operation::{Action, Batch, Operation};
+use crate::path::RelPath;
+use crate::plan::{After, ChangeKind, FileChange, FileState, Outcome, Source, Touch, Verdict};
+
+/// What a command did.
+#[derive(Debug, Default)]
+pub(super) struct Observed {
+    pub(super) changes: Vec<FileChange>,
+    /// What changed and could not be recorded.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Directories that came, parents first, and that went, children first.
+pub(super) type Directories = (Vec<DirectoryRecord>, Vec<DirectoryRecord>);
+
+/// A listing, with what the log shows to have been committed since.
+pub(super) fn with_commits(
+    mut listing: Listing,
+    log: &Log,
+    head: Option<&TransactionId>,
+) -> Result<Listing, Error> {
+    for transaction in log.transactions()? {
+        if head.is_some_and(|head| transaction <= *head) {
+            continue;
+        }
+        match log.read(&transaction)? {
+            Some(record) if record.state == Stage::Committed => commit(&mut listing, &record),
+            _ => {}
+        }
+    }
+    Ok(listing)
+}
+
+/// What a record left at each path.
+fn commit(listing: &mut Listing, record: &Record) {
+    let journal = &record.journal;
+    for step in &journal.steps {
+        match &step.new {
+            Some(new) if step.path.protected_component().is_none() => {
+                listing.files.insert(step.path.clone(), row(new));
+            }
+            _ => {
+                listing.files.remove(&step.path);
+            }
+        }
+    }
+    for made in &journal.made {
+        listing.directories.insert(made.path.clone(), made.mode);
+    }
+    for emptied in &journal.emptied {
+        listing.directories.remove(&emptied.path);
+    }
+}
+
+fn row(new: &Identity) -> Row {
+    Row {
+        link: new.link,
+        mode: new.mode,
+        uid: 0,
+        gid: 0,
+        size: new.size,
+        ino: new.ino,
+        mtime: new.mtime,
+        ctime: [0, 0],
+        digest: new.digest,
+    }
+}
+
+/// What changed between two listings.
+pub(super) fn compare(base: &Listing, now: &Listing, objects: &Objects) -> Result<Observed, Error> {
+    let mut observed = Observed::default();
+    let mut gone: BTreeMap<&RelPath, &Row> = (base.files.iter())
+        .filter(|(path, _)| !now.files.contains_key(*path) && !is_left_out(now, path))
+        .collect();
+    let mut come: BTreeMap<&RelPath, &Row> = (now.files.iter())
+        .filter(|(path, _)| !base.files.contains_key(*path))
+        .collect();
+    let renamed = renames(&gone, &come);
+    for (from, to) in &renamed {
+        gone.remove(from);
+        let row = come.remove(to);
+        let Some(row) = row else { continue };
+        if let Some(old) = source(objects, &base.files[*from])? {
+            observed.add(renaming(from, to, old, row));
+        } else {
+            observed.lose(from);
+        }
+    }
+    for (path, row) in gone {
+        match source(objects, row)? {
+            Some(old) => observed.add(FileChange::deletion(path.clone(), &old, 0)),
+            None => observed.lose(path),
+        }
+    }
+    for (path, row) in come {
+        match source(objects, row)? {
+            Some(new) => observed.add(creation(path, &new)),
+            None => observed.lose(path),
+        }
+    }
+    for (path, row) in &now.files {
+        let Some(old) = base.files.get(path).filter(|old| !old.is_same(row)) else {
+            continue;
+        };
+        match (source(objects, old)?, source(objects, row)?) {
+            (Some(old), Some(new)) => observed.add(modification(path, &old, &new)),
+            _ => observed.lose(path),
+        }
+    }
+    observed.changes.sort_by(|a, b| a.path.cmp(&b.path));
+    for (index, change) in observed.changes.iter_mut().enumerate() {
+        for touch in &mut change.touches {
+            touch.operation = index;
+        }
+    }
+    Ok(observed)
+}
+
+impl Observed {
+    fn add(&mut self, change: FileChange) {
+        self.changes.push(change);
+    }
+
+    fn lose(&mut self, path: &RelPath) {
+        self.warnings.push(format!(
+            "{path} changed, but its bytes from before are gone from the snapshot; the change is not recorded"
+        ));
+    }
+}
+
+/// Whether a path, or a directory above it, was not looked at.
+fn is_left_out(now: &Listing, path: &RelPath) -> bool {
+    let above = std::iter::successors(Some(path.clone()), RelPath::parent);
+    above
+        .into_iter()
+        .any(|path| now.left_out.binary_search(&path).is_ok())
+}
+
+/// Files that went from one path and came to another, where bytes tell which: they are not empty,
+/// and one file alone went with them and one alone came.
+fn renames<'a>(
+    gone: &BTreeMap<&'a RelPath, &Row>,
+    come: &BTreeMap<&'a RelPath, &Row>,
+) -> Vec<(&'a RelPath, &'a RelPath)> {
+    type Found<'a> = HashMap<(Digest, bool), Vec<&'a RelPath>>;
+    let by_bytes = |files: &BTreeMap<&'a RelPath, &Row>| {
+        let mut found: Found<'a> = HashMap::new();
+        for (path, row) in files {
+            if row.size > 0 {
+                found.entry((row.digest, row.link)).or_default().push(path);
+            }
+        }
+        found
+    };
+    let come = by_bytes(come);
+    let mut renames: Vec<_> = by_bytes(gone)
+        .into_iter()
+        .filter_map(|(bytes, from)| match (&*from, &**come.get(&bytes)?) {
+            ([from], [to]) => Some((*from, *to)),
+            _ => None,
+        })
+        .collect();
+    renames.sort_unstable();
+    renames
+}
+
+/// A file as a listing says it was.
+fn source(objects: &Objects, row: &Row) -> Result<Option<Arc<Source>>, Error> {
+    let bytes = objects.get(&row.digest)?;
+    Ok(bytes.map(|bytes| {
+        Arc::new(match row.link {
+            true => Source::link(bytes),
+            false => Source::new(bytes, row.mode & 0o100 != 0),
+        })
+    }))
+}
+
+fn blank(path: &RelPath, kind: ChangeKind) -> FileChange {
+    FileChange {
+        path: path.clone(),
+        from: None,
+        kind,
+        source: None,
+        dressed_as: None,
+        edits: EditSet::default(),
+        before: None,
+        after: None,
+        touches: Vec::new(),
+        lines_added: 0,
+        lines_removed: 0,
+    }
+}
+
+fn renaming(from: &RelPath, to: &RelPath, old: Arc<Source>, row: &Row) -> FileChange {
+    let state = FileState {
+        executable: !row.link && row.mode & 0o100 != 0,
+        ..old.state()
+    };
+    FileChange {
+        from: Some(from.clone()),
+        source: Some(old),
+        after: Some(After::hashed(state)),
+        touches: vec![Touch {
+            operation: 0,
+            edit: 0,
+            added: 0,
+            removed: 0,
+        }],
+        ..blank(to, ChangeKind::Renamed)
+    }
+}
+
+fn creation(path: &RelPath, new: &Arc<Source>) -> FileChange {
+    let edits = match new.bytes() {
+        b"" => Vec::new(),
+        bytes => vec![Edit::insert(0, bytes)],
+    };
+    let edits = EditSet::new(edits, 0).expect("one edit");
+    change(blank(path, ChangeKind::Created), b"", edits, new)
+}
+
+fn modification(path: &RelPath, old: &Arc<Source>, new: &Arc<Source>) -> FileChange {
+    let (before, after) = (old.bytes(), new.bytes());
+    let edits = match old.is_link() == new.is_link() {
+        true => diff::edits(before, after),
+        false => EditSet::new(vec![Edit::replace(0..before.len(), after)], before.len())
+            .expect("one edit of all bytes"),
+    };
+    let kind = match edits.is_empty() {
+        true => ChangeKind::Mode,
+        false => ChangeKind::Modified,
+    };
+    let blank = FileChange {
+        source: Some(old.clone()),
+        before: Some(old.clone()),
+        ..blank(path, kind)
+    };
+    change(blank, before, edits, new)
+}
+
+fn change(blank: FileChange, before: &[u8], edits: EditSet, new: &Arc<Source>) -> FileChange {
+    let touches: Vec<Touch> = edits
+        .as_slice()
+        .iter()
+        .enumerate()
+        .map(|(edit, it)| Touch {
+            operation: 0,
+            edit,
+            added: lines(&it.text),
+            removed: lines(&before[it.span.clone()]),
+        })
+        .collect();
+    FileChange {
+        lines_added: touches.iter().map(|touch| touch.added).sum(),
+        lines_removed: touches.iter().map(|touch| touch.removed).sum(),
+        edits,
+        after: Some(After::hashed(new.state())),
+        touches,
+        ..blank
+    }
+}
+
+/// Lines of text; one without a newline at its end counts.
+fn lines(text: &[u8]) -> usize {
+    bytes::count(b'\n', text) + usize::from(!text.is_empty() && !text.ends_with(b"\n"))
+}
+
+/// The batch that would have done the same.
+pub(super) fn batch(observed: &Observed, record: &Record) -> Batch {
+    let operations = observed.changes.iter().map(operation).collect();
+    let mut batch = Batch::new(operations, record.content);
+    batch.labels = Arc::new(record.labels.clone());
+    batch
+}
+
+fn operation(change: &FileChange) -> Operation {
+    let executable = change.after.as_ref().is_some_and(|after| after.executable);
+    let (file, action) = match (change.kind, &change.from) {
+        (ChangeKind::Renamed, Some(from)) => (
+            from,
+            Action::RenameFile {
+                to: change.path.clone(),
+            },
+        ),
+        (ChangeKind::Created, _) => (
+            &change.path,
+            Action::CreateFile {
+                content: Vec::new(),
+                executable,
+            },
+        ),
+        (ChangeKind::Deleted, _) => (&change.path, Action::DeleteFile { expect: None }),
+        (ChangeKind::Mode, _) => (&change.path, Action::SetMode { executable }),
+        _ => (&change.path, Action::Splice(Vec::new())),
+    };
+    Operation::new(file.clone(), action)
+}
+
+/// Everything was done.
+pub(super) fn verdicts(batch: &Batch) -> Vec<Verdict> {
+    let verdict = Verdict {
+        outcome: Outcome::Applied,
+        lines: None,
+        guarded: true,
+        refusal: None,
+        note: None,
+        matched: None,
+    };
+    vec![verdict; batch.operations.len()]
+}
+
+pub(super) fn operations(batch: &Batch) -> Vec<OperationRecord> {
+    let operations = batch.operations.iter().map(|operation| OperationRecord {
+        op: operation.name().into(),
+        file: operation.shown_file().into_owned(),
+        outcome: Outcome::Applied,
+        lines: None,
+        guarded: true,
+        note: None,
+        matched: None,
+        refusal: None,
+        labels: None,
+    });
+    operations.collect()
+}
+
+/// The directories that came and went.
+pub(super) fn directories(base: &Listing, now: &Listing) -> Directories {
+    let record = |(path, mode): (&RelPath, &u32)| DirectoryRecord {
+        path: path.clone(),
+        mode: *mode,
+    };
+    let mut made: Vec<_> = (now.directories.iter())
+        .filter(|(path, _)| !base.directories.contains_key(*path))
+        .map(record)
+        .collect();
+    let mut emptied: Vec<_> = (base.directories.iter())
+        .filter(|(path, _)| !now.directories.contains_key(*path) && !is_left_out(now, path))
+        .map(record)
+        .collect();
+    let depth = |directory: &DirectoryRecord| directory.path.components().count();
+    made.sort_by_key(depth);
+    emptied.sort_by_key(|directory| std::cmp::Reverse(depth(directory)));
+    (made, emptied)
+}
+
+/// Which slot of the log's entry holds what.
+#[derive(Debug, Default)]
+pub(super) struct Layout<'a> {
+    pub(super) places: Vec<Place<'a>>,
+    /// What stands at each place now.
+    now: Vec<Option<Identity>>,
+    /// For each change, the slot of what its edits apply to.
+    pre_images: Vec<Option<u32>>,
+}
+
+/// Lays out the pre-images: a slot for each path, empty where nothing stood.
+pub(super) fn layout<'a>(changes: &'a [FileChange], base: &Listing, now: &Listing) -> Layout<'a> {
+    let mut layout = Layout::default();
+    for change in changes {
+        let old = match &change.from {
+            Some(from) => {
+                layout.add(&change.path, None, now.files.get(&change.path), None);
+                layout.add(from, base.files.get(from), None, change.source.as_deref())
+            }
+            None => layout.add(
+                &change.path,
+                base.files.get(&change.path),
+                now.files.get(&change.path),
+                change.source.as_deref(),
+            ),
+        };
+        let has_old = change.source.is_some();
+        layout
+            .pre_images
+            .push(u32::try_from(old).ok().filter(|_| has_old));
+    }
+    layout
+}
+
+impl<'a> Layout<'a> {
+    fn add(
+        &mut self,
+        path: &RelPath,
+        old: Option<&Row>,
+        now: Option<&Row>,
+        bytes: Option<&'a Source>,
+    ) -> usize {
+        let new = old.zip(bytes).map(|(row, source)| {
+            let content = match row.link {
+                true => Content::Link(source.bytes(), row.digest),
+                false => Content::Bytes(source.bytes(), row.digest),
+            };
+            let wanted = Wanted {
+                mode: row.mode,
+                owner: Some((row.uid, row.gid)),
+                attributes: Vec::new(),
+            };
+            (content, Some(wanted))
+        });
+        self.places.push(Place {
+            path: Some(path.clone()),
+            old: None,
+            new,
+            executable: false,
+        });
+        self.now.push(now.map(identity));
+        self.places.len() - 1
+    }
+
+    /// What the journal says of each place.
+    pub(super) fn steps(&self, staged: &[Option<Identity>]) -> Vec<Step> {
+        let places = self.places.iter().zip(&self.now).zip(staged).enumerate();
+        places
+            .filter_map(|(slot, ((place, now), old))| {
+                Some(Step {
+                    path: place.path.clone()?,
+                    slot: u32::try_from(slot).expect("at most as many slots as files"),
+                    beside: false,
+                    old: *old,
+                    new: *now,
+                })
+            })
+            .collect()
+    }
+}
+
+fn identity(row: &Row) -> Identity {
+    Identity {
+        ino: row.ino,
+        size: row.size,
+        mtime: row.mtime,
+        mode: row.mode,
+        digest: row.digest,
+        link: row.link,
+    }
+}
+
+pub(super) fn change_records(changes: &[FileChange], layout: &Layout<'_>) -> Vec<ChangeRecord> {
+    let changes = changes.iter().zip(&layout.pre_images);
+    let records = changes.map(|(change, slot)| ChangeRecord {
+        path: change.path.clone(),
+        from: change.from.clone(),
+        kind: change.kind,
+        before: change.state_before(),
+        after: change.state_after(),
+        slot: *slot,
+        edits: change.edits.as_slice().iter().map(EditRecord::of).collect(),
+        touches: change.touches.clone(),
+        lines_added: change.lines_added,
+        lines_removed: change.lines_removed,
+    });
+    records.collect()
+}

@@ -1,0 +1,110 @@
+//! The bytes of files, each once, under the name of their hash.
+
+use std::collections::HashSet;
+use std::io;
+
+use super::super::disk::{Dir, Kind};
+use super::super::load::MAX_FILE;
+use super::super::state::{State, fail};
+use super::{RUNS, SNAPSHOTS, subdirectory};
+use crate::digest::Digest;
+use crate::error::Error;
+
+/// Name of an object while it is written. One writer holds the lock.
+const DRAFT: &[u8] = b"draft";
+
+/// The store.
+#[derive(Debug)]
+pub(in super::super) struct Objects {
+    /// `snapshots`.
+    pub(in super::super) dir: Dir,
+    objects: Dir,
+    /// The listings that commands are compared with.
+    pub(in super::super) runs: Dir,
+}
+
+impl Objects {
+    /// Opens the store, making it where it does not exist.
+    pub(in super::super) fn open(state: &State) -> Result<Self, Error> {
+        let dir = state.make_part(SNAPSHOTS)?;
+        let objects = subdirectory(&dir, "objects")?;
+        let runs = subdirectory(&dir, RUNS)?;
+        Ok(Self { dir, objects, runs })
+    }
+
+    /// Keeps bytes whose hash this is.
+    pub(in super::super) fn put(&self, digest: &Digest, bytes: &[u8]) -> Result<(), Error> {
+        let (shard, name) = place(digest);
+        let dir = subdirectory(&self.objects, &shard)?;
+        let put = || -> io::Result<()> {
+            if let Some(meta) = dir.stat(name.as_bytes())?
+                && meta.kind == Kind::File
+                && meta.size == bytes.len() as u64
+            {
+                return Ok(());
+            }
+            dir.remove_file(DRAFT)?;
+            let file = dir.create(DRAFT, 0o600)?;
+            file.write_chunks([bytes].into_iter())?;
+            dir.rename(DRAFT, &dir, name.as_bytes())
+        };
+        put().map_err(|error| fail("write", "snapshots/objects", error))
+    }
+
+    /// The bytes of that hash; `None` where they are gone, or no longer what they were.
+    pub(in super::super) fn get(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
+        let io = |error| fail("read", "snapshots/objects", error);
+        let (shard, name) = place(digest);
+        let Some(dir) = self.objects.directory(&shard).map_err(io)? else {
+            return Ok(None);
+        };
+        let Some(file) = dir.file(name.as_bytes()).map_err(io)? else {
+            return Ok(None);
+        };
+        let meta = file.stat().map_err(io)?;
+        if meta.kind != Kind::File {
+            return Ok(None);
+        }
+        let bytes = file.read(meta.size, MAX_FILE).map_err(io)?;
+        Ok(bytes.filter(|bytes| Digest::of(bytes) == *digest))
+    }
+
+    /// Removes all objects but these; gives how many went and how many bytes they took.
+    pub(in super::super) fn keep_only(
+        &self,
+        wanted: &HashSet<Digest>,
+    ) -> Result<(usize, u64), Error> {
+        let io = |error| fail("remove", "snapshots/objects", error);
+        let names: HashSet<(String, String)> = wanted.iter().map(place).collect();
+        let (mut removed, mut freed) = (0, 0);
+        for shard in self.objects.names().map_err(io)? {
+            let Ok(shard) = String::from_utf8(shard) else {
+                continue;
+            };
+            let Some(dir) = self.objects.directory(&shard).map_err(io)? else {
+                continue;
+            };
+            for name in dir.names().map_err(io)? {
+                let is_wanted = String::from_utf8(name.clone())
+                    .is_ok_and(|name| names.contains(&(shard.clone(), name)));
+                if is_wanted {
+                    continue;
+                }
+                let size = dir.stat(&name).map_err(io)?.map_or(0, |meta| meta.size);
+                if dir.remove_file(&name).map_err(io)? {
+                    removed += 1;
+                    freed += size;
+                }
+            }
+        }
+        Ok((removed, freed))
+    }
+}
+
+/// The directory and the name of an object.
+fn place(digest: &Digest) -> (String, String) {
+    let text = digest.to_string();
+    let hex = text.rsplit_once(':').map_or(&*text, |(_, hex)| hex);
+    let (shard, name) = hex.split_at(2);
+    (shard.to_owned(), name.to_owned())
+}

@@ -1,0 +1,70 @@
+//! What git ignores in the directories of a walk.
+
+use std::path::Path;
+
+use ignore::Match;
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+
+use crate::path::RelPath;
+
+/// The rules of one directory, and by `above` those of the directories it lies in.
+///
+/// Two sets stand side by side: a path is left out if either says so. The rules of an earlier
+/// snapshot keep what it left out from looking like a new file when the rules were changed since.
+#[derive(Debug, Default)]
+pub(super) struct Rules<'a> {
+    now: Option<Gitignore>,
+    earlier: Option<Gitignore>,
+    above: Option<&'a Rules<'a>>,
+}
+
+impl<'a> Rules<'a> {
+    /// Rules from the bytes of ignore files of a directory; `None` stands for the root.
+    pub(super) fn new(
+        directory: Option<&RelPath>,
+        now: &[Vec<u8>],
+        earlier: &[Vec<u8>],
+        above: Option<&'a Rules<'a>>,
+    ) -> Self {
+        Self {
+            now: matcher(directory, now),
+            earlier: matcher(directory, earlier),
+            above,
+        }
+    }
+
+    pub(super) fn is_ignored(&self, path: &RelPath, is_dir: bool) -> bool {
+        [true, false]
+            .into_iter()
+            .any(|now| self.says(path.as_path(), is_dir, now))
+    }
+
+    /// The nearest rule that matches decides.
+    fn says(&self, path: &Path, is_dir: bool, now: bool) -> bool {
+        let mut rules = Some(self);
+        while let Some(here) = rules {
+            let matcher = if now { &here.now } else { &here.earlier };
+            match matcher.as_ref().map(|it| it.matched(path, is_dir)) {
+                Some(Match::Ignore(_)) => return true,
+                Some(Match::Whitelist(_)) => return false,
+                _ => rules = here.above,
+            }
+        }
+        false
+    }
+}
+
+fn matcher(directory: Option<&RelPath>, files: &[Vec<u8>]) -> Option<Gitignore> {
+    if files.is_empty() {
+        return None;
+    }
+    let root = directory.map_or(Path::new(""), RelPath::as_path);
+    let mut builder = GitignoreBuilder::new(root);
+    for bytes in files {
+        for line in String::from_utf8_lossy(bytes).lines() {
+            // A line that is no rule is none for git, either.
+            let _ = builder.add_line(None, line);
+        }
+    }
+    builder.build().ok()
+}

@@ -1,0 +1,569 @@
+//! State that somebody else planted, against every command of the program: nothing of it is acted
+//! on, nothing hangs, nothing outside of the root is touched.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::sandbox::{Run, Sandbox};
+
+/// Longest that any command may take here; a machine under load included.
+const LIMIT: Duration = Duration::from_secs(30);
+const EVIL: &str = "evil\n";
+/// The id of the batch that a planted ledger claims to have seen.
+const KNOWN: &str =
+    r#"{"batch_id":"known","operations":[{"op":"append","file":"a.txt","content":"x"}]}"#;
+
+/// Each command that can be run to its end here, with the arguments that it needs. A command that
+/// is missing fails [`every_command_is_tried`].
+const COMMANDS: &[&[&str]] = &[
+    &["apply", "-"],
+    &["check", "-"],
+    &["convert", "-"],
+    &["diff", "-"],
+    &[
+        "replace-block",
+        "a.txt",
+        "--line",
+        "1",
+        "--expect",
+        "a",
+        "--content",
+        "b",
+    ],
+    &[
+        "insert-before",
+        "a.txt",
+        "--line",
+        "1",
+        "--expect",
+        "a",
+        "--content",
+        "b",
+    ],
+    &[
+        "insert-after",
+        "a.txt",
+        "--line",
+        "1",
+        "--expect",
+        "a",
+        "--content",
+        "b",
+    ],
+    &["append", "a.txt", "--content", "x"],
+    &["prepend", "a.txt", "--content", "x"],
+    &["replace-text", "a.txt", "--find", "a", "--content", "b"],
+    &["create-file", "new.txt", "--content", "x"],
+    &["delete-file", "a.txt", "--allow-unguarded"],
+    &["rename-file", "a.txt", "b.txt"],
+    &["copy-file", "a.txt", "b.txt"],
+    &["set-mode", "a.txt", "--executable", "true"],
+    &["resolve", "a.txt", "--line", "1"],
+    &["scan"],
+    &["inject", "--payload", "p.json"],
+    &["init", "--factory", "f", "ORD1"],
+    &["task", "list"],
+    &["task", "get", "A1"],
+    &["task", "status", "A1"],
+    &["task", "start", "A1"],
+    &["task", "complete", "A1"],
+    &["task", "block", "A1"],
+    &[
+        "task",
+        "ask",
+        "A1",
+        "--question",
+        "q",
+        "--error",
+        "e",
+        "--retries",
+        "0",
+    ],
+    &[
+        "ask",
+        "--order-id",
+        "ORD1",
+        "--question",
+        "q",
+        "--retries",
+        "0",
+    ],
+    &["order", "validate", "p.json"],
+    &["order", "create", "p.json", "--retries", "0"],
+    &["order", "placeholders", "ORD1", "--retries", "0"],
+    &["demo"],
+    &["schema", "batch"],
+    &["completions", "bash"],
+    &["man"],
+    &["events", "list"],
+    &["events", "show", "known"],
+    &["events", "tail"],
+    &["events", "flush"],
+    &["events", "dead", "list"],
+    &["events", "dead", "retry", "--all"],
+    &["events", "dead", "drop", "--all"],
+    &["doctor"],
+    &["recover"],
+    &["recover", "--adopt"],
+    &["status"],
+    &["history"],
+    &["show"],
+    &["undo"],
+    &["audit"],
+    &["gc"],
+];
+
+/// The names of all commands, as the program's own help lists them.
+fn commands_of(path: &[String]) -> Vec<Vec<String>> {
+    let output = Command::new(env!("CARGO_BIN_EXE_patchctl"))
+        .args(path)
+        .arg("-h")
+        .output();
+    let help = String::from_utf8(output.unwrap().stdout).unwrap();
+    let Some((_, list)) = help.split_once("Commands:\n") else {
+        return vec![path.to_vec()];
+    };
+    let list = list.split("\n\n").next().unwrap();
+    let names = list
+        .lines()
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let names = names.filter_map(|line| line.split_whitespace().next());
+    names
+        .flat_map(|name| commands_of(&[path, &[name.to_owned()]].concat()))
+        .collect()
+}
+
+#[test]
+fn every_command_is_tried() {
+    let names = commands_of(&[]);
+    assert!(names.len() > 30, "{names:?}");
+    // It ends when it is told to.
+    let watch = ["events", "watch"].map(str::to_owned);
+    for name in names.iter().filter(|name| **name != watch) {
+        let is_tried = COMMANDS.iter().any(|arguments| {
+            arguments.len() >= name.len() && name.iter().zip(*arguments).all(|(a, b)| a == b)
+        });
+        assert!(is_tried, "{name:?} is not tried against planted state");
+    }
+}
+
+/// Runs a command as an operator with an orchestrator that does not answer would, and ends it
+/// where it hangs.
+fn run(sandbox: &Sandbox, arguments: &[&str], input: &str) -> Run {
+    let mut child = sandbox
+        .command(arguments)
+        .env("ORCHESTRATOR_URL", "http://127.0.0.1:9")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap_or(());
+    let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let read = |from: &mut dyn std::io::Read| {
+        let mut text = Vec::new();
+        from.read_to_end(&mut text).unwrap();
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    std::thread::scope(|scope| {
+        let out = scope.spawn(move || read(&mut out));
+        let err = scope.spawn(move || read(&mut err));
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            if began.elapsed() > LIMIT {
+                child.kill().unwrap();
+                panic!("{arguments:?} hangs");
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        Run {
+            code: status.code().expect("it is not killed"),
+            out: out.join().unwrap(),
+            err: err.join().unwrap(),
+        }
+    })
+}
+
+fn fifo(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").arg(from).arg(to).status();
+    assert!(copied.unwrap().success());
+}
+
+/// State as another workspace left it: commits, an undo, a refused batch, a committed batch of the
+/// known id, a transaction that was killed before it was installed.
+fn foreign_state() -> (Sandbox, PathBuf) {
+    let other = Sandbox::new(&[("a.txt", "a\n"), ("victim.txt", "old\n")]);
+    let commit = |input: &str| run(&other, &["apply", "--no-diff", "-"], input);
+    commit(KNOWN).exits(0);
+    let write = r#"{"operations":[{"op":"create-file","file":"evil.txt","content":"evil\n"}]}"#;
+    commit(write).exits(0);
+    run(&other, &["undo", "--no-diff"], "").exits(0);
+    let replace = r#"{"operations":[{"op":"replace-text","file":"victim.txt","find":"old","content":"evil"}]}"#;
+    commit(replace).exits(0);
+    let log = other.root().join(".mission_control/log");
+    // As if it had been killed before its last step: the log's entry is moved back.
+    let newest = fs::read_dir(&log)
+        .unwrap()
+        .map(|it| it.unwrap().path())
+        .max()
+        .unwrap();
+    let current = other.root().join(".mission_control/txn/current");
+    fs::rename(newest, &current).unwrap();
+    let state = other.root().join(".mission_control");
+    (other, state)
+}
+
+/// What is planted, by what it does to an empty `.mission_control` when it gets a copy of the
+/// foreign state to choose from.
+type Plant = Box<dyn Fn(&Path, &Path)>;
+
+fn plants() -> Vec<(String, Plant)> {
+    let mut plants: Vec<(String, Plant)> = Vec::new();
+    let parts: [&'static [&'static str]; 9] = [
+        &["log"],
+        &["txn"],
+        &["ledger", "log"],
+        &["head", "log", "removed"],
+        &["store"],
+        &["key"],
+        &[
+            "log",
+            "ledger",
+            "head",
+            "store",
+            "key",
+            "conflicts",
+            "abandoned",
+        ],
+        &["lock", "key", "txn", "log", "ledger", "head", "store"],
+        &["tasks.json"],
+    ];
+    for parts in parts {
+        let plant: Plant = Box::new(move |state, foreign| {
+            for part in parts {
+                if foreign.join(part).symlink_metadata().is_ok() {
+                    copy(&foreign.join(part), &state.join(part));
+                }
+            }
+        });
+        plants.push((format!("foreign {parts:?}"), plant));
+    }
+    for part in [
+        "log",
+        "txn",
+        "ledger",
+        "store",
+        "key",
+        "lock",
+        "head",
+        "removed",
+        "conflicts",
+        "abandoned",
+        ".gitignore",
+        "key.new",
+        "head.new",
+        ".gitignore.new",
+        "removed.new",
+        "txn/record",
+        "txn/record.new",
+        "txn/tasks.draft",
+        "txn/current",
+        "txn/current/manifest",
+        "txn/current/outside",
+        "txn/current/0",
+        "ledger/known",
+        "log/entry",
+        "store/outbox.db",
+        "tmp",
+    ] {
+        let at = move |state: &Path| {
+            let at = match part.strip_prefix("ledger/") {
+                Some(id) => format!("ledger/{}", patchcore::Digest::of(id.as_bytes()).to_hex()),
+                None => part.replace("entry", "01890000-0000-7000-8000-000000000000"),
+            };
+            let at = state.join(at);
+            fs::create_dir_all(at.parent().unwrap()).unwrap();
+            at
+        };
+        let plant: Plant = Box::new(move |state, _| {
+            let depth = "../".repeat(part.matches('/').count() + 2);
+            symlink(format!("{depth}elsewhere"), at(state)).unwrap();
+        });
+        plants.push((format!("{part} is a link to a directory"), plant));
+        let plant: Plant = Box::new(move |state, _| {
+            let depth = "../".repeat(part.matches('/').count() + 2);
+            symlink(format!("{depth}elsewhere/secret"), at(state)).unwrap();
+        });
+        plants.push((format!("{part} is a link to a file"), plant));
+        let plant: Plant = Box::new(move |state, _| fifo(&at(state)));
+        plants.push((format!("{part} is a FIFO"), plant));
+        let plant: Plant = Box::new(move |state, _| {
+            fs::create_dir_all(at(state).join("x/y")).unwrap();
+            fs::write(at(state).join("x/y/z"), EVIL).unwrap();
+        });
+        plants.push((format!("{part} is a directory"), plant));
+    }
+    plants
+}
+
+fn snapshot(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let files = walkdir::WalkDir::new(dir).into_iter().map(Result::unwrap);
+    let files = files.map(|entry| {
+        let bytes = match entry.file_type().is_file() {
+            true => fs::read(entry.path()).unwrap(),
+            false => Vec::new(),
+        };
+        (entry.into_path(), bytes)
+    });
+    files.collect()
+}
+
+/// A tree in which state is planted, before any key was made or after it.
+fn planted(plant: &Plant, foreign: &Path, has_key: bool) -> Sandbox {
+    let sandbox = Sandbox::new(&[("a.txt", "a\n"), ("victim.txt", "old\n"), ("p.json", "{}")]);
+    let elsewhere = sandbox.outside().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(elsewhere.join("secret"), "secret").unwrap();
+    let state = sandbox.root().join(".mission_control");
+    if has_key {
+        // The key alone is ours; all else is as planted.
+        run(&sandbox, &["append", "a.txt", "--content", "x"], "").exits(0);
+        for entry in fs::read_dir(&state).unwrap() {
+            let path = entry.unwrap().path();
+            match path.symlink_metadata().unwrap().is_dir() {
+                true => fs::remove_dir_all(&path).unwrap(),
+                false if path.ends_with("key") => {}
+                false => fs::remove_file(&path).unwrap(),
+            }
+        }
+        sandbox.write("a.txt", "a\n");
+    } else {
+        fs::create_dir(&state).unwrap();
+    }
+    plant(&state, foreign);
+    sandbox
+}
+
+/// What the tree may hold after a command: what the command itself was told to do.
+fn check_tree(sandbox: &Sandbox, what: &str) {
+    let evil = sandbox.tree().into_iter().find(|(path, (bytes, _))| {
+        let is_planted = bytes
+            .windows(EVIL.len())
+            .any(|part| part == EVIL.as_bytes());
+        is_planted || path.ends_with("evil.txt")
+    });
+    assert!(evil.is_none(), "{what}: {evil:?}");
+    assert_eq!(sandbox.read("victim.txt"), "old\n", "{what}");
+    let elsewhere = sandbox.outside().join("elsewhere");
+    let found = snapshot(&elsewhere);
+    assert_eq!(found.len(), 2, "{what}: {found:?}");
+    assert_eq!(found[&elsewhere.join("secret")], b"secret", "{what}");
+    let mode = elsewhere
+        .join("secret")
+        .metadata()
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, elsewhere_mode(), "{what}");
+}
+
+fn elsewhere_mode() -> u32 {
+    let probe = tempfile::tempdir().unwrap();
+    let file = probe.path().join("f");
+    fs::write(&file, "").unwrap();
+    file.metadata().unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn edits_go_on_whatever_was_planted_and_say_so_once() {
+    let (_other, foreign) = foreign_state();
+    for (name, plant) in plants() {
+        for has_key in [false, true] {
+            if has_key && name.starts_with("key ") || name.starts_with("tasks.json") {
+                continue;
+            }
+            let what = format!("{name}, key: {has_key}");
+            let sandbox = planted(&plant, &foreign, has_key);
+            let edit = run(&sandbox, &["apply", "--no-diff", "-"], KNOWN);
+            check_tree(&sandbox, &what);
+            let is_unfinished = sandbox
+                .root()
+                .join(".mission_control/txn/current")
+                .symlink_metadata()
+                .is_ok();
+            if edit.code == 3 {
+                assert!(is_unfinished, "{what}: {edit:?}");
+                assert!(edit.err.contains("FOREIGN_STATE"), "{what}: {edit:?}");
+                assert_eq!(sandbox.read("a.txt"), "a\n", "{what}");
+                run(&sandbox, &["recover", "--abandon"], "").exits(0);
+                run(&sandbox, &["apply", "--no-diff", "-"], KNOWN).exits(0);
+            } else {
+                assert!(matches!(edit.code, 0 | 4), "{what}: {edit:?}");
+                assert!(
+                    edit.err.matches("not written here").count() <= 1,
+                    "{what}: {edit:?}"
+                );
+            }
+            assert_eq!(sandbox.read("a.txt"), "a\nx\n", "{what}");
+            // What was planted is out of the way.
+            let again = run(&sandbox, &["append", "a.txt", "--content", "y"], "");
+            assert!(matches!(again.code, 0 | 4), "{what}: {again:?}");
+            assert!(!again.err.contains("not written here"), "{what}: {again:?}");
+            run(&sandbox, &["undo", "--no-diff"], "");
+            assert_eq!(sandbox.read("a.txt"), "a\nx\n", "{what}");
+            check_tree(&sandbox, &what);
+        }
+    }
+}
+
+#[test]
+fn no_command_acts_on_planted_state_or_hangs() {
+    let (_other, foreign) = foreign_state();
+    // Of the kinds of a planted part each is tried with some command, and each command with some of
+    // them: all by all takes minutes.
+    let (parts, kinds): (Vec<_>, Vec<_>) = plants()
+        .into_iter()
+        .partition(|(name, _)| name.starts_with("foreign"));
+    let kinds = kinds.into_iter().enumerate();
+    let kinds = kinds
+        .filter(|(index, _)| index % 4 == index / 4 % 4)
+        .map(|(_, plant)| plant);
+    for (index, (name, plant)) in parts.into_iter().chain(kinds).enumerate() {
+        let sandbox = planted(
+            &plant,
+            &foreign,
+            index % 2 == 1 && !name.starts_with("key "),
+        );
+        let fresh = tempfile::tempdir().unwrap();
+        copy(&sandbox.root(), fresh.path());
+        for arguments in COMMANDS {
+            // A command must not find what the one before it made.
+            if !sandbox.root().join("a.txt").try_exists().unwrap() || writes(arguments) {
+                fs::remove_dir_all(sandbox.root()).unwrap();
+                copy(&fresh.path().join("root"), &sandbox.root());
+            }
+            let what = format!("{name}: {arguments:?}");
+            let mut arguments = arguments.to_vec();
+            if arguments == ["demo"] {
+                arguments.push("demo-tree");
+            }
+            let run = run(&sandbox, &arguments, KNOWN);
+            assert!(run.code <= 4, "{what}: {run:?}");
+            assert!(!run.err.contains("panicked"), "{what}: {run:?}");
+            check_tree(&sandbox, &what);
+        }
+    }
+}
+
+/// Whether a command changes the state.
+fn writes(arguments: &[&str]) -> bool {
+    !matches!(
+        arguments[0],
+        "check" | "convert" | "diff" | "resolve" | "scan" | "schema" | "completions" | "man"
+    )
+}
+
+#[test]
+fn a_finished_record_of_ours_is_not_followed_again() {
+    let sandbox = Sandbox::new(&[("a.txt", "a\n"), ("victim.txt", "old\n")]);
+    let state = sandbox.root().join(".mission_control");
+    let log = || {
+        let entries = fs::read_dir(state.join("log")).unwrap();
+        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths
+    };
+    for (file, find, content) in [("victim.txt", "old", "new"), ("victim.txt", "new", "newer")] {
+        run(
+            &sandbox,
+            &["replace-text", file, "--find", find, "--content", content],
+            "",
+        )
+        .exits(0);
+    }
+    run(&sandbox, &["append", "a.txt", "--content", "x"], "").exits(0);
+    let entries = log();
+    // The first record, its slot filled with what it installed: a replay would put it back.
+    fs::rename(&entries[0], state.join("txn/current")).unwrap();
+    for entry in fs::read_dir(state.join("txn/current")).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.ends_with("manifest") {
+            fs::write(path, "new\n").unwrap();
+        }
+    }
+    let before = sandbox.tree();
+    let edit = run(&sandbox, &["append", "a.txt", "--content", "y"], "").exits(3);
+    assert!(edit.err.contains("FOREIGN_STATE"), "{edit:?}");
+    run(&sandbox, &["recover"], "").exits(3);
+    assert_eq!(sandbox.tree(), before);
+    run(&sandbox, &["recover", "--abandon"], "").exits(0);
+    // The last record only goes back to where it was.
+    fs::rename(log().last().unwrap(), state.join("txn/current")).unwrap();
+    for entry in fs::read_dir(state.join("txn/current")).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.ends_with("manifest") {
+            fs::write(path, "a\nx\n").unwrap();
+        }
+    }
+    sandbox.write("a.txt", "changed since\n");
+    let before = sandbox.tree();
+    run(&sandbox, &["recover"], "").exits(0);
+    assert_eq!(sandbox.tree(), before);
+    run(&sandbox, &["append", "a.txt", "--content", "y"], "").exits(0);
+}
+
+/// A key is one only where it was made: not in a clone, an archive, a copy, an overlay.
+#[test]
+fn a_copied_key_is_no_key() {
+    let origin = Sandbox::new(&[("a.txt", "a\n")]);
+    run(&origin, &["apply", "--no-diff", "-"], KNOWN).exits(0);
+    let log = origin.root().join(".mission_control/log");
+    let newest = fs::read_dir(&log)
+        .unwrap()
+        .map(|it| it.unwrap().path())
+        .max()
+        .unwrap();
+    fs::rename(newest, origin.root().join(".mission_control/txn/current")).unwrap();
+    let from = origin.root();
+    let from = from.to_str().unwrap();
+    type Way<'a> = (&'a str, String);
+    let ways: [Way<'_>; 3] = [
+        ("cp", format!("cp -a {from}/. .")),
+        ("tar", format!("tar -C {from} -cf - . | tar -xf -")),
+        (
+            "clone",
+            format!(
+                "rm -f {from}/.mission_control/.gitignore; cd {from} && git init -q . && git add -f -A && git -c user.name=a -c user.email=a@a commit -qm x && cd - && git clone -q {from} c && cp -a c/. . && rm -rf c"
+            ),
+        ),
+    ];
+    for (name, way) in ways {
+        let copy = Sandbox::new(&[]);
+        let done = Command::new("sh")
+            .arg("-c")
+            .arg(&way)
+            .current_dir(copy.root())
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{name}: {done:?}");
+        copy.write("a.txt", "a\n");
+        let edit = run(&copy, &["append", "a.txt", "--content", "y"], "").exits(3);
+        assert!(edit.err.contains("FOREIGN_STATE"), "{name}: {edit:?}");
+        assert_eq!(copy.read("a.txt"), "a\n", "{name}");
+        run(&copy, &["recover", "--abandon"], "").exits(0);
+        // The ledger of the copy is not believed, either.
+        run(&copy, &["apply", "--no-diff", "-"], KNOWN).exits(0);
+        assert_eq!(copy.read("a.txt"), "a\nx\n", "{name}");
+    }
+}

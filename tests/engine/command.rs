@@ -1,0 +1,327 @@
+//! Commands that change the tree by themselves: whatever they do is recorded, and taken back.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+
+use patchcore::plan::ChangeKind;
+use patchcore::report::Status;
+use patchcore::workspace::{Applied, ApplyOptions, Command, Ending, Workspace};
+use tempfile::TempDir;
+
+use crate::random::Random;
+use crate::workspace::{append, apply, batch, path, snapshot, tree};
+
+const FILES: [&str; 8] = [
+    "a.txt", "b.txt", "empty", "d/one", "d/two", "d/e/deep", "latin1", "binary",
+];
+
+fn start() -> TempDir {
+    let dir = tree(&[
+        ("a.txt", "one\ntwo\nthree\n"),
+        ("b.txt", "dos\r\nlines\r\n"),
+        ("empty", ""),
+        ("d/one", "no newline"),
+        ("d/two", "same\n"),
+        ("d/e/deep", "same\n"),
+    ]);
+    fs::write(dir.path().join("latin1"), b"caf\xe9\n").unwrap();
+    fs::write(dir.path().join("binary"), b"\0\x01\xff\n\0").unwrap();
+    symlink("a.txt", dir.path().join("link")).unwrap();
+    mode(&dir.path().join("b.txt"), 0o755);
+    mode(&dir.path().join("d/one"), 0o600);
+    dir
+}
+
+fn mode(path: &Path, bits: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(bits)).unwrap();
+}
+
+fn options() -> ApplyOptions<'static> {
+    ApplyOptions {
+        // A command may leave a file read-only.
+        force_read_only: true,
+        ..ApplyOptions::default()
+    }
+}
+
+/// Records what `work` does.
+fn record(root: &Path, work: impl FnOnce()) -> Option<Applied<'static>> {
+    let workspace = Workspace::open(root).unwrap();
+    let open = workspace
+        .begin_command(&Command::default(), true, &options())
+        .unwrap();
+    work();
+    let ending = Ending::Exited(Some(0));
+    workspace.end_command(&open.id, ending, &options()).unwrap()
+}
+
+/// One thing that a command may do; what cannot be done here is left.
+fn edit(root: &Path, random: &mut Random) {
+    let mut one = |names: &[&str]| {
+        let index = random.below(names.len() as u64);
+        root.join(names[usize::try_from(index).unwrap()])
+    };
+    let places = [&FILES[..], &["link", "new", "d/new", "n/m/new", "x/y"]].concat();
+    let (from, to) = (one(&places), one(&places));
+    match random.below(12) {
+        0 => drop(fs::remove_file(from)),
+        1 | 2 => {
+            fs::create_dir_all(to.parent().unwrap()).ok();
+            drop(fs::rename(from, to));
+        }
+        3 => {
+            fs::create_dir_all(to.parent().unwrap()).ok();
+            if !from.is_symlink() {
+                drop(fs::copy(from, to));
+            }
+        }
+        4 | 5 => {
+            fs::create_dir_all(to.parent().unwrap()).ok();
+            let text = format!("text {}\nsame\n", random.below(9));
+            drop(fs::write(to, text));
+        }
+        6 => {
+            if let Ok(mut bytes) = fs::read(&from) {
+                bytes.extend_from_slice(b"more\n");
+                drop(fs::write(from, bytes));
+            }
+        }
+        7 => {
+            if let Ok(bytes) = fs::read(&from) {
+                drop(fs::write(from, &bytes[bytes.len() / 2..]));
+            }
+        }
+        8 => {
+            if from.is_file() && !from.is_symlink() {
+                mode(
+                    &from,
+                    [0o600, 0o644, 0o755, 0o400][usize::try_from(random.below(4)).unwrap()],
+                );
+            }
+        }
+        9 => {
+            drop(fs::remove_file(&to));
+            drop(symlink("b.txt", to));
+        }
+        10 => {
+            drop(fs::remove_dir_all(root.join("d")));
+        }
+        _ => {
+            drop(fs::remove_file(root.join("d/e")));
+            drop(fs::rename(root.join("d"), root.join("moved")));
+        }
+    }
+}
+
+#[test]
+fn whatever_a_command_does_is_recorded_and_taken_back() {
+    let mut changed: u64 = 0;
+    let seeds = std::env::var("PATCHCORE_SEEDS").map_or(150, |text| text.parse().unwrap());
+    for seed in 0..seeds {
+        let dir = start();
+        let root = dir.path();
+        let before = snapshot(root);
+        let mut random = Random(seed);
+        let Some(applied) = record(root, || {
+            for _ in 0..=random.below(6) {
+                edit(root, &mut random);
+            }
+        }) else {
+            // A directory alone, with no file in it, is no change.
+            let is_file = |it: &(String, u32, Vec<u8>)| it.1 & 0o170_000 != 0o040_000;
+            let after: Vec<_> = snapshot(root).into_iter().filter(is_file).collect();
+            let before: Vec<_> = before.into_iter().filter(is_file).collect();
+            assert_eq!(after, before, "seed {seed}");
+            continue;
+        };
+        changed += 1;
+        assert_eq!(applied.report.status, Status::Applied, "seed {seed}");
+        assert_eq!(applied.report.warnings, Vec::<String>::new(), "seed {seed}");
+        let after = snapshot(root);
+        let workspace = Workspace::open(root).unwrap();
+        let audit = workspace.audit().unwrap();
+        assert!(audit.changed.is_empty(), "seed {seed}: {audit:?}");
+        let undone = workspace.undo(None, &options()).unwrap();
+        assert_eq!(
+            undone.report.code(),
+            None,
+            "seed {seed}: {:?}",
+            undone.report
+        );
+        assert_eq!(snapshot(root), before, "seed {seed}");
+        let again = workspace
+            .undo(undone.report.transaction.as_deref(), &options())
+            .unwrap();
+        assert_eq!(again.report.code(), None, "seed {seed}: {:?}", again.report);
+        assert_eq!(snapshot(root), after, "seed {seed}");
+    }
+    assert!(changed * 10 > seeds * 8, "{changed}");
+}
+
+#[test]
+fn a_file_that_moves_is_a_rename_and_one_that_stays_no_change() {
+    let dir = start();
+    let root = dir.path();
+    let applied = record(root, || {
+        fs::rename(root.join("d/one"), root.join("moved")).unwrap();
+        // Written anew with the same bytes.
+        fs::write(root.join("a.txt"), "one\ntwo\nthree\n").unwrap();
+    })
+    .unwrap();
+    let changes = &applied.record.unwrap().changes;
+    let [change] = &changes[..] else {
+        panic!("{changes:?}");
+    };
+    assert_eq!(change.kind, ChangeKind::Renamed);
+    assert_eq!(change.from.as_ref(), Some(&path("d/one")));
+}
+
+#[test]
+fn what_is_committed_meanwhile_is_not_the_commands_doing() {
+    let dir = start();
+    let root = dir.path();
+    let applied = record(root, || {
+        fs::write(root.join("d/two"), "theirs\n").unwrap();
+        apply(root, &batch(vec![append("a.txt", "ours")]));
+        apply(root, &batch(vec![append("b.txt", "ours")]));
+        fs::write(root.join("b.txt"), "theirs\n").unwrap();
+    })
+    .unwrap();
+    let record = applied.record.unwrap();
+    let changed: Vec<_> = record
+        .changes
+        .iter()
+        .map(|it| it.path.to_string())
+        .collect();
+    assert_eq!(changed, ["b.txt", "d/two"]);
+    let workspace = Workspace::open(root).unwrap();
+    workspace.undo(None, &options()).unwrap();
+    assert_eq!(
+        fs::read(root.join("b.txt")).unwrap(),
+        b"dos\r\nlines\r\nours\r\n"
+    );
+    assert_eq!(
+        fs::read(root.join("a.txt")).unwrap(),
+        b"one\ntwo\nthree\nours\n"
+    );
+}
+
+#[test]
+fn what_git_ignores_is_left_out_whatever_becomes_of_the_rules() {
+    let dir = start();
+    let root = dir.path();
+    fs::create_dir(root.join("build")).unwrap();
+    fs::write(root.join("build/out"), "1").unwrap();
+    fs::write(root.join("x.log"), "1").unwrap();
+    fs::write(root.join(".gitignore"), "build/\n*.log\n").unwrap();
+    let applied = record(root, || {
+        fs::write(root.join("build/out"), "2").unwrap();
+        // What was ignored is not new, and what will be was not deleted.
+        fs::write(root.join(".gitignore"), "*.txt\n").unwrap();
+    })
+    .unwrap();
+    let record = applied.record.unwrap();
+    let changed: Vec<_> = record
+        .changes
+        .iter()
+        .map(|it| it.path.to_string())
+        .collect();
+    assert_eq!(changed, [".gitignore"]);
+    let left_out = record.command.unwrap().left_out;
+    let left_out: Vec<_> = left_out.iter().map(ToString::to_string).collect();
+    assert_eq!(left_out, ["build", "x.log"]);
+}
+
+#[test]
+fn overlapping_runs_record_each_change_once_and_name_one_another() {
+    let dir = start();
+    let root = dir.path();
+    let workspace = Workspace::open(root).unwrap();
+    let begin = || {
+        workspace
+            .begin_command(&Command::default(), true, &options())
+            .unwrap()
+    };
+    let outer = begin();
+    fs::write(root.join("a.txt"), "outer\n").unwrap();
+    let inner = begin();
+    fs::write(root.join("b.txt"), "inner\n").unwrap();
+    let ending = Ending::Exited(Some(0));
+    let end = |id| {
+        let ended = workspace.end_command(id, ending, &options()).unwrap();
+        ended.unwrap().record.unwrap()
+    };
+    let inner_record = end(&inner.id);
+    fs::write(root.join("d/two"), "outer\n").unwrap();
+    let outer_record = end(&outer.id);
+    let names = |record: &patchcore::workspace::Record| -> Vec<String> {
+        record
+            .changes
+            .iter()
+            .map(|it| it.path.to_string())
+            .collect()
+    };
+    assert_eq!(names(&inner_record), ["b.txt"]);
+    assert_eq!(names(&outer_record), ["a.txt", "d/two"]);
+    assert_eq!(inner_record.command.unwrap().overlaps, [outer.id]);
+    assert!(workspace.audit().unwrap().changed.is_empty());
+}
+
+#[test]
+fn a_run_whose_process_died_is_recorded_by_the_next_writer() {
+    let dir = start();
+    let root = dir.path();
+    let workspace = Workspace::open(root).unwrap();
+    let open = workspace
+        .begin_command(&Command::default(), true, &options())
+        .unwrap();
+    fs::write(root.join("a.txt"), "half done\n").unwrap();
+    let ids = || workspace.log().unwrap().transactions().unwrap();
+    apply(root, &batch(vec![append("b.txt", "meanwhile")]));
+    assert_eq!(ids().len(), 1, "its process lives");
+    drop(open);
+    apply(root, &batch(vec![append("b.txt", "afterwards")]));
+    let log = workspace.log().unwrap();
+    let records: Vec<_> = ids()
+        .iter()
+        .map(|id| log.read(id).unwrap().unwrap())
+        .collect();
+    assert_eq!(records.len(), 3);
+    let command = records[1].command.as_ref().unwrap();
+    assert!(command.interrupted && command.exit.is_none());
+    assert_eq!(records[1].changes.len(), 1);
+}
+
+#[test]
+fn a_snapshot_that_was_tampered_with_is_not_used() {
+    let dir = start();
+    let root = dir.path();
+    let snapshots = root.join(".mission_control/snapshots");
+    let damage = |below: &str| {
+        for entry in walkdir::WalkDir::new(snapshots.join(below)) {
+            let entry = entry.unwrap();
+            if entry.file_type().is_file() {
+                let mut bytes = fs::read(entry.path()).unwrap();
+                bytes.push(b'!');
+                fs::write(entry.path(), bytes).unwrap();
+            }
+        }
+    };
+    let applied = record(root, || {
+        damage("objects");
+        fs::write(root.join("a.txt"), "changed\n").unwrap();
+        fs::write(root.join("new"), "new\n").unwrap();
+    })
+    .unwrap();
+    let record = applied.record.unwrap();
+    assert_eq!(record.changes.len(), 1, "{:?}", record.changes);
+    assert!(applied.report.warnings[0].contains("a.txt changed, but"));
+    let workspace = Workspace::open(root).unwrap();
+    let open = workspace
+        .begin_command(&Command::default(), true, &options())
+        .unwrap();
+    damage("runs");
+    let ended = workspace.end_command(&open.id, Ending::Exited(None), &options());
+    assert!(ended.is_err());
+}

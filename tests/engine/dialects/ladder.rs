@@ -1,0 +1,301 @@
+//! The steps of the ladder, through every dialect that finds its places by text.
+
+use patchcore::Code;
+use patchcore::dialect::{Dialect, Options, parse};
+use patchcore::operation::Matched;
+use patchcore::plan::{Outcome, Script, plan};
+
+use super::{Files, changed, first_refusal, policy, tree};
+
+/// An edit in every dialect that says it by the text that goes and the text that comes.
+fn patches(file: &str, old: &str, new: &str) -> Vec<(Dialect, String)> {
+    let text = |text: &str| serde_json::to_string(text).unwrap();
+    let (path, old_text, new_text) = (text(file), text(old), text(new));
+    let signed = |sign: &str, half: &str| {
+        let lines = half.split_inclusive('\n');
+        lines
+            .map(|line| format!("{sign}{line}"))
+            .collect::<String>()
+    };
+    vec![
+        (
+            Dialect::SearchReplace,
+            format!("{file}\n<<<<<<< SEARCH\n{old}=======\n{new}>>>>>>> REPLACE\n"),
+        ),
+        (
+            Dialect::StrReplace,
+            format!(
+                r#"{{"file_path": {path}, "old_string": {old_text}, "new_string": {new_text}}}"#
+            ),
+        ),
+        (
+            Dialect::McpEdit,
+            format!(
+                r#"{{"path": {path}, "edits": [{{"oldText": {old_text}, "newText": {new_text}}}]}}"#
+            ),
+        ),
+        (
+            Dialect::Codex,
+            format!(
+                "*** Begin Patch\n*** Update File: {file}\n@@\n{}{}*** End Patch\n",
+                signed("-", old),
+                signed("+", new)
+            ),
+        ),
+    ]
+}
+
+/// What comes of an edit: the new text and the step, or the refusal's code and message.
+fn outcome(
+    dialect: Dialect,
+    patch: &str,
+    file: &str,
+    before: &str,
+    strict: bool,
+) -> Result<(String, Option<Matched>), (Code, String)> {
+    let mut options = Options::default();
+    options.dialect = Some(dialect);
+    options.strict = strict;
+    let files = Files::from([(
+        file.as_bytes().to_vec(),
+        (before.as_bytes().to_vec(), false),
+    )]);
+    let refused = |refusal: patchcore::Refusal| (refusal.code, refusal.message);
+    let script = parse(patch.as_bytes(), &options).map_err(|unread| refused(unread.into()))?;
+    let tree = tree(&files, &script.paths());
+    let batch = script.lower(&tree).map_err(refused)?.batch;
+    let plan = plan(&batch, &tree, &policy(&options));
+    if let Some(refusal) = first_refusal(&plan) {
+        return Err(refused(refusal));
+    }
+    assert_eq!(plan.verdicts[0].outcome, Outcome::Applied);
+    let after = &changed(&files, &plan)[file.as_bytes()].0;
+    let matched = plan.verdicts[0].matched;
+    Ok((String::from_utf8(after.clone()).unwrap(), matched))
+}
+
+struct Case {
+    file: &'static str,
+    before: &'static str,
+    old: &'static str,
+    new: &'static str,
+    /// What it comes to, and by which step; `None` where it is refused.
+    after: Option<(&'static str, Matched)>,
+}
+
+const PYTHON: &str = "class A:\n    def f(self):\n        a = 1\n        if a:\n            return a\n\n    def g(self):\n        return 2\n";
+
+fn check(case: &Case, but: &[Dialect]) {
+    for (dialect, patch) in patches(case.file, case.old, case.new) {
+        if but.contains(&dialect) {
+            continue;
+        }
+        let got = outcome(dialect, &patch, case.file, case.before, false);
+        match (&got, case.after) {
+            (Ok((text, matched)), Some((after, step))) => {
+                assert_eq!(text, after, "{dialect}: {patch}");
+                assert_eq!(*matched, Some(step), "{dialect}: {patch}");
+            }
+            (Err((code, _)), None) => {
+                let codes = [Code::AnchorNotFound, Code::AnchorAmbiguous];
+                assert!(codes.contains(code), "{dialect}: {code} of {patch}");
+            }
+            _ => panic!("{dialect}: {got:?} of {patch}"),
+        }
+        let strict = outcome(dialect, &patch, case.file, case.before, true);
+        assert!(strict.is_err(), "{dialect}, strict: {strict:?} of {patch}");
+    }
+}
+
+#[test]
+fn indentation_is_carried_over_where_the_lines_tell_how() {
+    let step = Matched::Indentation;
+    for (old, new, after) in [
+        // One line by one.
+        ("a = 1\n", "a = 3\n", Some("        a = 3\n")),
+        // A line of both halves.
+        (
+            "a = 1\nif a:\n",
+            "a = 1\nb = 2\nif b:\n",
+            Some("        a = 1\n        b = 2\n        if b:\n"),
+        ),
+        (
+            "            a = 1\n",
+            "            a = 3\n",
+            Some("        a = 3\n"),
+        ),
+        // The new half alone is indented as the file is.
+        ("a = 1\n", "        a = 3\n", None),
+        ("a = 1\nif a:\n", "        a = 1\n        if b:\n", None),
+        // A single line does not tell how several are indented.
+        ("a = 1\n", "a = 1\nb = 2\n", None),
+        // No line of both halves at one level.
+        ("a = 1\nif a:\n", "b = 1\nif b:\n", None),
+        ("a = 1\nif a:\n", "with x:\n    a = 1\n    if a:\n", None),
+        // Nothing tells.
+        ("a = 1\n", "", None),
+        // Back to where nothing above is.
+        (
+            "    a = 1\n    if a:\n",
+            "    a = 1\nb = 2\n    if a:\n",
+            None,
+        ),
+        // Not one shift.
+        (
+            "    a = 1\n    if a:\n      return a\n",
+            "    a = 1\n    if b:\n      return a\n",
+            None,
+        ),
+    ] {
+        let replaced = |lines: &str| {
+            let count = old.lines().count();
+            let kept: Vec<&str> = PYTHON.split_inclusive('\n').collect();
+            [&kept[..2].concat(), lines, &kept[2 + count..].concat()].concat()
+        };
+        let after: Option<&'static str> = after.map(|lines| &*replaced(lines).leak());
+        check(
+            &Case {
+                file: "a.py",
+                before: PYTHON,
+                old,
+                new,
+                after: after.map(|after| (after, step)),
+            },
+            // A single line inside a line is a match of characters.
+            if old.lines().count() == 1 && !old.starts_with(' ') {
+                &[Dialect::StrReplace, Dialect::McpEdit]
+            } else {
+                &[]
+            },
+        );
+    }
+}
+
+#[test]
+fn indentation_is_no_guess() {
+    for (file, before, old, new) in [
+        // Two places, at whatever level.
+        ("f", "    a\n    b\n  a\n  b\n", "a\nb\n", "a\nc\n"),
+        // Tabs are no spaces.
+        (
+            "f",
+            "\ta\n\t\tb\n",
+            "    a\n        b\n",
+            "    a\n        c\n",
+        ),
+        // New lines that have less than would have to go.
+        ("f", "a\nb\n", "    a\n    b\n", "    a\n\tb\n"),
+        // New lines would start in a string.
+        (
+            "a.py",
+            "def f():\n    x()\n    y()\n",
+            "x()\ny()\n",
+            "x('''\nz\n''')\ny()\n",
+        ),
+    ] {
+        check(
+            &Case {
+                file,
+                before,
+                old,
+                new,
+                after: None,
+            },
+            &[],
+        );
+    }
+}
+
+#[test]
+fn the_steps_are_named() {
+    let cases = [
+        (
+            "a \nb\n",
+            "a\nb\n",
+            "a\nc\n",
+            "a \nc\n",
+            Matched::TrailingBlanks,
+        ),
+        (
+            "x\nsay \u{201c}a\u{201d}\nz\n",
+            "x\nsay \"a\"\n",
+            "x\nsay \"b\"\n",
+            "x\nsay \u{201c}b\u{201d}\nz\n",
+            Matched::Typography,
+        ),
+        (
+            "a\nb\nc\n",
+            "\na\nb\n",
+            "\na\nx\n",
+            "a\nx\nc\n",
+            Matched::EdgeBlanks,
+        ),
+        (
+            "a\nb\nc\n",
+            "a\nb\n\n",
+            "x\nb\n\n",
+            "x\nb\nc\n",
+            Matched::EdgeBlanks,
+        ),
+        (
+            "if a < b && c:\n    d\n",
+            "if a &lt; b &amp;&amp; c:\n    d\n",
+            "if a:\n    d\n",
+            "if a:\n    d\n",
+            Matched::Escapes,
+        ),
+        (
+            "say(\"a\")\nb\n",
+            "say(\\\"a\\\")\nb\n",
+            "say()\nb\n",
+            "say()\nb\n",
+            Matched::Escapes,
+        ),
+    ];
+    for (before, old, new, after, step) in cases {
+        check(
+            &Case {
+                file: "f",
+                before,
+                old,
+                new,
+                after: Some((after, step)),
+            },
+            // The text of codex's lines that stand in both halves goes and comes.
+            &[Dialect::Codex],
+        );
+    }
+    // What a line of codex's ends in is not said.
+    for (dialect, patch) in patches("f", "a\nb\n", "a\nc\n") {
+        let (after, matched) = outcome(dialect, &patch, "f", "a\r\nb\r\n", false).unwrap();
+        assert_eq!(after, "a\r\nc\r\n", "{dialect}");
+        let step = (dialect != Dialect::Codex).then_some(Matched::LineEndings);
+        assert_eq!(matched, step, "{dialect}");
+        let (_, matched) = outcome(dialect, &patch, "f", "a\nb\n", false).unwrap();
+        assert_eq!(matched, None, "{dialect}");
+    }
+}
+
+#[test]
+fn edges_and_escapes_are_no_guess() {
+    for (before, old, new) in [
+        // Not equally many blank lines.
+        ("a\nb\n", "\na\n", "\n\nx\n"),
+        ("a\nb\n", "\na\n", "x\n"),
+        // Undoing it would change an added line.
+        ("if a < b:\n    c\n", "if a &lt; b:\n", "if a &lt; c:\n"),
+        // Two levels.
+        ("if a < b:\n", "if a &amp;lt; b:\n", "if a:\n"),
+    ] {
+        check(
+            &Case {
+                file: "f",
+                before,
+                old,
+                new,
+                after: None,
+            },
+            &[],
+        );
+    }
+}
