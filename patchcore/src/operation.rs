@@ -123,6 +123,9 @@ pub struct Operation {
     /// Whether the places of an [`Action::Splice`] are known by their positions alone, so that
     /// nothing says which text the sender meant.
     pub bare: bool,
+    /// Whether the front end judged it on the tree without a refused operation before it, and found
+    /// nothing wrong: it is then not applied, instead of not evaluated.
+    pub apart: bool,
     /// Whether the sender's format writes names so that no mark, quote or remark can be taken for
     /// a part of one, as git quotes them.
     pub exact_name: bool,
@@ -181,6 +184,7 @@ impl Operation {
             binary: false,
             link: false,
             bare: false,
+            apart: false,
             exact_name: false,
         }
     }

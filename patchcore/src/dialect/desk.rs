@@ -101,6 +101,38 @@ impl<'t> Desk<'t> {
         Ok(())
     }
 
+    /// The refusal of text that is not in a file; where an operation before it took the text away,
+    /// it says so.
+    pub(super) fn gone(&self, path: &RelPath, old: &[u8], mut refusal: Refusal) -> Refusal {
+        let old = old.strip_suffix(b"\n").unwrap_or(old);
+        let finds = |text: &[u8]| memchr::memmem::find(text, old).is_some();
+        let before = self.stage.before(path).filter(|text| finds(text));
+        let (Code::AnchorNotFound, Some(before)) = (refusal.code, before) else {
+            return refusal;
+        };
+        let mut text = before.to_vec();
+        for (index, operation) in self.operations.iter().enumerate() {
+            let Action::Splice(edits) = &operation.action else {
+                continue;
+            };
+            if operation.file != *path {
+                continue;
+            }
+            let Ok(edits) = EditSet::new(edits.clone(), text.len()) else {
+                return refusal;
+            };
+            text = edits.apply(&text);
+            if !finds(&text) {
+                refusal.message = format!(
+                    "operation {index} of the patch has changed this text before it is looked for; {}",
+                    refusal.message
+                );
+                return refusal;
+            }
+        }
+        refusal
+    }
+
     /// Writes a whole file, whether it exists or not; see [`whole`].
     pub(super) fn write(
         &mut self,
@@ -162,6 +194,24 @@ impl<'t> Desk<'t> {
     pub(super) fn refuse(&mut self, path: &RelPath, refusal: Refusal) {
         self.stage.spoil(path);
         self.push(path, Action::Refused(Box::new(refusal)), None);
+    }
+
+    /// Judges an operation that comes after a refused one on its file by the text without that one:
+    /// it would pass, or nothing is known of it.
+    pub(super) fn judge_apart(
+        &mut self,
+        path: &RelPath,
+        judge: impl FnOnce(&mut Self) -> Result<(), Refusal>,
+    ) {
+        let from = self.operations.len();
+        if judge(self).is_ok() {
+            for operation in &mut self.operations[from..] {
+                operation.apart = true;
+            }
+        } else {
+            self.operations.truncate(from);
+            self.skip(path);
+        }
     }
 
     /// Adds an operation that comes after a refused one on its file.

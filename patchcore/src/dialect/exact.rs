@@ -155,7 +155,7 @@ fn folded(
                 tail: Tail::Kept,
             };
             if kindly && one {
-                let unclear = |unclear| ladder::unclear(&unclear, text, path, &old, name);
+                let unclear = |unclear| ladder::unclear(&unclear, text, path, name);
                 if let Some(fit) = ladder::beyond(&sought).map_err(unclear)? {
                     return Ok((fit.edits, Some(fit.matched)));
                 }

@@ -269,7 +269,7 @@ impl Script for WorkspaceEdit {
                 Change::Rename { from, .. } => from,
             };
             if desk.is_spoiled(path) {
-                desk.skip(path);
+                desk.judge_apart(path, |desk| self.apply(change, desk));
             } else if let Err(refusal) = self.apply(change, &mut desk) {
                 desk.refuse(path, refusal);
             }

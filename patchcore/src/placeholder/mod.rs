@@ -11,12 +11,13 @@
 //! ```
 
 mod balance;
+mod claim;
 mod comment;
+mod context;
 mod injected;
 mod language;
 mod mark;
 mod scan;
-mod site;
 mod style;
 
 pub use balance::Balance;

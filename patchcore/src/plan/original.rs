@@ -36,7 +36,8 @@ pub(super) fn plan(
 ) -> (Vec<FileChange>, Vec<Verdict>) {
     let terms = Terms::of(policy);
     let names = names::resolve(&batch.operations, tree, &terms, refused);
-    let mut verdicts: Vec<Verdict> = batch.operations.iter().map(Verdict::passed).collect();
+    let operations = batch.operations.iter();
+    let mut verdicts: Vec<Verdict> = operations.map(|it| Verdict::passed(batch, it)).collect();
     for (index, settled) in names.settled {
         match settled {
             Ok(()) => verdicts[index].outcome = Outcome::AlreadyApplied,
@@ -62,13 +63,11 @@ pub(super) fn plan(
     let mut changes = Vec::with_capacity(results.len());
     for result in results {
         for (index, verdict) in result.verdicts {
-            let note = verdicts[index].note.take();
-            let matched = verdicts[index].matched;
-            verdicts[index] = Verdict {
-                note,
-                matched,
-                ..verdict
-            };
+            let named = &mut verdicts[index];
+            named.outcome = verdict.outcome;
+            named.lines = verdict.lines;
+            named.guarded = verdict.guarded;
+            named.refusal = verdict.refusal;
         }
         changes.extend(result.change);
     }
@@ -160,7 +159,7 @@ fn resolve_content(
     let mut verdicts: Vec<(usize, Verdict)> = Vec::with_capacity(node.content.len());
     for &index in &node.content {
         let operation = &batch.operations[index];
-        let mut verdict = Verdict::passed(operation);
+        let mut verdict = Verdict::unnamed();
         let resolved = editable.clone().or_else(|refusal| {
             if operation.binary {
                 Ok(())

@@ -41,7 +41,7 @@ pub(super) fn plan(
     };
     let mut verdicts = Vec::with_capacity(batch.operations.len());
     for (index, operation) in batch.operations.iter().enumerate() {
-        let mut verdict = Verdict::passed(operation);
+        let mut verdict = Verdict::passed(batch, operation);
         if let Action::DeleteFile { expect: None } = operation.action {
             verdict.guarded = operation.base.is_some();
         }
@@ -49,7 +49,10 @@ pub(super) fn plan(
             .into_iter()
             .flatten();
         if named.any(|path| planner.stage.is_spoiled(path)) {
-            verdict.outcome = Outcome::NotEvaluated;
+            verdict.outcome = match operation.apart {
+                true => Outcome::NotApplied,
+                false => Outcome::NotEvaluated,
+            };
         } else {
             let step = match refused.remove(&index) {
                 Some(refusal) => Err(refusal),

@@ -80,9 +80,8 @@ pub(super) fn settle(
             }
         }
         for (operation, verdict) in batch.operations.iter().zip(&mut verdicts) {
-            if spoiled[groups.of(&operation.file)] && verdict.outcome == Outcome::Applied {
-                verdict.outcome = Outcome::NotApplied;
-                verdict.lines = None;
+            if spoiled[groups.of(&operation.file)] {
+                verdict.hold_back();
             }
         }
         changes.retain(|change| {

@@ -127,6 +127,14 @@ impl<'t, H: Default> Stage<'t, H> {
         }
     }
 
+    /// The bytes at a path before the batch; `None` where there was no file.
+    pub(crate) fn before(&self, path: &RelPath) -> Option<SharedBytes> {
+        match self.tree.get(path) {
+            Entry::File(source) => Some(SharedBytes::Loaded(Arc::clone(source))),
+            Entry::Absent | Entry::Refused(_) => None,
+        }
+    }
+
     /// The file at a path now.
     pub(crate) fn get(&mut self, path: &RelPath) -> Result<Option<&mut Current<H>>, Refusal> {
         if !self.slots.contains_key(path) {

@@ -7,7 +7,9 @@ use super::chain::Next;
 use super::load::{self, Loaded};
 use super::near_names;
 use super::options::{ApplyOptions, Reviewed};
-use super::record::{Journal, OperationRecord, Overrides, Record, State as Stage, VERSION};
+use super::record::{
+    ChangeRecord, Journal, Overrides, Record, State as Stage, TransactionId, VERSION,
+};
 use super::recover::Recovered;
 use super::state::Held;
 use super::transaction::{Done, Work};
@@ -16,7 +18,7 @@ use crate::digest::Digest;
 use crate::error::{Code, Error, Refusal, Stop};
 use crate::operation::{Batch, Labels};
 use crate::path::RelPath;
-use crate::plan::{self, Hashing, Lowered, Notes, Outcome, Plan, Policy, Script, Tree};
+use crate::plan::{self, Hashing, Lowered, Notes, Outcome, Plan, Policy, Script, Tree, Verdict};
 use crate::report::{Mode, Report, Status};
 
 /// What became of a batch.
@@ -32,8 +34,9 @@ pub struct Applied<'a> {
     pub batch: Option<Cow<'a, Batch>>,
     /// What lowering found out beside the operations.
     pub notes: Notes,
-    /// The record in the log; `None` for a preview.
-    pub record: Option<Record>,
+    /// The record in the log; that of a preview is [`State::Previewed`](Stage::Previewed) and in no
+    /// log.
+    pub record: Record,
     /// The batch is committed, but something is left for the next run to finish.
     pub unfinished: Option<Error>,
 }
@@ -51,6 +54,7 @@ pub struct Preview<'a> {
     pub notes: Notes,
     /// Why the batch would be refused as a whole, beside what is wrong with its operations.
     pub refusal: Option<Refusal>,
+    overrides: Overrides,
 }
 
 impl Preview<'_> {
@@ -60,19 +64,19 @@ impl Preview<'_> {
         self.refusal.is_some() || self.plan.has_refusal()
     }
 
-    /// What to tell the sender; hashes what is not hashed yet.
+    /// The record that the batch would have; hashes what is not hashed yet.
     #[must_use]
-    pub fn report(&self) -> Report {
-        let mut report = match (&self.batch, self.refusal.clone()) {
-            (Some(batch), None) => Report::of(batch, &self.plan, Mode::Preview),
-            (Some(batch), Some(refusal)) => {
-                Report::refused(batch, &self.plan, Mode::Preview, refusal)
-            }
-            (None, Some(refusal)) => Report::unread(refusal),
-            (None, None) => unreachable!("what cannot be located is refused"),
-        };
-        report.warnings.extend(self.notes.remarks.iter().cloned());
-        report
+    pub fn record(&self) -> Record {
+        let mut record = blank_record(TransactionId::now(), self.overrides.clone());
+        record.state = Stage::Previewed;
+        record.changes = self.plan.changes.iter().map(ChangeRecord::of).collect();
+        describe(
+            &mut record,
+            self.batch.as_deref(),
+            &self.plan,
+            self.refusal.as_ref(),
+        );
+        record
     }
 }
 
@@ -165,12 +169,15 @@ impl Workspace {
         options: &ApplyOptions<'_>,
     ) -> Result<Applied<'a>, Error> {
         let previewed = self.preview_with(script, options, Hashing::Now)?;
+        let record = previewed.record();
+        let mut report = record.report();
+        report.warnings.clone_from(&previewed.notes.remarks);
         Ok(Applied {
-            report: previewed.report(),
+            report,
             plan: previewed.plan,
             batch: previewed.batch,
             notes: previewed.notes,
-            record: None,
+            record,
             unfinished: None,
         })
     }
@@ -212,6 +219,7 @@ impl Workspace {
             batch,
             notes,
             refusal: prepared.refusal,
+            overrides: Overrides::of(options),
         })
     }
 
@@ -243,7 +251,7 @@ impl Workspace {
             // Whatever becomes of the plan, its digest is told.
             let _ = plan.digest();
         }
-        near_names::add(&self.root, &mut plan);
+        near_names::add(&self.root, self.path(), &mut plan);
         let mut prepared = Prepared {
             lowered: Some(lowered),
             plan,
@@ -318,7 +326,15 @@ impl Workspace {
         let earlier = known.transaction;
         let same = known.content == batch.content;
         let mut plan = plan::plan(&no_batch(), &Tree::new(), &plan::Policy::default());
-        plan.verdicts = vec![plan::Verdict::replayed(same); batch.operations.len()];
+        let operations = batch.operations.iter();
+        plan.verdicts = operations.map(|it| Verdict::passed(batch, it)).collect();
+        for verdict in &mut plan.verdicts {
+            verdict.note = None;
+            verdict.outcome = match same {
+                true => Outcome::AlreadyApplied,
+                false => verdict.outcome.held_back(),
+            };
+        }
         if same && let Some(record) = self.log()?.read(&earlier)? {
             for (verdict, operation) in plan.verdicts.iter_mut().zip(record.operations) {
                 verdict.guarded = operation.guarded;
@@ -379,9 +395,8 @@ impl Prepared<'_> {
                 verdict.lines = None;
                 verdict.refusal = Some(Box::new(refusal.clone()));
                 blamed = true;
-            } else if verdict.outcome == Outcome::Applied {
-                verdict.outcome = Outcome::NotApplied;
-                verdict.lines = None;
+            } else {
+                verdict.hold_back();
             }
         }
         if !blamed {
@@ -391,39 +406,28 @@ impl Prepared<'_> {
 
     /// Fills in what the record says of batch and verdicts.
     fn describe(&self, record: &mut Record) {
-        record.plan = self.plan.digest();
-        record.refusal.clone_from(&self.refusal);
-        if let Some(Lowered { batch, .. }) = &self.lowered {
-            if let Some(id) = &batch.id {
-                record.batch_id.clone_from(id);
-            }
-            record.content = batch.content;
-            record.labels = (*batch.labels).clone();
-            let verdicts = batch.operations.iter().zip(&self.plan.verdicts);
-            record.operations = verdicts
-                .map(|(operation, verdict)| OperationRecord {
-                    op: operation.name().into(),
-                    file: operation.shown_file().into_owned(),
-                    outcome: verdict.outcome,
-                    lines: verdict.lines,
-                    guarded: verdict.guarded,
-                    note: verdict.note.clone(),
-                    matched: verdict.matched,
-                    refusal: verdict.refusal.clone(),
-                    labels: (*operation.labels != *batch.labels
-                        && *operation.labels != Labels::default())
-                    .then(|| Box::new((*operation.labels).clone())),
-                })
-                .collect();
-        }
-        let is_refused = self.refusal.is_some() || self.plan.has_refusal();
-        record.status = match (is_refused, self.plan.changes.is_empty()) {
-            (false, true) => Status::Unchanged,
-            (false, false) => Status::Applied,
-            (true, false) if record.overrides.partial => Status::Partial,
-            (true, _) => Status::Refused,
-        };
+        let batch = self.lowered.as_ref().map(|lowered| &*lowered.batch);
+        describe(record, batch, &self.plan, self.refusal.as_ref());
         record.state = Stage::Refused;
+    }
+}
+
+/// Fills in what a record says of batch and verdicts.
+fn describe(record: &mut Record, batch: Option<&Batch>, plan: &Plan, refusal: Option<&Refusal>) {
+    let mode = match record.state {
+        Stage::Previewed => Mode::Preview,
+        _ => Mode::Apply,
+    };
+    record.plan = plan.digest();
+    record.status = Status::of(plan, refusal.is_some(), mode);
+    record.refusal = refusal.cloned();
+    if let Some(batch) = batch {
+        if let Some(id) = &batch.id {
+            record.batch_id.clone_from(id);
+        }
+        record.content = batch.content;
+        record.labels = (*batch.labels).clone();
+        record.operations.clone_from(&plan.verdicts);
     }
 }
 
@@ -491,7 +495,7 @@ pub(super) fn finished<'a>(
         plan,
         batch: None,
         notes: Notes::default(),
-        record: Some(record),
+        record,
         unfinished: done.unfinished,
     }
 }
@@ -503,6 +507,13 @@ pub(super) fn new_record(held: &Held, options: &ApplyOptions<'_>) -> Result<Reco
         previous,
     } = chain::next(held)?;
     Ok(Record {
+        previous,
+        ..blank_record(transaction, Overrides::of(options))
+    })
+}
+
+fn blank_record(transaction: TransactionId, overrides: Overrides) -> Record {
+    Record {
         version: VERSION,
         transaction,
         batch_id: transaction.to_string(),
@@ -513,9 +524,9 @@ pub(super) fn new_record(held: &Held, options: &ApplyOptions<'_>) -> Result<Reco
         plan: Digest::of(b""),
         at: jiff::Timestamp::now().to_string(),
         duration_ms: 0,
-        overrides: Overrides::of(options),
+        overrides,
         refusal: None,
-        previous,
+        previous: None,
         undoes: None,
         undoes_batch: None,
         redoes: None,
@@ -523,7 +534,7 @@ pub(super) fn new_record(held: &Held, options: &ApplyOptions<'_>) -> Result<Reco
         operations: Vec::new(),
         changes: Vec::new(),
         journal: Journal::default(),
-    })
+    }
 }
 
 pub(super) fn no_batch() -> Batch {

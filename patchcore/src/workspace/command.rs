@@ -281,7 +281,7 @@ impl Workspace {
         record.plan = plan.digest();
         record.status = Status::Applied;
         record.state = Stage::Committed;
-        record.operations = observe::operations(&batch);
+        record.operations.clone_from(&plan.verdicts);
         let broken = broken_rules(batch, &plan, held, options)?;
         let mut notes = observed.warnings;
         for (index, refusal) in broken {

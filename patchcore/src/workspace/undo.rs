@@ -53,7 +53,7 @@ impl Workspace {
             &crate::Tree::new(),
             &options.policy,
         );
-        plan.verdicts = record.operations.iter().map(verdict).collect();
+        plan.verdicts = record.operations.clone();
         if log.undone_by(&undone.transaction)?.is_some() {
             for operation in &mut record.operations {
                 operation.outcome = Outcome::AlreadyApplied;
@@ -97,7 +97,7 @@ impl Workspace {
             record.duration_ms = millis(began);
             journal::log_only(&held, &record, options.durable)?;
         }
-        plan.verdicts = record.operations.iter().map(verdict).collect();
+        plan.verdicts = record.operations.clone();
         Ok(finished(&held, record, plan, &recovered, done))
     }
 
@@ -257,17 +257,6 @@ fn mirror(held: &Held, undone: &Record, options: &ApplyOptions<'_>) -> Result<Re
     Ok(record)
 }
 
-fn verdict(operation: &super::record::OperationRecord) -> Verdict {
-    Verdict {
-        outcome: operation.outcome,
-        lines: operation.lines,
-        guarded: operation.guarded,
-        refusal: operation.refusal.clone(),
-        note: operation.note.clone(),
-        matched: operation.matched,
-    }
-}
-
 fn refuse(record: &mut Record, refusals: Vec<Refusal>) {
     record.status = Status::Refused;
     record.state = Stage::Refused;
@@ -287,11 +276,7 @@ fn refuse(record: &mut Record, refusals: Vec<Refusal>) {
             }
         }
     }
-    for operation in &mut record.operations {
-        if operation.outcome == Outcome::Undone {
-            operation.outcome = Outcome::NotApplied;
-        }
-    }
+    record.operations.iter_mut().for_each(Verdict::hold_back);
     record.refusal = unplaced;
 }
 

@@ -91,7 +91,7 @@ fn report(preview: &Preview<'_>, diff: bool, context: &Context) -> Result<Exit, 
         plan: &preview.plan,
         diff,
     };
-    report::edit::print(&preview.report(), &details, false, context)
+    report::edit::print(&preview.record().report(), &details, false, context)
 }
 
 fn differing(differ: bool, args: &DiffArgs) -> Exit {

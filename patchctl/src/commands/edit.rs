@@ -197,13 +197,14 @@ pub(crate) fn conclude(
         report,
         plan,
         batch,
+        record,
         unfinished,
         ..
     } = applied;
     let delivered = request.commit.map(|commit| {
         let options = &commit.delivery;
         if request.preview {
-            let events = orchestrator.map(|_| event::previews(report, batch.as_deref()));
+            let events = orchestrator.map(|_| event::events(record).collect::<Vec<_>>());
             let events = events.unwrap_or_default();
             let wait = commit.lock_wait;
             return delivery::after_preview(place, orchestrator, options, wait, &events);

@@ -34,7 +34,7 @@ pub(super) fn run(calls: &Calls, tree: &Tree) -> Batch {
         let before = desk.len();
         match (&step.act, &step.path) {
             (Act::Patch(patch), _) => patched(patch, &mut desk),
-            (_, Some(path)) if desk.is_spoiled(path) => desk.skip(path),
+            (Act::Undo, Some(path)) if desk.is_spoiled(path) => desk.skip(path),
             (_, Some(path)) => {
                 let step = Running {
                     calls,
@@ -42,7 +42,9 @@ pub(super) fn run(calls: &Calls, tree: &Tree) -> Batch {
                     path,
                     name: &name,
                 };
-                if let Err(refusal) = step.run(&mut desk, &mut history) {
+                if desk.is_spoiled(path) {
+                    desk.judge_apart(path, |desk| step.run(desk, &mut history));
+                } else if let Err(refusal) = step.run(&mut desk, &mut history) {
                     desk.refuse(path, refusal);
                 }
             }
@@ -144,7 +146,8 @@ impl Running<'_> {
             matches,
             rungs: Rungs::of(&self.calls.options),
         };
-        let (edits, matched) = exact::edits(&text, &find, self.path, self.name)?;
+        let (edits, matched) = exact::edits(&text, &find, self.path, self.name)
+            .map_err(|refusal| desk.gone(self.path, old.as_bytes(), refusal))?;
         desk.splice_found(self.path, edits, matched)
     }
 }

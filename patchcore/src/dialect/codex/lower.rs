@@ -271,14 +271,7 @@ impl Search<'_> {
                     lines.pop();
                     continue;
                 }
-                let miss = ladder::refusal(
-                    &Miss::Nowhere,
-                    text,
-                    path,
-                    &old,
-                    &format!("{name}, which ends the file,"),
-                );
-                return Err(miss);
+                return Err(self.not_at_end(&old));
             }
         }
         let behind = exact.map(|mut places| {
@@ -321,7 +314,7 @@ impl Search<'_> {
                     lines: &lines,
                     tail: Tail::Whole,
                 };
-                let unclear = |unclear| ladder::unclear(&unclear, text, path, &old, name);
+                let unclear = |unclear| ladder::unclear(&unclear, text, path, name);
                 if !strict
                     && let Some(fit) = ladder::beyond(&sought).map_err(unclear)?
                     && fit.place.span.start >= part.from
@@ -343,6 +336,29 @@ impl Search<'_> {
 }
 
 impl Search<'_> {
+    /// The refusal of a chunk that has to end the file and does not.
+    fn not_at_end(&self, old: &[&[u8]]) -> Refusal {
+        let Self {
+            text, path, name, ..
+        } = *self;
+        let (places, _) = ladder::all(text, 0..text.len(), old, Rungs::All);
+        let Some(place) = places.last() else {
+            return ladder::refusal(&Miss::Nowhere, text, path, old, name);
+        };
+        let behind = LineNumber::from_index(place.line.index() + old.len());
+        let rest = locate::line_at(text, place.span.end).unwrap_or_default();
+        Refusal::new(
+            Code::AnchorNotFound,
+            format!(
+                "{name} must end the file, as its \"*** End of File\" says; its lines are at line {} of {path}, and the file goes on with line {behind}; remove that mark, or send the lines up to the end",
+                place.line
+            ),
+        )
+        .in_file(path)
+        .at_line(behind)
+        .with_found(rest)
+    }
+
     fn located(
         &self,
         old: &[&[u8]],

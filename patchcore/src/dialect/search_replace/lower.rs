@@ -21,12 +21,12 @@ pub(super) fn lower(script: &SearchReplace, tree: &Tree) -> Batch {
     let mut desk = Desk::new(tree);
     let mut moves: HashMap<&RelPath, Moves> = HashMap::new();
     for (index, block) in script.blocks.iter().enumerate() {
-        if desk.is_spoiled(&block.path) {
-            desk.skip(&block.path);
-            continue;
-        }
         let name = format!("block {} (line {} of the patch)", index + 1, block.line);
         let moves = moves.entry(&block.path).or_default();
+        if desk.is_spoiled(&block.path) {
+            desk.judge_apart(&block.path, |desk| apply(script, block, &name, moves, desk));
+            continue;
+        }
         if let Err(refusal) = apply(script, block, &name, moves, &mut desk) {
             desk.refuse(&block.path, refusal);
         }
@@ -107,11 +107,12 @@ fn apply(
             };
             let fit = match rungs {
                 Rungs::All => ladder::beyond(&sought)
-                    .map_err(|unclear| ladder::unclear(&unclear, &text, path, &search, name))?,
+                    .map_err(|unclear| ladder::unclear(&unclear, &text, path, name))?,
                 Rungs::Exact => None,
             };
             let Some(fit) = fit else {
-                return Err(ladder::refusal(&Miss::Nowhere, &text, path, &search, name));
+                let refusal = ladder::refusal(&Miss::Nowhere, &text, path, &search, name);
+                return Err(desk.gone(path, &search.concat(), refusal));
             };
             moves
                 .0
