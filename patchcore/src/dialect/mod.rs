@@ -53,6 +53,7 @@ mod files;
 mod fold;
 mod json;
 mod ladder;
+mod landed;
 mod leftover;
 mod locate;
 mod marks;
@@ -70,6 +71,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::batch::Limits;
+use crate::digest::{Digest, Hasher};
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
 use crate::operation::Batch;
@@ -185,8 +187,6 @@ pub struct Options {
     pub unidiff_zero: bool,
     /// Let new lines pass that stand for code that was left out.
     pub allow_omission: bool,
-    /// Let files be moved onto files that exist.
-    pub overwrite: bool,
     /// The root's absolute path: absolute paths below it are taken as relative to it.
     pub root: Option<PathBuf>,
 }
@@ -195,6 +195,7 @@ pub struct Options {
 pub struct Patch<'a> {
     dialect: Dialect,
     script: Box<dyn Script + 'a>,
+    received: Digest,
 }
 
 impl Patch<'_> {
@@ -212,6 +213,10 @@ impl Script for Patch<'_> {
 
     fn as_batch(&self) -> Option<&Batch> {
         self.script.as_batch()
+    }
+
+    fn received(&self) -> Option<Digest> {
+        Some(self.received)
     }
 
     fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
@@ -250,7 +255,11 @@ pub fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Patch<'a>, Unread
         )
         .into());
     }
-    Ok(Patch { dialect, script })
+    Ok(Patch {
+        dialect,
+        script,
+        received: received(bytes, dialect, options),
+    })
 }
 
 /// Reads a patch whose dialect is known.
@@ -285,6 +294,14 @@ fn parse_text<'a>(
         leftover::check(bytes, dialect, &[])?;
     }
     Ok(script)
+}
+
+/// The digest by which the same input, read in the same way, is known again.
+fn received(bytes: &[u8], dialect: Dialect, options: &Options) -> Digest {
+    let mut hasher = Hasher::default();
+    hasher.update(format!("{dialect} {options:?}\0").as_bytes());
+    hasher.update(bytes);
+    hasher.finish()
 }
 
 /// A path as it is named beneath the root; only one that is absolute changes.

@@ -6,6 +6,7 @@ use super::{Act, Calls, Patch, Step};
 use crate::dialect::desk::Desk;
 use crate::dialect::exact::{self, Find, Matches};
 use crate::dialect::ladder::Rungs;
+use crate::dialect::landed::Landed;
 use crate::dialect::{minimal_edit, omission, whole};
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
@@ -124,7 +125,7 @@ impl Running<'_> {
             }
             Act::Undo => return undo(path, name, desk, history.entry(path.clone()).or_default()),
             Act::Delete => desk.delete(path, None)?,
-            Act::Rename(to) => desk.rename(path, to, self.calls.options.overwrite)?,
+            Act::Rename(to) => desk.rename(path, to)?,
             Act::Patch(_) => {}
         }
         history.entry(path.clone()).or_default().push(before);
@@ -146,6 +147,9 @@ impl Running<'_> {
             matches,
             rungs: Rungs::of(&self.calls.options),
         };
+        if let Landed::Yes(place) = find.landed(&text) {
+            return desk.landed(self.path, place.line);
+        }
         let (edits, matched) = exact::edits(&text, &find, self.path, self.name)
             .map_err(|refusal| desk.gone(self.path, old.as_bytes(), refusal))?;
         desk.splice_found(self.path, edits, matched)
@@ -189,20 +193,27 @@ fn patched(patch: &Patch, desk: &mut Desk<'_>) {
         let path = operation.file.clone();
         if desk.is_spoiled(&path) {
             desk.skip(&path);
-        } else if let Err(refusal) = carry_out(operation, patch, desk) {
+        } else if let Err(refusal) = carry_out(operation, desk) {
             desk.refuse(&path, refusal);
         }
     }
 }
 
-fn carry_out(operation: Operation, patch: &Patch, desk: &mut Desk<'_>) -> Result<(), Refusal> {
+fn carry_out(operation: Operation, desk: &mut Desk<'_>) -> Result<(), Refusal> {
     let path = operation.file;
     match operation.action {
-        Action::Splice(edits) if operation.bare => desk.splice_bare(&path, edits, operation.note),
-        Action::Splice(edits) => desk.splice(&path, edits, operation.note),
+        Action::Splice(edits) => {
+            if operation.bare {
+                desk.splice_bare(&path, edits, operation.note)?;
+            } else {
+                desk.splice(&path, edits, operation.note)?;
+            }
+            desk.mark(operation.matched, operation.rewrites);
+            Ok(())
+        }
         Action::CreateFile { content, .. } => desk.write(&path, content, whole::Form::Verbatim),
         Action::DeleteFile { .. } => desk.delete(&path, operation.note),
-        Action::RenameFile { to } => desk.rename(&path, &to, patch.options.overwrite),
+        Action::RenameFile { to } => desk.rename(&path, &to),
         Action::Refused(refusal) => Err(*refusal),
         _ => {
             let message = format!(
@@ -215,7 +226,6 @@ fn carry_out(operation: Operation, patch: &Patch, desk: &mut Desk<'_>) -> Result
 
 /// Lines behind line number `line`; 0 is before the first.
 fn insert(bytes: &[u8], line: u64, new: &str, path: &RelPath, name: &str) -> Result<Edit, Refusal> {
-    exact::check_encoding(bytes, new, path, name)?;
     let text = Text::new(bytes);
     let count = text.line_count() as u64;
     if line > count {
