@@ -26,6 +26,10 @@ pub struct Batch {
     pub operations: Vec<Operation>,
     /// Digest of the parsed content, `batch_id` aside: tells a replay from a reused id.
     pub content: Digest,
+    /// Digest of the input that the batch was read from. By it a batch without an id is known
+    /// again when the same input is sent once more; `None` for one that was put together
+    /// otherwise, which is applied each time.
+    pub received: Option<Digest>,
 }
 
 impl Batch {
@@ -40,6 +44,7 @@ impl Batch {
             coordinates: Coordinates::Original,
             operations,
             content,
+            received: None,
         }
     }
 
@@ -117,6 +122,13 @@ pub struct Operation {
     /// Whether an [`Action::Splice`] may edit bytes that are no text: a hash has already guarded
     /// both its ends.
     pub binary: bool,
+    /// Whether the sender's text is in the file's own encoding, as old lines of it prove that are
+    /// not UTF-8 and stand in the file.
+    pub encoded: bool,
+    /// Whether the sender's hashes prove the bytes before and after: they may be of any kind.
+    pub proven: bool,
+    /// Whether an [`Action::Splice`] writes the whole file anew, as UTF-8 text in the file's form.
+    pub rewrites: bool,
     /// Whether the operation means a symbolic link itself, whose bytes are its target: a created
     /// file is one, and any other may be. Without it every link is refused.
     pub link: bool,
@@ -182,6 +194,9 @@ impl Operation {
             matched: None,
             spelled: None,
             binary: false,
+            encoded: false,
+            proven: false,
+            rewrites: false,
             link: false,
             bare: false,
             apart: false,

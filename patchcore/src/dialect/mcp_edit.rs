@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::desk::Desk;
 use super::exact::{self, Find, Matches};
 use super::ladder::Rungs;
+use super::landed::Landed;
 use super::{Options, beneath_root, json, omission};
 use crate::digest::Digest;
 use crate::error::{Code, Hint, Refusal};
@@ -148,7 +149,11 @@ impl McpEdit {
             },
             rungs: Rungs::of(&self.options),
         };
-        let (edits, matched) = exact::edits(&desk.file(path)?, &find, path, name)
+        let text = desk.file(path)?;
+        if let Landed::Yes(place) = find.landed(&text) {
+            return desk.landed(path, place.line);
+        }
+        let (edits, matched) = exact::edits(&text, &find, path, name)
             .map_err(|refusal| desk.gone(path, edit.old.as_bytes(), refusal))?;
         desk.splice_found(path, edits, matched)
     }

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::desk::Desk;
 use super::exact::{self, Find, Matches};
 use super::ladder::Rungs;
+use super::landed::Landed;
 use super::{Options, beneath_root, json, minimal_edit, omission, whole};
 use crate::digest::Digest;
 use crate::edit::Edit;
@@ -302,9 +303,14 @@ impl StrReplace {
                     matches: *matches,
                     rungs: Rungs::of(&self.options),
                 };
-                let (edits, matched) = exact::edits(&text, &find, path, name)
-                    .map_err(|refusal| desk.gone(path, old.as_bytes(), refusal))?;
-                desk.splice_found(path, edits, matched)?;
+                match find.landed(&text) {
+                    Landed::Yes(place) => desk.landed(path, place.line)?,
+                    _ => {
+                        let (edits, matched) = exact::edits(&text, &find, path, name)
+                            .map_err(|refusal| desk.gone(path, old.as_bytes(), refusal))?;
+                        desk.splice_found(path, edits, matched)?;
+                    }
+                }
             }
             Command::Insert { line, text } => {
                 check(text, b"")?;
@@ -324,7 +330,6 @@ impl StrReplace {
 
 /// Lines behind line number `line`; 0 is before the first.
 fn insert(bytes: &[u8], line: u64, new: &str, path: &RelPath, name: &str) -> Result<Edit, Refusal> {
-    exact::check_encoding(bytes, new, path, name)?;
     let text = Text::new(bytes);
     let count = text.line_count() as u64;
     if line > count {

@@ -7,6 +7,7 @@ use super::{Chunk, Codex, FileAction, FileHunk, Role};
 use crate::dialect::desk::Desk;
 use crate::dialect::fold::{Fold, LADDER};
 use crate::dialect::ladder::{self, Found, Miss, Rungs, Sought};
+use crate::dialect::landed::{self, Landed};
 use crate::dialect::locate::{self, Place};
 use crate::dialect::replace::{self, Line, Tail};
 use crate::dialect::{omission, whole};
@@ -93,7 +94,7 @@ fn file(codex: &Codex<'_>, hunk: &FileHunk<'_>, desk: &mut Desk<'_>) -> Result<(
             if desk.is_spoiled(path) {
                 return Ok(());
             }
-            desk.rename(path, to, codex.overwrite)
+            desk.rename(path, to)
         }
     }
 }
@@ -117,7 +118,17 @@ fn update(
             name: &name,
             strict: codex.strict,
         };
-        let located = check(codex, path, chunk).and_then(|()| place.locate(cursor, chunk, exact));
+        let checked = check(codex, path, chunk);
+        if checked.is_ok()
+            && let Landed::Yes(there) = place.landed(chunk)
+            && there.span.start >= cursor
+            && (!chunk.end_of_file || there.span.end == text.len())
+        {
+            cursor = there.span.end;
+            desk.landed(path, there.line)?;
+            continue;
+        }
+        let located = checked.and_then(|()| place.locate(cursor, chunk, exact));
         let (mut edits, end, matched) = match located {
             Ok(located) => located,
             Err(refusal) => {
@@ -222,6 +233,23 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
+    /// Whether a chunk has landed already.
+    fn landed(&self, chunk: &Chunk<'_>) -> Landed {
+        let new = chunk
+            .lines
+            .iter()
+            .filter(|(role, _)| *role != Role::Removed);
+        let new: Vec<&[u8]> = new.map(|(_, text)| *text).collect();
+        landed::lines(self.text, &old_lines(chunk), &new, self.rungs())
+    }
+
+    fn rungs(&self) -> Rungs {
+        match self.strict {
+            true => Rungs::Exact,
+            false => Rungs::All,
+        }
+    }
+
     /// Finds a chunk behind the cursor; `exact` are all exact places of it in the text, if known.
     fn locate(
         &self,
@@ -258,7 +286,7 @@ impl Search<'_> {
             return Ok((edits, cursor, None));
         }
         let part = behind_anchors(text, cursor, chunk, path, name)?;
-        let rungs = if strict { Rungs::Exact } else { Rungs::All };
+        let rungs = self.rungs();
         if chunk.end_of_file {
             loop {
                 if let Some(found) = at_end(text, part.from, &old, rungs) {
@@ -328,8 +356,9 @@ impl Search<'_> {
                         "{name} matches line {} of {path}, which stands above the chunk or anchor before it; send chunks in the file's order",
                         place.line
                     );
+                    return Err(refusal);
                 }
-                Err(refusal)
+                Err(landed::mention(refusal, &self.landed(chunk)))
             }
         }
     }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::{Block, Reading, SearchReplace};
 use crate::dialect::desk::Desk;
 use crate::dialect::ladder::{self, Miss, Rungs, Sought};
+use crate::dialect::landed::{self, Landed};
 use crate::dialect::locate::{self, Place};
 use crate::dialect::replace::{self, Line, Tail};
 use crate::dialect::{fold::Fold, omission, whole};
@@ -95,6 +96,11 @@ fn apply(
     if !places.is_empty() {
         check_rivals(block, &search, rungs, name, desk)?;
     }
+    let new: Vec<&[u8]> = split_lines(&reading.replace).collect();
+    let landed = landed::lines(&text, &search, &new, rungs);
+    if let Landed::Yes(place) = landed {
+        return desk.landed(path, place.line);
+    }
     let lines = replace::between(&search, &reading.replace);
     let chosen = match places.len() {
         0 => {
@@ -112,6 +118,7 @@ fn apply(
             };
             let Some(fit) = fit else {
                 let refusal = ladder::refusal(&Miss::Nowhere, &text, path, &search, name);
+                let refusal = landed::mention(refusal, &landed);
                 return Err(desk.gone(path, &search.concat(), refusal));
             };
             moves
