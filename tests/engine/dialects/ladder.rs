@@ -176,6 +176,8 @@ fn indentation_is_no_guess() {
     for (file, before, old, new) in [
         // Two places, at whatever level.
         ("f", "    a\n    b\n  a\n  b\n", "a\nb\n", "a\nc\n"),
+        // A single line with other white space at its end, too.
+        ("f", "a\n  b  \n", "b\n", "c\n"),
         // Tabs are no spaces.
         (
             "f",
