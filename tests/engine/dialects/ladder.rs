@@ -61,7 +61,7 @@ fn outcome(
         (before.as_bytes().to_vec(), false),
     )]);
     let refused = |refusal: patchcore::Refusal| (refusal.code, refusal.message);
-    let script = parse(patch.as_bytes(), &options).map_err(refused)?;
+    let script = parse(patch.as_bytes(), &options).map_err(|unread| refused(unread.into()))?;
     let tree = tree(&files, &script.paths());
     let batch = script.lower(&tree).map_err(refused)?.batch;
     let plan = plan(&batch, &tree, &policy(&options));
@@ -176,6 +176,8 @@ fn indentation_is_no_guess() {
     for (file, before, old, new) in [
         // Two places, at whatever level.
         ("f", "    a\n    b\n  a\n  b\n", "a\nb\n", "a\nc\n"),
+        // A single line with other white space at its end, too.
+        ("f", "a\n  b  \n", "b\n", "c\n"),
         // Tabs are no spaces.
         (
             "f",
