@@ -393,7 +393,8 @@ fn what_is_there_already_does_not_land_twice() {
             );
             assert_eq!(fs::read(dir.path().join("f")).unwrap(), changed, "{name}");
             // Elsewhere once more: which one is meant is not known.
-            let doubled = [&changed[..], b"import a\n"].concat();
+            let ending = if before.contains('\r') { "\r\n" } else { "\n" };
+            let doubled = [&changed[..], b"import a", ending.as_bytes()].concat();
             fs::write(dir.path().join("f"), &doubled).unwrap();
             let code = apply(&twice).code();
             assert_eq!(code, Some(Code::AnchorAmbiguous), "{name}");
