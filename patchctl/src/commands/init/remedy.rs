@@ -8,7 +8,7 @@ use patchcore::edit::Edit;
 use patchcore::operation::{Action, Batch, Labels, Operation};
 use patchcore::task::{Manifest, Rules, Status, Task};
 use patchcore::workspace::ApplyOptions;
-use patchcore::{Code, Digest, Policy, Refusal};
+use patchcore::{Code, Digest, Refusal};
 use serde_json::{Value, json};
 
 use super::{Ended, Marked, Run};
@@ -128,7 +128,8 @@ impl Run<'_> {
             Err(refusal) => return Ok(Err(refusal)),
         };
         // All of the patch or nothing, other than with the marks.
-        let policy = Policy::default();
+        let mut policy = self.options.policy.clone();
+        policy.partial = false;
         let rules = Rules::new(policy.clone());
         let options = ApplyOptions {
             policy,
