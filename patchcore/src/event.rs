@@ -19,10 +19,8 @@ use crate::text::LineNumber;
 use crate::workspace::record::{ChangeRecord, Record, State};
 
 mod hunks;
-mod preview;
 
 pub use hunks::add_diff;
-pub use preview::previews;
 
 /// Most bytes of a diff that an event carries.
 pub const MAX_DIFF: usize = 16 << 10;
@@ -221,7 +219,7 @@ pub fn event_id(record: &Record, position: usize) -> Option<String> {
     }
     let kind = match position.checked_sub(1) {
         None => EventKind::PatchRequested,
-        Some(index) => EventKind::of(record.operations.get(index)?.outcome),
+        Some(index) => EventKind::of(record.outcome(index)?),
     };
     Some(id(record, position, kind))
 }
@@ -236,10 +234,8 @@ fn id(record: &Record, position: usize, kind: EventKind) -> String {
 
 fn of_batch(record: &Record) -> PatchEvent {
     let mut counts = BTreeMap::new();
-    for operation in &record.operations {
-        *counts
-            .entry(name(operation.outcome).to_owned())
-            .or_insert(0) += 1;
+    for outcome in (0..record.operations.len()).filter_map(|index| record.outcome(index)) {
+        *counts.entry(name(outcome).to_owned()).or_insert(0) += 1;
     }
     let sum = |lines: fn(&ChangeRecord) -> usize| record.changes.iter().map(lines).sum();
     PatchEvent {
@@ -255,7 +251,8 @@ fn of_batch(record: &Record) -> PatchEvent {
 
 fn of_operation(record: &Record, index: usize) -> Option<PatchEvent> {
     let operation = record.operations.get(index)?;
-    let kind = EventKind::of(operation.outcome);
+    let outcome = record.outcome(index)?;
+    let kind = EventKind::of(outcome);
     let change = change_of(record, index);
     let touches = record
         .changes
@@ -271,7 +268,7 @@ fn of_operation(record: &Record, index: usize) -> Option<PatchEvent> {
             op: operation.op.clone().into_owned(),
         }),
         file: Some(operation.file.clone()),
-        outcome: Some(operation.outcome),
+        outcome: Some(outcome),
         guarded: Some(operation.guarded),
         matched: operation.matched,
         before: change.and_then(|change| Some(change.before?.digest)),
@@ -305,7 +302,7 @@ fn blank(record: &Record, position: usize, kind: EventKind, labels: &Labels) -> 
         diff: None,
         diff_truncated: false,
         refusal: None,
-        dry_run: record.status == Status::Previewed,
+        dry_run: record.state == State::Previewed,
         duration_ms: record.duration_ms,
         status: None,
         plan: None,
@@ -317,7 +314,7 @@ fn blank(record: &Record, position: usize, kind: EventKind, labels: &Labels) -> 
 fn change_of(record: &Record, index: usize) -> Option<&ChangeRecord> {
     let operation = record.operations.get(index)?;
     if !matches!(
-        EventKind::of(operation.outcome),
+        EventKind::of(record.outcome(index)?),
         EventKind::PatchApplied
             | EventKind::PatchUndone
             | EventKind::PatchRolledBack

@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::error::{Code, Refusal};
 use crate::operation::{Batch, Matched};
 use crate::path::RelPath;
-use crate::plan::{ChangeKind, FileChange, Outcome, Plan};
+use crate::plan::{ChangeKind, FileChange, Outcome, Plan, Verdict};
 use crate::text::LineNumber;
 
 /// How a batch ended.
@@ -72,71 +72,45 @@ pub enum Mode {
     Preview,
 }
 
+impl Status {
+    /// How a batch ends, or would end: decided here and nowhere else. `is_refused`: as a whole.
+    pub(crate) fn of(plan: &Plan, is_refused: bool, mode: Mode) -> Self {
+        let failed = is_refused || plan.has_refusal();
+        match (failed, plan.changes.is_empty(), mode) {
+            (true, true, _) => Self::Refused,
+            (_, _, Mode::Preview) => Self::Previewed,
+            (true, false, Mode::Apply) => Self::Partial,
+            (false, true, Mode::Apply) => Self::Unchanged,
+            (false, false, Mode::Apply) => Self::Applied,
+        }
+    }
+}
+
 impl Report {
     /// What a plan comes to, without diff and transaction.
     #[must_use]
     pub fn of(batch: &Batch, plan: &Plan, mode: Mode) -> Self {
-        let outcomes = || plan.verdicts.iter().map(|verdict| verdict.outcome);
-        let failed = outcomes().any(|o| matches!(o, Outcome::Refused | Outcome::NotEvaluated));
-        let status = match (failed, plan.changes.is_empty(), mode) {
-            (true, true, _) => Status::Refused,
-            (_, _, Mode::Preview) => Status::Previewed,
-            (true, false, Mode::Apply) => Status::Partial,
-            (false, true, Mode::Apply) => Status::Unchanged,
-            (false, false, Mode::Apply) => Status::Applied,
-        };
-        let operations = batch.operations.iter().zip(&plan.verdicts).enumerate();
         Self {
-            version: 1,
             batch_id: batch.id.clone(),
-            transaction: None,
-            status,
+            status: Status::of(plan, false, mode),
             plan: plan.digest(),
             files: plan.changes.iter().map(FileReport::of).collect(),
-            operations: operations
-                .map(|(index, (operation, verdict))| OperationReport {
-                    index,
-                    op: operation.name().into(),
-                    file: operation.shown_file().into_owned(),
-                    outcome: match mode {
-                        Mode::Apply => verdict.outcome,
-                        Mode::Preview => Outcome::Previewed,
-                    },
-                    would: (mode == Mode::Preview).then_some(verdict.outcome),
-                    lines: verdict.lines,
-                    guarded: verdict.guarded,
-                    note: verdict.note.clone(),
-                    matched: verdict.matched,
-                    refusal: verdict.refusal.clone(),
-                })
-                .collect(),
-            refusal: None,
-            warnings: Vec::new(),
-            diff: None,
+            operations: OperationReport::list(&plan.verdicts, mode),
+            ..Self::blank()
         }
-    }
-
-    /// A report on a batch that was refused as a whole, before or beside its operations.
-    #[must_use]
-    pub fn refused(batch: &Batch, plan: &Plan, mode: Mode, refusal: Refusal) -> Self {
-        let mut report = Self::of(batch, plan, mode);
-        report.status = Status::Refused;
-        report.files.clear();
-        for operation in &mut report.operations {
-            for outcome in [Some(&mut operation.outcome), operation.would.as_mut()] {
-                if let Some(outcome @ Outcome::Applied) = outcome {
-                    *outcome = Outcome::NotApplied;
-                }
-            }
-            operation.lines = None;
-        }
-        report.refusal = Some(refusal);
-        report
     }
 
     /// A report on what could not be read as a batch.
     #[must_use]
     pub fn unread(refusal: Refusal) -> Self {
+        Self {
+            refusal: Some(refusal),
+            ..Self::blank()
+        }
+    }
+
+    /// A report on a batch of which nothing is known.
+    pub(crate) fn blank() -> Self {
         Self {
             version: 1,
             batch_id: None,
@@ -145,7 +119,7 @@ impl Report {
             plan: Digest::of(b""),
             files: Vec::new(),
             operations: Vec::new(),
-            refusal: Some(refusal),
+            refusal: None,
             warnings: Vec::new(),
             diff: None,
         }
@@ -237,4 +211,26 @@ pub struct OperationReport {
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Box<Refusal>>,
+}
+
+impl OperationReport {
+    /// The reports on the operations of a batch.
+    pub(crate) fn list(verdicts: &[Verdict], mode: Mode) -> Vec<Self> {
+        let report = |(index, verdict): (usize, &Verdict)| Self {
+            index,
+            op: verdict.op.clone(),
+            file: verdict.file.clone(),
+            outcome: match mode {
+                Mode::Apply => verdict.outcome,
+                Mode::Preview => Outcome::Previewed,
+            },
+            would: (mode == Mode::Preview).then_some(verdict.outcome),
+            lines: verdict.lines,
+            guarded: verdict.guarded,
+            note: verdict.note.clone(),
+            matched: verdict.matched,
+            refusal: verdict.refusal.clone(),
+        };
+        verdicts.iter().enumerate().map(report).collect()
+    }
 }

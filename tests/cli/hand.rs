@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use patchcore::event;
 use patchcore::operation::Labels;
-use patchcore::plan::Outcome;
+use patchcore::plan::{Outcome, Verdict};
 use patchcore::report::Status;
-use patchcore::workspace::record::{OperationRecord, Record, State};
+use patchcore::workspace::record::{Record, State};
 use patchcore::workspace::{TransactionId, Workspace};
 use patchcore::{Digest, Refusal};
 use serde_json::Value;
@@ -127,7 +127,7 @@ impl Ran {
 
 /// A committed batch of so many appends.
 pub(crate) fn record(operations: usize) -> Record {
-    let operation = |n: usize| OperationRecord {
+    let operation = |n: usize| Verdict {
         op: "append".into(),
         file: format!("src/{}.txt", n % 7),
         outcome: Outcome::Applied,
@@ -144,6 +144,7 @@ pub(crate) fn record(operations: usize) -> Record {
         transaction,
         batch_id: format!("b-{transaction}"),
         content: Digest::of(b"content"),
+        request: None,
         labels: Labels::default(),
         state: State::Committed,
         status: Status::Applied,

@@ -169,7 +169,7 @@ fn a_file_that_moves_is_a_rename_and_one_that_stays_no_change() {
         fs::write(root.join("a.txt"), "one\ntwo\nthree\n").unwrap();
     })
     .unwrap();
-    let changes = &applied.record.unwrap().changes;
+    let changes = &applied.record.changes;
     let [change] = &changes[..] else {
         panic!("{changes:?}");
     };
@@ -188,7 +188,7 @@ fn what_is_committed_meanwhile_is_not_the_commands_doing() {
         fs::write(root.join("b.txt"), "theirs\n").unwrap();
     })
     .unwrap();
-    let record = applied.record.unwrap();
+    let record = applied.record;
     let changed: Vec<_> = record
         .changes
         .iter()
@@ -221,7 +221,7 @@ fn what_git_ignores_is_left_out_whatever_becomes_of_the_rules() {
         fs::write(root.join(".gitignore"), "*.txt\n").unwrap();
     })
     .unwrap();
-    let record = applied.record.unwrap();
+    let record = applied.record;
     let changed: Vec<_> = record
         .changes
         .iter()
@@ -250,7 +250,7 @@ fn overlapping_runs_record_each_change_once_and_name_one_another() {
     let ending = Ending::Exited(Some(0));
     let end = |id| {
         let ended = workspace.end_command(id, ending, &options()).unwrap();
-        ended.unwrap().record.unwrap()
+        ended.unwrap().record
     };
     let inner_record = end(&inner.id);
     fs::write(root.join("d/two"), "outer\n").unwrap();
@@ -314,7 +314,7 @@ fn a_snapshot_that_was_tampered_with_is_not_used() {
         fs::write(root.join("new"), "new\n").unwrap();
     })
     .unwrap();
-    let record = applied.record.unwrap();
+    let record = applied.record;
     assert_eq!(record.changes.len(), 1, "{:?}", record.changes);
     assert!(applied.report.warnings[0].contains("a.txt changed, but"));
     let workspace = Workspace::open(root).unwrap();

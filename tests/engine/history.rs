@@ -266,7 +266,7 @@ fn a_planted_head_or_entry_at_the_end_of_all_ids_stops_nothing() {
     let dir = tree(&[("a", "a\n")]);
     let root = dir.path();
     let first = apply_new(root, batch(vec![append("a", "1")]));
-    let first = first.record.unwrap();
+    let first = first.record;
     let digest = first.content;
     let end = "ffffffff-ffff-7fff-bfff-ffffffffffff";
     let head = root.join(".mission_control/head");
@@ -284,7 +284,7 @@ fn a_planted_head_or_entry_at_the_end_of_all_ids_stops_nothing() {
             let applied = apply_new(root, batch(vec![append("a", "2")]));
             assert_eq!(applied.report.status, Status::Applied);
             assert!(applied.unfinished.is_none(), "{:?}", applied.unfinished);
-            let record = applied.record.unwrap();
+            let record = applied.record;
             assert!(record.transaction > first.transaction);
             assert!(*record.transaction.to_string() < *late);
         }
@@ -325,7 +325,7 @@ fn a_death_at_any_step_leaves_a_log_that_an_audit_finds_whole() {
                 }
                 let before = log(root);
                 let next = apply_new(root, batch(vec![append("a", "next")]));
-                let next = next.record.unwrap();
+                let next = next.record;
                 assert_eq!(log(root).last(), Some(&next.transaction), "{context}");
                 assert!(log(root).len() > before.len(), "{context}");
                 let audit = workspace(root).audit().unwrap();
@@ -427,7 +427,7 @@ fn a_log_of_which_everything_was_collected_goes_on_where_it_was() {
         let dir = tree(&[("a", "a\n")]);
         let root = dir.path();
         let last = at_time(90 * YEAR, || apply_new(root, batch(vec![append("a", "x")])));
-        let last = last.record.unwrap();
+        let last = last.record;
         let nothing = Retention {
             max_bytes: 0,
             ..Retention::default()
@@ -439,7 +439,7 @@ fn a_log_of_which_everything_was_collected_goes_on_where_it_was() {
             fs::remove_file(root.join(".mission_control/head")).unwrap();
         }
         let next = at_time(YEAR, || apply_new(root, batch(vec![append("a", "y")])));
-        let next = next.record.unwrap();
+        let next = next.record;
         assert!(next.transaction > last.transaction);
         let previous = next.previous.unwrap();
         assert_eq!(previous.transaction, last.transaction);
@@ -459,7 +459,7 @@ fn a_record_that_was_removed_before_one_on_its_way_is_named() {
         let dir = tree(&[("f0", "0\n"), ("f1", "1\n")]);
         let root = dir.path();
         let first = apply_new(root, batch(vec![append("f1", "x")]));
-        let first = first.record.unwrap().transaction;
+        let first = first.record.transaction;
         carry_out(root, &Run::Die { at, refused: true });
         on_its_way += usize::from(
             root.join(".mission_control/txn/record")
@@ -480,7 +480,7 @@ fn a_gap_before_a_record_on_its_way_is_no_alarm() {
         let dir = tree(&[("f0", "0\n"), ("f1", "1\n"), ("f2", "2\n")]);
         let root = dir.path();
         let kept = apply_new(root, batch(vec![append("f2", "x")]));
-        let kept = kept.record.unwrap().transaction;
+        let kept = kept.record.transaction;
         apply_new(root, batch(vec![append("f2", "y")]));
         let retention = Retention {
             max_bytes: 0,

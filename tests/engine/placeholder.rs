@@ -187,7 +187,7 @@ fn r14_files_and_manifest_change_together_whatever_dies() {
 
 #[test]
 fn a_refused_injection_leaves_the_manifest_alone() {
-    let dir = tree(&[("a.ts", "###A###\n"), ("b/c.py", "x \\\n  ###A###\n")]);
+    let dir = tree(&[("a.ts", "###A###\n"), ("b/c.py", "\0 ###A###\n")]);
     let report = run(dir.path(), &[("A", "one")]).unwrap();
     assert_eq!(report.status, Status::Refused);
     assert_eq!(Workspace::open(dir.path()).unwrap().tasks().unwrap(), None);
@@ -292,5 +292,5 @@ compilers! {
     nasty_prompts_leave_xml_alone: "a.xsd", "<a><!-- ID --></a>\n", "python3", ["-c", "import sys, xml.dom.minidom as m; m.parseString(b'<r>' + open(sys.argv[1], 'rb').read() + b'</r>')"];
     nasty_prompts_leave_ini_alone: "a.ini", "; ID\n", "python3", ["-c", "import configparser, sys; configparser.ConfigParser().read(sys.argv[1], 'utf-8')"];
     nasty_prompts_leave_java_alone: "A.java", "/* ID */\n", "javac", ["-proc:none"];
-    nasty_prompts_leave_tcl_alone: "a.tcl", "set x 1 ;# ID\n", "tclsh", [];
+    nasty_prompts_leave_tcl_alone: "a.tcl", "# ID\nset x 1\n", "tclsh", [];
 }

@@ -159,7 +159,7 @@ fn passes(before: Tree<'_>, patch: &str, after: Tree<'_>) {
     applied.plan.write_diff(&options, &mut diff).unwrap();
     let log = workspace.log().unwrap();
     let mut logged = Vec::new();
-    let record = applied.record.as_ref().unwrap();
+    let record = &applied.record;
     log.write_diff(record, &mut logged).unwrap();
     if !patch.contains("copy from") {
         assert_eq!(
@@ -187,7 +187,7 @@ fn passes(before: Tree<'_>, patch: &str, after: Tree<'_>) {
     assert_eq!(snapshot(root), old);
     assert!(workspace.audit().unwrap().is_clean());
     let again = workspace.undo(
-        Some(&undone.record.unwrap().transaction.to_string()),
+        Some(&undone.record.transaction.to_string()),
         &ApplyOptions::default(),
     );
     assert_eq!(again.unwrap().report.status, Status::Applied);

@@ -204,7 +204,7 @@ fn a_refused_batch_leaves_the_tree_as_it_was_and_one_record() {
     let transactions = log.transactions().unwrap();
     assert_eq!(transactions.len(), 1);
     let record = log.read(&transactions[0]).unwrap().unwrap();
-    assert_eq!(record, refused.record.unwrap());
+    assert_eq!(record, refused.record);
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn a_replay_is_answered_from_the_record_of_the_first_run() {
     assert_eq!(fs::read(root.join("a")).unwrap(), b"a\nx\n");
 
     // Without the record the ledger still knows that the batch was committed.
-    let transaction = first.record.unwrap().transaction;
+    let transaction = first.record.transaction;
     let entry = root
         .join(".mission_control/log")
         .join(transaction.to_string());

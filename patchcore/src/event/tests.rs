@@ -2,9 +2,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::*;
-use crate::plan::{ChangeKind, FileState, Touch};
+use crate::plan::{ChangeKind, FileState, Touch, Verdict};
 use crate::workspace::TransactionId;
-use crate::workspace::record::{EditRecord, OperationRecord};
+use crate::workspace::record::EditRecord;
 
 const OUTCOMES: [(Outcome, EventKind); 9] = [
     (Outcome::Applied, EventKind::PatchApplied),
@@ -18,8 +18,8 @@ const OUTCOMES: [(Outcome, EventKind); 9] = [
     (Outcome::Previewed, EventKind::PatchPreviewed),
 ];
 
-fn operation(outcome: Outcome, file: &str) -> OperationRecord {
-    OperationRecord {
+fn operation(outcome: Outcome, file: &str) -> Verdict {
+    Verdict {
         op: "append".into(),
         file: file.into(),
         outcome,
@@ -32,12 +32,13 @@ fn operation(outcome: Outcome, file: &str) -> OperationRecord {
     }
 }
 
-fn record(operations: Vec<OperationRecord>) -> Record {
+fn record(operations: Vec<Verdict>) -> Record {
     Record {
         version: 1,
         transaction: TransactionId::now(),
         batch_id: "b-1".into(),
         content: Digest::of(b"content"),
+        request: None,
         labels: Labels {
             task_id: Some("A1F2".into()),
             ..Labels::default()

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::Scanner;
-use super::style::CommentStyle;
+use super::context::Context;
+use super::style::{BLOCK, CommentStyle, HTML, PHP_TAG, SLASHES};
 
 /// What a comment says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +16,7 @@ pub enum Mark {
 }
 
 /// Starts the text of a comment that names a task.
-const TASK: &str = "TASK_ID:";
+pub(super) const TASK: &str = "TASK_ID:";
 /// Ends it.
 const TASK_END: &str = " – see .mission_control/tasks.json";
 /// Starts the text of a comment that holds a prompt.
@@ -36,10 +37,12 @@ impl Mark {
         }
     }
 
-    fn text(&self) -> String {
+    /// The text; `name` is the placeholder's where the comment does not stand right above it.
+    fn text(&self, name: Option<&str>) -> String {
+        let name = name.map_or_else(String::new, |name| format!(" [{name}]"));
         match self {
-            Self::Task(id) => format!("{TASK}{}{TASK_END}", id.trim()),
-            Self::Prompt(prompt) => format!("{PROMPT} {}", prompt.trim()),
+            Self::Task(id) => format!("{TASK}{}{name}{TASK_END}", id.trim()),
+            Self::Prompt(prompt) => format!("{PROMPT}{name} {}", prompt.trim()),
         }
     }
 }
@@ -48,17 +51,23 @@ impl Mark {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Comment {
     lines: Vec<String>,
+    style: &'static CommentStyle,
 }
 
 impl Comment {
     /// Lays a mark out in a style; `None` where a syntax of the scanner matches whatever is done
     /// to the text.
-    pub(super) fn new(mark: &Mark, style: &CommentStyle, scanner: &Scanner) -> Option<Self> {
+    pub(super) fn new(
+        mark: &Mark,
+        name: Option<&str>,
+        style: &'static CommentStyle,
+        scanner: &Scanner,
+    ) -> Option<Self> {
         let [open, close] = match mark {
             Mark::Task(_) => style.task,
             Mark::Prompt(_) => style.prompt,
         };
-        let text = mark.text();
+        let text = mark.text(name);
         let mut lines: Vec<String> = text_lines(&text)
             .enumerate()
             .map(|(index, line)| {
@@ -73,7 +82,7 @@ impl Comment {
         for line in &mut lines {
             break_placeholders(line, scanner)?;
         }
-        Some(Self { lines })
+        Some(Self { lines, style })
     }
 
     /// The comment as bytes of a file, each line ended.
@@ -87,12 +96,47 @@ impl Comment {
         bytes
     }
 
-    /// The comment with the white space at both ends of its lines aside: a formatter may move it.
-    pub(super) fn normal(&self) -> String {
-        normal(self.lines.iter().map(String::as_bytes))
+    /// The words of the comment: formatters change its white space, and how its lines start.
+    pub(super) fn words(&self) -> String {
+        words(self.lines.iter().map(String::as_bytes), self.style)
     }
 }
 
+/// The words of a comment, from its lines, without what makes them a comment.
+fn words<'a>(lines: impl Iterator<Item = &'a [u8]>, style: &CommentStyle) -> String {
+    let opener = style.opener().as_bytes();
+    let closer = style.closer().as_bytes();
+    let next = style.next.trim_ascii().as_bytes();
+    let mut text = String::new();
+    for (index, line) in lines.enumerate() {
+        let mut line = line.trim_ascii();
+        if index == 0 || style.is_line() {
+            line = line.strip_prefix(opener).unwrap_or(line);
+        }
+        if !closer.is_empty()
+            && let Some(rest) = line.strip_suffix(closer)
+        {
+            line = rest.strip_suffix(b"*").unwrap_or(rest);
+        }
+        line = line.trim_ascii();
+        if !style.is_line() && !next.is_empty() {
+            line = line.strip_prefix(next).unwrap_or(line);
+        }
+        for word in line
+            .split(u8::is_ascii_whitespace)
+            .filter(|w| !w.is_empty())
+        {
+            if !text.is_empty() {
+                text.push(' ');
+            }
+            text.push_str(&String::from_utf8_lossy(word));
+        }
+    }
+    text
+}
+
+/// The comment with the white space at both ends of its lines aside: by this, manifests of earlier
+/// versions know it.
 fn normal<'a>(lines: impl Iterator<Item = &'a [u8]>) -> String {
     let mut text = String::new();
     for line in lines {
@@ -131,6 +175,125 @@ fn text_lines(text: &str) -> impl Iterator<Item = &str> {
 /// Sequences that mean something to a CI system wherever they stand in a line.
 const COMMANDS: [&str; 2] = ["##[", "##vso["];
 
+/// What compilers, linters, editors and coverage tools look for in any comment.
+const DIRECTIVES: [&str; 36] = [
+    "coding:",
+    "coding=",
+    "-*-",
+    "vim:",
+    "vi:",
+    "ex:",
+    "frozen_string_literal",
+    "frozen-string-literal",
+    "shareable_constant_value",
+    "warn_indent",
+    "eslint",
+    "tslint",
+    "jshint",
+    "jslint",
+    "biome-ignore",
+    "deno-",
+    "prettier-ignore",
+    "stylelint",
+    "istanbul",
+    "c8 ignore",
+    "v8 ignore",
+    "node:coverage",
+    "webpack",
+    "sourceMappingURL",
+    "sourceURL",
+    "pragma",
+    "PRAGMA",
+    "noqa",
+    "nosec",
+    "pylint:",
+    "rubocop:",
+    "shellcheck",
+    "luacheck",
+    "NOLINT",
+    "nolint",
+    "NOSONAR",
+];
+
+/// What such tools look for at the start of a comment: a line of one that ends with its line.
+const STARTS: [&str; 42] = [
+    "type:",
+    "mypy:",
+    "pyright:",
+    "pyre-",
+    "ruff:",
+    "flake8",
+    "isort:",
+    "fmt:",
+    "fmt off",
+    "fmt on",
+    "yapf:",
+    "bandit:",
+    "line ",
+    "go:",
+    "+build",
+    "lint:",
+    "export ",
+    "extern ",
+    "cgo ",
+    "clang-format",
+    "IWYU",
+    "global ",
+    "globals ",
+    "exported ",
+    "syntax",
+    "escape",
+    "check=",
+    "yaml-language-server",
+    "yamllint",
+    "renovate:",
+    "checkov:",
+    "tfsec:",
+    "tflint",
+    "trivy:",
+    "swiftlint:",
+    "swift-",
+    "ktlint",
+    "sorbet",
+    "typed:",
+    "steep:",
+    "endregion",
+    "region",
+];
+
+/// Breaks up what documentation comments take for tags: `@type`, `@ts-ignore`, `@jsx`.
+fn break_tags(text: &mut String) {
+    if !text.contains('@') {
+        return;
+    }
+    let mut broken = String::with_capacity(text.len() + 8);
+    let mut before = ' ';
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        broken.push(c);
+        let tag = c == '@' && !before.is_alphanumeric();
+        if tag && rest.peek().is_some_and(|next| next.is_alphabetic()) {
+            broken.push(' ');
+        }
+        before = c;
+    }
+    *text = broken;
+}
+
+/// Breaks up what means something at the start of a comment.
+fn break_start(text: &mut String) {
+    let at = text.len() - text.trim_start().len();
+    // Behind a mark of documentation, too.
+    let start =
+        text[at..].trim_start_matches(['#', '/', '!', '*', '-', ';', '|', ' ', '\t', ':', '+']);
+    let start = text.len() - start.len();
+    let marked = text[at..start].contains('+') && text[start..].starts_with("build");
+    if marked || STARTS.iter().any(|word| text[start..].starts_with(word)) {
+        let first = text[start..].chars().next().map_or(0, char::len_utf8);
+        text.insert(start + first, ' ');
+    }
+}
+
 /// A line of text that cannot leave the comment.
 fn defuse(line: &str, forbidden: &[&str], continuation: bool) -> String {
     let mut text = String::with_capacity(line.len() + 8);
@@ -142,17 +305,30 @@ fn defuse(line: &str, forbidden: &[&str], continuation: bool) -> String {
         }
     }
     let pairs = forbidden.iter().filter(|sequence| sequence.len() > 1);
-    for sequence in pairs.chain(&COMMANDS) {
+    for sequence in pairs.chain(&COMMANDS).chain(&DIRECTIVES) {
         break_sequence(&mut text, sequence);
+    }
+    break_tags(&mut text);
+    if continuation {
+        break_start(&mut text);
     }
     // A backslash or caret at the end would take the next line into the comment.
     if text.ends_with(['\\', '^']) {
         text.push_str(" .");
     }
-    // CI systems take a line that starts so for a command, indented or not.
-    if continuation && text.trim_start().starts_with("::") {
-        let at = text.len() - text.trim_start().len();
-        text.insert(at + 1, ' ');
+    // CI systems take a line that starts so for a command, indented or not; the others would look
+    // like another comment of ours.
+    if continuation
+        && ["::", TASK, PROMPT].iter().any(|start| {
+            text.trim_start()
+                .trim_start_matches(['*', ' '])
+                .starts_with(start)
+        })
+    {
+        let start = text
+            .find(|c: char| !c.is_whitespace() && c != '*')
+            .unwrap_or(0);
+        text.insert(start + 1, ' ');
     }
     text
 }
@@ -204,80 +380,176 @@ fn break_placeholders(line: &mut String, scanner: &Scanner) -> Option<()> {
     None
 }
 
-/// A comment that looks like one of ours, above a line.
+/// A comment that looks like one of ours.
 #[derive(Debug)]
 pub(super) struct Existing {
-    /// Its lines, endings included.
-    pub(super) span: Range<usize>,
     pub(super) kind: Kind,
-    /// As [`Comment::normal`].
-    pub(super) normal: String,
+    /// The starts of its lines and the end of the last; behind `own` lines it may go on, if a
+    /// formatter laid it out again.
+    ends: Vec<usize>,
+    own: usize,
+    style: &'static CommentStyle,
 }
 
 impl Existing {
-    /// The task that it names, if nobody edited it.
-    pub(super) fn task_id(&self) -> Option<&str> {
-        let (_, rest) = self.normal.split_once(TASK)?;
-        rest.split_once(TASK_END).map(|(id, _)| id)
+    /// Its lines, endings included.
+    pub(super) fn span(&self) -> Range<usize> {
+        self.ends[0]..self.ends[self.own]
+    }
+
+    /// What it says in as many lines as it has by its layout, and then in as many as it may have
+    /// after a formatter laid it out again, the most first.
+    pub(super) fn forms(&self, bytes: &[u8]) -> impl Iterator<Item = Form> {
+        let others = (1..self.ends.len())
+            .rev()
+            .filter(|lines| *lines != self.own);
+        std::iter::once(self.own).chain(others).map(move |lines| {
+            let end = self.ends[lines];
+            let text = &bytes[self.ends[0]..end];
+            let text = text.strip_suffix(b"\n").unwrap_or(text);
+            let split = || text.split(|&b| b == b'\n');
+            Form {
+                end,
+                words: words(split(), self.style),
+                normal: normal(split()),
+            }
+        })
     }
 }
 
-/// The comments right above the line that starts at `line_start`, the nearest first; `floor` is
-/// where the lines start that may hold them.
-pub(super) fn comments_above(
-    bytes: &[u8],
-    floor: usize,
-    line_start: usize,
-    style: &CommentStyle,
-) -> Vec<Existing> {
-    let mut at = line_start;
-    let mut found = Vec::new();
-    while let Some(existing) = comment_above(bytes, floor, at, style) {
-        at = existing.span.start;
-        found.push(existing);
+/// What a comment says in so many lines.
+#[derive(Debug)]
+pub(super) struct Form {
+    /// Where its last line ends.
+    pub(super) end: usize,
+    pub(super) words: String,
+    /// The form of earlier versions.
+    pub(super) normal: String,
+}
+
+/// The task that a comment of these words names, and its placeholder, if nobody edited it.
+pub(super) fn task_of(words: &str) -> Option<(&str, Option<&str>)> {
+    let text = words.strip_prefix(TASK)?.strip_suffix(TASK_END)?;
+    match text.split_once(" [") {
+        Some((task, name)) => Some((task, Some(name.strip_suffix(']')?))),
+        None => Some((text, None)),
+    }
+}
+
+/// The placeholder that a comment of these words may name.
+pub(super) fn name_of(words: &str) -> Option<&str> {
+    let rest = match words.strip_prefix(PROMPT) {
+        Some(rest) => rest.strip_prefix(" [")?,
+        None => words.split_once(" [")?.1,
+    };
+    rest.split_once(']').map(|(name, _)| name)
+}
+
+/// Lines behind a comment that may be its, too.
+const MORE_LINES: usize = 64;
+
+/// All comments of a file that look like ours, in its order.
+pub(super) fn all(bytes: &[u8], context: &Context) -> Vec<Existing> {
+    let mut starts: Vec<usize> = [TASK, PROMPT]
+        .iter()
+        .flat_map(|mark| memchr::memmem::find_iter(bytes, mark.as_bytes()))
+        .collect();
+    starts.sort_unstable();
+    let mut found: Vec<Existing> = Vec::new();
+    let mut floor = 0;
+    for at in starts {
+        if at < floor {
+            continue;
+        }
+        let line = crate::text::Text::new(bytes).line_start(at);
+        let Some(style) = context.style_of_line(bytes, line) else {
+            continue;
+        };
+        // Styles of earlier versions.
+        let former = match style {
+            _ if *style == SLASHES => Some(&BLOCK),
+            _ if *style == PHP_TAG => Some(&HTML),
+            _ => None,
+        };
+        let styles = [Some(style), former];
+        let existing = styles
+            .into_iter()
+            .flatten()
+            .find_map(|style| comment_at(bytes, line, style, context));
+        if let Some(existing) = existing {
+            floor = existing.span().end;
+            found.push(existing);
+        }
     }
     found
 }
 
-fn comment_above(bytes: &[u8], floor: usize, end: usize, style: &CommentStyle) -> Option<Existing> {
-    if let Some(inside) = style.inside
-        && let Some(existing) = comment_above(bytes, floor, end, inside)
-    {
-        return Some(existing);
-    }
+fn comment_at(
+    bytes: &[u8],
+    start: usize,
+    style: &'static CommentStyle,
+    context: &Context,
+) -> Option<Existing> {
     let opener = style.opener().as_bytes();
     let closer = style.closer().as_bytes();
-    let next = style.next.trim_end().as_bytes();
-    let mut start = end;
-    let mut last = true;
-    loop {
-        start = line_above(bytes, floor, start)?;
-        let line = bytes[start..end]
-            .split(|&b| b == b'\n')
-            .next()?
-            .trim_ascii();
-        if !closer.is_empty() && last != line.ends_with(closer) {
+    let line_end = |at: usize| crate::bytes::find(b'\n', &bytes[at..]).map(|end| at + end + 1);
+    let first = bytes[start..].trim_ascii_start();
+    let kind = first.strip_prefix(opener).and_then(kind_of)?;
+    let mut ends = vec![start];
+    if !style.is_line() {
+        let open = bytes.len() - first.len() + opener.len();
+        let close = memchr::memmem::find(&bytes[open..], closer)? + open + closer.len();
+        let end = line_end(close)?;
+        // Nothing else is on its last line.
+        if !bytes[close..end].trim_ascii().is_empty() {
             return None;
         }
-        if let Some(kind) = line.strip_prefix(opener).and_then(kind_of) {
-            let lines = bytes[start..end].strip_suffix(b"\n").unwrap_or(&[]);
-            return Some(Existing {
-                span: start..end,
-                kind,
-                normal: normal(lines.split(|&b| b == b'\n')),
-            });
-        }
-        let goes_on = if style.is_line() {
-            let hanging = line.strip_prefix(next);
-            hanging.is_some_and(|text| text.is_empty() || text.starts_with(b"  "))
-        } else {
-            !line.starts_with(opener)
-        };
-        if !goes_on {
-            return None;
-        }
-        last = false;
+        ends.push(end);
+        return Some(Existing {
+            kind,
+            ends,
+            own: 1,
+            style,
+        });
     }
+    let next = style.next.trim_end().as_bytes();
+    let mut at = line_end(start)?;
+    ends.push(at);
+    let mut own = None;
+    while ends.len() < MORE_LINES || own.is_none() {
+        let line = &bytes[at..];
+        let line = line[..crate::bytes::find(b'\n', line).unwrap_or(line.len())].trim_ascii();
+        if !line.starts_with(opener) || line.strip_prefix(opener).and_then(kind_of).is_some() {
+            break;
+        }
+        let hanging = line.strip_prefix(next);
+        if !hanging.is_some_and(|text| text.is_empty() || text.starts_with(b"  ")) {
+            own.get_or_insert(ends.len() - 1);
+        }
+        let (Some(end), Some(_)) = (line_end(at), context.style_of_line(bytes, at)) else {
+            break;
+        };
+        at = end;
+        ends.push(at);
+    }
+    let own = own.unwrap_or(ends.len() - 1);
+    Some(Existing {
+        kind,
+        ends,
+        own,
+        style,
+    })
+}
+
+/// Whether a line starts a comment like ours, or is another line of one.
+pub(super) fn is_mark(line: &[u8], style: Option<&'static CommentStyle>) -> bool {
+    let Some(style) = style else {
+        return false;
+    };
+    let Some(text) = line.strip_prefix(style.opener().as_bytes()) else {
+        return false;
+    };
+    kind_of(text).is_some() || line.starts_with(style.next.trim_end().as_bytes())
 }
 
 /// Whether text behind an opener starts as ours does.
@@ -289,12 +561,4 @@ fn kind_of(text: &[u8]) -> Option<Kind> {
     } else {
         text.starts_with(PROMPT.as_bytes()).then_some(Kind::Prompt)
     }
-}
-
-fn line_above(bytes: &[u8], floor: usize, end: usize) -> Option<usize> {
-    if end <= floor {
-        return None;
-    }
-    let above = crate::bytes::rfind(b'\n', &bytes[floor..end - 1]);
-    Some(above.map_or(floor, |at| floor + at + 1))
 }

@@ -9,7 +9,8 @@ use crate::digest::Digest;
 /// For each placeholder id, checksums of the comments that were ever injected for it.
 ///
 /// The task manifest carries it, so that a fresh clone knows them too. A checksum is the first 16
-/// hexadecimal digits of the comment's SHA-256, white space at the ends of its lines aside.
+/// hexadecimal digits of the SHA-256 of the comment's words, one blank between them: formatters
+/// change white space.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
@@ -49,13 +50,14 @@ impl Injected {
         sums.insert(checksum(comment));
     }
 
-    pub(super) fn knows(&self, id: &str, comment: &str) -> bool {
-        let sums = self.0.get(id);
-        sums.is_some_and(|sums| sums.contains(&checksum(comment)))
+    /// The checksums of what was injected for a placeholder.
+    pub(super) fn sums(&self, id: &str) -> impl Iterator<Item = &str> {
+        self.0.get(id).into_iter().flatten().map(String::as_str)
     }
 }
 
-fn checksum(comment: &str) -> String {
+/// The checksum of a comment's words.
+pub(super) fn checksum(comment: &str) -> String {
     let mut hex = Digest::of(comment.as_bytes()).to_hex();
     hex.truncate(16);
     hex

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use super::style::{
-    BATCH, BLOCK, C, CSS, CommentStyle, DASHES, DOUBLE_SEMICOLON, EXCLAMATION, HAML, HANDLEBARS,
-    HASH, HASH_AND_ANGLE, HASH_AND_STAR, HASH_CONTINUED, HASH_NESTING, HTML, JAVA, JINJA,
-    JSX_CHILD, ML, PERCENT, PHP, PUG, QUOTE, SCRIPT, SEMICOLON, SLASHES, TEMPLATE_TAG, VIM,
+    BATCH, BLOCK, CSS, CommentStyle, DASHES, DOUBLE_SEMICOLON, EXCLAMATION, HAML, HANDLEBARS, HASH,
+    HASH_AND_ANGLE, HASH_AND_STAR, HASH_NESTING, HTML, JAVA, JINJA, JSX_CHILD, LIQUID, MAKE,
+    MARKDOWN, ML, PERCENT, PHP_TAG, PUG, QUOTE, SEMICOLON, SLASHES, TEMPLATE_TAG, VIM,
 };
 use crate::path::RelPath;
 
@@ -20,15 +20,6 @@ pub struct Language {
     extensions: &'static [&'static str],
     names: &'static [&'static str],
     interpreters: &'static [&'static str],
-    pub(super) embedded: &'static [Embedded],
-}
-
-/// Another language between two marks in a file.
-#[derive(Debug)]
-pub(super) struct Embedded {
-    pub(super) open: &'static [u8],
-    pub(super) close: &'static [u8],
-    pub(super) style: &'static CommentStyle,
 }
 
 /// Suffixes that say that a file is a template of the file without them.
@@ -54,6 +45,11 @@ impl Language {
     pub fn of(path: &RelPath, bytes: &[u8]) -> Option<&'static Self> {
         let name = String::from_utf8_lossy(path.file_name());
         by_name(&name).or_else(|| by_interpreter(bytes))
+    }
+
+    /// The language of a file by its name alone.
+    pub(super) fn of_name(name: &str) -> Option<&'static Self> {
+        by_name(name)
     }
 
     /// All languages that are known.
@@ -100,6 +96,10 @@ fn index() -> &'static Index {
 fn by_name(name: &str) -> Option<&'static Language> {
     let lower = name.to_ascii_lowercase();
     let mut rest = lower.as_str();
+    // A generator's template, whatever its last extension says elsewhere.
+    if rest.ends_with(".ejs.t") {
+        return index().extensions.get("ejs").copied();
+    }
     loop {
         if let Some(language) = index().names.get(rest) {
             return Some(language);
@@ -137,39 +137,17 @@ fn by_interpreter(bytes: &[u8]) -> Option<&'static Language> {
         })
 }
 
-const SECTIONS: &[Embedded] = &[
-    Embedded {
-        open: b"<script",
-        close: b"</script",
-        style: &SCRIPT,
-    },
-    Embedded {
-        open: b"<style",
-        close: b"</style",
-        style: &CSS,
-    },
-];
-
-const PHP_SECTIONS: &[Embedded] = &[Embedded {
-    open: b"<?",
-    close: b"?>",
-    style: &PHP,
-}];
-
 macro_rules! languages {
     ($($name:literal, $style:expr, [$($ext:literal)*] $(, names [$($file:literal)*])?
-        $(, run [$($run:literal)*])? $(, embeds $embeds:expr)?;)+) => {
+        $(, run [$($run:literal)*])?;)+) => {
         const LANGUAGES: &[Language] = &[$(Language {
             name: $name,
             style: $style,
             extensions: &[$($ext),*],
             names: &[$($($file),*)?],
             interpreters: &[$($($run),*)?],
-            embedded: languages!(@embeds $($embeds)?),
         }),+];
     };
-    (@embeds) => { &[] };
-    (@embeds $embeds:expr) => { $embeds };
 }
 
 // File names in lower case.
@@ -179,18 +157,18 @@ languages! {
     "TSX", Some(&BLOCK), ["tsx"];
     "JSX", Some(&BLOCK), ["jsx"];
     "Java", Some(&JAVA), ["java"];
-    "C", Some(&C), ["c" "h"];
-    "C++", Some(&C), ["cpp" "cc" "cxx" "hpp" "hh" "hxx" "ipp" "cu" "cuh" "ino"];
-    "Objective-C", Some(&C), ["m" "mm"];
-    "OpenGL shading language", Some(&C), ["glsl" "vert" "frag" "comp" "hlsl"];
+    "C", Some(&BLOCK), ["c" "h"];
+    "C++", Some(&BLOCK), ["cpp" "cc" "cxx" "hpp" "hh" "hxx" "ipp" "cu" "cuh" "ino"];
+    "Objective-C", Some(&BLOCK), ["m" "mm"];
+    "OpenGL shading language", Some(&BLOCK), ["glsl" "vert" "frag" "comp" "hlsl"];
     "CSS", Some(&CSS), ["css" "pcss"];
-    "SCSS", Some(&BLOCK), ["scss"];
-    "Less", Some(&BLOCK), ["less"];
+    "SCSS", Some(&SLASHES), ["scss"];
+    "Less", Some(&SLASHES), ["less"];
     "Sass", Some(&SLASHES), ["sass"];
     "Stylus", Some(&SLASHES), ["styl"];
     "MDX", Some(&JSX_CHILD), ["mdx"];
     "AsciiDoc", Some(&SLASHES), ["adoc" "asciidoc"];
-    "PHP", Some(&HTML), ["php" "phtml"], run ["php"], embeds PHP_SECTIONS;
+    "PHP", Some(&PHP_TAG), ["php" "phtml"], run ["php"];
     "Go", Some(&SLASHES), ["go"], names ["go.mod" "go.work"];
     "Rust", Some(&SLASHES), ["rs"], run ["rust-script"];
     "C#", Some(&SLASHES), ["cs" "csx"];
@@ -210,16 +188,17 @@ languages! {
     "Thrift", Some(&SLASHES), ["thrift"];
     "Gleam", Some(&SLASHES), ["gleam"];
     "Jsonnet", Some(&SLASHES), ["jsonnet" "libsonnet"];
-    "JSON with comments", Some(&SLASHES), ["jsonc" "json5" "hjson"],
+    "JSON with comments", Some(&SLASHES), ["jsonc" "json5"],
         names ["tsconfig.json" "jsconfig.json" ".eslintrc.json" "devcontainer.json"];
-    "Python", Some(&HASH_CONTINUED), ["py" "pyi" "pyw" "pyx" "bzl" "star"],
+    "Hjson", Some(&SLASHES), ["hjson"];
+    "Python", Some(&HASH), ["py" "pyi" "pyw" "pyx" "bzl" "star"],
         names ["build.bazel" "workspace.bazel" "snakefile" "sconstruct" "tiltfile"], run ["python" "pypy"];
-    "Ruby", Some(&HASH_CONTINUED), ["rb" "rake" "gemspec" "ru"],
+    "Ruby", Some(&HASH), ["rb" "rake" "gemspec" "ru"],
         names ["gemfile" "rakefile" "podfile" "brewfile" "vagrantfile" "fastfile"], run ["ruby"];
-    "Shell", Some(&HASH_CONTINUED), ["sh" "bash" "zsh" "ksh" "bats"],
+    "Shell", Some(&HASH), ["sh" "bash" "zsh" "ksh" "bats"],
         names [".bashrc" ".zshrc" ".profile" ".bash_profile" "pkgbuild"],
         run ["sh" "bash" "zsh" "dash" "ksh" "ash"];
-    "fish", Some(&HASH_CONTINUED), ["fish"], run ["fish"];
+    "fish", Some(&HASH), ["fish"], run ["fish"];
     "PowerShell", Some(&HASH_AND_ANGLE), ["ps1" "psm1" "psd1"], run ["pwsh"];
     "Perl", Some(&HASH), ["pl" "pm" "t"], run ["perl"];
     "R", Some(&HASH), ["r"], names [".rprofile"], run ["Rscript"];
@@ -228,10 +207,10 @@ languages! {
     "Nim", Some(&HASH_NESTING), ["nim" "nims"];
     "Crystal", Some(&HASH), ["cr"];
     "CoffeeScript", Some(&HASH), ["coffee"];
-    "Tcl", Some(&HASH_CONTINUED), ["tcl"], run ["tclsh" "wish"];
-    "awk", Some(&HASH_CONTINUED), ["awk"], run ["awk" "gawk"];
-    "Makefile", Some(&HASH_CONTINUED), ["mk" "mak"], names ["makefile" "gnumakefile"], run ["make"];
-    "just", Some(&HASH_CONTINUED), ["just"], names ["justfile" ".justfile"], run ["just"];
+    "Tcl", Some(&HASH), ["tcl"], run ["tclsh" "wish"];
+    "awk", Some(&HASH), ["awk"], run ["awk" "gawk"];
+    "Makefile", Some(&MAKE), ["mk" "mak"], names ["makefile" "gnumakefile"], run ["make"];
+    "just", Some(&HASH), ["just"], names ["justfile" ".justfile"], run ["just"];
     "CMake", Some(&HASH), ["cmake"], names ["cmakelists.txt"];
     "Dockerfile", Some(&HASH), ["dockerfile" "containerfile"], names ["dockerfile" "containerfile"];
     "YAML", Some(&HASH), ["yaml" "yml"], names [".clang-format" ".clang-tidy"];
@@ -243,13 +222,13 @@ languages! {
     "Gherkin", Some(&HASH), ["feature"];
     "Robot Framework", Some(&HASH), ["robot"];
     "HTTP requests", Some(&HASH), ["http" "rest"];
-    "Java properties", Some(&HASH_CONTINUED), ["properties"];
+    "Java properties", Some(&HASH), ["properties"];
     "environment", Some(&HASH), ["env" "envrc"], names [".env"];
     "configuration", Some(&HASH), ["conf" "cfg" "desktop" "service" "socket" "timer"],
         names [".editorconfig" ".npmrc" ".gitconfig" "codeowners" "procfile"];
     "ignore list", Some(&HASH), ["gitignore" "dockerignore"],
         names [".npmignore" ".gitattributes" ".prettierignore" ".eslintignore"];
-    "requirements", Some(&HASH_CONTINUED), [], names ["requirements.txt" "constraints.txt"];
+    "requirements", Some(&HASH), [], names ["requirements.txt" "constraints.txt"];
     "INI", Some(&SEMICOLON), ["ini" "inf" "reg"];
     "assembly", Some(&SEMICOLON), ["asm" "nasm"];
     "Lisp", Some(&DOUBLE_SEMICOLON), ["lisp" "lsp" "cl" "el"], names [".emacs"], run ["sbcl"];
@@ -271,13 +250,14 @@ languages! {
     "Visual Basic", Some(&QUOTE), ["vb" "vbs" "bas" "frm"];
     "Vim script", Some(&VIM), ["vim"], names [".vimrc"];
     "batch", Some(&BATCH), ["bat" "cmd"];
-    "HTML", Some(&HTML), ["html" "htm" "xhtml"], embeds SECTIONS;
-    "Vue", Some(&HTML), ["vue"], embeds SECTIONS;
-    "Svelte", Some(&HTML), ["svelte"], embeds SECTIONS;
+    "HTML", Some(&HTML), ["html" "htm" "xhtml"];
+    "Vue", Some(&HTML), ["vue"];
+    "Svelte", Some(&HTML), ["svelte"];
     "XML", Some(&HTML), ["xml" "xsd" "xsl" "xslt" "svg" "rss" "plist" "csproj" "fsproj" "vbproj" "props" "targets" "xaml" "resx" "wsdl" "iml"];
-    "Markdown", Some(&HTML), ["md" "markdown" "mdown" "qmd"];
+    "Markdown", Some(&MARKDOWN), ["md" "markdown" "mdown" "qmd"];
     "Handlebars", Some(&HANDLEBARS), ["hbs" "handlebars" "mustache"];
-    "Jinja", Some(&JINJA), ["j2" "jinja" "jinja2" "twig" "njk" "liquid"];
+    "Jinja", Some(&JINJA), ["j2" "jinja" "jinja2" "twig" "njk"];
+    "Liquid", Some(&LIQUID), ["liquid"];
     "ERB", Some(&TEMPLATE_TAG), ["erb" "ejs"];
     "Pug", Some(&PUG), ["pug" "jade"];
     "Haml", Some(&HAML), ["haml"];

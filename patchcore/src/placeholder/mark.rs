@@ -1,10 +1,13 @@
 //! Injection: the edits that put, renew or remove the comments above placeholders.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
-use super::comment::{Comment, Existing, Kind, comments_above};
-use super::site::Surroundings;
-use super::style::CommentStyle;
+use super::claim::{Claims, Reach, Says};
+use super::comment::{self, Comment, Existing, Kind};
+use super::context::{Context, Place};
+use super::injected;
+use super::style::{CommentStyle, Indent};
 use super::{Injected, Language, Mark, Placeholder, Scanner};
 use crate::edit::Edit;
 use crate::error::{Code, Hint, Refusal};
@@ -38,8 +41,8 @@ pub enum MarkMode {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Marker<'a> {
-    scanner: &'a Scanner,
-    injected: &'a Injected,
+    pub(super) scanner: &'a Scanner,
+    pub(super) injected: &'a Injected,
     mode: MarkMode,
     overwrite: bool,
 }
@@ -116,49 +119,57 @@ impl<'a> Marker<'a> {
             bytes,
             text: Text::new(bytes),
         };
-        let language = Language::of(path, bytes);
-        let mut surroundings = language.map(|language| Surroundings::new(bytes, language));
-        let mut floor = file.text.bom_len();
-        let encoding = detect_encoding(bytes);
+        let context = self.context(path, bytes);
+        let existing = match &context {
+            Ok(context) => comment::all(bytes, context),
+            Err(_) => Vec::new(),
+        };
+        let mut wishes = Vec::new();
+        // The ends of the lines above that bear a placeholder.
+        let mut floors = vec![file.text.bom_len()];
         let mut rest = found.as_slice();
         while let Some(first) = rest.first() {
             let line = file.line_of(first.span.start);
             let here = rest.iter().take_while(|p| p.span.start < line.end).count();
+            let number = file.text.line_at(line.start);
+            let place = || match &context {
+                Ok(context) => context
+                    .place(bytes, line.start)
+                    .map_err(|why| (Code::NoCommentSyntax, format!("cannot be marked: {why}"))),
+                Err(why) => Err(why.clone()),
+            };
             let wanted = wanted(&rest[..here], marks);
-            let all: Vec<&str> = rest[..here].iter().map(|p| p.id).collect();
-            if !wanted.is_empty() {
-                let style = match (encoding, &mut surroundings) {
-                    (Encoding::Wide, _) => Err((Code::UnsupportedEncoding, "is UTF-16".to_owned())),
-                    (Encoding::Binary(_), _) => {
-                        Err((Code::BinaryFile, "holds NUL bytes".to_owned()))
+            let place = (!wanted.is_empty()).then(place);
+            for (id, mark) in wanted {
+                let why = match &place {
+                    Some(Ok(place)) => {
+                        let site = file.site(*place, line.start, number, &floors, &existing);
+                        match Wish::new(id, &mark, site, self.scanner) {
+                            Some(wish) => {
+                                wishes.push(wish);
+                                continue;
+                            }
+                            None => (
+                                Code::InvalidBatch,
+                                "has a text that itself matches the placeholder syntax; reword it"
+                                    .to_owned(),
+                            ),
+                        }
                     }
-                    (_, Some(surroundings)) => surroundings
-                        .style_above(line.clone(), line.start == file.text.bom_len())
-                        .map_err(|why| (Code::NoCommentSyntax, format!("cannot be marked: {why}"))),
-                    (_, None) => Err((
-                        Code::NoCommentSyntax,
-                        "cannot be marked: no language is known for its name".to_owned(),
-                    )),
+                    Some(Err(why)) => why.clone(),
+                    None => continue,
                 };
-                let number = file.text.line_at(line.start);
-                match style {
-                    Ok(style) => {
-                        let site = Site {
-                            line,
-                            number,
-                            floor,
-                            style,
-                        };
-                        self.mark_line(&file, &site, &all, wanted, &mut result);
-                    }
-                    Err((code, why)) => result.extend(wanted.into_iter().map(|(id, _)| {
-                        let why = format!("{path} line {number}, placeholder {id}, {why}");
-                        Marked::refused(id, number, Refusal::new(code, why).in_file(path))
-                    })),
+                let (code, why) = why;
+                let why = format!("{path} line {number}, placeholder {id}, {why}");
+                let mut refusal = Refusal::new(code, why).in_file(path);
+                if code == Code::InvalidBatch {
+                    refusal = refusal.with_hint(Hint::Syntax);
                 }
+                result.push(Marked::refused(id, number, refusal));
             }
             // A placeholder of one's own syntax may span lines.
-            floor = file.line_of(rest[here - 1].span.end - 1).end;
+            let floor = file.line_of(rest[here - 1].span.end - 1).end;
+            floors.push(floor);
             rest = &rest[here..];
             while let Some(next) = rest.first()
                 && next.span.start < floor
@@ -166,120 +177,144 @@ impl<'a> Marker<'a> {
                 rest = &rest[1..];
             }
         }
+        self.fulfil(&file, &found, &wishes, &existing, &mut result);
+        result.sort_by_key(|marked| marked.line);
         result
     }
 
-    /// The comments above one line: those that stand there are matched with those wanted, exact
-    /// ones first, then older ones by what was injected before.
-    fn mark_line(
-        &self,
-        file: &File<'_>,
-        site: &Site,
-        all: &[&str],
-        wanted: Vec<(&str, Mark)>,
-        result: &mut Vec<Marked>,
-    ) {
-        let kind = wanted[0].1.kind();
-        let mut existing = comments_above(file.bytes, site.floor, site.line.start, site.style);
-        existing.retain(|existing| existing.kind == kind);
-        existing.reverse();
-        let mut open: Vec<(&str, Comment)> = Vec::new();
-        for (id, mark) in wanted {
-            let Some(comment) = Comment::new(&mark, site.style, self.scanner) else {
-                let why = format!(
-                    "{} line {}: the text for {id} itself matches the placeholder syntax; reword it",
-                    file.path, site.number
-                );
-                let refusal = Refusal::new(Code::InvalidBatch, why)
-                    .in_file(file.path)
-                    .with_hint(Hint::Syntax);
-                result.push(Marked::refused(id, site.number, refusal));
-                continue;
-            };
-            let normal = comment.normal();
-            match existing.iter().position(|e| e.normal == normal) {
-                Some(index) => {
-                    let span = existing.remove(index).span;
-                    let edits = match self.mode {
-                        MarkMode::Inject => Vec::new(),
-                        MarkMode::Remove => vec![Edit::delete(span)],
-                    };
-                    result.push(Marked::done(id, site.number, edits, normal));
-                }
-                None => open.push((id, comment)),
-            }
+    /// The state of the file's language; why there is none to be had.
+    pub(super) fn context(&self, path: &RelPath, bytes: &[u8]) -> Result<Context, (Code, String)> {
+        match detect_encoding(bytes) {
+            Encoding::Wide => return Err((Code::UnsupportedEncoding, "is UTF-16".to_owned())),
+            Encoding::Binary(_) => return Err((Code::BinaryFile, "holds NUL bytes".to_owned())),
+            _ => {}
         }
-        for (id, comment) in open {
-            let older = existing.iter().position(|e| self.is_ours(e, id, all, kind));
-            // One that is nobody else's, either.
-            let foreign = || {
-                existing
-                    .iter()
-                    .position(|e| !all.iter().any(|other| self.is_ours(e, other, &[], kind)))
-            };
-            let edited = older.is_none().then(foreign).flatten();
-            let marked = match (older, edited) {
-                (Some(index), _) => {
-                    self.renew(file, site, id, &comment, Some(existing.remove(index)))
-                }
-                (None, Some(index)) if self.overwrite => {
-                    self.renew(file, site, id, &comment, Some(existing.remove(index)))
-                }
-                (None, Some(index)) => {
-                    let at = file.text.line_at(existing[index].span.start);
-                    let found = &file.bytes[existing.remove(index).span];
-                    let why = format!(
-                        "{} line {at}: the comment above placeholder {id} was edited by hand; remove it",
-                        file.path
-                    );
-                    let refusal = Refusal::new(Code::CommentEdited, why)
-                        .in_file(file.path)
-                        .with_hint(Hint::Overwrite);
-                    Marked::refused(id, site.number, refusal.at_line(at).with_found(found))
-                }
-                (None, None) => self.renew(file, site, id, &comment, None),
-            };
-            result.push(marked);
-        }
+        let Some(language) = Language::of(path, bytes) else {
+            return Err((
+                Code::NoCommentSyntax,
+                "cannot be marked: no language is known for its name".to_owned(),
+            ));
+        };
+        let name = String::from_utf8_lossy(path.file_name());
+        Ok(Context::of(language, &name, bytes))
     }
 
-    /// Whether a comment is an older one of ours for a placeholder.
-    fn is_ours(&self, existing: &Existing, id: &str, on_line: &[&str], kind: Kind) -> bool {
-        if self.injected.knows(id, &existing.normal) {
-            return true;
+    /// Matches the comments that stand in the file with those wanted: first those above the
+    /// placeholders that say what is wanted, then older ones there, then those that were moved.
+    fn fulfil(
+        &self,
+        file: &File<'_>,
+        found: &[Placeholder<'_>],
+        wishes: &[Wish<'_>],
+        existing: &[Existing],
+        result: &mut Vec<Marked>,
+    ) {
+        let mut claims = Claims::new(file.bytes, existing, wishes.len());
+        // What belongs to any placeholder of the file is nobody's edit.
+        let ids: HashSet<&str> = found.iter().map(|placeholder| placeholder.id).collect();
+        let known: HashSet<&str> = match existing.is_empty() {
+            true => HashSet::new(),
+            false => ids.iter().flat_map(|id| self.injected.sums(id)).collect(),
+        };
+        for reach in [Reach::Above, Reach::Anywhere] {
+            for (index, wish) in wishes.iter().enumerate() {
+                let current = injected::checksum(&wish.words);
+                claims.claim(
+                    index,
+                    wish,
+                    reach,
+                    [current.as_str()].into_iter(),
+                    Says::Wanted,
+                );
+            }
+            for (index, wish) in wishes.iter().enumerate() {
+                let sums = self.injected.sums(wish.id);
+                claims.claim(index, wish, reach, sums, Says::Older);
+            }
+            if reach == Reach::Above {
+                for (index, wish) in wishes.iter().enumerate() {
+                    claims.claim_task(index, wish, &known);
+                }
+            }
         }
-        // A comment that names a task says by itself that nobody edited it.
-        kind == Kind::Task
-            && existing.task_id().is_some_and(|task| {
-                !task.contains(char::is_whitespace)
-                    && !on_line
-                        .iter()
-                        .any(|other| *other != id && self.injected.knows(other, &existing.normal))
-            })
+        for (index, wish) in wishes.iter().enumerate() {
+            if let Some((span, says)) = claims.spans[index].clone() {
+                result.push(self.renew(file, wish, Some(span), says));
+                continue;
+            }
+            let Some(span) = claims.claim_foreign(wish, &known, &ids) else {
+                result.push(self.renew(file, wish, None, Says::Older));
+                continue;
+            };
+            if self.overwrite {
+                result.push(self.renew(file, wish, Some(span), Says::Older));
+                continue;
+            }
+            let (id, at) = (wish.id, file.text.line_at(span.start));
+            let why = format!(
+                "{} line {at}: the comment above placeholder {id} was edited by hand; remove it",
+                file.path
+            );
+            let refusal = Refusal::new(Code::CommentEdited, why)
+                .in_file(file.path)
+                .with_hint(Hint::Overwrite);
+            let refusal = refusal.at_line(at).with_found(&file.bytes[span]);
+            result.push(Marked::refused(id, wish.site.number, refusal));
+        }
     }
 
     fn renew(
         &self,
         file: &File<'_>,
-        site: &Site,
-        id: &str,
-        comment: &Comment,
-        existing: Option<Existing>,
+        wish: &Wish<'_>,
+        existing: Option<Range<usize>>,
+        says: Says,
     ) -> Marked {
-        let line = &file.bytes[site.line.clone()];
-        let blank = line
+        let place = existing.as_ref().map_or(wish.site.at, |span| span.start);
+        let line = &file.bytes[place..];
+        let mut blank = line
             .iter()
             .take_while(|byte| matches!(byte, b' ' | b'\t'))
             .count();
-        let ending = file.text.ending_near(site.line.start).as_bytes();
-        let bytes = comment.to_bytes(&line[..blank], ending);
+        match wish.site.style.indent {
+            Indent::Spaces if line[..blank].contains(&b'\t') => blank = 0,
+            Indent::None => blank = 0,
+            Indent::Spaces | Indent::Line => {}
+        }
+        let ending = file.text.ending_near(place).as_bytes();
+        let bytes = wish.comment.to_bytes(&line[..blank], ending);
         let edits = match (self.mode, existing) {
-            (MarkMode::Inject, Some(existing)) => vec![Edit::replace(existing.span, bytes)],
-            (MarkMode::Inject, None) => vec![Edit::insert(site.line.start, bytes)],
-            (MarkMode::Remove, Some(existing)) => vec![Edit::delete(existing.span)],
+            (MarkMode::Inject, Some(_)) if says == Says::Wanted => Vec::new(),
+            (MarkMode::Inject, Some(span)) => vec![Edit::replace(span, bytes)],
+            (MarkMode::Inject, None) => vec![Edit::insert(wish.site.at, bytes)],
+            (MarkMode::Remove, Some(span)) => vec![Edit::delete(span)],
             (MarkMode::Remove, None) => Vec::new(),
         };
-        Marked::done(id, site.number, edits, comment.normal())
+        Marked::done(wish.id, wish.site.number, edits, wish.words.clone())
+    }
+}
+
+/// A comment that is to stand somewhere.
+pub(super) struct Wish<'a> {
+    pub(super) id: &'a str,
+    pub(super) kind: Kind,
+    pub(super) site: Site,
+    comment: Comment,
+    words: String,
+}
+
+impl<'a> Wish<'a> {
+    /// `None` where the text looks like a placeholder whatever is done to it.
+    fn new(id: &'a str, mark: &Mark, site: Site, scanner: &Scanner) -> Option<Self> {
+        let name = site.elsewhere.then_some(id);
+        let comment = Comment::new(mark, name, site.style, scanner)?;
+        Some(Self {
+            id,
+            kind: mark.kind(),
+            site,
+            words: comment.words(),
+            comment,
+        })
     }
 }
 
@@ -319,15 +354,64 @@ impl File<'_> {
         debug_assert!(start >= self.text.bom_len().min(BOM.len()));
         start..end
     }
+
+    /// What is known of the place of a comment.
+    fn site(
+        &self,
+        place: Place,
+        line: usize,
+        number: LineNumber,
+        floors: &[usize],
+        existing: &[Existing],
+    ) -> Site {
+        let mut at = place.at;
+        let mut next = existing.partition_point(|existing| existing.span().start < at);
+        let mut floor = floors[floors
+            .partition_point(|floor| *floor <= at)
+            .saturating_sub(1)];
+        if at > line {
+            // Below the first lines, behind the comments that are there already.
+            floor = at;
+            while let Some(here) = existing.get(next)
+                && here.span().start == at
+            {
+                at = here.span().end;
+                next += 1;
+            }
+        }
+        // Upwards over comments like ours, and blank lines between them.
+        let mut first = next;
+        let mut top = at;
+        while first > 0 {
+            let span = existing[first - 1].span();
+            let blank = span.end <= top && self.bytes[span.end..top].trim_ascii().is_empty();
+            if span.start < floor || !blank {
+                break;
+            }
+            first -= 1;
+            top = span.start;
+        }
+        Site {
+            number,
+            at,
+            style: place.style,
+            elsewhere: place.at != line,
+            above: first..next,
+        }
+    }
 }
 
-/// The line of one or more placeholders, and what stands above it.
-struct Site {
-    line: Range<usize>,
+/// Where a comment goes, and what stands there.
+pub(super) struct Site {
+    /// The placeholder's line.
     number: LineNumber,
-    /// The end of the last line above that bears a placeholder.
-    floor: usize,
+    /// The start of the line that the comment goes above.
+    pub(super) at: usize,
     style: &'static CommentStyle,
+    /// Whether that is another line than the placeholder's.
+    elsewhere: bool,
+    /// The comments right above, by their indices.
+    pub(super) above: Range<usize>,
 }
 
 /// The ids on a line that are to be marked, once each.

@@ -11,15 +11,18 @@
 //! ```
 
 mod balance;
+mod claim;
+mod clear;
 mod comment;
+mod context;
 mod injected;
 mod language;
 mod mark;
 mod scan;
-mod site;
 mod style;
 
 pub use balance::Balance;
+pub use clear::Cleared;
 pub use comment::Mark;
 pub use injected::Injected;
 pub use language::Language;

@@ -12,10 +12,19 @@ pub struct CommentStyle {
     /// Sequences that would end the comment or mean something in it. They are broken up by a
     /// space, single characters written as `<U+XXXX>`.
     pub(super) forbidden: &'static [&'static str],
-    /// Where a comment of the same kind may already be open, this one is safe inside it and out.
-    pub(super) inside: Option<&'static CommentStyle>,
-    /// Whether a backslash at the end of a line makes the next one part of it, comment or not.
-    pub(super) continues: bool,
+    /// How far the comment is indented.
+    pub(super) indent: Indent,
+}
+
+/// How far a comment is indented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Indent {
+    /// As the line below it.
+    Line,
+    /// As the line below it, but where that starts with a tab: what does is a command.
+    Spaces,
+    /// Not at all.
+    None,
 }
 
 impl CommentStyle {
@@ -41,8 +50,7 @@ const fn line(prefix: &'static str, next: &'static str) -> CommentStyle {
         prompt: [prefix, ""],
         next,
         forbidden: &[],
-        inside: None,
-        continues: false,
+        indent: Indent::Line,
     }
 }
 
@@ -57,8 +65,7 @@ const fn block(
         prompt: [open, close],
         next,
         forbidden,
-        inside: None,
-        continues: false,
+        indent: Indent::Line,
     }
 }
 
@@ -67,8 +74,7 @@ const STARRED: CommentStyle = CommentStyle {
     prompt: ["/** ", " **/"],
     next: " *  ",
     forbidden: &["*/", "/*"],
-    inside: Some(&SLASHES),
-    continues: false,
+    indent: Indent::Line,
 };
 
 /// JavaScript, TypeScript and what else starts documentation with `/**`.
@@ -76,32 +82,16 @@ pub(super) const BLOCK: CommentStyle = STARRED;
 /// PHP, which leaves a line comment at `?>`.
 pub(super) const PHP: CommentStyle = CommentStyle {
     forbidden: &["*/", "/*", "?>", "<?"],
-    inside: Some(&PHP_SLASHES),
-    ..STARRED
-};
-const PHP_SLASHES: CommentStyle = CommentStyle {
-    forbidden: &["*/", "/*", "?>", "<?"],
-    ..SLASHES
-};
-/// C and its kin, where a backslash joins lines before comments are seen.
-pub(super) const C: CommentStyle = CommentStyle {
-    continues: true,
     ..STARRED
 };
 /// Java, which decodes `\uXXXX` before it sees comments.
 pub(super) const JAVA: CommentStyle = CommentStyle {
     forbidden: &["*/", "/*", "\\u"],
-    inside: Some(&JAVA_SLASHES),
     ..STARRED
-};
-const JAVA_SLASHES: CommentStyle = CommentStyle {
-    forbidden: &["*/", "/*", "\\u"],
-    ..SLASHES
 };
 /// Style sheets, which know no other comment.
 pub(super) const CSS: CommentStyle = CommentStyle {
     forbidden: &["*/", "/*", "</"],
-    inside: None,
     ..STARRED
 };
 /// Scripts in a page, which ends them at their end tag, wherever it stands.
@@ -113,7 +103,6 @@ pub(super) const SCRIPT: CommentStyle = CommentStyle {
 pub(super) const JSX_CHILD: CommentStyle = CommentStyle {
     task: ["{/* ", " */}"],
     prompt: ["{/** ", " **/}"],
-    inside: None,
     ..STARRED
 };
 pub(super) const SLASHES: CommentStyle = CommentStyle {
@@ -125,8 +114,10 @@ pub(super) const HASH: CommentStyle = CommentStyle {
     forbidden: &["\"\"\"", "'''"],
     ..line("# ", "#   ")
 };
-pub(super) const HASH_CONTINUED: CommentStyle = CommentStyle {
-    continues: true,
+/// Makefiles, where a line that starts with a tab is a command; in the first column make drops a
+/// comment, in a recipe, too.
+pub(super) const MAKE: CommentStyle = CommentStyle {
+    indent: Indent::Spaces,
     ..HASH
 };
 /// Terraform and PHP's kin, which have C's comments besides.
@@ -164,8 +155,31 @@ pub(super) const PUG: CommentStyle = line("//- ", "//-   ");
 pub(super) const HAML: CommentStyle = line("-# ", "-#   ");
 /// XML forbids `--` anywhere in a comment.
 pub(super) const HTML: CommentStyle = block("<!-- ", " -->", "     ", &["--", "<!", "<?", "?>"]);
+/// Markdown: an indented comment may be code.
+pub(super) const MARKDOWN: CommentStyle = CommentStyle {
+    indent: Indent::None,
+    ..HTML
+};
+/// Outside of its tags PHP prints what stands there; a tag with a comment prints nothing, the newline
+/// behind it included.
+pub(super) const PHP_TAG: CommentStyle = CommentStyle {
+    task: ["<?php /* ", " */ ?>"],
+    prompt: ["<?php /** ", " **/ ?>"],
+    indent: Indent::None,
+    ..PHP
+};
 /// OCaml looks for strings in comments.
 pub(super) const ML: CommentStyle = block("(* ", " *)", "   ", &["(*", "*)", "\"", "{"]);
 pub(super) const HANDLEBARS: CommentStyle = block("{{!-- ", " --}}", "      ", &["--", "{{", "}}"]);
 pub(super) const JINJA: CommentStyle = block("{# ", " #}", "   ", &["{#", "#}", "{%", "%}"]);
-pub(super) const TEMPLATE_TAG: CommentStyle = block("<%# ", " %>", "    ", &["%>", "<%"]);
+/// The dash takes the newline behind the tag away.
+pub(super) const TEMPLATE_TAG: CommentStyle = CommentStyle {
+    indent: Indent::None,
+    ..block("<%# ", " -%>", "    ", &["%>", "<%"])
+};
+pub(super) const LIQUID: CommentStyle = block(
+    "{% comment %} ",
+    " {% endcomment %}",
+    "    ",
+    &["{%", "%}", "{{", "}}"],
+);

@@ -5,6 +5,7 @@
 mod assemble;
 mod change;
 mod content;
+mod encoding;
 mod facts;
 mod find;
 mod growth;
@@ -21,13 +22,14 @@ mod settle;
 mod stage;
 mod tree;
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
-use crate::operation::{Batch, Coordinates, Matched, Operation};
+use crate::operation::{Batch, Coordinates, Labels, Matched, Operation};
 use crate::path::{Protect, RelPath};
 use crate::text::LineNumber;
 use crate::threads;
@@ -40,7 +42,7 @@ pub(crate) use facts::Standing;
 pub(crate) use facts::refusals as refusals_by_facts;
 pub(crate) use names::not_found;
 pub use script::{Lowered, Missing, Notes, Script};
-pub(crate) use stage::{SharedBytes, Stage};
+pub(crate) use stage::{Onto, SharedBytes, Stage};
 pub(crate) use tree::Obstacle;
 #[cfg(feature = "workspace")]
 pub(crate) use tree::Other;
@@ -55,8 +57,12 @@ pub const MAX_GROWTH: u64 = 256 << 20;
 pub struct Policy {
     /// Let line-addressed operations and deletions pass without a guard, or with a weak one.
     pub allow_unguarded: bool,
-    /// Let operations edit files that hold NUL bytes.
+    /// Let operations edit files that hold NUL bytes, and write them.
     pub allow_binary: bool,
+    /// Let new text go into files that are in another encoding.
+    pub allow_encoding_change: bool,
+    /// Let files be moved, copied and created onto files that exist.
+    pub overwrite: bool,
     /// Let new lines pass that stand for code that was left out.
     pub allow_omission: bool,
     /// Apply the groups of files whose operations all pass, instead of all or nothing.
@@ -78,6 +84,8 @@ impl Default for Policy {
         Self {
             allow_unguarded: false,
             allow_binary: false,
+            allow_encoding_change: false,
+            overwrite: false,
             allow_omission: false,
             allow_odd_names: false,
             partial: false,
@@ -114,21 +122,46 @@ pub enum Outcome {
     Previewed,
 }
 
-/// The plan's word on one operation.
-#[derive(Debug, Clone)]
+impl Outcome {
+    /// What an operation comes to that would have landed, in a batch that does not.
+    pub(crate) fn held_back(self) -> Self {
+        match self {
+            Self::Applied | Self::Rebased | Self::Undone => Self::NotApplied,
+            other => other,
+        }
+    }
+}
+
+/// What became, or will become, of one operation: planning decides it, the record keeps it, report
+/// and events show it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
 pub struct Verdict {
-    /// [`Applied`](Outcome::Applied) stands for «will land».
+    /// The operation's name.
+    pub op: Cow<'static, str>,
+    /// The file it names, as the batch spelled it.
+    pub file: String,
+    /// How it ended; in a plan [`Applied`](Outcome::Applied) means that it will land.
     pub outcome: Outcome,
-    /// The lines of the new file that it wrote, both inclusive; `None` where it wrote none.
+    /// The lines of the new file that it wrote, both inclusive; absent where it wrote none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<[LineNumber; 2]>,
     /// Whether a guard holds it, or its address is by content.
     pub guarded: bool,
-    /// Why not.
-    pub refusal: Option<Box<Refusal>>,
-    /// How the front end read it, where that is worth saying.
+    /// How a foreign format was read, where that is worth saying.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// By which step of the ladder its place was found; `None` where the text stands there exactly.
+    /// By which step of the ladder a foreign format's place was found; absent where its text
+    /// stands there exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matched: Option<Matched>,
+    /// Why it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Box<Refusal>>,
+    /// The operation's own labels over the batch's; absent where it has none of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Box<Labels>>,
 }
 
 /// What a batch will do to a tree.
@@ -211,35 +244,49 @@ impl Plan {
 }
 
 impl Verdict {
-    /// The verdict on an operation of a batch whose id was committed before, with the same content
-    /// or another.
-    #[cfg(feature = "workspace")]
-    pub(crate) fn replayed(same: bool) -> Self {
-        let outcome = match same {
-            true => Outcome::AlreadyApplied,
-            false => Outcome::NotApplied,
-        };
+    /// The verdict on an operation with which nothing is wrong.
+    pub(crate) fn passed(batch: &Batch, operation: &Operation) -> Self {
+        let labels = &operation.labels;
+        let has_own = **labels != *batch.labels && **labels != Labels::default();
         Self {
-            outcome,
-            lines: None,
-            guarded: true,
-            refusal: None,
-            note: None,
-            matched: None,
+            op: operation.name().into(),
+            file: operation.shown_file().into_owned(),
+            note: operation.note.clone(),
+            matched: operation.matched,
+            labels: has_own.then(|| Box::new((**labels).clone())),
+            ..Self::unnamed()
         }
     }
 
-    /// The verdict on an operation with which nothing is wrong.
-    fn passed(operation: &Operation) -> Self {
-        let note = operation.note.clone();
+    /// The verdict that nothing is wrong, on an operation that is named elsewhere.
+    fn unnamed() -> Self {
         Self {
+            op: Cow::Borrowed(""),
+            file: String::new(),
             outcome: Outcome::Applied,
             lines: None,
             guarded: true,
+            note: None,
+            matched: None,
             refusal: None,
-            note,
-            matched: operation.matched,
+            labels: None,
         }
+    }
+
+    /// Says of an operation that would have landed that it does not, since its batch does not.
+    pub(crate) fn hold_back(&mut self) {
+        let held_back = self.outcome.held_back();
+        if held_back != self.outcome {
+            self.outcome = held_back;
+            self.lines = None;
+        }
+    }
+
+    fn add_note(&mut self, note: String) {
+        self.note = Some(match self.note.take() {
+            Some(before) => format!("{before}; {note}"),
+            None => note,
+        });
     }
 
     fn refuse(&mut self, refusal: Refusal) {

@@ -15,6 +15,7 @@ use crate::threads;
 use super::assemble::{Assembled, Clash, assemble, find_clashes};
 use super::change;
 use super::content::{self, Piece};
+use super::encoding;
 use super::growth::Terms;
 use super::names::{self, Node};
 use super::{
@@ -34,12 +35,16 @@ pub(super) fn plan(
 ) -> (Vec<FileChange>, Vec<Verdict>) {
     let terms = Terms::of(policy);
     let names = names::resolve(&batch.operations, tree, &terms, refused);
-    let mut verdicts: Vec<Verdict> = batch.operations.iter().map(Verdict::passed).collect();
+    let operations = batch.operations.iter();
+    let mut verdicts: Vec<Verdict> = operations.map(|it| Verdict::passed(batch, it)).collect();
     for (index, settled) in names.settled {
         match settled {
             Ok(()) => verdicts[index].outcome = Outcome::AlreadyApplied,
             Err(refusal) => verdicts[index].refuse(refusal),
         }
+    }
+    for (index, path) in names.replacing {
+        verdicts[index].add_note(format!("replaces {path}"));
     }
     for (index, operation) in batch.operations.iter().enumerate() {
         if let Action::DeleteFile { expect: None } = operation.action {
@@ -60,13 +65,11 @@ pub(super) fn plan(
     let mut changes = Vec::with_capacity(results.len());
     for result in results {
         for (index, verdict) in result.verdicts {
-            let note = verdicts[index].note.take();
-            let matched = verdicts[index].matched;
-            verdicts[index] = Verdict {
-                note,
-                matched,
-                ..verdict
-            };
+            let named = &mut verdicts[index];
+            named.outcome = verdict.outcome;
+            named.lines = verdict.lines;
+            named.guarded = verdict.guarded;
+            named.refusal = verdict.refusal;
         }
         changes.extend(result.change);
     }
@@ -150,7 +153,7 @@ fn resolve_content(
     let mut verdicts: Vec<(usize, Verdict)> = Vec::with_capacity(node.content.len());
     for &index in &node.content {
         let operation = &batch.operations[index];
-        let mut verdict = Verdict::passed(operation);
+        let mut verdict = Verdict::unnamed();
         let resolved = editable.clone().or_else(|refusal| {
             if operation.binary {
                 Ok(())
@@ -180,6 +183,19 @@ fn resolve_content(
             Err(refusal) => verdict.refuse(refusal),
         }
         verdicts.push((index, verdict));
+    }
+    for (index, refusal) in encoding::mixed(
+        node.named(),
+        text.bytes(),
+        &pieces,
+        &batch.operations,
+        terms.policy,
+    ) {
+        if let Some(verdict) = verdict_of(&mut verdicts, index)
+            && verdict.refusal.is_none()
+        {
+            verdict.refuse(refusal);
+        }
     }
     let mut sound = verdicts
         .iter()

@@ -7,11 +7,13 @@ use super::chain::Next;
 use super::load::{self, Loaded};
 use super::near_names;
 use super::options::{ApplyOptions, Reviewed};
-use super::record::{Journal, OperationRecord, Overrides, Record, State as Stage, VERSION};
+use super::record::{
+    ChangeRecord, Journal, Overrides, Record, State as Stage, TransactionId, VERSION,
+};
 use super::recover::Recovered;
 use super::state::Held;
 use super::transaction::{Done, Work};
-use super::{SavedConflict, Workspace, chain, gc, journal, ledger, survey};
+use super::{SavedConflict, Workspace, chain, gc, journal, now, replay, survey};
 use crate::digest::Digest;
 use crate::error::{Code, Error, Refusal, Stop};
 use crate::operation::{Batch, Labels};
@@ -32,8 +34,9 @@ pub struct Applied<'a> {
     pub batch: Option<Cow<'a, Batch>>,
     /// What lowering found out beside the operations.
     pub notes: Notes,
-    /// The record in the log; `None` for a preview.
-    pub record: Option<Record>,
+    /// The record in the log; that of a preview is [`State::Previewed`](Stage::Previewed) and in no
+    /// log.
+    pub record: Record,
     /// The batch is committed, but something is left for the next run to finish.
     pub unfinished: Option<Error>,
 }
@@ -51,6 +54,7 @@ pub struct Preview<'a> {
     pub notes: Notes,
     /// Why the batch would be refused as a whole, beside what is wrong with its operations.
     pub refusal: Option<Refusal>,
+    overrides: Overrides,
 }
 
 impl Preview<'_> {
@@ -60,17 +64,19 @@ impl Preview<'_> {
         self.refusal.is_some() || self.plan.has_refusal()
     }
 
-    /// What to tell the sender; hashes what is not hashed yet.
+    /// The record that the batch would have; hashes what is not hashed yet.
     #[must_use]
-    pub fn report(&self) -> Report {
-        match (&self.batch, self.refusal.clone()) {
-            (Some(batch), None) => Report::of(batch, &self.plan, Mode::Preview),
-            (Some(batch), Some(refusal)) => {
-                Report::refused(batch, &self.plan, Mode::Preview, refusal)
-            }
-            (None, Some(refusal)) => Report::unread(refusal),
-            (None, None) => unreachable!("what cannot be located is refused"),
-        }
+    pub fn record(&self) -> Record {
+        let mut record = blank_record(TransactionId::now(), self.overrides.clone());
+        record.state = Stage::Previewed;
+        record.changes = self.plan.changes.iter().map(ChangeRecord::of).collect();
+        describe(
+            &mut record,
+            self.batch.as_deref(),
+            &self.plan,
+            self.refusal.as_ref(),
+        );
+        record
     }
 }
 
@@ -107,12 +113,10 @@ impl Workspace {
         let held = self.hold(options.lock_wait)?;
         let recovered = self.recovered(&held)?;
         let mut record = new_record(&held, options)?;
-        if let Some(batch) = script.as_batch()
-            && let Some(id) = &batch.id
-            && let Some(known) = ledger::look_up(&held.state, id)?
-        {
-            return self.replay(&held, batch, record, known);
+        if let Some(prepared) = self.known(Some(&held.state), script, options)? {
+            return replay(&held, record, prepared, &recovered);
         }
+        record.request = replay::request(script, options);
         let mut prepared = self.prepare(script, options, Hashing::Now, || held.state.tasks())?;
         prepared.describe(&mut record);
         let mut done = Done::default();
@@ -163,12 +167,13 @@ impl Workspace {
         options: &ApplyOptions<'_>,
     ) -> Result<Applied<'a>, Error> {
         let previewed = self.preview_with(script, options, Hashing::Now)?;
+        let record = previewed.record();
         Ok(Applied {
-            report: previewed.report(),
+            report: record.report(),
             plan: previewed.plan,
             batch: previewed.batch,
             notes: previewed.notes,
-            record: None,
+            record,
             unfinished: None,
         })
     }
@@ -193,11 +198,8 @@ impl Workspace {
         hashing: Hashing,
     ) -> Result<Preview<'a>, Error> {
         let prepared = self.read_steadily(options.lock_wait, |state| {
-            if let Some(batch) = script.as_batch()
-                && let (Some(id), Some(state)) = (&batch.id, state)
-                && let Some(known) = ledger::look_up(state, id)?
-            {
-                return self.replayed(batch, known);
+            if let Some(prepared) = self.known(state, script, options)? {
+                return Ok(prepared);
             }
             self.prepare(script, options, hashing, || match state {
                 Some(state) => state.tasks(),
@@ -210,6 +212,7 @@ impl Workspace {
             batch,
             notes,
             refusal: prepared.refusal,
+            overrides: Overrides::of(options),
         })
     }
 
@@ -241,7 +244,7 @@ impl Workspace {
             // Whatever becomes of the plan, its digest is told.
             let _ = plan.digest();
         }
-        near_names::add(&self.root, &mut plan);
+        near_names::add(&self.root, self.path(), &mut plan);
         let mut prepared = Prepared {
             lowered: Some(lowered),
             plan,
@@ -292,72 +295,31 @@ impl Workspace {
             }
         }
     }
+}
 
-    /// A batch whose id was committed before: nothing to do if it is the same, else a mistake.
-    fn replay<'a>(
-        &self,
-        held: &Held,
-        batch: &'a Batch,
-        mut record: Record,
-        known: ledger::Entry,
-    ) -> Result<Applied<'a>, Error> {
-        let prepared = self.replayed(batch, known)?;
-        prepared.describe(&mut record);
-        // It is no commit: the first one's entry in the ledger stays.
-        journal::log_only(held, &record, false)?;
-        let applied = finished(
-            held,
-            record,
-            prepared.plan,
-            &Recovered::Nothing,
-            Done::default(),
-        );
-        Ok(applied.of(prepared.lowered))
-    }
-
-    /// What is said of a batch whose id was committed before, by the record of that commit. Where
-    /// its record was cleaned up, the ledger still knows that the batch was committed.
-    fn replayed<'a>(&self, batch: &'a Batch, known: ledger::Entry) -> Result<Prepared<'a>, Error> {
-        let earlier = known.transaction;
-        let same = known.content == batch.content;
-        let mut plan = plan::plan(&no_batch(), &Tree::new(), &plan::Policy::default());
-        plan.verdicts = vec![plan::Verdict::replayed(same); batch.operations.len()];
-        if same && let Some(record) = self.log()?.read(&earlier)? {
-            for (verdict, operation) in plan.verdicts.iter_mut().zip(record.operations) {
-                verdict.guarded = operation.guarded;
-                verdict.note = operation.note;
-                verdict.matched = operation.matched;
-                verdict.refusal = operation.refusal;
-                if operation.outcome != Outcome::Applied {
-                    verdict.outcome = operation.outcome;
-                }
-            }
-        }
-        let refusal = (!same).then(|| {
-            let message = format!(
-                "the batch's id was committed with other content by transaction {earlier}; give new content a new id"
-            );
-            Refusal::new(Code::BatchIdReused, message)
-        });
-        Ok(Prepared {
-            lowered: Some(batch.into()),
-            plan,
-            refusal,
-            tasks: None,
-            loaded: Loaded::default(),
-        })
-    }
+/// Logs that a batch was committed before.
+fn replay<'a>(
+    held: &Held,
+    mut record: Record,
+    prepared: Prepared<'a>,
+    recovered: &Recovered,
+) -> Result<Applied<'a>, Error> {
+    prepared.describe(&mut record);
+    // It is no commit: the first one's entry in the ledger stays.
+    journal::log_only(held, &record, false)?;
+    let applied = finished(held, record, prepared.plan, recovered, Done::default());
+    Ok(applied.of(prepared.lowered))
 }
 
 /// A batch, located, planned and judged.
-struct Prepared<'a> {
+pub(super) struct Prepared<'a> {
     /// `None` where a foreign patch could not be located at all.
-    lowered: Option<Lowered<'a>>,
-    plan: Plan,
+    pub(super) lowered: Option<Lowered<'a>>,
+    pub(super) plan: Plan,
     /// A refusal of the whole.
-    refusal: Option<Refusal>,
-    tasks: Option<Vec<u8>>,
-    loaded: Loaded,
+    pub(super) refusal: Option<Refusal>,
+    pub(super) tasks: Option<Vec<u8>>,
+    pub(super) loaded: Loaded,
 }
 
 impl Prepared<'_> {
@@ -382,9 +344,8 @@ impl Prepared<'_> {
                 verdict.lines = None;
                 verdict.refusal = Some(Box::new(refusal.clone()));
                 blamed = true;
-            } else if verdict.outcome == Outcome::Applied {
-                verdict.outcome = Outcome::NotApplied;
-                verdict.lines = None;
+            } else {
+                verdict.hold_back();
             }
         }
         if !blamed {
@@ -394,39 +355,28 @@ impl Prepared<'_> {
 
     /// Fills in what the record says of batch and verdicts.
     fn describe(&self, record: &mut Record) {
-        record.plan = self.plan.digest();
-        record.refusal.clone_from(&self.refusal);
-        if let Some(Lowered { batch, .. }) = &self.lowered {
-            if let Some(id) = &batch.id {
-                record.batch_id.clone_from(id);
-            }
-            record.content = batch.content;
-            record.labels = (*batch.labels).clone();
-            let verdicts = batch.operations.iter().zip(&self.plan.verdicts);
-            record.operations = verdicts
-                .map(|(operation, verdict)| OperationRecord {
-                    op: operation.name().into(),
-                    file: operation.shown_file().into_owned(),
-                    outcome: verdict.outcome,
-                    lines: verdict.lines,
-                    guarded: verdict.guarded,
-                    note: verdict.note.clone(),
-                    matched: verdict.matched,
-                    refusal: verdict.refusal.clone(),
-                    labels: (*operation.labels != *batch.labels
-                        && *operation.labels != Labels::default())
-                    .then(|| Box::new((*operation.labels).clone())),
-                })
-                .collect();
-        }
-        let is_refused = self.refusal.is_some() || self.plan.has_refusal();
-        record.status = match (is_refused, self.plan.changes.is_empty()) {
-            (false, true) => Status::Unchanged,
-            (false, false) => Status::Applied,
-            (true, false) if record.overrides.partial => Status::Partial,
-            (true, _) => Status::Refused,
-        };
+        let batch = self.lowered.as_ref().map(|lowered| &*lowered.batch);
+        describe(record, batch, &self.plan, self.refusal.as_ref());
         record.state = Stage::Refused;
+    }
+}
+
+/// Fills in what a record says of batch and verdicts.
+fn describe(record: &mut Record, batch: Option<&Batch>, plan: &Plan, refusal: Option<&Refusal>) {
+    let mode = match record.state {
+        Stage::Previewed => Mode::Preview,
+        _ => Mode::Apply,
+    };
+    record.plan = plan.digest();
+    record.status = Status::of(plan, refusal.is_some(), mode);
+    record.refusal = refusal.cloned();
+    if let Some(batch) = batch {
+        if let Some(id) = &batch.id {
+            record.batch_id.clone_from(id);
+        }
+        record.content = batch.content;
+        record.labels = (*batch.labels).clone();
+        record.operations.clone_from(&plan.verdicts);
     }
 }
 
@@ -493,7 +443,7 @@ pub(super) fn finished<'a>(
         plan,
         batch: None,
         notes: Notes::default(),
-        record: Some(record),
+        record,
         unfinished: done.unfinished,
     }
 }
@@ -505,19 +455,27 @@ pub(super) fn new_record(held: &Held, options: &ApplyOptions<'_>) -> Result<Reco
         previous,
     } = chain::next(held)?;
     Ok(Record {
+        previous,
+        ..blank_record(transaction, Overrides::of(options))
+    })
+}
+
+fn blank_record(transaction: TransactionId, overrides: Overrides) -> Record {
+    Record {
         version: VERSION,
         transaction,
         batch_id: transaction.to_string(),
         content: Digest::of(b""),
+        request: None,
         labels: Labels::default(),
         state: Stage::Refused,
         status: Status::Refused,
         plan: Digest::of(b""),
-        at: jiff::Timestamp::now().to_string(),
+        at: now(),
         duration_ms: 0,
-        overrides: Overrides::of(options),
+        overrides,
         refusal: None,
-        previous,
+        previous: None,
         undoes: None,
         undoes_batch: None,
         redoes: None,
@@ -525,7 +483,7 @@ pub(super) fn new_record(held: &Held, options: &ApplyOptions<'_>) -> Result<Reco
         operations: Vec::new(),
         changes: Vec::new(),
         journal: Journal::default(),
-    })
+    }
 }
 
 pub(super) fn no_batch() -> Batch {

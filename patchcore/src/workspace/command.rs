@@ -115,7 +115,7 @@ impl Workspace {
         let id = TransactionId::now();
         let header = Header {
             id,
-            at: jiff::Timestamp::now().to_string(),
+            at: super::now(),
             argv: command.argv.clone(),
             labels: command.labels.clone(),
             also: command.also.clone(),
@@ -281,7 +281,7 @@ impl Workspace {
         record.plan = plan.digest();
         record.status = Status::Applied;
         record.state = Stage::Committed;
-        record.operations = observe::operations(&batch);
+        record.operations.clone_from(&plan.verdicts);
         let broken = broken_rules(batch, &plan, held, options)?;
         let mut notes = observed.warnings;
         for (index, refusal) in broken {

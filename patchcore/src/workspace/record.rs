@@ -6,7 +6,6 @@
 //! that: a record without a valid last line does not exist, and one that is not sealed by the
 //! workspace's key was written by somebody else.
 
-use std::borrow::Cow;
 use std::io;
 
 use serde::{Deserialize, Serialize};
@@ -14,11 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::edit::Edit;
 use crate::error::{Error, Refusal};
-use crate::operation::{Labels, Matched};
+use crate::operation::Labels;
 use crate::path::RelPath;
-use crate::plan::{ChangeKind, FileState, Outcome, Touch};
-use crate::report::{FileReport, OperationReport, Report, Status};
-use crate::text::LineNumber;
+use crate::plan::{ChangeKind, FileChange, FileState, Outcome, Touch, Verdict};
+use crate::report::{FileReport, Mode, OperationReport, Report, Status};
 use crate::threads;
 
 use super::disk::{File, file_size_limit};
@@ -50,6 +48,10 @@ pub struct Record {
     pub batch_id: String,
     /// Digest of the batch's parsed content.
     pub content: Digest,
+    /// Digest of the input with the options and permissions that it was sent with, where it came
+    /// without an id: by it the same input is known again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Digest>,
     /// The batch's labels.
     #[serde(default)]
     pub labels: Labels,
@@ -86,7 +88,7 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<CommandRecord>,
     /// A verdict for each operation, in batch order.
-    pub operations: Vec<OperationRecord>,
+    pub operations: Vec<Verdict>,
     /// What changed, by path.
     pub changes: Vec<ChangeRecord>,
     /// How it is installed, in order; for recovery.
@@ -145,6 +147,9 @@ pub struct Redone {
     pub batch_id: Option<String>,
     /// Digest of its parsed content.
     pub content: Digest,
+    /// Digest of the input that it came as, where there was no id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Digest>,
 }
 
 /// How far a transaction came.
@@ -160,6 +165,10 @@ pub enum State {
     RolledBack,
     /// It was refused, and nothing was installed.
     Refused,
+    /// Nothing was to be written: such a record is never in the log.
+    #[serde(skip_deserializing)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    Previewed,
 }
 
 /// What the operator allowed when the batch was applied.
@@ -173,6 +182,12 @@ pub struct Overrides {
     /// Files that hold NUL bytes.
     #[serde(skip_serializing_if = "is_false")]
     pub allow_binary: bool,
+    /// New text in another encoding than its file's.
+    #[serde(skip_serializing_if = "is_false")]
+    pub allow_encoding_change: bool,
+    /// Files onto files that exist.
+    #[serde(skip_serializing_if = "is_false")]
+    pub overwrite: bool,
     /// Leaving out what is refused.
     #[serde(skip_serializing_if = "is_false")]
     pub partial: bool,
@@ -189,37 +204,6 @@ pub struct Overrides {
     /// Files whose owner could not be kept.
     #[serde(skip_serializing_if = "is_false")]
     pub allow_owner_change: bool,
-}
-
-/// What became of an operation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct OperationRecord {
-    /// The operation's name.
-    pub op: Cow<'static, str>,
-    /// The file it names, as the batch spelled it.
-    pub file: String,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// The lines of the new file that it wrote, both inclusive.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lines: Option<[LineNumber; 2]>,
-    /// Whether a guard holds it.
-    pub guarded: bool,
-    /// How a foreign format was read, where that is worth saying.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
-    /// By which step of the ladder a foreign format's place was found; absent where its text
-    /// stands there exactly.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub matched: Option<Matched>,
-    /// Why it was refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refusal: Option<Box<Refusal>>,
-    /// The operation's own labels over the batch's; absent where it has none of its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub labels: Option<Box<Labels>>,
 }
 
 /// What changed at a path.
@@ -473,6 +457,7 @@ impl Record {
             transaction: self.transaction,
             batch_id: self.batch_id.clone(),
             content: self.content,
+            request: self.request,
             labels: self.labels.clone(),
             state: self.state,
             status: self.status,
@@ -507,30 +492,54 @@ impl Record {
             .unwrap_or(&self.labels)
     }
 
-    /// The report that the batch's sender got, without its diff.
+    /// How an operation ended: where nothing was to be written, all are only previewed.
+    #[must_use]
+    pub fn outcome(&self, operation: usize) -> Option<Outcome> {
+        let verdict = self.operations.get(operation)?;
+        Some(match self.state {
+            State::Previewed => Outcome::Previewed,
+            _ => verdict.outcome,
+        })
+    }
+
+    /// The report that the batch's sender gets, without its diff.
     #[must_use]
     pub fn report(&self) -> Report {
+        let is_preview = self.state == State::Previewed;
+        let mode = match is_preview {
+            true => Mode::Preview,
+            false => Mode::Apply,
+        };
         Report {
-            version: VERSION,
-            batch_id: Some(self.batch_id.clone()),
-            transaction: Some(self.transaction.to_string()),
+            batch_id: (!is_preview || self.has_own_id()).then(|| self.batch_id.clone()),
+            transaction: (!is_preview).then(|| self.transaction.to_string()),
             status: self.status,
             plan: self.plan,
             files: self.changes.iter().map(ChangeRecord::report).collect(),
-            operations: self
-                .operations
-                .iter()
-                .enumerate()
-                .map(|(index, operation)| operation.report(index))
-                .collect(),
+            operations: OperationReport::list(&self.operations, mode),
             refusal: self.refusal.clone(),
-            warnings: Vec::new(),
-            diff: None,
+            ..Report::blank()
         }
     }
 }
 
 impl ChangeRecord {
+    /// The record of a change, without its edits and the slot of its pre-image.
+    pub(super) fn of(change: &FileChange) -> Self {
+        Self {
+            path: change.path.clone(),
+            from: change.from.clone(),
+            kind: change.kind,
+            before: change.state_before(),
+            after: change.state_after(),
+            slot: None,
+            edits: Vec::new(),
+            touches: change.touches.clone(),
+            lines_added: change.lines_added,
+            lines_removed: change.lines_removed,
+        }
+    }
+
     /// The state of what came from elsewhere: what stood in its new place says nothing of its kind.
     pub(crate) fn moved(&self, before: FileState) -> FileState {
         let link = match (&self.from, self.after) {
@@ -553,28 +562,13 @@ impl ChangeRecord {
     }
 }
 
-impl OperationRecord {
-    fn report(&self, index: usize) -> OperationReport {
-        OperationReport {
-            index,
-            op: self.op.clone(),
-            file: self.file.clone(),
-            outcome: self.outcome,
-            would: None,
-            lines: self.lines,
-            guarded: self.guarded,
-            note: self.note.clone(),
-            matched: self.matched,
-            refusal: self.refusal.clone(),
-        }
-    }
-}
-
 impl Overrides {
     pub(super) fn of(options: &ApplyOptions<'_>) -> Self {
         Self {
             allow_unguarded: options.policy.allow_unguarded,
             allow_binary: options.policy.allow_binary,
+            allow_encoding_change: options.policy.allow_encoding_change,
+            overwrite: options.policy.overwrite,
             partial: options.policy.partial,
             allow_paths: options.policy.allow_paths.clone(),
             break_hard_links: options.break_hard_links,

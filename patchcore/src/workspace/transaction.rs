@@ -191,16 +191,9 @@ impl Work<'_> {
     fn change_records(&self, layout: &Layout<'_>) -> Vec<ChangeRecord> {
         let changes = self.changes.iter().zip(&layout.pre_images);
         let records = changes.map(|(change, slot)| ChangeRecord {
-            path: change.path.clone(),
-            from: change.from.clone(),
-            kind: change.kind,
-            before: change.state_before(),
-            after: change.state_after(),
             slot: *slot,
             edits: change.edits.as_slice().iter().map(EditRecord::of).collect(),
-            touches: change.touches.clone(),
-            lines_added: change.lines_added,
-            lines_removed: change.lines_removed,
+            ..ChangeRecord::of(change)
         });
         records.collect()
     }

@@ -54,6 +54,7 @@ fn of_script(
     context: &Context,
 ) -> Result<Exit, Failure> {
     let mut apply_options = edit::options(place, &args.policy, None)?;
+    apply_options.again = args.input.again;
     let rules = edit::rules(&apply_options.policy, &args.policy);
     apply_options.review = Some(&rules);
     let preview = place.open()?.preview(script, &apply_options)?;
@@ -91,7 +92,7 @@ fn report(preview: &Preview<'_>, diff: bool, context: &Context) -> Result<Exit, 
         plan: &preview.plan,
         diff,
     };
-    report::edit::print(&preview.report(), &details, false, context)
+    report::edit::print(&preview.record().report(), &details, false, context)
 }
 
 fn differing(differ: bool, args: &DiffArgs) -> Exit {

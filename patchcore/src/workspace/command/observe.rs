@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::super::layout::{Content, Place, Wanted};
 use super::super::log::Log;
 use super::super::record::{
-    ChangeRecord, DirectoryRecord, EditRecord, Identity, OperationRecord, Record, State as Stage,
-    Step, TransactionId,
+    ChangeRecord, DirectoryRecord, EditRecord, Identity, Record, State as Stage, Step,
+    TransactionId,
 };
 use super::super::snapshot::{Listing, Objects, Row};
 use crate::bytes;
@@ -17,7 +17,7 @@ use crate::edit::{Edit, EditSet};
 use crate::error::Error;
 use crate::operation::{Action, Batch, Operation};
 use crate::path::RelPath;
-use crate::plan::{After, ChangeKind, FileChange, FileState, Outcome, Source, Touch, Verdict};
+use crate::plan::{After, ChangeKind, FileChange, FileState, Source, Touch, Verdict};
 
 /// What a command did.
 #[derive(Debug, Default)]
@@ -315,30 +315,8 @@ fn operation(change: &FileChange) -> Operation {
 
 /// Everything was done.
 pub(super) fn verdicts(batch: &Batch) -> Vec<Verdict> {
-    let verdict = Verdict {
-        outcome: Outcome::Applied,
-        lines: None,
-        guarded: true,
-        refusal: None,
-        note: None,
-        matched: None,
-    };
-    vec![verdict; batch.operations.len()]
-}
-
-pub(super) fn operations(batch: &Batch) -> Vec<OperationRecord> {
-    let operations = batch.operations.iter().map(|operation| OperationRecord {
-        op: operation.name().into(),
-        file: operation.shown_file().into_owned(),
-        outcome: Outcome::Applied,
-        lines: None,
-        guarded: true,
-        note: None,
-        matched: None,
-        refusal: None,
-        labels: None,
-    });
-    operations.collect()
+    let operations = batch.operations.iter();
+    operations.map(|it| Verdict::passed(batch, it)).collect()
 }
 
 /// The directories that came and went.
@@ -456,16 +434,9 @@ fn identity(row: &Row) -> Identity {
 pub(super) fn change_records(changes: &[FileChange], layout: &Layout<'_>) -> Vec<ChangeRecord> {
     let changes = changes.iter().zip(&layout.pre_images);
     let records = changes.map(|(change, slot)| ChangeRecord {
-        path: change.path.clone(),
-        from: change.from.clone(),
-        kind: change.kind,
-        before: change.state_before(),
-        after: change.state_after(),
         slot: *slot,
         edits: change.edits.as_slice().iter().map(EditRecord::of).collect(),
-        touches: change.touches.clone(),
-        lines_added: change.lines_added,
-        lines_removed: change.lines_removed,
+        ..ChangeRecord::of(change)
     });
     records.collect()
 }

@@ -8,7 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::super::key::{Key, Seal};
-use super::{ChangeRecord, Journal, LAST_LINE, OperationRecord, Record, VERSION, damaged};
+use crate::plan::Verdict;
+
+use super::{ChangeRecord, Journal, LAST_LINE, Record, VERSION, damaged};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::threads;
@@ -106,7 +108,7 @@ impl<'a> Split<'a> {
 /// The document in pieces, its lists written by several threads.
 fn shared(record: &Record) -> Vec<Vec<u8>> {
     enum Part<'a> {
-        Operations(&'a [OperationRecord]),
+        Operations(&'a [Verdict]),
         Changes(&'a [ChangeRecord]),
         Journal(&'a Journal),
     }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::error::Code;
+use crate::text::LineNumber;
 
 fn sample() -> Record {
     let state = |bytes: &[u8]| FileState {
@@ -12,6 +13,7 @@ fn sample() -> Record {
         transaction: TransactionId::now(),
         batch_id: "b-1".into(),
         content: Digest::of(b"content"),
+        request: None,
         labels: Labels {
             task_id: Some("A1F2".into()),
             ..Labels::default()
@@ -32,7 +34,7 @@ fn sample() -> Record {
         undoes_batch: None,
         redoes: None,
         command: None,
-        operations: vec![OperationRecord {
+        operations: vec![Verdict {
             op: "append".into(),
             file: "a".into(),
             outcome: Outcome::Applied,
@@ -188,5 +190,23 @@ fn an_id_has_one_spelling() {
     assert_eq!(
         "../../etc".parse::<TransactionId>(),
         Err(InvalidTransactionId)
+    );
+}
+
+#[test]
+fn the_record_of_a_preview_can_be_written_but_is_none_of_the_log() {
+    let record = Record {
+        state: State::Previewed,
+        ..sample()
+    };
+    let error = Record::from_bytes(&record.to_bytes(None)).unwrap_err();
+    assert_eq!(error.code(), Code::Io);
+    let report = record.report();
+    assert_eq!(report.transaction, None);
+    assert_eq!(report.batch_id.as_deref(), Some("b-1"));
+    assert_eq!(report.operations[0].outcome, Outcome::Previewed);
+    assert_eq!(
+        report.operations[0].would,
+        Some(record.operations[0].outcome)
     );
 }

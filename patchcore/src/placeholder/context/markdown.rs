@@ -1,0 +1,217 @@
+//! Markdown: a comment goes only above a block of the top level; anywhere else it would split what
+//! is around it.
+
+use super::{Sink, end_of, line_end, yaml};
+use crate::placeholder::style::HASH;
+
+/// Where the front matter starts and ends, its marks left out, and whether it is YAML or TOML.
+pub(super) fn front_matter(text: &[u8], start: usize) -> Option<(usize, usize, u8)> {
+    let mark = match text.get(start)? {
+        b'-' => &b"---"[..],
+        b'+' => b"+++",
+        _ => return None,
+    };
+    let first = line_end(text, start);
+    if text[start..first].trim_ascii_end() != mark {
+        return None;
+    }
+    let mut at = first + 1;
+    while at < text.len() {
+        let end = line_end(text, at);
+        let line = text[at..end].trim_ascii_end();
+        if line == mark || mark[0] == b'-' && line == b"..." {
+            return Some((first + 1, at, mark[0]));
+        }
+        at = end + 1;
+    }
+    None
+}
+
+/// Reads front matter in its own language; where what it is before starts.
+pub(super) fn lex_front_matter(text: &[u8], start: usize, sink: &mut Sink) -> usize {
+    let Some((from, to, mark)) = front_matter(text, start) else {
+        return start;
+    };
+    if mark == b'-' {
+        yaml::lex(&text[..to], from, sink);
+    } else if let Some(toml) = super::lexer("TOML") {
+        toml(&text[..to], from, sink);
+    }
+    sink.region(start..to, &HASH);
+    line_end(text, to) + 1
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Block {
+    /// A paragraph, table, quote: whatever a blank line ends.
+    Paragraph,
+    /// A list or footnote, which indented and further items carry on behind blank lines.
+    List,
+    /// Complete with its line.
+    Line,
+}
+
+pub(super) fn markdown(text: &[u8], start: usize, sink: &mut Sink) {
+    lex(text, start, Expressions::No, sink);
+}
+
+/// Markdown with expressions in braces, which a comment is one of.
+pub(super) fn mdx(text: &[u8], start: usize, sink: &mut Sink) {
+    lex(text, start, Expressions::Yes, sink);
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Expressions {
+    Yes,
+    No,
+}
+
+fn lex(text: &[u8], start: usize, expressions: Expressions, sink: &mut Sink) {
+    let mut at = lex_front_matter(text, start, sink);
+    // Where the block that goes on started; `None` between blocks.
+    let mut open: Option<(usize, Block)> = None;
+    let mut blank = true;
+    while at < text.len() {
+        let end = line_end(text, at);
+        let line = &text[at..end];
+        let trimmed = line.trim_ascii();
+        if trimmed.is_empty() {
+            blank = true;
+            at = end + 1;
+            continue;
+        }
+        let indentation = line.iter().take_while(|b| **b == b' ').count();
+        let deep = indentation >= 4 || line.starts_with(b"\t");
+        let goes_on = match open {
+            Some((_, Block::Paragraph)) => !blank || deep,
+            Some((_, Block::List)) => !blank || indentation > 0 || deep || is_item(trimmed),
+            Some((_, Block::Line)) | None => false,
+        };
+        let heading = is_heading(trimmed) && !deep && indentation < 2;
+        let mut close = block_end(text, at, trimmed);
+        let interrupts = heading || (close.is_some() && matches!(trimmed[0], b'<' | b'`' | b'~'));
+        if expressions == Expressions::Yes && trimmed.starts_with(b"{/*") {
+            let end = end_of(text, at, b"*/}");
+            close = Some(line_end(text, end));
+        }
+        let from = match open {
+            Some((from, kind))
+                if goes_on && !(interrupts && indentation == 0 && kind != Block::List) =>
+            {
+                from
+            }
+            _ => {
+                open = None;
+                at
+            }
+        };
+        let kind = if is_item(trimmed) {
+            Block::List
+        } else if close.is_some() || heading {
+            Block::Line
+        } else {
+            Block::Paragraph
+        };
+        let end = close.unwrap_or(end).min(text.len());
+        if from < at || close.is_some() {
+            sink.add(text, from..end, "a block of the text");
+            // What the mark of its end stands behind is inside it still.
+        }
+        if open.is_none() {
+            open = Some((from, kind));
+        } else if let (Some((_, kept)), Block::List) = (&mut open, kind) {
+            *kept = Block::List;
+        }
+        blank = false;
+        at = end + 1;
+    }
+}
+
+fn is_heading(line: &[u8]) -> bool {
+    let hashes = line.iter().take_while(|b| **b == b'#').count();
+    (1..=6).contains(&hashes) && line.get(hashes).is_none_or(u8::is_ascii_whitespace)
+}
+
+/// Whether a line starts an item of a list, or a footnote.
+fn is_item(line: &[u8]) -> bool {
+    let digits = line.iter().take_while(|b| b.is_ascii_digit()).count();
+    let mark = match line.get(digits) {
+        Some(b'-' | b'*' | b'+') if digits == 0 => 1,
+        Some(b'.' | b')') if digits > 0 => digits + 1,
+        Some(b'[') if digits == 0 && line.starts_with(b"[^") => return true,
+        Some(b':') if digits == 0 => 1,
+        _ => return false,
+    };
+    line.get(mark).is_none_or(u8::is_ascii_whitespace)
+}
+
+/// The end of what a line opens and a mark closes, blank lines or not: fences, comments, raw HTML.
+fn block_end(text: &[u8], at: usize, line: &[u8]) -> Option<usize> {
+    // A quote or an item may open one, too.
+    let inner = line.trim_start_with_marks();
+    for fence in [b'`', b'~'] {
+        let count = inner.iter().take_while(|b| **b == fence).count();
+        if count >= 3 && !(fence == b'`' && inner[count..].contains(&b'`')) {
+            let mut from = line_end(text, at) + 1;
+            while from < text.len() {
+                let end = line_end(text, from);
+                let close = text[from..end].trim_ascii().trim_start_with_marks();
+                let run = close.iter().take_while(|b| **b == fence).count();
+                if run >= count && close[run..].trim_ascii().is_empty() {
+                    return Some(end);
+                }
+                from = end + 1;
+            }
+            return Some(text.len() + 1);
+        }
+    }
+    if inner.starts_with(b"$$") && inner.len() == 2 {
+        return Some(line_end(text, end_of(text, line_end(text, at), b"$$")));
+    }
+    let rest = inner.strip_prefix(b"<")?;
+    let close: &[u8] = match rest {
+        _ if rest.starts_with(b"!--") => b"-->",
+        _ if rest.starts_with(b"?") => b"?>",
+        _ if rest.starts_with(b"![CDATA[") => b"]]>",
+        _ if rest.starts_with(b"!") => b">",
+        _ => {
+            let len = rest
+                .iter()
+                .take_while(|b| b.is_ascii_alphanumeric())
+                .count();
+            match &rest[..len].to_ascii_lowercase()[..] {
+                b"script" => b"</script>",
+                b"pre" => b"</pre>",
+                b"style" => b"</style>",
+                b"textarea" => b"</textarea>",
+                _ => return None,
+            }
+        }
+    };
+    let end = end_of(text, at + 1, close);
+    let end = line_end(text, end.saturating_sub(1).max(at));
+    // One that its own line closes is a line like others, which a comment may follow.
+    Some(end)
+}
+
+trait Marks {
+    /// The line behind the marks of quotes and items that it starts with.
+    fn trim_start_with_marks(&self) -> &[u8];
+}
+
+impl Marks for [u8] {
+    fn trim_start_with_marks(&self) -> &[u8] {
+        let mut line = self;
+        loop {
+            line = line.trim_ascii_start();
+            if let Some(rest) = line.strip_prefix(b">") {
+                line = rest;
+            } else if is_item(line) && !line.starts_with(b"[^") && !line.starts_with(b":") {
+                let mark = line.iter().take_while(|b| !b.is_ascii_whitespace()).count();
+                line = &line[mark..];
+            } else {
+                return line;
+            }
+        }
+    }
+}
