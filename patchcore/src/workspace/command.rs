@@ -128,7 +128,7 @@ impl Workspace {
         let listing = snapshot::take(&self.root, &held, &objects, None, &command.also)?;
         let first = serde_json::to_string(&header).expect("plain values");
         let name = id.to_string();
-        listing.write(runs, &name, &first, &held.key)?;
+        listing.write(runs, &name, &first, &held)?;
         let lock = attended.then(|| lock_of(runs, &name)).transpose()?;
         Ok(OpenCommand {
             id,

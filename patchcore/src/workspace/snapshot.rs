@@ -55,17 +55,29 @@ fn subdirectory(state: &State, parent: &Dir, name: &str) -> Result<Dir, Error> {
         .ok_or_else(|| io(std::io::ErrorKind::NotFound.into()))
 }
 
-/// The names of the commands that are being recorded.
+/// Sets a directory aside that has the name of a file: it was not made here.
+fn make_way(state: &State, dir: &Dir, name: &str) -> Result<(), Error> {
+    let there = dir.stat(name.as_bytes());
+    match there.map_err(|error| fail("look at", SNAPSHOTS, error))? {
+        Some(meta) if meta.kind == Kind::Directory => state.set_aside_in(dir, name),
+        _ => Ok(()),
+    }
+}
+
+/// The names of the commands that are being recorded; under the lock.
 pub(super) fn open_runs(state: &State) -> Result<Option<(Dir, Vec<String>)>, Error> {
-    let Some(snapshots) = state.part(SNAPSHOTS)? else {
+    let io = |error| fail("list", "snapshots/runs", error);
+    // What is no directory was not made here.
+    let snapshots = match state.dir.directory(SNAPSHOTS) {
+        Err(error) if is_no_directory(&error) => return state.set_aside(SNAPSHOTS).map(|()| None),
+        result => result.map_err(io)?,
+    };
+    let Some(snapshots) = snapshots else {
         return Ok(None);
     };
-    let io = |error| fail("list", "snapshots/runs", error);
     let runs = match snapshots.directory(RUNS) {
-        // What is no directory was not made here.
         Err(error) if is_no_directory(&error) => {
-            state.meet_foreign();
-            None
+            return state.set_aside_in(&snapshots, RUNS).map(|()| None);
         }
         result => result.map_err(io)?,
     };

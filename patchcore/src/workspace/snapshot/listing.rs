@@ -11,14 +11,15 @@ use super::super::disk::{Dir, Kind, Meta};
 use super::super::journal::MAX_RECORD;
 use super::super::key::{Key, Seal};
 use super::super::root::is_no_directory;
-use super::super::state::fail;
+use super::super::state::{Held, fail};
+use super::make_way;
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::path::RelPath;
 
 const HEAD: &str = "snapshot 1";
 const PURPOSE: &str = "snapshot";
-const DRAFT: &[u8] = b"draft";
+const DRAFT: &str = "draft";
 
 /// What stood in the tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -189,17 +190,21 @@ impl Listing {
         dir: &Dir,
         name: &str,
         first: &str,
-        key: &Key,
+        held: &Held,
     ) -> Result<(), Error> {
+        make_way(&held.state, dir, DRAFT)?;
+        make_way(&held.state, dir, name)?;
         let body = self.to_bytes();
-        let seal = key.seal(PURPOSE, &[name.as_bytes(), first.as_bytes(), &body]);
+        let seal = held
+            .key
+            .seal(PURPOSE, &[name.as_bytes(), first.as_bytes(), &body]);
         let seal = seal.to_string();
         let write = || -> io::Result<()> {
-            dir.remove_file(DRAFT)?;
-            let file = dir.create(DRAFT, 0o600)?;
+            dir.remove_file(DRAFT.as_bytes())?;
+            let file = dir.create(DRAFT.as_bytes(), 0o600)?;
             let pieces = [first.as_bytes(), b"\n", &body, seal.as_bytes()];
             file.write_chunks(pieces.into_iter())?;
-            dir.rename(DRAFT, dir, name.as_bytes())
+            dir.rename(DRAFT.as_bytes(), dir, name.as_bytes())
         };
         write().map_err(|error| fail("write", "snapshots", error))
     }

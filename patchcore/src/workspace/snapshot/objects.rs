@@ -7,12 +7,12 @@ use super::super::disk::{Dir, Kind};
 use super::super::load::MAX_FILE;
 use super::super::root::is_no_directory;
 use super::super::state::{State, fail};
-use super::{RUNS, SNAPSHOTS, subdirectory};
+use super::{RUNS, SNAPSHOTS, make_way, subdirectory};
 use crate::digest::Digest;
 use crate::error::Error;
 
 /// Name of an object while it is written. One writer holds the lock.
-const DRAFT: &[u8] = b"draft";
+const DRAFT: &str = "draft";
 
 /// The store.
 #[derive(Debug)]
@@ -50,11 +50,13 @@ impl<'a> Objects<'a> {
         if there.is_some() && self.get(digest)?.is_some() {
             return Ok(());
         }
+        make_way(self.state, &dir, DRAFT)?;
+        make_way(self.state, &dir, &name)?;
         let put = || -> io::Result<()> {
-            dir.remove_file(DRAFT)?;
-            let file = dir.create(DRAFT, 0o600)?;
+            dir.remove_file(DRAFT.as_bytes())?;
+            let file = dir.create(DRAFT.as_bytes(), 0o600)?;
             file.write_chunks([bytes].into_iter())?;
-            dir.rename(DRAFT, &dir, name.as_bytes())
+            dir.rename(DRAFT.as_bytes(), &dir, name.as_bytes())
         };
         put().map_err(|error| fail("write", "snapshots/objects", error))
     }

@@ -47,7 +47,7 @@ pub(in super::super) fn take(
     taking.taken.left_out.sort();
     let taken = taking.taken;
     if taken.files != taking.known.files {
-        taken.write(&objects.dir, INDEX, "", &held.key)?;
+        taken.write(&objects.dir, INDEX, "", held)?;
     }
     Ok(taken)
 }
