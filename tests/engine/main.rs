@@ -11,6 +11,7 @@ mod faults;
 mod forgery;
 mod history;
 mod laws;
+mod oracle;
 mod placeholder;
 mod plan;
 mod random;
