@@ -554,6 +554,19 @@ fn what_a_comment_holds_is_not_read_as_structure() {
     }
 }
 
+#[test]
+fn a_prompt_is_no_part_of_another_reading() {
+    // Behind a brace a slash may be either; the prompt must not make the wrong reading whole.
+    let source = "function f() {}\n/`/.test(q)\n// ###P###\nx()\n";
+    let mark = prompt("` ${x} /");
+    let mut injected = Injected::default();
+    let mut step = |text: &[u8], mode| run("a.js", text, &mark, &mut injected, mode).unwrap();
+    let once = step(source.as_bytes(), MarkMode::Inject);
+    assert!(once.ends_with(b"/** agent: ` ${x} / **/\n// ###P###\nx()\n"));
+    assert_eq!(step(&once, MarkMode::Inject), once);
+    assert_eq!(step(&once, MarkMode::Remove), source.as_bytes());
+}
+
 fn nasty() -> Vec<String> {
     let mut prompts: Vec<String> = [
         "*/",
