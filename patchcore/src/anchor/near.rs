@@ -66,22 +66,16 @@ impl Near {
         }
     }
 
-    /// Puts into a refusal what is there: the whole place if it fits, else from shortly above the
-    /// first difference on.
+    /// Puts into a refusal what is there from the first difference on, as much as there is room for.
+    /// What is above it is as it was sent.
     pub(crate) fn show(&self, refusal: Refusal, text: &[u8]) -> Refusal {
         let room = MAX_SHOWN
             .saturating_sub(refusal.message.len())
             .max(MAX_FOUND / 2);
-        let mut start = self.span.start;
-        let mut line = self.line.index();
-        let ahead = self.differs.unwrap_or(0).saturating_sub(1);
-        if self.span.len() > room {
-            let lines = split_lines(&text[self.span.clone()]).take(ahead);
-            start += lines.map(<[u8]>::len).sum::<usize>();
-            line += ahead;
-        }
+        let same = split_lines(&text[self.span.clone()]).take(self.differs.unwrap_or(0));
+        let start = self.span.start + same.map(<[u8]>::len).sum::<usize>();
         refusal
-            .at_line(LineNumber::from_index(line))
+            .at_line(self.at())
             .with_found_up_to(&text[start..self.span.end], room)
     }
 }
@@ -361,7 +355,8 @@ pub(crate) fn difference(file: &[u8], sent: &[u8]) -> String {
     both("")
 }
 
-fn first_difference(a: &[u8], b: &[u8]) -> usize {
+/// Where two texts first differ, in bytes.
+pub(crate) fn first_difference(a: &[u8], b: &[u8]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 

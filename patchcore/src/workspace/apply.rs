@@ -168,8 +168,10 @@ impl Workspace {
     ) -> Result<Applied<'a>, Error> {
         let previewed = self.preview_with(script, options, Hashing::Now)?;
         let record = previewed.record();
+        let mut report = record.report();
+        report.warnings.clone_from(&previewed.notes.remarks);
         Ok(Applied {
-            report: record.report(),
+            report,
             plan: previewed.plan,
             batch: previewed.batch,
             notes: previewed.notes,
@@ -239,7 +241,7 @@ impl Workspace {
         };
         survey::restrict(&mut loaded, &lowered.batch, options);
         let mut plan = plan::plan_with(&lowered.batch, &loaded.tree, &options.policy, hashing);
-        plan = self.refuse_links(plan, &lowered.batch, &options.policy)?;
+        plan = self.refuse_by_facts(plan, &lowered.batch, &options.policy)?;
         if hashing == Hashing::Now {
             // Whatever becomes of the plan, its digest is told.
             let _ = plan.digest();
@@ -277,12 +279,17 @@ impl Workspace {
         Ok(prepared)
     }
 
-    /// Refuses the links of a plan by where they lead on disk. What is left of a batch without them
-    /// is judged again, since links may lead through one another.
-    fn refuse_links(&self, mut plan: Plan, batch: &Batch, policy: &Policy) -> Result<Plan, Error> {
+    /// Refuses what a plan may not leave behind, by what else is on disk. What is left of a batch
+    /// without it is judged again, since links may lead through one another.
+    fn refuse_by_facts(
+        &self,
+        mut plan: Plan,
+        batch: &Batch,
+        policy: &Policy,
+    ) -> Result<Plan, Error> {
         loop {
-            let standing = |path: &RelPath| load::link_at(&self.root, path);
-            let refused = plan::link_refusals(&plan.changes, policy, standing)?;
+            let standing = |path: &RelPath| load::standing_at(&self.root, path);
+            let refused = plan::refusals_by_facts(&plan.changes, policy, standing)?;
             let before = plan.changes.len();
             plan = plan.refuse(batch, refused, policy);
             if plan.changes.len() == before {
@@ -376,8 +383,9 @@ fn describe(record: &mut Record, batch: Option<&Batch>, plan: &Plan, refusal: Op
 }
 
 impl<'a> Applied<'a> {
-    fn of(self, lowered: Option<Lowered<'a>>) -> Self {
+    fn of(mut self, lowered: Option<Lowered<'a>>) -> Self {
         let (batch, notes) = apart(lowered);
+        self.report.warnings.extend(notes.remarks.iter().cloned());
         Self {
             batch,
             notes,

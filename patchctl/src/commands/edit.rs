@@ -8,10 +8,11 @@ use std::sync::atomic::AtomicBool;
 use patchcore::batch::{self, Limits};
 use patchcore::dialect::{self, Dialect};
 use patchcore::event;
+use patchcore::path::Protect;
 use patchcore::plan::Script;
 use patchcore::task::Rules;
 use patchcore::workspace::{Applied, ApplyOptions, LOCK_WAIT, Verify};
-use patchcore::{Error, Policy, RelPath};
+use patchcore::{Error, Policy, Refusal, RelPath};
 
 use super::place::Place;
 use crate::cli::Cli;
@@ -21,6 +22,7 @@ use crate::cli::edit::{
 use crate::delivery;
 use crate::exit::{Exit, Failure};
 use crate::orchestrator::Config;
+use crate::redact;
 use crate::report::edit::Details;
 use crate::report::{self, Context};
 
@@ -109,7 +111,16 @@ pub(crate) fn with_input(
             Err(fault) => Ok(report::input_fault(&fault, &name, &bytes, context)),
         };
     }
-    go_on(&place, &dialect::parse(&bytes, &options)?)
+    let script = match dialect::parse(&bytes, &options) {
+        Ok(script) => script,
+        Err(unread) => {
+            return match unread.diagnostic() {
+                Some(fault) => Ok(report::input_fault(fault, &name, &bytes, context)),
+                None => Err(Refusal::from(unread).into()),
+            };
+        }
+    };
+    go_on(&place, &script)
 }
 
 /// The bytes of a file or of standard input, within the limit, and a name for messages.
@@ -271,8 +282,11 @@ pub(crate) fn options<'a>(
     if let Some(command) = &commit.verify {
         options.verify = Some(Verify {
             limit: commit.verify_timeout,
+            redact: Some(redact::text),
             ..Verify::new(command)
         });
+        redact::close_environment()
+            .map_err(|error| Error::io("hide the environment of", "this process", error))?;
         // Whoever stops us shall stop the command, too.
         let interrupt = Arc::new(AtomicBool::new(false));
         for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
@@ -315,5 +329,14 @@ pub(crate) fn policy(args: &PolicyArgs) -> Result<Policy, Failure> {
         .iter()
         .map(RelPath::new)
         .collect::<Result<_, _>>()?;
+    policy.protect = protect(&args.protect);
     Ok(policy)
+}
+
+/// What the operator protects, on the command line and by the environment.
+pub(crate) fn protect(globs: &[String]) -> Protect {
+    let variable = std::env::var_os("PATCHCTL_PROTECT").unwrap_or_default();
+    let variable = variable.to_string_lossy();
+    let globs = globs.iter().flat_map(|globs| globs.split(','));
+    Protect::new(globs.chain(variable.split(',')))
 }

@@ -9,7 +9,7 @@ use patchcore::operation::{Batch, Labels};
 use patchcore::plan::Script as _;
 use patchcore::task::{Manifest, Rules, Status, Task};
 use patchcore::workspace::ApplyOptions;
-use patchcore::{Code, Policy, Refusal};
+use patchcore::{Code, Refusal};
 use serde_json::{Value, json};
 
 use super::{Ended, Marked, Run};
@@ -129,10 +129,11 @@ impl Run<'_> {
     fn patch(&mut self, task: &Task, remedy: &Remediation) -> Result<Result<(), Refusal>, Failure> {
         let batch = match self.batch(task, remedy)? {
             Ok(batch) => batch,
-            Err(refusal) => return Ok(Err(refusal)),
+            Err(unread) => return Ok(Err(unread.into())),
         };
         // All of the patch or nothing, other than with the marks.
-        let policy = Policy::default();
+        let mut policy = self.options.policy.clone();
+        policy.partial = false;
         let rules = Rules::new(policy.clone());
         let options = ApplyOptions {
             policy,
@@ -191,7 +192,7 @@ impl Run<'_> {
             .and_then(|patch| Ok(patch.lower(&tree)?.batch.into_owned()));
         let mut batch = match lowered {
             Ok(batch) => batch,
-            Err(refusal) => return Ok(Err(refusal)),
+            Err(unread) => return Ok(Err(unread.into())),
         };
         batch.labels = Arc::new(labels);
         Ok(Ok(batch))
