@@ -10,8 +10,8 @@ use rustix::io::Errno;
 
 use super::disk::Dir;
 use super::key::{Key, Seal};
-use super::record::{Record, Redone, State as Stage, TransactionId};
-use super::state::{Held, State, fail};
+use super::record::{Record, Redone, TransactionId, TransactionState};
+use super::state::{Held, StateDir, fail};
 use crate::digest::Digest;
 use crate::error::Error;
 
@@ -31,7 +31,7 @@ pub(super) struct Entry {
 }
 
 /// The commit of a batch's id, if there is one that counts.
-pub(super) fn look_up(state: &State, batch_id: &str) -> Result<Option<Entry>, Error> {
+pub(super) fn look_up(state: &StateDir, batch_id: &str) -> Result<Option<Entry>, Error> {
     let Some(ledger) = state.part(LEDGER)? else {
         return Ok(None);
     };
@@ -93,7 +93,7 @@ impl Entry {
 /// A batch without an id of its own bears its transaction's, which nobody can send again by
 /// chance: it needs no entry.
 pub(super) fn enter(held: &Held, record: &Record) -> Result<(), Error> {
-    if record.state != Stage::Committed {
+    if record.state != TransactionState::Committed {
         return Ok(());
     }
     let io = |error| fail("write", LEDGER, error);

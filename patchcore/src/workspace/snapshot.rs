@@ -23,8 +23,8 @@ pub(super) use take::take;
 
 use std::collections::HashSet;
 
-use super::disk::{Dir, Kind};
-use super::state::{Held, State, fail};
+use super::disk::{Dir, FileKind};
+use super::state::{Held, StateDir, fail};
 use crate::error::Error;
 use crate::plan::FileChange;
 
@@ -50,7 +50,7 @@ pub(super) fn subdirectory(parent: &Dir, name: &str) -> Result<Dir, Error> {
 }
 
 /// The names of the commands that are being recorded.
-pub(super) fn open_runs(state: &State) -> Result<Option<(Dir, Vec<String>)>, Error> {
+pub(super) fn open_runs(state: &StateDir) -> Result<Option<(Dir, Vec<String>)>, Error> {
     let Some(snapshots) = state.part(SNAPSHOTS)? else {
         return Ok(None);
     };
@@ -112,6 +112,6 @@ pub(super) fn forget(held: &Held, most: u64) -> Result<(usize, u64), Error> {
 }
 
 /// Whether a kind of entry is part of a snapshot.
-fn is_kept(kind: Kind) -> bool {
-    matches!(kind, Kind::File | Kind::Symlink)
+fn is_kept(kind: FileKind) -> bool {
+    matches!(kind, FileKind::File | FileKind::Symlink)
 }

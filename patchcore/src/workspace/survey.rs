@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::disk::{self, Kind, Meta};
+use super::disk::{self, FileKind, Meta};
 use super::layout::Layout;
 use super::load::{self, GRAIN, Loaded, PARALLEL};
 use super::options::ApplyOptions;
@@ -36,7 +36,7 @@ pub(super) fn restrict(loaded: &mut Loaded, batch: &Batch, options: &ApplyOption
             continue;
         };
         // What does not mean the link is refused already.
-        if found.meta.kind == Kind::Symlink && !operation.link {
+        if found.meta.kind == FileKind::Symlink && !operation.link {
             continue;
         }
         if let Some(refusal) = irreplaceable(path, &found.meta, options) {

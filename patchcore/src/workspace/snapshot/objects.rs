@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::io;
 
-use super::super::disk::{Dir, Kind};
+use super::super::disk::{Dir, FileKind};
 use super::super::load::MAX_FILE;
-use super::super::state::{State, fail};
+use super::super::state::{StateDir, fail};
 use super::{RUNS, SNAPSHOTS, subdirectory};
 use crate::digest::Digest;
 use crate::error::Error;
@@ -25,7 +25,7 @@ pub(in super::super) struct Objects {
 
 impl Objects {
     /// Opens the store, making it where it does not exist.
-    pub(in super::super) fn open(state: &State) -> Result<Self, Error> {
+    pub(in super::super) fn open(state: &StateDir) -> Result<Self, Error> {
         let dir = state.make_part(SNAPSHOTS)?;
         let objects = subdirectory(&dir, "objects")?;
         let runs = subdirectory(&dir, RUNS)?;
@@ -38,7 +38,7 @@ impl Objects {
         let dir = subdirectory(&self.objects, &shard)?;
         let put = || -> io::Result<()> {
             if let Some(meta) = dir.stat(name.as_bytes())?
-                && meta.kind == Kind::File
+                && meta.kind == FileKind::File
                 && meta.size == bytes.len() as u64
             {
                 return Ok(());
@@ -62,7 +62,7 @@ impl Objects {
             return Ok(None);
         };
         let meta = file.stat().map_err(io)?;
-        if meta.kind != Kind::File {
+        if meta.kind != FileKind::File {
             return Ok(None);
         }
         let bytes = file.read(meta.size, MAX_FILE).map_err(io)?;
