@@ -59,3 +59,7 @@ growth:
 # The program beside git apply, GNU patch and GNU diff, where they are installed.
 peers:
     cargo bench -p patchctl --bench peers
+
+# How many edits come out right, refused and wrong, beside others; FOLDERS hold more cases.
+board *FOLDERS:
+    cargo bench -p patchctl --bench board -- {{ FOLDERS }}

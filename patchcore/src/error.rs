@@ -212,8 +212,13 @@ impl Refusal {
 
     /// Shows what stands there, cut to [`MAX_FOUND`] bytes.
     #[must_use]
-    pub fn with_found(mut self, bytes: &[u8]) -> Self {
-        self.found = Some(excerpt(bytes, MAX_FOUND));
+    pub fn with_found(self, bytes: &[u8]) -> Self {
+        self.with_found_up_to(bytes, MAX_FOUND)
+    }
+
+    /// Shows what stands there, cut to so many bytes.
+    pub(crate) fn with_found_up_to(mut self, bytes: &[u8], limit: usize) -> Self {
+        self.found = Some(excerpt(bytes, limit));
         self
     }
 

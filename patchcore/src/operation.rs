@@ -26,6 +26,10 @@ pub struct Batch {
     pub operations: Vec<Operation>,
     /// Digest of the parsed content, `batch_id` aside: tells a replay from a reused id.
     pub content: Digest,
+    /// Digest of the input that the batch was read from. By it a batch without an id is known
+    /// again when the same input is sent once more; `None` for one that was put together
+    /// otherwise, which is applied each time.
+    pub received: Option<Digest>,
 }
 
 impl Batch {
@@ -40,6 +44,7 @@ impl Batch {
             coordinates: Coordinates::Original,
             operations,
             content,
+            received: None,
         }
     }
 
@@ -117,12 +122,22 @@ pub struct Operation {
     /// Whether an [`Action::Splice`] may edit bytes that are no text: a hash has already guarded
     /// both its ends.
     pub binary: bool,
+    /// Whether the sender's text is in the file's own encoding, as old lines of it prove that are
+    /// not UTF-8 and stand in the file.
+    pub encoded: bool,
+    /// Whether the sender's hashes prove the bytes before and after: they may be of any kind.
+    pub proven: bool,
+    /// Whether an [`Action::Splice`] writes the whole file anew, as UTF-8 text in the file's form.
+    pub rewrites: bool,
     /// Whether the operation means a symbolic link itself, whose bytes are its target: a created
     /// file is one, and any other may be. Without it every link is refused.
     pub link: bool,
     /// Whether the places of an [`Action::Splice`] are known by their positions alone, so that
     /// nothing says which text the sender meant.
     pub bare: bool,
+    /// Whether the front end judged it on the tree without a refused operation before it, and found
+    /// nothing wrong: it is then not applied, instead of not evaluated.
+    pub apart: bool,
     /// Whether the sender's format writes names so that no mark, quote or remark can be taken for
     /// a part of one, as git quotes them.
     pub exact_name: bool,
@@ -179,8 +194,12 @@ impl Operation {
             matched: None,
             spelled: None,
             binary: false,
+            encoded: false,
+            proven: false,
+            rewrites: false,
             link: false,
             bare: false,
+            apart: false,
             exact_name: false,
         }
     }

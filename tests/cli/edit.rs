@@ -162,6 +162,9 @@ fn check_and_apply_say_the_same_and_check_writes_nothing() {
     );
     sandbox
         .run_with(&batch, &["check", "--detailed-exitcode"])
+        .exits(0);
+    sandbox
+        .run_with(&batch, &["check", "--detailed-exitcode", "--again"])
         .exits(1);
 }
 
@@ -403,4 +406,34 @@ fn demo_runs_and_all_that_it_says_to_try_next_works() {
         assert_eq!(status.status.code(), Some(expected), "{line}: {status:?}");
     }
     sandbox.run(&["demo", "tour"]).exits(2);
+}
+
+#[test]
+fn input_that_was_applied_is_known_until_it_is_asked_for_again() {
+    const ENVELOPE: &str = "*** Begin Patch\n*** Update File: f\n@@\n+// end\n*** End Patch\n";
+    let sandbox = Sandbox::new(&[("f", AGENT)]);
+    let apply = ["apply", "-", "--output", "json"];
+    let first = sandbox.run_with(ENVELOPE, &apply).exits(0).json();
+    let after = sandbox.read("f");
+    let second = sandbox.run_with(ENVELOPE, &apply).exits(0).json();
+    assert_eq!(second["status"], "unchanged");
+    assert_eq!(second["batch_id"], first["batch_id"]);
+    assert_eq!(second["operations"][0]["outcome"], "already_applied");
+    assert_eq!(sandbox.read("f"), after);
+    let check = ["check", "-", "--detailed-exitcode"];
+    sandbox.run_with(ENVELOPE, &check).exits(0);
+    let check = ["check", "-", "--detailed-exitcode", "--again"];
+    sandbox.run_with(ENVELOPE, &check).exits(5);
+    let again = ["apply", "-", "--again"];
+    sandbox.run_with(ENVELOPE, &again).exits(0);
+    assert_ne!(sandbox.read("f"), after);
+}
+
+#[test]
+fn a_command_of_one_operation_is_carried_out_each_time() {
+    let sandbox = Sandbox::new(&[("f", "a\n")]);
+    for _ in 0..2 {
+        sandbox.run(&["append", "f", "--content", "b"]).exits(0);
+    }
+    assert_eq!(sandbox.read("f"), "a\nb\nb\n");
 }

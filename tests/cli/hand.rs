@@ -144,6 +144,7 @@ pub(crate) fn record(operations: usize) -> Record {
         transaction,
         batch_id: format!("b-{transaction}"),
         content: Digest::of(b"content"),
+        request: None,
         labels: Labels::default(),
         state: TransactionState::Committed,
         status: Status::Applied,

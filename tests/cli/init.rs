@@ -149,7 +149,7 @@ fn failures_go_out_in_one_batch_and_each_remedy_is_acted_on() {
             ("CONF", "repaired"),
             ("DATA", "blocked"),
             ("ERR", "blocked"),
-            ("EVIL", "failed"),
+            ("EVIL", "blocked"),
             ("FRESH", "repaired"),
             ("GONE", "failed"),
             ("INIT", "injected"),
@@ -196,7 +196,7 @@ fn failures_go_out_in_one_batch_and_each_remedy_is_acted_on() {
 #[test]
 fn a_remedy_is_held_to_the_rules() {
     let orchestrator = Orchestrator::start();
-    orchestrator.order(
+    let uuids = orchestrator.order(
         "ORD-1",
         &[
             ("b.py", "BODY", "stays"),
@@ -233,12 +233,21 @@ fn a_remedy_is_held_to_the_rules() {
     assert_eq!(
         ended(&said),
         pairs(&[
-            ("BAD", "failed"),
+            ("BAD", "blocked"),
             ("BODY", "injected"),
-            ("LOST", "failed"),
-            ("OUT", "failed")
+            ("LOST", "blocked"),
+            ("OUT", "blocked")
         ])
     );
+    // The orchestrator hears that they cannot go on, and why.
+    for uuid in &uuids[1..] {
+        assert_eq!(orchestrator.task(uuid).unwrap()["status"], "blocked");
+        let said = orchestrator.operations().into_iter().any(|operation| {
+            let note = operation["details"]["note"].as_str().unwrap_or_default();
+            operation["task_uuid"] == **uuid && note.contains("the patch was refused")
+        });
+        assert!(said, "{:?}", orchestrator.operations());
+    }
     assert!(tree.read("b.py").contains("/** BODY **/"));
     assert!(!tree.root().join(".git/hooks").try_exists().unwrap());
 }

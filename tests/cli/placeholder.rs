@@ -306,6 +306,79 @@ fn tasks_are_marked_and_their_rules_hold() {
 }
 
 #[test]
+fn completing_a_task_takes_its_comments_out() {
+    let tree = with_tasks();
+    let before = tree.read("src/a.ts");
+    tree.run(&["inject", "--tasks"]).exits(0);
+    tree.run(&["inject", "--payload", "payload.json"]).exits(0);
+    assert!(
+        tree.read("src/a.ts").contains("agent: ") && tree.read("src/a.ts").contains("TASK_ID:u-1")
+    );
+    // A formatter may have been there, and other code with the placeholder's.
+    let done = tree
+        .read("src/a.ts")
+        .replace("// ###INIT###", "start();")
+        .replace("\t/** agent", "\r\n    /** agent");
+    tree.write("src/a.ts", &done);
+    tree.run(&["task", "complete", "u-1"]).exits(0);
+    let cleared = before
+        .replace("// ###INIT###", "start();")
+        .replace("\tstart", "\r\n\tstart");
+    assert_eq!(tree.read("src/a.ts"), cleared);
+    tree.run(&["undo"]).exits(0);
+    assert_eq!(tree.read("src/a.ts"), done);
+    // Again, and twice is once.
+    tree.run(&["task", "complete", "u-1"]).exits(0);
+    tree.run(&["task", "complete", "u-1"]).exits(0);
+    assert_eq!(tree.read("src/a.ts"), cleared);
+    // One that somebody edited stays.
+    let edited = tree
+        .read("b.py")
+        .replace("TASK_ID:u-2", "TASK_ID:u-2 (mine)")
+        .replace("# /** BODY **/", "pass");
+    tree.write("b.py", &edited);
+    let said = tree.run(&["task", "complete", "u-2"]).exits(0);
+    assert!(
+        said.err.contains("b.py line 2") && said.err.contains("edited by hand"),
+        "{}",
+        said.err
+    );
+    let left = edited.replace("    # agent: fill in\n    #   the body\n", "");
+    assert!(left != edited && left.contains("(mine)") && left.contains("set it up"));
+    assert_eq!(tree.read("b.py"), left);
+    assert_eq!(
+        tree.run(&["task", "status", "u-2"]).exits(0).out,
+        "complete\n"
+    );
+}
+
+#[test]
+fn a_check_tells_what_is_out_of_date() {
+    let tree = template();
+    let check = ["inject", "--payload", "payload.json", "--check"];
+    let before = tree.files();
+    tree.run(&check).exits(5);
+    assert_eq!(tree.files(), before);
+    tree.run(&["inject", "--payload", "payload.json"]).exits(0);
+    tree.run(&check).exits(0);
+    tree.write(
+        "src/a.ts",
+        &tree.read("src/a.ts").replace("set it up", "mine"),
+    );
+    tree.run(&check).exits(5);
+    tree.run(&["inject", "--payload", "payload.json", "--overwrite"])
+        .exits(0);
+    tree.run(&check).exits(0);
+    tree.write("more.json", r#"{"INIT": "set it up", "NOWHERE": "y"}"#);
+    tree.run(&["inject", "--payload", "more.json", "--check"])
+        .exits(5);
+    tree.write("data.json", "{\"x\": \"###BODY###\"}\n");
+    tree.run(&check).exits(1);
+    tree.run(&["inject", "--payload", "payload.json", "--check", "--remove"])
+        .exits(2);
+}
+
+#[test]
 fn task_commands_read_and_write_the_manifest() {
     let tree = with_tasks();
     assert_eq!(

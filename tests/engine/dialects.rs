@@ -81,7 +81,6 @@ impl CaseOptions {
         options.exclude.clone_from(&self.exclude);
         options.unidiff_zero = self.unidiff_zero;
         options.allow_omission = self.allow_omission;
-        options.overwrite = self.overwrite;
         options
     }
 }
@@ -203,10 +202,19 @@ fn odd_names_are_edited_and_not_created() {
 
 /// What a patch makes of files, or its first refusal.
 fn applied(patch: &[u8], before: &Files, options: &Options) -> Result<Files, Refusal> {
+    applied_under(patch, before, options, &policy(options))
+}
+
+fn applied_under(
+    patch: &[u8],
+    before: &Files,
+    options: &Options,
+    policy: &Policy,
+) -> Result<Files, Refusal> {
     let script = parse(patch, options)?;
     let tree = tree(before, &script.paths());
     let batch = script.lower(&tree)?.batch;
-    let plan = plan(&batch, &tree, &policy(options));
+    let plan = plan(&batch, &tree, policy);
     if let Some(refusal) = first_refusal(&plan) {
         assert!(plan.changes.is_empty(), "a refused patch changes nothing");
         return Err(refusal);
@@ -323,11 +331,14 @@ fn run(dialect: Dialect, folder: &Path) -> Result<(), String> {
     let patch = fs::read(folder.join("patch")).unwrap();
     let before = read_tree(&folder.join("before"));
     let options = case.options.options(dialect);
+    let mut policy = policy(&options);
+    policy.overwrite = case.options.overwrite;
     let told = detect(&patch);
     if case.detected && told.as_ref().ok() != Some(&dialect) {
         return Err(format!("detected as {told:?}"));
     }
-    match (applied(&patch, &before, &options), case.refused) {
+    let applied = applied_under(&patch, &before, &options, &policy);
+    match (applied, case.refused) {
         (Err(refusal), Some(code)) => {
             if refusal.code != code
                 || !refusal
@@ -349,27 +360,32 @@ fn run(dialect: Dialect, folder: &Path) -> Result<(), String> {
             if files != after {
                 return Err(format!("came out as {}", shown(&files)));
             }
-            converted(&patch, &before, &options, &after)
+            converted(&patch, &before, &options, &policy, &after)
         }
     }
 }
 
 /// A patch converted to a batch or a diff comes to the same files, if it can be converted.
-fn converted(patch: &[u8], before: &Files, options: &Options, after: &Files) -> Result<(), String> {
+fn converted(
+    patch: &[u8],
+    before: &Files,
+    options: &Options,
+    policy: &Policy,
+    after: &Files,
+) -> Result<(), String> {
     let script = parse(patch, options).map_err(|refusal| refusal.to_string())?;
     let tree = tree(before, &script.paths());
     let batch = script
         .lower(&tree)
         .map_err(|refusal| refusal.to_string())?
         .batch;
-    let policy = policy(options);
-    let planned = plan(&batch, &tree, &policy);
-    match to_batch(&planned, &tree, &policy) {
+    let planned = plan(&batch, &tree, policy);
+    match to_batch(&planned, &tree, policy) {
         Ok(wire) => {
             let json = serde_json::to_vec(&wire).unwrap();
             let batch =
                 batch::parse(&json, &Limits::default()).map_err(|fault| fault.to_string())?;
-            let again = plan(&batch, &tree, &policy);
+            let again = plan(&batch, &tree, policy);
             if changed(before, &again) != *after {
                 return Err("the batch that it converts to comes out otherwise".into());
             }

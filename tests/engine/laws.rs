@@ -4,10 +4,12 @@ use patchcore::edit::{Bias, Edit, EditSet};
 use patchcore::operation::{
     Action, Address, Batch, Coordinates, Guard, Indent, Insertion, Lines, Operation, Target,
 };
-use patchcore::plan::{Outcome, Plan, plan};
+use patchcore::plan::{Outcome, Plan, Script, plan};
 use patchcore::text::{BOM, Text, split_lines, trim_ending};
-use patchcore::{Digest, Policy, RelPath, Tree, batch};
+use patchcore::{Digest, Policy, RelPath, Tree, dialect};
 use proptest::prelude::*;
+
+use crate::random::Random;
 
 fn file() -> RelPath {
     RelPath::new("f").unwrap()
@@ -340,13 +342,104 @@ proptest! {
             }
         }
     }
+}
 
-    #[test]
-    fn random_bytes_as_a_batch_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        if let Ok(batch) = batch::parse(&bytes, &batch::Limits::default()) {
-            let _ = plan(&batch, &Tree::new(), &Policy::default());
+/// Inputs of every dialect on the files `f` and `g`.
+const INPUTS: [&str; 12] = [
+    r#"{"operations":[{"op":"replace-block","file":"f","at":{"lines":[1,2]},"expect":"a\nb","content":"x\n"},{"op":"append","file":"g","content":"y"}]}"#,
+    r#"{"coordinates":"sequential","operations":[{"op":"rename-file","file":"f","to":"h"},{"op":"insert-after","file":"h","at":{"match":"^b"},"content":"y","indent":"anchor"}]}"#,
+    r#"{"operations":[{"op":"replace-text","file":"f","find":"b","content":"","occurrence":"all"},{"op":"copy-file","file":"f","to":"n"},{"op":"delete-file","file":"g","expect":"g"}]}"#,
+    r#"{"operations":[{"op":"insert-before","file":"f","at":{"between":["a","c"],"inclusive":true},"content_base64":"6Q=="},{"op":"create-file","file":"n","content":"n"}]}"#,
+    "--- a/f\n+++ b/f\n@@ -1,3 +1,3 @@\n a\n-b\n+B\n c\n",
+    "diff --git a/f b/n\nsimilarity index 100%\nrename from f\nrename to n\ndiff --git a/g b/g\ndeleted file mode 100644\n--- a/g\n+++ /dev/null\n@@ -1 +0,0 @@\n-g\n",
+    "*** Begin Patch\n*** Update File: f\n@@ a\n-b\n+B\n*** Delete File: g\n*** Add File: n\n+n\n*** End Patch\n",
+    "f\n<<<<<<< SEARCH\nb\n=======\nB\n>>>>>>> REPLACE\n",
+    r#"{"command":"str_replace","path":"f","old_str":"b","new_str":"B"}"#,
+    r#"{"path":"f","edits":[{"oldText":"b","newText":"B"},{"oldText":"c","newText":"b"}]}"#,
+    r#"{"documentChanges":[{"textDocument":{"uri":"f","version":1},"edits":[{"range":{"start":{"line":1,"character":0},"end":{"line":1,"character":1}},"newText":"B"}]},{"kind":"rename","oldUri":"g","newUri":"h"}]}"#,
+    r#"[{"path":"f","content":"new\n"},{"path":"n","content":"n"}]"#,
+];
+
+/// Input with bytes changed, taken out, doubled and put in.
+fn mutated(random: &mut Random) -> Vec<u8> {
+    const BYTES: &[u8] = b"0129-+@ \n\r\t\"\\{}[],:/*<>=#abfg\0\x80\xc3\xff";
+    let mut pick = |count: usize| random.below(count as u64) as usize;
+    let mut bytes = INPUTS[pick(INPUTS.len())].as_bytes().to_vec();
+    for _ in 0..pick(3) {
+        let at = pick(bytes.len());
+        let end = (at + 1 + pick(12)).min(bytes.len());
+        match pick(5) {
+            0 => bytes[at] = BYTES[pick(BYTES.len())],
+            1 => bytes.insert(at, BYTES[pick(BYTES.len())]),
+            2 => drop(bytes.drain(at..end)),
+            3 => {
+                let copy = bytes[at..end].to_vec();
+                let to = pick(bytes.len());
+                bytes.splice(to..to, copy);
+            }
+            _ => bytes.truncate(bytes.len().min(end.max(8))),
+        }
+        if bytes.is_empty() {
+            bytes.push(b'x');
         }
     }
+    bytes
+}
+
+/// Whatever comes in, planning says for each operation what becomes of it, and a refused batch
+/// changes nothing. Most of the input reaches planning, or this would be a law of the parsers alone.
+#[test]
+fn random_bytes_are_planned_or_refused() {
+    const ROUNDS: usize = 6000;
+    let mut random = Random(11);
+    let mut planned = 0;
+    for round in 0..ROUNDS {
+        let bytes = mutated(&mut random);
+        let shown = String::from_utf8_lossy(&bytes);
+        let Ok(patch) = dialect::parse(&bytes, &dialect::Options::default()) else {
+            continue;
+        };
+        let mut tree = Tree::new();
+        for path in patch.paths() {
+            let text: &[u8] = match (path.as_bytes(), round % 3) {
+                (b"f", 0) => b"a\nb\nc\n",
+                (b"f", 1) => b"\xef\xbb\xbfa\r\nb\r\nc",
+                (b"f", _) => b"a\nb\nc\xe9\nb\n",
+                (b"g", _) => b"g\n",
+                _ => continue,
+            };
+            tree = tree.with_file(path, text);
+        }
+        let Ok(lowered) = patch.lower(&tree) else {
+            continue;
+        };
+        planned += 1;
+        let mut policy = Policy::default();
+        policy.allow_unguarded = random.below(2) == 0;
+        policy.overwrite = random.below(2) == 0;
+        let plan = plan(&lowered.batch, &tree, &policy);
+        assert_eq!(
+            plan.verdicts.len(),
+            lowered.batch.operations.len(),
+            "{shown}"
+        );
+        if plan.has_refusal() {
+            assert!(plan.changes.is_empty(), "{shown}");
+        }
+        for change in &plan.changes {
+            let bytes: Vec<u8> = change.chunks().flatten().copied().collect();
+            let after = change.state_after().map(|state| state.digest);
+            assert_eq!(
+                after,
+                change.after.as_ref().map(|_| Digest::of(&bytes)),
+                "{shown}"
+            );
+        }
+    }
+    assert!(
+        planned > ROUNDS / 3,
+        "{planned} of {ROUNDS} inputs were planned"
+    );
 }
 
 /// Whether the wanted last line is blank, in a text that shall not end in a newline.

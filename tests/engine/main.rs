@@ -14,6 +14,8 @@ mod laws;
 mod placeholder;
 mod plan;
 mod random;
+mod replays;
+mod rules;
 mod sandbox;
 mod schemas;
 mod stranger;

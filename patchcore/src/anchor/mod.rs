@@ -1,6 +1,7 @@
 //! Addresses and guards against a text: the lines meant, or a refusal that shows what is there.
 
 mod blocks;
+pub(crate) mod near;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -57,6 +58,8 @@ pub struct Resolver<'a> {
     /// Lines that match a pattern, by its source.
     matches: HashMap<String, Vec<Range<usize>>>,
     scanned: usize,
+    /// How many refusals show the most similar place.
+    compared: usize,
 }
 
 impl<'a> Resolver<'a> {
@@ -76,6 +79,7 @@ impl<'a> Resolver<'a> {
             blocks,
             matches: HashMap::new(),
             scanned: 0,
+            compared: 0,
         }
     }
 
@@ -94,6 +98,7 @@ impl<'a> Resolver<'a> {
                     .map(|&start| self.block_span(start, block))
                     .collect();
                 self.choose(spans, address.occurrence, "the text")
+                    .map_err(|refusal| self.with_nearest(refusal, block.as_bytes()))
             }
             Target::Match(pattern) => {
                 let spans = self.matching_lines(pattern)?.to_vec();
@@ -402,6 +407,24 @@ impl<'a> Resolver<'a> {
             refusal,
             self.blocks.of(expect.as_bytes()).unwrap_or_default(),
         )
+    }
+
+    /// Adds to a refusal of text that is nowhere which place is most similar, and what differs.
+    ///
+    /// A batch of many such texts is told of the first few.
+    pub(crate) fn with_nearest(&mut self, mut refusal: Refusal, sent: &[u8]) -> Refusal {
+        const MOST: usize = 20;
+        if refusal.code != Code::AnchorNotFound || refusal.line.is_some() || self.compared == MOST {
+            return refusal;
+        }
+        self.compared += 1;
+        let text = self.text.bytes();
+        let block: Vec<&[u8]> = split_lines(sent).collect();
+        let Some(near) = near::nearest(text, &block) else {
+            return refusal;
+        };
+        refusal.message = format!("{}; {}", refusal.message, near.describe(text, &block));
+        near.show(refusal, text)
     }
 
     fn list(&self, mut refusal: Refusal, starts: &[usize]) -> Refusal {

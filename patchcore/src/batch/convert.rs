@@ -110,6 +110,7 @@ pub(super) fn finish(header: Header, mut operations: Vec<Operation>) -> Batch {
         coordinates: header.coordinates,
         operations,
         content: Digest::of(b""),
+        received: None,
     };
     batch.content = super::digest(&batch);
     batch

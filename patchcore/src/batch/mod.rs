@@ -118,7 +118,9 @@ pub fn parse(input: &[u8], limits: &Limits) -> Result<Batch, Diagnostic> {
         let mut lower = convert::Lowering::default();
         move |operation| lower.lower(operation)
     })?;
-    Ok(convert::finish(header, operations))
+    let mut batch = convert::finish(header, operations);
+    batch.received = Some(batch.content);
+    Ok(batch)
 }
 
 impl PatchBatch {

@@ -1,12 +1,13 @@
 //! Operations in the making, beside the tree that they lead to.
 
-use super::{fold, whole};
+use super::{fold, landed, whole};
 use crate::digest::Digest;
 use crate::edit::{Edit, EditSet};
-use crate::error::{Code, Hint, Refusal};
+use crate::error::{Code, Refusal};
 use crate::operation::{Action, Batch, Coordinates, Matched, Operation};
 use crate::path::RelPath;
-use crate::plan::{SharedBytes, Stage, Tree, not_found};
+use crate::plan::{Onto, SharedBytes, Stage, Tree, not_found};
+use crate::text::LineNumber;
 
 /// Collects operations, and carries each out on the tree as it is by then.
 pub(super) struct Desk<'t> {
@@ -86,6 +87,11 @@ impl<'t> Desk<'t> {
         Ok(())
     }
 
+    /// Adds an edit that has landed already, at a line.
+    pub(super) fn landed(&mut self, path: &RelPath, line: LineNumber) -> Result<(), Refusal> {
+        self.splice(path, Vec::new(), Some(landed::note(line)))
+    }
+
     /// Adds an edit whose place a step of the ladder found.
     pub(super) fn splice_found(
         &mut self,
@@ -101,6 +107,38 @@ impl<'t> Desk<'t> {
         Ok(())
     }
 
+    /// The refusal of text that is not in a file; where an operation before it took the text away,
+    /// it says so.
+    pub(super) fn gone(&self, path: &RelPath, old: &[u8], mut refusal: Refusal) -> Refusal {
+        let old = old.strip_suffix(b"\n").unwrap_or(old);
+        let finds = |text: &[u8]| memchr::memmem::find(text, old).is_some();
+        let before = self.stage.before(path).filter(|text| finds(text));
+        let (Code::AnchorNotFound, Some(before)) = (refusal.code, before) else {
+            return refusal;
+        };
+        let mut text = before.to_vec();
+        for (index, operation) in self.operations.iter().enumerate() {
+            let Action::Splice(edits) = &operation.action else {
+                continue;
+            };
+            if operation.file != *path {
+                continue;
+            }
+            let Ok(edits) = EditSet::new(edits.clone(), text.len()) else {
+                return refusal;
+            };
+            text = edits.apply(&text);
+            if !finds(&text) {
+                refusal.message = format!(
+                    "operation {index} of the patch has changed this text before it is looked for; {}",
+                    refusal.message
+                );
+                return refusal;
+            }
+        }
+        refusal
+    }
+
     /// Writes a whole file, whether it exists or not; see [`whole`].
     pub(super) fn write(
         &mut self,
@@ -109,17 +147,14 @@ impl<'t> Desk<'t> {
         form: whole::Form,
     ) -> Result<(), Refusal> {
         if let Some(text) = self.text(path)? {
-            let (edits, note) = whole::edits(path, &text, &content, form)?;
-            return self.splice(path, edits, Some(note));
+            let (edits, note) = whole::edits(&text, &content, form);
+            self.splice(path, edits, Some(note))?;
+            if let Some(operation) = self.operations.last_mut() {
+                operation.rewrites = form == whole::Form::OfFile;
+            }
+            return Ok(());
         }
-        let executable = false;
-        self.stage.create(path, content.clone(), executable)?;
-        let action = Action::CreateFile {
-            content,
-            executable,
-        };
-        self.push(path, action, None);
-        Ok(())
+        self.create(path, content)
     }
 
     /// Deletes a file that has to exist.
@@ -132,27 +167,25 @@ impl<'t> Desk<'t> {
         Ok(())
     }
 
-    /// Renames a file to a path that has to be free, unless the operator lets it be overwritten.
-    pub(super) fn rename(
-        &mut self,
-        path: &RelPath,
-        to: &RelPath,
-        overwrite: bool,
-    ) -> Result<(), Refusal> {
+    /// Creates a file. What stands there would give way: whether it may, planning decides.
+    pub(super) fn create(&mut self, path: &RelPath, content: Vec<u8>) -> Result<(), Refusal> {
+        let executable = false;
+        self.stage
+            .create(path, content.clone(), executable, Onto::File)?;
+        let action = Action::CreateFile {
+            content,
+            executable,
+        };
+        self.push(path, action, None);
+        Ok(())
+    }
+
+    /// Renames a file. What stands at the new path would give way: whether it may, planning decides.
+    pub(super) fn rename(&mut self, path: &RelPath, to: &RelPath) -> Result<(), Refusal> {
         self.file(path)?;
         if path != to {
-            if self.text(to)?.is_some() {
-                if !overwrite {
-                    return Err(Refusal::new(
-                        Code::FileExists,
-                        format!("{to} already exists and would be replaced by {path}; delete it in the patch first"),
-                    )
-                    .with_hint(Hint::Overwrite)
-                    .in_file(to));
-                }
-                self.delete(to, Some(format!("replaced by {path}")))?;
-            }
-            self.stage.rename(path, to, self.operations.len())?;
+            self.stage
+                .rename(path, to, self.operations.len(), Onto::File)?;
         }
         self.push(path, Action::RenameFile { to: to.clone() }, None);
         Ok(())
@@ -162,6 +195,24 @@ impl<'t> Desk<'t> {
     pub(super) fn refuse(&mut self, path: &RelPath, refusal: Refusal) {
         self.stage.spoil(path);
         self.push(path, Action::Refused(Box::new(refusal)), None);
+    }
+
+    /// Judges an operation that comes after a refused one on its file by the text without that one:
+    /// it would pass, or nothing is known of it.
+    pub(super) fn judge_apart(
+        &mut self,
+        path: &RelPath,
+        judge: impl FnOnce(&mut Self) -> Result<(), Refusal>,
+    ) {
+        let from = self.operations.len();
+        if judge(self).is_ok() {
+            for operation in &mut self.operations[from..] {
+                operation.apart = true;
+            }
+        } else {
+            self.operations.truncate(from);
+            self.skip(path);
+        }
     }
 
     /// Adds an operation that comes after a refused one on its file.

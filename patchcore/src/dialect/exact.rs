@@ -2,6 +2,7 @@
 
 use super::fold::Fold;
 use super::ladder::{self, Miss, Rungs, Sought};
+use super::landed::{self, Landed};
 use super::locate::Place;
 use super::replace::{self, Tail};
 use crate::edit::Edit;
@@ -26,6 +27,13 @@ pub(super) struct Find<'a> {
     pub(super) rungs: Rungs,
 }
 
+impl Find<'_> {
+    /// Whether the edit has landed already.
+    pub(super) fn landed(&self, text: &[u8]) -> Landed {
+        landed::characters(text, self.old, self.new, self.rungs)
+    }
+}
+
 /// Edits that replace text in a file, and how its place was found.
 ///
 /// The characters are looked for as they are, `\n` standing for the file's line ending; where they
@@ -43,7 +51,6 @@ pub(super) fn edits(
         )
         .in_file(path));
     }
-    check_encoding(text, find.new, path, name)?;
     let mut old = find.old.as_bytes().to_vec();
     let mut found = occurrences(text, &old);
     let mut matched = None;
@@ -155,7 +162,7 @@ fn folded(
                 tail: Tail::Kept,
             };
             if kindly && one {
-                let unclear = |unclear| ladder::unclear(&unclear, text, path, &old, name);
+                let unclear = |unclear| ladder::unclear(&unclear, text, path, name);
                 if let Some(fit) = ladder::beyond(&sought).map_err(unclear)? {
                     return Ok((fit.edits, Some(fit.matched)));
                 }
@@ -163,7 +170,8 @@ fn folded(
                     return Ok((vec![edit], Some(Matched::Escapes)));
                 }
             }
-            Err(ladder::refusal(&Miss::Nowhere, text, path, &old, name))
+            let refusal = ladder::refusal(&Miss::Nowhere, text, path, &old, name);
+            Err(landed::mention(refusal, &find.landed(text)))
         }
         _ => Err(ladder::refusal(
             &Miss::Ambiguous(places),
@@ -221,21 +229,4 @@ fn refuse_count(
         );
     }
     refusal
-}
-
-/// Text that is not ASCII cannot be put into a file in an encoding that is not UTF-8.
-pub(super) fn check_encoding(
-    text: &[u8],
-    new: &str,
-    path: &RelPath,
-    name: &str,
-) -> Result<(), Refusal> {
-    if new.is_ascii() || std::str::from_utf8(text).is_ok() {
-        return Ok(());
-    }
-    Err(Refusal::new(
-        Code::UnsupportedEncoding,
-        format!("{name} puts text beyond ASCII into {path}, which is not UTF-8; its encoding is not known"),
-    )
-    .in_file(path))
 }

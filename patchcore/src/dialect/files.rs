@@ -135,14 +135,11 @@ impl Files {
             });
         };
         let form = whole::Form::of(file.verbatim.unwrap_or_default());
-        match whole::edits(path, before, new, form) {
-            Ok((edits, note)) => {
-                let mut operation = Operation::new(path.clone(), Action::Splice(edits));
-                operation.note = Some(note);
-                operations.push(operation);
-            }
-            Err(refusal) => return push(Action::Refused(Box::new(refusal))),
-        }
+        let (edits, note) = whole::edits(before, new, form);
+        let mut operation = Operation::new(path.clone(), Action::Splice(edits));
+        operation.note = Some(note);
+        operation.rewrites = form == whole::Form::OfFile;
+        operations.push(operation);
         if let Some(executable) = file
             .executable
             .filter(|executable| *executable != source.executable())

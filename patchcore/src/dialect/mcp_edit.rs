@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::desk::Desk;
 use super::exact::{self, Find, Matches};
 use super::ladder::Rungs;
+use super::landed::Landed;
 use super::{Options, beneath_root, json, omission};
 use crate::digest::Digest;
 use crate::error::{Code, Hint, Refusal};
@@ -116,11 +117,10 @@ impl Script for McpEdit {
     fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
         let mut desk = Desk::new(tree);
         for (index, (path, edit)) in self.edits.iter().enumerate() {
+            let name = format!("edit {}", index + 1);
             if desk.is_spoiled(path) {
-                desk.skip(path);
-            } else if let Err(refusal) =
-                self.run(path, edit, &format!("edit {}", index + 1), &mut desk)
-            {
+                desk.judge_apart(path, |desk| self.run(path, edit, &name, desk));
+            } else if let Err(refusal) = self.run(path, edit, &name, &mut desk) {
                 desk.refuse(path, refusal);
             }
         }
@@ -149,7 +149,12 @@ impl McpEdit {
             },
             rungs: Rungs::of(&self.options),
         };
-        let (edits, matched) = exact::edits(&desk.file(path)?, &find, path, name)?;
+        let text = desk.file(path)?;
+        if let Landed::Yes(place) = find.landed(&text) {
+            return desk.landed(path, place.line);
+        }
+        let (edits, matched) = exact::edits(&text, &find, path, name)
+            .map_err(|refusal| desk.gone(path, edit.old.as_bytes(), refusal))?;
         desk.splice_found(path, edits, matched)
     }
 }

@@ -52,6 +52,7 @@ mod files;
 mod fold;
 mod json;
 mod ladder;
+mod landed;
 mod leftover;
 mod locate;
 mod marks;
@@ -70,6 +71,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::batch::Limits;
+use crate::digest::{Digest, Hasher};
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
 use crate::operation::Batch;
@@ -184,8 +186,6 @@ pub struct Options {
     pub unidiff_zero: bool,
     /// Let new lines pass that stand for code that was left out.
     pub allow_omission: bool,
-    /// Let files be moved onto files that exist.
-    pub overwrite: bool,
     /// The root's absolute path: absolute paths below it are taken as relative to it.
     pub root: Option<PathBuf>,
 }
@@ -194,6 +194,7 @@ pub struct Options {
 pub struct Patch<'a> {
     dialect: Dialect,
     script: Box<dyn Script + 'a>,
+    received: Digest,
 }
 
 impl Patch<'_> {
@@ -211,6 +212,10 @@ impl Script for Patch<'_> {
 
     fn as_batch(&self) -> Option<&Batch> {
         self.script.as_batch()
+    }
+
+    fn received(&self) -> Option<Digest> {
+        Some(self.received)
     }
 
     fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
@@ -258,7 +263,19 @@ pub fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Patch<'a>, Refusa
             format!("a patch in the dialect {dialect} cannot be reversed; undo it instead"),
         ));
     }
-    Ok(Patch { dialect, script })
+    Ok(Patch {
+        dialect,
+        script,
+        received: received(bytes, dialect, options),
+    })
+}
+
+/// The digest by which the same input, read in the same way, is known again.
+fn received(bytes: &[u8], dialect: Dialect, options: &Options) -> Digest {
+    let mut hasher = Hasher::default();
+    hasher.update(format!("{dialect} {options:?}\0").as_bytes());
+    hasher.update(bytes);
+    hasher.finish()
 }
 
 /// A path as it is named beneath the root; only one that is absolute changes.

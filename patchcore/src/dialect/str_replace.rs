@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::desk::Desk;
 use super::exact::{self, Find, Matches};
 use super::ladder::Rungs;
+use super::landed::Landed;
 use super::{Options, beneath_root, json, minimal_edit, omission, whole};
 use crate::digest::Digest;
 use crate::edit::Edit;
@@ -226,19 +227,16 @@ impl Script for StrReplace {
         let mut desk = Desk::new(tree);
         let mut history: HashMap<&RelPath, Vec<Option<SharedBytes>>> = HashMap::new();
         for (index, (path, command)) in self.commands.iter().enumerate() {
-            if desk.is_spoiled(path) {
-                desk.skip(path);
-                continue;
-            }
             let name = format!("command {}", index + 1);
-            if let Err(refusal) = self.run(
-                path,
-                command,
-                &name,
-                &mut desk,
-                history.entry(path).or_default(),
-            ) {
-                desk.refuse(path, refusal);
+            let history = history.entry(path).or_default();
+            if !desk.is_spoiled(path) {
+                if let Err(refusal) = self.run(path, command, &name, &mut desk, history) {
+                    desk.refuse(path, refusal);
+                }
+            } else if matches!(command, Command::Undo) {
+                desk.skip(path);
+            } else {
+                desk.judge_apart(path, |desk| self.run(path, command, &name, desk, history));
             }
         }
         Ok(desk.into_batch(self.content).into())
@@ -305,8 +303,14 @@ impl StrReplace {
                     matches: *matches,
                     rungs: Rungs::of(&self.options),
                 };
-                let (edits, matched) = exact::edits(&text, &find, path, name)?;
-                desk.splice_found(path, edits, matched)?;
+                match find.landed(&text) {
+                    Landed::Yes(place) => desk.landed(path, place.line)?,
+                    _ => {
+                        let (edits, matched) = exact::edits(&text, &find, path, name)
+                            .map_err(|refusal| desk.gone(path, old.as_bytes(), refusal))?;
+                        desk.splice_found(path, edits, matched)?;
+                    }
+                }
             }
             Command::Insert { line, text } => {
                 check(text, b"")?;
@@ -326,7 +330,6 @@ impl StrReplace {
 
 /// Lines behind line number `line`; 0 is before the first.
 fn insert(bytes: &[u8], line: u64, new: &str, path: &RelPath, name: &str) -> Result<Edit, Refusal> {
-    exact::check_encoding(bytes, new, path, name)?;
     let text = Text::new(bytes);
     let count = text.line_count() as u64;
     if line > count {

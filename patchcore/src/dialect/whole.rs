@@ -1,12 +1,10 @@
 //! The one action of every dialect that writes a whole file over one that exists.
 //!
 //! Byte-order mark and mode stay; a file whose lines all end in `\r\n` keeps them where the new
-//! text has only `\n`. A file that is not UTF-8 is refused, since the new text is. The sender can
-//! ask for exact bytes, which is how line endings are repaired.
+//! text has only `\n`. The sender can ask for exact bytes, which is how line endings are repaired.
+//! Planning refuses to write UTF-8 text over a file that is not UTF-8.
 
 use crate::edit::Edit;
-use crate::error::{Code, Refusal};
-use crate::path::RelPath;
 use crate::text::BOM;
 
 /// How the new text is written.
@@ -30,26 +28,11 @@ impl Form {
 }
 
 /// The edits that write a text over a file, and what the verdict says of it.
-///
-/// # Errors
-/// `UNSUPPORTED_ENCODING` for a file that is not UTF-8, unless the bytes are verbatim.
-pub(super) fn edits(
-    path: &RelPath,
-    old: &[u8],
-    new: &[u8],
-    form: Form,
-) -> Result<(Vec<Edit>, String), Refusal> {
+pub(super) fn edits(old: &[u8], new: &[u8], form: Form) -> (Vec<Edit>, String) {
     let mut note = String::from("replaces the whole file");
     if form == Form::Verbatim {
         note.push_str(", byte for byte");
-        return Ok((diff(old, new), note));
-    }
-    if std::str::from_utf8(old).is_err() {
-        return Err(Refusal::new(
-            Code::UnsupportedEncoding,
-            format!("{path} is not UTF-8 and would be overwritten by UTF-8 text; edit its lines instead, or delete it first"),
-        )
-        .in_file(path));
+        return (diff(old, new), note);
     }
     let mut written = Vec::with_capacity(new.len());
     if old.starts_with(BOM) && !new.starts_with(BOM) {
@@ -67,7 +50,7 @@ pub(super) fn edits(
     } else {
         written.extend_from_slice(new);
     }
-    Ok((diff(old, &written), note))
+    (diff(old, &written), note)
 }
 
 fn diff(old: &[u8], new: &[u8]) -> Vec<Edit> {
@@ -85,31 +68,25 @@ mod tests {
     use super::*;
     use crate::edit::EditSet;
 
-    fn written(old: &[u8], new: &[u8], form: Form) -> Option<Vec<u8>> {
-        let path = RelPath::new("f").unwrap();
-        let (edits, note) = edits(&path, old, new, form).ok()?;
+    fn written(old: &[u8], new: &[u8], form: Form) -> Vec<u8> {
+        let (edits, note) = edits(old, new, form);
         assert!(note.starts_with("replaces the whole file"));
-        Some(EditSet::new(edits, old.len()).unwrap().apply(old))
+        EditSet::new(edits, old.len()).unwrap().apply(old)
     }
 
     #[test]
     fn the_form_of_the_file_stays() {
         for (old, new, expected) in [
-            (&b"a\r\nb\r\n"[..], &b"a\nB"[..], Some(&b"a\r\nB"[..])),
-            (b"a\r\nb\r\n", b"a\r\nB\n", Some(b"a\r\nB\n")),
-            (b"a\r\nb\n", b"a\nB\n", Some(b"a\nB\n")),
-            (b"\xef\xbb\xbfa\n", b"b\n", Some(b"\xef\xbb\xbfb\n")),
-            (
-                b"\xef\xbb\xbfa\n",
-                b"\xef\xbb\xbfb\n",
-                Some(b"\xef\xbb\xbfb\n"),
-            ),
-            (b"", b"b\n", Some(b"b\n")),
-            (b"a\r\n", b"", Some(b"")),
-            (b"\xd6\xd0\n", b"b\n", None),
+            (&b"a\r\nb\r\n"[..], &b"a\nB"[..], &b"a\r\nB"[..]),
+            (b"a\r\nb\r\n", b"a\r\nB\n", b"a\r\nB\n"),
+            (b"a\r\nb\n", b"a\nB\n", b"a\nB\n"),
+            (b"\xef\xbb\xbfa\n", b"b\n", b"\xef\xbb\xbfb\n"),
+            (b"\xef\xbb\xbfa\n", b"\xef\xbb\xbfb\n", b"\xef\xbb\xbfb\n"),
+            (b"", b"b\n", b"b\n"),
+            (b"a\r\n", b"", b""),
         ] {
-            assert_eq!(written(old, new, Form::OfFile).as_deref(), expected);
-            assert_eq!(written(old, new, Form::Verbatim).as_deref(), Some(new));
+            assert_eq!(written(old, new, Form::OfFile), expected);
+            assert_eq!(written(old, new, Form::Verbatim), new);
         }
     }
 }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use self::position::{Lines, Range};
 use super::desk::Desk;
-use super::{Options, beneath_root, exact, json, omission, whole};
+use super::{Options, beneath_root, json, omission};
 use crate::digest::Digest;
 use crate::edit::Edit;
 use crate::error::{Code, Hint, Refusal};
@@ -24,7 +24,6 @@ use crate::plan::{Lowered, Script, Tree};
 pub(super) struct WorkspaceEdit {
     changes: Vec<Change>,
     allow_omission: bool,
-    overwrite: bool,
     content: Digest,
 }
 
@@ -128,7 +127,6 @@ pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<WorkspaceEdit, Re
     Ok(WorkspaceEdit {
         changes,
         allow_omission: options.allow_omission,
-        overwrite: options.overwrite,
         content: Digest::of(bytes),
     })
 }
@@ -269,7 +267,7 @@ impl Script for WorkspaceEdit {
                 Change::Rename { from, .. } => from,
             };
             if desk.is_spoiled(path) {
-                desk.skip(path);
+                desk.judge_apart(path, |desk| self.apply(change, desk));
             } else if let Err(refusal) = self.apply(change, &mut desk) {
                 desk.refuse(path, refusal);
             }
@@ -286,29 +284,28 @@ impl WorkspaceEdit {
                 let edits = self.edits(&text, edits, path)?;
                 desk.splice_bare(path, edits, note.clone())
             }
-            Change::Create { path, options } => match desk.text(path)? {
-                // `overwrite` is the sender's word, which does not suffice.
-                Some(_) if options.overwrite && self.overwrite => {
-                    desk.write(path, Vec::new(), whole::Form::OfFile)
+            // `overwrite` is the sender's word; what counts is the operator's, which planning knows.
+            Change::Create { path, options } => {
+                let FileOptions {
+                    overwrite,
+                    ignore_if_exists,
+                    ..
+                } = *options;
+                if ignore_if_exists && !overwrite && desk.text(path)?.is_some() {
+                    return Ok(());
                 }
-                Some(_) if options.ignore_if_exists && !options.overwrite => Ok(()),
-                Some(_) => Err(exists(path)),
-                None => desk.write(path, Vec::new(), whole::Form::OfFile),
-            },
+                desk.create(path, Vec::new())
+            }
             Change::Rename { from, to, options } => {
                 let FileOptions {
                     overwrite,
                     ignore_if_exists,
                     ..
                 } = *options;
-                if desk.text(to)?.is_some() && from != to && !overwrite {
-                    return if ignore_if_exists {
-                        Ok(())
-                    } else {
-                        Err(exists(to))
-                    };
+                if ignore_if_exists && !overwrite && from != to && desk.text(to)?.is_some() {
+                    return Ok(());
                 }
-                desk.rename(from, to, overwrite && self.overwrite)
+                desk.rename(from, to)
             }
             Change::Delete { path, options } => match desk.text(path)? {
                 None if options.ignore_if_not_exists => Ok(()),
@@ -330,7 +327,6 @@ impl WorkspaceEdit {
                 .in_file(path));
             };
             let span = lines.span(&edit.range, &name)?;
-            exact::check_encoding(text, new, path, &name)?;
             if !self.allow_omission {
                 omission::check_new(path, new.as_bytes(), &text[span.clone()])?;
             }
@@ -339,11 +335,4 @@ impl WorkspaceEdit {
         }
         Ok(located)
     }
-}
-
-fn exists(path: &RelPath) -> Refusal {
-    let message = format!("{path} already exists; edit it");
-    Refusal::new(Code::FileExists, message)
-        .in_file(path)
-        .with_hint(Hint::Overwrite)
 }

@@ -33,6 +33,8 @@ hints! {
     AllowUnguarded = "allow_unguarded",
     /// Allow edits of files that contain NUL bytes.
     AllowBinary = "allow_binary",
+    /// Allow new text in another encoding than its file's.
+    AllowEncodingChange = "allow_encoding_change",
     /// Allow new text that elides code.
     AllowOmission = "allow_omission",
     /// Allow new files with odd names.

@@ -38,6 +38,7 @@ fn record(operations: Vec<Verdict>) -> Record {
         transaction: TransactionId::now(),
         batch_id: "b-1".into(),
         content: Digest::of(b"content"),
+        request: None,
         labels: Labels {
             task_id: Some("A1F2".into()),
             ..Labels::default()

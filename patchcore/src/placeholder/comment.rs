@@ -16,7 +16,7 @@ pub enum Mark {
 }
 
 /// Starts the text of a comment that names a task.
-const TASK: &str = "TASK_ID:";
+pub(super) const TASK: &str = "TASK_ID:";
 /// Ends it.
 const TASK_END: &str = " – see .mission_control/tasks.json";
 /// Starts the text of a comment that holds a prompt.
@@ -539,6 +539,17 @@ fn comment_at(
         own,
         style,
     })
+}
+
+/// Whether a line starts a comment like ours, or is another line of one.
+pub(super) fn is_mark(line: &[u8], style: Option<&'static CommentStyle>) -> bool {
+    let Some(style) = style else {
+        return false;
+    };
+    let Some(text) = line.strip_prefix(style.opener().as_bytes()) else {
+        return false;
+    };
+    kind_of(text).is_some() || line.starts_with(style.next.trim_end().as_bytes())
 }
 
 /// Whether text behind an opener starts as ours does.

@@ -41,8 +41,8 @@ pub enum MarkMode {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Marker<'a> {
-    scanner: &'a Scanner,
-    injected: &'a Injected,
+    pub(super) scanner: &'a Scanner,
+    pub(super) injected: &'a Injected,
     mode: MarkMode,
     overwrite: bool,
 }
@@ -183,7 +183,7 @@ impl<'a> Marker<'a> {
     }
 
     /// The state of the file's language; why there is none to be had.
-    fn context(&self, path: &RelPath, bytes: &[u8]) -> Result<Context, (Code, String)> {
+    pub(super) fn context(&self, path: &RelPath, bytes: &[u8]) -> Result<Context, (Code, String)> {
         match detect_encoding(bytes) {
             Encoding::Wide => return Err((Code::UnsupportedEncoding, "is UTF-16".to_owned())),
             Encoding::Binary(_) => return Err((Code::BinaryFile, "holds NUL bytes".to_owned())),

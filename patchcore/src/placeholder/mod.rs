@@ -12,6 +12,7 @@
 
 mod balance;
 mod claim;
+mod clear;
 mod comment;
 mod context;
 mod injected;
@@ -21,6 +22,7 @@ mod scan;
 mod style;
 
 pub use balance::Balance;
+pub use clear::Cleared;
 pub use comment::Mark;
 pub use injected::Injected;
 pub use language::Language;

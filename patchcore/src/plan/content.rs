@@ -400,7 +400,7 @@ impl Scene<'_, '_> {
     }
 
     fn replace_text(
-        &self,
+        &mut self,
         find: &[u8],
         content: &[u8],
         occurrence: Occurrence,
@@ -421,7 +421,8 @@ impl Scene<'_, '_> {
         let count = places.len();
         if count == 0 {
             let message = format!("{shown:?} is not found in {path}");
-            return Err(Refusal::new(Code::AnchorNotFound, message).in_file(path));
+            let refusal = Refusal::new(Code::AnchorNotFound, message).in_file(path);
+            return Err(self.resolver.with_nearest(refusal, find));
         }
         let index = match occurrence {
             Occurrence::Only if count > 1 => {

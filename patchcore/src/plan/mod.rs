@@ -5,6 +5,7 @@
 mod assemble;
 mod change;
 mod content;
+mod encoding;
 mod find;
 mod growth;
 mod history;
@@ -38,7 +39,7 @@ pub use change::{After, ChangeKind, FileChange, FileState, Touch};
 pub(crate) use link::refusals as link_refusals;
 pub(crate) use names::not_found;
 pub use script::{Lowered, Missing, Notes, Script};
-pub(crate) use stage::{SharedBytes, Stage};
+pub(crate) use stage::{Onto, SharedBytes, Stage};
 pub(crate) use tree::Obstacle;
 #[cfg(feature = "workspace")]
 pub(crate) use tree::Other;
@@ -53,8 +54,12 @@ pub const MAX_GROWTH: u64 = 256 << 20;
 pub struct Policy {
     /// Let line-addressed operations and deletions pass without a guard, or with a weak one.
     pub allow_unguarded: bool,
-    /// Let operations edit files that hold NUL bytes.
+    /// Let operations edit files that hold NUL bytes, and write them.
     pub allow_binary: bool,
+    /// Let new text go into files that are in another encoding.
+    pub allow_encoding_change: bool,
+    /// Let files be moved, copied and created onto files that exist.
+    pub overwrite: bool,
     /// Let new lines pass that stand for code that was left out.
     pub allow_omission: bool,
     /// Apply the groups of files whose operations all pass, instead of all or nothing.
@@ -74,6 +79,8 @@ impl Default for Policy {
         Self {
             allow_unguarded: false,
             allow_binary: false,
+            allow_encoding_change: false,
+            overwrite: false,
             allow_omission: false,
             allow_odd_names: false,
             partial: false,
@@ -267,6 +274,13 @@ impl Verdict {
             self.outcome = held_back;
             self.lines = None;
         }
+    }
+
+    fn add_note(&mut self, note: String) {
+        self.note = Some(match self.note.take() {
+            Some(before) => format!("{before}; {note}"),
+            None => note,
+        });
     }
 
     fn refuse(&mut self, refusal: Refusal) {

@@ -53,6 +53,8 @@ pub(super) struct Names<'a> {
     pub(super) nodes: Vec<Node<'a>>,
     /// Operations that are settled already: refused, or with nothing to do.
     pub(super) settled: HashMap<usize, Result<(), Refusal>>,
+    /// Operations that put a file in the place of one that no operation takes away, with its path.
+    pub(super) replacing: Vec<(usize, RelPath)>,
 }
 
 /// Resolves the names of all operations. `refused` are those that are out for other reasons.
@@ -69,6 +71,7 @@ pub(super) fn resolve<'a>(
     let names = Names {
         nodes: Vec::new(),
         settled,
+        replacing: Vec::new(),
     };
     let mut naming = Naming {
         operations,
@@ -171,6 +174,16 @@ impl<'a> Naming<'a, '_> {
         let Some(source) = self.source(operation)?.cloned() else {
             return Ok(None);
         };
+        Ok(Some(self.node(path, source)))
+    }
+
+    /// The node of what stands at a path in the old tree, which may be there already.
+    fn node(&mut self, path: &RelPath, source: Arc<Source>) -> usize {
+        if let Some(&known) = self.old.get(path)
+            && self.names.nodes[known].link == source.is_link()
+        {
+            return known;
+        }
         self.old.insert(path.clone(), self.names.nodes.len());
         self.names.nodes.push(Node {
             old: Some(path.clone()),
@@ -184,7 +197,7 @@ impl<'a> Naming<'a, '_> {
             mode: None,
             content: Vec::new(),
         });
-        Ok(Some(self.names.nodes.len() - 1))
+        self.names.nodes.len() - 1
     }
 
     fn delete(&mut self, index: usize, operation: &Operation) -> Result<bool, Refusal> {
@@ -248,18 +261,22 @@ impl<'a> Naming<'a, '_> {
         Ok(true)
     }
 
-    /// Whether a path is free once the batch is through with what stands there.
-    fn check_free(&self, path: &RelPath) -> Result<(), Refusal> {
+    /// Makes a path free for the file that an operation puts there, once the batch is through with
+    /// what stands there.
+    fn make_free(&mut self, index: usize, path: &RelPath) -> Result<(), Refusal> {
         match self.tree.get(path) {
             _ if self.leaves(path) => Ok(()),
             Entry::Absent => Ok(()),
             Entry::Refused(_) if self.is_cleared(path) => Ok(()),
             Entry::Refused(refusal) => Err((**refusal).clone()),
-            Entry::File(_) => Err(Refusal::new(
-                Code::FileExists,
-                format!("{path} exists already; delete or rename it in the same batch, or edit it"),
-            )
-            .in_file(path)),
+            Entry::File(source) if self.terms.policy.overwrite => {
+                let source = Arc::clone(source);
+                let node = self.node(path, source);
+                self.names.nodes[node].deleted = Some(index);
+                self.names.replacing.push((index, path.clone()));
+                Ok(())
+            }
+            Entry::File(_) => Err(exists(path)),
         }
     }
 
@@ -302,15 +319,15 @@ impl<'a> Naming<'a, '_> {
                 (false, first) => Err(overlap(first, index, "create", path)),
             };
         }
-        if let Err(refusal) = self.check_free(path) {
-            let there = self.tree.standing(path);
-            let identical = there.is_some_and(|file| {
-                file.bytes() == content
-                    && file.executable() == executable
-                    && file.is_link() == operation.link
-            });
-            return if identical { Ok(false) } else { Err(refusal) };
+        let identical = self.tree.standing(path).is_some_and(|file| {
+            file.bytes() == content
+                && file.executable() == executable
+                && file.is_link() == operation.link
+        });
+        if identical && !self.leaves(path) {
+            return Ok(false);
         }
+        self.make_free(index, path)?;
         self.new.insert(path.clone(), self.names.nodes.len());
         self.names.nodes.push(Node {
             old: None,
@@ -347,7 +364,7 @@ impl<'a> Naming<'a, '_> {
                 Err(overlap(maker(node), index, "create", to))
             };
         }
-        self.check_free(to)?;
+        self.make_free(index, to)?;
         if !self.copied.insert(from) {
             self.terms.grow(index, from, source.bytes().len() as u64)?;
         }
@@ -384,7 +401,7 @@ impl<'a> Naming<'a, '_> {
                 "create",
                 to,
             )),
-            None => self.check_free(to),
+            None => self.make_free(index, to),
         };
         if let Err(refusal) = taken {
             self.names.nodes[node].path = operation.file.clone();
@@ -503,6 +520,16 @@ fn overlap(first: usize, second: usize, what: &str, path: &RelPath) -> Refusal {
         format!("operations {first} and {second} both {what} {path}; send one of them"),
     )
     .in_file(path)
+}
+
+/// The refusal of a file that would be put onto one that stays.
+pub(super) fn exists(path: &RelPath) -> Refusal {
+    Refusal::new(
+        Code::FileExists,
+        format!("{path} exists already; delete or rename it in the same batch, or edit it"),
+    )
+    .in_file(path)
+    .with_hint(Hint::Overwrite)
 }
 
 pub(crate) fn not_found(path: &RelPath) -> Refusal {

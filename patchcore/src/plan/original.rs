@@ -16,6 +16,7 @@ use crate::threads;
 use super::assemble::{Assembled, Clash, assemble, find_clashes};
 use super::change;
 use super::content::{self, Piece};
+use super::encoding;
 use super::growth::Terms;
 use super::link;
 use super::names::{self, Node};
@@ -43,6 +44,9 @@ pub(super) fn plan(
             Ok(()) => verdicts[index].outcome = Outcome::AlreadyApplied,
             Err(refusal) => verdicts[index].refuse(refusal),
         }
+    }
+    for (index, path) in names.replacing {
+        verdicts[index].add_note(format!("replaces {path}"));
     }
     for (index, operation) in batch.operations.iter().enumerate() {
         if let Action::DeleteFile { expect: None } = operation.action {
@@ -189,6 +193,19 @@ fn resolve_content(
             Err(refusal) => verdict.refuse(refusal),
         }
         verdicts.push((index, verdict));
+    }
+    for (index, refusal) in encoding::mixed(
+        node.named(),
+        text.bytes(),
+        &pieces,
+        &batch.operations,
+        terms.policy,
+    ) {
+        if let Some(verdict) = verdict_of(&mut verdicts, index)
+            && verdict.refusal.is_none()
+        {
+            verdict.refuse(refusal);
+        }
     }
     let mut sound = verdicts
         .iter()

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::digest::Digest;
 use crate::error::Refusal;
 use crate::operation::Batch;
 use crate::path::RelPath;
@@ -17,6 +18,12 @@ pub trait Script {
     /// The batch, where the script is one already. Only such a script has an id by which the
     /// ledger knows it before anything is loaded.
     fn as_batch(&self) -> Option<&Batch> {
+        None
+    }
+
+    /// Digest of the input that the script was read from, and of all that decides how it is read.
+    /// By it a script without an id is known again; `None` for one that is applied each time.
+    fn received(&self) -> Option<Digest> {
         None
     }
 
@@ -68,6 +75,10 @@ impl Script for Batch {
 
     fn as_batch(&self) -> Option<&Batch> {
         Some(self)
+    }
+
+    fn received(&self) -> Option<Digest> {
+        self.received
     }
 
     fn lower(&self, _: &Tree) -> Result<Lowered<'_>, Refusal> {

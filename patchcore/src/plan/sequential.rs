@@ -14,10 +14,11 @@ use crate::path::RelPath;
 
 use super::assemble::{assemble, find_clashes};
 use super::content;
+use super::encoding;
 use super::growth::Terms;
 use super::history::History;
 use super::names::{changed, check_deletion};
-use super::stage::{self, Slot};
+use super::stage::{self, Onto, Slot};
 use super::{After, ChangeKind, FileChange, Outcome, Policy, Source, Tree, Verdict};
 
 /// Bytes that the intermediate texts of one batch may come to: 64 GiB.
@@ -35,6 +36,7 @@ pub(super) fn plan(
 ) -> (Vec<FileChange>, Vec<Verdict>) {
     let mut planner = Planner {
         stage: Stage::new(tree),
+        operations: &batch.operations,
         terms: Terms::of(policy),
         copied: HashSet::new(),
         rewritten: 0,
@@ -49,14 +51,22 @@ pub(super) fn plan(
             .into_iter()
             .flatten();
         if named.any(|path| planner.stage.is_spoiled(path)) {
-            verdict.outcome = Outcome::NotEvaluated;
+            verdict.outcome = match operation.apart {
+                true => Outcome::NotApplied,
+                false => Outcome::NotEvaluated,
+            };
         } else {
+            let replaced = planner.stands_in_the_way(operation);
             let step = match refused.remove(&index) {
                 Some(refusal) => Err(refusal),
                 None => planner.step(index, operation, &mut verdict),
             };
             match step {
-                Ok(true) => {}
+                Ok(true) => {
+                    if let Some(path) = replaced {
+                        verdict.add_note(format!("replaces {path}"));
+                    }
+                }
                 Ok(false) => verdict.outcome = Outcome::AlreadyApplied,
                 Err(refusal) => {
                     verdict.refuse(refusal);
@@ -83,6 +93,7 @@ fn target(operation: &Operation) -> Option<&RelPath> {
 
 struct Planner<'a> {
     stage: Stage<'a>,
+    operations: &'a [Operation],
     terms: Terms<'a>,
     /// The paths that were copied from.
     copied: HashSet<RelPath>,
@@ -90,15 +101,27 @@ struct Planner<'a> {
     rewritten: usize,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
+    /// The path at which an operation puts a file, where one stands now.
+    fn stands_in_the_way(&self, operation: &'a Operation) -> Option<&'a RelPath> {
+        let path = match &operation.action {
+            Action::CreateFile { .. } => &operation.file,
+            Action::RenameFile { to } | Action::CopyFile { to } if *to != operation.file => to,
+            _ => return None,
+        };
+        let there = self.stage.look(path);
+        there.is_ok_and(|text| text.is_some()).then_some(path)
+    }
+
     /// Carries an operation out; whether there was anything to do.
     fn step(
         &mut self,
         index: usize,
-        operation: &Operation,
+        operation: &'a Operation,
         verdict: &mut Verdict,
     ) -> Result<bool, Refusal> {
         let path = &operation.file;
+        let onto = Onto::of(self.terms.policy);
         let stage = &mut self.stage;
         if operation.link {
             let message = format!("{path} is a symbolic link, which only a diff can change");
@@ -121,7 +144,7 @@ impl Planner<'_> {
                 Some(there) if *there.content == **content && there.executable == *executable => {
                     return Ok(false);
                 }
-                _ => stage.create(path, content.clone(), *executable)?,
+                _ => stage.create(path, content.clone(), *executable, onto)?,
             },
             Action::DeleteFile { .. } => {
                 let Some(there) = stage.get(path)? else {
@@ -143,10 +166,10 @@ impl Planner<'_> {
                     // It has happened.
                     return Ok(false);
                 }
-                stage.rename(path, to, index)?
+                stage.rename(path, to, index, onto)?
             }
             Action::CopyFile { to } => {
-                let copy = stage.copy(path, to)?;
+                let copy = stage.copy(path, to, onto)?;
                 if !self.copied.insert(path.clone()) {
                     self.terms.grow(index, path, copy.content.len() as u64)?;
                 }
@@ -207,6 +230,11 @@ impl Planner<'_> {
         let mut pieces = resolution.pieces;
         if pieces.is_empty() {
             return Ok(false);
+        }
+        let policy = self.terms.policy;
+        let mixed = encoding::mixed(path, &content, &pieces, self.operations, policy);
+        if let Some((_, refusal)) = mixed.into_iter().next() {
+            return Err(refusal);
         }
         if !find_clashes(&mut pieces).is_empty() {
             let message = format!("operation {index} edits the same bytes of {path} twice");

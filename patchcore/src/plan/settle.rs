@@ -8,10 +8,11 @@ use crate::error::Refusal;
 use crate::operation::{Action, Batch};
 use crate::path::RelPath;
 
+use super::encoding;
 use super::{FileChange, Outcome, Plan, Policy, Tree, Verdict};
 
 /// The operations that need no look at the files: those that a front end refused, and those whose
-/// new text stands for code that was left out.
+/// new text is binary or stands for code that was left out.
 pub(super) fn front_end_refusals(
     batch: &Batch,
     tree: &Tree,
@@ -22,35 +23,23 @@ pub(super) fn front_end_refusals(
         .iter()
         .enumerate()
         .filter_map(|(index, operation)| {
-            let refusal = match &operation.action {
-                Action::Refused(refusal) => (**refusal).clone(),
-                _ if policy.allow_omission => return None,
-                _ if operation.link => return None,
-                action => {
+            if let Action::Refused(refusal) = &operation.action {
+                return Some((index, (**refusal).clone()));
+            }
+            let left_out = || match encoding::new_text(&operation.action) {
+                Some(text) if !policy.allow_omission && !operation.link => {
                     let old = || {
                         let file = tree.file(&operation.file);
                         file.map_or(&[][..], |file| file.bytes())
                     };
-                    omission::check_new_in(&operation.file, new_text(action)?, old).err()?
+                    omission::check_new_in(&operation.file, text, old)
                 }
+                _ => Ok(()),
             };
-            Some((index, refusal))
+            let checked = encoding::check_nul(operation, policy).and_then(|()| left_out());
+            Some((index, checked.err()?))
         });
     refused.collect()
-}
-
-/// The text that an operation brings, where it comes as text.
-fn new_text(action: &Action) -> Option<&[u8]> {
-    Some(match action {
-        Action::ReplaceBlock { content, .. }
-        | Action::Append(content)
-        | Action::Prepend(content) => content.as_bytes(),
-        Action::InsertBefore(insertion) | Action::InsertAfter(insertion) => {
-            insertion.content.as_bytes()
-        }
-        Action::ReplaceText { content, .. } | Action::CreateFile { content, .. } => content,
-        _ => return None,
-    })
 }
 
 /// Drops the changes that may not land, and says so in the verdicts.

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::names::not_found;
-use super::{Entry, Source, Tree};
+use super::names::{exists, not_found};
+use super::{Entry, Policy, Source, Tree};
 use crate::digest::Digest;
 use crate::edit::EditSet;
-use crate::error::{Code, Refusal};
+use crate::error::Refusal;
 use crate::path::RelPath;
 use crate::text::{Encoding, Text, detect_encoding};
 
@@ -82,9 +82,23 @@ impl<H> Current<H> {
     }
 }
 
-fn exists(path: &RelPath) -> Refusal {
-    let message = format!("{path} exists already; delete or rename it first, or edit it");
-    Refusal::new(Code::FileExists, message).in_file(path)
+/// What may stand where a file is put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Onto {
+    /// Nothing: a file there is refused.
+    Nothing,
+    /// A file, which gives way.
+    File,
+}
+
+impl Onto {
+    /// What the operator lets stand there.
+    pub(crate) fn of(policy: &Policy) -> Self {
+        match policy.overwrite {
+            true => Self::File,
+            false => Self::Nothing,
+        }
+    }
 }
 
 /// What is at a path in the course of the batch.
@@ -127,6 +141,14 @@ impl<'t, H: Default> Stage<'t, H> {
         }
     }
 
+    /// The bytes at a path before the batch; `None` where there was no file.
+    pub(crate) fn before(&self, path: &RelPath) -> Option<SharedBytes> {
+        match self.tree.get(path) {
+            Entry::File(source) => Some(SharedBytes::Loaded(Arc::clone(source))),
+            Entry::Absent | Entry::Refused(_) => None,
+        }
+    }
+
     /// The file at a path now.
     pub(crate) fn get(&mut self, path: &RelPath) -> Result<Option<&mut Current<H>>, Refusal> {
         if !self.slots.contains_key(path) {
@@ -155,14 +177,15 @@ impl<'t, H: Default> Stage<'t, H> {
         self.get(path)?.ok_or_else(|| not_found(path))
     }
 
-    /// Creates a file where there is none.
+    /// Creates a file.
     pub(crate) fn create(
         &mut self,
         path: &RelPath,
         content: Vec<u8>,
         executable: bool,
+        onto: Onto,
     ) -> Result<&mut Current<H>, Refusal> {
-        self.check_free(path)?;
+        self.check(path, onto)?;
         let new = Current {
             origin: None,
             copied: false,
@@ -180,28 +203,34 @@ impl<'t, H: Default> Stage<'t, H> {
         Ok(())
     }
 
-    /// Moves a file to a path that is free, by the operation with this index.
+    /// Moves a file, by the operation with this index.
     pub(crate) fn rename(
         &mut self,
         path: &RelPath,
         to: &RelPath,
         operation: usize,
+        onto: Onto,
     ) -> Result<&mut Current<H>, Refusal> {
         self.file(path)?;
-        self.check_free(to)?;
+        self.check(to, onto)?;
         match self.slots.insert(path.clone(), Slot::Gone(operation)) {
             Some(Slot::File(moved)) => Ok(self.put(to, *moved)),
             Some(Slot::Gone(_)) | None => Err(not_found(path)),
         }
     }
 
-    /// Copies a file to a path that is free.
-    pub(crate) fn copy(&mut self, path: &RelPath, to: &RelPath) -> Result<&mut Current<H>, Refusal>
+    /// Copies a file.
+    pub(crate) fn copy(
+        &mut self,
+        path: &RelPath,
+        to: &RelPath,
+        onto: Onto,
+    ) -> Result<&mut Current<H>, Refusal>
     where
         H: Clone,
     {
         let mut copy = self.file(path)?.clone();
-        self.check_free(to)?;
+        self.check(to, onto)?;
         copy.copied = true;
         Ok(self.put(to, copy))
     }
@@ -225,10 +254,10 @@ impl<'t, H: Default> Stage<'t, H> {
         self.slots.into_iter().collect()
     }
 
-    fn check_free(&self, path: &RelPath) -> Result<(), Refusal> {
+    fn check(&self, path: &RelPath, onto: Onto) -> Result<(), Refusal> {
         match self.look(path)? {
-            Some(_) => Err(exists(path)),
-            None => Ok(()),
+            Some(_) if onto == Onto::Nothing => Err(exists(path)),
+            _ => Ok(()),
         }
     }
 

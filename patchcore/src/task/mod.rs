@@ -10,6 +10,7 @@
 //! # Ok::<(), patchcore::Refusal>(())
 //! ```
 
+mod clearing;
 mod fields;
 mod injection;
 mod manifest;
@@ -17,7 +18,8 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+pub use clearing::Clearing;
 pub use fields::Fields;
 pub use injection::{Injection, not_found};
 pub use manifest::{Manifest, Task, TaskStatus};
-pub use rules::{Forced, Rules, check_completion};
+pub use rules::{Forced, Rules, check_completion, reopen};

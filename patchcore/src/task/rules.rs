@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{Manifest, Task};
+use super::{Manifest, Task, TaskStatus};
 use crate::error::{Code, Hint, Refusal};
 use crate::operation::{Action, Batch};
 use crate::path::RelPath;
@@ -259,6 +259,30 @@ pub enum Forced {
     No,
     /// The operator knows better.
     Yes,
+}
+
+/// Opens the completed tasks again whose placeholders changes bring back; their ids.
+pub fn reopen(manifest: &mut Manifest, scanner: &Scanner, changes: &[FileChange]) -> Vec<String> {
+    let is_back = |task: &Task| {
+        let (id, Ok(path)) = (task.placeholder(), task.file()) else {
+            return false;
+        };
+        let mut here = changes.iter().filter(|change| change.path == path);
+        here.any(|change| {
+            change.after.is_some()
+                && Balance::of(scanner, change.source_bytes(), &change.edits).get(&id) > 0
+        })
+    };
+    let completed = manifest.tasks().iter().filter(|task| {
+        task.status() == TaskStatus::Complete && !task.placeholder().is_empty() && is_back(task)
+    });
+    let back: Vec<String> = completed.map(|task| task.uuid().to_owned()).collect();
+    for uuid in &back {
+        if let Some(task) = manifest.get_mut(uuid) {
+            task.set_status(TaskStatus::Pending);
+        }
+    }
+    back
 }
 
 /// Whether a task may be completed: its placeholder no longer stands in its file, whose bytes are

@@ -13,12 +13,12 @@ use super::record::{
 use super::recover::Recovered;
 use super::state::Held;
 use super::transaction::{Done, Work};
-use super::{SavedConflict, Workspace, chain, gc, journal, ledger, survey};
+use super::{SavedConflict, Workspace, chain, gc, journal, now, replay, survey};
 use crate::digest::Digest;
 use crate::error::{Code, Error, Refusal, Stop};
 use crate::operation::{Batch, Labels};
 use crate::path::RelPath;
-use crate::plan::{self, Hashing, Lowered, Notes, Outcome, Plan, Policy, Script, Tree, Verdict};
+use crate::plan::{self, Hashing, Lowered, Notes, Outcome, Plan, Policy, Script, Tree};
 use crate::report::{Mode, Report, Status};
 
 /// What became of a batch.
@@ -113,12 +113,10 @@ impl Workspace {
         let held = self.hold(options.lock_wait)?;
         let recovered = self.recovered(&held)?;
         let mut record = new_record(&held, options)?;
-        if let Some(batch) = script.as_batch()
-            && let Some(id) = &batch.id
-            && let Some(known) = ledger::look_up(&held.state, id)?
-        {
-            return self.replay(&held, batch, record, known);
+        if let Some(prepared) = self.known(Some(&held.state), script, options)? {
+            return replay(&held, record, prepared, &recovered);
         }
+        record.request = replay::request(script, options);
         let mut prepared = self.prepare(script, options, Hashing::Now, || held.state.tasks())?;
         prepared.describe(&mut record);
         let mut done = Done::default();
@@ -200,11 +198,8 @@ impl Workspace {
         hashing: Hashing,
     ) -> Result<Preview<'a>, Error> {
         let prepared = self.read_steadily(options.lock_wait, |state| {
-            if let Some(batch) = script.as_batch()
-                && let (Some(id), Some(state)) = (&batch.id, state)
-                && let Some(known) = ledger::look_up(state, id)?
-            {
-                return self.replayed(batch, known);
+            if let Some(prepared) = self.known(state, script, options)? {
+                return Ok(prepared);
             }
             self.prepare(script, options, hashing, || match state {
                 Some(state) => state.tasks(),
@@ -249,7 +244,7 @@ impl Workspace {
             // Whatever becomes of the plan, its digest is told.
             let _ = plan.digest();
         }
-        near_names::add(&self.root, &mut plan);
+        near_names::add(&self.root, self.path(), &mut plan);
         let mut prepared = Prepared {
             lowered: Some(lowered),
             plan,
@@ -295,80 +290,31 @@ impl Workspace {
             }
         }
     }
+}
 
-    /// A batch whose id was committed before: nothing to do if it is the same, else a mistake.
-    fn replay<'a>(
-        &self,
-        held: &Held,
-        batch: &'a Batch,
-        mut record: Record,
-        known: ledger::Entry,
-    ) -> Result<Applied<'a>, Error> {
-        let prepared = self.replayed(batch, known)?;
-        prepared.describe(&mut record);
-        // It is no commit: the first one's entry in the ledger stays.
-        journal::log_only(held, &record, false)?;
-        let applied = finished(
-            held,
-            record,
-            prepared.plan,
-            &Recovered::Nothing,
-            Done::default(),
-        );
-        Ok(applied.of(prepared.lowered))
-    }
-
-    /// What is said of a batch whose id was committed before, by the record of that commit. Where
-    /// its record was cleaned up, the ledger still knows that the batch was committed.
-    fn replayed<'a>(&self, batch: &'a Batch, known: ledger::Entry) -> Result<Prepared<'a>, Error> {
-        let earlier = known.transaction;
-        let same = known.content == batch.content;
-        let mut plan = plan::plan(&no_batch(), &Tree::new(), &plan::Policy::default());
-        let operations = batch.operations.iter();
-        plan.verdicts = operations.map(|it| Verdict::passed(batch, it)).collect();
-        for verdict in &mut plan.verdicts {
-            verdict.note = None;
-            verdict.outcome = match same {
-                true => Outcome::AlreadyApplied,
-                false => verdict.outcome.held_back(),
-            };
-        }
-        if same && let Some(record) = self.log()?.read(&earlier)? {
-            for (verdict, operation) in plan.verdicts.iter_mut().zip(record.operations) {
-                verdict.guarded = operation.guarded;
-                verdict.note = operation.note;
-                verdict.matched = operation.matched;
-                verdict.refusal = operation.refusal;
-                if operation.outcome != Outcome::Applied {
-                    verdict.outcome = operation.outcome;
-                }
-            }
-        }
-        let refusal = (!same).then(|| {
-            let message = format!(
-                "the batch's id was committed with other content by transaction {earlier}; give new content a new id"
-            );
-            Refusal::new(Code::BatchIdReused, message)
-        });
-        Ok(Prepared {
-            lowered: Some(batch.into()),
-            plan,
-            refusal,
-            tasks: None,
-            loaded: Loaded::default(),
-        })
-    }
+/// Logs that a batch was committed before.
+fn replay<'a>(
+    held: &Held,
+    mut record: Record,
+    prepared: Prepared<'a>,
+    recovered: &Recovered,
+) -> Result<Applied<'a>, Error> {
+    prepared.describe(&mut record);
+    // It is no commit: the first one's entry in the ledger stays.
+    journal::log_only(held, &record, false)?;
+    let applied = finished(held, record, prepared.plan, recovered, Done::default());
+    Ok(applied.of(prepared.lowered))
 }
 
 /// A batch, located, planned and judged.
-struct Prepared<'a> {
+pub(super) struct Prepared<'a> {
     /// `None` where a foreign patch could not be located at all.
-    lowered: Option<Lowered<'a>>,
-    plan: Plan,
+    pub(super) lowered: Option<Lowered<'a>>,
+    pub(super) plan: Plan,
     /// A refusal of the whole.
-    refusal: Option<Refusal>,
-    tasks: Option<Vec<u8>>,
-    loaded: Loaded,
+    pub(super) refusal: Option<Refusal>,
+    pub(super) tasks: Option<Vec<u8>>,
+    pub(super) loaded: Loaded,
 }
 
 impl Prepared<'_> {
@@ -515,11 +461,12 @@ fn blank_record(transaction: TransactionId, overrides: Overrides) -> Record {
         transaction,
         batch_id: transaction.to_string(),
         content: Digest::of(b""),
+        request: None,
         labels: Labels::default(),
         state: TransactionState::Refused,
         status: Status::Refused,
         plan: Digest::of(b""),
-        at: jiff::Timestamp::now().to_string(),
+        at: now(),
         duration_ms: 0,
         overrides,
         refusal: None,

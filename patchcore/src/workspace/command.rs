@@ -117,7 +117,7 @@ impl Workspace {
         let id = TransactionId::now();
         let header = Header {
             id,
-            at: jiff::Timestamp::now().to_string(),
+            at: super::now(),
             argv: command.argv.clone(),
             labels: command.labels.clone(),
             also: command.also.clone(),

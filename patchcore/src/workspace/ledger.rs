@@ -1,7 +1,7 @@
-//! The ledger: which transaction committed the batch of an id.
+//! The ledger: which transaction committed the batch of an id, or the input that came without one.
 //!
 //! It is an index of the log. Each entry is a symbolic link that nobody follows: its name is the
-//! hash of the batch's id, its text the transaction and the batch's content, with a seal. A link is
+//! hash of the batch's id, or that of the request, its text the transaction and the batch's content, with a seal. A link is
 //! made, read and voided by one call each, and can never be torn.
 
 use std::io;
@@ -32,15 +32,24 @@ pub(super) struct Entry {
 
 /// The commit of a batch's id, if there is one that counts.
 pub(super) fn look_up(state: &StateDir, batch_id: &str) -> Result<Option<Entry>, Error> {
+    look_up_name(state, &entry_name(batch_id))
+}
+
+/// The last commit of a request that came without an id. Whether it still counts is the log's to
+/// say.
+pub(super) fn look_up_request(state: &StateDir, request: Digest) -> Result<Option<Entry>, Error> {
+    look_up_name(state, &request_name(request))
+}
+
+fn look_up_name(state: &StateDir, name: &str) -> Result<Option<Entry>, Error> {
     let Some(ledger) = state.part(LEDGER)? else {
         return Ok(None);
     };
-    let name = entry_name(batch_id);
     let text = read_entry(&ledger, name.as_bytes());
     let Some(text) = text.map_err(|error| fail("read", LEDGER, error))? else {
         return Ok(None);
     };
-    let entry = Entry::unseal(&name, &text, state.key.as_ref());
+    let entry = Entry::unseal(name, &text, state.key.as_ref());
     if entry.is_none() {
         state.meet_foreign();
     }
@@ -90,17 +99,21 @@ impl Entry {
 
 /// Enters a committed record, and voids the entry of what it takes back.
 ///
-/// A batch without an id of its own bears its transaction's, which nobody can send again by
-/// chance: it needs no entry.
+/// A batch without an id of its own is entered by the request that it came as, if it is to be known
+/// again by that.
 pub(super) fn enter(held: &Held, record: &Record) -> Result<(), Error> {
     if record.state != TransactionState::Committed {
         return Ok(());
     }
     let io = |error| fail("write", LEDGER, error);
     let durable = record.journal.durable;
-    if record.has_own_id() && record.undoes.is_none() {
+    let name = match record.request {
+        _ if record.undoes.is_some() => None,
+        _ if record.has_own_id() => Some(entry_name(&record.batch_id)),
+        request => request.map(request_name),
+    };
+    if let Some(name) = name {
         let ledger = held.state.make_part(LEDGER)?;
-        let name = entry_name(&record.batch_id);
         let entry = Entry {
             transaction: record.transaction,
             content: record.content,
@@ -112,10 +125,37 @@ pub(super) fn enter(held: &Held, record: &Record) -> Result<(), Error> {
         }
     }
     if let Some(undone) = record.undoes {
-        void(held, record, undone, durable)?;
+        let batch_id = record.undoes_batch.as_deref();
+        void(held, undone, batch_id, record.transaction, durable)?;
     }
     if let Some(redone) = &record.redoes {
         reinstate(held, redone, durable)?;
+        follow(held, redone.transaction, durable)?;
+    }
+    Ok(())
+}
+
+/// What counts again may be an undo: what that took back does not count, and so on down the row.
+fn follow(held: &Held, counting: TransactionId, durable: bool) -> Result<(), Error> {
+    let read = |transaction: &TransactionId| -> Result<Option<Record>, Error> {
+        let record = super::log::read(&held.log, Some(&held.key), transaction);
+        match record {
+            Ok(record) => Ok(record.map(|(record, _)| record)),
+            Err(Error::Damaged { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    };
+    let mut undo = read(&counting)?;
+    while let Some(record) = undo
+        && let Some(undone) = record.undoes
+    {
+        let batch_id = record.undoes_batch.as_deref();
+        void(held, undone, batch_id, record.transaction, durable)?;
+        let Some(redone) = &record.redoes else {
+            return Ok(());
+        };
+        reinstate(held, redone, durable)?;
+        undo = read(&redone.transaction)?;
     }
     Ok(())
 }
@@ -139,9 +179,9 @@ fn put(ledger: &Dir, name: &str, entry: &Entry, key: &Key) -> io::Result<()> {
 /// A batch whose undo was undone counts again: its id is known, and it can be undone.
 fn reinstate(held: &Held, redone: &Redone, durable: bool) -> Result<(), Error> {
     let io = |error| fail("write", LEDGER, error);
-    if let Some(batch_id) = &redone.batch_id {
+    let id = redone.batch_id.as_deref().map(entry_name);
+    if let Some(name) = id.or_else(|| redone.request.map(request_name)) {
         let ledger = held.state.make_part(LEDGER)?;
-        let name = entry_name(batch_id);
         let entry = Entry {
             transaction: redone.transaction,
             content: redone.content,
@@ -162,9 +202,16 @@ fn reinstate(held: &Held, redone: &Redone, durable: bool) -> Result<(), Error> {
     Ok(())
 }
 
-fn void(held: &Held, record: &Record, undone: TransactionId, durable: bool) -> Result<(), Error> {
+/// A batch that the transaction `by` took back does not count.
+fn void(
+    held: &Held,
+    undone: TransactionId,
+    batch_id: Option<&str>,
+    by: TransactionId,
+    durable: bool,
+) -> Result<(), Error> {
     let io = |error| fail("write", LEDGER, error);
-    if let Some(batch_id) = &record.undoes_batch
+    if let Some(batch_id) = batch_id
         && let Some(entry) = look_up(&held.state, batch_id)?
         && entry.transaction == undone
         && let Some(ledger) = held.state.part(LEDGER)?
@@ -178,7 +225,6 @@ fn void(held: &Held, record: &Record, undone: TransactionId, durable: bool) -> R
     }
     let log = |error| fail("write", "log", error);
     if let Some(entry) = held.log.directory(&undone.to_string()).map_err(log)? {
-        let by = record.transaction;
         let seal = held.key.seal(UNDONE_PURPOSE, &mark_parts(&undone, &by));
         let text = format!("{by} {seal}");
         match entry.make_link(UNDONE, text.as_bytes()) {
@@ -249,4 +295,9 @@ pub(super) fn forget(
 
 fn entry_name(batch_id: &str) -> String {
     Digest::of(batch_id.as_bytes()).to_hex()
+}
+
+/// No id's entry has such a name.
+fn request_name(request: Digest) -> String {
+    format!("request-{}", request.to_hex())
 }

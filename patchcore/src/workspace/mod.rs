@@ -30,6 +30,7 @@ mod reader;
 pub mod record;
 mod recover;
 mod removed;
+mod replay;
 mod root;
 mod shelf;
 mod snapshot;
@@ -177,4 +178,9 @@ impl Workspace {
     pub fn load(&self, paths: &[RelPath]) -> Result<Tree, Error> {
         Ok(load::load(&self.root, paths)?.tree)
     }
+}
+
+/// The time in RFC 3339, UTC, with six digits behind the second, so that texts sort as times do.
+pub(crate) fn now() -> String {
+    format!("{:.6}", jiff::Timestamp::now())
 }

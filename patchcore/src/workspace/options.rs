@@ -43,6 +43,8 @@ pub struct ApplyOptions<'a> {
     pub review: Option<&'a dyn Review>,
     /// Set from outside (by a signal handler, say) to end a verification command early.
     pub interrupt: Option<Arc<AtomicBool>>,
+    /// Apply input without an id also where the same input is applied already.
+    pub again: bool,
     /// What the log keeps; it is cleaned up now and then after a commit. `None` keeps everything.
     pub retention: Option<Retention>,
 }
@@ -60,6 +62,7 @@ impl Default for ApplyOptions<'_> {
             allow_owner_change: false,
             review: None,
             interrupt: None,
+            again: false,
             retention: Some(Retention::default()),
         }
     }

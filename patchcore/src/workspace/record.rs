@@ -48,6 +48,10 @@ pub struct Record {
     pub batch_id: String,
     /// Digest of the batch's parsed content.
     pub content: Digest,
+    /// Digest of the input with the options and permissions that it was sent with, where it came
+    /// without an id: by it the same input is known again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Digest>,
     /// The batch's labels.
     #[serde(default)]
     pub labels: Labels,
@@ -143,6 +147,9 @@ pub struct Redone {
     pub batch_id: Option<String>,
     /// Digest of its parsed content.
     pub content: Digest,
+    /// Digest of the input that it came as, where there was no id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Digest>,
 }
 
 /// How far a transaction came.
@@ -175,6 +182,12 @@ pub struct Overrides {
     /// Files that hold NUL bytes.
     #[serde(skip_serializing_if = "is_false")]
     pub allow_binary: bool,
+    /// New text in another encoding than its file's.
+    #[serde(skip_serializing_if = "is_false")]
+    pub allow_encoding_change: bool,
+    /// Files onto files that exist.
+    #[serde(skip_serializing_if = "is_false")]
+    pub overwrite: bool,
     /// Leaving out what is refused.
     #[serde(skip_serializing_if = "is_false")]
     pub partial: bool,
@@ -444,6 +457,7 @@ impl Record {
             transaction: self.transaction,
             batch_id: self.batch_id.clone(),
             content: self.content,
+            request: self.request,
             labels: self.labels.clone(),
             state: self.state,
             status: self.status,
@@ -553,6 +567,8 @@ impl Overrides {
         Self {
             allow_unguarded: options.policy.allow_unguarded,
             allow_binary: options.policy.allow_binary,
+            allow_encoding_change: options.policy.allow_encoding_change,
+            overwrite: options.policy.overwrite,
             partial: options.policy.partial,
             allow_paths: options.policy.allow_paths.clone(),
             break_hard_links: options.break_hard_links,

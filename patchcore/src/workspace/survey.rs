@@ -32,17 +32,29 @@ pub(super) fn restrict(loaded: &mut Loaded, batch: &Batch, options: &ApplyOption
         }
         last = Some(&operation.file);
         let path = &operation.file;
-        let Some(found) = loaded.found(path) else {
-            continue;
-        };
-        // What does not mean the link is refused already.
-        if found.meta.kind == FileKind::Symlink && !operation.link {
-            continue;
+        restrict_path(loaded, path, operation.link, options);
+    }
+    if !options.policy.overwrite {
+        return;
+    }
+    for operation in &batch.operations {
+        if let Action::RenameFile { to } | Action::CopyFile { to } = &operation.action {
+            restrict_path(loaded, to, operation.link, options);
         }
-        if let Some(refusal) = irreplaceable(path, &found.meta, options) {
-            let refusal = Entry::Refused(Box::new(refusal));
-            loaded.tree.insert(path.clone(), refusal);
-        }
+    }
+}
+
+fn restrict_path(loaded: &mut Loaded, path: &RelPath, link: bool, options: &ApplyOptions<'_>) {
+    let Some(found) = loaded.found(path) else {
+        return;
+    };
+    // What does not mean the link is refused already.
+    if found.meta.kind == FileKind::Symlink && !link {
+        return;
+    }
+    if let Some(refusal) = irreplaceable(path, &found.meta, options) {
+        let refusal = Entry::Refused(Box::new(refusal));
+        loaded.tree.insert(path.clone(), refusal);
     }
 }
 

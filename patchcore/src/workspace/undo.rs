@@ -17,11 +17,13 @@ use crate::digest::Digest;
 use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Error, Refusal, Stop};
 use crate::path::RelPath;
+use crate::placeholder::Scanner;
 use crate::plan::{
     self, After, ChangeKind, FileChange, FileState, Holds, Obstacle, Outcome, Plan, Source, Touch,
     Verdict,
 };
 use crate::report::Status;
+use crate::task::{self, Manifest};
 
 impl Workspace {
     /// Takes a batch back: bytes, modes, names and directories. `name` is a transaction's id or a
@@ -65,11 +67,14 @@ impl Workspace {
             return Ok(finished(&held, record, plan, &recovered, Done::default()));
         }
         let mut done = Done::default();
+        let mut reopened = Vec::new();
         match self.reverse(&log, &undone, options) {
             Ok(reversal) => {
                 plan = Plan::new(reversal.changes, plan.verdicts);
                 record.plan = plan.digest();
                 record.status = Status::Applied;
+                let (open, tasks) = reopen(held.state.tasks()?, &plan.changes);
+                reopened = open;
                 let work = Work {
                     workspace: self,
                     root: &self.root,
@@ -77,7 +82,7 @@ impl Workspace {
                     options,
                     loaded: &reversal.loaded,
                     changes: &plan.changes,
-                    tasks: None,
+                    tasks,
                     restored: Some(&reversal.restored),
                     began,
                 };
@@ -98,7 +103,13 @@ impl Workspace {
             journal::log_only(&held, &record, options.durable)?;
         }
         plan.verdicts = record.operations.clone();
-        Ok(finished(&held, record, plan, &recovered, done))
+        let is_done = record.state == TransactionState::Committed;
+        let mut applied = finished(&held, record, plan, &recovered, done);
+        for task in reopened.into_iter().filter(|_| is_done) {
+            let warning = format!("task {task} is open again: its placeholder is back");
+            applied.report.warnings.push(warning);
+        }
+        Ok(applied)
     }
 
     /// The changes that lead back from a record.
@@ -166,6 +177,17 @@ impl Workspace {
     }
 }
 
+/// The completed tasks whose placeholders come back, and the manifest in which they are open. One
+/// that cannot be read is left alone: taking back files does not depend on it.
+fn reopen(tasks: Option<Vec<u8>>, changes: &[FileChange]) -> (Vec<String>, Option<Vec<u8>>) {
+    let Some(Ok(mut manifest)) = tasks.map(|bytes| Manifest::parse(&bytes)) else {
+        return (Vec::new(), None);
+    };
+    let open = task::reopen(&mut manifest, &Scanner::new(), changes);
+    let bytes = (!open.is_empty()).then(|| manifest.to_bytes());
+    (open, bytes)
+}
+
 struct Reversal {
     changes: Vec<FileChange>,
     loaded: Loaded,
@@ -227,6 +249,7 @@ fn redone(log: &Log, undone: &Record) -> Result<Option<Redone>, Error> {
         transaction,
         batch_id: batch.has_own_id().then(|| batch.batch_id.clone()),
         content: batch.content,
+        request: batch.request,
     }))
 }
 

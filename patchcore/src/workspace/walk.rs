@@ -228,7 +228,7 @@ impl Workspace {
     }
 }
 
-fn is_skipped(entry: &DirEntry) -> bool {
+pub(super) fn is_skipped(entry: &DirEntry) -> bool {
     entry.depth() > 0
         && entry
             .file_name()

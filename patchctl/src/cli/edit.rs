@@ -60,6 +60,9 @@ pub(crate) struct InputArgs {
     pub(crate) batch: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) dialect: DialectOptions,
+    /// Apply once more what was applied already: input without a batch id is known by its bytes
+    #[arg(long)]
+    pub(crate) again: bool,
 }
 
 /// What is let pass.
@@ -69,15 +72,18 @@ pub(crate) struct PolicyArgs {
     /// Let line-addressed operations and deletions pass without a guard, or with a weak one [env: PATCHCTL_ALLOW_UNGUARDED]
     #[arg(long)]
     pub(crate) allow_unguarded: bool,
-    /// Let files be moved onto files that exist, and comments that were edited by hand be replaced
+    /// Let files be moved, copied and created onto files that exist, and comments that were edited by hand be replaced
     #[arg(long)]
     pub(crate) overwrite: bool,
     /// Let files be created whose names look like a mark, a remark or another system's path
     #[arg(long)]
     pub(crate) allow_odd_names: bool,
-    /// Edit files that hold NUL bytes
+    /// Edit files that hold NUL bytes, and write them
     #[arg(long)]
     pub(crate) allow_binary: bool,
+    /// Let new text go into files that are in another encoding
+    #[arg(long)]
+    pub(crate) allow_encoding_change: bool,
     /// Let new lines pass that stand for code that was left out
     #[arg(long)]
     pub(crate) allow_omission: bool,

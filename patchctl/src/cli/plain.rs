@@ -119,6 +119,7 @@ pub(super) fn read(arguments: &[OsString]) -> Option<Plain> {
         input: InputArgs {
             batch,
             dialect: DialectOptions::default(),
+            again: false,
         },
         show: ShowArgs { no_diff },
     })

@@ -72,6 +72,9 @@ pub(crate) struct ChangeArgs {
 }
 
 /// Sets the task's status to complete, unless its placeholder still stands
+///
+/// Its comments are taken out of its file, as a batch that `undo` takes back; one that somebody
+/// edited stays.
 #[derive(Debug, Args)]
 pub(crate) struct CompleteArgs {
     /// The task's id

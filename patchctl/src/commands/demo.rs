@@ -66,6 +66,7 @@ pub(crate) fn run(cli: &Cli, args: &DemoArgs, context: &Context) -> Result<Exit,
         show: &ShowArgs::default(),
         preview: false,
         detailed_exitcode: false,
+        again: false,
     };
     let exit = run_edit(&place, &batch, &request, context)?;
     say(&format!(

@@ -54,6 +54,7 @@ fn of_script(
     context: &Context,
 ) -> Result<Exit, Failure> {
     let mut apply_options = edit::options(place, &args.policy, None)?;
+    apply_options.again = args.input.again;
     let rules = edit::rules(&apply_options.policy, &args.policy);
     apply_options.review = Some(&rules);
     let preview = place.open()?.preview(script, &apply_options)?;

@@ -33,6 +33,8 @@ pub(crate) struct Request<'a> {
     /// Only show what would be done.
     pub(crate) preview: bool,
     pub(crate) detailed_exitcode: bool,
+    /// Apply input without an id also where it was applied already.
+    pub(crate) again: bool,
 }
 
 impl<'a> Request<'a> {
@@ -44,13 +46,17 @@ impl<'a> Request<'a> {
             show: &args.show,
             preview: args.dry_run,
             detailed_exitcode: false,
+            again: false,
         }
     }
 }
 
 /// `apply`.
 pub(crate) fn apply(cli: &Cli, args: &ApplyArgs, context: &Context) -> Result<Exit, Failure> {
-    let request = Request::of(&args.edit);
+    let request = Request {
+        again: args.input.again,
+        ..Request::of(&args.edit)
+    };
     with_input(
         cli,
         &args.input,
@@ -69,6 +75,7 @@ pub(crate) fn check(cli: &Cli, args: &CheckArgs, context: &Context) -> Result<Ex
         show: &args.show,
         preview: true,
         detailed_exitcode: args.detailed_exitcode,
+        again: args.input.again,
     };
     with_input(cli, &args.input, &args.policy, context, |place, script| {
         run(place, script, &request, context)
@@ -87,7 +94,6 @@ pub(crate) fn with_input(
     let (name, bytes) = read_input(input.batch.as_deref())?;
     let mut options = input.dialect.resolve(Some(&place.root))?;
     options.allow_omission = policy.allow_omission;
-    options.overwrite = policy.overwrite;
     let dialect = match options.dialect {
         Some(dialect) => dialect,
         None => dialect::detect(&bytes)?,
@@ -146,6 +152,7 @@ pub(crate) fn run(
     let workspace = place.open()?;
     let orchestrator = orchestrator(place, request)?;
     let mut options = options(place, request.policy, request.commit)?;
+    options.again = request.again;
     let rules = rules(&options.policy, request.policy);
     options.review = Some(&rules);
     let applied = match request.preview {
@@ -298,6 +305,8 @@ pub(crate) fn policy(args: &PolicyArgs) -> Result<Policy, Failure> {
     policy.allow_unguarded = args.allow_unguarded || is_set("PATCHCTL_ALLOW_UNGUARDED");
     policy.allow_odd_names = args.allow_odd_names;
     policy.allow_binary = args.allow_binary;
+    policy.allow_encoding_change = args.allow_encoding_change;
+    policy.overwrite = args.overwrite;
     policy.allow_omission = args.allow_omission;
     policy.partial = args.partial;
     policy.max_growth = args.max_growth.unwrap_or(policy.max_growth);

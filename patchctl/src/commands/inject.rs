@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use patchcore::placeholder::Scanner;
 use patchcore::task::{Injection, Manifest};
 use patchcore::workspace::{WalkOptions, WalkProgress, Workspace};
-use patchcore::{Code, RelPath};
+use patchcore::{Code, RelPath, Report};
 
 use super::edit::{self, Request};
 use super::place::Location;
@@ -41,7 +41,11 @@ pub(crate) fn run(global: &Global, args: &InjectArgs, context: &Context) -> Resu
     if args.edit.policy.partial {
         injection = injection.leaving_out_missing();
     }
-    let request = Request::of(&args.edit);
+    let mut request = Request::of(&args.edit);
+    if args.check {
+        request.preview = true;
+        request.detailed_exitcode = true;
+    }
     let orchestrator = edit::orchestrator(&place, &request)?;
     let mut options = edit::options(&place, request.policy, request.commit)?;
     // The task rules have nothing to say: a comment takes no placeholder away.
@@ -50,16 +54,34 @@ pub(crate) fn run(global: &Global, args: &InjectArgs, context: &Context) -> Resu
         true => workspace.check(&injection, &options)?,
         false => workspace.apply(&injection, &options)?,
     };
-    let exit = edit::conclude(&place, &applied, &request, orchestrator.as_ref(), context)?;
+    let mut exit = edit::conclude(&place, &applied, &request, orchestrator.as_ref(), context)?;
+    if args.check && is_out_of_date(&applied.report) {
+        exit = Exit::Code(5);
+    }
     let missing = &applied.notes.missing;
     let left_out = missing
         .iter()
         .map(|missing| format!("left out: {}", missing.refusal.message));
     report::warn_of_all(&left_out.collect::<Vec<_>>(), context);
     match exit {
+        Exit::Done if args.check && !missing.is_empty() => Ok(Exit::Code(5)),
         Exit::Done if !missing.is_empty() => Ok(Exit::Code(6)),
         exit => Ok(exit),
     }
+}
+
+/// Whether all that is refused is a comment that somebody edited, or a placeholder that is gone.
+fn is_out_of_date(report: &Report) -> bool {
+    let operations = report.operations.iter();
+    let refused = operations.filter_map(|operation| operation.refusal.as_deref());
+    let mut refused = refused.chain(report.refusal.as_ref()).peekable();
+    refused.peek().is_some()
+        && refused.all(|refusal| {
+            matches!(
+                refusal.code,
+                Code::CommentEdited | Code::PlaceholderNotFound
+            )
+        })
 }
 
 /// The tasks of the manifest, those of the files that were named if any were.

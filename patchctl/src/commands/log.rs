@@ -142,6 +142,7 @@ pub(crate) fn undo(global: &Global, args: &UndoArgs, context: &Context) -> Resul
         show: &args.show,
         preview: false,
         detailed_exitcode: false,
+        again: false,
     };
     let orchestrator = edit::orchestrator(&place, &request)?;
     let undone = workspace.undo(

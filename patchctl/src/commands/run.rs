@@ -75,6 +75,7 @@ impl<'a> Recording<'a> {
             show: &show,
             preview: false,
             detailed_exitcode: false,
+            again: false,
         };
         let orchestrator = edit::orchestrator(&place, &request)?;
         Ok(Self {

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use patchcore::placeholder::Scanner;
-use patchcore::task::{Forced, Manifest, Task, TaskStatus, check_completion};
+use patchcore::task::{Clearing, Forced, Manifest, Task, TaskStatus, check_completion};
 use patchcore::workspace::{ApplyOptions, Workspace};
 use patchcore::{Code, Refusal};
 use serde_json::{Map, Value};
@@ -152,6 +152,9 @@ impl Change<'_> {
         })?;
         report::warn_of_foreign(&workspace, context);
         print::status(self.uuid, &self.status, context).map_err(Failure::Output)?;
+        if self.status == TaskStatus::Complete {
+            self.clear(&workspace, &manifest, context)?;
+        }
         let Some(config) = config else {
             return Ok(Exit::Done);
         };
@@ -161,6 +164,42 @@ impl Change<'_> {
             true => Exit::Done,
             false => Exit::Code(4),
         })
+    }
+
+    /// Takes the task's comments out of its file, as a batch of its own. The task is complete
+    /// whatever becomes of them.
+    fn clear(
+        &self,
+        workspace: &Workspace,
+        manifest: &Manifest,
+        context: &Context,
+    ) -> Result<(), Failure> {
+        let Ok(clearing) = Clearing::of(manifest, manifest.require(self.uuid)?) else {
+            return Ok(());
+        };
+        let clearing = clearing.with_scanner(self.scanner.clone());
+        let options = ApplyOptions::default();
+        let looked = workspace.check(&clearing, &options)?;
+        let mut left: Vec<String> = looked
+            .notes
+            .missing
+            .iter()
+            .map(|missing| missing.refusal.message.clone())
+            .collect();
+        if !looked.report.operations.is_empty() {
+            let applied = workspace.apply(&clearing, &options)?;
+            let refused = applied.report.operations.iter();
+            let refused = refused.filter_map(|operation| operation.refusal.as_deref());
+            let refused = refused.chain(&applied.report.refusal);
+            left.extend(refused.map(|refusal| {
+                format!(
+                    "the comments of task {} stay: {}",
+                    self.uuid, refusal.message
+                )
+            }));
+        }
+        report::warn_of_all(&left, context);
+        Ok(())
     }
 
     fn check(&self, workspace: &Workspace, task: &Task) -> Result<(), Refusal> {

@@ -9,6 +9,7 @@ pub(super) fn words(hint: Hint) -> &'static str {
             "to allow it without a guard, use --allow-unguarded (or set PATCHCTL_ALLOW_UNGUARDED=1)"
         }
         Hint::AllowBinary => "to edit it anyway, use --allow-binary",
+        Hint::AllowEncodingChange => "to write it anyway, use --allow-encoding-change",
         Hint::AllowOmission => "if the text is meant as it is, use --allow-omission",
         Hint::AllowOddNames => "to create a file of that name, use --allow-odd-names",
         Hint::AllowPath => "to open the path to edits, use --allow-path PATH",

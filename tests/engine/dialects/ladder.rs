@@ -176,6 +176,8 @@ fn indentation_is_no_guess() {
     for (file, before, old, new) in [
         // Two places, at whatever level.
         ("f", "    a\n    b\n  a\n  b\n", "a\nb\n", "a\nc\n"),
+        // A single line with other white space at its end, too.
+        ("f", "a\n  b  \n", "b\n", "c\n"),
         // Tabs are no spaces.
         (
             "f",
@@ -298,4 +300,78 @@ fn edges_and_escapes_are_no_guess() {
             &[],
         );
     }
+}
+
+#[test]
+fn what_comes_behind_a_refused_edit_is_judged_without_it() {
+    let blocks = |edits: &[(&str, &str)]| {
+        let block = |(old, new): &(&str, &str)| {
+            format!("f\n<<<<<<< SEARCH\n{old}\n=======\n{new}\n>>>>>>> REPLACE\n")
+        };
+        edits.iter().map(block).collect::<String>()
+    };
+    let commands = |edits: &[(&str, &str)]| {
+        let command = |(old, new): &(&str, &str)| {
+            format!(r#"{{"file_path": "f", "old_string": "{old}", "new_string": "{new}"}}"#)
+        };
+        format!(
+            "[{}]",
+            edits.iter().map(command).collect::<Vec<_>>().join(", ")
+        )
+    };
+    let mcp = |edits: &[(&str, &str)]| {
+        let edit =
+            |(old, new): &(&str, &str)| format!(r#"{{"oldText": "{old}", "newText": "{new}"}}"#);
+        let edits = edits.iter().map(edit).collect::<Vec<_>>().join(", ");
+        format!(r#"{{"path": "f", "edits": [{edits}]}}"#)
+    };
+    let edits = [
+        ("one", "eins"),
+        ("missing", "x"),
+        ("two", "zwei"),
+        ("x", "y"),
+        ("three", "drei"),
+    ];
+    for patch in [blocks(&edits), commands(&edits), mcp(&edits)] {
+        let files = Files::from([(b"f".to_vec(), (b"one\ntwo\nthree\n".to_vec(), false))]);
+        let script = parse(patch.as_bytes(), &Options::default()).unwrap();
+        let tree = tree(&files, &script.paths());
+        let batch = script.lower(&tree).unwrap().batch;
+        let plan = plan(&batch, &tree, &policy(&Options::default()));
+        let outcomes: Vec<Outcome> = plan.verdicts.iter().map(|v| v.outcome).collect();
+        assert_eq!(
+            outcomes,
+            [
+                Outcome::NotApplied,
+                Outcome::Refused,
+                Outcome::NotApplied,
+                // It is about what the refused one would have brought.
+                Outcome::NotEvaluated,
+                Outcome::NotApplied,
+            ],
+            "{patch}"
+        );
+    }
+}
+
+#[test]
+fn a_refusal_shows_where_the_text_nearly_is() {
+    let before = "def f(a, b):\n    total = compute(a,b)\n    return total\n";
+    let (old, new) = ("    total = compute(a, b)\n", "    total = 1\n");
+    for (dialect, patch) in patches("f", old, new) {
+        let (code, message) = outcome(dialect, &patch, "f", before, false).unwrap_err();
+        assert_eq!(code, Code::AnchorNotFound);
+        assert!(
+            message.contains(
+                "line 2: only white space differs: the file has \"    total = compute(a,b)\""
+            ),
+            "{dialect}: {message}"
+        );
+    }
+    let twice = "f\n<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE\n\n<<<<<<< SEARCH\na\n=======\nc\n>>>>>>> REPLACE\n";
+    let (_, message) = outcome(Dialect::SearchReplace, twice, "f", "a\nx\n", false).unwrap_err();
+    assert!(
+        message.starts_with("operation 0 of the patch has changed"),
+        "{message}"
+    );
 }

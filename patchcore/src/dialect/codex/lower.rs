@@ -7,6 +7,7 @@ use super::{Chunk, Codex, FileAction, FileHunk, Role};
 use crate::dialect::desk::Desk;
 use crate::dialect::fold::{Fold, LADDER};
 use crate::dialect::ladder::{self, Found, Miss, Rungs, Sought};
+use crate::dialect::landed::{self, Landed};
 use crate::dialect::locate::{self, Place};
 use crate::dialect::replace::{self, Line, Tail};
 use crate::dialect::{omission, whole};
@@ -93,7 +94,7 @@ fn file(codex: &Codex<'_>, hunk: &FileHunk<'_>, desk: &mut Desk<'_>) -> Result<(
             if desk.is_spoiled(path) {
                 return Ok(());
             }
-            desk.rename(path, to, codex.overwrite)
+            desk.rename(path, to)
         }
     }
 }
@@ -117,7 +118,17 @@ fn update(
             name: &name,
             strict: codex.strict,
         };
-        let located = check(codex, path, chunk).and_then(|()| place.locate(cursor, chunk, exact));
+        let checked = check(codex, path, chunk);
+        if checked.is_ok()
+            && let Landed::Yes(there) = place.landed(chunk)
+            && there.span.start >= cursor
+            && (!chunk.end_of_file || there.span.end == text.len())
+        {
+            cursor = there.span.end;
+            desk.landed(path, there.line)?;
+            continue;
+        }
+        let located = checked.and_then(|()| place.locate(cursor, chunk, exact));
         let (mut edits, end, matched) = match located {
             Ok(located) => located,
             Err(refusal) => {
@@ -222,6 +233,23 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
+    /// Whether a chunk has landed already.
+    fn landed(&self, chunk: &Chunk<'_>) -> Landed {
+        let new = chunk
+            .lines
+            .iter()
+            .filter(|(role, _)| *role != Role::Removed);
+        let new: Vec<&[u8]> = new.map(|(_, text)| *text).collect();
+        landed::lines(self.text, &old_lines(chunk), &new, self.rungs())
+    }
+
+    fn rungs(&self) -> Rungs {
+        match self.strict {
+            true => Rungs::Exact,
+            false => Rungs::All,
+        }
+    }
+
     /// Finds a chunk behind the cursor; `exact` are all exact places of it in the text, if known.
     fn locate(
         &self,
@@ -258,7 +286,7 @@ impl Search<'_> {
             return Ok((edits, cursor, None));
         }
         let part = behind_anchors(text, cursor, chunk, path, name)?;
-        let rungs = if strict { Rungs::Exact } else { Rungs::All };
+        let rungs = self.rungs();
         if chunk.end_of_file {
             loop {
                 if let Some(found) = at_end(text, part.from, &old, rungs) {
@@ -271,14 +299,7 @@ impl Search<'_> {
                     lines.pop();
                     continue;
                 }
-                let miss = ladder::refusal(
-                    &Miss::Nowhere,
-                    text,
-                    path,
-                    &old,
-                    &format!("{name}, which ends the file,"),
-                );
-                return Err(miss);
+                return Err(self.not_at_end(&old));
             }
         }
         let behind = exact.map(|mut places| {
@@ -321,7 +342,7 @@ impl Search<'_> {
                     lines: &lines,
                     tail: Tail::Whole,
                 };
-                let unclear = |unclear| ladder::unclear(&unclear, text, path, &old, name);
+                let unclear = |unclear| ladder::unclear(&unclear, text, path, name);
                 if !strict
                     && let Some(fit) = ladder::beyond(&sought).map_err(unclear)?
                     && fit.place.span.start >= part.from
@@ -335,14 +356,38 @@ impl Search<'_> {
                         "{name} matches line {} of {path}, which stands above the chunk or anchor before it; send chunks in the file's order",
                         place.line
                     );
+                    return Err(refusal);
                 }
-                Err(refusal)
+                Err(landed::mention(refusal, &self.landed(chunk)))
             }
         }
     }
 }
 
 impl Search<'_> {
+    /// The refusal of a chunk that has to end the file and does not.
+    fn not_at_end(&self, old: &[&[u8]]) -> Refusal {
+        let Self {
+            text, path, name, ..
+        } = *self;
+        let (places, _) = ladder::all(text, 0..text.len(), old, Rungs::All);
+        let Some(place) = places.last() else {
+            return ladder::refusal(&Miss::Nowhere, text, path, old, name);
+        };
+        let behind = LineNumber::from_index(place.line.index() + old.len());
+        let rest = locate::line_at(text, place.span.end).unwrap_or_default();
+        Refusal::new(
+            Code::AnchorNotFound,
+            format!(
+                "{name} must end the file, as its \"*** End of File\" says; its lines are at line {} of {path}, and the file goes on with line {behind}; remove that mark, or send the lines up to the end",
+                place.line
+            ),
+        )
+        .in_file(path)
+        .at_line(behind)
+        .with_found(rest)
+    }
+
     fn located(
         &self,
         old: &[&[u8]],

@@ -48,7 +48,6 @@ pub(super) struct Codex<'a> {
     hunks: Vec<FileHunk<'a>>,
     allow_omission: bool,
     strict: bool,
-    overwrite: bool,
     content: Digest,
 }
 

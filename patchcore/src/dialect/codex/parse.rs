@@ -71,7 +71,6 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Codex<'a>,
         hunks: reader.hunks,
         allow_omission: options.allow_omission,
         strict: options.strict,
-        overwrite: options.overwrite,
         content: Digest::of(bytes),
     })
 }

@@ -1,7 +1,7 @@
 //! What is said of a block that has no place.
 
 use super::{Miss, Unclear};
-use crate::dialect::fold::Fold;
+use crate::anchor::near;
 use crate::dialect::locate::{self, Place};
 use crate::error::{Code, Refusal};
 use crate::path::RelPath;
@@ -52,32 +52,28 @@ pub(in crate::dialect) fn refusal(
             locate::with_places(refusal, text, places)
         }
         Miss::Nowhere => {
-            let near = locate::nearest(text, block);
-            let mut message = format!("{name} matches nothing in {path}");
-            let mut refusal = Refusal::new(Code::AnchorNotFound, String::new()).in_file(path);
-            if let Some(first) = near.first() {
-                let start = first.span.start;
-                let wrong = locate::block_at(text, start, block, Fold::Ending)
-                    .err()
-                    .unwrap_or(0);
-                let at = crate::text::LineNumber::from_index(first.line.index() + wrong);
-                let stands = locate::lines_from(text, start)
-                    .nth(wrong)
-                    .unwrap_or_default();
-                let wanted = block.get(wrong).copied().unwrap_or_default();
-                message.push_str(&format!(
-                    "; nearest is line {}, where line {at} is {:?} and the block has {:?}",
-                    first.line,
-                    crate::error::excerpt(crate::text::trim_ending(stands), 120),
-                    crate::error::excerpt(crate::text::trim_ending(wanted), 120)
-                ));
-                refusal = refusal.at_line(at).with_found(stands);
-            }
-            message.push_str("; send the lines as they stand in the file");
-            refusal.message = message;
-            locate::with_places(refusal, text, &near)
+            let refusal = Refusal::new(Code::AnchorNotFound, String::new()).in_file(path);
+            with_nearest(refusal, &format!("{name} is not in {path}"), text, block)
         }
     }
+}
+
+/// A refusal that says which place is most like the block, and what is different there.
+pub(in crate::dialect) fn with_nearest(
+    mut refusal: Refusal,
+    said: &str,
+    text: &[u8],
+    block: &[&[u8]],
+) -> Refusal {
+    let Some(near) = near::nearest(text, block) else {
+        refusal.message = format!("{said}, and nothing there is like it; read the file");
+        return refusal;
+    };
+    refusal.message = format!(
+        "{said}; {}; send the lines as they are in the file",
+        near.describe(text, block)
+    );
+    near.show(refusal, text)
 }
 
 /// The refusal of a block that stands somewhere with other indentation, where it may not be put.
@@ -85,7 +81,6 @@ pub(in crate::dialect) fn unclear(
     unclear: &Unclear,
     text: &[u8],
     path: &RelPath,
-    block: &[&[u8]],
     name: &str,
 ) -> Refusal {
     match unclear {
@@ -94,7 +89,7 @@ pub(in crate::dialect) fn unclear(
             let refusal = Refusal::new(
                 Code::AnchorNotFound,
                 format!(
-                    "{name} matches nothing in {path} as it is indented, and {} places with other indentation, at lines {}; send the lines as they are in the file",
+                    "{name} is not in {path} as it is indented, and at {} places with other indentation, at lines {}; send the lines as they are in the file",
                     places.len(),
                     lines.join(", ")
                 ),
@@ -104,7 +99,6 @@ pub(in crate::dialect) fn unclear(
         }
         Unclear::Levels(place, why) => {
             let stands = &text[place.span.start..place.span.end];
-            let _ = block;
             Refusal::new(
                 Code::AnchorNotFound,
                 format!(

@@ -81,8 +81,14 @@ fn shift<'a>(sought: &Sought<'a>, place: &Place) -> Option<Shift<'a>> {
         if is_blank(old) {
             continue;
         }
-        // Other steps fold more than white space; two differences at once are none of this one's.
-        if file.trim_ascii() != old.trim_ascii() {
+        // Other steps fold more than white space; two differences at once are none of this one's. A
+        // single line is little to go by: it must have the same end, too.
+        let (stands, sent) = (trim_ending(file), trim_ending(old));
+        let (stands, sent) = match sought.old.len() {
+            1 => (stands.trim_ascii_start(), sent.trim_ascii_start()),
+            _ => (stands.trim_ascii(), sent.trim_ascii()),
+        };
+        if stands != sent {
             return None;
         }
         let (stands, sent) = (lead(file), lead(old));

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::{Block, Reading, SearchReplace};
 use crate::dialect::desk::Desk;
 use crate::dialect::ladder::{self, Miss, Rungs, Sought};
+use crate::dialect::landed::{self, Landed};
 use crate::dialect::locate::{self, Place};
 use crate::dialect::replace::{self, Line, Tail};
 use crate::dialect::{fold::Fold, omission, whole};
@@ -21,12 +22,12 @@ pub(super) fn lower(script: &SearchReplace, tree: &Tree) -> Batch {
     let mut desk = Desk::new(tree);
     let mut moves: HashMap<&RelPath, Moves> = HashMap::new();
     for (index, block) in script.blocks.iter().enumerate() {
-        if desk.is_spoiled(&block.path) {
-            desk.skip(&block.path);
-            continue;
-        }
         let name = format!("block {} (line {} of the patch)", index + 1, block.line);
         let moves = moves.entry(&block.path).or_default();
+        if desk.is_spoiled(&block.path) {
+            desk.judge_apart(&block.path, |desk| apply(script, block, &name, moves, desk));
+            continue;
+        }
         if let Err(refusal) = apply(script, block, &name, moves, &mut desk) {
             desk.refuse(&block.path, refusal);
         }
@@ -95,6 +96,11 @@ fn apply(
     if !places.is_empty() {
         check_rivals(block, &search, rungs, name, desk)?;
     }
+    let new: Vec<&[u8]> = split_lines(&reading.replace).collect();
+    let landed = landed::lines(&text, &search, &new, rungs);
+    if let Landed::Yes(place) = landed {
+        return desk.landed(path, place.line);
+    }
     let lines = replace::between(&search, &reading.replace);
     let chosen = match places.len() {
         0 => {
@@ -107,11 +113,13 @@ fn apply(
             };
             let fit = match rungs {
                 Rungs::All => ladder::beyond(&sought)
-                    .map_err(|unclear| ladder::unclear(&unclear, &text, path, &search, name))?,
+                    .map_err(|unclear| ladder::unclear(&unclear, &text, path, name))?,
                 Rungs::Exact => None,
             };
             let Some(fit) = fit else {
-                return Err(ladder::refusal(&Miss::Nowhere, &text, path, &search, name));
+                let refusal = ladder::refusal(&Miss::Nowhere, &text, path, &search, name);
+                let refusal = landed::mention(refusal, &landed);
+                return Err(desk.gone(path, &search.concat(), refusal));
             };
             moves
                 .0

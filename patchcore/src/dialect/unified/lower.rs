@@ -89,10 +89,14 @@ struct Lowering<'d, 't> {
 impl<'d> Lowering<'d, '_> {
     /// Says how a section was read on the operation that it became, or the one that it is part of.
     fn remark(&mut self, section: &Section<'_>) {
-        if section.quoted {
+        let encoded = section.has_old_lines_beyond_utf8();
+        let proven = section.binary.is_some();
+        if section.quoted || encoded || proven {
             let operations = self.done.iter_mut().flat_map(|done| &mut done.operations);
             for operation in operations.filter(|o| o.file == section.old || o.file == section.new) {
-                operation.exact_name = true;
+                operation.exact_name |= section.quoted;
+                operation.encoded |= encoded;
+                operation.proven |= proven;
             }
         }
         if section.remarks.is_empty() {

@@ -99,7 +99,7 @@ mod names;
 use std::collections::HashMap;
 
 use super::Options;
-use crate::diff::parse::{self, Binary, Counts, Hunk, ParseOptions};
+use crate::diff::parse::{self, Binary, Counts, Hunk, ParseOptions, Role};
 use crate::digest::Digest;
 use crate::error::{Code, Hint, Refusal};
 use crate::path::RelPath;
@@ -155,6 +155,14 @@ impl Section<'_> {
         let moves = matches!(self.kind, SectionKind::Rename | SectionKind::Copy);
         let changes = !self.hunks.is_empty() || self.binary.is_some();
         self.link.unwrap_or(moves && !changes)
+    }
+
+    /// Whether lines that have to stand in the file are not UTF-8: then the diff is in the file's
+    /// own encoding.
+    fn has_old_lines_beyond_utf8(&self) -> bool {
+        let lines = self.hunks.iter().flat_map(|hunk| &hunk.lines);
+        let mut old = lines.filter(|line| line.role != Role::Added);
+        old.any(|line| !line.text.is_ascii() && str::from_utf8(line.text).is_err())
     }
 }
 

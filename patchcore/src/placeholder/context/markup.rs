@@ -355,7 +355,7 @@ impl Markup<'_> {
                 self.sink.region(content..end, style);
             }
             // The whole of it, with its tag.
-            _ => self.sink.add(text, open..end, "an element of text"),
+            _ => self.sink.add(text, open..end + 1, "an element of text"),
         }
         self.at = end;
     }

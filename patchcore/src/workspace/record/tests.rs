@@ -13,6 +13,7 @@ fn sample() -> Record {
         transaction: TransactionId::now(),
         batch_id: "b-1".into(),
         content: Digest::of(b"content"),
+        request: None,
         labels: Labels {
             task_id: Some("A1F2".into()),
             ..Labels::default()

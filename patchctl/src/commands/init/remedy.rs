@@ -4,11 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use patchcore::batch::{self, Limits};
-use patchcore::edit::Edit;
-use patchcore::operation::{Action, Batch, Labels, Operation};
+use patchcore::dialect::{self, Dialect, Options};
+use patchcore::operation::{Batch, Labels};
+use patchcore::plan::Script as _;
 use patchcore::task::{Manifest, Rules, Task, TaskStatus};
 use patchcore::workspace::ApplyOptions;
-use patchcore::{Code, Digest, Policy, Refusal};
+use patchcore::{Code, Policy, Refusal};
 use serde_json::{Value, json};
 
 use super::{Marked, Run, TaskOutcome};
@@ -54,7 +55,9 @@ impl Run<'_> {
                         again.insert(uuid);
                     }
                     Err(refusal) => {
-                        notes.insert(uuid, format!("the remedy is no path: {}", refusal.message));
+                        let why = format!("the remedy is no path: {}", refusal.message);
+                        notes.insert(uuid.clone(), why.clone());
+                        steps.push((uuid, Step::Block(why)));
                     }
                 },
                 RemediationAction::PatchReady => match self.patch(task, &remedy)? {
@@ -64,7 +67,8 @@ impl Run<'_> {
                     }
                     Err(refusal) => {
                         let why = format!("the patch was refused: {}", refusal.message);
-                        notes.insert(uuid, why);
+                        notes.insert(uuid.clone(), why.clone());
+                        steps.push((uuid, Step::Block(why)));
                     }
                 },
                 RemediationAction::Blocked | RemediationAction::RemediationError => {
@@ -180,22 +184,15 @@ impl Run<'_> {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let tree = self.workspace.load(std::slice::from_ref(&path))?;
-        let operation = match tree.file(&path) {
-            Some(file) => {
-                let whole = Edit::replace(0..file.bytes().len(), content.as_bytes());
-                let mut operation = Operation::new(path, Action::Splice(vec![whole]));
-                operation.base = Some(file.digest());
-                operation
-            }
-            None => {
-                let action = Action::CreateFile {
-                    content: content.clone().into_bytes(),
-                    executable: false,
-                };
-                Operation::new(path, action)
-            }
+        let files = json!([{ "path": path.to_string(), "content": content }]).to_string();
+        let mut options = Options::default();
+        options.dialect = Some(Dialect::Files);
+        let lowered = dialect::parse(files.as_bytes(), &options)
+            .and_then(|patch| Ok(patch.lower(&tree)?.batch.into_owned()));
+        let mut batch = match lowered {
+            Ok(batch) => batch,
+            Err(refusal) => return Ok(Err(refusal)),
         };
-        let mut batch = Batch::new(vec![operation], Digest::of(content.as_bytes()));
         batch.labels = Arc::new(labels);
         Ok(Ok(batch))
     }

@@ -44,7 +44,7 @@ impl Lowering<'_, '_> {
             .any(|section| in_place(section.kind) && section.old == *path)
     }
 
-    /// The target of a rename or copy has to be free.
+    /// The target of a rename or copy has to be free of what the patch itself leaves there.
     pub(super) fn free(&self, section: &Section<'_>) -> Result<(), Refusal> {
         let path = &section.new;
         if self.is_taken(path)? && section.old != section.new {
@@ -60,7 +60,7 @@ impl Lowering<'_, '_> {
         Ok(())
     }
 
-    /// Whether there is a file at a path, and the patch leaves it there.
+    /// Whether an earlier section left a file at a path.
     pub(super) fn is_taken(&self, path: &RelPath) -> Result<bool, Refusal> {
         match self.standing.get(path) {
             Some(Standing::From(_)) => Ok(true),
@@ -69,8 +69,8 @@ impl Lowering<'_, '_> {
                 Entry::Absent => Ok(false),
                 _ if self.is_vacated(path) => Ok(false),
                 Entry::Refused(refusal) => Err((**refusal).clone()),
-                // Git takes an empty file for none where the diff is not one of its own.
-                Entry::File(_) => Ok(true),
+                // Whether it may give way, planning decides.
+                Entry::File(_) => Ok(false),
             },
         }
     }

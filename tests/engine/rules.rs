@@ -1,0 +1,330 @@
+//! Rules that hold for new text and new places, whatever entry an edit comes through.
+
+use std::fs;
+
+use patchcore::batch::{Limits, PatchBatch};
+use patchcore::dialect::{self, Options};
+use patchcore::operation::Batch;
+use patchcore::plan::Script;
+use patchcore::report::Status;
+use patchcore::workspace::{ApplyOptions, Workspace};
+use patchcore::{Code, Policy};
+use tempfile::TempDir;
+
+use crate::workspace::tree;
+
+/// One entry: an input that puts `NEW` where `old` stands on the second line of three.
+struct Entry {
+    name: &'static str,
+    input: Vec<u8>,
+}
+
+fn replace(template: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rest = template;
+    while let Some(at) = rest.windows(old.len()).position(|window| window == old) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(new);
+        rest = &rest[at + old.len()..];
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
+/// Every entry that takes text, with `new` in it as it is, or as JSON has it.
+fn entries(new: &str) -> Vec<Entry> {
+    let json = serde_json::to_string(new).unwrap();
+    let json = &json[1..json.len() - 1];
+    let native = [
+        r#"{"op":"replace-block","file":"f","at":{"line":2},"expect":"old","content":"NEW"}"#,
+        r#"{"op":"insert-before","file":"f","at":{"text":"old"},"content":"NEW"}"#,
+        r#"{"op":"insert-after","file":"f","at":{"text":"old"},"content":"NEW"}"#,
+        r#"{"op":"append","file":"f","content":"NEW"}"#,
+        r#"{"op":"prepend","file":"f","content":"NEW"}"#,
+        r#"{"op":"replace-text","file":"f","find":"old","content":"NEW"}"#,
+    ];
+    let mut all = Vec::new();
+    for operation in native {
+        for coordinates in ["original", "sequential"] {
+            let input = format!(r#"{{"coordinates":"{coordinates}","operations":[{operation}]}}"#);
+            all.push((operation, input.replace("NEW", json)));
+        }
+    }
+    let foreign = [
+        (
+            "str_replace",
+            r#"{"command":"str_replace","path":"f","old_str":"old","new_str":"NEW"}"#,
+        ),
+        (
+            "Edit",
+            r#"{"file_path":"f","old_string":"old","new_string":"NEW"}"#,
+        ),
+        (
+            "insert",
+            r#"{"command":"insert","path":"f","insert_line":0,"insert_text":"NEW"}"#,
+        ),
+        (
+            "mcp",
+            r#"{"path":"f","edits":[{"oldText":"old","newText":"NEW"}]}"#,
+        ),
+        (
+            "lsp",
+            r#"{"changes":{"f":[{"range":{"start":{"line":1,"character":0},"end":{"line":1,"character":3}},"newText":"NEW"}]}}"#,
+        ),
+    ];
+    for (name, input) in foreign {
+        all.push((name, input.replace("NEW", json)));
+    }
+    let text = [
+        (
+            "codex",
+            "*** Begin Patch\n*** Update File: f\n@@\n-old\n+NEW\n last\n*** End Patch\n",
+        ),
+        (
+            "blocks",
+            "f\n<<<<<<< SEARCH\nold\n=======\nNEW\n>>>>>>> REPLACE\n",
+        ),
+        (
+            "diff",
+            "--- a/f\n+++ b/f\n@@ -2,2 +2,2 @@\n-old\n+NEW\n last\n",
+        ),
+    ];
+    for (name, input) in text {
+        all.push((name, input.replace("NEW", new)));
+    }
+    let entry = |(name, input): (&'static str, String)| Entry {
+        name,
+        input: input.into_bytes(),
+    };
+    all.into_iter().map(entry).collect()
+}
+
+/// Whole files over one that exists.
+fn whole_files(new: &str) -> Vec<Entry> {
+    let json = serde_json::to_string(&format!("{new}\n")).unwrap();
+    vec![
+        Entry {
+            name: "files",
+            input: format!(r#"[{{"path":"f","content":{json}}}]"#).into_bytes(),
+        },
+        Entry {
+            name: "Write",
+            input: format!(r#"{{"file_path":"f","content":{json}}}"#).into_bytes(),
+        },
+        Entry {
+            name: "Add File",
+            input: format!("*** Begin Patch\n*** Add File: f\n+{new}\n*** End Patch\n")
+                .into_bytes(),
+        },
+        Entry {
+            name: "delete and add",
+            input: format!(
+                "*** Begin Patch\n*** Delete File: f\n*** Add File: f\n+{new}\n*** End Patch\n"
+            )
+            .into_bytes(),
+        },
+    ]
+}
+
+fn unguarded() -> Policy {
+    let mut policy = Policy::default();
+    policy.allow_unguarded = true;
+    policy
+}
+
+fn start(bytes: &[u8]) -> (TempDir, Workspace) {
+    let dir = tree(&[]);
+    fs::write(dir.path().join("f"), bytes).unwrap();
+    let workspace = Workspace::open(dir.path()).unwrap();
+    (dir, workspace)
+}
+
+/// Applies an input; the code of its refusal, or the bytes of the file. What lands is taken back.
+fn run(input: &[u8], before: &[u8], policy: &Policy) -> Result<Vec<u8>, Code> {
+    let script = dialect::parse(input, &Options::default()).map_err(|refusal| refusal.code)?;
+    let landed = carry_out(&script, before, policy);
+    // A batch is judged alike where it is built from the wire types.
+    if let Ok(wire) = PatchBatch::parse(input, &Limits::default()) {
+        let batch = Batch::try_from(wire).unwrap();
+        assert_eq!(carry_out(&batch, before, policy), landed);
+    }
+    landed
+}
+
+fn carry_out(script: &dyn Script, before: &[u8], policy: &Policy) -> Result<Vec<u8>, Code> {
+    let (dir, workspace) = start(before);
+    let options = ApplyOptions {
+        policy: policy.clone(),
+        ..ApplyOptions::default()
+    };
+    let report = workspace.apply(script, &options).unwrap().report;
+    let file = dir.path().join("f");
+    let after = fs::read(&file).unwrap();
+    if let Some(code) = report.code() {
+        assert_eq!(after, before);
+        return Err(code);
+    }
+    assert_eq!(report.status, Status::Applied);
+    // Undo brings back what was there, whatever its encoding.
+    let undone = workspace.undo(None, &ApplyOptions::default()).unwrap();
+    assert_eq!(undone.report.status, Status::Applied);
+    assert_eq!(fs::read(&file).unwrap(), before);
+    Ok(after)
+}
+
+const LATIN: &[u8] = b"\xa9 first\nold\nlast\n";
+
+#[test]
+fn text_of_utf8_never_goes_into_a_file_that_is_not() {
+    for Entry { name, input } in entries("\u{e9}") {
+        let refused = run(&input, LATIN, &unguarded());
+        assert_eq!(refused, Err(Code::UnsupportedEncoding), "{name}");
+        // The operator can let it pass, and text in ASCII always does.
+        let mut permitted = unguarded();
+        permitted.allow_encoding_change = true;
+        let landed = run(&input, LATIN, &permitted).unwrap();
+        assert!(landed.windows(2).any(|two| two == b"\xc3\xa9"), "{name}");
+    }
+    for Entry { name, input } in entries("new") {
+        let landed = run(&input, LATIN, &unguarded()).unwrap();
+        assert!(
+            landed.starts_with(b"\xa9") || landed.starts_with(b"new"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn whole_files_are_not_written_over_a_file_in_another_encoding() {
+    for new in ["\u{e9}", "new"] {
+        for Entry { name, input } in whole_files(new) {
+            let refused = run(&input, LATIN, &unguarded());
+            assert_eq!(refused, Err(Code::UnsupportedEncoding), "{name}");
+            let mut permitted = unguarded();
+            permitted.allow_encoding_change = true;
+            let landed = run(&input, LATIN, &permitted).unwrap();
+            assert_eq!(landed, format!("{new}\n").as_bytes(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn bytes_beyond_utf8_never_go_into_a_file_of_utf8() {
+    // Only formats of bytes can say them.
+    let base64 = r#"{"operations":[{"op":"append","file":"f","content_base64":"6Q=="}]}"#;
+    let diff = b"--- a/f\n+++ b/f\n@@ -2,2 +2,2 @@\n-old\n+\xe9\n last\n";
+    let codex = b"*** Begin Patch\n*** Update File: f\n@@\n-old\n+\xe9\n last\n*** End Patch\n";
+    let block = b"f\n<<<<<<< SEARCH\nold\n=======\n\xe9\n>>>>>>> REPLACE\n";
+    for input in [base64.as_bytes(), diff, codex, block] {
+        let shown = String::from_utf8_lossy(input);
+        for before in ["\u{e9} first\nold\nlast\n", "first\nold\nlast\n"] {
+            let refused = run(input, before.as_bytes(), &unguarded());
+            assert_eq!(refused, Err(Code::UnsupportedEncoding), "{shown}");
+        }
+        let landed = run(input, LATIN, &unguarded());
+        assert!(landed.unwrap().contains(&b'\xe9'), "{shown}");
+    }
+}
+
+#[test]
+fn a_diff_whose_context_proves_the_encoding_of_the_file_passes() {
+    // In Latin-1 the new line is two characters, which happen to be valid as UTF-8, too.
+    let template = b"--- a/f\n+++ b/f\n@@ -1,3 +1,3 @@\n CONTEXT first\n-old\n+\xc3\xa9\n last\n";
+    let diff = replace(template, b"CONTEXT", b"\xa9");
+    let landed = run(&diff, LATIN, &unguarded()).unwrap();
+    assert_eq!(landed, b"\xa9 first\n\xc3\xa9\nlast\n");
+}
+
+#[test]
+fn a_nul_in_new_text_is_the_operators_to_allow() {
+    for Entry { name, input } in entries("a\0b").into_iter().chain(whole_files("a\0b")) {
+        let refused = run(&input, b"first\nold\nlast\n", &unguarded());
+        assert_eq!(refused, Err(Code::BinaryFile), "{name}");
+        let mut permitted = unguarded();
+        permitted.allow_binary = true;
+        let landed = run(&input, b"first\nold\nlast\n", &permitted).unwrap();
+        assert!(landed.contains(&0), "{name}");
+    }
+    let create = r#"{"operations":[{"op":"create-file","file":"n","content":"a\u0000b"}]}"#;
+    assert_eq!(
+        run(create.as_bytes(), b"f", &unguarded()),
+        Err(Code::BinaryFile)
+    );
+}
+
+/// Every entry that puts a file onto `f`; `g` holds `moved`.
+const ONTO: [(&str, &str); 10] = [
+    (
+        "rename",
+        r#"{"operations":[{"op":"rename-file","file":"g","to":"f"}]}"#,
+    ),
+    (
+        "copy",
+        r#"{"operations":[{"op":"copy-file","file":"g","to":"f"}]}"#,
+    ),
+    (
+        "create",
+        r#"{"operations":[{"op":"create-file","file":"f","content":"moved\n"}]}"#,
+    ),
+    (
+        "rename in sequence",
+        r#"{"coordinates":"sequential","operations":[{"op":"rename-file","file":"g","to":"f"}]}"#,
+    ),
+    (
+        "copy in sequence",
+        r#"{"coordinates":"sequential","operations":[{"op":"copy-file","file":"g","to":"f"}]}"#,
+    ),
+    (
+        "codex",
+        "*** Begin Patch\n*** Update File: g\n*** Move to: f\n@@\n-moved\n+moved\n*** End Patch\n",
+    ),
+    (
+        "git rename",
+        "diff --git a/g b/f\nsimilarity index 100%\nrename from g\nrename to f\n",
+    ),
+    (
+        "git copy",
+        "diff --git a/g b/f\nsimilarity index 100%\ncopy from g\ncopy to f\n",
+    ),
+    (
+        "git new file",
+        "diff --git a/f b/f\nnew file mode 100644\n--- /dev/null\n+++ b/f\n@@ -0,0 +1 @@\n+moved\n",
+    ),
+    (
+        "lsp",
+        r#"{"documentChanges":[{"kind":"rename","oldUri":"g","newUri":"f","options":{"overwrite":true}}]}"#,
+    ),
+];
+
+#[test]
+fn a_file_is_put_onto_another_where_the_operator_says_so() {
+    for (name, input) in ONTO {
+        let script = dialect::parse(input.as_bytes(), &Options::default()).unwrap();
+        let (dir, workspace) = start(b"precious\n");
+        fs::write(dir.path().join("g"), "moved\n").unwrap();
+        let before = crate::workspace::snapshot(dir.path());
+        let refused = workspace.apply(&script, &ApplyOptions::default()).unwrap();
+        assert_eq!(refused.report.code(), Some(Code::FileExists), "{name}");
+        assert_eq!(crate::workspace::snapshot(dir.path()), before, "{name}");
+        let mut options = ApplyOptions::default();
+        options.policy.overwrite = true;
+        let applied = workspace.apply(&script, &options).unwrap();
+        assert_eq!(applied.report.status, Status::Applied, "{name}");
+        assert_eq!(
+            fs::read(dir.path().join("f")).unwrap(),
+            b"moved\n",
+            "{name}"
+        );
+        let notes: Vec<_> = (applied.report.operations.iter())
+            .filter_map(|operation| operation.note.as_deref())
+            .collect();
+        assert!(
+            notes.iter().any(|note| note.contains("replaces f")),
+            "{name}: {notes:?}"
+        );
+        assert!(applied.record.overrides.overwrite, "{name}");
+        assert!(workspace.audit().unwrap().is_clean(), "{name}");
+        workspace.undo(None, &ApplyOptions::default()).unwrap();
+        assert_eq!(crate::workspace::snapshot(dir.path()), before, "{name}");
+    }
+}
