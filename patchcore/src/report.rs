@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::batch::Diagnostic;
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
 use crate::operation::{Batch, Matched};
@@ -55,12 +56,34 @@ pub struct Report {
     /// A refusal of the batch as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
-    /// What a person should know: saved conflicts, folded white space.
+    /// What is wrong with an input that cannot be read, in the order of the input, at most
+    /// [`MAX_FAULTS`](crate::batch::MAX_FAULTS).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
+    /// What a person should know: saved conflicts, folded white space, calls that edit nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// Unified diff in git's format.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,
+}
+
+/// What is wrong with a value of an input, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Fault {
+    /// JSON path of the value, like `operations[3].at`; `$` for the input as a whole.
+    pub path: String,
+    /// Line of the input, from 1.
+    pub line: usize,
+    /// Column in that line, in characters from 1.
+    pub column: usize,
+    /// What is wrong, in lower case, without the place.
+    pub message: String,
+    /// The name that may be meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggestion: Option<String>,
 }
 
 /// Whether a report tells what was done or what would be.
@@ -120,8 +143,27 @@ impl Report {
             files: Vec::new(),
             operations: Vec::new(),
             refusal: None,
+            faults: Vec::new(),
             warnings: Vec::new(),
             diff: None,
+        }
+    }
+
+    /// A report on an input that could not be read, with every fault in it.
+    #[must_use]
+    pub fn faulty(diagnostic: &Diagnostic) -> Self {
+        let mut all: Vec<&Diagnostic> = diagnostic.all().collect();
+        all.sort_by_key(|fault| fault.span.start);
+        let fault = |fault: &Diagnostic| Fault {
+            path: fault.path.clone(),
+            line: fault.line,
+            column: fault.column,
+            message: fault.message.clone(),
+            suggestion: fault.near.clone(),
+        };
+        Self {
+            faults: all.into_iter().map(fault).collect(),
+            ..Self::unread(diagnostic.clone().into())
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::error::{Code, Refusal, Stop, excerpt};
+use crate::error::{Code, Hint, Refusal, Stop, excerpt};
 use crate::text::LineNumber;
 
 /// Most faults that one parse reports.
@@ -15,13 +15,13 @@ const MAX_OTHERS: usize = 500;
 
 /// A byte range of the batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Span {
-    pub(super) start: usize,
-    pub(super) end: usize,
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
 }
 
 impl Span {
-    pub(super) fn at(start: usize) -> Self {
+    pub(crate) fn at(start: usize) -> Self {
         Self {
             start,
             end: start + 1,
@@ -31,21 +31,23 @@ impl Span {
 
 /// A fault while the batch is still being read: its line is not counted yet.
 #[derive(Debug)]
-pub(super) struct Fault {
-    pub(super) code: Code,
-    pub(super) span: Span,
-    pub(super) message: String,
-    pub(super) near: Option<String>,
-    pub(super) path: String,
+pub(crate) struct Fault {
+    pub(crate) code: Code,
+    pub(crate) span: Span,
+    pub(crate) message: String,
+    pub(crate) near: Option<String>,
+    pub(crate) hint: Option<Hint>,
+    pub(crate) path: String,
 }
 
 impl Fault {
-    pub(super) fn new(code: Code, span: Span, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: Code, span: Span, message: impl Into<String>) -> Self {
         Self {
             code,
             span,
             message: message.into(),
             near: None,
+            hint: None,
             path: String::new(),
         }
     }
@@ -87,15 +89,30 @@ pub struct Diagnostic {
     pub span: Range<usize>,
     /// The known name that may be meant.
     pub near: Option<String>,
+    /// What would let it pass.
+    pub hint: Option<Hint>,
     /// What stands there, cut short.
     pub found: String,
+    /// What the input is called.
+    input: &'static str,
     /// Other faults of the same batch, in order, at most [`MAX_FAULTS`] in all.
     pub others: Vec<Diagnostic>,
 }
 
 impl Diagnostic {
+    /// The faults of a patch that is no batch, of which there is at least one.
+    pub(crate) fn of_patch(faults: Vec<Fault>, input: &[u8]) -> Self {
+        let mut first = Self::of(faults, input);
+        for fault in std::iter::once(&mut first.input)
+            .chain(first.others.iter_mut().map(|other| &mut other.input))
+        {
+            *fault = "patch";
+        }
+        first
+    }
+
     /// The faults of one parse, of which there is at least one.
-    pub(super) fn of(mut faults: Vec<Fault>, input: &[u8]) -> Self {
+    pub(crate) fn of(mut faults: Vec<Fault>, input: &[u8]) -> Self {
         faults.sort_by_key(|fault| (fault.rank(), fault.span.start));
         let mut all = faults.into_iter().map(|fault| Self::locate(fault, input));
         let mut first = all.next().expect("a failed parse has recorded a fault");
@@ -123,14 +140,16 @@ impl Diagnostic {
                 .count(),
             span: start..end.max(start + 1),
             near: fault.near,
+            hint: fault.hint,
             found: excerpt(&input[start..end], MAX_SHOWN),
+            input: "batch",
             others: Vec::new(),
         }
     }
 
     /// A fault that has no place inside the batch: it is too large to be read, say.
     #[must_use]
-    pub(super) fn whole(code: Code, message: impl Into<String>) -> Self {
+    pub(crate) fn whole(code: Code, message: impl Into<String>) -> Self {
         Self::locate(Fault::new(code, Span::default(), message), b"")
     }
 
@@ -147,9 +166,10 @@ impl fmt::Display for Diagnostic {
             column,
             path,
             message,
+            input,
             ..
         } = self;
-        write!(f, "batch line {line}, column {column}: {path}: {message}")
+        write!(f, "{input} line {line}, column {column}: {path}: {message}")
     }
 }
 
@@ -174,6 +194,7 @@ impl From<Diagnostic> for Refusal {
         if !diagnostic.found.is_empty() {
             refusal = refusal.with_found(diagnostic.found.as_bytes());
         }
+        refusal.hint = diagnostic.all().find_map(|fault| fault.hint);
         if let Some(near) = &diagnostic.near {
             refusal = refusal.with_candidate(None, near.as_bytes());
         }

@@ -17,14 +17,14 @@
 mod address;
 mod canonical;
 mod convert;
-mod diagnostic;
+pub(crate) mod diagnostic;
 pub(crate) mod names;
 mod operation;
 mod raise;
 mod read;
 mod reader;
 mod rules;
-mod scan;
+pub(crate) mod scan;
 #[cfg(feature = "schema")]
 mod schema;
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::error::Code;
 
 /// What a value is, by its first character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TokenKind {
+pub(crate) enum TokenKind {
     Object,
     Array,
     String,
@@ -17,7 +17,7 @@ pub(super) enum TokenKind {
 }
 
 impl TokenKind {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Object => "an object",
             Self::Array => "an array",
@@ -31,7 +31,7 @@ impl TokenKind {
 
 /// Walks over the text; a fault of syntax ends the walk.
 #[derive(Clone)]
-pub(super) struct Scanner<'a> {
+pub(crate) struct Scanner<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
@@ -41,7 +41,7 @@ pub(super) struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    pub(super) fn new(text: &'a str, max_depth: usize, beyond: Option<&'static str>) -> Self {
+    pub(crate) fn new(text: &'a str, max_depth: usize, beyond: Option<&'static str>) -> Self {
         // Some shells and editors put a byte order mark in front.
         let at = if text.starts_with('\u{feff}') { 3 } else { 0 };
         Self {
@@ -54,7 +54,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Byte offset of the next token's first byte, once white space is behind.
-    pub(super) fn offset(&mut self) -> usize {
+    pub(crate) fn offset(&mut self) -> usize {
         let bytes = self.text.as_bytes();
         while let Some(b' ' | b'\n' | b'\t' | b'\r') = bytes.get(self.at) {
             self.at += 1;
@@ -63,17 +63,17 @@ impl<'a> Scanner<'a> {
     }
 
     /// Where the last token ended.
-    pub(super) fn end(&self) -> usize {
+    pub(crate) fn end(&self) -> usize {
         self.at
     }
 
     /// How many bytes are left.
-    pub(super) fn rest(&self) -> usize {
+    pub(crate) fn rest(&self) -> usize {
         self.text.len() - self.at
     }
 
     /// What comes next.
-    pub(super) fn kind(&mut self) -> Result<TokenKind, Fault> {
+    pub(crate) fn kind(&mut self) -> Result<TokenKind, Fault> {
         let at = self.offset();
         Ok(match self.text.as_bytes().get(at) {
             Some(b'{') => TokenKind::Object,
@@ -87,7 +87,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Goes into an object or array, whose first character is next.
-    pub(super) fn enter(&mut self) -> Result<(), Fault> {
+    pub(crate) fn enter(&mut self) -> Result<(), Fault> {
         if self.depth == self.max_depth {
             return Err(Fault::new(
                 Code::LimitExceeded,
@@ -101,7 +101,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Goes on to the next member: `false` where `close` ends the object or array.
-    pub(super) fn next(&mut self, first: bool, close: u8) -> Result<bool, Fault> {
+    pub(crate) fn next(&mut self, first: bool, close: u8) -> Result<bool, Fault> {
         let at = self.offset();
         let found = self.text.as_bytes().get(at);
         if found == Some(&close) {
@@ -129,7 +129,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// A member's name and the colon behind it.
-    pub(super) fn key(&mut self) -> Result<(Cow<'a, str>, Span), Fault> {
+    pub(crate) fn key(&mut self) -> Result<(Cow<'a, str>, Span), Fault> {
         let at = self.offset();
         if self.text.as_bytes().get(at) != Some(&b'"') {
             return Err(self.unexpected("a field's name in double quotes"));
@@ -148,7 +148,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// A string, whose opening quote is next; borrowed where it holds no escapes.
-    pub(super) fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
+    pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
         let start = self.at + 1;
         self.at = start;
         let bytes = self.text.as_bytes();
@@ -297,7 +297,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// A number as it is written, whose first character is next; its form is not checked.
-    pub(super) fn number(&mut self) -> &'a str {
+    pub(crate) fn number(&mut self) -> &'a str {
         let start = self.at;
         let bytes = self.text.as_bytes();
         while let Some(b'+' | b'-' | b'.' | b'e' | b'E' | b'0'..=b'9') = bytes.get(self.at) {
@@ -307,7 +307,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// `true`, `false` or `null`: `None` for `null`.
-    pub(super) fn word(&mut self) -> Result<Option<bool>, Fault> {
+    pub(crate) fn word(&mut self) -> Result<Option<bool>, Fault> {
         for (word, value) in [("true", Some(true)), ("false", Some(false)), ("null", None)] {
             let rest = &self.text.as_bytes()[self.at..];
             if rest.starts_with(word.as_bytes())
@@ -324,7 +324,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Goes over a value that is not wanted. It is not checked beyond what finds its end.
-    pub(super) fn skip(&mut self) -> Result<Span, Fault> {
+    pub(crate) fn skip(&mut self) -> Result<Span, Fault> {
         let start = self.offset();
         let outside = self.depth;
         loop {
@@ -378,7 +378,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Nothing but white space may come now.
-    pub(super) fn finish(&mut self) -> Result<(), Fault> {
+    pub(crate) fn finish(&mut self) -> Result<(), Fault> {
         let at = self.offset();
         if at == self.text.len() && self.beyond.is_none() {
             return Ok(());

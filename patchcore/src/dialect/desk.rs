@@ -220,6 +220,31 @@ impl<'t> Desk<'t> {
         self.push(path, Action::Splice(Vec::new()), None);
     }
 
+    /// Says how the last edit was found, and whether it writes its whole file.
+    pub(super) fn mark(&mut self, matched: Option<Matched>, rewrites: bool) {
+        if let Some(operation) = self.operations.last_mut() {
+            operation.matched = matched;
+            operation.rewrites = rewrites;
+        }
+    }
+
+    /// How many operations there are.
+    pub(super) fn len(&self) -> usize {
+        self.operations.len()
+    }
+
+    /// Adds remarks to the operation with that index, and to those behind it.
+    pub(super) fn note(&mut self, from: usize, remarks: &[String]) {
+        if remarks.is_empty() {
+            return;
+        }
+        for operation in &mut self.operations[from..] {
+            let own = operation.note.take();
+            let all: Vec<&str> = own.iter().chain(remarks).map(String::as_str).collect();
+            operation.note = Some(all.join("; "));
+        }
+    }
+
     pub(super) fn into_batch(self, content: Digest) -> Batch {
         let mut batch = Batch::new(self.operations, content);
         batch.coordinates = self.coordinates;

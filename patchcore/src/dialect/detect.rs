@@ -1,5 +1,6 @@
 //! Tells the dialect of a patch by its marks.
 
+use super::calls::{self, Field};
 use super::{Dialect, codex};
 use crate::error::{Code, Hint, Refusal};
 use crate::text::{split_lines, trim_ending};
@@ -20,8 +21,18 @@ use crate::text::{split_lines, trim_ending};
 pub fn detect(bytes: &[u8]) -> Result<Dialect, Refusal> {
     let unclear = |message: String| Err(Refusal::new(Code::InvalidBatch, message));
     let body = bytes.strip_prefix(crate::text::BOM).unwrap_or(bytes);
+    if let Some(text) = calls::string(body) {
+        return match detect(text.as_bytes())? {
+            Dialect::Batch => Ok(Dialect::Batch),
+            // What the string holds is read as what it is.
+            dialect => Ok(dialect),
+        };
+    }
     if let Some(dialect) = json(body) {
         return Ok(dialect);
+    }
+    if std::str::from_utf8(body).is_ok_and(|text| codex::unquoted(text).is_some()) {
+        return Ok(Dialect::Codex);
     }
     let may_be_mixed = may_be_mixed(body);
     let mut seen: Vec<(Dialect, usize)> = Vec::new();
@@ -38,6 +49,9 @@ pub fn detect(bytes: &[u8]) -> Result<Dialect, Refusal> {
             continue;
         }
         let next = lines.peek().map(|(_, next)| *next).unwrap_or_default();
+        if seen.is_empty() && calls::is_opening_tag(line) {
+            return Ok(Dialect::StrReplace);
+        }
         if let Some(dialect) = mark(line, next) {
             if !may_be_mixed {
                 return Ok(dialect);
@@ -66,11 +80,39 @@ pub fn detect(bytes: &[u8]) -> Result<Dialect, Refusal> {
             }
             None => match super::unified::damage::find(body) {
                 Some(damage) => unclear(damage),
-                None => unclear("no known patch format found".into())
-                    .map_err(|refusal| refusal.with_hint(Hint::Dialect)),
+                None => unclear(
+                    near_format(body)
+                        .unwrap_or("no known patch format found")
+                        .into(),
+                )
+                .map_err(|refusal| refusal.with_hint(Hint::Dialect)),
             },
         },
     }
+}
+
+/// The format that a text is nearest to, and what it lacks.
+fn near_format(body: &[u8]) -> Option<&'static str> {
+    let lines: Vec<&[u8]> = split_lines(body).map(trim_ending).collect();
+    let starts = |mark: &str| lines.iter().any(|line| line.starts_with(mark.as_bytes()));
+    let is_fence = |line: &&[u8]| line.starts_with(b"```");
+    if starts("*** End Patch") || starts("*** Update File: ") || starts("*** Add File: ") {
+        return Some(
+            "this looks like an envelope without its first line; put \"*** Begin Patch\" above it",
+        );
+    }
+    if starts("=======") && starts(">>>>>>>") {
+        return Some(
+            "this looks like a search/replace block without its first line; put \"<<<<<<< SEARCH\" above it",
+        );
+    }
+    if starts("@@") {
+        return Some(
+            "this looks like hunks of a diff without the names of their file; put \"--- a/FILE\" and \"+++ b/FILE\" above them",
+        );
+    }
+    let fenced = lines.iter().filter(|line| is_fence(line)).count();
+    (fenced >= 2).then_some("this looks like a file or code in a fence, which does not say what becomes of it; send {\"path\": …, \"content\": …} for a whole file, or a search/replace block")
 }
 
 /// Whether a text may hold marks of more than one dialect; a short one may always, since a look
@@ -124,19 +166,33 @@ pub(super) fn json(body: &[u8]) -> Option<Dialect> {
     // Only the keys of the first object matter, at whatever depth they stand.
     let keys = keys(body);
     let has = |key: &str| keys.iter().any(|known| known == key.as_bytes());
-    Some(if codex::call::may_be(body, has) {
+    let means = |wanted: Field| {
+        let mut names = keys.iter().filter_map(|key| std::str::from_utf8(key).ok());
+        names.any(|key| calls::field(key) == Some(wanted))
+    };
+    let is_named = || {
+        ["name", "tool", "tool_name", "toolName", "recipient_name"]
+            .into_iter()
+            .any(has)
+    };
+    Some(if codex::may_be_called(body, has) {
         Dialect::Codex
     } else if first == b'{' && has("operations") {
         Dialect::Batch
-    } else if has("documentChanges") || has("changes") {
+    } else if has("documentChanges")
+        || (has("changes") && !means(Field::Old) && !means(Field::Path) && !has("item"))
+    {
         Dialect::WorkspaceEdit
     } else if has("oldText") || has("old_text") {
         Dialect::McpEdit
-    } else if has("command")
-        || has("old_str")
-        || has("old_string")
+    } else if means(Field::Old)
+        || (means(Field::Path) && means(Field::New))
+        || means(Field::InsertLine)
+        || means(Field::Sketch)
+        || has("command")
         // Of a tool that writes whole files.
-        || (has("file_path") && has("content") && !has("files"))
+        || (means(Field::Path) && means(Field::Content) && !has("files") && (is_named() || means(Field::Range) || !has("path") && !has("file")))
+        || (means(Field::Path) && ["diff", "patch", "mode"].into_iter().any(has))
     {
         Dialect::StrReplace
     } else if has("edits") {
@@ -145,12 +201,20 @@ pub(super) fn json(body: &[u8]) -> Option<Dialect> {
         Dialect::Files
     } else if let Some(arguments) = has("arguments").then(|| arguments(body)).flatten() {
         return json(arguments.as_bytes());
+    } else if calls::MESSAGES.into_iter().any(has) {
+        Dialect::StrReplace
     } else if first == b'{' {
         // What opens like a batch is told what is wrong with it as one.
         Dialect::Batch
     } else {
         return None;
     })
+}
+
+/// Whether an envelope is in a call, and not as it is.
+pub(super) fn is_codex_call(bytes: &[u8]) -> bool {
+    let opens = |line: &[u8]| matches!(line.trim_ascii_start().first(), Some(b'{' | b'['));
+    calls::string(bytes).is_some() || (!codex::opens(bytes) && split_lines(bytes).any(opens))
 }
 
 /// The arguments of a call, where they are sent as text.

@@ -1,15 +1,12 @@
 //! JSON as models send it: one value, a list, lines of values, with prose and fences around.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, Error, MapAccess, Visitor};
 
 use super::Options;
-use crate::batch::names;
 use crate::error::{Code, Hint, Refusal};
 
 /// The values among the bytes, lists flattened, in order.
@@ -53,52 +50,6 @@ pub(super) fn values<T: DeserializeOwned>(
         ));
     }
     Ok(values)
-}
-
-/// A parameter that may be missing, or null, which are not the same.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) enum Field<T> {
-    #[default]
-    Missing,
-    Null,
-    Set(T),
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Option::deserialize(deserializer)?.map_or(Self::Null, Self::Set))
-    }
-}
-
-impl<T> Field<T> {
-    /// The value; without one, what is wrong: the unknown parameters beside it may be this one
-    /// misspelt.
-    pub(super) fn required(
-        self,
-        name: &'static str,
-        unknown: &HashMap<String, IgnoredAny>,
-    ) -> Result<T, String> {
-        let what = match self {
-            Self::Set(value) => return Ok(value),
-            Self::Null => {
-                return Err(format!(
-                    "parameter {name:?} is null; it has to be a text, which is empty to delete"
-                ));
-            }
-            Self::Missing => format!("parameter {name:?} is missing"),
-        };
-        let mut unknown: Vec<&String> = unknown.keys().collect();
-        unknown.sort();
-        // The likest name first.
-        let is_near = |key: &str| {
-            names::nearest(key, &[name]).is_some() || key.to_lowercase().starts_with("new")
-        };
-        let near = unknown.iter().find(|key| is_near(key));
-        Err(match near.or(unknown.first()) {
-            Some(key) => format!("{what}; found the unknown parameter {key:?}, expected {name:?}"),
-            None => format!("{what}; send it, empty to delete the text"),
-        })
-    }
 }
 
 /// Reads the parameters of a call: an object, or the text of one, as some interfaces send it.

@@ -5,6 +5,8 @@
 //! each input is looked through once more for all that opens a patch, and is refused where that is
 //! not what was read.
 
+use std::ops::Range;
+
 use serde_json::Value;
 
 use super::detect::{self, ends};
@@ -19,8 +21,11 @@ const ATTEMPTS: usize = 256;
 ///
 /// # Errors
 /// `INVALID_BATCH`, naming the lines of both.
-pub(super) fn check(bytes: &[u8], read: Dialect) -> Result<(), Refusal> {
-    let body = bytes.strip_prefix(crate::text::BOM).unwrap_or(bytes);
+pub(super) fn check(bytes: &[u8], read: Dialect, spans: &[Range<usize>]) -> Result<(), Refusal> {
+    let body = match spans {
+        [] => bytes.strip_prefix(crate::text::BOM).unwrap_or(bytes),
+        _ => bytes,
+    };
     // A batch is JSON from its first byte to its last.
     if read == Dialect::Batch || (read == Dialect::UnifiedDiff && !may_hold_another(body)) {
         return Ok(());
@@ -28,6 +33,7 @@ pub(super) fn check(bytes: &[u8], read: Dialect) -> Result<(), Refusal> {
     let mut scan = Scan {
         body,
         read,
+        spans,
         first: None,
         attempts: 0,
     };
@@ -66,6 +72,8 @@ fn marks_anywhere(body: &[u8]) -> bool {
 struct Scan<'a> {
     body: &'a [u8],
     read: Dialect,
+    /// The calls that were read, in order.
+    spans: &'a [Range<usize>],
     /// The line of the first patch in the dialect that was read, and what it is written in.
     first: Option<(usize, Form)>,
     attempts: usize,
@@ -90,7 +98,14 @@ impl Scan<'_> {
             let line = trim_ending(whole);
             let next = split_lines(&rest[whole.len()..]).next().unwrap_or_default();
             let mut used = whole.len();
-            if let Some(dialect) = inside {
+            let blank = rest.len() - rest.trim_ascii_start().len();
+            if let Some((span, behind)) = self.spans.split_first()
+                && at + blank >= span.start
+            {
+                self.spans = behind;
+                self.found(self.read, number, Form::Json)?;
+                used = span.end.max(at) - at;
+            } else if let Some(dialect) = inside {
                 if ends(dialect, line) {
                     inside = None;
                 }
@@ -124,7 +139,7 @@ impl Scan<'_> {
     fn found(&mut self, dialect: Dialect, line: usize, form: Form) -> Result<(), Refusal> {
         let read = self.read;
         // Both are read in order.
-        let same = dialect == read || (read == Dialect::StrReplace && dialect == Dialect::Files);
+        let same = dialect == read || (is_call(read) && dialect == Dialect::Files);
         match self.first {
             Some((first, _)) if !same => Err(mixed((read, first), (dialect, line))),
             None if !same => {
@@ -298,6 +313,10 @@ fn is_codex_header(line: &[u8]) -> bool {
     headers.iter().any(|header| line.starts_with(header))
 }
 
+fn is_call(dialect: Dialect) -> bool {
+    matches!(dialect, Dialect::StrReplace | Dialect::McpEdit)
+}
+
 /// The dialect of a call in JSON, if it is one that changes files.
 fn call(value: &Value) -> Option<Dialect> {
     if !value.is_object() {
@@ -401,7 +420,8 @@ mod tests {
                     let both = format!("{fence}{first}{fence}\nAnd:\n\n{fence}{second}{fence}");
                     let mut options = Options::default();
                     let found = parse(both.as_bytes(), &options);
-                    if one == other {
+                    // Calls of every kind are read in order.
+                    if one == other || (is_call(one) && is_call(other)) {
                         assert!(found.is_ok(), "{both}: {:?}", found.err());
                         continue;
                     }

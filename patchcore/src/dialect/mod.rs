@@ -43,6 +43,7 @@
 //! goes over several lines, or a here-document.
 
 mod blob;
+mod calls;
 mod codex;
 mod convert;
 mod desk;
@@ -56,12 +57,11 @@ mod landed;
 mod leftover;
 mod locate;
 mod marks;
-mod mcp_edit;
 pub(crate) mod omission;
 mod replace;
 mod search_replace;
-mod str_replace;
 mod unified;
+mod unread;
 mod whole;
 mod workspace_edit;
 
@@ -80,6 +80,7 @@ use crate::plan::{Lowered, Script, Tree};
 
 pub use convert::{check_representable_as_diff, to_batch};
 pub use detect::detect;
+pub use unread::Unread;
 
 /// A patch format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -240,34 +241,59 @@ impl fmt::Debug for Patch<'_> {
 ///
 /// # Errors
 /// `INVALID_BATCH` for what is malformed, or not clear enough; `PATH_ESCAPE` for names that lead
-/// out of the root.
-pub fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Patch<'a>, Refusal> {
+/// out of the root. For calls in JSON, every fault has its line, column and JSON path.
+pub fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Patch<'a>, Unread> {
     let dialect = match options.dialect {
         Some(dialect) => dialect,
         None => detect(bytes)?,
     };
-    let script: Box<dyn Script + 'a> = match dialect {
-        Dialect::Batch => Box::new(crate::batch::parse(bytes, &Limits::default())?),
-        Dialect::UnifiedDiff => Box::new(unified::parse(bytes, options)?),
-        Dialect::Codex => codex::parse(bytes, options)?,
-        Dialect::SearchReplace => Box::new(search_replace::parse(bytes, options)?),
-        Dialect::StrReplace => Box::new(str_replace::parse(bytes, options)?),
-        Dialect::McpEdit => Box::new(mcp_edit::parse(bytes, options)?),
-        Dialect::WorkspaceEdit => Box::new(workspace_edit::parse(bytes, options)?),
-        Dialect::Files => Box::new(files::parse(bytes, options)?),
-    };
-    leftover::check(bytes, dialect)?;
+    let script = parse_text(dialect, bytes, options)?;
     if options.reverse && dialect != Dialect::UnifiedDiff {
         return Err(Refusal::new(
             Code::InvalidBatch,
             format!("a patch in the dialect {dialect} cannot be reversed; undo it instead"),
-        ));
+        )
+        .into());
     }
     Ok(Patch {
         dialect,
         script,
         received: received(bytes, dialect, options),
     })
+}
+
+/// Reads a patch whose dialect is known.
+fn parse_text<'a>(
+    dialect: Dialect,
+    bytes: &'a [u8],
+    options: &Options,
+) -> Result<Box<dyn Script + 'a>, Unread> {
+    let is_called = match dialect {
+        Dialect::StrReplace | Dialect::McpEdit => true,
+        Dialect::Codex => detect::is_codex_call(bytes),
+        Dialect::UnifiedDiff | Dialect::SearchReplace => calls::is_string(bytes),
+        _ => false,
+    };
+    if is_called {
+        let calls = calls::parse(bytes, options)?;
+        leftover::check(bytes, dialect, &calls.read)?;
+        return Ok(Box::new(calls));
+    }
+    let script: Box<dyn Script + 'a> = match dialect {
+        Dialect::Batch => Box::new(crate::batch::parse(bytes, &Limits::default())?),
+        Dialect::UnifiedDiff => Box::new(unified::parse(bytes, options)?),
+        Dialect::Codex => codex::parse(bytes, options)?,
+        Dialect::SearchReplace => Box::new(search_replace::parse(bytes, options)?),
+        Dialect::WorkspaceEdit => Box::new(workspace_edit::parse(bytes, options)?),
+        Dialect::Files => Box::new(files::parse(bytes, options)?),
+        Dialect::StrReplace | Dialect::McpEdit => unreachable!("they are calls"),
+    };
+    let is_argument = dialect == Dialect::Codex
+        && std::str::from_utf8(bytes).is_ok_and(|text| codex::unquoted(text).is_some());
+    if !is_argument {
+        leftover::check(bytes, dialect, &[])?;
+    }
+    Ok(script)
 }
 
 /// The digest by which the same input, read in the same way, is known again.

@@ -54,6 +54,8 @@ pub struct Notes {
     pub injected: Injected,
     /// What the script left out.
     pub missing: Vec<Missing>,
+    /// What the report says beside the operations: of parts of the input that edit nothing.
+    pub remarks: Vec<String>,
 }
 
 /// A placeholder that was to be marked and is not where it should be.

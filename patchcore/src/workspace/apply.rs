@@ -168,8 +168,10 @@ impl Workspace {
     ) -> Result<Applied<'a>, Error> {
         let previewed = self.preview_with(script, options, Hashing::Now)?;
         let record = previewed.record();
+        let mut report = record.report();
+        report.warnings.clone_from(&previewed.notes.remarks);
         Ok(Applied {
-            report: record.report(),
+            report,
             plan: previewed.plan,
             batch: previewed.batch,
             notes: previewed.notes,
@@ -376,8 +378,9 @@ fn describe(record: &mut Record, batch: Option<&Batch>, plan: &Plan, refusal: Op
 }
 
 impl<'a> Applied<'a> {
-    fn of(self, lowered: Option<Lowered<'a>>) -> Self {
+    fn of(mut self, lowered: Option<Lowered<'a>>) -> Self {
         let (batch, notes) = apart(lowered);
+        self.report.warnings.extend(notes.remarks.iter().cloned());
         Self {
             batch,
             notes,

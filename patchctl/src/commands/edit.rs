@@ -11,7 +11,7 @@ use patchcore::event;
 use patchcore::plan::Script;
 use patchcore::task::Rules;
 use patchcore::workspace::{Applied, ApplyOptions, LOCK_WAIT, Verify};
-use patchcore::{Error, Policy, RelPath};
+use patchcore::{Error, Policy, Refusal, RelPath};
 
 use super::place::Location;
 use crate::cli::Cli;
@@ -109,7 +109,16 @@ pub(crate) fn with_input(
             Err(fault) => Ok(report::input_fault(&fault, &name, &bytes, context)),
         };
     }
-    then(&place, &dialect::parse(&bytes, &options)?)
+    let script = match dialect::parse(&bytes, &options) {
+        Ok(script) => script,
+        Err(unread) => {
+            return match unread.diagnostic() {
+                Some(fault) => Ok(report::input_fault(fault, &name, &bytes, context)),
+                None => Err(Refusal::from(unread).into()),
+            };
+        }
+    };
+    then(&place, &script)
 }
 
 /// The bytes of a file or of standard input, within the limit, and a name for messages.

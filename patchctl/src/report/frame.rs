@@ -8,10 +8,10 @@ use std::ops::Range;
 
 use annotate_snippets::renderer::DEFAULT_TERM_WIDTH;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use patchcore::Report;
 use patchcore::batch::Diagnostic;
-use patchcore::{Refusal, Report};
 
-use super::{Context, printable};
+use super::{Context, hint, printable};
 use crate::cli::Output;
 use crate::exit::Exit;
 
@@ -26,7 +26,7 @@ const BEHIND: usize = 70;
 pub(crate) fn input_fault(fault: &Diagnostic, name: &str, input: &[u8], context: &Context) -> Exit {
     let exit = Exit::of(fault.code);
     if context.output == Output::Json {
-        let report = Report::unread(Refusal::from(fault.clone()));
+        let report = Report::faulty(fault);
         let mut out = context.stdout();
         // Whether or not somebody listens, the batch is refused.
         let _ = serde_json::to_writer(&mut out, &report)
@@ -62,7 +62,10 @@ fn draw(fault: &Diagnostic, name: &str, input: &[u8]) -> String {
     let title = Level::ERROR
         .primary_title(printable(&fault.message))
         .id(fault.code.as_str());
-    let group: Group<'_> = title.element(origin).element(snippet);
+    let mut group: Group<'_> = title.element(origin).element(snippet);
+    if let Some(hint) = fault.hint {
+        group = group.element(Level::HELP.message(hint::words(hint)));
+    }
     let renderer = Renderer::styled().term_width(DEFAULT_TERM_WIDTH.max(BEFORE + BEHIND + 20));
     // The origin has its own line and column, as the window does not start where the line does;
     // the library then puts in a line that says that the snippet is another place.

@@ -61,7 +61,7 @@ fn outcome(
         (before.as_bytes().to_vec(), false),
     )]);
     let refused = |refusal: patchcore::Refusal| (refusal.code, refusal.message);
-    let script = parse(patch.as_bytes(), &options).map_err(refused)?;
+    let script = parse(patch.as_bytes(), &options).map_err(|unread| refused(unread.into()))?;
     let tree = tree(&files, &script.paths());
     let batch = script.lower(&tree).map_err(refused)?.batch;
     let plan = plan(&batch, &tree, &policy(&options));

@@ -61,9 +61,112 @@ fn is_plain(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"/._-+@%,=:".contains(byte) || !byte.is_ascii()
 }
 
+/// The envelope that is the argument of `apply_patch "…"`, or of nothing but its escapes, in a text
+/// that is no more than that; `None` where the text is something else, or the shell would put
+/// something in.
+pub(in crate::dialect) fn unquoted(text: &str) -> Option<String> {
+    const OPENS: &str = "*** Begin Patch";
+    if !text.contains(OPENS) {
+        return None;
+    }
+    let text = text.trim();
+    let argument = match text
+        .strip_prefix("$ ")
+        .unwrap_or(text)
+        .strip_prefix("apply_patch")
+    {
+        Some(rest) => argument(rest.trim_start())?,
+        None => text.to_owned(),
+    };
+    let is_escaped = !argument.contains('\n') && argument.contains("\\n");
+    let argument = match argument.trim_start().strip_prefix('{') {
+        Some(_) => envelope_in(&serde_json::from_str(&argument).ok()?)?,
+        None if argument.starts_with(OPENS) => argument,
+        None => return None,
+    };
+    let is_whole = argument.lines().any(|line| line.trim() == OPENS);
+    match is_whole {
+        // As it is, it is read without this.
+        true if argument == text => None,
+        true => Some(argument),
+        false if is_escaped || !argument.contains('\n') => {
+            let quoted = format!("\"{argument}\"");
+            let text: String = serde_json::from_str(&quoted).ok()?;
+            text.lines()
+                .any(|line| line.trim() == OPENS)
+                .then_some(text)
+        }
+        false => None,
+    }
+}
+
+/// The text that a shell makes of a quoted word which ends the command.
+fn argument(word: &str) -> Option<String> {
+    let mut chars = word.chars();
+    let quote = chars.next().filter(|quote| matches!(quote, '"' | '\''))?;
+    let mut text = String::new();
+    loop {
+        match chars.next()? {
+            end if end == quote => break,
+            '\\' if quote == '"' => match chars.next()? {
+                escaped @ ('"' | '\\' | '$' | '`') => text.push(escaped),
+                '\n' => {}
+                other => {
+                    text.push('\\');
+                    text.push(other);
+                }
+            },
+            '$' | '`' if quote == '"' => return None,
+            other => text.push(other),
+        }
+    }
+    chars.as_str().trim().is_empty().then_some(text)
+}
+
+/// The first string with an envelope in JSON.
+fn envelope_in(value: &serde_json::Value) -> Option<String> {
+    match value {
+        serde_json::Value::String(text) => text.contains("*** Begin Patch").then(|| text.clone()),
+        serde_json::Value::Array(values) => values.iter().find_map(envelope_in),
+        serde_json::Value::Object(fields) => fields.values().find_map(envelope_in),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{NotUnderstood, directory};
+    use super::{NotUnderstood, directory, unquoted};
+
+    #[test]
+    fn an_envelope_is_taken_out_of_a_quoted_argument() {
+        let envelope = "*** Begin Patch\n*** Delete File: a\n*** End Patch";
+        let escaped = envelope.replace('\n', "\\n");
+        let twice = escaped.replace('\\', "\\\\");
+        for (text, told) in [
+            (format!("apply_patch \"{envelope}\"\n"), true),
+            (format!("$ apply_patch '{envelope}'"), true),
+            (format!("apply_patch \"{escaped}\""), true),
+            (escaped.clone(), true),
+            (
+                format!("apply_patch '{{\"command\": [\"{escaped}\"]}}'"),
+                true,
+            ),
+            (
+                format!("apply_patch '{{\"command\": [\"{twice}\"]}}'"),
+                true,
+            ),
+            (envelope.to_owned(), false),
+            (format!("apply_patch \"{envelope}\" && rm -rf x"), false),
+            (format!("apply_patch \"$HOME {envelope}\""), false),
+            (format!("apply_patch \"{envelope}"), false),
+        ] {
+            let expected = told.then(|| envelope.to_owned());
+            assert_eq!(unquoted(&text), expected, "{text}");
+        }
+        let dollar = "apply_patch \"*** Begin Patch\n+\\$a \\\"b\\\" \\\\n \\w\n*** End Patch\"";
+        let plain = "*** Begin Patch\n+$a \"b\" \\n \\w\n*** End Patch";
+        assert_eq!(unquoted(dollar).as_deref(), Some(plain));
+    }
 
     #[test]
     fn the_directory_is_told_or_the_command_is_not_understood() {

@@ -6,8 +6,8 @@
 //! File` ties a chunk to the end. A chunk without old lines goes to the end of the file if it has
 //! no anchor, and is refused if it has one, which codex would not look at.
 //!
-//! An envelope may come as it is, with prose, fences and a shell's command around it, or as a string
-//! in the JSON of a tool call. A call that is to run in another directory is refused.
+//! An envelope may come as it is, with prose, fences and a shell's command around it, or as an
+//! argument of that command; [`calls`](super::calls) reads those in the JSON of a tool call.
 //!
 //! Names in an envelope behind `cd DIRECTORY && apply_patch <<` are from that directory on.
 //!
@@ -17,7 +17,6 @@
 //! a last line without a newline, to which codex adds one. See `codex-rs/apply-patch` in
 //! openai/codex.
 
-pub(super) mod call;
 mod command;
 mod lower;
 mod parse;
@@ -29,18 +28,81 @@ use crate::digest::Digest;
 use crate::error::Refusal;
 use crate::path::RelPath;
 use crate::plan::{Lowered, Script, Tree};
+use crate::text::split_lines;
 
-pub(super) use parse::BEGIN;
+pub(super) use command::unquoted;
+pub(super) use parse::{BEGIN, is_root};
 
-/// Reads an envelope, or a call that holds one.
+/// Reads an envelope, or a command that has one as its argument.
 pub(super) fn parse<'a>(
     bytes: &'a [u8],
     options: &Options,
 ) -> Result<Box<dyn Script + 'a>, Refusal> {
-    Ok(match call::Called::read(bytes, options)? {
-        Some(called) => Box::new(called),
-        None => Box::new(parse::parse(bytes, options)?),
-    })
+    let argument = std::str::from_utf8(bytes).ok().and_then(unquoted);
+    let Some(envelope) = argument else {
+        return Ok(Box::new(parse::parse(bytes, options)?));
+    };
+    parse::parse(envelope.as_bytes(), options)?;
+    Ok(Box::new(Argument {
+        envelope,
+        options: options.clone(),
+    }))
+}
+
+/// Whether JSON with these keys may be a call with an envelope, and no other dialect's.
+pub(super) fn may_be_called(body: &[u8], has: impl Fn(&str) -> bool) -> bool {
+    let ours = [
+        "input",
+        "patch",
+        "patchText",
+        "patch_text",
+        "arguments",
+        "command",
+        "cmd",
+    ];
+    let others = [
+        "operations",
+        "documentChanges",
+        "changes",
+        "edits",
+        "path",
+        "file_path",
+        "content",
+        "old_str",
+        "old_string",
+        "oldText",
+        "old_text",
+    ];
+    ours.into_iter().any(&has)
+        && !others.into_iter().any(&has)
+        && memchr::memmem::find(body, BEGIN).is_some()
+}
+
+/// Whether a line opens an envelope.
+pub(super) fn opens(bytes: &[u8]) -> bool {
+    split_lines(bytes).any(|line| line.trim_ascii() == BEGIN)
+}
+
+/// An envelope of its own, taken out of a command.
+struct Argument {
+    envelope: String,
+    options: Options,
+}
+
+impl Argument {
+    fn parsed(&self) -> Codex<'_> {
+        parse::parse(self.envelope.as_bytes(), &self.options).expect("it was read before")
+    }
+}
+
+impl Script for Argument {
+    fn paths(&self) -> Vec<RelPath> {
+        self.parsed().paths()
+    }
+
+    fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
+        Ok(lower::lower(&self.parsed(), tree).into())
+    }
 }
 
 /// A parsed envelope.

@@ -334,7 +334,7 @@ impl<'a> Reader<'a, '_> {
 }
 
 /// Whether an absolute path is the root's own.
-pub(super) fn is_root(path: &[u8], options: &Options) -> bool {
+pub(in crate::dialect) fn is_root(path: &[u8], options: &Options) -> bool {
     options.root.as_ref().is_some_and(|root| {
         let path = path.strip_suffix(b"/").unwrap_or(path);
         path == root.as_os_str().as_bytes()

@@ -129,7 +129,7 @@ impl Run<'_> {
     fn patch(&mut self, task: &Task, remedy: &Remediation) -> Result<Result<(), Refusal>, Failure> {
         let batch = match self.batch(task, remedy)? {
             Ok(batch) => batch,
-            Err(refusal) => return Ok(Err(refusal)),
+            Err(unread) => return Ok(Err(unread.into())),
         };
         // All of the patch or nothing, other than with the marks.
         let policy = Policy::default();
@@ -191,7 +191,7 @@ impl Run<'_> {
             .and_then(|patch| Ok(patch.lower(&tree)?.batch.into_owned()));
         let mut batch = match lowered {
             Ok(batch) => batch,
-            Err(refusal) => return Ok(Err(refusal)),
+            Err(unread) => return Ok(Err(unread.into())),
         };
         batch.labels = Arc::new(labels);
         Ok(Ok(batch))

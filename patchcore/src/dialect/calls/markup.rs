@@ -1,0 +1,275 @@
+//! Calls written as tags, with the parameters inside: Cline's and Roo's, `<invoke>` and
+//! `<function=…>`.
+
+use super::node::{Member, Node, Value};
+use crate::batch::diagnostic::{Fault, Span};
+use crate::error::Code;
+
+/// Tags that are the name of an edit tool.
+const TOOLS: [&str; 9] = [
+    "apply_diff",
+    "replace_in_file",
+    "write_to_file",
+    "insert_content",
+    "search_and_replace",
+    "search_replace",
+    "edit_file",
+    "new_file",
+    "apply_patch",
+];
+/// Tags around a call that say nothing about it.
+const WRAPPERS: [&str; 8] = [
+    "<tool_call>",
+    "</tool_call>",
+    "<function_call>",
+    "</function_call>",
+    "<function_calls>",
+    "</function_calls>",
+    "<tool_use>",
+    "</tool_use>",
+];
+
+/// A call written as tags.
+pub(super) struct Element {
+    pub(super) name: String,
+    pub(super) arguments: Node,
+}
+
+/// Whether a line of an input is the opening tag of a call.
+pub(in crate::dialect) fn is_opening_tag(line: &[u8]) -> bool {
+    line.starts_with(b"<")
+        && std::str::from_utf8(line)
+            .is_ok_and(|line| wrapper(line).is_some() || opening(line).is_some())
+}
+
+/// The length of a tag around a call at the start of a text.
+pub(super) fn wrapper(text: &str) -> Option<usize> {
+    let tag = WRAPPERS.iter().find(|tag| text.starts_with(**tag))?;
+    Some(tag.len())
+}
+
+/// The call at the start of a text, which stands at an offset of the input, and its length.
+pub(super) fn read(text: &str, at: usize) -> Option<(Result<Element, Fault>, usize)> {
+    let (open, length) = opening(text)?;
+    let name = match open {
+        Open::Tool(name) => name,
+        Open::Named { name, .. } => name,
+    };
+    let close = open.close();
+    let Some(end) = text.find(&close) else {
+        let span = Span {
+            start: at,
+            end: at + length,
+        };
+        let message = format!("the call of {name} has no {close}; it was cut off");
+        return Some((Err(Fault::new(Code::InvalidBatch, span, message)), length));
+    };
+    let body = &text[length..end];
+    let arguments = match open {
+        Open::Tool(_) => elements(body, at + length),
+        Open::Named { .. } => parameters(body, at + length),
+    };
+    let element = Element {
+        name: name.to_owned(),
+        arguments: Node {
+            span: Span {
+                start: at,
+                end: at + end + close.len(),
+            },
+            value: Value::Map(arguments),
+        },
+    };
+    Some((Ok(element), end + close.len()))
+}
+
+enum Open<'t> {
+    /// `<write_to_file>`
+    Tool(&'static str),
+    /// `<invoke name="Edit">` or `<function=edit>`
+    Named { tag: &'static str, name: &'t str },
+}
+
+impl Open<'_> {
+    fn close(&self) -> String {
+        match self {
+            Self::Tool(name) => format!("</{name}>"),
+            Self::Named { tag, .. } => format!("</{tag}>"),
+        }
+    }
+}
+
+fn opening(text: &str) -> Option<(Open<'_>, usize)> {
+    for name in TOOLS {
+        let tag = format!("<{name}>");
+        if text.starts_with(&tag) {
+            return Some((Open::Tool(name), tag.len()));
+        }
+    }
+    let (tag, name, length) = if let Some(rest) = text.strip_prefix("<invoke name=\"") {
+        let (name, _) = rest.split_once("\">")?;
+        ("invoke", name, "<invoke name=\"\">".len() + name.len())
+    } else {
+        let rest = text.strip_prefix("<function=")?;
+        let (name, _) = rest.split_once('>')?;
+        ("function", name, "<function=>".len() + name.len())
+    };
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "_-.:".contains(c);
+    name.chars()
+        .all(is_name)
+        .then_some((Open::Named { tag, name }, length))
+}
+
+/// `<parameter name="path">…</parameter>`, or `<parameter=path>`.
+fn parameters(body: &str, at: usize) -> Vec<Member> {
+    let mut members = Vec::new();
+    let mut from = 0;
+    while let Some(found) = body[from..].find("<parameter") {
+        let start = from + found + "<parameter".len();
+        let rest = &body[start..];
+        let name = match (rest.strip_prefix(" name=\""), rest.strip_prefix('=')) {
+            (Some(rest), _) => rest
+                .split_once("\">")
+                .map(|(name, _)| (name, name.len() + 9)),
+            (_, Some(rest)) => rest.split_once('>').map(|(name, _)| (name, name.len() + 2)),
+            _ => None,
+        };
+        let Some((name, length)) = name else { break };
+        let text = start + length;
+        let Some(end) = body[text..].find("</parameter>") else {
+            break;
+        };
+        members.push(member(name, &body[text..text + end], at + text));
+        from = text + end + "</parameter>".len();
+    }
+    members
+}
+
+/// `<path>…</path>`, each up to its own closing tag.
+fn elements(body: &str, at: usize) -> Vec<Member> {
+    let mut members: Vec<Member> = Vec::new();
+    let mut from = 0;
+    while let Some(found) = body[from..].find('<') {
+        let start = from + found + 1;
+        let Some((name, _)) = body[start..].split_once('>') else {
+            break;
+        };
+        let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        let text = start + name.len() + 1;
+        let close = format!("</{name}>");
+        let end = match is_name {
+            true => closing(&body[text..], &close, name),
+            false => None,
+        };
+        let Some(end) = end else {
+            from = start;
+            continue;
+        };
+        let inner = &body[text..text + end];
+        let is_group = matches!(name, "args" | "file" | "diff" | "files") && has_element(inner);
+        if is_group {
+            let mut inside = elements(inner, at + text);
+            if name == "diff" {
+                // The blocks of a file are the content of its diff.
+                for member in &mut inside {
+                    if member.key == "content" {
+                        member.key = "diff".to_owned();
+                    }
+                }
+            }
+            if name == "file" {
+                let span = Span {
+                    start: at + text,
+                    end: at + text + end,
+                };
+                members.push(Member {
+                    key: "edits".to_owned(),
+                    key_span: span,
+                    node: Node {
+                        span,
+                        value: Value::Map(inside),
+                    },
+                });
+            } else {
+                members.extend(inside);
+            }
+        } else {
+            members.push(member(name, inner, at + text));
+        }
+        from = text + end + close.len();
+    }
+    merge_files(members)
+}
+
+/// Several files of one call become one list.
+fn merge_files(members: Vec<Member>) -> Vec<Member> {
+    let (files, mut others): (Vec<Member>, Vec<Member>) = members
+        .into_iter()
+        .partition(|member| member.key == "edits" && member.node.members().is_some());
+    if let Some(first) = files.first() {
+        let key_span = first.key_span;
+        let list = files.into_iter().map(|member| member.node).collect();
+        others.push(Member {
+            key: "edits".to_owned(),
+            key_span,
+            node: Node {
+                span: key_span,
+                value: Value::List(list),
+            },
+        });
+    }
+    others
+}
+
+/// Where a text is closed: content may hold the tag itself, so that it ends at the last one, unless
+/// the element comes again.
+fn closing(text: &str, close: &str, name: &str) -> Option<usize> {
+    let is_long = matches!(name, "content" | "diff" | "args" | "search" | "replace");
+    let again = text.find(&format!("<{name}>")).is_some();
+    match is_long && !again {
+        true => text.rfind(close),
+        false => text.find(close),
+    }
+}
+
+fn has_element(text: &str) -> bool {
+    let text = text.trim_ascii_start();
+    ["<file>", "<path>", "<diff>", "<content>", "<args>"]
+        .iter()
+        .any(|tag| text.starts_with(tag))
+}
+
+fn member(name: &str, text: &str, at: usize) -> Member {
+    let span = Span {
+        start: at,
+        end: at + text.len(),
+    };
+    Member {
+        key: name.to_owned(),
+        key_span: span,
+        node: Node {
+            span,
+            value: Value::Text(content(name, text)),
+        },
+    }
+}
+
+/// The text of an element: without the line breaks next to its tags, and out of its CDATA. What is
+/// a whole file keeps its last line break.
+fn content(name: &str, text: &str) -> String {
+    let trimmed = text.trim_ascii();
+    let text = trimmed
+        .strip_prefix("<![CDATA[")
+        .and_then(|text| text.strip_suffix("]]>"))
+        .unwrap_or(text);
+    let opened = text.strip_prefix("\r\n").or(text.strip_prefix('\n'));
+    let Some(inner) = opened else {
+        return match name {
+            "path" | "line" | "file_path" => text.trim().to_owned(),
+            _ => text.to_owned(),
+        };
+    };
+    match name {
+        "content" | "diff" => inner.to_owned(),
+        _ => inner.strip_suffix('\n').unwrap_or(inner).to_owned(),
+    }
+}

@@ -1,0 +1,277 @@
+//! Carries the steps out, each on the text that those before it left.
+
+use std::collections::HashMap;
+
+use super::{Act, Calls, Patch, Step};
+use crate::dialect::desk::Desk;
+use crate::dialect::exact::{self, Find, Matches};
+use crate::dialect::ladder::Rungs;
+use crate::dialect::landed::Landed;
+use crate::dialect::{minimal_edit, omission, whole};
+use crate::edit::Edit;
+use crate::error::{Code, Refusal};
+use crate::operation::{Action, Batch, Coordinates, Operation};
+use crate::path::RelPath;
+use crate::plan::{Entry, Lowered, Script, SharedBytes, Tree};
+use crate::text::{LineNumber, Text};
+
+/// Texts of a file before each edit of it.
+type History = HashMap<RelPath, Vec<Option<SharedBytes>>>;
+
+/// A patch that is all of its input.
+pub(super) fn alone<'a>(script: &dyn Script, tree: &Tree) -> Result<Lowered<'a>, Refusal> {
+    let lowered = script.lower(tree)?;
+    let mut owned: Lowered<'a> = lowered.batch.into_owned().into();
+    owned.notes = lowered.notes;
+    Ok(owned)
+}
+
+/// Locates the steps in a tree.
+pub(super) fn run(calls: &Calls, tree: &Tree) -> Batch {
+    let mut desk = Desk::new(tree);
+    let mut history = History::new();
+    for (index, step) in calls.steps.iter().enumerate() {
+        let name = format!("edit {}", index + 1);
+        let before = desk.len();
+        match (&step.act, &step.path) {
+            (Act::Patch(patch), _) => patched(patch, &mut desk),
+            (Act::Undo, Some(path)) if desk.is_spoiled(path) => desk.skip(path),
+            (_, Some(path)) => {
+                let step = Running {
+                    calls,
+                    step,
+                    path,
+                    name: &name,
+                };
+                if desk.is_spoiled(path) {
+                    desk.judge_apart(path, |desk| step.run(desk, &mut history));
+                } else if let Err(refusal) = step.run(&mut desk, &mut history) {
+                    desk.refuse(path, refusal);
+                }
+            }
+            (_, None) => {}
+        }
+        desk.note(before, &step.notes);
+    }
+    desk.into_batch(calls.content)
+}
+
+struct Running<'r> {
+    calls: &'r Calls,
+    step: &'r Step,
+    path: &'r RelPath,
+    name: &'r str,
+}
+
+impl Running<'_> {
+    fn check(&self, new: &str, old: &[u8]) -> Result<(), Refusal> {
+        match self.calls.options.allow_omission {
+            true => Ok(()),
+            false => omission::check_new(self.path, new.as_bytes(), old),
+        }
+    }
+
+    fn run(&self, desk: &mut Desk<'_>, history: &mut History) -> Result<(), Refusal> {
+        let (path, name) = (self.path, self.name);
+        let before = desk.text(path)?;
+        let exists = |what: &str| {
+            let message =
+                format!("{name} {what} {path}, which exists already; change it with str_replace");
+            Err(Refusal::new(Code::FileExists, message).in_file(path))
+        };
+        match &self.step.act {
+            Act::Create(_) if before.is_some() => return exists("creates"),
+            Act::Create(text) => {
+                self.check(text, b"")?;
+                desk.write(path, text.clone().into_bytes(), whole::Form::OfFile)?;
+            }
+            Act::Write(text, form) => {
+                self.check(text, before.as_deref().unwrap_or_default())?;
+                desk.write(path, text.clone().into_bytes(), *form)?;
+            }
+            Act::Replace {
+                new,
+                may_create: true,
+                ..
+            } => {
+                if before.as_ref().is_some_and(|text| !text.is_empty()) {
+                    let message = format!(
+                        "{name} has nothing to find, which creates a file, and {path} exists already"
+                    );
+                    return Err(Refusal::new(Code::FileExists, message).in_file(path));
+                }
+                self.check(new, b"")?;
+                desk.write(path, new.clone().into_bytes(), whole::Form::OfFile)?;
+            }
+            Act::Replace {
+                old, new, matches, ..
+            } => self.replace(old, new, *matches, desk)?,
+            Act::Insert { line, text } => {
+                self.check(text, b"")?;
+                let edit = insert(&desk.file(path)?, *line, text, path, name)?;
+                if *line == 0 {
+                    desk.splice(path, vec![edit], None)?;
+                } else {
+                    desk.splice_bare(path, vec![edit], None)?;
+                }
+            }
+            Act::Append(text) => {
+                self.check(text, b"")?;
+                let file = desk.file(path)?;
+                let count = Text::new(&file).line_count() as u64;
+                let text = text.strip_suffix('\n').unwrap_or(text);
+                let edit = insert(&file, count, text, path, name)?;
+                desk.splice(path, vec![edit], None)?;
+            }
+            Act::Undo => return undo(path, name, desk, history.entry(path.clone()).or_default()),
+            Act::Delete => desk.delete(path, None)?,
+            Act::Rename(to) => desk.rename(path, to)?,
+            Act::Patch(_) => {}
+        }
+        history.entry(path.clone()).or_default().push(before);
+        Ok(())
+    }
+
+    fn replace(
+        &self,
+        old: &str,
+        new: &str,
+        matches: Matches,
+        desk: &mut Desk<'_>,
+    ) -> Result<(), Refusal> {
+        self.check(new, old.as_bytes())?;
+        let text = desk.file(self.path)?;
+        let find = Find {
+            old,
+            new,
+            matches,
+            rungs: Rungs::of(&self.calls.options),
+        };
+        if let Landed::Yes(place) = find.landed(&text) {
+            return desk.landed(self.path, place.line);
+        }
+        let (edits, matched) = exact::edits(&text, &find, self.path, self.name)
+            .map_err(|refusal| desk.gone(self.path, old.as_bytes(), refusal))?;
+        desk.splice_found(self.path, edits, matched)
+    }
+}
+
+/// A patch among other steps, on the files as they are by then.
+fn patched(patch: &Patch, desk: &mut Desk<'_>) {
+    let script = patch.parsed();
+    let mut tree = Tree::new();
+    let paths = script.paths();
+    for path in &paths {
+        match desk.text(path) {
+            Ok(Some(text)) => tree = tree.with_file(path.clone(), text.to_vec()),
+            Ok(None) => {}
+            Err(refusal) => tree.insert(path.clone(), Entry::Refused(Box::new(refusal))),
+        }
+    }
+    let lowered = match script.lower(&tree) {
+        Ok(lowered) => lowered.batch.into_owned(),
+        Err(refusal) => {
+            if let Some(path) = paths.first() {
+                desk.refuse(path, refusal);
+            }
+            return;
+        }
+    };
+    let joins = lowered.coordinates == Coordinates::Original;
+    let mut operations = lowered.operations.into_iter().peekable();
+    while let Some(mut operation) = operations.next() {
+        // Edits of one file speak of one text.
+        while joins
+            && let Action::Splice(edits) = &mut operation.action
+            && let Some(next) = operations.next_if(|next| {
+                next.file == operation.file && matches!(next.action, Action::Splice(_))
+            })
+            && let Action::Splice(more) = next.action
+        {
+            edits.extend(more);
+        }
+        let path = operation.file.clone();
+        if desk.is_spoiled(&path) {
+            desk.skip(&path);
+        } else if let Err(refusal) = carry_out(operation, desk) {
+            desk.refuse(&path, refusal);
+        }
+    }
+}
+
+fn carry_out(operation: Operation, desk: &mut Desk<'_>) -> Result<(), Refusal> {
+    let path = operation.file;
+    match operation.action {
+        Action::Splice(edits) => {
+            if operation.bare {
+                desk.splice_bare(&path, edits, operation.note)?;
+            } else {
+                desk.splice(&path, edits, operation.note)?;
+            }
+            desk.mark(operation.matched, operation.rewrites);
+            Ok(())
+        }
+        Action::CreateFile { content, .. } => desk.write(&path, content, whole::Form::Verbatim),
+        Action::DeleteFile { .. } => desk.delete(&path, operation.note),
+        Action::RenameFile { to } => desk.rename(&path, &to),
+        Action::Refused(refusal) => Err(*refusal),
+        _ => {
+            let message = format!(
+                "the patch changes {path} in a way that cannot stand beside other calls; send it apart"
+            );
+            Err(Refusal::new(Code::InvalidBatch, message).in_file(&path))
+        }
+    }
+}
+
+/// Lines behind line number `line`; 0 is before the first.
+fn insert(bytes: &[u8], line: u64, new: &str, path: &RelPath, name: &str) -> Result<Edit, Refusal> {
+    let text = Text::new(bytes);
+    let count = text.line_count() as u64;
+    if line > count {
+        return Err(Refusal::new(
+            Code::LineOutOfRange,
+            format!("{name} inserts behind line {line} of {path}, which has {count} lines"),
+        )
+        .in_file(path));
+    }
+    let at = match LineNumber::new(line) {
+        None => text.bom_len(),
+        Some(above) => text.line(above).map_or(bytes.len(), |span| span.end),
+    };
+    let ending = text.ending_near(at).as_bytes();
+    let open = at == bytes.len() && !text.ends_in_newline();
+    let mut inserted = Vec::new();
+    for line in new.split('\n') {
+        let line = line.strip_suffix('\r').unwrap_or(line).as_bytes();
+        if open {
+            inserted.extend_from_slice(ending);
+            inserted.extend_from_slice(line);
+        } else {
+            inserted.extend_from_slice(line);
+            inserted.extend_from_slice(ending);
+        }
+    }
+    Ok(Edit::insert(at, inserted))
+}
+
+/// Takes back the last command of this patch on the file.
+fn undo(
+    path: &RelPath,
+    name: &str,
+    desk: &mut Desk<'_>,
+    history: &mut Vec<Option<SharedBytes>>,
+) -> Result<(), Refusal> {
+    match history.pop() {
+        Some(Some(before)) => {
+            let edits = minimal_edit(&desk.file(path)?, &before).into_iter().collect();
+            desk.splice(path, edits, None)
+        }
+        Some(None) => desk.delete(path, None),
+        None => Err(Refusal::new(
+            Code::InvalidBatch,
+            format!("{name} takes back an edit of {path}, and the patch has none before it; take back an earlier transaction with `patchctl undo`"),
+        )
+        .in_file(path)),
+    }
+}

@@ -1,0 +1,116 @@
+//! Whole files: `[{"path": …, "content": …}]`, or `{"files": […]}`.
+
+use super::fields::{Arguments, Field, Input, Taken};
+use super::find;
+use super::node::Node;
+use super::read::required;
+use crate::batch::diagnostic::{Diagnostic, Fault};
+use crate::dialect::{Options, Unread, beneath_root};
+use crate::error::{Code, Refusal};
+use crate::path::RelPath;
+
+/// A whole file, as it was sent.
+pub(in crate::dialect) struct WholeFile {
+    pub(in crate::dialect) path: RelPath,
+    pub(in crate::dialect) content: String,
+    pub(in crate::dialect) executable: Option<bool>,
+    /// Whether it is written byte for byte, whatever line endings are there.
+    pub(in crate::dialect) verbatim: bool,
+    /// How its parameters were read, where that is worth saying.
+    pub(in crate::dialect) notes: Vec<String>,
+}
+
+/// Reads whole files.
+pub(in crate::dialect) fn whole_files(
+    bytes: &[u8],
+    options: &Options,
+) -> Result<Vec<WholeFile>, Unread> {
+    let (mut input, beyond) = Input::of(bytes, options);
+    let values = find::values(&mut input, beyond);
+    input.end(beyond);
+    let mut files = Vec::new();
+    for (node, path) in &values {
+        object(node, path, options, &mut input, &mut files);
+    }
+    if !input.faults.is_empty() {
+        return Err(Unread::of(Diagnostic::of_patch(input.faults, bytes)));
+    }
+    if files.is_empty() {
+        return Err(Refusal::new(
+            Code::InvalidBatch,
+            "the patch holds no JSON value that changes a file",
+        )
+        .into());
+    }
+    Ok(files)
+}
+
+fn object(
+    node: &Node,
+    path: &str,
+    options: &Options,
+    input: &mut Input<'_>,
+    files: &mut Vec<WholeFile>,
+) {
+    let Some(members) = node.members() else {
+        let message = format!("expected an object, found {}", node.kind());
+        return input.fault(node.span, path, message);
+    };
+    let mut arguments = Arguments {
+        input,
+        members,
+        span: node.span,
+        path: path.to_owned(),
+        notes: Vec::new(),
+    };
+    if arguments.has(Field::Files) {
+        for (node, path) in arguments.objects(Field::Files).ok().unwrap_or_default() {
+            object(&node, &path, options, arguments.input, files);
+        }
+        return;
+    }
+    let content = required(&mut arguments, Field::Content, "content");
+    let executable = arguments.flag(Field::Executable).ok();
+    let verbatim = arguments.flag(Field::Verbatim).ok().unwrap_or_default();
+    if arguments.has(Field::Range) {
+        let key = arguments.key(Field::Range).unwrap_or_default();
+        arguments.fault(format!("{key:?} limits the new text to a part of the file, which is not supported; send the old and the new text, or the whole file without it"));
+    }
+    let path = file(&mut arguments, options);
+    if let (Some(path), Some(content)) = (path, content) {
+        files.push(WholeFile {
+            path,
+            content: content.into_owned(),
+            executable,
+            verbatim,
+            notes: arguments.notes,
+        });
+    }
+}
+
+fn file(arguments: &mut Arguments<'_, '_, '_>, options: &Options) -> Option<RelPath> {
+    if let Some(file) = &options.file {
+        return Some(file.clone());
+    }
+    let name = match arguments.text(Field::Path) {
+        Taken::Set(name) => name,
+        Taken::Faulty => return None,
+        Taken::Missing | Taken::Null => {
+            arguments.without_path();
+            return None;
+        }
+    };
+    match RelPath::new(beneath_root(name.as_bytes(), options)) {
+        Ok(path) => Some(path),
+        Err(refusal) => {
+            let mut fault = Fault::new(refusal.code, arguments.span, refusal.message);
+            let mut path = arguments.path.clone();
+            if let Taken::Set(member) = arguments.member(Field::Path) {
+                fault.span = member.node.span;
+                path = arguments.path_of(&member.key);
+            }
+            arguments.input.record(fault, &path);
+            None
+        }
+    }
+}
