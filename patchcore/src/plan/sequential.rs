@@ -157,7 +157,10 @@ impl<'a> Planner<'a> {
                 stage.delete(path, index)?;
                 return Ok(true);
             }
-            Action::RenameFile { to } if to == path => return Ok(false),
+            Action::RenameFile { to } if to == path => {
+                stage.file(path)?;
+                return Ok(false);
+            }
             Action::RenameFile { to } => {
                 if stage.look(path)?.is_none()
                     && let Some(there) = stage.get(to)?
