@@ -1,5 +1,6 @@
 //! The manifest: what is to be done, where, and how far it is.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -215,6 +216,8 @@ impl schemars::JsonSchema for Task {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Manifest {
     tasks: Vec<Task>,
+    /// Where each task is, by its id.
+    places: HashMap<String, usize>,
     injected: Injected,
     /// All members but `tasks` and `injected`; `None` where the file is a bare list of tasks.
     other: Option<Fields>,
@@ -252,10 +255,13 @@ impl Manifest {
             other.remove("injected");
             manifest.other = Some(other);
         }
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         match manifest.tasks.iter().find(|task| !seen.insert(&task.uuid)) {
             Some(twice) => Err(invalid(format!("two tasks have the id {}", twice.uuid))),
-            None => Ok(manifest),
+            None => {
+                manifest.places = places(&manifest.tasks);
+                Ok(manifest)
+            }
         }
     }
 
@@ -312,12 +318,12 @@ impl Manifest {
     /// The task with this id.
     #[must_use]
     pub fn get(&self, uuid: &str) -> Option<&Task> {
-        self.tasks.iter().find(|task| task.uuid == uuid)
+        self.tasks.get(*self.places.get(uuid)?)
     }
 
     /// The task with this id, to change it.
     pub fn get_mut(&mut self, uuid: &str) -> Option<&mut Task> {
-        self.tasks.iter_mut().find(|task| task.uuid == uuid)
+        self.tasks.get_mut(*self.places.get(uuid)?)
     }
 
     /// The task with this id, or a refusal that lists some others.
@@ -378,9 +384,10 @@ impl Manifest {
                 }
             }
         }
+        let new: HashSet<&str> = tasks.iter().map(|task| task.uuid.as_str()).collect();
         let is_kept = |task: &Task| {
             let of_order = task.order_id().is_none_or(|id| id == order_id);
-            !of_order && !tasks.iter().any(|new| new.uuid == task.uuid)
+            !of_order && !new.contains(task.uuid.as_str())
         };
         let mut all: Vec<Task> = self
             .tasks
@@ -389,8 +396,18 @@ impl Manifest {
             .cloned()
             .collect();
         all.append(&mut tasks);
+        self.places = places(&all);
         self.tasks = all;
     }
+}
+
+/// Where each task is; the first one where an id is given twice.
+fn places(tasks: &[Task]) -> HashMap<String, usize> {
+    let mut places = HashMap::with_capacity(tasks.len());
+    for (index, task) in tasks.iter().enumerate() {
+        places.entry(task.uuid.clone()).or_insert(index);
+    }
+    places
 }
 
 /// The path that the orchestrator gave before it remedied it.

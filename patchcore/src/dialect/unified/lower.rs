@@ -10,6 +10,7 @@ mod standing;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::super::blob;
 use super::{Kind, Section, Unified};
 use crate::error::{Code, Refusal};
 use crate::operation::{Action, Batch, Operation};
@@ -41,6 +42,7 @@ pub(super) fn lower(diff: &Unified<'_>, tree: &Tree) -> Batch {
         vacated,
         created,
         standing: HashMap::new(),
+        unpacked: blob::Unpacked::default(),
         ahead: Vec::new(),
         done: Vec::with_capacity(diff.sections.len()),
     };
@@ -81,6 +83,8 @@ struct Lowering<'d, 't> {
     /// Paths that some section creates a file at, and whether that is a link.
     created: HashMap<&'d RelPath, bool>,
     standing: HashMap<&'d RelPath, Standing>,
+    /// What binary patches have unpacked to.
+    unpacked: blob::Unpacked,
     /// By section, the operations that it becomes if no earlier one has touched its file.
     ahead: Vec<Option<Vec<Operation>>>,
     done: Vec<Done>,

@@ -183,7 +183,10 @@ impl Lowering<'_, '_> {
                 "the file is not the one that it was made for".into(),
             ));
         }
-        let new = blob::apply(hunk, old).map_err(|why| refuse(Code::InvalidBatch, why.into()))?;
+        let new = blob::apply(hunk, old, &self.unpacked).map_err(|fault| match fault {
+            blob::Fault::Malformed(why) => refuse(Code::InvalidBatch, why.into()),
+            blob::Fault::TooLarge(why) => refuse(Code::LimitExceeded, why.into()),
+        })?;
         if !is(&new, new_name) {
             return Err(refuse(
                 Code::InvalidBatch,
