@@ -26,14 +26,19 @@ impl Marker<'_> {
     #[must_use]
     pub fn clear(&self, path: &RelPath, bytes: &[u8], id: &str, task: &str) -> Cleared {
         let mut cleared = Cleared::default();
-        let Ok(context) = self.context(path, bytes) else {
+        if !comment::may_hold(bytes) {
+            return cleared;
+        }
+        let found = self.scanner.find(bytes);
+        let ids = found.iter().map(|placeholder| placeholder.id).chain([id]);
+        let known = ids.flat_map(|id| self.injected.sums(id).map(str::to_owned));
+        let Ok(context) = self.context(path, bytes, &known.collect()) else {
             return cleared;
         };
         let existing = comment::all(bytes, &context);
         if existing.is_empty() {
             return cleared;
         }
-        let found = self.scanner.find(bytes);
         let sums: BTreeSet<&str> = self.injected.sums(id).collect();
         let mut near: Option<usize> = None;
         let mut unknown = Vec::new();

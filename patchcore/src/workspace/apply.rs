@@ -227,7 +227,7 @@ impl Workspace {
         tasks: impl FnOnce() -> Result<Option<Vec<u8>>, Error>,
     ) -> Result<Prepared<'a>, Error> {
         let mut loaded = load::load(&self.root, &script.paths())?;
-        let lowered = match script.lower(&loaded.tree) {
+        let lowered = match self.lower(script, &mut loaded.tree)? {
             Ok(lowered) => lowered,
             Err(refusal) => {
                 return Ok(Prepared {
