@@ -2,7 +2,7 @@
 
 use super::Workspace;
 use super::log::Log;
-use super::record::{ChangeRecord, Record, State as Stage};
+use super::record::{ChangeRecord, Record, TransactionState};
 use crate::edit::{Edit, EditSet};
 use crate::error::{Error, Refusal};
 use crate::operation::TextEdit;
@@ -54,7 +54,7 @@ impl Workspace {
             let Ok(Some(record)) = log.read(&transaction) else {
                 continue;
             };
-            let counts = record.state == Stage::Committed && record.undoes.is_none();
+            let counts = record.state == TransactionState::Committed && record.undoes.is_none();
             let change = record.changes.iter().find(|change| change.path == *path);
             if let (true, Some(change)) = (counts, change)
                 && has_made(&log, &record, change, edit)?
