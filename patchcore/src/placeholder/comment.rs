@@ -28,16 +28,16 @@ const PROMPT: &str = "agent:";
 
 /// Which of the two comments it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum CommentKind {
     Task,
     Prompt,
 }
 
 impl Mark {
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> CommentKind {
         match self {
-            Self::Task(_) => Kind::Task,
-            Self::Prompt(_) => Kind::Prompt,
+            Self::Task(_) => CommentKind::Task,
+            Self::Prompt(_) => CommentKind::Prompt,
         }
     }
 
@@ -387,7 +387,7 @@ fn break_placeholders(line: &mut String, scanner: &Scanner) -> Option<()> {
 /// A comment that looks like one of ours.
 #[derive(Debug)]
 pub(super) struct Existing {
-    pub(super) kind: Kind,
+    pub(super) kind: CommentKind,
     /// The starts of its lines and the end of the last; behind `own` lines it may go on, if a
     /// formatter laid it out again.
     ends: Vec<usize>,
@@ -624,12 +624,13 @@ pub(super) fn is_mark(line: &[u8], style: Option<&'static CommentStyle>) -> bool
 }
 
 /// Whether text behind an opener starts as ours does.
-fn kind_of(text: &[u8]) -> Option<Kind> {
+fn kind_of(text: &[u8]) -> Option<CommentKind> {
     let text = text.trim_ascii_start();
     let text = text.strip_prefix(b"*").unwrap_or(text).trim_ascii_start();
     if text.starts_with(TASK.as_bytes()) {
-        Some(Kind::Task)
+        Some(CommentKind::Task)
     } else {
-        text.starts_with(PROMPT.as_bytes()).then_some(Kind::Prompt)
+        text.starts_with(PROMPT.as_bytes())
+            .then_some(CommentKind::Prompt)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use super::claim::{Claims, Reach, Says};
-use super::comment::{self, Comment, Existing, Kind};
+use super::comment::{self, Comment, CommentKind, Existing};
 use super::context::{Context, Place};
 use super::injected;
 use super::style::{CommentStyle, Indent};
@@ -320,7 +320,7 @@ impl<'a> Marker<'a> {
 /// A comment that is to stand somewhere.
 pub(super) struct Wish<'a> {
     pub(super) id: &'a str,
-    pub(super) kind: Kind,
+    pub(super) kind: CommentKind,
     pub(super) site: Site,
     comment: Comment,
     words: String,

@@ -14,7 +14,7 @@ use crate::placeholder::Injected;
 /// How far a task is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Status {
+pub enum TaskStatus {
     /// Nobody has begun.
     Pending,
     /// Somebody works on it.
@@ -27,7 +27,7 @@ pub enum Status {
     Other(String),
 }
 
-impl Status {
+impl TaskStatus {
     /// The status as the manifest and the orchestrator spell it.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -47,7 +47,7 @@ impl Status {
     }
 }
 
-impl From<&str> for Status {
+impl From<&str> for TaskStatus {
     fn from(text: &str) -> Self {
         match text {
             "pending" => Self::Pending,
@@ -59,19 +59,19 @@ impl From<&str> for Status {
     }
 }
 
-impl fmt::Display for Status {
+impl fmt::Display for TaskStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl Serialize for Status {
+impl Serialize for TaskStatus {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
     }
 }
 
-impl<'de> Deserialize<'de> for Status {
+impl<'de> Deserialize<'de> for TaskStatus {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(|text| text.as_str().into())
     }
@@ -130,8 +130,8 @@ impl Task {
 
     /// How far it is; pending where nothing is said.
     #[must_use]
-    pub fn status(&self) -> Status {
-        self.fields.get("status").unwrap_or(Status::Pending)
+    pub fn status(&self) -> TaskStatus {
+        self.fields.get("status").unwrap_or(TaskStatus::Pending)
     }
 
     /// Whether the orchestrator has not heard of the status yet.
@@ -141,7 +141,7 @@ impl Task {
     }
 
     /// Sets the status, as one that the orchestrator has yet to hear of.
-    pub fn set_status(&mut self, status: Status) {
+    pub fn set_status(&mut self, status: TaskStatus) {
         self.fields.set("status", &status);
         self.fields.set(UNSENT, &true);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::super::{blob, minimal_edit};
 use super::super::hunks::{self, Placed};
-use super::super::{HunkOptions, Kind, Section, Unified};
+use super::super::{HunkOptions, Section, SectionKind, Unified};
 use super::{Lowering, on};
 use crate::diff::blob_name;
 use crate::edit::{Edit, EditSet};
@@ -23,7 +23,7 @@ pub(super) fn ahead(
     tree: &Tree,
     section: &Section<'_>,
 ) -> Option<Vec<Operation>> {
-    let is_plain = section.kind == Kind::Modify && section.binary.is_none();
+    let is_plain = section.kind == SectionKind::Modify && section.binary.is_none();
     let source = tree
         .file(&section.old)
         .filter(|_| is_plain && section.other.is_none())?;
