@@ -24,9 +24,9 @@ pub(super) use take::take;
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
-use super::disk::{Dir, Kind};
+use super::disk::{Dir, FileKind};
 use super::root::is_no_directory;
-use super::state::{Held, State, fail};
+use super::state::{Held, StateDir, fail};
 use crate::error::Error;
 use crate::plan::FileChange;
 
@@ -37,7 +37,7 @@ pub(super) const RUNS: &str = "runs";
 
 /// Opens a directory in another one, making it where it does not exist. What is no directory was not
 /// made here, and is set aside.
-fn subdirectory(state: &State, parent: &Dir, name: &str) -> Result<Dir, Error> {
+fn subdirectory(state: &StateDir, parent: &Dir, name: &str) -> Result<Dir, Error> {
     let io = |error| fail("open", &format!("{SNAPSHOTS}/{name}"), error);
     match parent.directory(name) {
         Ok(Some(dir)) => return Ok(dir),
@@ -56,16 +56,16 @@ fn subdirectory(state: &State, parent: &Dir, name: &str) -> Result<Dir, Error> {
 }
 
 /// Sets a directory aside that has the name of a file: it was not made here.
-fn make_way(state: &State, dir: &Dir, name: &str) -> Result<(), Error> {
+fn make_way(state: &StateDir, dir: &Dir, name: &str) -> Result<(), Error> {
     let there = dir.stat(name.as_bytes());
     match there.map_err(|error| fail("look at", SNAPSHOTS, error))? {
-        Some(meta) if meta.kind == Kind::Directory => state.set_aside_in(dir, name),
+        Some(meta) if meta.kind == FileKind::Directory => state.set_aside_in(dir, name),
         _ => Ok(()),
     }
 }
 
 /// The names of the commands that are being recorded; under the lock.
-pub(super) fn open_runs(state: &State) -> Result<Option<(Dir, Vec<String>)>, Error> {
+pub(super) fn open_runs(state: &StateDir) -> Result<Option<(Dir, Vec<String>)>, Error> {
     let io = |error| fail("list", "snapshots/runs", error);
     // What is no directory was not made here.
     let snapshots = match state.dir.directory(SNAPSHOTS) {
@@ -135,6 +135,6 @@ pub(super) fn forget(held: &Held, most: u64) -> Result<(usize, u64), Error> {
 }
 
 /// Whether a kind of entry is part of a snapshot.
-fn is_kept(kind: Kind) -> bool {
-    matches!(kind, Kind::File | Kind::Symlink)
+fn is_kept(kind: FileKind) -> bool {
+    matches!(kind, FileKind::File | FileKind::Symlink)
 }
