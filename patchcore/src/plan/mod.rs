@@ -9,6 +9,7 @@ mod encoding;
 mod find;
 mod growth;
 mod history;
+mod labelled;
 mod link;
 mod names;
 mod original;
@@ -35,6 +36,7 @@ use crate::threads;
 #[cfg(feature = "workspace")]
 pub(crate) use change::show_replacements;
 pub use change::{After, ChangeKind, FileChange, FileState, Touch};
+pub use labelled::Labelled;
 #[cfg(feature = "workspace")]
 pub(crate) use link::refusals as link_refusals;
 pub(crate) use names::not_found;

@@ -8,7 +8,8 @@ use std::sync::atomic::AtomicBool;
 use patchcore::batch::{self, Limits};
 use patchcore::dialect::{self, Dialect};
 use patchcore::event;
-use patchcore::plan::Script;
+use patchcore::operation::Labels;
+use patchcore::plan::{Labelled, Script};
 use patchcore::task::Rules;
 use patchcore::workspace::{Applied, ApplyOptions, LOCK_WAIT, Verify};
 use patchcore::{Error, Policy, Refusal, RelPath};
@@ -18,6 +19,7 @@ use crate::cli::Cli;
 use crate::cli::edit::{
     ApplyArgs, CheckArgs, CommitArgs, EditArgs, InputArgs, PolicyArgs, ReplaceArgs, ShowArgs,
 };
+use crate::cli::labels::LabelArgs;
 use crate::delivery;
 use crate::exit::{Exit, Failure};
 use crate::orchestrator::Config;
@@ -101,7 +103,7 @@ pub(crate) fn with_input(
     if dialect == Dialect::Batch {
         return match batch::parse(&bytes, &Limits::default()) {
             Ok(batch) => {
-                let exit = go_on(&place, &batch);
+                let exit = under_labels(&batch, &input.labels, |script| go_on(&place, script));
                 // As the process ends now, its memory need not be given back piece by piece.
                 std::mem::forget(batch);
                 exit
@@ -118,7 +120,20 @@ pub(crate) fn with_input(
             };
         }
     };
-    go_on(&place, &script)
+    under_labels(&script, &input.labels, |script| go_on(&place, script))
+}
+
+/// Goes on with a script under the labels that the operator gives, if any.
+fn under_labels<T>(
+    script: &dyn Script,
+    args: &LabelArgs,
+    go_on: impl FnOnce(&dyn Script) -> T,
+) -> T {
+    let (labels, id) = (args.labels(), args.batch_id());
+    if id.is_none() && labels == Labels::default() {
+        return go_on(script);
+    }
+    go_on(&Labelled::new(script, labels, id))
 }
 
 /// The bytes of a file or of standard input, within the limit, and a name for messages.
