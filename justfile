@@ -36,6 +36,11 @@ package:
 fixtures:
     UPDATE_FIXTURES=1 cargo test -p patchctl --test cli corpus
 
+# Trees, changes, entries and ways on from there against a plain model and git: `just generate 100`
+# tries a hundred times as many as the tests do.
+generate times="20":
+    PATCHCORE_CAMPAIGN={{ times }} cargo test --release -p patchcore --test engine generated
+
 # Runs a fuzz target for some seconds: `just fuzz batch_parse 60`. Finds go to fuzz/artifacts.
 fuzz target seconds="60":
     mkdir -p fuzz/corpus/{{ target }} fuzz/seeds/{{ target }} fuzz/artifacts/{{ target }}

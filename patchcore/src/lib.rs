@@ -60,6 +60,8 @@
 //! differs, what stands there and where else it may be. An [`Error`] is the environment's: a disk
 //! that is full, a lock that is held. Both name a [`Hint`] where a permission or an option would let
 //! the work go on; how it is granted, a flag or a setting, is up to the program around the library.
+//!
+#![doc = include_str!("../docs/rules.md")]
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod anchor;

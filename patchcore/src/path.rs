@@ -6,13 +6,16 @@
 use std::fmt;
 use std::sync::Arc;
 
+pub(crate) mod glob;
 mod odd;
+mod protect;
 
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::error::{Code, Refusal};
 
 pub use self::odd::Oddity;
+pub use self::protect::Protect;
 
 /// Longest path, in bytes.
 pub const MAX_PATH: usize = 4095;
@@ -189,17 +192,32 @@ impl RelPath {
     }
 }
 
-/// Whether a component is a protected name, or one that some file systems take for it.
+/// Whether a component is a protected name, or one that some file systems take for it. Where `\\`
+/// separates components, as on Windows, it may hold several.
 fn is_protected(component: &[u8]) -> bool {
+    component
+        .split(|&byte| byte == b'\\')
+        .any(is_protected_name)
+}
+
+/// A component in one spelling of those that some file systems hold for one: normalised, without
+/// what is ignored, in lower case.
+fn fold(component: &[u8]) -> String {
+    let text = String::from_utf8_lossy(component);
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    text.nfkc()
+        .filter(|&c| !is_ignorable(c))
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+fn is_protected_name(component: &[u8]) -> bool {
     if component.is_ascii() && !matches!(component.first(), Some(b'.' | b'g' | b'G')) {
         return false;
     }
-    let text = String::from_utf8_lossy(component);
-    let folded: String = text
-        .nfkc()
-        .filter(|&c| !is_ignorable(c))
-        .flat_map(char::to_lowercase)
-        .collect();
+    let folded = fold(component);
     // Windows shares drop trailing dots and spaces and end the name at a stream's colon.
     let folded = folded
         .split(':')
@@ -210,11 +228,14 @@ fn is_protected(component: &[u8]) -> bool {
     PROTECTED.contains(&folded) || folded == "git~1"
 }
 
-/// Code points that HFS+ and others skip when they compare names.
+/// Code points that HFS+ and others skip when they compare names: those of the Unicode property
+/// `Default_Ignorable_Code_Point`.
 fn is_ignorable(c: char) -> bool {
     matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
-        | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
         | '\u{e0000}'..='\u{e0fff}')
 }
 
@@ -265,6 +286,16 @@ mod tests {
             "a/.GIT/x",
             "git~1",
             ".g\u{200c}it/x",
+            ".g\u{3164}it/x",
+            ".gi\u{115f}t/x",
+            ".\u{ffa0}git/x",
+            ".git\u{fff3}",
+            ".git\u{1d17a}/x",
+            ".git\u{1bca2}/x",
+            ".gi\u{17b4}t/x",
+            ".git\\config",
+            "src\\.GIT\\hooks\\x",
+            "a/b\\git~1\\x",
             ".git ",
             ".git::$INDEX",
             ".Mission_Control/x",
@@ -283,6 +314,8 @@ mod tests {
             "git",
             ".env",
             "mission_control",
+            "a\\git",
+            "src\\gitx\\y",
             ".hidden/x",
         ] {
             assert!(

@@ -5,6 +5,7 @@ mod commands;
 mod delivery;
 mod exit;
 mod orchestrator;
+mod redact;
 mod report;
 mod store;
 

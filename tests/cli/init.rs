@@ -440,3 +440,64 @@ fn a_network_that_dies_after_any_request_loses_nothing() {
     }
     assert!(deaths >= 2);
 }
+
+#[test]
+fn errors_show_nothing_of_files_that_are_kept_back() {
+    let orchestrator = Orchestrator::start();
+    let files = [
+        ".env",
+        "sub/.env.local",
+        "ignored/x.txt",
+        "plain.txt",
+        "secret.txt",
+    ];
+    let tasks = files.map(|file| (file, "LOST", "x"));
+    orchestrator.order("ORD-1", &tasks);
+    let tree = Tree::new(&files.map(|file| (file, "hunter2\n")));
+    std::fs::write(tree.root().join(".gitignore"), "ignored/\n").unwrap();
+    let url = orchestrator.url();
+    let protect = [
+        "init",
+        "ORD-1",
+        "--factory",
+        "f",
+        "--orchestrator",
+        &url,
+        "--protect",
+        "secret.*",
+    ];
+    tree.run(&protect).exits(1);
+    let errors = orchestrator.errors();
+    assert_eq!(errors.len(), files.len(), "{errors:?}");
+    for error in errors {
+        let shown = error.to_string().contains("hunter2");
+        assert_eq!(shown, error["file_path"] == "plain.txt", "{error}");
+    }
+}
+
+#[test]
+fn a_remedy_is_held_to_what_the_operator_protects() {
+    let orchestrator = Orchestrator::start();
+    orchestrator.order("ORD-1", &[("src/a.ts", "OUT", "y")]);
+    let tree = template();
+    orchestrator.remediate(
+        "OUT",
+        json!({"action": "patch_ready", "batch": {"operations": [
+            {"op": "create-file", "file": ".github/workflows/x.yml", "content": "on: push"}
+        ]}}),
+    );
+    let url = orchestrator.url();
+    let said = tree.run(&[
+        "init",
+        "ORD-1",
+        "--factory",
+        "f",
+        "--orchestrator",
+        &url,
+        "--protect",
+        "ci",
+    ]);
+    let said = said.exits(1);
+    assert!(said.out.contains("the patch was refused"), "{}", said.out);
+    assert!(!tree.root().join(".github").try_exists().unwrap());
+}

@@ -328,3 +328,76 @@ fn a_file_is_put_onto_another_where_the_operator_says_so() {
         assert_eq!(crate::workspace::snapshot(dir.path()), before, "{name}");
     }
 }
+
+/// An edit that puts a line below `import a`, through every entry that finds its place by text; the
+/// bytes differ each time, so that none is known by them.
+fn insertions(round: usize) -> Vec<(&'static str, String)> {
+    let blank = "\n".repeat(round);
+    vec![
+        (
+            "str_replace",
+            format!(
+                r#"{{"command":"str_replace","path":"f","old_str":"import a","new_str":"import a\nimport b"}}{blank}"#
+            ),
+        ),
+        (
+            "Edit",
+            format!(
+                r#"{{"file_path":"f","old_string":"import a\n","new_string":"import a\nimport b\n"}}{blank}"#
+            ),
+        ),
+        (
+            "mcp",
+            format!(
+                r#"{{"path":"f","edits":[{{"oldText":"import a","newText":"import a\nimport b"}}]}}{blank}"#
+            ),
+        ),
+        (
+            "codex",
+            format!(
+                "*** Begin Patch\n*** Update File: f\n@@\n import a\n+import b\n*** End Patch\n{blank}"
+            ),
+        ),
+        (
+            "blocks",
+            format!(
+                "f\n<<<<<<< SEARCH\nimport a\n=======\nimport a\nimport b\n>>>>>>> REPLACE\n{blank}"
+            ),
+        ),
+    ]
+}
+
+#[test]
+fn what_is_there_already_does_not_land_twice() {
+    for before in ["import a\nx\n", "import a\r\nx\r\n"] {
+        let first = insertions(0).into_iter();
+        for ((name, once), (_, twice)) in first.zip(insertions(1)) {
+            let (dir, workspace) = start(before.as_bytes());
+            let apply = |input: &str| {
+                let script = dialect::parse(input.as_bytes(), &Options::default()).unwrap();
+                let options = ApplyOptions::default();
+                workspace.apply(&script, &options).unwrap().report
+            };
+            assert_eq!(apply(&once).status, Status::Applied, "{name}");
+            let after = fs::read(dir.path().join("f")).unwrap();
+            // Elsewhere in the file something has changed since.
+            let changed = [&after[..], b"more\n"].concat();
+            fs::write(dir.path().join("f"), &changed).unwrap();
+            let report = apply(&twice);
+            assert_eq!(report.status, Status::Unchanged, "{name}: {report:?}");
+            let note = report.operations[0].note.as_deref();
+            assert_eq!(
+                note,
+                Some("the new text is there already, at line 1"),
+                "{name}"
+            );
+            assert_eq!(fs::read(dir.path().join("f")).unwrap(), changed, "{name}");
+            // Elsewhere once more: which one is meant is not known.
+            let ending = if before.contains('\r') { "\r\n" } else { "\n" };
+            let doubled = [&changed[..], b"import a", ending.as_bytes()].concat();
+            fs::write(dir.path().join("f"), &doubled).unwrap();
+            let code = apply(&twice).code();
+            assert_eq!(code, Some(Code::AnchorAmbiguous), "{name}");
+        }
+    }
+}

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
+use crate::batch::names;
 use crate::error::{Code, Hint, MAX_CANDIDATES, Refusal};
 use crate::operation::{Address, Guard, Lines, Occurrence, Pattern, Target};
 use crate::path::RelPath;
@@ -136,6 +137,7 @@ impl<'a> Resolver<'a> {
                     .map_err(|mut refusal| {
                         if refusal.code == Code::AnchorNotFound {
                             refusal.code = Code::PlaceholderNotFound;
+                            refusal = self.with_placeholders(refusal, id);
                         }
                         refusal
                     })
@@ -311,6 +313,27 @@ impl<'a> Resolver<'a> {
             }
         }
         spans
+    }
+
+    /// Lists the placeholders that are in the file, those with the nearest names first.
+    fn with_placeholders(&self, mut refusal: Refusal, id: &str) -> Refusal {
+        const COMPARED: usize = 1000;
+        if !refusal.candidates.is_empty() || id.len() > 100 {
+            return refusal;
+        }
+        let found = crate::placeholder::find(self.text.bytes())
+            .into_iter()
+            .take(COMPARED);
+        let mut found: Vec<(usize, usize, &str)> = found
+            .filter(|other| other.id.len() <= 100)
+            .map(|other| (names::distance(id, other.id), other.span.start, other.id))
+            .collect();
+        found.sort_unstable();
+        found.dedup_by_key(|(.., other)| *other);
+        for (_, at, other) in found.into_iter().take(MAX_CANDIDATES) {
+            refusal = refusal.with_candidate(Some(self.text.line_at(at)), other.as_bytes());
+        }
+        refusal
     }
 
     /// The lines that `expect` speaks of: for an insertion beside a longer range, the one line

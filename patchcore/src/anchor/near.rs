@@ -355,7 +355,8 @@ pub(crate) fn difference(file: &[u8], sent: &[u8]) -> String {
     both("")
 }
 
-fn first_difference(a: &[u8], b: &[u8]) -> usize {
+/// Where two texts first differ, in bytes.
+pub(crate) fn first_difference(a: &[u8], b: &[u8]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 

@@ -78,7 +78,7 @@ fn fold(name: &str) -> String {
 }
 
 /// How many characters have to be added, dropped, changed or swapped with their neighbour.
-fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().collect();
     let b: Vec<char> = b.chars().collect();
     let mut before_last = vec![0; b.len() + 1];

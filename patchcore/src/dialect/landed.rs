@@ -4,9 +4,9 @@
 //! That is believed where the new text stands at exactly one place and
 //!
 //! - the text to find stands nowhere but inside it, or
-//! - the text to find is gone, and the log shows this very edit, or old and new text have a line
-//!   with a word in common, what the new text adds has a word, and the new text has at least
-//!   [`ENOUGH`] characters that are not blank.
+//! - the text to find is gone, old and new text have a line with a word in common (white space
+//!   aside; a long one may be a part of the other), what the new text adds has a word, and the new
+//!   text has at least [`ENOUGH`] characters that are not blank.
 //!
 //! A deletion leaves nothing that could be found again: it is never held for one that has landed.
 
@@ -56,16 +56,89 @@ pub(super) fn lines(text: &[u8], old: &[&[u8]], new: &[&[u8]], rungs: Rungs) -> 
     if !searched.is_empty() && !holds(new, old) {
         return Landed::No;
     }
-    let [there] = &places(text, new, rungs)[..] else {
-        return Landed::No;
+    let (there, shift) = match &places(text, new, rungs)[..] {
+        [there] => (there.clone(), Shift::default()),
+        [] if rungs == Rungs::All => match shifted(text, new) {
+            Some(found) => found,
+            None => return Landed::No,
+        },
+        _ => return Landed::No,
     };
-    let place = place(text, there);
-    match searched[..] {
-        [] if is_telling(old, new) => Landed::Yes(place),
-        [] => Landed::Maybe(place.line),
-        _ if searched.iter().all(|part| is_inside(part, there)) => Landed::Yes(place),
-        _ => Landed::No,
+    let place = place(text, &there);
+    // Both halves are off by the same indentation, or it is another edit.
+    let moved: Vec<Vec<u8>> = old.iter().filter_map(|line| shift.of(line)).collect();
+    if moved.len() < old.len() {
+        return Landed::No;
     }
+    let moved: Vec<&[u8]> = moved.iter().map(Vec::as_slice).collect();
+    let inside = places(text, &moved, rungs);
+    if !inside.is_empty() {
+        return match inside.iter().all(|part| is_inside(part, &there)) {
+            true => Landed::Yes(place),
+            false => Landed::No,
+        };
+    }
+    if !searched.is_empty() || !at_step(text, old, Fold::Indentation).is_empty() {
+        return Landed::No;
+    }
+    match shift.is_none() && is_telling(old, new) {
+        true => Landed::Yes(place),
+        false => Landed::Maybe(place.line),
+    }
+}
+
+/// By what the lines of a block are indented deeper in the file than in the patch, or less deep.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Shift {
+    added: Vec<u8>,
+    removed: Vec<u8>,
+}
+
+impl Shift {
+    /// What leads from the indentation of a line as it was sent to that of the file's line.
+    fn between(sent: &[u8], file: &[u8]) -> Option<Self> {
+        let depth = |line: &[u8]| {
+            let blanks = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t'));
+            blanks.count()
+        };
+        let (sent, file) = (&sent[..depth(sent)], &file[..depth(file)]);
+        let added = file.strip_suffix(sent).map(|added| Self {
+            added: added.to_vec(),
+            removed: Vec::new(),
+        });
+        added.or_else(|| {
+            sent.strip_suffix(file).map(|removed| Self {
+                added: Vec::new(),
+                removed: removed.to_vec(),
+            })
+        })
+    }
+
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// A line that was sent, with the file's indentation.
+    fn of(&self, line: &[u8]) -> Option<Vec<u8>> {
+        if is_blank(line) {
+            return Some(line.to_vec());
+        }
+        let rest = line.strip_prefix(&self.removed[..])?;
+        Some([&self.added, rest].concat())
+    }
+}
+
+/// The one place of lines that are all off by the same indentation.
+fn shifted(text: &[u8], block: &[&[u8]]) -> Option<(Range<usize>, Shift)> {
+    let [there] = &at_step(text, block, Fold::Indentation)[..] else {
+        return None;
+    };
+    let file = locate::lines_from(text, there.start);
+    let pairs = block.iter().zip(file).filter(|(sent, _)| !is_blank(sent));
+    let mut shifts = pairs.map(|(sent, file)| Shift::between(sent, file));
+    let first = shifts.next()??;
+    let is_same = |shift: Option<Shift>| shift.as_ref() == Some(&first);
+    shifts.all(is_same).then(|| (there.clone(), first))
 }
 
 /// Judges an edit of characters, which may lie inside lines.
@@ -79,7 +152,8 @@ pub(super) fn characters(text: &[u8], old: &str, new: &str, rungs: Rungs) -> Lan
             split_lines(old.as_bytes()).collect(),
             split_lines(new.as_bytes()).collect(),
         );
-        if !places(text, &old, rungs).is_empty() {
+        let moved = at_step(text, &old, Fold::Indentation);
+        if !moved.is_empty() || !places(text, &old, rungs).is_empty() {
             return Landed::No;
         }
         let found = occurrences(text, &joined(&new));
@@ -135,43 +209,59 @@ fn holds(new: &[&[u8]], old: &[&[u8]]) -> bool {
 
 /// Whether an edit is so much of its own that finding its new text is no chance.
 fn is_telling(old: &[&[u8]], new: &[&[u8]]) -> bool {
-    let has_word = |line: &[u8]| {
-        line.iter()
-            .any(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80)
+    let squeezed = |line: &&[u8]| -> Vec<u8> {
+        let bytes = line.iter().copied();
+        bytes.filter(|byte| !byte.is_ascii_whitespace()).collect()
     };
-    let stays = |line: &&[u8]| {
-        old.iter()
-            .any(|other| other.trim_ascii() == line.trim_ascii())
+    let has_word = |line: &&Vec<u8>| {
+        let mut bytes = line.iter();
+        bytes.any(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80)
     };
-    let (kept, added): (Vec<&[u8]>, Vec<&[u8]>) = new.iter().copied().partition(stays);
-    let blank = |byte: &&u8| !byte.is_ascii_whitespace() && (**byte & 0xc0) != 0x80;
+    let old: Vec<Vec<u8>> = old.iter().map(squeezed).collect();
+    let new: Vec<Vec<u8>> = new.iter().map(squeezed).collect();
+    // Of lines that are repeated, those beyond the old ones are new.
+    let mut left: Vec<&Vec<u8>> = old.iter().collect();
+    let mut added = new.iter().filter(|line| {
+        let known = left.iter().position(|other| other == line);
+        known.map(|at| left.swap_remove(at)).is_none()
+    });
+    let adds_word = added.any(|line| has_word(&line));
+    let holds = |one: &[u8], other: &[u8]| {
+        other.len() >= ENOUGH && memchr::memmem::find(one, other).is_some()
+    };
+    let shares = |line: &&Vec<u8>| {
+        let mut others = old.iter();
+        others.any(|other| other == *line || holds(other, line) || holds(line, other))
+    };
+    let continues = |byte: &&u8| (**byte & 0xc0) != 0x80;
     let characters: usize = new
         .iter()
-        .map(|line| line.iter().filter(blank).count())
+        .map(|line| line.iter().filter(continues).count())
         .sum();
-    kept.into_iter().any(has_word) && added.into_iter().any(has_word) && characters >= ENOUGH
+    let common = new.iter().filter(has_word).any(|line| shares(&line));
+    adds_word && common && characters >= ENOUGH
 }
 
 fn is_blank(line: &[u8]) -> bool {
     line.trim_ascii().is_empty()
 }
 
-/// The steps on which new text is known again.
-const STEPS: [Fold; 4] = [LADDER[0], LADDER[1], LADDER[2], Fold::Indentation];
-
-/// Where lines stand, at the first step at which they stand anywhere.
+/// Where lines stand, at the first step of the ladder at which they stand anywhere.
 fn places(text: &[u8], block: &[&[u8]], rungs: Rungs) -> Vec<Range<usize>> {
     let steps = match rungs {
         Rungs::Exact => &LADDER[..1],
-        Rungs::All => &STEPS[..],
+        Rungs::All => &LADDER[..],
     };
-    for &fold in steps {
-        let found = locate::find_in(text, 0..text.len(), block, fold);
-        if !found.is_empty() {
-            return found.into_iter().map(|place| place.span).collect();
-        }
-    }
-    Vec::new()
+    let found = steps.iter().map(|&step| at_step(text, block, step));
+    found
+        .into_iter()
+        .find(|places| !places.is_empty())
+        .unwrap_or_default()
+}
+
+fn at_step(text: &[u8], block: &[&[u8]], step: Fold) -> Vec<Range<usize>> {
+    let found = locate::find_in(text, 0..text.len(), block, step);
+    found.into_iter().map(|place| place.span).collect()
 }
 
 /// Where characters stand, `\n` standing for the file's line ending.

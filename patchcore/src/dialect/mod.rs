@@ -24,8 +24,8 @@
 //!
 //! | step | what is ignored | under these conditions | dialects |
 //! |---|---|---|---|
-//! | | nothing | | all |
-//! | `line_endings` | `\r\n` for `\n` and the reverse | | all |
+//! | | nothing | | text, diffs |
+//! | `line_endings` | `\r\n` for `\n` and the reverse | | text, diffs |
 //! | `trailing_blanks` | white space at the end of lines | | text |
 //! | `typography` | quotes, dashes and spaces of other code points | what both halves share keeps the form of the file | text |
 //! | `indentation` | white space at the start of lines | below | text |
@@ -33,7 +33,7 @@
 //! | `escapes` | one level of JSON, HTML or backslash escaping | no added line changes by it | text |
 //!
 //! "Text" are SEARCH/REPLACE, `str_replace`, MCP and codex. Native addresses and LSP edits are
-//! exact, and unified diffs have conditions of their own.
+//! exact but for line endings, and unified diffs have further conditions of their own.
 //!
 //! New lines are indented as the file is where, blank lines aside, the same white space was added to
 //! or removed from the start of every line (tabs and spaces are never converted); the first lines of

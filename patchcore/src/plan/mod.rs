@@ -6,6 +6,7 @@ mod assemble;
 mod change;
 mod content;
 mod encoding;
+mod facts;
 mod find;
 mod growth;
 mod history;
@@ -15,6 +16,7 @@ mod names;
 mod original;
 pub(crate) mod paths;
 mod render;
+mod repository;
 mod script;
 mod sequential;
 mod settle;
@@ -29,16 +31,17 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
 use crate::operation::{Batch, Coordinates, Labels, Matched, Operation};
-use crate::path::RelPath;
+use crate::path::{Protect, RelPath};
 use crate::text::LineNumber;
 use crate::threads;
 
 #[cfg(feature = "workspace")]
 pub(crate) use change::show_replacements;
 pub use change::{After, ChangeKind, FileChange, FileState, Touch};
-pub use labelled::Labelled;
+pub(crate) use facts::Standing;
 #[cfg(feature = "workspace")]
-pub(crate) use link::refusals as link_refusals;
+pub(crate) use facts::refusals as refusals_by_facts;
+pub use labelled::Labelled;
 pub(crate) use names::not_found;
 pub use script::{Lowered, Missing, Notes, Script};
 pub(crate) use stage::{Onto, SharedBytes, Stage};
@@ -71,6 +74,8 @@ pub struct Policy {
     pub allow_odd_names: bool,
     /// Paths, or directories, that are opened to edits although they are protected.
     pub allow_paths: Vec<RelPath>,
+    /// Paths that are closed to edits beside those that always are.
+    pub protect: Protect,
     /// Most bytes that a batch may make planning write beyond what it brings and edits: content at
     /// more than one place, indentation, copies of one file after the first. [`MAX_GROWTH`].
     pub max_growth: u64,
@@ -87,6 +92,7 @@ impl Default for Policy {
             allow_odd_names: false,
             partial: false,
             allow_paths: Vec::new(),
+            protect: Protect::default(),
             max_growth: MAX_GROWTH,
         }
     }
@@ -341,10 +347,23 @@ pub(crate) fn plan_with(batch: &Batch, tree: &Tree, policy: &Policy, hashing: Ha
     for (index, refusal) in by_path {
         refused.entry(index).or_insert(refusal);
     }
-    let (mut changes, verdicts) = match batch.coordinates {
+    let (mut changes, mut verdicts) = match batch.coordinates {
         Coordinates::Original => original::plan(batch, tree, policy, hashing, refused),
         Coordinates::Sequential => sequential::plan(batch, tree, policy, refused),
     };
     change::show_replacements(&mut changes);
+    let known = |path: &RelPath| {
+        Ok::<_, std::convert::Infallible>(match (tree.link(path), tree.get(path)) {
+            (Some(link), _) => Standing::Link(link.bytes().to_vec()),
+            (None, Entry::Absent) => Standing::Nothing,
+            (None, _) => Standing::Other,
+        })
+    };
+    let Ok(by_facts) = facts::refusals(&changes, policy, known);
+    for (index, refusal) in by_facts {
+        if verdicts[index].refusal.is_none() {
+            verdicts[index].refuse(refusal);
+        }
+    }
     settle::settle(batch, changes, verdicts, policy)
 }

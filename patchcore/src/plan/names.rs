@@ -229,7 +229,10 @@ impl<'a> Naming<'a, '_> {
         to: &RelPath,
     ) -> Result<bool, Refusal> {
         if operation.file == *to {
-            return Ok(false);
+            let there = self.existing(operation)?;
+            return there
+                .map(|_| false)
+                .ok_or_else(|| not_found(&operation.file));
         }
         let Some(node) = self.existing(operation)? else {
             return match self.tree.get(to) {

@@ -9,7 +9,6 @@ use crate::diff::LineStats;
 use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Refusal};
 use crate::operation::{Action, Batch, Lines};
-use crate::path::RelPath;
 use crate::text::{LineNumber, Text};
 use crate::threads;
 
@@ -18,7 +17,6 @@ use super::change;
 use super::content::{self, Piece};
 use super::encoding;
 use super::growth::Terms;
-use super::link;
 use super::names::{self, Node};
 use super::{
     After, ChangeKind, FileChange, Hashing, Outcome, Policy, Source, Touch, Tree, Verdict,
@@ -76,14 +74,6 @@ pub(super) fn plan(
         changes.extend(result.change);
     }
     change::merge_recreated(&mut changes);
-    let known = |path: &RelPath| {
-        let link = tree.link(path).map(|link| link.bytes().to_vec());
-        Ok::<_, std::convert::Infallible>(link)
-    };
-    let Ok(refused) = link::refusals(&changes, policy, known);
-    for (index, refusal) in refused {
-        verdicts[index].refuse(refusal);
-    }
     (changes, verdicts)
 }
 

@@ -49,21 +49,27 @@ pub(crate) fn refusals(batch: &Batch, policy: &Policy) -> Vec<(usize, Refusal)> 
 
 /// The refusal of a path that only the operator can open, unless they did.
 pub(crate) fn protected(path: &RelPath, policy: &Policy) -> Option<Refusal> {
-    let component = path.protected_component()?;
+    let why = match path.protected_component() {
+        Some(component) => {
+            let component = String::from_utf8_lossy(component);
+            format!("by {component:?} in its path")
+        }
+        None => format!(
+            "by the operator's pattern {:?}",
+            policy.protect.covering(path)?
+        ),
+    };
+    closed(path, &why, policy)
+}
+
+/// The refusal of a path that is protected in this way, unless the operator opened it.
+pub(super) fn closed(path: &RelPath, why: &str, policy: &Policy) -> Option<Refusal> {
     if policy.allow_paths.iter().any(|open| covers(open, path)) {
         return None;
     }
-    let component = String::from_utf8_lossy(component);
-    Some(
-        Refusal::new(
-            Code::PathProtected,
-            format!(
-                "{path} is protected by {component:?} in its path; only the operator can open it"
-            ),
-        )
-        .with_hint(Hint::AllowPath)
-        .in_file(path),
-    )
+    let message = format!("{path} is protected {why}; only the operator can open it");
+    let refusal = Refusal::new(Code::PathProtected, message);
+    Some(refusal.with_hint(Hint::AllowPath).in_file(path))
 }
 
 /// The operations that would create a file of an odd name, by index; see [`RelPath::oddity`].

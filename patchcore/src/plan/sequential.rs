@@ -21,8 +21,8 @@ use super::names::{changed, check_deletion};
 use super::stage::{self, Onto, Slot};
 use super::{After, ChangeKind, FileChange, Outcome, Policy, Source, Tree, Verdict};
 
-/// Bytes that the intermediate texts of one batch may come to: 64 GiB.
-const COPY_BUDGET: usize = 1 << 36;
+/// Bytes that the intermediate texts of one batch may come to, 4 GiB: about a second of copying.
+const COPY_BUDGET: usize = 4 << 30;
 
 type Stage<'t> = stage::Stage<'t, History>;
 type Current = stage::Current<History>;
@@ -157,7 +157,10 @@ impl<'a> Planner<'a> {
                 stage.delete(path, index)?;
                 return Ok(true);
             }
-            Action::RenameFile { to } if to == path => return Ok(false),
+            Action::RenameFile { to } if to == path => {
+                stage.file(path)?;
+                return Ok(false);
+            }
             Action::RenameFile { to } => {
                 if stage.look(path)?.is_none()
                     && let Some(there) = stage.get(to)?
@@ -246,7 +249,7 @@ impl<'a> Planner<'a> {
         self.rewritten = self.rewritten.saturating_add(there.content.len());
         if self.rewritten > COPY_BUDGET {
             let message = format!(
-                "the operations up to {index} rewrite more than 64 GiB in sequence; use original coordinates"
+                "the operations up to {index} rewrite more than 4 GiB in sequence; use original coordinates"
             );
             return Err(Refusal::new(Code::LimitExceeded, message).in_file(path));
         }

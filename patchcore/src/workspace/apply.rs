@@ -241,7 +241,7 @@ impl Workspace {
         };
         survey::restrict(&mut loaded, &lowered.batch, options);
         let mut plan = plan::plan_with(&lowered.batch, &loaded.tree, &options.policy, hashing);
-        plan = self.refuse_links(plan, &lowered.batch, &options.policy)?;
+        plan = self.refuse_by_facts(plan, &lowered.batch, &options.policy)?;
         if hashing == Hashing::Now {
             // Whatever becomes of the plan, its digest is told.
             let _ = plan.digest();
@@ -279,12 +279,17 @@ impl Workspace {
         Ok(prepared)
     }
 
-    /// Refuses the links of a plan by where they lead on disk. What is left of a batch without them
-    /// is judged again, since links may lead through one another.
-    fn refuse_links(&self, mut plan: Plan, batch: &Batch, policy: &Policy) -> Result<Plan, Error> {
+    /// Refuses what a plan may not leave behind, by what else is on disk. What is left of a batch
+    /// without it is judged again, since links may lead through one another.
+    fn refuse_by_facts(
+        &self,
+        mut plan: Plan,
+        batch: &Batch,
+        policy: &Policy,
+    ) -> Result<Plan, Error> {
         loop {
-            let standing = |path: &RelPath| load::link_at(&self.root, path);
-            let refused = plan::link_refusals(&plan.changes, policy, standing)?;
+            let standing = |path: &RelPath| load::standing_at(&self.root, path);
+            let refused = plan::refusals_by_facts(&plan.changes, policy, standing)?;
             let before = plan.changes.len();
             plan = plan.refuse(batch, refused, policy);
             if plan.changes.len() == before {

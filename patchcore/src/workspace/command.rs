@@ -9,6 +9,7 @@
 //!
 //! What is written after the end of the command, by a daemon that it left behind, is nobody's.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -206,17 +207,19 @@ impl Workspace {
         let recovered = recover::recover(&self.root, held)?;
         if let Some((runs, names)) = snapshot::open_runs(&held.state)? {
             for name in names {
-                self.settle_run(held, &runs, &name)?;
+                if !self.settle_run(held, &runs, &name)? {
+                    held.state.records_commands.store(true, Ordering::Relaxed);
+                }
             }
         }
         Ok(recovered)
     }
 
-    /// Records a run whose process died, or that is too old.
-    fn settle_run(&self, held: &Held, runs: &Dir, name: &str) -> Result<(), Error> {
+    /// Records a run whose process died, or that is too old; whether nothing more will come of it.
+    fn settle_run(&self, held: &Held, runs: &Dir, name: &str) -> Result<bool, Error> {
         // What is not ours is not acted on.
         let Some((header, listing)) = read_run(runs, name, held)? else {
-            return Ok(());
+            return Ok(true);
         };
         let age = disk::unix_millis().saturating_sub(header.id.unix_millis());
         let is_over = if header.attended {
@@ -229,7 +232,7 @@ impl Workspace {
             let ending = Ending::Interrupted;
             self.record_run(held, runs, header, listing, ending, &nothing, &options)?;
         }
-        Ok(())
+        Ok(is_over)
     }
 
     #[expect(

@@ -13,7 +13,7 @@ use super::shelf::{Closed, Place, Shelf};
 use crate::digest::Digest;
 use crate::error::{Code, Error, Refusal};
 use crate::path::RelPath;
-use crate::plan::{Entry, Holds, Other, Source, Tree};
+use crate::plan::{Entry, Holds, Other, Source, Standing, Tree};
 use crate::threads;
 
 /// Longest file that is read, in bytes.
@@ -364,19 +364,23 @@ fn read_link(root: &Root, path: &RelPath) -> io::Result<Option<(Found, Other)>> 
     Ok(target.map(|target| (found, Other::Link(Arc::new(Source::link(target))))))
 }
 
-/// The target of the symbolic link at a path; `None` where none stands.
-pub(super) fn link_at(root: &Root, path: &RelPath) -> Result<Option<Vec<u8>>, Error> {
+/// What stands at a path.
+pub(super) fn standing_at(root: &Root, path: &RelPath) -> Result<Standing, Error> {
     let io = |error| Error::io("read", root.path.join(path.as_path()), error);
     let parent = match root.directory(path.parent().as_ref()) {
         Ok(parent) => parent,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) if root::is_no_directory(&error) => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Standing::Nothing),
+        Err(error) if root::is_no_directory(&error) => return Ok(Standing::Nothing),
         Err(error) => return Err(io(error)),
     };
-    match parent.stat(path.file_name()).map_err(io)? {
-        Some(meta) if meta.kind == Kind::Symlink => parent.read_link(path.file_name()).map_err(io),
-        _ => Ok(None),
-    }
+    Ok(match parent.stat(path.file_name()).map_err(io)? {
+        None => Standing::Nothing,
+        Some(meta) if meta.kind == Kind::Symlink => {
+            let target = parent.read_link(path.file_name()).map_err(io)?;
+            target.map_or(Standing::Nothing, Standing::Link)
+        }
+        Some(_) => Standing::Other,
+    })
 }
 
 fn not_a_file(path: &RelPath, kind: Kind) -> Option<Refusal> {

@@ -11,6 +11,7 @@ mod disk;
 pub mod fault;
 mod find;
 mod gc;
+mod ignored;
 mod install;
 mod journal;
 mod key;

@@ -69,12 +69,14 @@ impl Default for ApplyOptions<'_> {
 }
 
 /// A command that judges the changed tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Verify {
     /// Run by `sh -c` in the root; success is exit status 0.
     pub command: String,
-    /// Longest run; afterwards its process group is killed and the batch taken back.
+    /// Longest run; afterwards its processes are killed and the batch taken back.
     pub limit: Duration,
+    /// Takes out of the command's output what must not be shown or written down.
+    pub redact: Option<fn(&str) -> String>,
 }
 
 impl Verify {
@@ -84,6 +86,7 @@ impl Verify {
         Self {
             command: command.into(),
             limit: VERIFY_LIMIT,
+            redact: None,
         }
     }
 }

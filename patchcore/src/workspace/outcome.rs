@@ -15,7 +15,7 @@ use super::record::{Record, State as Stage};
 use super::recover::{self, take_back};
 use super::state::{CURRENT, Held, STATE, TASKS, fail};
 use super::transaction::{Done, Work};
-use super::verify;
+use super::verify::{self, Judgement};
 use crate::digest::Digest;
 use crate::error::{Error, Refusal};
 
@@ -67,8 +67,8 @@ impl Work<'_> {
         record: &mut Record,
     ) -> Result<Done, Error> {
         let interrupt = self.options.interrupt.as_deref();
-        let verdict = verify::run(command, &self.root.path, interrupt);
-        let mut notes = Vec::new();
+        let Judgement { verdict, mut notes } =
+            verify::run(command, &self.root.path, &record.transaction, interrupt);
         let wait = self.options.lock_wait;
         let renew = || self.held.renewed(self.workspace, record.transaction, wait);
         // Too much hangs on it to give up at the first error.

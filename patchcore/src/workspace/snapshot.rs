@@ -22,8 +22,10 @@ pub(super) use objects::Objects;
 pub(super) use take::take;
 
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 
 use super::disk::{Dir, Kind};
+use super::root::is_no_directory;
 use super::state::{Held, State, fail};
 use crate::error::Error;
 use crate::plan::FileChange;
@@ -33,11 +35,15 @@ pub(super) const SNAPSHOTS: &str = "snapshots";
 /// Name of the directory of listings that commands are compared with.
 pub(super) const RUNS: &str = "runs";
 
-/// Opens a directory in another one, making it where it does not exist.
-pub(super) fn subdirectory(parent: &Dir, name: &str) -> Result<Dir, Error> {
+/// Opens a directory in another one, making it where it does not exist. What is no directory was not
+/// made here, and is set aside.
+fn subdirectory(state: &State, parent: &Dir, name: &str) -> Result<Dir, Error> {
     let io = |error| fail("open", &format!("{SNAPSHOTS}/{name}"), error);
-    if let Some(dir) = parent.directory(name).map_err(io)? {
-        return Ok(dir);
+    match parent.directory(name) {
+        Ok(Some(dir)) => return Ok(dir),
+        Ok(None) => {}
+        Err(error) if is_no_directory(&error) => state.set_aside_in(parent, name)?,
+        Err(error) => return Err(io(error)),
     }
     match parent.make_directory(name.as_bytes(), 0o700) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(io(error)),
@@ -55,9 +61,15 @@ pub(super) fn open_runs(state: &State) -> Result<Option<(Dir, Vec<String>)>, Err
         return Ok(None);
     };
     let io = |error| fail("list", "snapshots/runs", error);
-    let Some(runs) = snapshots.directory(RUNS).map_err(io)? else {
-        return Ok(None);
+    let runs = match snapshots.directory(RUNS) {
+        // What is no directory was not made here.
+        Err(error) if is_no_directory(&error) => {
+            state.meet_foreign();
+            None
+        }
+        result => result.map_err(io)?,
     };
+    let Some(runs) = runs else { return Ok(None) };
     let names = runs.names().map_err(io)?;
     let mut names: Vec<String> = names
         .into_iter()
@@ -70,9 +82,8 @@ pub(super) fn open_runs(state: &State) -> Result<Option<(Dir, Vec<String>)>, Err
 /// Keeps the new bytes of a commit while a command is being recorded: what the command does to them
 /// afterwards is compared with them.
 pub(super) fn feed(held: &Held, changes: &[FileChange]) -> Result<(), Error> {
-    match open_runs(&held.state)? {
-        Some((_, names)) if !names.is_empty() => {}
-        _ => return Ok(()),
+    if !held.state.records_commands.load(Ordering::Relaxed) {
+        return Ok(());
     }
     let objects = Objects::open(&held.state)?;
     for change in changes {

@@ -11,6 +11,7 @@
 //! | `removed` | which records `gc` removed |
 //! | `log/ID` | the record of a batch; a directory where it has pre-images, else a file |
 //! | `ledger/HASH` | a link whose text says which transaction committed the batch of that id |
+//! | `snapshots/` | what the tree held before a command that is recorded |
 //! | `conflicts/` | what strangers wrote where a batch was being installed |
 //! | `abandoned/` | transactions that were set aside |
 
@@ -50,6 +51,8 @@ pub(super) struct State {
     pub(super) key: Option<Key>,
     /// Something was found that somebody else wrote; the workspace's.
     foreign: Arc<AtomicBool>,
+    /// Commands are being recorded, which new bytes are kept for.
+    pub(super) records_commands: AtomicBool,
 }
 
 /// The state directory in the hands of the one writer.
@@ -78,6 +81,7 @@ impl State {
             dir,
             key,
             foreign: Arc::clone(&workspace.foreign),
+            records_commands: AtomicBool::new(false),
         }
     }
 

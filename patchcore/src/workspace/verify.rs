@@ -11,7 +11,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::options::Verify;
+use super::record::TransactionId;
 use crate::error::{Code, Refusal, excerpt};
+
+mod stray;
 
 /// Most bytes of the command's output that are kept, in all.
 pub const MAX_OUTPUT: usize = 64 << 10;
@@ -20,10 +23,48 @@ const SHOWN: usize = 400;
 /// What begins so in the environment may be a secret of ours.
 const PRIVATE: &str = "ORCHESTRATOR_";
 
-/// Runs a command in the root; a refusal says why the batch cannot stay.
+/// The variable by which what the command starts is known, wherever it goes.
+const MARK: &str = "PATCHCTL_VERIFY";
+
+/// How a command judged.
+#[derive(Debug)]
+pub(super) struct Judgement {
+    /// A refusal says why the batch cannot stay.
+    pub(super) verdict: Result<(), Refusal>,
+    /// What the operator should know beside it.
+    pub(super) notes: Vec<String>,
+}
+
+/// Runs a command in the root, for a transaction.
+///
+/// What it leaves running in its process group ends with it. What left the group, a daemon of a
+/// build tool say, is left alone where the command succeeds, and killed where it does not, since it
+/// would go on changing the tree.
 pub(super) fn run(
     verify: &Verify,
     root: &Path,
+    transaction: &TransactionId,
+    interrupt: Option<&AtomicBool>,
+) -> Judgement {
+    let mark = transaction.to_string();
+    let verdict = judge(verify, root, &mark, interrupt);
+    let notes = match &verdict {
+        Ok(()) => stray::names(MARK, &mark)
+            .map(|names| format!("the verification command left processes running: {names}")),
+        Err(_) => stray::kill(MARK, &mark).map(|names| {
+            format!("the verification command left processes running, which were killed: {names}")
+        }),
+    };
+    Judgement {
+        verdict,
+        notes: notes.into_iter().collect(),
+    }
+}
+
+fn judge(
+    verify: &Verify,
+    root: &Path,
+    mark: &str,
     interrupt: Option<&AtomicBool>,
 ) -> Result<(), Refusal> {
     let refuse = |why: String| Refusal::new(Code::VerifyFailed, why);
@@ -32,6 +73,7 @@ pub(super) fn run(
         .arg("-c")
         .arg(&verify.command)
         .current_dir(root)
+        .env(MARK, mark)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -80,6 +122,10 @@ pub(super) fn run(
     Err(if output.is_empty() {
         refusal
     } else {
+        let output = match verify.redact {
+            Some(redact) => redact(&String::from_utf8_lossy(&output)).into_bytes(),
+            None => output,
+        };
         let tail = &output[output.len().saturating_sub(SHOWN)..];
         let mut shown = excerpt(tail, SHOWN);
         if tail.len() < output.len() {

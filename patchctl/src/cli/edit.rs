@@ -99,6 +99,10 @@ pub(crate) struct PolicyArgs {
     /// Open a protected path, or a directory of them, to edits
     #[arg(long, value_name = "PATH")]
     pub(crate) allow_path: Vec<String>,
+    /// Refuse edits of paths that match, too; `ci` stands for what runs in CI or instructs agents
+    /// [env: PATCHCTL_PROTECT, separated by commas]
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) protect: Vec<String>,
     /// Most bytes that a batch may write beyond what it brings and edits: content at many places,
     /// indentation, copies of one file after the first [default: 256 MiB]
     #[arg(long, value_name = "BYTES")]

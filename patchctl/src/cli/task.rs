@@ -157,6 +157,10 @@ pub(crate) struct InitArgs {
     /// Replace comments that were edited by hand, too
     #[arg(long)]
     pub(crate) overwrite: bool,
+    /// Refuse edits of paths that match, too; `ci` stands for what runs in CI or instructs agents
+    /// [env: PATCHCTL_PROTECT, separated by commas]
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) protect: Vec<String>,
     #[command(flatten)]
     pub(crate) syntax: SyntaxArgs,
     #[command(flatten)]

@@ -9,6 +9,7 @@ use patchcore::batch::{self, Limits};
 use patchcore::dialect::{self, Dialect};
 use patchcore::event;
 use patchcore::operation::Labels;
+use patchcore::path::Protect;
 use patchcore::plan::{Labelled, Script};
 use patchcore::task::Rules;
 use patchcore::workspace::{Applied, ApplyOptions, LOCK_WAIT, Verify};
@@ -23,6 +24,7 @@ use crate::cli::labels::LabelArgs;
 use crate::delivery;
 use crate::exit::{Exit, Failure};
 use crate::orchestrator::Config;
+use crate::redact;
 use crate::report::edit::Details;
 use crate::report::{self, Context};
 
@@ -295,8 +297,11 @@ pub(crate) fn options<'a>(
     if let Some(command) = &commit.verify {
         options.verify = Some(Verify {
             limit: commit.verify_timeout,
+            redact: Some(redact::text),
             ..Verify::new(command)
         });
+        redact::close_environment()
+            .map_err(|error| Error::io("hide the environment of", "this process", error))?;
         // Whoever stops us shall stop the command, too.
         let interrupt = Arc::new(AtomicBool::new(false));
         for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
@@ -339,5 +344,14 @@ pub(crate) fn policy(args: &PolicyArgs) -> Result<Policy, Failure> {
         .iter()
         .map(RelPath::new)
         .collect::<Result<_, _>>()?;
+    policy.protect = protect(&args.protect);
     Ok(policy)
+}
+
+/// What the operator protects, on the command line and by the environment.
+pub(crate) fn protect(globs: &[String]) -> Protect {
+    let variable = std::env::var_os("PATCHCTL_PROTECT").unwrap_or_default();
+    let variable = variable.to_string_lossy();
+    let globs = globs.iter().flat_map(|globs| globs.split(','));
+    Protect::new(globs.chain(variable.split(',')))
 }

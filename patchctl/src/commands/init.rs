@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::place::Place;
-use super::{manifest, scan, task};
+use super::{edit, manifest, scan, task};
 use crate::cli::Global;
 use crate::cli::task::InitArgs;
 use crate::delivery;
@@ -96,6 +96,7 @@ pub(crate) fn run(global: &Global, args: &InitArgs, context: &Context) -> Result
     let mut policy = Policy::default();
     // A file that cannot be marked holds up no other.
     policy.partial = true;
+    policy.protect = edit::protect(&args.protect);
     let mut run = Run {
         args,
         place: &place,
@@ -294,8 +295,14 @@ impl Run<'_> {
     fn preview(&self, task: &Task) -> Option<String> {
         const SHOWN: usize = 400;
         let path = task.file().ok()?;
-        // What is protected is shown to nobody.
-        if path.protected_component().is_some() {
+        // What is protected, kept out of the repository, or likely to hold secrets is shown to
+        // nobody.
+        let is_env = |component: &[u8]| component.to_ascii_lowercase().starts_with(b".env");
+        if path.protected_component().is_some()
+            || self.options.policy.protect.covering(&path).is_some()
+            || path.components().any(is_env)
+            || self.workspace.is_ignored(&path).unwrap_or(true)
+        {
             return None;
         }
         let tree = self.workspace.load(std::slice::from_ref(&path)).ok()?;

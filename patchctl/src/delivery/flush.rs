@@ -163,7 +163,9 @@ impl Flusher<'_> {
             && let Ok(response) = result
         {
             match response.body {
-                Ok(body) => self.store.add_answer(&frozen.id, &body)?,
+                Ok(body) => self
+                    .store
+                    .add_answer(&frozen.id, &crate::redact::bytes(&body))?,
                 // The answer says what to do about the errors: without it they go out again.
                 Err(error) => {
                     verdict = Verdict::Retry {

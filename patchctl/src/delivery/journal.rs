@@ -8,6 +8,7 @@ use patchcore::workspace::{Log, Record, TransactionId, Workspace};
 
 use crate::commands::place::Place;
 use crate::exit::Failure;
+use crate::redact;
 use crate::store::Entry;
 
 /// Reads the log; keeps the entry at hand that it read last, since events are rendered in order.
@@ -98,6 +99,7 @@ impl Journal {
     ) -> Result<Rendered, String> {
         let event = self.event(transaction, position, form)?;
         let body = serde_json::to_vec(&event).expect("an event serialises");
+        let body = redact::bytes(&body).into_owned();
         let id = event.event_id;
         Ok(Rendered { id, body })
     }

@@ -24,6 +24,7 @@ use crate::cli::orchestrator::{Delivery, EventForm};
 use crate::commands::place::Place;
 use crate::exit::Failure;
 use crate::orchestrator::{Client, Config};
+use crate::redact;
 use crate::store::{Check, Class, Kind, Message, Opened, Origin, SHORT_WAIT, Store, StoreError};
 
 pub(crate) use flush::{End, Flusher, Policy, Tally};
@@ -200,7 +201,8 @@ pub(crate) fn after_preview(
             .iter()
             .map(|event| Message {
                 id: event.event_id.clone(),
-                body: serde_json::to_vec(event).expect("an event serialises"),
+                body: redact::bytes(&serde_json::to_vec(event).expect("an event serialises"))
+                    .into_owned(),
             })
             .collect();
         let mut store = Store::open(&place.open()?, Check::Header, wait)?.store;

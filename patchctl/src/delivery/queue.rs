@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::commands::place::Place;
 use crate::exit::Failure;
 use crate::orchestrator::{FactoryError, OpLog, Remediation, Remediations};
+use crate::redact;
 use crate::store::{Check, Class, Kind, Message, Store};
 
 /// Puts entries of the operations log into the outbox; the next delivery takes them along, in
@@ -21,7 +22,7 @@ pub(crate) fn queue_operations(
 ) -> Result<(), Failure> {
     let message = |entry: &OpLog| Message {
         id: Uuid::now_v7().to_string(),
-        body: serde_json::to_vec(entry).expect("an entry serialises"),
+        body: redact::bytes(&serde_json::to_vec(entry).expect("an entry serialises")).into_owned(),
     };
     let messages: Vec<Message> = entries.iter().map(message).collect();
     let mut store = Store::open(&place.open()?, Check::Header, wait)?.store;
@@ -41,6 +42,7 @@ pub(crate) fn queue_errors(
 ) -> Result<(), Failure> {
     let body = serde_json::to_vec(&serde_json::json!({ "errors": errors }))
         .expect("an error batch serialises");
+    let body = redact::bytes(&body).into_owned();
     queue(place, wait, Kind::FactoryErrors, body)
 }
 

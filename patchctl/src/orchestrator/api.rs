@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use patchcore::error::excerpt;
+
+use crate::redact;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -252,6 +254,7 @@ impl Api {
         within: Duration,
     ) -> Result<T, CallError> {
         let body = serde_json::to_vec(body).expect("these types serialise");
+        let body = redact::bytes(&body);
         decode(self.client.call(&Request {
             method: Method::POST,
             path,
@@ -278,11 +281,44 @@ fn decode<T: DeserializeOwned>(response: Response) -> Result<T, CallError> {
             retry_after: response.header("retry-after").and_then(retry_after),
             excerpt: response
                 .body
-                .map(|bytes| excerpt(bytes.trim_ascii(), SHOWN))
+                .map(|bytes| excerpt(redact::bytes(&bytes).trim_ascii(), SHOWN))
                 .unwrap_or_default(),
         });
     }
-    serde_json::from_slice(&response.body?).map_err(|error| CallError::Malformed(error.to_string()))
+    let body = response.body?;
+    if weight(&body) > MOST_WEIGHT {
+        return Err(CallError::Heavy);
+    }
+    serde_json::from_slice(&body).map_err(|error| CallError::Malformed(error.to_string()))
+}
+
+/// Most that an answer may weigh once it is read, in bytes.
+const MOST_WEIGHT: usize = 256 << 20;
+
+/// What a JSON document may take in memory at most, in bytes: many small values take many times
+/// their text.
+fn weight(json: &[u8]) -> usize {
+    /// An object with its first member.
+    const OBJECT: usize = 768;
+    /// A list with its first value.
+    const LIST: usize = 192;
+    /// Each further value, and each member's name.
+    const VALUE: usize = 96;
+    let mut weight = json.len();
+    let (mut in_string, mut escaped) = (false, false);
+    for &byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'{' => weight += OBJECT,
+            b'[' => weight += LIST,
+            b',' | b':' => weight += VALUE,
+            _ => {}
+        }
+    }
+    weight
 }
 
 /// An id as one segment of a URL's path: what could end it or lead out of it is encoded.
@@ -304,6 +340,14 @@ fn segment(id: &str) -> Result<String, CallError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_small_values_weigh_more_than_one_long_text() {
+        let objects = format!("[{}{{}}]", r#"{"":0},"#.repeat(1 << 20));
+        assert!(weight(objects.as_bytes()) > MOST_WEIGHT);
+        let text = format!("\"{}\"", "{[,:\\\"".repeat(8 << 20));
+        assert!(weight(text.as_bytes()) < MOST_WEIGHT);
+    }
 
     #[test]
     fn an_id_stays_one_segment() {

@@ -91,6 +91,9 @@ pub(crate) enum CallError {
     /// More than was to be read.
     #[error("the orchestrator's answer is longer than {0} bytes")]
     TooLarge(usize),
+    /// More values than are to be kept.
+    #[error("the orchestrator's answer has too many values; ask for less")]
+    Heavy,
     /// An answer that is not what the API promises.
     #[error("the orchestrator's answer is malformed: {0}")]
     Malformed(String),

@@ -28,6 +28,7 @@ impl Secret {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("contains characters that are not allowed in an HTTP header");
         }
+        crate::redact::remember(text);
         Ok(Self(text.to_owned()))
     }
 

@@ -34,6 +34,7 @@ impl SigningKey {
         if key.len() < 16 {
             return Err("holds fewer than 16 bytes");
         }
+        crate::redact::remember(secret);
         Ok(Self(key))
     }
 

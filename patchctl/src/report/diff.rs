@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::{ALL, Context, edit, printable};
 use crate::cli::Output;
 use crate::exit::Failure;
+use crate::redact::Redacting;
 
 /// Takes a diff in pieces and prints it.
 pub(crate) struct DiffOutput<'a> {
@@ -15,7 +16,7 @@ pub(crate) struct DiffOutput<'a> {
 
 enum Sink {
     /// Byte for byte, so that it can be applied.
-    Plain(BufWriter<io::StdoutLock<'static>>),
+    Plain(BufWriter<Redacting<io::StdoutLock<'static>>>),
     /// To be coloured, made safe for a terminal, or put into JSON.
     Whole(Vec<u8>),
 }
@@ -31,7 +32,10 @@ impl<'a> DiffOutput<'a> {
         let sink = if colored || context.output == Output::Json {
             Sink::Whole(Vec::new())
         } else {
-            Sink::Plain(BufWriter::with_capacity(1 << 16, stdout.lock()))
+            Sink::Plain(BufWriter::with_capacity(
+                1 << 16,
+                Redacting::new(stdout.lock()),
+            ))
         };
         Self { context, sink }
     }

@@ -22,6 +22,7 @@ use patchcore::{Refusal, Report};
 
 use crate::cli::{Color, Global, Output};
 use crate::exit::{Exit, Failure};
+use crate::redact::Redacting;
 
 pub(crate) use escape::{printable, printable_json};
 pub(crate) use frame::input_fault;
@@ -65,13 +66,15 @@ impl Context {
     }
 
     /// Standard output, coloured or not.
-    pub(crate) fn stdout(&self) -> anstream::AutoStream<std::io::StdoutLock<'static>> {
-        anstream::AutoStream::new(std::io::stdout().lock(), self.color)
+    pub(crate) fn stdout(&self) -> Redacting<anstream::AutoStream<std::io::StdoutLock<'static>>> {
+        let stdout = std::io::stdout().lock();
+        Redacting::new(anstream::AutoStream::new(stdout, self.color))
     }
 
     /// Standard error, coloured or not.
-    pub(crate) fn stderr(&self) -> anstream::AutoStream<std::io::StderrLock<'static>> {
-        anstream::AutoStream::new(std::io::stderr().lock(), self.color)
+    pub(crate) fn stderr(&self) -> Redacting<anstream::AutoStream<std::io::StderrLock<'static>>> {
+        let stderr = std::io::stderr().lock();
+        Redacting::new(anstream::AutoStream::new(stderr, self.color))
     }
 }
 

@@ -375,3 +375,61 @@ fn a_refusal_shows_where_the_text_nearly_is() {
         "{message}"
     );
 }
+
+#[test]
+fn chunks_behind_a_refused_one_are_judged_without_it() {
+    // The file comes twice, so that the second section follows the first.
+    let patch = "*** Begin Patch\n*** Update File: f\n@@\n-a\n+A\n*** Update File: f\n@@\n-missing\n+x\n@@\n-b\n+B\n@@\n-x\n+y\n*** End Patch\n";
+    let files = Files::from([(b"f".to_vec(), (b"a\nb\n".to_vec(), false))]);
+    let script = parse(patch.as_bytes(), &Options::default()).unwrap();
+    let tree = tree(&files, &script.paths());
+    let batch = script.lower(&tree).unwrap().batch;
+    let plan = plan(&batch, &tree, &policy(&Options::default()));
+    let outcomes: Vec<Outcome> = plan.verdicts.iter().map(|v| v.outcome).collect();
+    let expected = [
+        Outcome::NotApplied,
+        Outcome::Refused,
+        Outcome::NotApplied,
+        Outcome::NotEvaluated,
+    ];
+    assert_eq!(outcomes, expected);
+}
+
+#[test]
+fn a_hunk_shows_the_place_that_is_most_like_it_though_its_number_is_off() {
+    let lines = |from: u32, to: u32| {
+        (from..to)
+            .map(|n| format!("let value_{n} = compute({n});\n"))
+            .collect::<String>()
+    };
+    let before = lines(0, 40);
+    let patch = "--- a/f\n+++ b/f\n@@ -3,3 +3,3 @@\n let value_20 = compute(20);\n-let value_21 =\tcompute(21);\n+let value_21 = 0;\n let value_22 = compute(22);\n";
+    let (code, message) = outcome(Dialect::UnifiedDiff, patch, "f", &before, false).unwrap_err();
+    assert_eq!(code, Code::AnchorNotFound);
+    assert!(
+        message
+            .contains("most similar is line 21, where line 22 differs: only white space differs"),
+        "{message}"
+    );
+    assert!(message.contains("=\\tcompute(21)"), "{message}");
+}
+
+#[test]
+fn a_refusal_is_at_most_a_kilobyte() {
+    let before = "let value = compute(of, very, many, arguments, that, make, the, line, long, enough, to, be, cut);\n"
+        .repeat(50)
+        .replacen("value", "other", 3);
+    let old = "let value = compute(of, very, many, arguments, that, make, tee, line, long, enough, to, be, cut);\n".repeat(30);
+    for (dialect, patch) in patches("f", &old, "x\n") {
+        let files = Files::from([(b"f".to_vec(), (before.as_bytes().to_vec(), false))]);
+        let mut options = Options::default();
+        options.dialect = Some(dialect);
+        let script = parse(patch.as_bytes(), &options).unwrap();
+        let tree = tree(&files, &script.paths());
+        let batch = script.lower(&tree).unwrap().batch;
+        let refusal = first_refusal(&plan(&batch, &tree, &policy(&options))).unwrap();
+        let size = serde_json::to_vec(&refusal).unwrap().len();
+        assert!(size <= 1024, "{dialect}: {size} bytes: {refusal:?}");
+        assert!(refusal.found.is_some_and(|found| found.len() > 200));
+    }
+}

@@ -132,15 +132,13 @@ fn update(
         let located = checked.and_then(|()| place.locate(cursor, chunk, exact));
         let (mut edits, end, matched) = match located {
             Ok(located) => located,
+            Err(_) if sequential && desk.is_spoiled(path) => {
+                desk.skip(path);
+                continue;
+            }
             Err(refusal) => {
                 desk.refuse(path, refusal);
-                if !sequential {
-                    continue;
-                }
-                for _ in index + 1..chunks.len() {
-                    desk.skip(path);
-                }
-                return Ok(());
+                continue;
             }
         };
         cursor = end;
@@ -151,7 +149,11 @@ fn update(
             edits.clone()
         };
         before.extend(edits);
-        desk.splice_found(path, moved, matched)?;
+        if sequential && desk.is_spoiled(path) {
+            desk.judge_apart(path, |desk| desk.splice_found(path, moved, matched));
+        } else {
+            desk.splice_found(path, moved, matched)?;
+        }
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use super::{HunkOptions, Section, ends};
 use crate::diff::parse::{Hunk, HunkLine, Role};
 use crate::edit::Edit;
 use crate::error::Refusal;
+use crate::operation::Matched;
 use crate::path::RelPath;
 use crate::text::{BOM, LineEnding, LineNumber, Text};
 
@@ -26,6 +27,8 @@ pub(super) struct Placed {
     span: Range<usize>,
     /// What is worth saying about how it got there.
     pub(super) note: Option<String>,
+    /// What was folded away to find its place.
+    pub(super) matched: Option<Matched>,
 }
 
 impl Placed {
@@ -557,6 +560,7 @@ impl File<'_> {
             edits,
             span: spot.span,
             note: (!notes.is_empty()).then(|| notes.join("; ")),
+            matched: how.ending.is_some().then_some(Matched::LineEndings),
         }
     }
 }

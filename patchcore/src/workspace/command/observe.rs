@@ -182,7 +182,7 @@ fn renames<'a>(
 }
 
 /// A file as a listing says it was.
-fn source(objects: &Objects, row: &Row) -> Result<Option<Arc<Source>>, Error> {
+fn source(objects: &Objects<'_>, row: &Row) -> Result<Option<Arc<Source>>, Error> {
     let bytes = objects.get(&row.digest)?;
     Ok(bytes.map(|bytes| {
         Arc::new(match row.link {

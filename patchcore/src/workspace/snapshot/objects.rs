@@ -5,6 +5,7 @@ use std::io;
 
 use super::super::disk::{Dir, Kind};
 use super::super::load::MAX_FILE;
+use super::super::root::is_no_directory;
 use super::super::state::{State, fail};
 use super::{RUNS, SNAPSHOTS, subdirectory};
 use crate::digest::Digest;
@@ -15,7 +16,8 @@ const DRAFT: &[u8] = b"draft";
 
 /// The store.
 #[derive(Debug)]
-pub(in super::super) struct Objects {
+pub(in super::super) struct Objects<'a> {
+    state: &'a State,
     /// `snapshots`.
     pub(in super::super) dir: Dir,
     objects: Dir,
@@ -23,26 +25,32 @@ pub(in super::super) struct Objects {
     pub(in super::super) runs: Dir,
 }
 
-impl Objects {
+impl<'a> Objects<'a> {
     /// Opens the store, making it where it does not exist.
-    pub(in super::super) fn open(state: &State) -> Result<Self, Error> {
+    pub(in super::super) fn open(state: &'a State) -> Result<Self, Error> {
         let dir = state.make_part(SNAPSHOTS)?;
-        let objects = subdirectory(&dir, "objects")?;
-        let runs = subdirectory(&dir, RUNS)?;
-        Ok(Self { dir, objects, runs })
+        let objects = subdirectory(state, &dir, "objects")?;
+        let runs = subdirectory(state, &dir, RUNS)?;
+        Ok(Self {
+            state,
+            dir,
+            objects,
+            runs,
+        })
     }
 
     /// Keeps bytes whose hash this is.
     pub(in super::super) fn put(&self, digest: &Digest, bytes: &[u8]) -> Result<(), Error> {
         let (shard, name) = place(digest);
-        let dir = subdirectory(&self.objects, &shard)?;
+        let dir = subdirectory(self.state, &self.objects, &shard)?;
+        let there = dir
+            .stat(name.as_bytes())
+            .map_err(|error| fail("look at", "snapshots/objects", error))?;
+        // What lies there may have been torn, or come with the tree.
+        if there.is_some() && self.get(digest)?.is_some() {
+            return Ok(());
+        }
         let put = || -> io::Result<()> {
-            if let Some(meta) = dir.stat(name.as_bytes())?
-                && meta.kind == Kind::File
-                && meta.size == bytes.len() as u64
-            {
-                return Ok(());
-            }
             dir.remove_file(DRAFT)?;
             let file = dir.create(DRAFT, 0o600)?;
             file.write_chunks([bytes].into_iter())?;
@@ -58,9 +66,11 @@ impl Objects {
         let Some(dir) = self.objects.directory(&shard).map_err(io)? else {
             return Ok(None);
         };
-        let Some(file) = dir.file(name.as_bytes()).map_err(io)? else {
-            return Ok(None);
+        let file = match dir.file(name.as_bytes()) {
+            Err(error) if is_no_directory(&error) => None,
+            result => result.map_err(io)?,
         };
+        let Some(file) = file else { return Ok(None) };
         let meta = file.stat().map_err(io)?;
         if meta.kind != Kind::File {
             return Ok(None);

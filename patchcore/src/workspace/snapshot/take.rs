@@ -26,7 +26,7 @@ const MAX_RULES: u64 = 1 << 20;
 pub(in super::super) fn take(
     root: &Root,
     held: &Held,
-    objects: &Objects,
+    objects: &Objects<'_>,
     base: Option<&Listing>,
     also: &[RelPath],
 ) -> Result<Listing, Error> {
@@ -62,7 +62,7 @@ enum Scope {
 
 struct Taking<'a> {
     root: &'a Root,
-    objects: &'a Objects,
+    objects: &'a Objects<'a>,
     /// The last snapshot: a file that is as it was then need not be read.
     known: Listing,
     base: Option<&'a Listing>,

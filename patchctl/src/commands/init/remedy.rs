@@ -9,7 +9,7 @@ use patchcore::operation::{Batch, Labels};
 use patchcore::plan::Script as _;
 use patchcore::task::{Manifest, Rules, Status, Task};
 use patchcore::workspace::ApplyOptions;
-use patchcore::{Code, Policy, Refusal};
+use patchcore::{Code, Refusal};
 use serde_json::{Value, json};
 
 use super::{Ended, Marked, Run};
@@ -132,7 +132,8 @@ impl Run<'_> {
             Err(unread) => return Ok(Err(unread.into())),
         };
         // All of the patch or nothing, other than with the marks.
-        let policy = Policy::default();
+        let mut policy = self.options.policy.clone();
+        policy.partial = false;
         let rules = Rules::new(policy.clone());
         let options = ApplyOptions {
             policy,

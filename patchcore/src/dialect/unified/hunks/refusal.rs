@@ -3,6 +3,7 @@
 use super::super::super::locate;
 use super::evidence::Against;
 use super::{File, How, Placed, Spot};
+use crate::anchor::near;
 use crate::diff::parse::{Hunk, HunkLine, Role};
 use crate::error::{Code, Hint, Refusal};
 use crate::path::RelPath;
@@ -62,13 +63,16 @@ impl File<'_> {
             ))
             .at_line(line)
             .with_found(found),
-            Some((line, found, Some(wanted))) => refuse(format!(
-                "{name} does not apply: line {line} is {:?}, the hunk has {:?}, and {elsewhere}",
-                crate::error::excerpt(found, 120),
-                crate::error::excerpt(wanted.text, 120)
-            ))
-            .at_line(line)
-            .with_found(found),
+            Some((line, found, Some(wanted))) => {
+                let at = near::first_difference(found, wanted.text);
+                refuse(format!(
+                    "{name} does not apply: line {line} is {}, the hunk has {}, and {elsewhere}",
+                    near::shown(found, at),
+                    near::shown(wanted.text, at)
+                ))
+                .at_line(line)
+                .with_found(found)
+            }
             Some((line, found, None)) => refuse(format!(
                 "{name} does not apply at line {line}: it must match at the {} of the file, since {}",
                 if anchors.end { "end" } else { "start" },
@@ -80,6 +84,16 @@ impl File<'_> {
         };
         if anchors.end && hunk.lines.iter().all(|line| line.role != Role::Context) {
             refusal.hint = Some(Hint::UnidiffZero);
+        }
+        // Another place is more like it than the one that its header says.
+        let stated = self.stated_index(hunk);
+        if let Some(near) = near::nearest(self.bytes, &texts)
+            && near.differs.is_some()
+            && Some(near.line.index()) != stated
+        {
+            let said = near.describe(self.bytes, &texts);
+            refusal.message = format!("{}; {said}", refusal.message);
+            refusal = near.show(refusal, self.bytes);
         }
         for place in locate::nearest(self.bytes, &texts) {
             let shown = self

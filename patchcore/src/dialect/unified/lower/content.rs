@@ -47,9 +47,15 @@ fn spliced(
     hunks::place(source.text(), section, path, options)
         .into_iter()
         .map(|placed| match placed {
-            Ok(Placed { edits, note, .. }) => {
+            Ok(Placed {
+                edits,
+                note,
+                matched,
+                ..
+            }) => {
                 let mut operation = on(source, path.clone(), Action::Splice(edits));
                 operation.note = note;
+                operation.matched = matched;
                 operation.binary = text;
                 operation
             }
