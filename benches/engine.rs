@@ -7,7 +7,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use patchcore::Policy;
 use patchcore::batch::{Limits, parse};
-use patchcore::diff::{self, Options};
+use patchcore::diff::{self, DiffOptions};
 use patchcore::plan::plan;
 
 use workload::Workload;
@@ -51,7 +51,7 @@ fn stages(criterion: &mut Criterion) {
             let mut out = Vec::new();
             bencher.iter(|| {
                 out.clear();
-                planned.write_diff(&Options::default(), &mut out)
+                planned.write_diff(&DiffOptions::default(), &mut out)
             });
         });
         group.finish();

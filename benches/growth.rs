@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use patchcore::Policy;
 use patchcore::batch::{Limits, parse};
-use patchcore::diff::{self, Options};
+use patchcore::diff::{self, DiffOptions};
 use patchcore::plan::plan;
 
 use workload::Workload;
@@ -73,7 +73,7 @@ fn measure(&(lines, edits): &(usize, usize), rounds: usize) -> [Duration; 4] {
         let batch = batch.expect("a sound batch");
         let (planned, planning) = timed(|| plan(&batch, &tree, &policy));
         let mut out = Vec::new();
-        let (written, rendering) = timed(|| planned.write_diff(&Options::default(), &mut out));
+        let (written, rendering) = timed(|| planned.write_diff(&DiffOptions::default(), &mut out));
         written.expect("memory takes everything");
         let new = planned.changes[0].chunks().collect::<Vec<_>>().concat();
         let old = work.files[0].text.as_bytes();

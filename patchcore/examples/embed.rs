@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut mended = batch.clone();
     mended.operations.truncate(1);
     let accepted = plan(&mended, &tree, &Policy::default());
-    accepted.write_diff(&diff::Options::default(), &mut stdout())?;
+    accepted.write_diff(&diff::DiffOptions::default(), &mut stdout())?;
     for change in &accepted.changes {
         let text: Vec<u8> = change.chunks().flatten().copied().collect();
         writeln!(

@@ -173,7 +173,7 @@ impl EditSet {
 
     /// Whether the result is `source` again, however many edits lead there.
     #[must_use]
-    pub fn is_idle(&self, source: &[u8]) -> bool {
+    pub fn is_noop(&self, source: &[u8]) -> bool {
         let mut at = 0;
         self.output_len(source.len()) == source.len()
             && self.chunks(source).all(|chunk| {
@@ -389,10 +389,10 @@ mod tests {
 
     #[test]
     fn edits_that_cancel_out_are_idle() {
-        assert!(set(&[(1..2, ""), (3..3, "b")], 3).is_idle(b"abb"));
-        assert!(set(&[(0..2, "ab")], 3).is_idle(b"abc"));
-        assert!(!set(&[(1..2, ""), (3..3, "b")], 3).is_idle(b"abc"));
-        assert!(!set(&[(3..3, "c")], 3).is_idle(b"abc"));
+        assert!(set(&[(1..2, ""), (3..3, "b")], 3).is_noop(b"abb"));
+        assert!(set(&[(0..2, "ab")], 3).is_noop(b"abc"));
+        assert!(!set(&[(1..2, ""), (3..3, "b")], 3).is_noop(b"abc"));
+        assert!(!set(&[(3..3, "c")], 3).is_noop(b"abc"));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::path::RelPath;
 use crate::plan::Outcome;
 use crate::report::Status;
 use crate::text::LineNumber;
-use crate::workspace::record::{ChangeRecord, Record, State};
+use crate::workspace::record::{ChangeRecord, Record, TransactionState};
 
 mod hunks;
 
@@ -186,7 +186,7 @@ pub struct Rebased {
 pub fn count(record: &Record) -> usize {
     let is_batch =
         !record.operations.is_empty() || record.batch_id != record.transaction.to_string();
-    if record.state == State::Prepared || !is_batch {
+    if record.state == TransactionState::Prepared || !is_batch {
         return 0;
     }
     record.operations.len() + 1
@@ -302,7 +302,7 @@ fn blank(record: &Record, position: usize, kind: EventKind, labels: &Labels) -> 
         diff: None,
         diff_truncated: false,
         refusal: None,
-        dry_run: record.state == State::Previewed,
+        dry_run: record.state == TransactionState::Previewed,
         duration_ms: record.duration_ms,
         status: None,
         plan: None,

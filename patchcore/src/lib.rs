@@ -49,7 +49,7 @@
 //! assert_eq!(new, b"def greet():\n    print('hello, world')\n");
 //!
 //! let mut diff = Vec::new();
-//! plan.write_diff(&patchcore::diff::Options::default(), &mut diff)?;
+//! plan.write_diff(&patchcore::diff::DiffOptions::default(), &mut diff)?;
 //! assert!(diff.ends_with(b"-    print('hello')\n+    print('hello, world')\n"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -119,6 +119,9 @@ pub struct Operation {
     /// For an [`Action::Refused`] whose path is none: what the sender wrote. `file` is then a
     /// stand-in that no operation can work on.
     pub spelled: Option<Box<Spelling>>,
+    /// For a refused edit by text whose new text stands in the file: what it would replace by what.
+    /// It has landed if the log shows it.
+    pub doubt: Option<Box<TextEdit>>,
     /// Whether an [`Action::Splice`] may edit bytes that are no text: a hash has already guarded
     /// both its ends.
     pub binary: bool,
@@ -167,6 +170,15 @@ pub enum Matched {
     Escapes,
 }
 
+/// A text that gives way to another.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TextEdit {
+    /// What is looked for.
+    pub old: Vec<u8>,
+    /// What comes instead.
+    pub new: Vec<u8>,
+}
+
 /// Name and path of an operation as the sender spelt them, where the path could not be taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spelling {
@@ -193,6 +205,7 @@ impl Operation {
             note: None,
             matched: None,
             spelled: None,
+            doubt: None,
             binary: false,
             encoded: false,
             proven: false,

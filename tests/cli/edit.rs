@@ -204,7 +204,7 @@ fn a_refusal_shows_what_was_expected_and_what_is_there() {
 }
 
 /// A batch of 25 operations that are all refused, for two reasons.
-fn hopeless() -> String {
+fn corrupt() -> String {
     let stale = json!({ "op": "replace-block", "file": "f", "at": { "line": 4 }, "expect": "x", "content": "y" });
     let mut operations = vec![stale; 22];
     operations.resize(
@@ -219,16 +219,16 @@ fn people_see_the_first_refusals_and_how_many_more_there_are() {
     let sandbox = Sandbox::new(&[("f", AGENT)]);
     let drawn = |err: &str| err.matches("\n  --> ").count();
     for command in ["apply", "check", "diff"] {
-        let run = sandbox.run_with(hopeless(), &[command]).exits(1);
+        let run = sandbox.run_with(corrupt(), &[command]).exits(1);
         assert_eq!(drawn(&run.err), 20, "{}", run.err);
         let more = "\nrefused: 5 more operations: 2 EXPECT_MISMATCH, 3 PATH_ESCAPE; \
                     `-v` or `--output json` shows all\n";
         assert!(run.err.contains(more), "{}", run.err);
-        let all = sandbox.run_with(hopeless(), &[command, "-v"]).exits(1);
+        let all = sandbox.run_with(corrupt(), &[command, "-v"]).exits(1);
         assert_eq!(drawn(&all.err), 25, "{}", all.err);
         assert!(!all.err.contains("more operations"), "{}", all.err);
         let report = sandbox
-            .run_with(hopeless(), &[command, "--output", "json"])
+            .run_with(corrupt(), &[command, "--output", "json"])
             .exits(1)
             .json();
         let operations = report["operations"].as_array().unwrap();

@@ -8,7 +8,7 @@ use patchcore::event;
 use patchcore::operation::Labels;
 use patchcore::plan::{Outcome, Verdict};
 use patchcore::report::Status;
-use patchcore::workspace::record::{Record, State};
+use patchcore::workspace::record::{Record, TransactionState};
 use patchcore::workspace::{TransactionId, Workspace};
 use patchcore::{Digest, Refusal};
 use serde_json::Value;
@@ -146,7 +146,7 @@ pub(crate) fn record(operations: usize) -> Record {
         content: Digest::of(b"content"),
         request: None,
         labels: Labels::default(),
-        state: State::Committed,
+        state: TransactionState::Committed,
         status: Status::Applied,
         plan: Digest::of(b"plan"),
         at: jiff::Timestamp::now().to_string(),
@@ -167,7 +167,7 @@ pub(crate) fn record(operations: usize) -> Record {
 /// A batch that was refused.
 pub(crate) fn refused(code: patchcore::Code) -> Record {
     let mut record = record(1);
-    record.state = State::Refused;
+    record.state = TransactionState::Refused;
     record.status = Status::Refused;
     record.operations[0].outcome = Outcome::Refused;
     record.operations[0].refusal = Some(Box::new(Refusal::new(code, "told to refuse")));

@@ -105,7 +105,7 @@ fn holds(batch: &Batch) -> bool {
     let mut shown = Vec::new();
     applied
         .plan
-        .write_diff(&diff::Options::default(), &mut shown)
+        .write_diff(&diff::DiffOptions::default(), &mut shown)
         .unwrap();
     assert_eq!(by_git(&shown), contents(dir.path()), "{batch:?}");
     assert!(workspace.audit().unwrap().is_clean(), "{batch:?}");

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use patchcore::Code;
-use patchcore::diff::Options;
+use patchcore::diff::DiffOptions;
 use patchcore::workspace::Comparison;
 
 use crate::diff::{Files, GIT, run, write};
@@ -18,7 +18,7 @@ fn files(entries: &[(&str, &str, bool)]) -> Files {
 }
 
 fn compare(old: &Path, new: &Path) -> Vec<u8> {
-    let comparison = Comparison::new(old, new, Options::default()).unwrap();
+    let comparison = Comparison::new(old, new, DiffOptions::default()).unwrap();
     comparison.map(Result::unwrap).collect::<Vec<_>>().concat()
 }
 
@@ -48,7 +48,7 @@ fn the_diff_of_two_trees_turns_one_into_the_other() {
         write(&new, &files(&[(left_out, "x\n", false)]));
     }
     let _socket = UnixListener::bind(new.join("socket")).unwrap();
-    let comparison = Comparison::new(&old, &new, Options::default()).unwrap();
+    let comparison = Comparison::new(&old, &new, DiffOptions::default()).unwrap();
     assert_eq!(comparison.skipped(), [new.join("socket")]);
     let diff = compare(&old, &new);
     assert_eq!(run(&GIT, &before, &diff), after);
@@ -98,7 +98,7 @@ fn what_cannot_be_compared_is_an_error() {
     let file = dir.path().join("file");
     fs::write(&file, "a\n").unwrap();
     let code = |old: &Path, new: &Path| {
-        Comparison::new(old, new, Options::default())
+        Comparison::new(old, new, DiffOptions::default())
             .map(|_| ())
             .unwrap_err()
             .code()

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use patchcore::batch::{self, Limits};
-use patchcore::dialect::{Dialect, Options, check_sayable_as_diff, detect, parse, to_batch};
+use patchcore::dialect::{Dialect, Options, check_representable_as_diff, detect, parse, to_batch};
 use patchcore::plan::{ChangeKind, Entry, Plan, Script, Source, plan};
 use patchcore::{Code, Hint, Policy, Refusal, RelPath, Tree};
 use serde::Deserialize;
@@ -397,12 +397,12 @@ fn converted(
             ));
         }
     }
-    if check_sayable_as_diff(&planned).is_err() {
+    if check_representable_as_diff(&planned).is_err() {
         return Ok(());
     }
     let mut diff = Vec::new();
     planned
-        .write_diff(&patchcore::diff::Options::default(), &mut diff)
+        .write_diff(&patchcore::diff::DiffOptions::default(), &mut diff)
         .unwrap();
     if diff.is_empty() {
         return Ok(());

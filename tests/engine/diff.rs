@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use patchcore::diff::{self, Direction, FileDiff, Options, Origin, Side};
+use patchcore::diff::{self, DiffOptions, Direction, FileDiff, Origin, Side};
 use patchcore::edit::{Edit, EditSet};
 use proptest::prelude::*;
 
@@ -43,7 +43,7 @@ impl Case {
         }
     }
 
-    fn write(&self, options: &Options, out: &mut Vec<u8>) {
+    fn write(&self, options: &DiffOptions, out: &mut Vec<u8>) {
         let new_name = self.new_name();
         let old = Side {
             path: &self.name,
@@ -288,11 +288,11 @@ proptest! {
         }
         let (mut before, mut after) = (Files::new(), Files::new());
         let (mut there, mut back) = (Vec::new(), Vec::new());
-        let mut reverse = Options::default();
+        let mut reverse = DiffOptions::default();
         reverse.direction = Direction::Reverse;
         for case in &cases {
             case.put(&mut before, &mut after);
-            case.write(&Options::default(), &mut there);
+            case.write(&DiffOptions::default(), &mut there);
             case.write(&reverse, &mut back);
         }
         // git restores a deleted file without its executable bit, whoever made the diff.

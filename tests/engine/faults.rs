@@ -5,7 +5,7 @@ use std::path::Path;
 use patchcore::edit::Edit;
 use patchcore::operation::{Action, Batch, Operation};
 use patchcore::report::Status;
-use patchcore::workspace::fault::{Call, Fault, Kind, inject};
+use patchcore::workspace::fault::{Call, Fault, FaultKind, inject};
 use patchcore::workspace::{Applied, ApplyOptions, Recovered, Verify, Workspace};
 use patchcore::{Code, Digest, Error};
 use tempfile::TempDir;
@@ -188,7 +188,7 @@ pub(crate) fn leftovers(root: &Path) -> Vec<String> {
 pub(crate) fn judge(
     scene: &Scene,
     at: usize,
-    kind: Kind,
+    kind: FaultKind,
     old: &Snapshot,
     new: &Snapshot,
 ) -> TempDir {
@@ -201,7 +201,7 @@ pub(crate) fn judge(
     let run = inject(fault, || scene.apply(root));
     let name = run.steps.get(at - 1).copied().unwrap_or("none");
     let what = format!("{kind:?} at step {at}, {name}");
-    let died = matches!(kind, Kind::Stop | Kind::Tear);
+    let died = matches!(kind, FaultKind::Stop | FaultKind::Tear);
     let expected = match &run.result {
         Ok(applied) if applied.unfinished.is_some() => None,
         Ok(applied) => match applied.report.status {
@@ -214,7 +214,7 @@ pub(crate) fn judge(
     let is_half = run.result.is_err() && scene.options.verify.is_some();
     if let (Some(expected), false, false) = (expected, died, is_half) {
         assert_eq!(&snapshot(root), expected, "{what}: {:?}", run.result);
-        if matches!(kind, Kind::Fail(_)) && run.result.is_err() {
+        if matches!(kind, FaultKind::Fail(_)) && run.result.is_err() {
             assert_eq!(leftovers(root), [""; 0], "{what}");
         }
     }
@@ -235,7 +235,7 @@ pub(crate) fn judge(
     dir
 }
 
-pub(crate) fn enumerate(scene: &Scene, kinds: &[Kind]) {
+pub(crate) fn enumerate(scene: &Scene, kinds: &[FaultKind]) {
     let (old, new, steps) = scene.measure();
     assert!(steps > 20, "{steps} steps: the seam is not seen");
     for &kind in kinds {
@@ -247,7 +247,7 @@ pub(crate) fn enumerate(scene: &Scene, kinds: &[Kind]) {
 
 /// Some steps of a batch of many files, evenly spread, with the last ones. Threads make the order
 /// of its steps vary, and their number with it.
-fn sample(scene: &Scene, kinds: &[Kind], points: usize) {
+fn sample(scene: &Scene, kinds: &[FaultKind], points: usize) {
     let (old, new, steps) = scene.measure();
     for (round, &kind) in kinds.iter().enumerate() {
         let stride = steps / points + 1;
@@ -258,47 +258,51 @@ fn sample(scene: &Scene, kinds: &[Kind], points: usize) {
     }
 }
 
-const CRASHES: [Kind; 3] = [Kind::Stop, Kind::Tear, Kind::Short];
-const ERRORS: [Kind; 4] = [
-    Kind::Fail(EIO),
-    Kind::Fail(ENOSPC),
-    Kind::Stick(EIO),
-    Kind::Stick(ENOSPC),
+const CRASHES: [FaultKind; 3] = [FaultKind::Stop, FaultKind::Tear, FaultKind::Short];
+const ERRORS: [FaultKind; 4] = [
+    FaultKind::Fail(EIO),
+    FaultKind::Fail(ENOSPC),
+    FaultKind::Stick(EIO),
+    FaultKind::Stick(ENOSPC),
 ];
 
 #[test]
 fn r1_a_crash_at_any_step_leaves_old_or_new() {
     enumerate(&Scene::of_one_file(), &CRASHES);
     enumerate(&Scene::of_two_files(), &CRASHES);
-    enumerate(&Scene::of_twenty_files(), &[Kind::Stop]);
+    enumerate(&Scene::of_twenty_files(), &[FaultKind::Stop]);
 }
 
 #[test]
 fn r1_a_crash_of_a_batch_that_threads_share_leaves_old_or_new() {
     sample(&Scene::of_many_files(), &CRASHES, 12);
     let scene = Scene::of_many_files();
-    sample(&scene.without_exchange(), &[Kind::Stop], 8);
+    sample(&scene.without_exchange(), &[FaultKind::Stop], 8);
     let scene = Scene::of_many_files().verified("false");
     let (old, new, steps) = scene.measure();
     assert_eq!(old, new);
     for at in (1..=steps).step_by(steps / 16) {
-        judge(&scene, at, Kind::Stop, &old, &old);
+        judge(&scene, at, FaultKind::Stop, &old, &old);
     }
 }
 
 #[test]
 fn r3_an_error_in_a_batch_that_threads_share_leaves_old_or_is_finished_by_the_next_run() {
     sample(&Scene::of_many_files(), &ERRORS, 8);
-    sample(&Scene::of_many_files().durable(), &[Kind::Fail(EIO)], 8);
+    sample(
+        &Scene::of_many_files().durable(),
+        &[FaultKind::Fail(EIO)],
+        8,
+    );
     let scene = Scene::of_many_files().verified("true");
-    sample(&scene, &[Kind::Fail(EIO), Kind::Stick(EIO)], 8);
+    sample(&scene, &[FaultKind::Fail(EIO), FaultKind::Stick(EIO)], 8);
 }
 
 #[test]
 fn r1_a_crash_at_any_step_of_a_change_of_types_leaves_old_or_new() {
     enumerate(&Scene::of_types(), &CRASHES);
-    enumerate(&Scene::of_types().durable(), &[Kind::Stop]);
-    enumerate(&Scene::of_types().without_exchange(), &[Kind::Stop]);
+    enumerate(&Scene::of_types().durable(), &[FaultKind::Stop]);
+    enumerate(&Scene::of_types().without_exchange(), &[FaultKind::Stop]);
     for scene in [
         Scene::of_types().verified("false"),
         Scene::of_types().verified("false").without_exchange(),
@@ -306,7 +310,7 @@ fn r1_a_crash_at_any_step_of_a_change_of_types_leaves_old_or_new() {
         let (old, new, steps) = scene.measure();
         assert_eq!(old, new);
         for at in 1..=steps {
-            judge(&scene, at, Kind::Stop, &old, &old);
+            judge(&scene, at, FaultKind::Stop, &old, &old);
         }
     }
 }
@@ -314,7 +318,7 @@ fn r1_a_crash_at_any_step_of_a_change_of_types_leaves_old_or_new() {
 #[test]
 fn r3_an_error_at_any_step_of_a_change_of_types_leaves_old_or_is_finished_by_the_next_run() {
     enumerate(&Scene::of_types(), &ERRORS);
-    enumerate(&Scene::of_types().durable(), &[Kind::Fail(EIO)]);
+    enumerate(&Scene::of_types().durable(), &[FaultKind::Fail(EIO)]);
 }
 
 #[test]
@@ -325,18 +329,21 @@ fn r1_a_crash_at_any_step_without_exchange_leaves_old_or_new() {
 #[test]
 fn r1_an_unverified_batch_never_stays() {
     let scene = Scene::of_two_files().verified("true");
-    enumerate(&scene, &[Kind::Stop, Kind::Fail(EIO), Kind::Stick(EIO)]);
+    enumerate(
+        &scene,
+        &[FaultKind::Stop, FaultKind::Fail(EIO), FaultKind::Stick(EIO)],
+    );
     let scene = Scene::of_two_files().verified("false");
     let (old, new, steps) = scene.measure();
     assert_eq!(old, new);
     for at in 1..=steps {
-        for kind in [Kind::Stop, Kind::Fail(EIO)] {
+        for kind in [FaultKind::Stop, FaultKind::Fail(EIO)] {
             judge(&scene, at, kind, &old, &old);
         }
     }
     let scene = scene.without_exchange();
     for at in 1..=scene.measure().2 {
-        judge(&scene, at, Kind::Stop, &old, &old);
+        judge(&scene, at, FaultKind::Stop, &old, &old);
     }
 }
 
@@ -355,7 +362,7 @@ fn r1_a_crash_of_the_recovery_itself_leaves_old_or_new() {
                 let dir = scene.tree();
                 let root = dir.path();
                 let stop = |at| Fault {
-                    at: Some((at, Kind::Stop)),
+                    at: Some((at, FaultKind::Stop)),
                     ..scene.fault
                 };
                 let _ = inject(stop(at), || scene.apply(root));
@@ -420,9 +427,9 @@ fn r2_what_leaves_a_directory_is_synced_before_it_goes() {
 #[test]
 fn r3_an_error_at_any_step_leaves_old_or_is_finished_by_the_next_run() {
     enumerate(&Scene::of_two_files(), &ERRORS);
-    enumerate(&Scene::of_one_file().durable(), &[Kind::Fail(EIO)]);
+    enumerate(&Scene::of_one_file().durable(), &[FaultKind::Fail(EIO)]);
     enumerate(&Scene::of_two_files().without_exchange(), &ERRORS[1..3]);
-    enumerate(&Scene::of_twenty_files(), &[Kind::Fail(EIO)]);
+    enumerate(&Scene::of_twenty_files(), &[FaultKind::Fail(EIO)]);
 }
 
 #[test]
@@ -439,7 +446,7 @@ fn r4_a_failed_fsync_is_not_tried_again_and_aborts_before_the_commit_point() {
     for at in syncs {
         let dir = scene.tree();
         let fault = Fault {
-            at: Some((at, Kind::Fail(EIO))),
+            at: Some((at, FaultKind::Fail(EIO))),
             ..Fault::default()
         };
         let run = inject(fault, || scene.apply(dir.path()));
@@ -477,7 +484,7 @@ fn r5_only_enoent_means_absent() {
     for at in looks {
         let dir = scene.tree();
         let fault = Fault {
-            at: Some((at, Kind::Fail(EACCES))),
+            at: Some((at, FaultKind::Fail(EACCES))),
             ..Fault::default()
         };
         let run = inject(fault, || scene.apply(dir.path()));

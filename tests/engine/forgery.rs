@@ -5,7 +5,9 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use patchcore::plan::{ChangeKind, FileState};
-use patchcore::workspace::record::{ChangeRecord, Identity, Journal, Record, State, Step};
+use patchcore::workspace::record::{
+    ChangeRecord, Identity, Journal, Record, Step, TransactionState,
+};
 use patchcore::workspace::{ApplyOptions, Recovered, TransactionId, Workspace};
 use patchcore::{Code, Digest, Hint};
 
@@ -28,7 +30,7 @@ fn forge(root: &Path, file: &str, slot: &[u8], journal: impl FnOnce(&mut Journal
         .unwrap();
     record.transaction = transaction;
     record.batch_id = transaction.to_string();
-    record.state = State::Committed;
+    record.state = TransactionState::Committed;
     record.changes = vec![ChangeRecord {
         path: path(file),
         from: None,

@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use patchcore::dialect::{self, Options};
 use patchcore::plan::{Outcome, Script};
 use patchcore::report::{Report, Status};
-use patchcore::workspace::fault::{Fault, Kind, inject};
+use patchcore::workspace::fault::{Fault, FaultKind, inject};
 use patchcore::workspace::{ApplyOptions, Workspace};
 use patchcore::{Code, diff};
 use tempfile::TempDir;
@@ -141,7 +141,7 @@ impl Case {
         let to = &mut shown;
         applied
             .plan
-            .write_diff(&diff::Options::default(), to)
+            .write_diff(&diff::DiffOptions::default(), to)
             .unwrap();
         assert_eq!(by_git(&files, &shown), now, "{what}");
         assert!(workspace.audit().unwrap().is_clean(), "{what}");
@@ -255,8 +255,8 @@ fn crashed(
     let dir = laid_out(files);
     let at = 1 + random.below(70) as usize;
     let kind = match random.below(2) {
-        0 => Kind::Stop,
-        _ => Kind::Tear,
+        0 => FaultKind::Stop,
+        _ => FaultKind::Tear,
     };
     let fault = Fault {
         at: Some((at, kind)),

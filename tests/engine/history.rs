@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use patchcore::report::Status;
-use patchcore::workspace::fault::{Fault, Kind, at_time, inject};
+use patchcore::workspace::fault::{Fault, FaultKind, at_time, inject};
 use patchcore::workspace::{ApplyOptions, Record, Retention, TransactionId, Verify, Workspace};
 use proptest::prelude::*;
 
@@ -163,7 +163,7 @@ fn carry_out(root: &Path, run: &Run) {
                 false => batch(vec![append("f1", "died")]),
             };
             let fault = Fault {
-                at: Some((*at, Kind::Stop)),
+                at: Some((*at, FaultKind::Stop)),
                 ..Fault::default()
             };
             let _ = inject(fault, || workspace.apply(&work, &options));
@@ -302,7 +302,7 @@ fn a_death_at_any_step_leaves_a_log_that_an_audit_finds_whole() {
         ("refused", refused(), false),
     ];
     for (what, work, durable) in works {
-        for kind in [Kind::Stop, Kind::Tear, Kind::Fail(5)] {
+        for kind in [FaultKind::Stop, FaultKind::Tear, FaultKind::Fail(5)] {
             for at in 1.. {
                 let dir = tree(&[("a", "a\n")]);
                 let root = dir.path();
@@ -359,7 +359,7 @@ fn a_collection_that_dies_at_any_step_is_no_alarm() {
                 ..Retention::default()
             };
             let fault = Fault {
-                at: Some((at, Kind::Stop)),
+                at: Some((at, FaultKind::Stop)),
                 ..Fault::default()
             };
             let opened = workspace(root);
@@ -544,7 +544,7 @@ fn a_batch_that_was_set_aside_leaves_no_gap() {
         apply_new(root, batch(vec![append("a", "first")]));
         let work = batch(vec![append("a", "x")]);
         let fault = Fault {
-            at: Some((at, Kind::Stop)),
+            at: Some((at, FaultKind::Stop)),
             ..Fault::default()
         };
         let opened = workspace(root);

@@ -12,6 +12,7 @@ mod forgery;
 mod generated;
 mod history;
 mod laws;
+mod oracle;
 mod placeholder;
 mod plan;
 mod random;

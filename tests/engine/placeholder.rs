@@ -10,7 +10,7 @@ use patchcore::placeholder::{self, Injected, Language, Mark, Marker, Scanner};
 use patchcore::plan::Script as _;
 use patchcore::report::Status;
 use patchcore::task::{Injection, Manifest};
-use patchcore::workspace::fault::{Fault, Kind, inject};
+use patchcore::workspace::fault::{Fault, FaultKind, inject};
 use patchcore::workspace::{ApplyOptions, WalkOptions, WalkProgress, Workspace};
 use patchcore::{Code, Error, RelPath, Report, Tree};
 use proptest::prelude::*;
@@ -156,7 +156,7 @@ fn r14_files_and_manifest_change_together_whatever_dies() {
     let new = (snapshot(dir.path()), tasks(dir.path()));
     assert!(old.1.is_none() && new.1.is_some());
     let mut mixes = 0;
-    for kind in [Kind::Stop, Kind::Tear, Kind::Fail(28)] {
+    for kind in [FaultKind::Stop, FaultKind::Tear, FaultKind::Fail(28)] {
         for at in 1..=measured.steps.len() {
             let dir = tree(&files());
             let fault = Fault {

@@ -401,3 +401,38 @@ fn what_is_there_already_does_not_land_twice() {
         }
     }
 }
+
+#[test]
+fn what_the_log_shows_does_not_land_twice() {
+    // Nothing in common, and too short to be known by itself.
+    let inputs = [
+        r#"{"command":"str_replace","path":"f","old_str":"a = 1","new_str":"a = 2"}"#,
+        r#"{"path":"f","edits":[{"oldText":"a = 1","newText":"a = 2"}]}"#,
+        "*** Begin Patch\n*** Update File: f\n@@\n-a = 1\n+a = 2\n*** End Patch\n",
+        "f\n<<<<<<< SEARCH\na = 1\n=======\na = 2\n>>>>>>> REPLACE\n",
+    ];
+    for before in ["a = 1\nx\n", "a = 1\r\nx\r\n"] {
+        for input in inputs {
+            let (dir, workspace) = start(before.as_bytes());
+            let file = dir.path().join("f");
+            let apply = |input: &str| {
+                let script = dialect::parse(input.as_bytes(), &Options::default()).unwrap();
+                let options = ApplyOptions::default();
+                workspace.apply(&script, &options).unwrap().report
+            };
+            assert_eq!(apply(input).status, Status::Applied, "{input}");
+            let changed = [&fs::read(&file).unwrap()[..], b"more\n"].concat();
+            fs::write(&file, &changed).unwrap();
+            let again = apply(input);
+            assert_eq!(again.status, Status::Unchanged, "{input}: {again:?}");
+            assert_eq!(fs::read(&file).unwrap(), changed, "{input}");
+            // One that the log does not show is refused, with the line.
+            fs::write(&file, "b = 2\n").unwrap();
+            let other = apply(&input.replace("a = ", "b = "));
+            let refusal = other.operations[0].refusal.as_deref().unwrap();
+            assert_eq!(refusal.code, Code::AnchorNotFound, "{input}");
+            let says = "what it would replace that by stands at line 1 already";
+            assert!(refusal.message.contains(says), "{}", refusal.message);
+        }
+    }
+}

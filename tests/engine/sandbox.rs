@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use patchcore::operation::Operation;
 use patchcore::plan::{Lowered, Plan};
 use patchcore::report::Status;
-use patchcore::workspace::fault::{Call, Fault, Kind, inject};
+use patchcore::workspace::fault::{Call, Fault, FaultKind, inject};
 use patchcore::workspace::{ApplyOptions, Review, Reviewed, Verify, Workspace};
 use patchcore::{Code, Policy, Refusal, Tree};
 
@@ -351,7 +351,7 @@ fn r14_the_task_manifest_changes_with_the_batch_or_not_at_all() {
         let dir = tree(&files);
         let workspace = Workspace::open(dir.path()).unwrap();
         let stop = Fault {
-            at: Some((at, Kind::Stop)),
+            at: Some((at, FaultKind::Stop)),
             ..Fault::default()
         };
         let _ = inject(stop, || workspace.apply(&work, &options));

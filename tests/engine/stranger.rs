@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use patchcore::plan::{Lowered, Plan};
 use patchcore::report::Status;
-use patchcore::workspace::fault::{Call, Fault, Kind, inject, observe};
+use patchcore::workspace::fault::{Call, Fault, FaultKind, inject, observe};
 use patchcore::workspace::{ApplyOptions, Review, Reviewed, Workspace};
 use patchcore::{Code, Refusal, Tree};
 
@@ -115,7 +115,7 @@ fn r9_what_a_stranger_writes_between_crash_and_recovery_is_never_lost() {
                 let dir = tree(&files);
                 let root = dir.path();
                 let stop = Fault {
-                    at: Some((at, Kind::Stop)),
+                    at: Some((at, FaultKind::Stop)),
                     ..fault
                 };
                 let work = work();

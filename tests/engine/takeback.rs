@@ -8,8 +8,8 @@ use std::path::Path;
 use patchcore::operation::Batch;
 use patchcore::plan::Lowered;
 use patchcore::report::Status;
-use patchcore::workspace::fault::{Call, Fault, Kind, inject};
-use patchcore::workspace::record::State;
+use patchcore::workspace::fault::{Call, Fault, FaultKind, inject};
+use patchcore::workspace::record::TransactionState;
 use patchcore::workspace::{ApplyOptions, Recovered, Unfinished, Verify, Workspace};
 use patchcore::{Code, Digest, Hint};
 
@@ -75,7 +75,7 @@ fn a_batch_is_taken_back_whatever_its_verification_did_to_the_state() {
                 panic!("{ruin}: the log has no record");
             };
             let record = log.read(&transaction).unwrap().unwrap();
-            assert_eq!(record.state, State::RolledBack, "{ruin}");
+            assert_eq!(record.state, TransactionState::RolledBack, "{ruin}");
             assert_eq!(recover(root), Recovered::Nothing, "{ruin}");
             assert_eq!(leftovers(root), [""; 0], "{ruin}");
             // And the next batch goes through.
@@ -263,7 +263,11 @@ fn r1_a_fault_behind_a_verification_that_cleans_leaves_old_or_new_and_never_lies
             let scene = base().verified(&format!("{ruin}; {end}"));
             let (_, new, _) = base().measure();
             let steps = scene.measure().2;
-            for kind in [Kind::Stop, Kind::Fail(EIO), Kind::Stick(ENOSPC)] {
+            for kind in [
+                FaultKind::Stop,
+                FaultKind::Fail(EIO),
+                FaultKind::Stick(ENOSPC),
+            ] {
                 for at in 1..=steps {
                     let what = format!("{ruin}; {end}: {kind:?} at {at}");
                     let dir = scene.tree();
@@ -275,7 +279,7 @@ fn r1_a_fault_behind_a_verification_that_cleans_leaves_old_or_new_and_never_lies
                     let old = snapshot(root);
                     let run = inject(fault, || scene.apply(root));
                     let now = snapshot(root);
-                    if !matches!(kind, Kind::Stop) {
+                    if !matches!(kind, FaultKind::Stop) {
                         match &run.result {
                             Ok(applied) if applied.unfinished.is_some() => {}
                             Ok(applied) if applied.report.status == Status::Applied => {
@@ -285,7 +289,7 @@ fn r1_a_fault_behind_a_verification_that_cleans_leaves_old_or_new_and_never_lies
                             // One error is not enough to lose anything.
                             Err(error)
                                 if error.code() == Code::Unfinished
-                                    && matches!(kind, Kind::Fail(_)) =>
+                                    && matches!(kind, FaultKind::Fail(_)) =>
                             {
                                 recover(root);
                                 assert!(snapshot(root) == old, "{what}: {error}");
@@ -334,7 +338,11 @@ fn r9_what_a_stranger_saves_during_verification_survives_a_death_at_any_step() {
                 inject(fault, || workspace.apply(&work, &options).map(|_| ())).steps
             };
             let steps = run(tree(&files).path(), None).len();
-            for kind in [Kind::Stop, Kind::Fail(ENOSPC), Kind::Stick(EIO)] {
+            for kind in [
+                FaultKind::Stop,
+                FaultKind::Fail(ENOSPC),
+                FaultKind::Stick(EIO),
+            ] {
                 let mut runs = 0;
                 for at in 1..=steps {
                     let dir = tree(&files);
@@ -428,20 +436,20 @@ fn r1_a_crash_at_any_step_leaves_old_or_new_whatever_call_is_missing() {
             }
             enumerate(
                 &Scene::of_two_files().without(missing, errno),
-                &[Kind::Stop],
+                &[FaultKind::Stop],
             );
         }
     }
     let renames: &[Call] = &[Call::Renameat2, Call::Link];
     let scene = Scene::of_types().without(renames, ENOSYS);
-    enumerate(&scene, &[Kind::Stop, Kind::Fail(EIO)]);
+    enumerate(&scene, &[FaultKind::Stop, FaultKind::Fail(EIO)]);
     let scene = Scene::of_types().without(renames, ENOSYS).durable();
-    enumerate(&scene, &[Kind::Stop]);
+    enumerate(&scene, &[FaultKind::Stop]);
     for missing in [&[Call::Renameat2][..], renames] {
         let scene = Scene::of_types().verified("false").without(missing, EPERM);
         let (old, _, steps) = scene.measure();
         for at in 1..=steps {
-            judge(&scene, at, Kind::Stop, &old, &old);
+            judge(&scene, at, FaultKind::Stop, &old, &old);
         }
     }
 }
@@ -470,7 +478,7 @@ fn r1_a_batch_that_died_with_exchange_is_recovered_without_and_the_other_way_aro
                 let dir = scene.tree();
                 let root = dir.path();
                 let fault = Fault {
-                    at: Some((at, Kind::Stop)),
+                    at: Some((at, FaultKind::Stop)),
                     ..scene.fault
                 };
                 let _ = inject(fault, || scene.apply(root));
@@ -496,12 +504,12 @@ fn r1_a_transaction_whose_directory_cannot_be_moved_is_recovered_by_copy() {
     let missing: &[Call] = &[Call::MoveJournal];
     enumerate(
         &Scene::of_two_files().without(missing, 0),
-        &[Kind::Stop, Kind::Fail(EIO)],
+        &[FaultKind::Stop, FaultKind::Fail(EIO)],
     );
     let scene = Scene::of_two_files().verified("false").without(missing, 0);
     let (old, _, steps) = scene.measure();
     for at in 1..=steps {
-        judge(&scene, at, Kind::Stop, &old, &old);
+        judge(&scene, at, FaultKind::Stop, &old, &old);
     }
     // What is in the log is whole: it can be undone.
     let scene = Scene::of_two_files().without(missing, 0);
@@ -554,7 +562,7 @@ fn whatever_is_there_instead_of_a_transaction_can_be_set_aside() {
                 assert!(
                     matches!(
                         unfinished,
-                        Some(Unfinished::Hopeless(_) | Unfinished::Foreign)
+                        Some(Unfinished::Corrupt(_) | Unfinished::Foreign)
                     ),
                     "{what}"
                 );

@@ -11,7 +11,7 @@ use patchcore::dialect::{Dialect, Options, parse};
 use patchcore::event::add_diff;
 use patchcore::operation::{Action, Operation};
 use patchcore::report::Status;
-use patchcore::workspace::fault::{Call, Fault, Kind, inject};
+use patchcore::workspace::fault::{Call, Fault, FaultKind, inject};
 use patchcore::workspace::{Applied, ApplyOptions, Comparison, Workspace};
 use patchcore::{Code, Digest};
 use tempfile::TempDir;
@@ -155,7 +155,7 @@ fn passes(before: Tree<'_>, patch: &str, after: Tree<'_>) {
     let audit = workspace.audit().unwrap();
     assert!(audit.is_clean(), "{audit:?}");
     let mut diff = Vec::new();
-    let options = patchcore::diff::Options::default();
+    let options = patchcore::diff::DiffOptions::default();
     applied.plan.write_diff(&options, &mut diff).unwrap();
     let log = workspace.log().unwrap();
     let mut logged = Vec::new();
@@ -299,7 +299,7 @@ fn the_diff_of_two_trees_shows_links_and_changes_of_type_as_git_takes_them() {
     ];
     for (old, new) in [(one, other), (other, one)] {
         let (first, second) = (made(&old), made(&new));
-        let options = patchcore::diff::Options::default();
+        let options = patchcore::diff::DiffOptions::default();
         let comparison = Comparison::new(first.path(), second.path(), options).unwrap();
         let diffs = comparison.collect::<Result<Vec<_>, _>>().unwrap();
         assert_eq!(by_git(&old, &diffs.concat()), Ok(wanted(&new)));
@@ -320,7 +320,7 @@ fn the_diff_of_a_link_is_gits() {
     let patch = retarget("l", "target1", "target2");
     let applied = apply_patch(root.path(), patch.as_bytes(), false);
     let mut diff = Vec::new();
-    let options = patchcore::diff::Options::default();
+    let options = patchcore::diff::DiffOptions::default();
     applied.plan.write_diff(&options, &mut diff).unwrap();
     let blobs = patch.replace("1111111..2222222", "12a8d8a..3b7781e");
     assert_eq!(String::from_utf8(diff).unwrap(), blobs);

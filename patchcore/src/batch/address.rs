@@ -6,7 +6,7 @@ use super::Limits;
 use super::diagnostic::{Diagnostic, Span};
 use super::reader::{Reader, Step, read_all};
 use super::rules;
-use super::scan::Kind;
+use super::scan::TokenKind;
 use super::wire::At;
 use crate::operation::{Occurrence, Pattern};
 
@@ -54,7 +54,7 @@ struct RawAt {
 /// Reads the address that is next; `None` where a fault was recorded.
 pub(super) fn read_at(r: &mut Reader<'_>) -> Step<Option<At>> {
     let kind = r.kind()?;
-    if kind != Kind::Object {
+    if kind != TokenKind::Object {
         r.wrong("an address, like {\"lines\": [10, 14]}", kind)?;
         return Ok(None);
     }
@@ -193,7 +193,7 @@ fn read_pair<'a, T>(
 ) -> Step<Option<[T; 2]>> {
     let start = r.scan.offset();
     let kind = r.kind()?;
-    if kind != Kind::Array {
+    if kind != TokenKind::Array {
         r.wrong(&format!("an array of {wanted}"), kind)?;
         return Ok(None);
     }
@@ -225,7 +225,7 @@ fn read_pair<'a, T>(
 pub(super) fn read_occurrence(r: &mut Reader<'_>, may_be_all: bool) -> Step<Option<Occurrence>> {
     let start = r.scan.offset();
     let occurrence = match r.kind()? {
-        Kind::Number => {
+        TokenKind::Number => {
             let Some(number) = r.number("a name or a number from 1")? else {
                 return Ok(None);
             };
@@ -238,7 +238,7 @@ pub(super) fn read_occurrence(r: &mut Reader<'_>, may_be_all: bool) -> Step<Opti
                 }
             }
         }
-        Kind::String | Kind::Null => r.choice(&Occurrence::NAMES)?,
+        TokenKind::String | TokenKind::Null => r.choice(&Occurrence::NAMES)?,
         kind => {
             r.wrong("a name or a number from 1", kind)?;
             None

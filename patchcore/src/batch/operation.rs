@@ -9,7 +9,7 @@ use super::diagnostic::Span;
 use super::names::nearest;
 use super::read::label_of;
 use super::reader::{Reader, Step, short};
-use super::scan::Kind;
+use super::scan::TokenKind;
 use super::wire::{
     Append, At, Content, CopyFile, CreateFile, DeleteFile, Expectation, InsertAfter, InsertBefore,
     PatchOperation, Prepend, RenameFile, ReplaceBlock, ReplaceText, SetMode,
@@ -96,7 +96,7 @@ struct Raw {
 /// Reads the operation that is next; `None` where a fault was recorded.
 pub(super) fn read_operation(r: &mut Reader<'_>) -> Step<Option<PatchOperation>> {
     let kind = r.kind()?;
-    if kind != Kind::Object {
+    if kind != TokenKind::Object {
         r.wrong("an operation, which is an object", kind)?;
         return Ok(None);
     }

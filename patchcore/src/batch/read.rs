@@ -7,7 +7,7 @@ use super::diagnostic::{Diagnostic, Fault, Span};
 use super::operation::read_operation;
 use super::reader::{Reader, Segment, Step, read_all, short};
 use super::rules;
-use super::scan::Kind;
+use super::scan::TokenKind;
 use super::wire::PatchOperation;
 use crate::digest::Digest;
 use crate::operation::{Coordinates, Labels};
@@ -56,7 +56,7 @@ impl Reader<'_> {
         let mut seen = 0;
         let start = self.scan.offset();
         let kind = self.kind()?;
-        if kind != Kind::Object {
+        if kind != TokenKind::Object {
             self.wrong("a batch, which is an object", kind)?;
         } else {
             self.object(|r, key, span| {
@@ -105,8 +105,8 @@ impl Reader<'_> {
     fn base(&mut self, base: &mut HashMap<String, Digest>) -> Step<()> {
         let kind = self.kind()?;
         match kind {
-            Kind::Null => self.null(),
-            Kind::Object => self.object(|r, key, span| {
+            TokenKind::Null => self.null(),
+            TokenKind::Object => self.object(|r, key, span| {
                 let path = rules::key(&key).into_owned();
                 r.within(Segment::Key(short(&key)), |r| {
                     if let Err(broken) = rules::one_hash(&key, base.contains_key(&path)) {
@@ -127,7 +127,7 @@ impl Reader<'_> {
         converter: &(impl Fn() -> C + Sync),
     ) -> Step<Vec<T>> {
         let kind = self.kind()?;
-        if kind != Kind::Array {
+        if kind != TokenKind::Array {
             self.wrong("an array of operations", kind)?;
             return Ok(Vec::new());
         }

@@ -9,7 +9,7 @@ use super::Limits;
 use super::diagnostic::{Diagnostic, Fault, MAX_FAULTS, Span};
 use super::names::nearest;
 use super::rules::{self, Broken};
-use super::scan::{Kind, Scanner};
+use super::scan::{Scanner, TokenKind};
 use crate::digest::Digest;
 use crate::error::Code;
 use crate::operation::Pattern;
@@ -150,11 +150,11 @@ impl<'a> Reader<'a> {
     /// A string, described by `wanted`; `None` for `null` and for what is none.
     pub(super) fn string(&mut self, wanted: &str) -> Step<Option<Cow<'a, str>>> {
         match self.kind()? {
-            Kind::String => match self.scan.string() {
+            TokenKind::String => match self.scan.string() {
                 Ok(text) => Ok(Some(text)),
                 Err(fault) => self.stop(fault),
             },
-            Kind::Null => self.null().map(|()| None),
+            TokenKind::Null => self.null().map(|()| None),
             kind => self.wrong(wanted, kind).map(|()| None),
         }
     }
@@ -162,8 +162,8 @@ impl<'a> Reader<'a> {
     /// A boolean; `None` for `null` and for what is none.
     pub(super) fn boolean(&mut self) -> Step<Option<bool>> {
         match self.kind()? {
-            Kind::Boolean => self.scan.word().or_else(|fault| self.stop(fault)),
-            Kind::Null => self.null().map(|()| None),
+            TokenKind::Boolean => self.scan.word().or_else(|fault| self.stop(fault)),
+            TokenKind::Null => self.null().map(|()| None),
             kind => self.wrong("true or false", kind).map(|()| None),
         }
     }
@@ -171,8 +171,8 @@ impl<'a> Reader<'a> {
     /// A whole number from 0; `None` for `null` and for what is none.
     pub(super) fn number(&mut self, wanted: &str) -> Step<Option<u64>> {
         match self.kind()? {
-            Kind::Number => {}
-            Kind::Null => return self.null().map(|()| None),
+            TokenKind::Number => {}
+            TokenKind::Null => return self.null().map(|()| None),
             kind => return self.wrong(wanted, kind).map(|()| None),
         }
         let start = self.scan.end();
@@ -262,14 +262,14 @@ impl<'a> Reader<'a> {
         &mut self,
         read: impl FnOnce(&mut Self) -> Step<Option<T>>,
     ) -> Step<Option<T>> {
-        if self.kind()? == Kind::Null {
-            self.wrong("a value", Kind::Null)?;
+        if self.kind()? == TokenKind::Null {
+            self.wrong("a value", TokenKind::Null)?;
             return Ok(None);
         }
         read(self)
     }
 
-    pub(super) fn kind(&mut self) -> Step<Kind> {
+    pub(super) fn kind(&mut self) -> Step<TokenKind> {
         self.scan.kind().or_else(|fault| self.stop(fault))
     }
 
@@ -281,7 +281,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Records a value of the wrong type, which is next, and goes over it.
-    pub(super) fn wrong(&mut self, wanted: &str, kind: Kind) -> Step<()> {
+    pub(super) fn wrong(&mut self, wanted: &str, kind: TokenKind) -> Step<()> {
         let at = self.scan.offset();
         let message = format!("expected {wanted}, found {}", kind.name());
         self.fault(Span::at(at), message)?;

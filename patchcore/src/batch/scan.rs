@@ -7,7 +7,7 @@ use crate::error::Code;
 
 /// What a value is, by its first character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum TokenKind {
     Object,
     Array,
     String,
@@ -16,7 +16,7 @@ pub(crate) enum Kind {
     Null,
 }
 
-impl Kind {
+impl TokenKind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Object => "an object",
@@ -73,15 +73,15 @@ impl<'a> Scanner<'a> {
     }
 
     /// What comes next.
-    pub(crate) fn kind(&mut self) -> Result<Kind, Fault> {
+    pub(crate) fn kind(&mut self) -> Result<TokenKind, Fault> {
         let at = self.offset();
         Ok(match self.text.as_bytes().get(at) {
-            Some(b'{') => Kind::Object,
-            Some(b'[') => Kind::Array,
-            Some(b'"') => Kind::String,
-            Some(b'-' | b'0'..=b'9') => Kind::Number,
-            Some(b't' | b'f') => Kind::Boolean,
-            Some(b'n') => Kind::Null,
+            Some(b'{') => TokenKind::Object,
+            Some(b'[') => TokenKind::Array,
+            Some(b'"') => TokenKind::String,
+            Some(b'-' | b'0'..=b'9') => TokenKind::Number,
+            Some(b't' | b'f') => TokenKind::Boolean,
+            Some(b'n') => TokenKind::Null,
             _ => return Err(self.unexpected("a value")),
         })
     }
@@ -341,12 +341,12 @@ impl<'a> Scanner<'a> {
                 _ => Some(self.kind()?),
             };
             match kind {
-                Some(Kind::Object | Kind::Array) => self.enter()?,
-                Some(Kind::String) => self.skip_string()?,
-                Some(Kind::Number) => {
+                Some(TokenKind::Object | TokenKind::Array) => self.enter()?,
+                Some(TokenKind::String) => self.skip_string()?,
+                Some(TokenKind::Number) => {
                     self.number();
                 }
-                Some(Kind::Boolean | Kind::Null) => {
+                Some(TokenKind::Boolean | TokenKind::Null) => {
                     self.word()?;
                 }
                 None => {}

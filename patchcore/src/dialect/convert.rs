@@ -88,7 +88,7 @@ fn target_of(change: &FileChange, planned: &Plan) -> Target {
 ///
 /// # Errors
 /// `INVALID_BATCH` for a file that is moved over another: git has no word for that.
-pub fn check_sayable_as_diff(planned: &Plan) -> Result<(), Refusal> {
+pub fn check_representable_as_diff(planned: &Plan) -> Result<(), Refusal> {
     let over = |change: &&FileChange| matches!(target_of(change, planned), Target::Replaced(_));
     match planned.changes.iter().find(over) {
         None => Ok(()),

@@ -1,10 +1,11 @@
 //! Operations in the making, beside the tree that they lead to.
 
-use super::{fold, landed, whole};
+use super::landed::{self, Landed};
+use super::{fold, whole};
 use crate::digest::Digest;
 use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Refusal};
-use crate::operation::{Action, Batch, Coordinates, Matched, Operation};
+use crate::operation::{Action, Batch, Coordinates, Matched, Operation, TextEdit};
 use crate::path::RelPath;
 use crate::plan::{Onto, SharedBytes, Stage, Tree, not_found};
 use crate::text::LineNumber;
@@ -14,6 +15,8 @@ pub(super) struct Desk<'t> {
     stage: Stage<'t, ()>,
     coordinates: Coordinates,
     operations: Vec<Operation>,
+    /// The edit that is about to be refused, if the log may show it.
+    doubt: Option<Box<TextEdit>>,
 }
 
 impl<'t> Desk<'t> {
@@ -28,6 +31,7 @@ impl<'t> Desk<'t> {
             stage: Stage::new(tree),
             coordinates,
             operations: Vec::new(),
+            doubt: None,
         }
     }
 
@@ -85,6 +89,19 @@ impl<'t> Desk<'t> {
         file.apply(&set);
         self.push(path, Action::Splice(set.into_vec()), note);
         Ok(())
+    }
+
+    /// Whether an edit has landed, the log included: where the new text is there, and no more is
+    /// known, the log is asked before the patch is lowered again.
+    pub(super) fn settle(&mut self, path: &RelPath, landed: Landed, edit: TextEdit) -> Landed {
+        match landed {
+            Landed::Maybe(place) if self.stage.tree().has_landed(path, &edit) => Landed::Yes(place),
+            Landed::Maybe(place) => {
+                self.doubt = Some(Box::new(edit));
+                Landed::Maybe(place)
+            }
+            other => other,
+        }
     }
 
     /// Adds an edit that has landed already, at a line.
@@ -194,7 +211,9 @@ impl<'t> Desk<'t> {
     /// Adds a refused operation.
     pub(super) fn refuse(&mut self, path: &RelPath, refusal: Refusal) {
         self.stage.spoil(path);
-        self.push(path, Action::Refused(Box::new(refusal)), None);
+        let doubt = self.doubt.take();
+        self.push(path, Action::Refused(Box::new(refusal)), None)
+            .doubt = doubt;
     }
 
     /// Judges an operation that comes after a refused one on its file by the text without that one:
@@ -254,6 +273,7 @@ impl<'t> Desk<'t> {
     fn push(&mut self, path: &RelPath, action: Action, note: Option<String>) -> &mut Operation {
         let mut operation = Operation::new(path.clone(), action);
         operation.note = note;
+        self.doubt = None;
         self.operations.push(operation);
         self.operations.last_mut().expect("one was just added")
     }

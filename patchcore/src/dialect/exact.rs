@@ -7,7 +7,7 @@ use super::locate::Place;
 use super::replace::{self, Tail};
 use crate::edit::Edit;
 use crate::error::{Code, MAX_CANDIDATES, Refusal};
-use crate::operation::Matched;
+use crate::operation::{Matched, TextEdit};
 use crate::path::RelPath;
 use crate::text::{Text, split_lines, trim_ending};
 
@@ -31,6 +31,14 @@ impl Find<'_> {
     /// Whether the edit has landed already.
     pub(super) fn landed(&self, text: &[u8]) -> Landed {
         landed::characters(text, self.old, self.new, self.rungs)
+    }
+
+    /// What gives way to what.
+    pub(super) fn edit(&self) -> TextEdit {
+        TextEdit {
+            old: self.old.as_bytes().to_vec(),
+            new: self.new.as_bytes().to_vec(),
+        }
     }
 }
 

@@ -6,7 +6,8 @@
 //! - the text to find stands nowhere but inside it, or
 //! - the text to find is gone, old and new text have a line with a word in common (white space
 //!   aside; a long one may be a part of the other), what the new text adds has a word, and the new
-//!   text has at least [`ENOUGH`] characters that are not blank.
+//!   text has at least [`ENOUGH`] characters that are not blank; or the log shows this very edit,
+//!   which the workspace looks up where lowering asks for it ([`Tree::has_landed`]).
 //!
 //! A deletion leaves nothing that could be found again: it is never held for one that has landed.
 
@@ -29,7 +30,7 @@ pub(super) enum Landed {
     /// It has landed, at this place.
     Yes(Place),
     /// The text to find is gone and the new text stands at this line alone, which may be chance.
-    Maybe(LineNumber),
+    Maybe(Place),
 }
 
 /// What the verdict on an edit says that has landed at a line.
@@ -39,7 +40,7 @@ pub(super) fn note(line: LineNumber) -> String {
 
 /// Says in the refusal of an edit whose text is not found where its new text stands.
 pub(super) fn mention(mut refusal: Refusal, landed: &Landed) -> Refusal {
-    if let Landed::Maybe(line) = landed {
+    if let Landed::Maybe(Place { line, .. }) = landed {
         let stands = format!("; what it would replace that by stands at line {line} already");
         refusal.message.push_str(&stands);
     }
@@ -83,7 +84,7 @@ pub(super) fn lines(text: &[u8], old: &[&[u8]], new: &[&[u8]], rungs: Rungs) -> 
     }
     match shift.is_none() && is_telling(old, new) {
         true => Landed::Yes(place),
-        false => Landed::Maybe(place.line),
+        false => Landed::Maybe(place),
     }
 }
 
@@ -162,7 +163,7 @@ pub(super) fn characters(text: &[u8], old: &str, new: &str, rungs: Rungs) -> Lan
                 let place = place(text, there);
                 match is_telling(&old, &new) {
                     true => Landed::Yes(place),
-                    false => Landed::Maybe(place.line),
+                    false => Landed::Maybe(place),
                 }
             }
             [] => lines(text, &old, &new, rungs),
@@ -301,7 +302,7 @@ mod tests {
         match landed {
             Landed::No => None,
             Landed::Yes(place) => Some(Ok(place.line.get())),
-            Landed::Maybe(line) => Some(Err(line.get())),
+            Landed::Maybe(place) => Some(Err(place.line.get())),
         }
     }
 

@@ -78,7 +78,7 @@ use crate::operation::Batch;
 use crate::path::RelPath;
 use crate::plan::{Lowered, Script, Tree};
 
-pub use convert::{check_sayable_as_diff, to_batch};
+pub use convert::{check_representable_as_diff, to_batch};
 pub use detect::detect;
 pub use unread::Unread;
 

@@ -50,7 +50,7 @@ pub(super) type Pair = (Range<usize>, Range<usize>);
 
 /// The lines that differ, in order; between two of them lies at least one line that does not.
 pub(super) fn changed_lines(old: &[u8], new: &[u8]) -> Vec<Pair> {
-    let mut found = Found(Vec::new());
+    let mut found = Pairs(Vec::new());
     let (mut at_old, mut at_new) = (0, 0);
     let mut deadline = None;
     loop {
@@ -103,9 +103,9 @@ fn have_no_line_in_common(old: &[u8], new: &[u8]) -> bool {
 }
 
 /// Collects pairs, joining those that touch.
-struct Found(Vec<Pair>);
+struct Pairs(Vec<Pair>);
 
-impl Found {
+impl Pairs {
     fn push(&mut self, old: Range<usize>, new: Range<usize>) {
         if old.is_empty() && new.is_empty() {
             return;

@@ -7,7 +7,7 @@ use super::blob::short_name;
 use super::change::{Change, changes};
 use super::hunk::{LineCounter, write_hunks};
 use super::quote::{in_quotes, quote};
-use super::{Copies, Direction, Options};
+use super::{Copies, DiffOptions, Direction};
 use crate::edit::Edit;
 use crate::text::LineIndex;
 
@@ -37,13 +37,13 @@ pub enum Origin {
 /// What happens to one file.
 ///
 /// ```
-/// use patchcore::diff::{FileDiff, Options, Side};
+/// use patchcore::diff::{FileDiff, DiffOptions, Side};
 /// use patchcore::edit::Edit;
 /// let side = Side { path: b"greet.txt", executable: false, link: false };
 /// let edits = [Edit::replace(7..10, "you")];
 /// let diff = FileDiff::modified(side, side, b"Hello,\nall\n", &edits);
 /// let mut text = Vec::new();
-/// diff.write(&Options::default(), &mut text)?;
+/// diff.write(&DiffOptions::default(), &mut text)?;
 /// assert_eq!(String::from_utf8_lossy(&text), "\
 /// diff --git a/greet.txt b/greet.txt
 /// --- a/greet.txt
@@ -100,7 +100,7 @@ impl<'a> FileDiff<'a> {
     ///
     /// # Errors
     /// What `out` fails with.
-    pub fn write(&self, options: &Options, out: &mut impl Write) -> io::Result<()> {
+    pub fn write(&self, options: &DiffOptions, out: &mut impl Write) -> io::Result<()> {
         // What takes back a copy is the deletion of it.
         let created = options.copies == Copies::Created || options.direction == Direction::Reverse;
         if self.origin == Origin::Copied && created {
@@ -115,7 +115,7 @@ impl<'a> FileDiff<'a> {
 
     /// Writes at most `limit` bytes, cut behind a line.
     #[must_use]
-    pub fn render(&self, options: &Options, limit: usize) -> Rendered {
+    pub fn render(&self, options: &DiffOptions, limit: usize) -> Rendered {
         let mut out = Bounded {
             diff: Vec::new(),
             limit,
@@ -132,7 +132,7 @@ impl<'a> FileDiff<'a> {
     fn write_parts(
         &self,
         mut changes: std::iter::Peekable<impl Iterator<Item = Change<'a>>>,
-        options: &Options,
+        options: &DiffOptions,
         out: &mut impl Write,
     ) -> io::Result<()> {
         let has_hunks = changes.peek().is_some();
@@ -158,7 +158,7 @@ impl<'a> FileDiff<'a> {
         write_hunks(self.source, changes, counter, options, out)
     }
 
-    fn write_type_change(&self, options: &Options, out: &mut impl Write) -> io::Result<()> {
+    fn write_type_change(&self, options: &DiffOptions, out: &mut impl Write) -> io::Result<()> {
         let all = [Edit::delete(0..self.source.len())];
         let deleted = FileDiff {
             new: None,
@@ -178,7 +178,7 @@ impl<'a> FileDiff<'a> {
         }
     }
 
-    fn write_as_created(&self, options: &Options, out: &mut impl Write) -> io::Result<()> {
+    fn write_as_created(&self, options: &DiffOptions, out: &mut impl Write) -> io::Result<()> {
         let edits = [Edit::insert(0, apply(self.source, self.edits))];
         let created = FileDiff {
             old: None,

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::change::{Change, at_line_start, line_count};
-use super::{Direction, Options};
+use super::{DiffOptions, Direction};
 use crate::text::{LineIndex, split_lines};
 
 /// Counts lines up to rising offsets of a text.
@@ -43,7 +43,7 @@ pub(super) fn write_hunks<'a>(
     source: &'a [u8],
     changes: impl Iterator<Item = Change<'a>>,
     mut counter: LineCounter<'_>,
-    options: &Options,
+    options: &DiffOptions,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let mut changes = changes.peekable();

@@ -25,7 +25,7 @@ pub use quote::{quote, unquote};
 /// How a diff is written.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Options {
+pub struct DiffOptions {
     /// Unchanged lines shown on either side of a change.
     pub context: usize,
     /// Which way the diff leads.
@@ -34,7 +34,7 @@ pub struct Options {
     pub copies: Copies,
 }
 
-impl Default for Options {
+impl Default for DiffOptions {
     /// Three lines of context, from old to new, copies as new files.
     fn default() -> Self {
         Self {

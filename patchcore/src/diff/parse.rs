@@ -14,7 +14,7 @@ use crate::error::Hint;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diff<'a> {
     /// Its files, in order; one file may come more than once.
-    pub files: Vec<FileDiff<'a>>,
+    pub files: Vec<ParsedFile<'a>>,
     /// What was read kindly.
     pub remarks: Vec<Remark>,
 }
@@ -56,7 +56,7 @@ pub enum Name {
 
 /// What a diff says of one file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FileDiff<'a> {
+pub struct ParsedFile<'a> {
     /// The line of the diff where it starts, from 1.
     pub line: usize,
     /// What follows `diff --git `, where there is such a line.
@@ -222,7 +222,7 @@ impl Role {
     }
 }
 
-impl FileDiff<'_> {
+impl ParsedFile<'_> {
     /// The same change the other way around; a copy, which has no opposite, stays a copy.
     #[must_use]
     pub fn reversed(&self) -> Self {
@@ -369,9 +369,9 @@ impl<'a> Parser<'a> {
             Some(Current::Adjacent) => {}
             Some(Current::Apart) => self.remark("junk stands between the hunks of a file"),
             None if self.options.headerless => {
-                self.diff.files.push(FileDiff {
+                self.diff.files.push(ParsedFile {
                     line: self.cursor.line,
-                    ..FileDiff::default()
+                    ..ParsedFile::default()
                 });
             }
             None => {
@@ -420,7 +420,7 @@ impl<'a> Parser<'a> {
     fn skip_prose(&mut self, line: &[u8]) {
         if line.starts_with(b"Property changes on: ") {
             self.remark("changes of properties are not applied");
-            let is_bare = |file: &FileDiff<'_>| file.git.is_none() && file.hunks.is_empty();
+            let is_bare = |file: &ParsedFile<'_>| file.git.is_none() && file.hunks.is_empty();
             // A header whose file has nothing but its properties changed.
             if self.diff.files.last().is_some_and(is_bare) {
                 self.diff.files.pop();

@@ -10,7 +10,7 @@ fn side(path: &str, executable: bool) -> Option<Side<'_>> {
     })
 }
 
-fn render(diff: &FileDiff<'_>, options: &Options) -> String {
+fn render(diff: &FileDiff<'_>, options: &DiffOptions) -> String {
     let mut out = Vec::new();
     diff.write(options, &mut out).unwrap();
     String::from_utf8(out).unwrap()
@@ -22,7 +22,7 @@ fn modified<'a>(source: &'a str, edits: &'a [Edit]) -> FileDiff<'a> {
 }
 
 /// The hunks of a diff of `f`, without the header.
-fn hunks(source: &str, edits: &[Edit], options: &Options) -> String {
+fn hunks(source: &str, edits: &[Edit], options: &DiffOptions) -> String {
     let text = render(&modified(source, edits), options);
     let header = "diff --git a/f b/f\n--- a/f\n+++ b/f\n";
     text.strip_prefix(header).expect("a header").to_owned()
@@ -33,23 +33,23 @@ fn context_that_touches_joins_hunks_and_more_parts_them() {
     let source = "1\n2\n3\n4\n5\n6\n7\n8\n9\n";
     let edits = [Edit::replace(0..1, "one"), Edit::replace(14..15, "eight")];
     let joined = "@@ -1,9 +1,9 @@\n-1\n+one\n 2\n 3\n 4\n 5\n 6\n 7\n-8\n+eight\n 9\n";
-    assert_eq!(hunks(source, &edits, &Options::default()), joined);
+    assert_eq!(hunks(source, &edits, &DiffOptions::default()), joined);
     let edits = [Edit::replace(0..1, "one"), Edit::replace(16..17, "nine")];
     let parted = "@@ -1,4 +1,4 @@\n-1\n+one\n 2\n 3\n 4\n\
                   @@ -6,4 +6,4 @@\n 6\n 7\n 8\n-9\n+nine\n";
-    assert_eq!(hunks(source, &edits, &Options::default()), parted);
+    assert_eq!(hunks(source, &edits, &DiffOptions::default()), parted);
 }
 
 #[test]
 fn ranges_without_lines_name_the_line_before() {
-    let none = Options {
+    let none = DiffOptions {
         context: 0,
-        ..Options::default()
+        ..DiffOptions::default()
     };
     let edits = [Edit::insert(2, "x\ny\n"), Edit::delete(4..6)];
     let expected = "@@ -1,0 +2,2 @@\n+x\n+y\n@@ -3 +4,0 @@\n-3\n";
     assert_eq!(hunks("1\n2\n3\n", &edits, &none), expected);
-    let reverse = Options {
+    let reverse = DiffOptions {
         direction: Direction::Reverse,
         ..none
     };
@@ -61,10 +61,10 @@ fn ranges_without_lines_name_the_line_before() {
 fn a_missing_final_newline_is_marked_on_each_side() {
     let edits = [Edit::insert(3, "\n")];
     let expected = "@@ -1,2 +1,2 @@\n a\n-b\n\\ No newline at end of file\n+b\n";
-    assert_eq!(hunks("a\nb", &edits, &Options::default()), expected);
+    assert_eq!(hunks("a\nb", &edits, &DiffOptions::default()), expected);
     let edits = [Edit::replace(0..1, "A")];
     let expected = "@@ -1,2 +1,2 @@\n-a\n+A\n b\n\\ No newline at end of file\n";
-    assert_eq!(hunks("a\nb", &edits, &Options::default()), expected);
+    assert_eq!(hunks("a\nb", &edits, &DiffOptions::default()), expected);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn headers_are_those_of_git() {
             edits,
             lines: None,
         };
-        render(&diff, &Options::default())
+        render(&diff, &DiffOptions::default())
     };
     let same = Origin::Same;
     assert_eq!(
@@ -115,7 +115,7 @@ fn names_with_spaces_end_in_a_tab_and_similarity_counts_bytes() {
         edits: &edits,
         lines: None,
     };
-    let text = render(&diff, &Options::default());
+    let text = render(&diff, &DiffOptions::default());
     assert!(text.starts_with(
         "diff --git a/o b/n n\nsimilarity index 80%\nrename from o\nrename to n n\n\
          --- a/o\n+++ b/n n\t\n@@ -1,4 +1,4 @@\n"
@@ -133,7 +133,7 @@ fn a_copy_is_created_and_deleted_unless_it_is_to_be_shown_as_one() {
         edits: &edits,
         lines: None,
     };
-    let mut options = Options::default();
+    let mut options = DiffOptions::default();
     assert_eq!(
         render(&diff, &options),
         "diff --git a/c b/c\nnew file mode 100755\n--- /dev/null\n+++ b/c\n\
@@ -157,14 +157,14 @@ fn a_copy_is_created_and_deleted_unless_it_is_to_be_shown_as_one() {
 fn a_bound_cuts_behind_a_line_and_says_so() {
     let edits = [Edit::replace(0..2, "x\n")];
     let diff = modified("a\n", &edits);
-    let whole = diff.render(&Options::default(), 1000);
+    let whole = diff.render(&DiffOptions::default(), 1000);
     assert!(!whole.truncated);
-    let exact = diff.render(&Options::default(), whole.diff.len());
+    let exact = diff.render(&DiffOptions::default(), whole.diff.len());
     assert_eq!(exact, whole);
-    let cut = diff.render(&Options::default(), whole.diff.len() - 1);
+    let cut = diff.render(&DiffOptions::default(), whole.diff.len() - 1);
     assert!(cut.truncated);
     assert_eq!(cut.diff, &whole.diff[..whole.diff.len() - "+x\n".len()]);
-    assert_eq!(diff.render(&Options::default(), 0).diff, b"");
+    assert_eq!(diff.render(&DiffOptions::default(), 0).diff, b"");
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn lines_looked_up_and_lines_counted_agree() {
         lines: Some(&lines),
         ..counted
     };
-    let options = Options::default();
+    let options = DiffOptions::default();
     assert_eq!(render(&counted, &options), render(&looked_up, &options));
 }
 
@@ -188,7 +188,7 @@ fn lines_looked_up_and_lines_counted_agree() {
 fn statistics_are_what_the_diff_shows() {
     let source = "a\nb\nc\nd";
     let edits = [Edit::replace(0..4, "a\nB\nx\n"), Edit::insert(7, "\ne")];
-    let text = hunks(source, &edits, &Options::default());
+    let text = hunks(source, &edits, &DiffOptions::default());
     let count = |mark| text.lines().filter(|line| line.starts_with(mark)).count();
     let stats = LineStats::of(source.as_bytes(), &edits);
     assert_eq!((stats.added, stats.removed), (count('+'), count('-')));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{MAX_DIFF, PatchEvent, change_of};
-use crate::diff::{Copies, Options};
+use crate::diff::{Copies, DiffOptions};
 use crate::edit::{Edit, EditSet};
 use crate::workspace::record::{ChangeRecord, Record};
 
@@ -81,9 +81,9 @@ fn hunks(change: &ChangeRecord, operation: usize, source: &[u8], limit: usize) -
         return Hunks::Unknown;
     };
     // The record of a copy holds no bytes to show.
-    let options = Options {
+    let options = DiffOptions {
         copies: Copies::Copied,
-        ..Options::default()
+        ..DiffOptions::default()
     };
     let rendered = change.diff(source, &edits).render(&options, limit);
     if rendered.truncated {

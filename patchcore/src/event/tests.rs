@@ -43,7 +43,7 @@ fn record(operations: Vec<Verdict>) -> Record {
             task_id: Some("A1F2".into()),
             ..Labels::default()
         },
-        state: State::Committed,
+        state: TransactionState::Committed,
         status: Status::Applied,
         plan: Digest::of(b"plan"),
         at: "2026-01-02T03:04:05Z".into(),
@@ -96,7 +96,7 @@ fn ids_are_the_same_each_time_and_different_for_each_event() {
 #[test]
 fn r32_a_batch_that_is_not_decided_has_no_events() {
     let mut record = record(vec![operation(Outcome::Applied, "a")]);
-    record.state = State::Prepared;
+    record.state = TransactionState::Prepared;
     assert_eq!(events(&record).count(), 0);
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use super::comment::{self, Existing, Kind};
+use super::comment::{self, CommentKind, Existing};
 use super::injected::checksum;
 use super::mark::Wish;
 
@@ -106,12 +106,12 @@ impl<'a> Claims<'a> {
     /// Gives a wish for a task the comment above that names another: it says by itself that nobody
     /// edited it.
     pub(super) fn claim_task(&mut self, index: usize, wish: &Wish<'_>, known: &HashSet<&str>) {
-        if self.spans[index].is_some() || wish.kind != Kind::Task {
+        if self.spans[index].is_some() || wish.kind != CommentKind::Task {
             return;
         }
         let found = wish.site.above.clone().rev().find(|&other| {
             !self.taken[other]
-                && self.existing[other].kind == Kind::Task
+                && self.existing[other].kind == CommentKind::Task
                 && comment::task_of(&self.words[other]).is_some_and(|(task, name)| {
                     !task.contains(char::is_whitespace) && name.is_none_or(|name| name == wish.id)
                 })

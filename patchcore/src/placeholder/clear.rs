@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::comment::{self, Existing, Kind};
+use super::comment::{self, CommentKind, Existing};
 use super::context::Context;
 use super::injected::checksum;
 use super::{Marker, Placeholder};
@@ -26,14 +26,19 @@ impl Marker<'_> {
     #[must_use]
     pub fn clear(&self, path: &RelPath, bytes: &[u8], id: &str, task: &str) -> Cleared {
         let mut cleared = Cleared::default();
-        let Ok(context) = self.context(path, bytes) else {
+        if !comment::may_hold(bytes) {
+            return cleared;
+        }
+        let found = self.scanner.find(bytes);
+        let ids = found.iter().map(|placeholder| placeholder.id).chain([id]);
+        let known = ids.flat_map(|id| self.injected.sums(id).map(str::to_owned));
+        let Ok(context) = self.context(path, bytes, &known.collect()) else {
             return cleared;
         };
         let existing = comment::all(bytes, &context);
         if existing.is_empty() {
             return cleared;
         }
-        let found = self.scanner.find(bytes);
         let sums: BTreeSet<&str> = self.injected.sums(id).collect();
         let mut near: Option<usize> = None;
         let mut unknown = Vec::new();
@@ -47,11 +52,11 @@ impl Marker<'_> {
             let form = forms
                 .iter()
                 .find(|form| match comment::task_of(&form.words) {
-                    Some((other, _)) if existing.kind == Kind::Task => other == task,
-                    _ => existing.kind == Kind::Prompt && is_known(&sums, form),
+                    Some((other, _)) if existing.kind == CommentKind::Task => other == task,
+                    _ => existing.kind == CommentKind::Prompt && is_known(&sums, form),
                 });
             if let Some(form) = form {
-                if existing.kind == Kind::Prompt
+                if existing.kind == CommentKind::Prompt
                     && self.is_others(bytes, &found, id, form, &context)
                 {
                     continue;
@@ -62,14 +67,14 @@ impl Marker<'_> {
             }
             let words = &forms[0].words;
             let names = match existing.kind {
-                Kind::Task => words
+                CommentKind::Task => words
                     .strip_prefix(comment::TASK)
                     .and_then(|rest| rest.strip_prefix(task))
                     .is_some_and(|rest| rest.starts_with(char::is_whitespace) || rest.is_empty()),
-                Kind::Prompt => comment::name_of(words) == Some(id),
+                CommentKind::Prompt => comment::name_of(words) == Some(id),
             };
             // One right below the task's own comment is rather its prompt, too.
-            let below = near == Some(span.start) && existing.kind == Kind::Prompt;
+            let below = near == Some(span.start) && existing.kind == CommentKind::Prompt;
             let of_nobody = || {
                 !found.iter().any(|placeholder| {
                     let sums: BTreeSet<&str> = self.injected.sums(placeholder.id).collect();

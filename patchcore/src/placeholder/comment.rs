@@ -1,10 +1,14 @@
 //! The comment: text made safe for a language, laid out in lines, and found again above a line.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use super::Scanner;
 use super::context::Context;
-use super::style::{BLOCK, CommentStyle, HTML, PHP_TAG, SLASHES};
+use super::injected::checksum;
+use super::style::{
+    BLOCK, CSS, CommentStyle, HASH, HTML, JSX_CHILD, PHP, PHP_TAG, SCRIPT, SLASHES,
+};
 
 /// What a comment says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,16 +28,16 @@ const PROMPT: &str = "agent:";
 
 /// Which of the two comments it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum CommentKind {
     Task,
     Prompt,
 }
 
 impl Mark {
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> CommentKind {
         match self {
-            Self::Task(_) => Kind::Task,
-            Self::Prompt(_) => Kind::Prompt,
+            Self::Task(_) => CommentKind::Task,
+            Self::Prompt(_) => CommentKind::Prompt,
         }
     }
 
@@ -383,7 +387,7 @@ fn break_placeholders(line: &mut String, scanner: &Scanner) -> Option<()> {
 /// A comment that looks like one of ours.
 #[derive(Debug)]
 pub(super) struct Existing {
-    pub(super) kind: Kind,
+    pub(super) kind: CommentKind,
     /// The starts of its lines and the end of the last; behind `own` lines it may go on, if a
     /// formatter laid it out again.
     ends: Vec<usize>,
@@ -450,14 +454,9 @@ const MORE_LINES: usize = 64;
 
 /// All comments of a file that look like ours, in its order.
 pub(super) fn all(bytes: &[u8], context: &Context) -> Vec<Existing> {
-    let mut starts: Vec<usize> = [TASK, PROMPT]
-        .iter()
-        .flat_map(|mark| memchr::memmem::find_iter(bytes, mark.as_bytes()))
-        .collect();
-    starts.sort_unstable();
     let mut found: Vec<Existing> = Vec::new();
     let mut floor = 0;
-    for at in starts {
+    for at in starts(bytes) {
         if at < floor {
             continue;
         }
@@ -472,10 +471,11 @@ pub(super) fn all(bytes: &[u8], context: &Context) -> Vec<Existing> {
             _ => None,
         };
         let styles = [Some(style), former];
+        let is_free = |at: usize| context.style_of_line(bytes, at).is_some();
         let existing = styles
             .into_iter()
             .flatten()
-            .find_map(|style| comment_at(bytes, line, style, context));
+            .find_map(|style| comment_at(bytes, line, style, &is_free));
         if let Some(existing) = existing {
             floor = existing.span().end;
             found.push(existing);
@@ -484,11 +484,78 @@ pub(super) fn all(bytes: &[u8], context: &Context) -> Vec<Existing> {
     found
 }
 
+/// Whether a text may hold comments like ours.
+pub(super) fn may_hold(bytes: &[u8]) -> bool {
+    let has = |mark: &str| memchr::memmem::find(bytes, mark.as_bytes()).is_some();
+    has(TASK) || has(PROMPT)
+}
+
+/// The text without what comments of these checksums say, for those who look for structure in it:
+/// a prompt may hold any mark of the language, and must not be read as one where it is not certain
+/// what a comment is. `None` where there is no such comment.
+pub(super) fn masked(
+    bytes: &[u8],
+    base: Option<&'static CommentStyle>,
+    known: &HashSet<String>,
+) -> Option<Vec<u8>> {
+    if known.is_empty() {
+        return None;
+    }
+    let embedded = [&SCRIPT, &CSS, &PHP, &JSX_CHILD, &HASH, &HTML, &BLOCK].map(Some);
+    let styles = || [base].into_iter().chain(embedded).flatten();
+    let mut masked: Option<Vec<u8>> = None;
+    let mut floor = 0;
+    for at in starts(bytes) {
+        if at < floor {
+            continue;
+        }
+        let line = crate::text::Text::new(bytes).line_start(at);
+        let found = styles().find_map(|style| {
+            let existing = comment_at(bytes, line, style, &|_| true)?;
+            let is_known = |text: &str| known.contains(&checksum(text));
+            let mut forms = existing.forms(bytes);
+            let form = forms.find(|form| is_known(&form.words) || is_known(&form.normal))?;
+            Some((style, form.end))
+        });
+        let Some((style, end)) = found else {
+            continue;
+        };
+        floor = end;
+        let masked = masked.get_or_insert_with(|| bytes.to_vec());
+        let opener = style.opener().len();
+        let mut from = line;
+        while from < end {
+            let next = crate::bytes::find(b'\n', &bytes[from..end]).map_or(end, |n| from + n + 1);
+            let text = &bytes[from..next];
+            let blank = text.len() - text.trim_ascii_start().len();
+            let trimmed = from + text.trim_ascii_end().len();
+            let keeps = style.is_line() || from == line;
+            let start = from + blank + if keeps { opener } else { 0 };
+            let close = if next == end { style.closer().len() } else { 0 };
+            if start < trimmed.saturating_sub(close) {
+                masked[start..trimmed - close].fill(b' ');
+            }
+            from = next;
+        }
+    }
+    masked
+}
+
+/// Where comments like ours may have their marks, in the order of the text.
+fn starts(bytes: &[u8]) -> Vec<usize> {
+    let mut starts: Vec<usize> = [TASK, PROMPT]
+        .iter()
+        .flat_map(|mark| memchr::memmem::find_iter(bytes, mark.as_bytes()))
+        .collect();
+    starts.sort_unstable();
+    starts
+}
+
 fn comment_at(
     bytes: &[u8],
     start: usize,
     style: &'static CommentStyle,
-    context: &Context,
+    is_free: &dyn Fn(usize) -> bool,
 ) -> Option<Existing> {
     let opener = style.opener().as_bytes();
     let closer = style.closer().as_bytes();
@@ -526,7 +593,7 @@ fn comment_at(
         if !hanging.is_some_and(|text| text.is_empty() || text.starts_with(b"  ")) {
             own.get_or_insert(ends.len() - 1);
         }
-        let (Some(end), Some(_)) = (line_end(at), context.style_of_line(bytes, at)) else {
+        let (Some(end), true) = (line_end(at), is_free(at)) else {
             break;
         };
         at = end;
@@ -553,12 +620,13 @@ pub(super) fn is_mark(line: &[u8], style: Option<&'static CommentStyle>) -> bool
 }
 
 /// Whether text behind an opener starts as ours does.
-fn kind_of(text: &[u8]) -> Option<Kind> {
+fn kind_of(text: &[u8]) -> Option<CommentKind> {
     let text = text.trim_ascii_start();
     let text = text.strip_prefix(b"*").unwrap_or(text).trim_ascii_start();
     if text.starts_with(TASK.as_bytes()) {
-        Some(Kind::Task)
+        Some(CommentKind::Task)
     } else {
-        text.starts_with(PROMPT.as_bytes()).then_some(Kind::Prompt)
+        text.starts_with(PROMPT.as_bytes())
+            .then_some(CommentKind::Prompt)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use super::claim::{Claims, Reach, Says};
-use super::comment::{self, Comment, Existing, Kind};
+use super::comment::{self, Comment, CommentKind, Existing};
 use super::context::{Context, Place};
 use super::injected;
 use super::style::{CommentStyle, Indent};
@@ -119,7 +119,19 @@ impl<'a> Marker<'a> {
             bytes,
             text: Text::new(bytes),
         };
-        let context = self.context(path, bytes);
+        let mut known: HashSet<String> = HashSet::new();
+        if comment::may_hold(bytes) {
+            let ids: HashSet<&str> = found.iter().map(|placeholder| placeholder.id).collect();
+            let style = Language::of(path, bytes).and_then(|language| language.style);
+            for id in ids {
+                known.extend(self.injected.sums(id).map(str::to_owned));
+                if let (Some(style), Some(mark)) = (style, marks(id)) {
+                    let comment = Comment::new(&mark, None, style, self.scanner);
+                    known.extend(comment.map(|comment| injected::checksum(&comment.words())));
+                }
+            }
+        }
+        let context = self.context(path, bytes, &known);
         let existing = match &context {
             Ok(context) => comment::all(bytes, context),
             Err(_) => Vec::new(),
@@ -183,7 +195,13 @@ impl<'a> Marker<'a> {
     }
 
     /// The state of the file's language; why there is none to be had.
-    pub(super) fn context(&self, path: &RelPath, bytes: &[u8]) -> Result<Context, (Code, String)> {
+    /// The text of comments with these checksums is left out: it is nobody's code.
+    pub(super) fn context(
+        &self,
+        path: &RelPath,
+        bytes: &[u8],
+        known: &HashSet<String>,
+    ) -> Result<Context, (Code, String)> {
         match detect_encoding(bytes) {
             Encoding::Wide => return Err((Code::UnsupportedEncoding, "is UTF-16".to_owned())),
             Encoding::Binary(_) => return Err((Code::BinaryFile, "holds NUL bytes".to_owned())),
@@ -196,7 +214,12 @@ impl<'a> Marker<'a> {
             ));
         };
         let name = String::from_utf8_lossy(path.file_name());
-        Ok(Context::of(language, &name, bytes))
+        let masked = comment::masked(bytes, language.style, known);
+        Ok(Context::of(
+            language,
+            &name,
+            masked.as_deref().unwrap_or(bytes),
+        ))
     }
 
     /// Matches the comments that stand in the file with those wanted: first those above the
@@ -297,7 +320,7 @@ impl<'a> Marker<'a> {
 /// A comment that is to stand somewhere.
 pub(super) struct Wish<'a> {
     pub(super) id: &'a str,
-    pub(super) kind: Kind,
+    pub(super) kind: CommentKind,
     pub(super) site: Site,
     comment: Comment,
     words: String,

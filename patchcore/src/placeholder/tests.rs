@@ -349,6 +349,10 @@ places! {
     attribute: "a.html", "<div title=\"\n###P###\n\">x</div>\n" => Some(1);
     mark_of_a_comment_in_an_attribute: "a.html", "<p title=\"<!--\">\n###P###\n</p>\n" => Some(0);
     data_in_a_page: "a.html", "<script type=\"application/json\">\n###P###\n</script>\n" => Some(1);
+    php_data: "a.php", "<?php\nf();\n__halt_compiler();\n// ###P###\n" => Some(3);
+    behind_a_pre: "a.html", "<p>\n<pre>\n x\n</pre>\n###P###\n" => Some(0);
+    end_of_a_pre: "a.html", "<p>\n<pre>\n x\n</pre> ###P###\n" => Some(2);
+    cgo_behind_a_comment: "a.go", "package main\n\n/*\n#include <a.h>\n\nint x;\n*/\nimport \"C\" // ###P###\n" => Some(2);
     textarea: "a.html", "<textarea>\n###P###\n</textarea>\n" => Some(1);
     below_the_doctype: "a.html", "<!-- ###P### -->\n<!doctype html>\n<p>\n" => Some(3);
     cdata: "a.xml", "<a>\n<b><![CDATA[\n###P###\n]]></b></a>\n" => Some(2);
@@ -377,6 +381,190 @@ fn a_region_has_its_own_comments() {
         inject("A.jsx", "<p>\n  {/* ###P### */}\n</p>\n", &prompt("x")),
         "<p>\n  {/** agent: x **/}\n  {/* ###P### */}\n</p>\n"
     );
+}
+
+#[test]
+fn a_comment_is_known_again_after_a_formatter() {
+    let mark = prompt("one two three\nfour five");
+    for (name, source, changes) in [
+        (
+            "a.rs",
+            "fn f() {\n    // ###A###\n}\n",
+            &[("three\n    //   four", "\n    // three four\n    //")][..],
+        ),
+        (
+            "a.ts",
+            "f();\n  // ###A###\n",
+            &[
+                ("\n   *  four five", " four\n\t * five"),
+                ("  /**", "/**"),
+                ("**/\n", "**/\n\n"),
+            ][..],
+        ),
+        (
+            "a.html",
+            "<p>\n###A###\n</p>\n",
+            &[
+                ("two three\n     four", "two\n  three four"),
+                ("<!--", "\t<!--"),
+            ][..],
+        ),
+        (
+            "a.py",
+            "x = 1\n# ###A###\n",
+            &[("# ###A###", "\n\nimport y\n# ###A###")][..],
+        ),
+    ] {
+        let mut injected = Injected::default();
+        let mut step = |text: &str, mark: &Mark, mode| {
+            let after = run(name, text.as_bytes(), mark, &mut injected, mode).unwrap();
+            String::from_utf8(after).unwrap()
+        };
+        let once = step(source, &mark, MarkMode::Inject);
+        let mut formatted = once.clone();
+        for (from, to) in changes {
+            assert!(
+                formatted.contains(from),
+                "{name}: {from:?} in {formatted:?}"
+            );
+            formatted = formatted.replacen(from, to, 1);
+        }
+        assert_eq!(
+            step(&formatted, &mark, MarkMode::Inject),
+            formatted,
+            "{name}"
+        );
+        let renewed = step(&formatted, &prompt("six"), MarkMode::Inject);
+        assert!(!renewed.contains("two"), "{renewed}");
+        assert_eq!(renewed.matches("agent:").count(), 1, "{renewed}");
+        let removed = step(&formatted, &mark, MarkMode::Remove);
+        assert!(
+            !removed.contains("two") && !removed.contains("five"),
+            "{removed}"
+        );
+        assert_eq!(step(&once, &mark, MarkMode::Remove), source);
+    }
+}
+
+#[test]
+fn comments_of_an_earlier_version_are_known_by_their_checksums() {
+    let earlier = "# agent: one\n#   two";
+    let sum = crate::placeholder::injected::checksum(earlier);
+    let known = format!("{{\"A\": [\"{sum}\"]}}");
+    let mut injected: Injected = serde_json::from_str(&known).unwrap();
+    let text = format!("{earlier}\n# ###A###\n");
+    let mark = prompt("new");
+    let after = run(
+        "a.py",
+        text.as_bytes(),
+        &mark,
+        &mut injected,
+        MarkMode::Inject,
+    );
+    assert_eq!(after.unwrap(), b"# agent: new\n# ###A###\n");
+}
+
+#[test]
+fn what_tools_look_for_in_comments_is_broken_up() {
+    for (name, text, gone) in [
+        ("a.ts", "x\n@ts-ignore", "@ts-ignore"),
+        ("a.js", "@jsx h", "@jsx"),
+        ("a.js", "eslint-disable", "eslint"),
+        ("a.py", "coding: latin-1", "coding:"),
+        ("a.py", "x\ntype: int", "type:"),
+        ("a.py", "pragma: no cover", "pragma"),
+        ("a.py", "vim: set x", "vim:"),
+        ("a.go", "x\n+build ignore", "+build"),
+        ("a.go", "x\ngo:embed y", "go:embed"),
+        (
+            "a.rb",
+            "x\nfrozen_string_literal: true",
+            "frozen_string_literal",
+        ),
+        ("a.pl", "x\nline 200 \"y\"", "line 200"),
+        ("a.java", "@deprecated", "@deprecated"),
+    ] {
+        let after = inject(name, "x\n###A###\n", &prompt(text));
+        assert!(!after.contains(gone), "{after}");
+    }
+    let after = inject("a.ts", "###A###\n", &prompt("write to me@example.org"));
+    assert!(after.contains("me@example.org"), "{after}");
+}
+
+/// A comment must not change what the next injection takes for structure.
+#[test]
+fn what_a_comment_holds_is_not_read_as_structure() {
+    const PIECES: [&str; 33] = [
+        "<script>",
+        "</script>",
+        "<style>",
+        "<!--",
+        "-->",
+        "`",
+        "${",
+        "\"\"\"",
+        "'''",
+        "r#\"",
+        "/*",
+        "*/",
+        "[[",
+        "{{",
+        "{%",
+        "<%",
+        "<?php",
+        "?>",
+        "$x$",
+        "\\'",
+        "'",
+        "\"",
+        "$(",
+        "<<EOF",
+        "|",
+        "```",
+        "---",
+        "=begin",
+        "=pod",
+        "__END__",
+        "define x",
+        "R\"(",
+        "<![CDATA[",
+    ];
+    for language in Language::all() {
+        let Some(style) = language.style else {
+            continue;
+        };
+        let name = language.sample_name();
+        for piece in PIECES {
+            let text = format!("{piece} x\n{piece}\n{piece}");
+            let mark = prompt(&text);
+            let line = |id: &str| format!("{} ###{id}### {}\n", style.opener(), style.closer());
+            let source = format!("x\n\n{}y\n\n{}z\n", line("A"), line("B"));
+            let mut injected = Injected::default();
+            let mut step = |text: &[u8], mode| {
+                let after = run(&name, text, &mark, &mut injected, mode);
+                after.unwrap_or_else(|refusal| panic!("{name} {piece:?}: {refusal:?}"))
+            };
+            let text_of = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+            let once = step(source.as_bytes(), MarkMode::Inject);
+            let twice = step(&once, MarkMode::Inject);
+            assert_eq!(text_of(&twice), text_of(&once), "{name} {piece:?}");
+            let removed = step(&once, MarkMode::Remove);
+            assert_eq!(text_of(&removed), source, "{name} {piece:?}");
+        }
+    }
+}
+
+#[test]
+fn a_prompt_is_no_part_of_another_reading() {
+    // Behind a brace a slash may be either; the prompt must not make the wrong reading whole.
+    let source = "function f() {}\n/`/.test(q)\n// ###P###\nx()\n";
+    let mark = prompt("` ${x} /");
+    let mut injected = Injected::default();
+    let mut step = |text: &[u8], mode| run("a.js", text, &mark, &mut injected, mode).unwrap();
+    let once = step(source.as_bytes(), MarkMode::Inject);
+    assert!(once.ends_with(b"/** agent: ` ${x} / **/\n// ###P###\nx()\n"));
+    assert_eq!(step(&once, MarkMode::Inject), once);
+    assert_eq!(step(&once, MarkMode::Remove), source.as_bytes());
 }
 
 fn nasty() -> Vec<String> {

@@ -204,13 +204,13 @@ impl FileChange {
     }
 
     /// Whether the same bytes and mode stand at the same path afterwards.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(super) fn is_noop(&self) -> bool {
         let stays = matches!(self.kind, ChangeKind::Modified | ChangeKind::Mode);
         match (&self.before, &self.after) {
             (Some(before), Some(after)) if stays => {
                 before.executable() == after.executable
                     && before.is_link() == after.link
-                    && self.edits.is_idle(self.source_bytes())
+                    && self.edits.is_noop(self.source_bytes())
             }
             _ => false,
         }
@@ -323,5 +323,5 @@ pub(crate) fn show_replacements(changes: &mut Vec<FileChange>) {
         }
     }
     changes.append(&mut deleted);
-    changes.retain(|change| !change.is_idle());
+    changes.retain(|change| !change.is_noop());
 }

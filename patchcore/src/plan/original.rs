@@ -392,5 +392,5 @@ fn change_of(node: &Node<'_>, source: &Arc<Source>, assembled: Assembled) -> Opt
         lines_added: stats.added,
         lines_removed: stats.removed,
     };
-    (!change.is_idle()).then_some(change)
+    (!change.is_noop()).then_some(change)
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{ChangeKind, FileChange, Plan};
-use crate::diff::{FileDiff, Options, Origin, Side};
+use crate::diff::{DiffOptions, FileDiff, Origin, Side};
 
 impl FileChange {
     /// What a diff says of this change.
@@ -48,7 +48,7 @@ impl Plan {
     ///
     /// # Errors
     /// What `out` fails with.
-    pub fn write_diff(&self, options: &Options, out: &mut impl Write) -> io::Result<()> {
+    pub fn write_diff(&self, options: &DiffOptions, out: &mut impl Write) -> io::Result<()> {
         self.changes
             .iter()
             .try_for_each(|change| change.diff().write(options, out))

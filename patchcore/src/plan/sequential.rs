@@ -332,5 +332,5 @@ fn change_of(
         lines_added: stats.added,
         lines_removed: stats.removed,
     };
-    (!change.is_idle()).then_some(change)
+    (!change.is_noop()).then_some(change)
 }

@@ -128,6 +128,11 @@ impl<'t, H: Default> Stage<'t, H> {
         }
     }
 
+    /// The tree before the batch.
+    pub(crate) fn tree(&self) -> &'t Tree {
+        self.tree
+    }
+
     /// The bytes at a path now; `None` where there is no file.
     pub(crate) fn look(&self, path: &RelPath) -> Result<Option<SharedBytes>, Refusal> {
         match self.slots.get(path) {

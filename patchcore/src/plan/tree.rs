@@ -1,6 +1,6 @@
 //! The loaded part of a tree: what planning sees of the disk, or of an embedder's memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::ops::Deref;
 #[cfg(feature = "workspace")]
@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use super::FileState;
 use crate::digest::Digest;
 use crate::error::Refusal;
+use crate::operation::TextEdit;
 use crate::path::RelPath;
 use crate::text::{Encoding, LineIndex, Text, detect_encoding};
 
@@ -202,6 +203,8 @@ pub(crate) enum Obstacle<'a> {
 pub struct Tree {
     entries: BTreeMap<RelPath, Entry>,
     others: BTreeMap<RelPath, Other>,
+    /// Edits that the log shows.
+    landed: HashSet<(RelPath, TextEdit)>,
 }
 
 impl Tree {
@@ -239,6 +242,17 @@ impl Tree {
     pub fn insert_directory(&mut self, path: RelPath, holds: Holds, refusal: Refusal) {
         self.insert(path.clone(), Entry::Refused(Box::new(refusal)));
         self.note(path, Other::Directory(holds));
+    }
+
+    /// Notes an edit by text that the log shows: what it left need not be done again.
+    pub fn add_landed(&mut self, path: RelPath, edit: TextEdit) {
+        self.landed.insert((path, edit));
+    }
+
+    /// Whether the log shows an edit by text, as far as it was asked.
+    #[must_use]
+    pub fn has_landed(&self, path: &RelPath, edit: &TextEdit) -> bool {
+        !self.landed.is_empty() && self.landed.contains(&(path.clone(), edit.clone()))
     }
 
     /// Says what it is that is refused at a path.
@@ -319,6 +333,7 @@ impl FromIterator<(RelPath, Entry)> for Tree {
         Self {
             entries: entries.into_iter().collect(),
             others: BTreeMap::new(),
+            landed: HashSet::new(),
         }
     }
 }

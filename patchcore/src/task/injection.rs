@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Manifest, Status, Task};
+use super::{Manifest, Task, TaskStatus};
 use crate::digest::{Digest, Hasher};
 use crate::error::{Code, Hint, Refusal};
 use crate::operation::{Action, Batch, Labels, Operation};
@@ -79,7 +79,7 @@ impl Injection {
         let mut nowhere = Vec::new();
         for task in manifest.tasks() {
             let id = task.placeholder();
-            if task.status() == Status::Complete || !choose(task) {
+            if task.status() == TaskStatus::Complete || !choose(task) {
                 continue;
             }
             let file = match task.file() {

@@ -1,5 +1,6 @@
 //! The manifest: what is to be done, where, and how far it is.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -13,7 +14,7 @@ use crate::placeholder::Injected;
 /// How far a task is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Status {
+pub enum TaskStatus {
     /// Nobody has begun.
     Pending,
     /// Somebody works on it.
@@ -26,7 +27,7 @@ pub enum Status {
     Other(String),
 }
 
-impl Status {
+impl TaskStatus {
     /// The status as the manifest and the orchestrator spell it.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -46,7 +47,7 @@ impl Status {
     }
 }
 
-impl From<&str> for Status {
+impl From<&str> for TaskStatus {
     fn from(text: &str) -> Self {
         match text {
             "pending" => Self::Pending,
@@ -58,19 +59,19 @@ impl From<&str> for Status {
     }
 }
 
-impl fmt::Display for Status {
+impl fmt::Display for TaskStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl Serialize for Status {
+impl Serialize for TaskStatus {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
     }
 }
 
-impl<'de> Deserialize<'de> for Status {
+impl<'de> Deserialize<'de> for TaskStatus {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(|text| text.as_str().into())
     }
@@ -129,8 +130,8 @@ impl Task {
 
     /// How far it is; pending where nothing is said.
     #[must_use]
-    pub fn status(&self) -> Status {
-        self.fields.get("status").unwrap_or(Status::Pending)
+    pub fn status(&self) -> TaskStatus {
+        self.fields.get("status").unwrap_or(TaskStatus::Pending)
     }
 
     /// Whether the orchestrator has not heard of the status yet.
@@ -140,7 +141,7 @@ impl Task {
     }
 
     /// Sets the status, as one that the orchestrator has yet to hear of.
-    pub fn set_status(&mut self, status: Status) {
+    pub fn set_status(&mut self, status: TaskStatus) {
         self.fields.set("status", &status);
         self.fields.set(UNSENT, &true);
     }
@@ -215,6 +216,8 @@ impl schemars::JsonSchema for Task {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Manifest {
     tasks: Vec<Task>,
+    /// Where each task is, by its id.
+    places: HashMap<String, usize>,
     injected: Injected,
     /// All members but `tasks` and `injected`; `None` where the file is a bare list of tasks.
     other: Option<Fields>,
@@ -252,10 +255,13 @@ impl Manifest {
             other.remove("injected");
             manifest.other = Some(other);
         }
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         match manifest.tasks.iter().find(|task| !seen.insert(&task.uuid)) {
             Some(twice) => Err(invalid(format!("two tasks have the id {}", twice.uuid))),
-            None => Ok(manifest),
+            None => {
+                manifest.places = places(&manifest.tasks);
+                Ok(manifest)
+            }
         }
     }
 
@@ -312,12 +318,12 @@ impl Manifest {
     /// The task with this id.
     #[must_use]
     pub fn get(&self, uuid: &str) -> Option<&Task> {
-        self.tasks.iter().find(|task| task.uuid == uuid)
+        self.tasks.get(*self.places.get(uuid)?)
     }
 
     /// The task with this id, to change it.
     pub fn get_mut(&mut self, uuid: &str) -> Option<&mut Task> {
-        self.tasks.iter_mut().find(|task| task.uuid == uuid)
+        self.tasks.get_mut(*self.places.get(uuid)?)
     }
 
     /// The task with this id, or a refusal that lists some others.
@@ -378,9 +384,10 @@ impl Manifest {
                 }
             }
         }
+        let new: HashSet<&str> = tasks.iter().map(|task| task.uuid.as_str()).collect();
         let is_kept = |task: &Task| {
             let of_order = task.order_id().is_none_or(|id| id == order_id);
-            !of_order && !tasks.iter().any(|new| new.uuid == task.uuid)
+            !of_order && !new.contains(task.uuid.as_str())
         };
         let mut all: Vec<Task> = self
             .tasks
@@ -389,8 +396,18 @@ impl Manifest {
             .cloned()
             .collect();
         all.append(&mut tasks);
+        self.places = places(&all);
         self.tasks = all;
     }
+}
+
+/// Where each task is; the first one where an id is given twice.
+fn places(tasks: &[Task]) -> HashMap<String, usize> {
+    let mut places = HashMap::with_capacity(tasks.len());
+    for (index, task) in tasks.iter().enumerate() {
+        places.entry(task.uuid.clone()).or_insert(index);
+    }
+    places
 }
 
 /// The path that the orchestrator gave before it remedied it.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{Manifest, Status, Task};
+use super::{Manifest, Task, TaskStatus};
 use crate::error::{Code, Hint, Refusal};
 use crate::operation::{Action, Batch};
 use crate::path::RelPath;
@@ -274,12 +274,12 @@ pub fn reopen(manifest: &mut Manifest, scanner: &Scanner, changes: &[FileChange]
         })
     };
     let completed = manifest.tasks().iter().filter(|task| {
-        task.status() == Status::Complete && !task.placeholder().is_empty() && is_back(task)
+        task.status() == TaskStatus::Complete && !task.placeholder().is_empty() && is_back(task)
     });
     let back: Vec<String> = completed.map(|task| task.uuid().to_owned()).collect();
     for uuid in &back {
         if let Some(task) = manifest.get_mut(uuid) {
-            task.set_status(Status::Pending);
+            task.set_status(TaskStatus::Pending);
         }
     }
     back

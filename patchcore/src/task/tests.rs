@@ -44,7 +44,7 @@ fn a_manifest_comes_back_with_all_that_it_held_in_order() {
 fn a_bare_list_of_tasks_stays_one() {
     let text = b"[{\"uuid\": \"A\"}]";
     let manifest = Manifest::parse(text).unwrap();
-    assert_eq!(manifest.tasks()[0].status(), Status::Pending);
+    assert_eq!(manifest.tasks()[0].status(), TaskStatus::Pending);
     let written = manifest.to_bytes();
     assert!(written.starts_with(b"["));
     assert_eq!(Manifest::parse(&written).unwrap(), manifest);
@@ -70,21 +70,21 @@ fn what_is_no_manifest_is_refused() {
 #[test]
 fn pulling_keeps_what_the_orchestrator_has_not_heard() {
     let mut local = manifest();
-    local.get_mut("A").unwrap().set_status(Status::Blocked);
+    local.get_mut("A").unwrap().set_status(TaskStatus::Blocked);
     local.get_mut("B").unwrap().remedy_file_path("moved.ts");
     let pulled: Vec<Task> = serde_json::from_str(
         r#"[{"uuid": "B", "file_path": "b.ts", "status": "pending"}, {"uuid": "A", "status": "pending"}, {"uuid": "N"}]"#,
     )
     .unwrap();
     local.take_over("ORD-1", pulled.clone());
-    assert_eq!(local.get("A").unwrap().status(), Status::Blocked);
+    assert_eq!(local.get("A").unwrap().status(), TaskStatus::Blocked);
     assert!(local.get("A").unwrap().is_unsent());
-    assert_eq!(local.get("B").unwrap().status(), Status::Pending);
+    assert_eq!(local.get("B").unwrap().status(), TaskStatus::Pending);
     assert_eq!(local.get("B").unwrap().file_path(), "moved.ts");
     assert!(local.get("C").is_none() && local.get("N").is_some());
     local.get_mut("A").unwrap().mark_sent();
     local.take_over("ORD-1", pulled);
-    assert_eq!(local.get("A").unwrap().status(), Status::Pending);
+    assert_eq!(local.get("A").unwrap().status(), TaskStatus::Pending);
     assert_eq!(local.get("B").unwrap().file_path(), "moved.ts");
 }
 

@@ -3,13 +3,15 @@
 
 use super::Workspace;
 use super::chain;
-use super::disk::{Dir, Kind};
+use super::disk::{Dir, FileKind};
 use super::journal;
 use super::load;
 use super::options::ApplyOptions;
-use super::record::{DirectoryRecord, Identity, Overrides, Record, State as Stage, TransactionId};
+use super::record::{
+    DirectoryRecord, Identity, Overrides, Record, TransactionId, TransactionState,
+};
 use super::recover::{self, Recovered};
-use super::state::{CURRENT, State, fail};
+use super::state::{CURRENT, StateDir, fail};
 use crate::digest::{Digest, Hasher};
 use crate::error::{Code, Error, Hint, Refusal, Stop};
 use crate::path::RelPath;
@@ -61,7 +63,7 @@ impl Workspace {
         let Some((current, record)) = foreign(&state)? else {
             return Ok(None);
         };
-        let takes_back = record.state == Stage::Prepared;
+        let takes_back = record.state == TransactionState::Prepared;
         let journal = &record.journal;
         let (made, removed) = match takes_back {
             true => (&journal.emptied, &journal.made),
@@ -98,7 +100,7 @@ impl Workspace {
                 .with_hint(Hint::Adopt)
                 .into());
         }
-        recover::check(&record, &options.policy).map_err(|why| journal::hopeless(&why))?;
+        recover::check(&record, &options.policy).map_err(|why| journal::corrupt(&why))?;
         // From here on it is ours, and a crash goes on with it.
         record.overrides = Overrides::of(options);
         let own_id = record.has_own_id();
@@ -108,7 +110,7 @@ impl Workspace {
             record.transaction = place.transaction;
         } else {
             // The names of its files have the id in them, so it cannot get another one.
-            check_id(record.transaction, &place).map_err(|why| journal::hopeless(&why))?;
+            check_id(record.transaction, &place).map_err(|why| journal::corrupt(&why))?;
         }
         if !own_id {
             record.batch_id = record.transaction.to_string();
@@ -146,7 +148,7 @@ impl Workspace {
 }
 
 /// The unfinished transaction, if it was not written by the holder of the state's key.
-fn foreign(state: &State) -> Result<Option<(Dir, Record)>, Error> {
+fn foreign(state: &StateDir) -> Result<Option<(Dir, Record)>, Error> {
     let Some(txn) = state.part("txn")? else {
         return Ok(None);
     };
@@ -164,7 +166,7 @@ fn foreign(state: &State) -> Result<Option<(Dir, Record)>, Error> {
     let bytes = journal::bytes(&current)?;
     let key = state.key.as_ref();
     match journal::read(&current, key)? {
-        journal::Found::Foreign => {}
+        journal::JournalState::Foreign => {}
         _ => return Ok(None),
     }
     let Some(Some(bytes)) = bytes else {
@@ -199,8 +201,8 @@ fn digest(current: &Dir) -> Result<Digest, Error> {
             continue;
         };
         let bytes = match meta.kind {
-            Kind::Symlink => current.read_link(&name).map_err(io)?,
-            Kind::File => match current.file(&name).map_err(io)? {
+            FileKind::Symlink => current.read_link(&name).map_err(io)?,
+            FileKind::File => match current.file(&name).map_err(io)? {
                 Some(file) => file.read(meta.size, journal::MAX_RECORD).map_err(io)?,
                 None => None,
             },

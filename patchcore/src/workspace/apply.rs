@@ -8,7 +8,7 @@ use super::load::{self, Loaded};
 use super::near_names;
 use super::options::{ApplyOptions, Reviewed};
 use super::record::{
-    ChangeRecord, Journal, Overrides, Record, State as Stage, TransactionId, VERSION,
+    ChangeRecord, Journal, Overrides, Record, TransactionId, TransactionState, VERSION,
 };
 use super::recover::Recovered;
 use super::state::Held;
@@ -34,7 +34,7 @@ pub struct Applied<'a> {
     pub batch: Option<Cow<'a, Batch>>,
     /// What lowering found out beside the operations.
     pub notes: Notes,
-    /// The record in the log; that of a preview is [`State::Previewed`](Stage::Previewed) and in no
+    /// The record in the log; that of a preview is [`TransactionState::Previewed`] and in no
     /// log.
     pub record: Record,
     /// The batch is committed, but something is left for the next run to finish.
@@ -68,7 +68,7 @@ impl Preview<'_> {
     #[must_use]
     pub fn record(&self) -> Record {
         let mut record = blank_record(TransactionId::now(), self.overrides.clone());
-        record.state = Stage::Previewed;
+        record.state = TransactionState::Previewed;
         record.changes = self.plan.changes.iter().map(ChangeRecord::of).collect();
         describe(
             &mut record,
@@ -122,7 +122,7 @@ impl Workspace {
         let mut done = Done::default();
         if prepared.is_accepted(options) {
             if prepared.plan.changes.is_empty() && prepared.tasks.is_none() {
-                record.state = Stage::Committed;
+                record.state = TransactionState::Committed;
                 record.duration_ms = millis(began);
                 journal::log_only(&held, &record, options.durable)?;
             } else {
@@ -147,7 +147,7 @@ impl Workspace {
                 }
             }
         }
-        if record.state == Stage::Refused {
+        if record.state == TransactionState::Refused {
             record.duration_ms = millis(began);
             journal::log_only(&held, &record, options.durable)?;
         } else {
@@ -227,7 +227,7 @@ impl Workspace {
         tasks: impl FnOnce() -> Result<Option<Vec<u8>>, Error>,
     ) -> Result<Prepared<'a>, Error> {
         let mut loaded = load::load(&self.root, &script.paths())?;
-        let lowered = match script.lower(&loaded.tree) {
+        let lowered = match self.lower(script, &mut loaded.tree)? {
             Ok(lowered) => lowered,
             Err(refusal) => {
                 return Ok(Prepared {
@@ -359,14 +359,14 @@ impl Prepared<'_> {
     fn describe(&self, record: &mut Record) {
         let batch = self.lowered.as_ref().map(|lowered| &*lowered.batch);
         describe(record, batch, &self.plan, self.refusal.as_ref());
-        record.state = Stage::Refused;
+        record.state = TransactionState::Refused;
     }
 }
 
 /// Fills in what a record says of batch and verdicts.
 fn describe(record: &mut Record, batch: Option<&Batch>, plan: &Plan, refusal: Option<&Refusal>) {
     let mode = match record.state {
-        Stage::Previewed => Mode::Preview,
+        TransactionState::Previewed => Mode::Preview,
         _ => Mode::Apply,
     };
     record.plan = plan.digest();
@@ -471,7 +471,7 @@ fn blank_record(transaction: TransactionId, overrides: Overrides) -> Record {
         content: Digest::of(b""),
         request: None,
         labels: Labels::default(),
-        state: Stage::Refused,
+        state: TransactionState::Refused,
         status: Status::Refused,
         plan: Digest::of(b""),
         at: now(),

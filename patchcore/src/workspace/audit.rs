@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::Workspace;
 use super::load;
 use super::log::Log;
-use super::record::{Identity, Record, State as Stage, TransactionId};
+use super::record::{Identity, Record, TransactionId, TransactionState};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::path::RelPath;
@@ -164,7 +164,7 @@ impl Audit {
     }
 
     fn follow(&mut self, record: &Record, known: &mut Known) {
-        if record.state != Stage::Committed {
+        if record.state != TransactionState::Committed {
             return;
         }
         for step in &record.journal.steps {
@@ -193,7 +193,7 @@ impl Audit {
     }
 
     fn check_pre_images(&mut self, log: &Log, record: &Record) -> Result<(), Error> {
-        if record.state != Stage::Committed {
+        if record.state != TransactionState::Committed {
             return Ok(());
         }
         for step in &record.journal.steps {

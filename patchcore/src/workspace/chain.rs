@@ -20,7 +20,7 @@ use super::log;
 use super::record::{Previous, Record, TransactionId, Unsealed};
 use super::removed;
 use super::root::is_no_directory;
-use super::state::{Held, State, fail};
+use super::state::{Held, StateDir, fail};
 use crate::digest::Digest;
 use crate::error::Error;
 
@@ -76,7 +76,7 @@ pub(super) fn advance(
 }
 
 /// The head, as it was written last; `None` where there is none, or none that can be believed.
-pub(super) fn head(state: &State) -> Result<Option<Previous>, Error> {
+pub(super) fn head(state: &StateDir) -> Result<Option<Previous>, Error> {
     let text = match state.dir.read_link(HEAD) {
         // It is no link.
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => None,
@@ -130,7 +130,7 @@ pub(super) fn place_of(held: &Held, record: &Record, digest: Digest) -> Result<P
 }
 
 /// Looks for the record that the head names beside the log.
-pub(super) fn on_its_way(state: &State, head: &Previous) -> Result<OnItsWay, Error> {
+pub(super) fn on_its_way(state: &StateDir, head: &Previous) -> Result<OnItsWay, Error> {
     let Some(txn) = state.part("txn")? else {
         return Ok(OnItsWay::No);
     };
@@ -278,7 +278,7 @@ fn draft(txn: &disk::Dir, key: Option<&Key>) -> Result<Draft, Error> {
         return Ok(Draft::None);
     };
     let meta = file.stat().map_err(io)?;
-    if meta.kind != disk::Kind::File {
+    if meta.kind != disk::FileKind::File {
         return Ok(Draft::None);
     }
     let bytes = file.read(meta.size, MAX_RECORD).map_err(io)?;

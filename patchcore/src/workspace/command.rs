@@ -21,7 +21,9 @@ use super::disk::{self, Dir, File};
 use super::gc;
 use super::journal::{self, WriteFault};
 use super::options::ApplyOptions;
-use super::record::{CommandRecord, Journal, Method, Record, State as Stage, TransactionId, form};
+use super::record::{
+    CommandRecord, Journal, Method, Record, TransactionId, TransactionState, form,
+};
 use super::recover::{self, Recovered};
 use super::snapshot::{self, Listing, Objects};
 use super::stage::Staging;
@@ -283,7 +285,7 @@ impl Workspace {
         let plan = Plan::new(observed.changes, observe::verdicts(&batch));
         record.plan = plan.digest();
         record.status = Status::Applied;
-        record.state = Stage::Committed;
+        record.state = TransactionState::Committed;
         record.operations.clone_from(&plan.verdicts);
         let broken = broken_rules(batch, &plan, held, options)?;
         let mut notes = observed.warnings;

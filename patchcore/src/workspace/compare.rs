@@ -11,7 +11,7 @@ use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 
 use super::MAX_FILE;
-use crate::diff::{self, FileDiff, Options, Origin, Side};
+use crate::diff::{self, DiffOptions, FileDiff, Origin, Side};
 use crate::error::{Code, Error, Refusal, Stop};
 use crate::threads;
 
@@ -28,7 +28,7 @@ const LEFT_OUT: [&[u8]; 2] = [b".git", b".mission_control"];
 /// they are, by their targets; special files are skipped, and so are `.git` and `.mission_control`.
 ///
 /// ```
-/// use patchcore::diff::Options;
+/// use patchcore::diff::DiffOptions;
 /// use patchcore::workspace::Comparison;
 /// # let dir = tempfile::tempdir()?;
 /// # let (old, new) = (dir.path().join("old"), dir.path().join("new"));
@@ -36,7 +36,7 @@ const LEFT_OUT: [&[u8]; 2] = [b".git", b".mission_control"];
 /// #     std::fs::create_dir(tree)?;
 /// #     std::fs::write(tree.join("a.txt"), text)?;
 /// # }
-/// let comparison = Comparison::new(&old, &new, Options::default())?;
+/// let comparison = Comparison::new(&old, &new, DiffOptions::default())?;
 /// let diffs = comparison.collect::<Result<Vec<_>, _>>()?;
 /// assert!(diffs[0].starts_with(b"diff --git a/a.txt b/a.txt\n"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -45,7 +45,7 @@ const LEFT_OUT: [&[u8]; 2] = [b".git", b".mission_control"];
 pub struct Comparison {
     old: PathBuf,
     new: PathBuf,
-    options: Options,
+    options: DiffOptions,
     pairs: std::vec::IntoIter<Pair>,
     ready: VecDeque<Vec<u8>>,
     skipped: Vec<PathBuf>,
@@ -55,12 +55,12 @@ pub struct Comparison {
 #[derive(Debug)]
 struct Pair {
     path: Vec<u8>,
-    old: Option<Kind>,
-    new: Option<Kind>,
+    old: Option<EntryKind>,
+    new: Option<EntryKind>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+enum EntryKind {
     File,
     Link,
 }
@@ -74,7 +74,7 @@ impl Comparison {
     /// # Errors
     /// `IO` where a path cannot be looked at, `NOT_A_FILE` where one is a directory and the other
     /// is not.
-    pub fn new(old: &Path, new: &Path, options: Options) -> Result<Self, Stop> {
+    pub fn new(old: &Path, new: &Path, options: DiffOptions) -> Result<Self, Stop> {
         let mut comparison = Self {
             old: old.to_owned(),
             new: new.to_owned(),
@@ -98,8 +98,8 @@ impl Comparison {
                 let named = if absent(old) { new } else { old };
                 let pair = Pair {
                     path: plain_name(named),
-                    old: (!absent(old)).then_some(Kind::File),
-                    new: (!absent(new)).then_some(Kind::File),
+                    old: (!absent(old)).then_some(EntryKind::File),
+                    new: (!absent(new)).then_some(EntryKind::File),
                 };
                 let diff = compare(&pair, old, new, &comparison.options)?;
                 comparison.ready.extend(diff);
@@ -134,7 +134,7 @@ impl Comparison {
         present: [bool; 2],
         pairs: &mut Vec<Pair>,
     ) -> Result<(), Stop> {
-        let mut names: Vec<(Vec<u8>, usize, Kind)> = Vec::new();
+        let mut names: Vec<(Vec<u8>, usize, EntryKind)> = Vec::new();
         for (side, root) in [&self.old, &self.new].into_iter().enumerate() {
             if present[side] {
                 let path = root.join(std::ffi::OsStr::from_bytes(dir));
@@ -199,7 +199,7 @@ impl Iterator for Comparison {
 fn read_dir(
     path: &Path,
     side: usize,
-    names: &mut Vec<(Vec<u8>, usize, Kind)>,
+    names: &mut Vec<(Vec<u8>, usize, EntryKind)>,
     skipped: &mut Vec<PathBuf>,
 ) -> Result<(), Stop> {
     let failed = |error| Error::io("list", path, error);
@@ -207,9 +207,9 @@ fn read_dir(
         let entry = entry.map_err(failed)?;
         let kind = entry.file_type().map_err(failed)?;
         let mut name = entry.file_name().into_vec();
-        let mut is = Kind::File;
+        let mut is = EntryKind::File;
         if kind.is_symlink() {
-            is = Kind::Link;
+            is = EntryKind::Link;
         } else if kind.is_dir() {
             if LEFT_OUT.contains(&&name[..]) {
                 continue;
@@ -255,7 +255,7 @@ fn compare(
     pair: &Pair,
     old: &Path,
     new: &Path,
-    options: &Options,
+    options: &DiffOptions,
 ) -> Result<Option<Vec<u8>>, Stop> {
     BUFFERS.with_borrow_mut(|[old_bytes, new_bytes]| {
         let old_file = pair.old.map(|kind| open(old, kind)).transpose()?;
@@ -277,7 +277,7 @@ fn compare(
             mode.map(|executable| Side {
                 path: &pair.path,
                 executable,
-                link: kind == Some(Kind::Link),
+                link: kind == Some(EntryKind::Link),
             })
         };
         let diff = FileDiff {
@@ -316,9 +316,9 @@ impl Opened<'_> {
     }
 }
 
-fn open(path: &Path, kind: Kind) -> Result<Opened<'_>, Stop> {
+fn open(path: &Path, kind: EntryKind) -> Result<Opened<'_>, Stop> {
     let failed = |error| Error::io("read", path, error);
-    if kind == Kind::Link {
+    if kind == EntryKind::Link {
         let target = fs::read_link(path).map_err(failed)?;
         return Ok(Opened::Link(target.into_os_string().into_vec()));
     }

@@ -18,7 +18,7 @@ use super::fault::{self, Call};
 use meta::stat;
 
 pub(super) use file::File;
-pub(super) use meta::{Kind, Meta};
+pub(super) use meta::{FileKind, Meta};
 
 /// An open directory.
 #[derive(Debug)]
@@ -139,7 +139,7 @@ impl Dir {
     /// Lets the owner in again where a directory's permission bits keep them out.
     pub(super) fn open_up(&self, name: &[u8]) -> io::Result<()> {
         match self.stat(name)? {
-            Some(meta) if meta.kind == Kind::Directory && meta.mode & 0o700 != 0o700 => {
+            Some(meta) if meta.kind == FileKind::Directory && meta.mode & 0o700 != 0o700 => {
                 fault::step("chmod")?;
                 let mode = Mode::from_raw_mode(meta.mode | 0o700);
                 Ok(rustix::fs::chmodat(&self.0, name, mode, AtFlags::empty())?)

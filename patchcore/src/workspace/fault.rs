@@ -67,6 +67,6 @@ pub(super) use off::*;
 mod on;
 
 #[cfg(feature = "fault-injection")]
-pub use on::{Fault, Injected, Kind, at_time, inject, observe};
+pub use on::{Fault, FaultKind, Injected, at_time, inject, observe};
 #[cfg(feature = "fault-injection")]
 pub(super) use on::{clock, inherit, refused, refused_move, step, torn};

@@ -13,13 +13,13 @@
 use std::io;
 use std::sync::Mutex;
 
-use super::disk::{Dir, Kind};
+use super::disk::{Dir, FileKind};
 use super::load;
 use super::memory::Memory;
 use super::record::{DirectoryRecord, Journal, Step, TransactionId};
 use super::root::{Parents, Root, is_no_directory};
 use super::stage::{beside_name, slot_name};
-use super::state::State;
+use super::state::StateDir;
 use crate::error::Error;
 use crate::path::RelPath;
 
@@ -32,7 +32,7 @@ mod turns;
 
 pub(super) use keep::copy;
 pub(super) use left::Left;
-use turns::Turns;
+use turns::TypeChanges;
 
 /// What a stranger wrote where a batch was being installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub struct SavedConflict {
 /// The installation of one journal.
 pub(super) struct Install<'a> {
     pub(super) root: &'a Root,
-    pub(super) state: &'a State,
+    pub(super) state: &'a StateDir,
     /// `txn/current`.
     pub(super) current: &'a Dir,
     pub(super) transaction: TransactionId,
@@ -62,7 +62,7 @@ pub(super) struct Install<'a> {
 impl Install<'_> {
     /// Brings the tree to where the journal wants it.
     pub(super) fn forward(&mut self) -> Result<(), Error> {
-        let turns = Turns::of(self.journal);
+        let turns = TypeChanges::of(self.journal);
         // What a directory takes the place of goes before it comes, and is safe where it went.
         self.steps(turns.files.iter().copied(), &turns, Way::Forward)?;
         if !turns.files.is_empty() {
@@ -71,7 +71,7 @@ impl Install<'_> {
         self.make_directories(self.journal.made.iter())?;
         let ordinary = self.journal.steps.iter().filter(|step| !turns.has(step));
         self.many_steps(&ordinary.collect::<Vec<_>>(), &turns)?;
-        self.sync_before(&self.journal.emptied)?;
+        self.sync_unless_empty(&self.journal.emptied)?;
         for emptied in &self.journal.emptied {
             self.remove_directory(emptied)?;
         }
@@ -87,7 +87,7 @@ impl Install<'_> {
     /// it; it is told in the end.
     pub(super) fn back(&mut self) -> Result<(), Error> {
         let mut left = Left::default();
-        let turns = Turns::of(self.journal);
+        let turns = TypeChanges::of(self.journal);
         self.steps_back(turns.directories.iter().rev().copied(), &turns, &mut left);
         if !turns.directories.is_empty() {
             self.sync()?;
@@ -96,7 +96,7 @@ impl Install<'_> {
         let ordinary = self.journal.steps.iter().rev();
         let ordinary = ordinary.filter(|step| !turns.has(step));
         self.steps_back(ordinary, &turns, &mut left);
-        self.sync_before(&self.journal.made)?;
+        self.sync_unless_empty(&self.journal.made)?;
         for made in self.journal.made.iter().rev() {
             left.note(self.remove_directory(made));
         }
@@ -111,7 +111,7 @@ impl Install<'_> {
     fn steps_back<'s>(
         &mut self,
         steps: impl Iterator<Item = &'s Step>,
-        turns: &Turns<'_>,
+        turns: &TypeChanges<'_>,
         left: &mut Left,
     ) {
         let mut parents = Parents::new(self.root);
@@ -125,7 +125,7 @@ impl Install<'_> {
     }
 
     /// Steps forward that do not depend on one another; threads share them where they are many.
-    fn many_steps(&mut self, steps: &[&Step], turns: &Turns<'_>) -> Result<(), Error> {
+    fn many_steps(&mut self, steps: &[&Step], turns: &TypeChanges<'_>) -> Result<(), Error> {
         /// Steps that one thread takes in a row; neighbours share a directory.
         const RUN: usize = 64;
         if steps.len() < 4 * RUN {
@@ -154,7 +154,7 @@ impl Install<'_> {
     fn steps<'s>(
         &mut self,
         steps: impl Iterator<Item = &'s Step>,
-        turns: &Turns<'_>,
+        turns: &TypeChanges<'_>,
         way: Way,
     ) -> Result<(), Error> {
         let mut parents = Parents::new(self.root);
@@ -166,7 +166,7 @@ impl Install<'_> {
 
     /// What was moved out of directories is safe elsewhere before they go: a power cut may keep
     /// their removal and lose the moves, and with them the only name of a pre-image.
-    fn sync_before(&self, going: &[DirectoryRecord]) -> Result<(), Error> {
+    fn sync_unless_empty(&self, going: &[DirectoryRecord]) -> Result<(), Error> {
         if going.is_empty() {
             Ok(())
         } else {
@@ -200,7 +200,7 @@ impl Install<'_> {
         &mut self,
         step: &Step,
         parents: &mut Parents<'_>,
-        turns: &Turns<'_>,
+        turns: &TypeChanges<'_>,
         way: Way,
     ) -> Result<(), Error> {
         let io = |error| self.root.error("install", &step.path, error);
@@ -266,7 +266,7 @@ impl Install<'_> {
         let (slot, slot_name) = spot.slot;
         let (target, name) = spot.target;
         match target.stat(name)? {
-            Some(there) if there.kind == Kind::Directory => return Ok(true),
+            Some(there) if there.kind == FileKind::Directory => return Ok(true),
             Some(_) if slot.stat(slot_name)?.is_some() => {}
             _ => return Ok(false),
         }

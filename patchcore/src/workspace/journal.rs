@@ -2,11 +2,11 @@
 
 use std::io;
 
-use super::disk::{self, Dir, Kind};
+use super::disk::{self, Dir, FileKind};
 use super::key::{Key, Seal};
 use super::record::{Record, TransactionId, Unsealed};
 use super::root::{Parents, Root, is_no_directory};
-use super::state::{CURRENT, Held, State, fail};
+use super::state::{CURRENT, Held, StateDir, fail};
 use super::{chain, ledger};
 use crate::digest::Digest;
 use crate::error::{Error, Hint, Stop};
@@ -32,13 +32,13 @@ const OUTSIDE_PURPOSE: &str = "outside";
 pub(super) const MAX_RECORD: u64 = 1 << 30;
 
 /// What a transaction's directory says of itself.
-pub(super) enum Found {
+pub(super) enum JournalState {
     /// It did not come to its commit point: nothing of it is installed.
     Uncommitted,
     /// It did, and this is its record, with the digest in its last line.
     Committed(Box<Record>, Digest),
     /// Nobody can tell.
-    Hopeless(String),
+    Corrupt(String),
     /// It was not written here: nothing of it is acted on.
     Foreign,
 }
@@ -116,28 +116,28 @@ pub(super) fn current(txn: &Dir) -> Result<Option<Dir>, Error> {
 
 /// Reads the journal in a transaction's directory, as the holder of a key; without one it is
 /// somebody else's, whatever it is.
-pub(super) fn read(current: &Dir, key: Option<&Key>) -> Result<Found, Error> {
+pub(super) fn read(current: &Dir, key: Option<&Key>) -> Result<JournalState, Error> {
     let io = |error| fail("read", "txn/current", error);
     if key.is_none() {
         let is_empty = current.names().map_err(io)?.is_empty();
         return Ok(if is_empty {
-            Found::Uncommitted
+            JournalState::Uncommitted
         } else {
-            Found::Foreign
+            JournalState::Foreign
         });
     }
     let Some(bytes) = bytes(current)? else {
-        return Ok(Found::Uncommitted);
+        return Ok(JournalState::Uncommitted);
     };
     let Some(bytes) = bytes else {
-        return Ok(Found::Foreign);
+        return Ok(JournalState::Foreign);
     };
     Ok(match Record::unseal(&bytes, key) {
-        Unsealed::Ours(record, digest) => Found::Committed(record, digest),
-        Unsealed::Damaged(error) => Found::Hopeless(error.to_string()),
-        Unsealed::Foreign => Found::Foreign,
+        Unsealed::Ours(record, digest) => JournalState::Committed(record, digest),
+        Unsealed::Damaged(error) => JournalState::Corrupt(error.to_string()),
+        Unsealed::Foreign => JournalState::Foreign,
         // A record that was cut short never got its last line.
-        Unsealed::Torn => Found::Uncommitted,
+        Unsealed::Torn => JournalState::Uncommitted,
     })
 }
 
@@ -152,20 +152,20 @@ pub(super) fn bytes(current: &Dir) -> Result<Option<Option<Vec<u8>>>, Error> {
         Err(error) => return Err(io(error)),
     };
     let meta = file.stat().map_err(io)?;
-    if meta.kind != Kind::File {
+    if meta.kind != FileKind::File {
         return Ok(Some(None));
     }
     file.read(meta.size, MAX_RECORD).map_err(io).map(Some)
 }
 
 /// Refuses a state without a key in which an unfinished transaction lies.
-pub(super) fn foreign_if_left(state: &State) -> Result<(), Error> {
+pub(super) fn foreign_if_left(state: &StateDir) -> Result<(), Error> {
     let Some(txn) = state.part("txn")? else {
         return Ok(());
     };
     let found = current(&txn)?.map(|current| read(&current, None));
     match found.transpose()? {
-        Some(Found::Foreign) => Err(foreign()),
+        Some(JournalState::Foreign) => Err(foreign()),
         _ => Ok(()),
     }
 }
@@ -191,7 +191,7 @@ pub(super) fn misplaced(transaction: &TransactionId) -> Error {
 }
 
 /// The error of a journal that cannot be followed.
-pub(super) fn hopeless(why: &str) -> Error {
+pub(super) fn corrupt(why: &str) -> Error {
     Error::Unfinished {
         message: format!(
             "the unfinished transaction cannot be recovered: {why}; check the tree, then set the transaction aside"
@@ -227,7 +227,7 @@ pub(super) fn discard(root: &Root, held: &Held, current: &Dir) -> Result<(), Err
         result => result.map_err(io)?,
     };
     if let Some(file) = outside
-        && file.stat().map_err(io)?.kind == Kind::File
+        && file.stat().map_err(io)?.kind == FileKind::File
     {
         let size = file.stat().map_err(io)?.size;
         let bytes = file.read(size, MAX_RECORD).map_err(io)?.unwrap_or_default();
@@ -365,8 +365,8 @@ pub(super) fn abandon(held: &Held) -> Result<String, Error> {
     if let Ok(Some(current)) = held.txn.directory(CURRENT) {
         // Whatever comes of it, nothing keeps a transaction from being set aside.
         let _ = match read(&current, Some(&held.key)) {
-            Ok(Found::Committed(record, _)) => chain::retreat(held, Some(&record)),
-            Ok(Found::Hopeless(_)) => chain::retreat(held, None),
+            Ok(JournalState::Committed(record, _)) => chain::retreat(held, Some(&record)),
+            Ok(JournalState::Corrupt(_)) => chain::retreat(held, None),
             _ => Ok(()),
         };
     }

@@ -18,10 +18,10 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use rustix::io::Errno;
 use sha2::Sha256;
 
-use super::disk::{self, Dir, File, Kind, Meta};
+use super::disk::{self, Dir, File, FileKind, Meta};
 use super::record::TransactionId;
 use super::root::Root;
-use super::state::{State, fail};
+use super::state::{StateDir, fail};
 use crate::digest::{self, Digest};
 use crate::error::Error;
 
@@ -194,7 +194,7 @@ pub(super) fn open(state: &Dir) -> Result<Option<Key>, Error> {
         }
     };
     let meta = file.stat().map_err(failed)?;
-    if meta.kind != Kind::File || !disk::is_ours(meta.uid) || meta.size > MAX_BYTES {
+    if meta.kind != FileKind::File || !disk::is_ours(meta.uid) || meta.size > MAX_BYTES {
         return Ok(None);
     }
     let bytes = file.read(meta.size, MAX_BYTES).map_err(failed)?;
@@ -221,7 +221,7 @@ fn is_no_file(error: &io::Error) -> bool {
 
 /// Makes the file of a key in a state directory, under the lock; of a new one unless there is one.
 /// What stands in its place, which is not a key, is set aside.
-pub(super) fn make(state: &State, key: Option<&Key>) -> Result<Key, Error> {
+pub(super) fn make(state: &StateDir, key: Option<&Key>) -> Result<Key, Error> {
     let dir = &state.dir;
     let failed = |error| fail("make", KEY, error);
     if dir.stat(KEY.as_bytes()).map_err(failed)?.is_some() {
@@ -299,7 +299,7 @@ impl KeyFile {
             return Ok(None);
         };
         let meta = file.stat().map_err(failed)?;
-        if meta.kind != Kind::File {
+        if meta.kind != FileKind::File {
             return Err(self.refused("is not a regular file, so it is not used as the key"));
         }
         if !disk::is_ours(meta.uid) {

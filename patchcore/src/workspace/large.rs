@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::Mutex;
 
-use super::disk::{File, Kind, Meta};
+use super::disk::{File, FileKind, Meta};
 use super::fault;
 use super::load::{MAX_FILE, now};
 use super::look::TICK;
@@ -91,7 +91,7 @@ pub(super) fn read(file: &File, size: u64, executable: bool) -> io::Result<Optio
 /// Whatever changes it from then on shows in its times, so that its bytes need not be compared
 /// again, which would cost far more than the wait.
 pub(super) fn settle(file: &File, meta: &mut Meta) -> io::Result<Option<[i64; 2]>> {
-    if meta.kind != Kind::File || meta.size < LARGE {
+    if meta.kind != FileKind::File || meta.size < LARGE {
         return Ok(None);
     }
     let nanos =

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
 
-use super::disk::{Kind, Meta};
-use super::load::{Found, Loaded};
+use super::disk::{FileKind, Meta};
+use super::load::{FileInfo, Loaded};
 use super::record::DirectoryRecord;
 use super::root::{self, Root};
 use crate::digest::Digest;
@@ -89,7 +89,7 @@ impl Content<'_> {
 
 /// What happens at one path; its slot is its place in the list.
 #[derive(Debug)]
-pub(super) struct Place<'a> {
+pub(super) struct Placement<'a> {
     /// `None` for a slot that only keeps bytes for the record.
     pub(super) path: Option<RelPath>,
     /// The file that stands there, with its hash.
@@ -103,7 +103,7 @@ pub(super) struct Place<'a> {
 /// What happens to a tree.
 #[derive(Debug, Default)]
 pub(super) struct Layout<'a> {
-    pub(super) places: Vec<Place<'a>>,
+    pub(super) places: Vec<Placement<'a>>,
     /// For each change, the slot of what its edits apply to.
     pub(super) pre_images: Vec<Option<u32>>,
     pub(super) made: Vec<DirectoryRecord>,
@@ -129,7 +129,7 @@ pub(super) fn layout<'a>(
     loaded: &Loaded,
     restored: Option<&Restored>,
 ) -> Layout<'a> {
-    let mut places: Vec<Place<'a>> = Vec::with_capacity(changes.len());
+    let mut places: Vec<Placement<'a>> = Vec::with_capacity(changes.len());
     let mut slots: HashMap<&RelPath, usize> = HashMap::with_capacity(changes.len());
     let old_at = |path: &RelPath| {
         let found = loaded.found(path)?;
@@ -137,7 +137,7 @@ pub(super) fn layout<'a>(
     };
     let mut place = |path: &'a RelPath| {
         *slots.entry(path).or_insert_with(|| {
-            places.push(Place {
+            places.push(Placement {
                 path: Some(path.clone()),
                 old: old_at(path),
                 new: None,
@@ -185,7 +185,7 @@ impl<'a> Layout<'a> {
                 (change.kind, change.edits.is_empty(), &change.source)
             {
                 *slot = u32::try_from(self.places.len()).ok();
-                self.places.push(Place {
+                self.places.push(Placement {
                     path: None,
                     old: None,
                     new: Some((Content::Source(Arc::as_ref(source)), None)),
@@ -203,7 +203,7 @@ impl<'a> Layout<'a> {
         bytes: &'a [u8],
     ) {
         let wanted = old.map(|(meta, _)| Wanted::as_it_was(&meta));
-        self.places.push(Place {
+        self.places.push(Placement {
             path: Some(path),
             old,
             new: Some((Content::Bytes(bytes, Digest::of(bytes)), wanted)),
@@ -249,10 +249,10 @@ impl<'a> Layout<'a> {
     fn find_made(&mut self, root: &Root, restored: Option<&Restored>) -> Result<(), Stop> {
         let mut known: BTreeMap<RelPath, bool> = BTreeMap::new();
         // A file that goes may leave its name to a directory.
-        let goes = |place: &&Place<'_>| place.old.is_some() && place.new.is_none();
+        let goes = |place: &&Placement<'_>| place.old.is_some() && place.new.is_none();
         let gone = self.places.iter().filter(goes);
         let gone: BTreeSet<RelPath> = gone.filter_map(|place| place.path.clone()).collect();
-        let comes = |place: &Place<'_>| match (&place.path, &place.old, &place.new) {
+        let comes = |place: &Placement<'_>| match (&place.path, &place.old, &place.new) {
             (Some(path), None, Some(_)) => path.parent(),
             _ => None,
         };
@@ -294,7 +294,7 @@ impl<'a> Layout<'a> {
     }
 
     fn find_emptied(&mut self, root: &Root, restored: Option<&Restored>) -> Result<(), Stop> {
-        let goes = |place: &&Place<'_>| place.old.is_some() && place.new.is_none();
+        let goes = |place: &&Placement<'_>| place.old.is_some() && place.new.is_none();
         let gone = self
             .places
             .iter()
@@ -383,12 +383,12 @@ fn is_directory(root: &Root, path: &RelPath) -> Result<bool, Stop> {
 fn wanted(change: &FileChange, loaded: &Loaded, after: &After) -> Option<Wanted> {
     change.source.as_ref()?;
     let like = change.from.as_ref().or(change.dressed_as.as_ref());
-    let Found {
+    let FileInfo {
         meta, attributes, ..
     } = loaded.found(like.unwrap_or(&change.path))?;
     // Mode and attributes of a link are nobody's to choose; what becomes one, or ends to be one, is
     // a new file.
-    if (meta.kind == Kind::Symlink) != after.link {
+    if (meta.kind == FileKind::Symlink) != after.link {
         return None;
     }
     let mode = match (after.executable, meta.mode & 0o100 != 0) {

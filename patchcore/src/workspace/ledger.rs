@@ -10,8 +10,8 @@ use rustix::io::Errno;
 
 use super::disk::Dir;
 use super::key::{Key, Seal};
-use super::record::{Record, Redone, State as Stage, TransactionId};
-use super::state::{Held, State, fail};
+use super::record::{Record, Redone, TransactionId, TransactionState};
+use super::state::{Held, StateDir, fail};
 use crate::digest::Digest;
 use crate::error::Error;
 
@@ -31,17 +31,17 @@ pub(super) struct Entry {
 }
 
 /// The commit of a batch's id, if there is one that counts.
-pub(super) fn look_up(state: &State, batch_id: &str) -> Result<Option<Entry>, Error> {
+pub(super) fn look_up(state: &StateDir, batch_id: &str) -> Result<Option<Entry>, Error> {
     look_up_name(state, &entry_name(batch_id))
 }
 
 /// The last commit of a request that came without an id. Whether it still counts is the log's to
 /// say.
-pub(super) fn look_up_request(state: &State, request: Digest) -> Result<Option<Entry>, Error> {
+pub(super) fn look_up_request(state: &StateDir, request: Digest) -> Result<Option<Entry>, Error> {
     look_up_name(state, &request_name(request))
 }
 
-fn look_up_name(state: &State, name: &str) -> Result<Option<Entry>, Error> {
+fn look_up_name(state: &StateDir, name: &str) -> Result<Option<Entry>, Error> {
     let Some(ledger) = state.part(LEDGER)? else {
         return Ok(None);
     };
@@ -102,7 +102,7 @@ impl Entry {
 /// A batch without an id of its own is entered by the request that it came as, if it is to be known
 /// again by that.
 pub(super) fn enter(held: &Held, record: &Record) -> Result<(), Error> {
-    if record.state != Stage::Committed {
+    if record.state != TransactionState::Committed {
         return Ok(());
     }
     let io = |error| fail("write", LEDGER, error);

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::disk::{File, Kind, Meta};
+use super::disk::{File, FileKind, Meta};
 use super::fault;
 use super::large;
 use super::root::{self, Root};
-use super::shelf::{Closed, Place, Shelf};
+use super::shelf::{Closed, Extent, ReadArena};
 use crate::digest::Digest;
 use crate::error::{Code, Error, Refusal};
 use crate::path::RelPath;
@@ -30,7 +30,7 @@ const MAX_THREADS: usize = 8;
 pub(super) struct Loaded {
     pub(super) tree: Tree,
     /// By path.
-    found: Vec<(RelPath, Found)>,
+    found: Vec<(RelPath, FileInfo)>,
     /// Where the last one that was asked for stands: they are mostly asked for in order.
     last: AtomicUsize,
     /// When reading began, in seconds and nanoseconds: a file that changed after it, or shortly
@@ -40,7 +40,7 @@ pub(super) struct Loaded {
 
 /// What a regular file or a symbolic link is beside its bytes.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
+pub(super) struct FileInfo {
     pub(super) meta: Meta,
     /// Extended attributes, by name.
     pub(super) attributes: Vec<(Vec<u8>, Vec<u8>)>,
@@ -48,7 +48,7 @@ pub(super) struct Found {
     began: Option<[i64; 2]>,
 }
 
-impl Found {
+impl FileInfo {
     /// What a file that was read is beside its bytes.
     fn of(file: &File, meta: Meta, began: Option<[i64; 2]>) -> io::Result<Self> {
         Ok(Self {
@@ -65,7 +65,7 @@ impl Found {
 
 impl Loaded {
     /// The file at a path, if a regular file or a link was read there.
-    pub(super) fn found(&self, path: &RelPath) -> Option<&Found> {
+    pub(super) fn found(&self, path: &RelPath) -> Option<&FileInfo> {
         let last = self.last.load(Ordering::Relaxed);
         let is_at = |index: &usize| matches!(self.found.get(*index), Some((at, _)) if at == path);
         let index = match [last, last + 1].into_iter().find(is_at) {
@@ -88,7 +88,7 @@ pub(super) fn load(root: &Root, paths: &[RelPath]) -> Result<Loaded, Error> {
         in_parallel_with(
             paths.len(),
             GRAIN,
-            Shelf::default,
+            ReadArena::default,
             |shelf, index| look_at(root, &paths[index], Some(shelf)),
             |shelf, looked| {
                 let shelf = shelf.close();
@@ -122,7 +122,10 @@ pub(super) fn load(root: &Root, paths: &[RelPath]) -> Result<Loaded, Error> {
         }
     }
     // Where every file was read later than the first moment, that later moment tells more.
-    let later = found.iter().map(|(_, file): &(_, Found)| file.began).min();
+    let later = found
+        .iter()
+        .map(|(_, file): &(_, FileInfo)| file.began)
+        .min();
     Ok(Loaded {
         tree,
         found,
@@ -216,7 +219,7 @@ pub(super) fn now() -> [i64; 2] {
 struct Read {
     path: RelPath,
     entry: Entry,
-    found: Option<Found>,
+    found: Option<FileInfo>,
     other: Option<Other>,
 }
 
@@ -225,8 +228,8 @@ enum Looked {
     Read(Read),
     Shelved {
         path: RelPath,
-        found: Found,
-        place: Place,
+        found: FileInfo,
+        place: Extent,
         digest: Digest,
     },
 }
@@ -253,7 +256,7 @@ impl Looked {
     }
 }
 
-fn look_at(root: &Root, path: &RelPath, shelf: Option<&mut Shelf>) -> Result<Looked, Error> {
+fn look_at(root: &Root, path: &RelPath, shelf: Option<&mut ReadArena>) -> Result<Looked, Error> {
     let read = |entry, found, other| {
         Ok(Looked::Read(Read {
             path: path.clone(),
@@ -278,7 +281,8 @@ fn look_at(root: &Root, path: &RelPath, shelf: Option<&mut Shelf>) -> Result<Loo
     let mut meta = file.stat().map_err(io)?;
     if let Some(refusal) = not_a_file(path, meta.kind) {
         // What it holds is looked at when all else is loaded.
-        let directory = (meta.kind == Kind::Directory).then_some(Other::Directory(Holds::Others));
+        let directory =
+            (meta.kind == FileKind::Directory).then_some(Other::Directory(Holds::Others));
         return read(refused(refusal), None, directory);
     }
     let began = large::settle(&file, &mut meta).map_err(io)?;
@@ -290,12 +294,12 @@ fn look_at(root: &Root, path: &RelPath, shelf: Option<&mut Shelf>) -> Result<Loo
         let digest = Digest::of(shelf.bytes(&place));
         return Ok(Looked::Shelved {
             path: path.clone(),
-            found: Found::of(&file, meta, began).map_err(io)?,
+            found: FileInfo::of(&file, meta, began).map_err(io)?,
             place,
             digest,
         });
     }
-    let found = Found::of(&file, meta, began).map_err(io)?;
+    let found = FileInfo::of(&file, meta, began).map_err(io)?;
     let executable = found.is_executable();
     let source = match large::read(&file, meta.size, executable).map_err(io)? {
         Some(source) => Some(source),
@@ -335,7 +339,7 @@ fn holds_loaded(root: &Root, path: &RelPath, tree: &Tree) -> io::Result<bool> {
         }
         let is_directory = dir
             .stat(&name)?
-            .is_some_and(|meta| meta.kind == Kind::Directory);
+            .is_some_and(|meta| meta.kind == FileKind::Directory);
         if !is_directory || !holds_loaded(root, &child, tree)? {
             return Ok(false);
         }
@@ -344,7 +348,7 @@ fn holds_loaded(root: &Root, path: &RelPath, tree: &Tree) -> io::Result<bool> {
 }
 
 /// The symbolic link at a path; `None` where there is none, or it lies behind one itself.
-fn read_link(root: &Root, path: &RelPath) -> io::Result<Option<(Found, Other)>> {
+fn read_link(root: &Root, path: &RelPath) -> io::Result<Option<(FileInfo, Other)>> {
     let Ok(parent) = root.directory(path.parent().as_ref()) else {
         return Ok(None);
     };
@@ -352,10 +356,10 @@ fn read_link(root: &Root, path: &RelPath) -> io::Result<Option<(Found, Other)>> 
     let Some(meta) = parent.stat(name)? else {
         return Ok(None);
     };
-    if meta.kind != Kind::Symlink {
+    if meta.kind != FileKind::Symlink {
         return Ok(None);
     }
-    let found = Found {
+    let found = FileInfo {
         meta,
         attributes: Vec::new(),
         began: None,
@@ -375,7 +379,7 @@ pub(super) fn standing_at(root: &Root, path: &RelPath) -> Result<Standing, Error
     };
     Ok(match parent.stat(path.file_name()).map_err(io)? {
         None => Standing::Nothing,
-        Some(meta) if meta.kind == Kind::Symlink => {
+        Some(meta) if meta.kind == FileKind::Symlink => {
             let target = parent.read_link(path.file_name()).map_err(io)?;
             target.map_or(Standing::Nothing, Standing::Link)
         }
@@ -383,15 +387,15 @@ pub(super) fn standing_at(root: &Root, path: &RelPath) -> Result<Standing, Error
     })
 }
 
-fn not_a_file(path: &RelPath, kind: Kind) -> Option<Refusal> {
+fn not_a_file(path: &RelPath, kind: FileKind) -> Option<Refusal> {
     let what = match kind {
-        Kind::File => return None,
-        Kind::Directory => "a directory",
-        Kind::Fifo => "a FIFO",
-        Kind::Socket => "a socket",
-        Kind::Device => "a device",
+        FileKind::File => return None,
+        FileKind::Directory => "a directory",
+        FileKind::Fifo => "a FIFO",
+        FileKind::Socket => "a socket",
+        FileKind::Device => "a device",
         // Never opened, but never followed either.
-        Kind::Symlink => "a symbolic link",
+        FileKind::Symlink => "a symbolic link",
     };
     let message = format!("{path} is {what}, not a regular file");
     Some(Refusal::new(Code::NotAFile, message).in_file(path))

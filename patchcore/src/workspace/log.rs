@@ -3,7 +3,7 @@
 use std::io;
 
 use super::Workspace;
-use super::disk::{Dir, File, Kind, Meta};
+use super::disk::{Dir, File, FileKind, Meta};
 use super::journal::{MANIFEST, MAX_RECORD};
 use super::key::Key;
 use super::ledger;
@@ -11,7 +11,7 @@ use super::load::MAX_FILE;
 use super::record::{LAST_LINE, Record, TransactionId, Unsealed};
 use super::root::is_no_directory;
 use super::stage::slot_name;
-use super::state::{State, fail};
+use super::state::{StateDir, fail};
 use crate::digest::Digest;
 use crate::error::Error;
 
@@ -31,7 +31,7 @@ use crate::error::Error;
 #[derive(Debug)]
 pub struct Log {
     /// `None` where nothing was ever written.
-    parts: Option<(State, Dir)>,
+    parts: Option<(StateDir, Dir)>,
 }
 
 impl Workspace {
@@ -311,7 +311,7 @@ fn record_file(log: &Dir, transaction: &TransactionId) -> io::Result<Option<(Fil
         Err(error) => return Err(error),
     };
     let meta = file.stat()?;
-    Ok((meta.kind == Kind::File).then_some((file, meta.size)))
+    Ok((meta.kind == FileKind::File).then_some((file, meta.size)))
 }
 
 /// What an entry of the log takes.
@@ -333,7 +333,7 @@ pub(super) struct PreFile {
 
 impl PreFile {
     pub(super) fn is_link(&self) -> bool {
-        self.meta.kind == Kind::Symlink
+        self.meta.kind == FileKind::Symlink
     }
 }
 

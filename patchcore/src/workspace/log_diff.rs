@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::log::Log;
 use super::record::{ChangeRecord, Record};
-use crate::diff::{Copies, FileDiff, Options, Origin, Side};
+use crate::diff::{Copies, DiffOptions, FileDiff, Origin, Side};
 use crate::edit::{Edit, EditSet};
 use crate::error::Error;
 use crate::path::RelPath;
@@ -17,10 +17,10 @@ impl Log {
     /// # Errors
     /// `IO` where a pre-image cannot be read or `out` fails.
     pub fn write_diff(&self, record: &Record, out: &mut impl Write) -> Result<(), Error> {
-        let options = Options {
+        let options = DiffOptions {
             // A copy's source is not kept: it did not change.
             copies: Copies::Copied,
-            ..Options::default()
+            ..DiffOptions::default()
         };
         for change in &record.changes {
             self.write_change(record, change, &options, out)?
@@ -33,7 +33,7 @@ impl Log {
         &self,
         record: &Record,
         change: &ChangeRecord,
-        options: &Options,
+        options: &DiffOptions,
         out: &mut impl Write,
     ) -> Result<io::Result<()>, Error> {
         let path = &change.path;

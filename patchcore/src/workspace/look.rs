@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::disk::Kind;
-use super::layout::{Layout, Place};
+use super::disk::FileKind;
+use super::layout::{Layout, Placement};
 use super::load::{self, Loaded, MAX_FILE};
 use super::root::{Parents, Root, is_no_directory};
 use crate::digest::Digest;
@@ -24,7 +24,7 @@ pub(super) struct Look<'a> {
 
 impl Look<'_> {
     /// Checks that everything still stands as it was when it was read.
-    pub(super) fn again(&self, layout: &Layout<'_>) -> Result<(), Stop> {
+    pub(super) fn verify_unchanged(&self, layout: &Layout<'_>) -> Result<(), Stop> {
         /// Places that one thread looks at in a row.
         const RUN: usize = 64;
         if layout.places.len() < 2 * RUN {
@@ -35,7 +35,7 @@ impl Look<'_> {
         Ok(())
     }
 
-    fn at(&self, layout: &Layout<'_>, places: &[Place<'_>]) -> Result<(), Stop> {
+    fn at(&self, layout: &Layout<'_>, places: &[Placement<'_>]) -> Result<(), Stop> {
         let mut parents = Parents::new(self.root);
         // In order of their paths, neighbours share an open directory.
         for place in places {
@@ -50,7 +50,9 @@ impl Look<'_> {
             };
             let unchanged = match (&place.old, now) {
                 (None, None) => true,
-                (None, Some(now)) => now.kind == Kind::Directory && layout.turning.contains(path),
+                (None, Some(now)) => {
+                    now.kind == FileKind::Directory && layout.turning.contains(path)
+                }
                 (Some((old, digest)), Some(now)) => {
                     let mut same = *old;
                     // A link more or less, where that is allowed, changes this time alone.
@@ -76,9 +78,9 @@ impl Look<'_> {
         Ok(())
     }
 
-    fn hash(&self, path: &RelPath, kind: Kind) -> Result<Option<Digest>, Stop> {
+    fn hash(&self, path: &RelPath, kind: FileKind) -> Result<Option<Digest>, Stop> {
         let read = || -> io::Result<Option<Digest>> {
-            if kind == Kind::Symlink {
+            if kind == FileKind::Symlink {
                 let parent = Parents::new(self.root).of(path)?;
                 let target = parent.read_link(path.file_name())?;
                 return Ok(target.map(|target| Digest::of(&target)));

@@ -3,8 +3,8 @@
 
 use std::io;
 
-use super::disk::{Dir, Kind};
-use super::layout::{Content, Place, Wanted};
+use super::disk::{Dir, FileKind};
+use super::layout::{Content, Placement, Wanted};
 use super::load::Loaded;
 use super::record::{Step, TransactionId};
 use super::root::Root;
@@ -37,7 +37,7 @@ impl Memory<'_> {
             draft: true,
         };
         let new = self.old(step).ok_or(io::ErrorKind::NotFound)?;
-        let place = Place {
+        let place = Placement {
             path: Some(step.path.clone()),
             old: None,
             new: Some(new),
@@ -65,7 +65,7 @@ impl Memory<'_> {
         };
         let bytes = source.bytes();
         let content = match found.meta.kind {
-            Kind::Symlink => Content::Link(bytes, source.digest()),
+            FileKind::Symlink => Content::Link(bytes, source.digest()),
             _ => Content::Bytes(bytes, source.digest()),
         };
         Some((content, Some(wanted)))

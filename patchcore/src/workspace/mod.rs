@@ -15,6 +15,7 @@ mod ignored;
 mod install;
 mod journal;
 mod key;
+mod landed;
 mod large;
 mod layout;
 mod ledger;

@@ -5,14 +5,14 @@
 //! gone, and what it held is written anew from what the process knows.
 
 use super::chain;
-use super::disk::{Dir, Kind};
+use super::disk::{Dir, FileKind};
 use super::install::Install;
-use super::journal::{self, Found};
+use super::journal::{self, JournalState};
 use super::look::earlier;
 use super::memory::Memory;
 use super::options::Verify;
-use super::record::{Record, State as Stage};
-use super::recover::{self, take_back};
+use super::record::{Record, TransactionState};
+use super::recover::{self, roll_back};
 use super::state::{CURRENT, Held, STATE, TASKS, fail};
 use super::transaction::{Done, Work};
 use super::verify::{self, Judgement};
@@ -53,7 +53,9 @@ impl Work<'_> {
         let judged = match (install.forward(), &self.options.verify) {
             (Ok(()), Some(command)) => return self.judge(command, install, record),
             (Ok(()), None) => Judged::Passed(digest),
-            (Err(error), _) if record.state == Stage::Committed => Judged::Unfinished(error),
+            (Err(error), _) if record.state == TransactionState::Committed => {
+                Judged::Unfinished(error)
+            }
             (Err(error), _) => Judged::Failed(error.to_refusal()),
         };
         self.end(judged, self.held, install, record)
@@ -112,7 +114,7 @@ impl Work<'_> {
                 // does what it can.
                 if !matches!(
                     journal::read(install.current, Some(&held.key)),
-                    Ok(Found::Committed(..))
+                    Ok(JournalState::Committed(..))
                 ) {
                     let _ = journal::rewrite(held, install.current, record);
                 }
@@ -144,11 +146,12 @@ impl Work<'_> {
             if there.is_same_file(&known) {
                 return Ok(None);
             }
-            if there.kind == Kind::Directory {
+            if there.kind == FileKind::Directory {
                 let dir = held.txn.directory(CURRENT).map_err(io)?;
                 // Moved away and back, or copied.
                 if let Some(dir) = dir
-                    && let Ok(Found::Committed(found, _)) = journal::read(&dir, Some(&held.key))
+                    && let Ok(JournalState::Committed(found, _)) =
+                        journal::read(&dir, Some(&held.key))
                     && found.transaction == record.transaction
                 {
                     return Ok(Some(dir));
@@ -174,7 +177,7 @@ impl Work<'_> {
 
     /// The batch was verified: from here on it counts.
     fn commit_verified(&self, held: &Held, install: &Install<'_>, record: &mut Record) -> Judged {
-        record.state = Stage::Committed;
+        record.state = TransactionState::Committed;
         let written = self
             .write_lost_tasks(install)
             .and_then(|()| journal::rewrite(held, install.current, record));
@@ -184,11 +187,11 @@ impl Work<'_> {
         };
         // The next run goes by what stands there now.
         match journal::read(install.current, Some(&held.key)) {
-            Ok(Found::Committed(there, _)) if there.state == Stage::Committed => {
+            Ok(JournalState::Committed(there, _)) if there.state == TransactionState::Committed => {
                 Judged::Unfinished(error)
             }
             _ => {
-                record.state = Stage::Prepared;
+                record.state = TransactionState::Prepared;
                 Judged::Failed(error.to_refusal())
             }
         }
@@ -238,7 +241,7 @@ impl Work<'_> {
                     );
                     Error::unfinished(message)
                 })?;
-                take_back(record);
+                roll_back(record);
                 record.refusal = Some(refusal);
                 // The tree is as it was. What cannot be written down now, the next run does.
                 let _ = journal::rewrite(held, install.current, record)

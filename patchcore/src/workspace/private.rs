@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 
 use super::Workspace;
-use super::disk::{self, Dir, File, Kind, Meta};
-use super::state::{STATE, State, fail};
+use super::disk::{self, Dir, File, FileKind, Meta};
+use super::state::{STATE, StateDir, fail};
 use crate::error::Error;
 
 /// A directory of the state that its owner alone can use.
@@ -67,7 +67,7 @@ impl Workspace {
             .ok_or_else(|| fail("open", name, Errno::NOENT.into()))
     }
 
-    fn open_private(&self, state: &State, name: &str) -> Result<Option<PrivateDir>, Error> {
+    fn open_private(&self, state: &StateDir, name: &str) -> Result<Option<PrivateDir>, Error> {
         let dir = state.dir.directory(name);
         let Some(dir) = dir.map_err(|error| fail("open", name, error))? else {
             return Ok(None);
@@ -213,13 +213,13 @@ impl PrivateDir {
     /// Why something in the directory is not to be opened.
     fn why_foreign(&self, meta: &Meta) -> Option<String> {
         match meta.kind {
-            Kind::File if meta.links > 1 => Some(format!("has {} names", meta.links)),
-            Kind::File => foreign_owner(meta),
-            Kind::Directory => Some("is a directory".to_owned()),
-            Kind::Symlink => Some("is a symbolic link".to_owned()),
-            Kind::Fifo => Some("is a FIFO".to_owned()),
-            Kind::Socket => Some("is a socket".to_owned()),
-            Kind::Device => Some("is a device".to_owned()),
+            FileKind::File if meta.links > 1 => Some(format!("has {} names", meta.links)),
+            FileKind::File => foreign_owner(meta),
+            FileKind::Directory => Some("is a directory".to_owned()),
+            FileKind::Symlink => Some("is a symbolic link".to_owned()),
+            FileKind::Fifo => Some("is a FIFO".to_owned()),
+            FileKind::Socket => Some("is a socket".to_owned()),
+            FileKind::Device => Some("is a device".to_owned()),
         }
     }
 

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::Workspace;
 use super::disk::Meta;
-use super::journal::{self, Found, MANIFEST};
-use super::state::{State, fail};
+use super::journal::{self, JournalState, MANIFEST};
+use super::state::{StateDir, fail};
 use crate::error::Error;
 
 /// What a reader compares: a transaction that comes or goes changes the directories of journal
@@ -23,7 +23,7 @@ impl Workspace {
     pub(super) fn read_steadily<T>(
         &self,
         wait: Duration,
-        mut read: impl FnMut(Option<&State>) -> Result<T, Error>,
+        mut read: impl FnMut(Option<&StateDir>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let began = Instant::now();
         loop {
@@ -53,7 +53,7 @@ impl Workspace {
 }
 
 /// The error of a reader that meets a journal whose writer is gone.
-fn left_behind(state: &State) -> Result<Error, Error> {
+fn left_behind(state: &StateDir) -> Result<Error, Error> {
     let found = match state.part("txn")? {
         Some(txn) => journal::current(&txn)?
             .map(|current| journal::read(&current, state.key.as_ref()))
@@ -61,7 +61,7 @@ fn left_behind(state: &State) -> Result<Error, Error> {
         None => None,
     };
     Ok(match found {
-        Some(Found::Foreign) => journal::foreign(),
+        Some(JournalState::Foreign) => journal::foreign(),
         _ => unfinished(),
     })
 }
@@ -71,7 +71,7 @@ fn unfinished() -> Error {
     Error::unfinished("a batch is half installed, so the tree is neither old nor new; run recover")
 }
 
-fn mark(state: Option<&State>) -> Result<Mark, Error> {
+fn mark(state: Option<&StateDir>) -> Result<Mark, Error> {
     let Some(state) = state else {
         return Ok(Mark {
             parts: [None; 2],

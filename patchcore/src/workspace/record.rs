@@ -56,7 +56,7 @@ pub struct Record {
     #[serde(default)]
     pub labels: Labels,
     /// How far it came.
-    pub state: State,
+    pub state: TransactionState,
     /// How it ended.
     pub status: Status,
     /// The plan's digest.
@@ -156,7 +156,7 @@ pub struct Redone {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum TransactionState {
     /// It is installed for verification; recovery takes it back.
     Prepared,
     /// It counts; recovery finishes it.
@@ -497,7 +497,7 @@ impl Record {
     pub fn outcome(&self, operation: usize) -> Option<Outcome> {
         let verdict = self.operations.get(operation)?;
         Some(match self.state {
-            State::Previewed => Outcome::Previewed,
+            TransactionState::Previewed => Outcome::Previewed,
             _ => verdict.outcome,
         })
     }
@@ -505,7 +505,7 @@ impl Record {
     /// The report that the batch's sender gets, without its diff.
     #[must_use]
     pub fn report(&self) -> Report {
-        let is_preview = self.state == State::Previewed;
+        let is_preview = self.state == TransactionState::Previewed;
         let mode = match is_preview {
             true => Mode::Preview,
             false => Mode::Apply,

@@ -3,8 +3,8 @@
 use super::chain::{self, Place};
 use super::disk::Dir;
 use super::install::{Install, SavedConflict};
-use super::journal::{self, Found};
-use super::record::{Method, Record, State as Stage, TransactionId};
+use super::journal::{self, JournalState};
+use super::record::{Method, Record, TransactionId, TransactionState};
 use super::root::Root;
 use super::state::{CURRENT, Held, TASKS, fail};
 use super::{STATE, Workspace};
@@ -81,9 +81,9 @@ pub(super) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
         return Ok(Recovered::Nothing);
     };
     let (record, digest) = match journal::read(&current, Some(&held.key))? {
-        Found::Hopeless(why) => return Err(journal::hopeless(&why)),
-        Found::Foreign => return Err(journal::foreign()),
-        Found::Uncommitted => {
+        JournalState::Corrupt(why) => return Err(journal::corrupt(&why)),
+        JournalState::Foreign => return Err(journal::foreign()),
+        JournalState::Uncommitted => {
             // A power cut can take a record's bytes and leave the head that names it.
             let manifest = current.stat(journal::MANIFEST);
             if manifest
@@ -95,7 +95,7 @@ pub(super) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
             journal::discard(root, held, &current)?;
             return Ok(Recovered::Discarded);
         }
-        Found::Committed(record, digest) => (*record, digest),
+        JournalState::Committed(record, digest) => (*record, digest),
     };
     match chain::place_of(held, &record, digest)? {
         Place::Next => {}
@@ -111,7 +111,7 @@ pub(super) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
         allow_paths: record.overrides.allow_paths.clone(),
         ..Policy::default()
     };
-    check(&record, &policy).map_err(|why| journal::hopeless(&why))?;
+    check(&record, &policy).map_err(|why| journal::corrupt(&why))?;
     follow(root, held, &current, record, digest)
 }
 
@@ -135,7 +135,7 @@ pub(super) fn follow(
         memory: None,
         conflicts: Vec::new(),
     };
-    if record.state == Stage::Committed {
+    if record.state == TransactionState::Committed {
         if journal.method != Method::Observed {
             install.forward()?;
             install.gather()?;
@@ -143,7 +143,7 @@ pub(super) fn follow(
         journal::finish(held, &record, digest)?;
         return Ok(finished(&record, install.conflicts));
     }
-    if record.state == Stage::Prepared {
+    if record.state == TransactionState::Prepared {
         install.back().map_err(|error| match error {
             Error::Unfinished { message, .. } => Error::Unfinished {
                 message: format!(
@@ -153,7 +153,7 @@ pub(super) fn follow(
             },
             error => error,
         })?;
-        take_back(&mut record);
+        roll_back(&mut record);
         digest = journal::rewrite(held, current, &record)?;
     }
     install.clean()?;
@@ -165,7 +165,7 @@ pub(super) fn follow(
 fn finished(record: &Record, conflicts: Vec<SavedConflict>) -> Recovered {
     let transaction = record.transaction;
     match record.state {
-        Stage::Committed => Recovered::Finished {
+        TransactionState::Committed => Recovered::Finished {
             transaction,
             conflicts,
         },
@@ -177,8 +177,8 @@ fn finished(record: &Record, conflicts: Vec<SavedConflict>) -> Recovered {
 }
 
 /// Says in the record that its batch was taken back.
-pub(super) fn take_back(record: &mut Record) {
-    record.state = Stage::RolledBack;
+pub(super) fn roll_back(record: &mut Record) {
+    record.state = TransactionState::RolledBack;
     record.status = Status::RolledBack;
     for operation in &mut record.operations {
         if matches!(
@@ -203,7 +203,7 @@ pub(super) fn check(record: &Record, policy: &Policy) -> Result<(), String> {
             return Err(refusal.message);
         }
     }
-    if record.state == Stage::Refused {
+    if record.state == TransactionState::Refused {
         return Err("its journal says that it was refused".to_owned());
     }
     Ok(())

@@ -14,7 +14,7 @@ use super::journal::MAX_RECORD;
 use super::key::Seal;
 use super::record::TransactionId;
 use super::root::is_no_directory;
-use super::state::{Held, State, fail};
+use super::state::{Held, StateDir, fail};
 use crate::digest::Digest;
 use crate::error::Error;
 
@@ -58,7 +58,7 @@ impl Removed {
 
 /// What is known of removed records; `None` where nothing was removed, or where what
 /// stands there is not sealed by this workspace's key.
-pub(super) fn read(state: &State) -> Result<Option<Removed>, Error> {
+pub(super) fn read(state: &StateDir) -> Result<Option<Removed>, Error> {
     let io = |error| fail("read", "removed", error);
     let file = match state.dir.file(NAME) {
         // A link, or something else that was never written here.
@@ -67,7 +67,7 @@ pub(super) fn read(state: &State) -> Result<Option<Removed>, Error> {
     };
     let Some(file) = file else { return Ok(None) };
     let meta = file.stat().map_err(io)?;
-    if meta.kind != disk::Kind::File {
+    if meta.kind != disk::FileKind::File {
         return Ok(None);
     }
     let bytes = file.read(meta.size, MAX_RECORD).map_err(io)?;

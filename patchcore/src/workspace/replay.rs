@@ -7,8 +7,8 @@
 use super::apply::{Prepared, no_batch};
 use super::load::{self, Loaded};
 use super::options::ApplyOptions;
-use super::record::{ChangeRecord, Record, State as Stage, TransactionId};
-use super::state::State;
+use super::record::{ChangeRecord, Record, TransactionId, TransactionState};
+use super::state::StateDir;
 use super::{Workspace, ledger};
 use crate::digest::{Digest, Hasher};
 use crate::error::{Code, Error, Refusal};
@@ -47,7 +47,7 @@ impl Workspace {
     /// What is said of a script that was committed before; `None` where it has yet to be applied.
     pub(super) fn known<'a>(
         &self,
-        state: Option<&State>,
+        state: Option<&StateDir>,
         script: &'a dyn Script,
         options: &ApplyOptions<'_>,
     ) -> Result<Option<Prepared<'a>>, Error> {
@@ -134,7 +134,7 @@ impl Workspace {
             return Ok(None);
         };
         let counts = record.request == Some(request)
-            && record.state == Stage::Committed
+            && record.state == TransactionState::Committed
             && record.status == Status::Applied
             && log.undone_by(transaction)?.is_none();
         if !counts {

@@ -60,7 +60,7 @@ impl Root {
         match dir.open_at(name, how) {
             Err(error) if error.raw_os_error() == Some(Errno::NOTDIR.raw_os_error()) => {
                 match dir.stat(name)? {
-                    Some(meta) if meta.kind == super::disk::Kind::Symlink => {
+                    Some(meta) if meta.kind == super::disk::FileKind::Symlink => {
                         Err(Errno::LOOP.into())
                     }
                     _ => Err(error),

@@ -16,22 +16,22 @@ const SMALL: u64 = BLOCK as u64 / 8;
 
 /// The blocks of one thread.
 #[derive(Debug, Default)]
-pub(super) struct Shelf {
+pub(super) struct ReadArena {
     full: Vec<Vec<u8>>,
     open: Vec<u8>,
 }
 
 /// Where a file's bytes lie.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Extent {
     block: usize,
     range: Range<usize>,
 }
 
-impl Shelf {
+impl ReadArena {
     /// Reads a file; `None` for one that is not small, or whose size is not what it was said to be.
     /// That one is then as if nothing had been read of it.
-    pub(super) fn read(&mut self, file: &File, size: u64) -> io::Result<Option<Place>> {
+    pub(super) fn read(&mut self, file: &File, size: u64) -> io::Result<Option<Extent>> {
         if size > SMALL {
             return Ok(None);
         }
@@ -47,14 +47,14 @@ impl Shelf {
             self.open.truncate(start);
             return Ok(None);
         }
-        Ok(Some(Place {
+        Ok(Some(Extent {
             block: self.full.len(),
             range: start..self.open.len(),
         }))
     }
 
     /// The bytes of a file.
-    pub(super) fn bytes(&self, place: &Place) -> &[u8] {
+    pub(super) fn bytes(&self, place: &Extent) -> &[u8] {
         let block = self.full.get(place.block).unwrap_or(&self.open);
         &block[place.range.clone()]
     }
@@ -72,7 +72,7 @@ pub(super) struct Closed(Vec<Arc<Vec<u8>>>);
 
 impl Closed {
     /// The block that a file lies in, and where in it.
-    pub(super) fn take(&self, place: Place) -> (Arc<Vec<u8>>, Range<usize>) {
+    pub(super) fn take(&self, place: Extent) -> (Arc<Vec<u8>>, Range<usize>) {
         (Arc::clone(&self.0[place.block]), place.range)
     }
 }
@@ -94,7 +94,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = Dir::open_root(dir.path()).unwrap();
         let sizes = [0, 1, SMALL as usize, 5000, SMALL as usize];
-        let mut shelf = Shelf::default();
+        let mut shelf = ReadArena::default();
         let mut read = Vec::new();
         for (index, size) in sizes.into_iter().cycle().take(40).enumerate() {
             let bytes = vec![index as u8; size];
@@ -117,7 +117,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = Dir::open_root(dir.path()).unwrap();
         let file = file(&root, "f", b"four");
-        let mut shelf = Shelf::default();
+        let mut shelf = ReadArena::default();
         for size in [3, 5, SMALL + 1] {
             assert!(shelf.read(&file, size).unwrap().is_none(), "{size}");
         }

@@ -24,9 +24,9 @@ pub(super) use take::take;
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
-use super::disk::{Dir, Kind};
+use super::disk::{Dir, FileKind};
 use super::root::is_no_directory;
-use super::state::{Held, State, fail};
+use super::state::{Held, StateDir, fail};
 use crate::error::Error;
 use crate::plan::FileChange;
 
@@ -37,7 +37,7 @@ pub(super) const RUNS: &str = "runs";
 
 /// Opens a directory in another one, making it where it does not exist. What is no directory was not
 /// made here, and is set aside.
-fn subdirectory(state: &State, parent: &Dir, name: &str) -> Result<Dir, Error> {
+fn subdirectory(state: &StateDir, parent: &Dir, name: &str) -> Result<Dir, Error> {
     let io = |error| fail("open", &format!("{SNAPSHOTS}/{name}"), error);
     match parent.directory(name) {
         Ok(Some(dir)) => return Ok(dir),
@@ -56,7 +56,7 @@ fn subdirectory(state: &State, parent: &Dir, name: &str) -> Result<Dir, Error> {
 }
 
 /// The names of the commands that are being recorded.
-pub(super) fn open_runs(state: &State) -> Result<Option<(Dir, Vec<String>)>, Error> {
+pub(super) fn open_runs(state: &StateDir) -> Result<Option<(Dir, Vec<String>)>, Error> {
     let Some(snapshots) = state.part(SNAPSHOTS)? else {
         return Ok(None);
     };
@@ -123,6 +123,6 @@ pub(super) fn forget(held: &Held, most: u64) -> Result<(usize, u64), Error> {
 }
 
 /// Whether a kind of entry is part of a snapshot.
-fn is_kept(kind: Kind) -> bool {
-    matches!(kind, Kind::File | Kind::Symlink)
+fn is_kept(kind: FileKind) -> bool {
+    matches!(kind, FileKind::File | FileKind::Symlink)
 }

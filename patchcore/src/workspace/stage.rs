@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use rustix::io::Errno;
 
 use super::disk::{Dir, File, Meta};
-use super::layout::{Content, Place, Wanted};
+use super::layout::{Content, Placement, Wanted};
 use super::load::{self, GRAIN, PARALLEL};
 use super::record::{Identity, TransactionId};
 use super::root::{Parents, Root};
@@ -47,7 +47,7 @@ impl Staging<'_> {
     /// `beside` says which slots cannot lie in the journal's directory.
     pub(super) fn all(
         &self,
-        places: &[Place<'_>],
+        places: &[Placement<'_>],
         beside: &[bool],
     ) -> Result<Vec<Option<Identity>>, Stop> {
         self.check_size(places)?;
@@ -65,7 +65,7 @@ impl Staging<'_> {
     }
 
     /// A file past the process's own limit would end the process instead of the write.
-    fn check_size(&self, places: &[Place<'_>]) -> Result<(), Stop> {
+    fn check_size(&self, places: &[Placement<'_>]) -> Result<(), Stop> {
         let longest = places
             .iter()
             .filter_map(|place| Some((place.new.as_ref()?.0.len(), place.path.as_ref()?)))
@@ -81,7 +81,12 @@ impl Staging<'_> {
 
     /// Stages a place again whose slot was emptied while the journal is valid: the slot is never
     /// seen half written.
-    pub(super) fn again(&self, slot: usize, place: &Place<'_>, beside: bool) -> Result<(), Stop> {
+    pub(super) fn again(
+        &self,
+        slot: usize,
+        place: &Placement<'_>,
+        beside: bool,
+    ) -> Result<(), Stop> {
         let path = place.path.as_ref();
         let io = |error| match path {
             Some(path) => self.root.error("stage", path, error),
@@ -117,7 +122,12 @@ impl Staging<'_> {
         name
     }
 
-    fn one(&self, slot: usize, place: &Place<'_>, beside: bool) -> Result<Option<Identity>, Stop> {
+    fn one(
+        &self,
+        slot: usize,
+        place: &Placement<'_>,
+        beside: bool,
+    ) -> Result<Option<Identity>, Stop> {
         let Some((content, wanted)) = &place.new else {
             return Ok(None);
         };
@@ -154,7 +164,7 @@ impl Staging<'_> {
         .map_err(io)?;
         let mut meta = file.stat().map_err(io)?;
         if let (Some(wanted), Some(path)) = (wanted, shown) {
-            self.dress(&file, &mut meta, wanted, path)?;
+            self.apply_metadata(&file, &mut meta, wanted, path)?;
         }
         if self.sync {
             file.sync().map_err(io)?;
@@ -219,7 +229,7 @@ impl Staging<'_> {
 
     /// Gives a staged file its owner, then its mode (a new owner clears the set-id bits), then its
     /// attributes.
-    fn dress(
+    fn apply_metadata(
         &self,
         file: &File,
         meta: &mut Meta,

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 
 use super::Workspace;
-use super::disk::{self, Dir, File, Kind, Meta, Open};
+use super::disk::{self, Dir, File, FileKind, Meta, Open};
 use super::install::SavedConflict;
 use super::journal;
 use super::key::{self, Key};
@@ -44,7 +44,7 @@ const IGNORED: &str = "*\n!tasks.json\n";
 
 /// The state directory as a reader sees it: whatever is missing is empty.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct StateDir {
     pub(super) dir: Dir,
     /// By which the state is recognized; `None` where there is none, so that nothing in the state
     /// is ours.
@@ -58,7 +58,7 @@ pub(super) struct State {
 /// The state directory in the hands of the one writer.
 #[derive(Debug)]
 pub(super) struct Held {
-    pub(super) state: State,
+    pub(super) state: StateDir,
     pub(super) txn: Dir,
     pub(super) log: Dir,
     /// Seals what is written.
@@ -75,7 +75,7 @@ pub(super) struct Renewed {
     pub(super) moved: Vec<SavedConflict>,
 }
 
-impl State {
+impl StateDir {
     fn new(dir: Dir, key: Option<Key>, workspace: &Workspace) -> Self {
         Self {
             dir,
@@ -207,12 +207,12 @@ impl State {
 
 impl Workspace {
     /// Opens the state; `None` where nothing was ever written.
-    pub(super) fn state(&self) -> Result<Option<State>, Error> {
+    pub(super) fn state(&self) -> Result<Option<StateDir>, Error> {
         let Some(dir) = self.state_dir()? else {
             return Ok(None);
         };
         let key = self.read_key(&dir)?;
-        Ok(Some(State::new(dir, key, self)))
+        Ok(Some(StateDir::new(dir, key, self)))
     }
 
     /// Opens the state for writing, making what is missing, and waits for the lock.
@@ -231,7 +231,7 @@ impl Workspace {
     fn hold_with(
         &self,
         wait: Duration,
-        judge: impl FnOnce(&State) -> Result<(), Error>,
+        judge: impl FnOnce(&StateDir) -> Result<(), Error>,
     ) -> Result<Held, Error> {
         let state = self.make_state()?;
         let lock = Arc::new(lock(&state, wait)?);
@@ -240,7 +240,7 @@ impl Workspace {
     }
 
     /// Opens the state, making it where it does not exist.
-    fn make_state(&self) -> Result<State, Error> {
+    fn make_state(&self) -> Result<StateDir, Error> {
         if let Some(state) = self.state()? {
             return Ok(state);
         }
@@ -253,11 +253,11 @@ impl Workspace {
         }
         let gone = || Error::io("open", root.path.join(STATE), Errno::NOENT);
         let dir = self.state_dir()?.ok_or_else(gone)?;
-        Ok(State::new(dir, None, self))
+        Ok(StateDir::new(dir, None, self))
     }
 
     /// Opens the parts of the state, making what is missing.
-    fn hold_locked(&self, mut state: State, lock: Arc<File>, key: Key) -> Result<Held, Error> {
+    fn hold_locked(&self, mut state: StateDir, lock: Arc<File>, key: Key) -> Result<Held, Error> {
         state.key = Some(key.clone());
         let txn = match state.part("txn")? {
             Some(txn) => txn,
@@ -304,8 +304,8 @@ impl Workspace {
     /// The key, under the lock: another process may have made it meanwhile.
     fn writers_key(
         &self,
-        state: &State,
-        judge: impl FnOnce(&State) -> Result<(), Error>,
+        state: &StateDir,
+        judge: impl FnOnce(&StateDir) -> Result<(), Error>,
     ) -> Result<Key, Error> {
         if let Some(key) = &state.key {
             return Ok(key.clone());
@@ -322,7 +322,7 @@ impl Workspace {
     }
 
     /// Makes the file of a key, of this one or of a new one.
-    fn make_key_of(&self, state: &State, key: Option<&Key>) -> Result<Key, Error> {
+    fn make_key_of(&self, state: &StateDir, key: Option<&Key>) -> Result<Key, Error> {
         match &self.key_file {
             Some(file) => file.open_or_make(key),
             None => key::make(state, key),
@@ -407,7 +407,7 @@ impl Moved {
     /// Gives what is no directory another name.
     fn aside(&mut self, dir: &Dir, name: &'static str) -> io::Result<()> {
         match dir.stat(name.as_bytes())? {
-            Some(there) if there.kind != Kind::Directory => {}
+            Some(there) if there.kind != FileKind::Directory => {}
             _ => return Ok(()),
         }
         let aside = self.aside_name(name);
@@ -417,7 +417,7 @@ impl Moved {
     }
 
     /// Moves all of it to the conflicts.
-    fn keep(self, root: &Root, state: &State) -> Result<Vec<SavedConflict>, Error> {
+    fn keep(self, root: &Root, state: &StateDir) -> Result<Vec<SavedConflict>, Error> {
         let mut kept = Vec::new();
         for &name in &self.names {
             let conflicts = state.make_part("conflicts")?;
@@ -478,7 +478,7 @@ pub(super) fn state_path() -> RelPath {
     RelPath::new(STATE).expect("one plain component")
 }
 
-fn lock(state: &State, wait: Duration) -> Result<File, Error> {
+fn lock(state: &StateDir, wait: Duration) -> Result<File, Error> {
     let open = || state.dir.lock_file(LOCK);
     let opened = match open() {
         Err(error) if is_in_the_way(&error) => {
@@ -495,12 +495,12 @@ fn lock(state: &State, wait: Duration) -> Result<File, Error> {
 /// Sets aside what has the place of the lock but cannot be locked: a link, a directory. The lock
 /// on the state's directory keeps two processes from doing so at once, and the second one from
 /// setting aside what the first one made.
-fn clear_lock(state: &State, wait: Duration) -> Result<(), Error> {
+fn clear_lock(state: &StateDir, wait: Duration) -> Result<(), Error> {
     let io = |error| fail("look at", LOCK, error);
     let guard = state.dir.lockable().map_err(io)?;
     wait_for(&guard, wait)?;
     match state.dir.stat(LOCK.as_bytes()).map_err(io)? {
-        Some(there) if there.kind != Kind::File => state.set_aside(LOCK),
+        Some(there) if there.kind != FileKind::File => state.set_aside(LOCK),
         _ => Ok(()),
     }
 }

@@ -2,9 +2,9 @@
 
 use super::Workspace;
 use super::install::SavedConflict;
-use super::journal::{self, Found};
-use super::record::{State as Stage, TransactionId};
-use super::state::{STATE, State, fail};
+use super::journal::{self, JournalState};
+use super::record::{TransactionId, TransactionState};
+use super::state::{STATE, StateDir, fail};
 use crate::error::Error;
 use crate::path::RelPath;
 
@@ -39,7 +39,7 @@ pub enum Unfinished {
     /// It is installed, but not verified; the next run takes it back.
     Prepared(TransactionId),
     /// Its journal is damaged, for the reason given; only setting it aside helps.
-    Hopeless(String),
+    Corrupt(String),
     /// It was not written here; it is adopted or set aside by the operator alone.
     Foreign,
 }
@@ -77,7 +77,7 @@ impl Workspace {
         })
     }
 
-    fn saved_conflicts(&self, state: &State) -> Result<Vec<SavedConflict>, Error> {
+    fn saved_conflicts(&self, state: &StateDir) -> Result<Vec<SavedConflict>, Error> {
         let log = self.log()?;
         let mut saved = Vec::new();
         for name in names(state, "conflicts")? {
@@ -98,7 +98,7 @@ impl Workspace {
     }
 }
 
-fn unfinished(state: &State) -> Result<Option<Unfinished>, Error> {
+fn unfinished(state: &StateDir) -> Result<Option<Unfinished>, Error> {
     let Some(txn) = state.part("txn")? else {
         return Ok(None);
     };
@@ -109,17 +109,17 @@ fn unfinished(state: &State) -> Result<Option<Unfinished>, Error> {
         Err(error) => return Err(error),
     };
     Ok(Some(match journal::read(&current, state.key.as_ref())? {
-        Found::Uncommitted => Unfinished::Staging,
-        Found::Hopeless(why) => Unfinished::Hopeless(why),
-        Found::Foreign => Unfinished::Foreign,
-        Found::Committed(record, _) if record.state == Stage::Prepared => {
+        JournalState::Uncommitted => Unfinished::Staging,
+        JournalState::Corrupt(why) => Unfinished::Corrupt(why),
+        JournalState::Foreign => Unfinished::Foreign,
+        JournalState::Committed(record, _) if record.state == TransactionState::Prepared => {
             Unfinished::Prepared(record.transaction)
         }
-        Found::Committed(record, _) => Unfinished::Committed(record.transaction),
+        JournalState::Committed(record, _) => Unfinished::Committed(record.transaction),
     }))
 }
 
-fn names(state: &State, part: &str) -> Result<Vec<String>, Error> {
+fn names(state: &StateDir, part: &str) -> Result<Vec<String>, Error> {
     let Some(dir) = state.part(part)? else {
         return Ok(Vec::new());
     };

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::disk::{self, Kind, Meta};
+use super::disk::{self, FileKind, Meta};
 use super::layout::Layout;
 use super::load::{self, GRAIN, Loaded, PARALLEL};
 use super::options::ApplyOptions;
@@ -49,7 +49,7 @@ fn restrict_path(loaded: &mut Loaded, path: &RelPath, link: bool, options: &Appl
         return;
     };
     // What does not mean the link is refused already.
-    if found.meta.kind == Kind::Symlink && !link {
+    if found.meta.kind == FileKind::Symlink && !link {
         return;
     }
     if let Some(refusal) = irreplaceable(path, &found.meta, options) {

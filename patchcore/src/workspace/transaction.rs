@@ -4,7 +4,7 @@ use std::io;
 use std::time::Instant;
 
 use super::Workspace;
-use super::disk::{Dir, Kind, Meta};
+use super::disk::{Dir, FileKind, Meta};
 use super::install::SavedConflict;
 use super::journal::{self, WriteFault};
 use super::layout::{Layout, Restored, Wanted, layout};
@@ -13,7 +13,7 @@ use super::look::Look;
 use super::memory::Memory;
 use super::options::ApplyOptions;
 use super::record::{
-    ChangeRecord, EditRecord, Identity, Journal, Method, Record, State as Stage, Step,
+    ChangeRecord, EditRecord, Identity, Journal, Method, Record, Step, TransactionState,
 };
 use super::root::Root;
 use super::snapshot;
@@ -166,11 +166,11 @@ impl Work<'_> {
             loaded: self.loaded,
             break_hard_links: self.options.break_hard_links,
         };
-        look.again(layout).map_err(before)?;
+        look.verify_unchanged(layout).map_err(before)?;
         record.state = if self.options.verify.is_some() {
-            Stage::Prepared
+            TransactionState::Prepared
         } else {
-            Stage::Committed
+            TransactionState::Committed
         };
         record.changes = self.change_records(layout);
         record.journal = journal_of(layout, survey, &staged, durable);
@@ -230,7 +230,7 @@ fn journal_of(
                     mtime: meta.mtime,
                     mode: meta.mode,
                     digest: *digest,
-                    link: meta.kind == Kind::Symlink,
+                    link: meta.kind == FileKind::Symlink,
                 }),
                 new: staged[slot],
             })

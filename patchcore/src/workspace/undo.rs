@@ -9,7 +9,7 @@ use super::layout::{Restored, Wanted};
 use super::load::{self, Loaded};
 use super::log::{Log, PreFile};
 use super::options::ApplyOptions;
-use super::record::{ChangeRecord, Record, Redone, State as Stage};
+use super::record::{ChangeRecord, Record, Redone, TransactionState};
 use super::state::Held;
 use super::transaction::{Done, Work};
 use super::{Workspace, journal, survey};
@@ -98,12 +98,12 @@ impl Workspace {
             Err(Obstruction::Refused(refusals)) => refuse(&mut record, refusals),
             Err(Obstruction::Failed(error)) => return Err(error.into()),
         }
-        if record.state == Stage::Refused {
+        if record.state == TransactionState::Refused {
             record.duration_ms = millis(began);
             journal::log_only(&held, &record, options.durable)?;
         }
         plan.verdicts = record.operations.clone();
-        let is_done = record.state == Stage::Committed;
+        let is_done = record.state == TransactionState::Committed;
         let mut applied = finished(&held, record, plan, &recovered, done);
         for task in reopened.into_iter().filter(|_| is_done) {
             let warning = format!("task {task} is open again: its placeholder is back");
@@ -254,7 +254,7 @@ fn redone(log: &Log, undone: &Record) -> Result<Option<Redone>, Error> {
 }
 
 fn is_undoable(record: &Record) -> bool {
-    record.state == Stage::Committed && !record.changes.is_empty()
+    record.state == TransactionState::Committed && !record.changes.is_empty()
 }
 
 fn no_such(message: String) -> Stop {
@@ -282,7 +282,7 @@ fn mirror(held: &Held, undone: &Record, options: &ApplyOptions<'_>) -> Result<Re
 
 fn refuse(record: &mut Record, refusals: Vec<Refusal>) {
     record.status = Status::Refused;
-    record.state = Stage::Refused;
+    record.state = TransactionState::Refused;
     let mut unplaced = None;
     for refusal in refusals {
         let mut operations = record.operations.iter_mut();

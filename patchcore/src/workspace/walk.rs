@@ -9,7 +9,7 @@ use ignore::overrides::{Override, OverrideBuilder};
 use ignore::{DirEntry, WalkBuilder, WalkState};
 use rustix::io::Errno;
 
-use super::disk::{Kind, Open};
+use super::disk::{FileKind, Open};
 use super::root::{self, Parents};
 use super::{LOCK_WAIT, MAX_FILE, Workspace};
 use crate::error::{Code, Error, Refusal, Stop};
@@ -103,7 +103,7 @@ impl Workspace {
             .of(path)
             .and_then(|parent| parent.stat(name));
         let error = match meta {
-            Ok(Some(meta)) if meta.kind == Kind::Symlink => Errno::LOOP.into(),
+            Ok(Some(meta)) if meta.kind == FileKind::Symlink => Errno::LOOP.into(),
             Ok(Some(_)) => return Ok(()),
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => error,
             _ => {

@@ -2,14 +2,14 @@
 
 use std::io::Write as _;
 
-use patchcore::dialect::{check_sayable_as_diff, to_batch};
-use patchcore::diff::Options;
+use patchcore::dialect::{check_representable_as_diff, to_batch};
+use patchcore::diff::DiffOptions;
 use patchcore::plan::{Script, plan};
 use patchcore::report::Mode;
 use patchcore::{Code, Refusal, Report};
 
 use super::edit;
-use super::place::Place;
+use super::place::Location;
 use crate::cli::Cli;
 use crate::cli::convert::{ConvertArgs, Target};
 use crate::exit::{Exit, Failure};
@@ -24,7 +24,7 @@ pub(crate) fn run(cli: &Cli, args: &ConvertArgs, context: &Context) -> Result<Ex
 }
 
 fn convert(
-    place: &Place,
+    place: &Location,
     script: &dyn Script,
     args: &ConvertArgs,
     context: &Context,
@@ -54,9 +54,9 @@ fn convert(
             writeln!(context.stdout(), "{}", printable_json(&json)).map_err(Failure::Output)?;
         }
         Target::UnifiedDiff => {
-            check_sayable_as_diff(&plan)?;
+            check_representable_as_diff(&plan)?;
             let mut out = DiffOutput::new(context);
-            plan.write_diff(&Options::default(), &mut out)
+            plan.write_diff(&DiffOptions::default(), &mut out)
                 .map_err(Failure::Output)?;
             out.finish(&[])?;
         }

@@ -7,7 +7,7 @@ use patchcore::Error;
 use patchcore::batch::{self, Limits};
 
 use super::edit::{Request, run as run_edit};
-use super::place::Place;
+use super::place::Location;
 use crate::cli::demo::DemoArgs;
 use crate::cli::edit::{PolicyArgs, ShowArgs};
 use crate::cli::{Cli, Global, Output};
@@ -56,7 +56,7 @@ pub(crate) fn run(cli: &Cli, args: &DemoArgs, context: &Context) -> Result<Exit,
     let batch =
         batch::parse(BATCH, &Limits::default()).map_err(|fault| Failure::Usage(fault.message))?;
     // The clean tree shall be a root of its own, wherever the demo runs.
-    let place = Place::of(&Global {
+    let place = Location::of(&Global {
         root: Some(tree),
         ..cli.global.clone()
     })?;

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use patchcore::diff::Options;
+use patchcore::diff::DiffOptions;
 use patchcore::plan::Script;
 use patchcore::workspace::{Comparison, Preview};
 
 use super::edit;
-use super::place::Place;
+use super::place::Location;
 use crate::cli::diff::DiffArgs;
 use crate::cli::{Cli, Output};
 use crate::exit::{Exit, Failure};
@@ -16,7 +16,7 @@ use crate::report::{self, Context};
 
 /// `diff`.
 pub(crate) fn run(cli: &Cli, args: &DiffArgs, context: &Context) -> Result<Exit, Failure> {
-    let mut options = Options::default();
+    let mut options = DiffOptions::default();
     options.context = args.unified;
     match (&args.input.batch, &args.new) {
         (Some(old), Some(new)) => compare(old, new, options, args, context),
@@ -30,7 +30,7 @@ pub(crate) fn run(cli: &Cli, args: &DiffArgs, context: &Context) -> Result<Exit,
 fn compare(
     old: &Path,
     new: &Path,
-    options: Options,
+    options: DiffOptions,
     args: &DiffArgs,
     context: &Context,
 ) -> Result<Exit, Failure> {
@@ -47,9 +47,9 @@ fn compare(
 
 /// What a batch or patch would change.
 fn of_script(
-    place: &Place,
+    place: &Location,
     script: &dyn Script,
-    options: &Options,
+    options: &DiffOptions,
     args: &DiffArgs,
     context: &Context,
 ) -> Result<Exit, Failure> {

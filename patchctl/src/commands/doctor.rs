@@ -7,10 +7,10 @@ use std::time::Duration;
 use patchcore::workspace::{STATE, Unfinished, Workspace};
 use ureq::http::Method;
 
-use super::place::Place;
+use super::place::Location;
 use crate::cli::Cli;
 use crate::cli::events::DoctorArgs;
-use crate::delivery::{self, Journal, LOG_BOUND, http_date};
+use crate::delivery::{self, EventLog, LOG_BOUND, http_date};
 use crate::exit::{Exit, Failure};
 use crate::orchestrator::{CallError, Client, Config, EVENT_ANSWER, Request};
 use crate::report::Context;
@@ -26,7 +26,7 @@ const TOLERANCE: i64 = 300;
 
 /// `doctor`: exit 1 where something has to be done.
 pub(crate) fn run(cli: &Cli, args: &DoctorArgs, context: &Context) -> Result<Exit, Failure> {
-    let place = Place::of(&cli.global)?;
+    let place = Location::of(&cli.global)?;
     let mut findings = vec![Finding::good("root", place.root.display().to_string())];
     let config = configuration(args, &mut findings);
     if let Some(config) = &config {
@@ -45,7 +45,7 @@ pub(crate) fn run(cli: &Cli, args: &DoctorArgs, context: &Context) -> Result<Exi
         Ok((true, workspace)) => {
             state(&workspace, &mut findings);
             permissions(&place.root, &mut findings);
-            match Journal::open(&place) {
+            match EventLog::open(&place) {
                 Ok(mut journal) => log(&mut journal, &mut findings),
                 Err(error) => findings.push(unopened(&error)),
             }
@@ -248,7 +248,7 @@ fn unopened(error: &dyn std::fmt::Display) -> Finding {
     Finding::bad("log", error.to_string(), todo)
 }
 
-fn log(journal: &mut Journal, findings: &mut Vec<Finding>) {
+fn log(journal: &mut EventLog, findings: &mut Vec<Finding>) {
     let entries = match journal.entries() {
         Ok(entries) => entries,
         Err(error) => {

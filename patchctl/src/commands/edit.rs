@@ -15,7 +15,7 @@ use patchcore::task::Rules;
 use patchcore::workspace::{Applied, ApplyOptions, LOCK_WAIT, Verify};
 use patchcore::{Error, Policy, Refusal, RelPath};
 
-use super::place::Place;
+use super::place::Location;
 use crate::cli::Cli;
 use crate::cli::edit::{
     ApplyArgs, CheckArgs, CommitArgs, EditArgs, InputArgs, PolicyArgs, ReplaceArgs, ShowArgs,
@@ -92,9 +92,9 @@ pub(crate) fn with_input(
     input: &InputArgs,
     policy: &PolicyArgs,
     context: &Context,
-    go_on: impl FnOnce(&Place, &dyn Script) -> Result<Exit, Failure>,
+    then: impl FnOnce(&Location, &dyn Script) -> Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
-    let place = Place::of(&cli.global)?;
+    let place = Location::of(&cli.global)?;
     let (name, bytes) = read_input(input.batch.as_deref())?;
     let mut options = input.dialect.resolve(Some(&place.root))?;
     options.allow_omission = policy.allow_omission;
@@ -105,7 +105,7 @@ pub(crate) fn with_input(
     if dialect == Dialect::Batch {
         return match batch::parse(&bytes, &Limits::default()) {
             Ok(batch) => {
-                let exit = under_labels(&batch, &input.labels, |script| go_on(&place, script));
+                let exit = under_labels(&batch, &input.labels, |script| then(&place, script));
                 // As the process ends now, its memory need not be given back piece by piece.
                 std::mem::forget(batch);
                 exit
@@ -122,20 +122,20 @@ pub(crate) fn with_input(
             };
         }
     };
-    under_labels(&script, &input.labels, |script| go_on(&place, script))
+    under_labels(&script, &input.labels, |script| then(&place, script))
 }
 
 /// Goes on with a script under the labels that the operator gives, if any.
 fn under_labels<T>(
     script: &dyn Script,
     args: &LabelArgs,
-    go_on: impl FnOnce(&dyn Script) -> T,
+    then: impl FnOnce(&dyn Script) -> T,
 ) -> T {
     let (labels, id) = (args.labels(), args.batch_id());
     if id.is_none() && labels == Labels::default() {
-        return go_on(script);
+        return then(script);
     }
-    go_on(&Labelled::new(script, labels, id))
+    then(&Labelled::new(script, labels, id))
 }
 
 /// The bytes of a file or of standard input, within the limit, and a name for messages.
@@ -170,7 +170,7 @@ fn regular_len(file: &File) -> Option<u64> {
 
 /// Plans a script, carries it out unless it is to be previewed, and reports.
 pub(crate) fn run(
-    place: &Place,
+    place: &Location,
     script: &dyn Script,
     request: &Request<'_>,
     context: &Context,
@@ -194,7 +194,7 @@ pub(crate) fn run(
 
 /// Where the events of a command that commits go.
 pub(crate) fn orchestrator(
-    place: &Place,
+    place: &Location,
     request: &Request<'_>,
 ) -> Result<Option<Config>, Failure> {
     let told = |commit: &&CommitArgs| !request.preview || commit.delivery.preview_events;
@@ -211,7 +211,7 @@ pub(crate) fn orchestrator(
 
 /// Delivers the events of what was done, and reports it.
 pub(crate) fn conclude(
-    place: &Place,
+    place: &Location,
     applied: &Applied<'_>,
     request: &Request<'_>,
     orchestrator: Option<&Config>,
@@ -268,7 +268,7 @@ pub(crate) fn conclude(
 
 /// How a batch is applied, from the command line.
 pub(crate) fn options<'a>(
-    place: &Place,
+    place: &Location,
     policy_args: &PolicyArgs,
     commit: Option<&CommitArgs>,
 ) -> Result<ApplyOptions<'a>, Failure> {

@@ -8,10 +8,10 @@ use std::time::Duration;
 use patchcore::event::{self, PatchEvent};
 use patchcore::workspace::TransactionId;
 
-use super::place::Place;
+use super::place::Location;
 use crate::cli::Cli;
 use crate::cli::events::{DeadCommand, EventsArgs, EventsCommand, ListArgs, TailArgs, Which};
-use crate::delivery::{Diffs, Journal};
+use crate::delivery::{Diffs, EventLog};
 use crate::exit::{Exit, Failure};
 use crate::report::Context;
 use crate::report::events as report;
@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// `events`.
 pub(crate) fn run(cli: &Cli, args: &EventsArgs, context: &Context) -> Result<Exit, Failure> {
-    let place = Place::of(&cli.global)?;
+    let place = Location::of(&cli.global)?;
     match &args.command {
         EventsCommand::List(args) => list(&place, args, context),
         EventsCommand::Show { id } => show(&place, id, context),
@@ -35,8 +35,8 @@ pub(crate) fn run(cli: &Cli, args: &EventsArgs, context: &Context) -> Result<Exi
     }
 }
 
-fn list(place: &Place, args: &ListArgs, context: &Context) -> Result<Exit, Failure> {
-    let mut journal = Journal::open(place)?;
+fn list(place: &Location, args: &ListArgs, context: &Context) -> Result<Exit, Failure> {
+    let mut journal = EventLog::open(place)?;
     let deliveries = Deliveries::open(place)?;
     let matcher = Matcher::new(&args.filter);
     let mut left = args.skip;
@@ -57,8 +57,8 @@ fn list(place: &Place, args: &ListArgs, context: &Context) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-fn tail(place: &Place, args: &TailArgs, context: &Context) -> Result<Exit, Failure> {
-    let mut journal = Journal::open(place)?;
+fn tail(place: &Location, args: &TailArgs, context: &Context) -> Result<Exit, Failure> {
+    let mut journal = EventLog::open(place)?;
     let matcher = Matcher::new(&args.filter);
     let mut seen = journal.entries()?;
     let mut last: Vec<PatchEvent> = Vec::new();
@@ -95,8 +95,8 @@ fn tail(place: &Place, args: &TailArgs, context: &Context) -> Result<Exit, Failu
     }
 }
 
-fn show(place: &Place, id: &str, context: &Context) -> Result<Exit, Failure> {
-    let mut journal = Journal::open(place)?;
+fn show(place: &Location, id: &str, context: &Context) -> Result<Exit, Failure> {
+    let mut journal = EventLog::open(place)?;
     let deliveries = Deliveries::open(place)?;
     for transaction in journal.entries()?.into_iter().rev() {
         let Ok(Some(record)) = journal.record(&transaction) else {
@@ -123,7 +123,7 @@ fn show(place: &Place, id: &str, context: &Context) -> Result<Exit, Failure> {
     )))
 }
 
-fn dead(place: &Place, command: &DeadCommand, context: &Context) -> Result<Exit, Failure> {
+fn dead(place: &Location, command: &DeadCommand, context: &Context) -> Result<Exit, Failure> {
     let Some(mut store) = Store::open_existing(&place.open()?, SHORT_WAIT)? else {
         return match command {
             DeadCommand::Retry(which) | DeadCommand::Drop(which) if !which.all => {
@@ -147,7 +147,7 @@ fn dead(place: &Place, command: &DeadCommand, context: &Context) -> Result<Exit,
         }
         DeadCommand::Drop(which) => {
             for id in ids(&store, which)? {
-                if store.exhume(&id)?.is_none() {
+                if store.take_dead_letter(&id)?.is_none() {
                     return Err(unknown(&id));
                 }
                 report::done(&format!("{id} is dropped"), context)?;

@@ -8,13 +8,13 @@ mod remedy;
 use std::collections::{BTreeMap, HashMap};
 
 use patchcore::plan::{Missing, Outcome};
-use patchcore::task::{Injection, Manifest, Status, Task};
+use patchcore::task::{Injection, Manifest, Task, TaskStatus};
 use patchcore::workspace::{ApplyOptions, Workspace};
 use patchcore::{Code, Policy, Refusal};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::place::Place;
+use super::place::Location;
 use super::{edit, manifest, scan, task};
 use crate::cli::Global;
 use crate::cli::task::InitArgs;
@@ -30,7 +30,7 @@ pub(crate) struct Row {
     pub(crate) file: String,
     pub(crate) placeholder: String,
     #[serde(rename = "outcome")]
-    pub(crate) ended: Ended,
+    pub(crate) ended: TaskOutcome,
     /// Why, or what was remedied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) note: Option<String>,
@@ -39,7 +39,7 @@ pub(crate) struct Row {
 /// What became of a task's placeholder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Ended {
+pub(crate) enum TaskOutcome {
     /// It is marked now.
     Injected,
     /// It was marked before.
@@ -54,7 +54,7 @@ pub(crate) enum Ended {
     Complete,
 }
 
-impl Ended {
+impl TaskOutcome {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Injected => "injected",
@@ -70,7 +70,7 @@ impl Ended {
 /// A run of `init`.
 struct Run<'a> {
     args: &'a InitArgs,
-    place: &'a Place,
+    place: &'a Location,
     workspace: Workspace,
     options: ApplyOptions<'a>,
     api: Api,
@@ -83,13 +83,13 @@ struct Run<'a> {
 /// What marking came to, by task.
 #[derive(Default)]
 struct Marked {
-    done: HashMap<String, Ended>,
+    done: HashMap<String, TaskOutcome>,
     failed: BTreeMap<String, Refusal>,
 }
 
 /// `init`.
 pub(crate) fn run(global: &Global, args: &InitArgs, context: &Context) -> Result<Exit, Failure> {
-    let place = Place::of(global)?;
+    let place = Location::of(global)?;
     let config = Config::require(&args.commit.delivery.connection)?;
     let wait = args.commit.lock_wait;
     delivery::before_commit(&place, Some(&config), &args.commit.delivery, wait)?;
@@ -116,7 +116,7 @@ pub(crate) fn run(global: &Global, args: &InitArgs, context: &Context) -> Result
     run.finish(&config, context);
     let rows = result?;
     report::task::table(&args.order, &rows, context).map_err(Failure::Output)?;
-    let is_stuck = |row: &Row| matches!(row.ended, Ended::Blocked | Ended::Failed);
+    let is_stuck = |row: &Row| matches!(row.ended, TaskOutcome::Blocked | TaskOutcome::Failed);
     Ok(match rows.iter().any(is_stuck) {
         true => Exit::Code(1),
         false => Exit::Done,
@@ -240,7 +240,7 @@ impl Run<'_> {
             }
             match operation.outcome {
                 Outcome::AlreadyApplied => {
-                    marked.done.entry(task).or_insert(Ended::Unchanged);
+                    marked.done.entry(task).or_insert(TaskOutcome::Unchanged);
                 }
                 Outcome::NotApplied => {
                     let message = format!("{} holds another that cannot be marked", operation.file);
@@ -248,7 +248,7 @@ impl Run<'_> {
                     marked.failed.entry(task).or_insert(refusal);
                 }
                 _ => {
-                    marked.done.insert(task, Ended::Injected);
+                    marked.done.insert(task, TaskOutcome::Injected);
                 }
             }
         }
@@ -367,11 +367,11 @@ fn row(task: &Task, marked: &Marked, notes: &mut HashMap<String, String>) -> Row
     let failure = marked.failed.get(task.uuid());
     let ended = match (task.status(), marked.done.get(task.uuid())) {
         (_, Some(ended)) => *ended,
-        (Status::Complete, _) => Ended::Complete,
-        (Status::Blocked, _) => Ended::Blocked,
-        _ if failure.is_some() => Ended::Failed,
-        (Status::Other(_), _) => Ended::Complete,
-        _ => Ended::Unchanged,
+        (TaskStatus::Complete, _) => TaskOutcome::Complete,
+        (TaskStatus::Blocked, _) => TaskOutcome::Blocked,
+        _ if failure.is_some() => TaskOutcome::Failed,
+        (TaskStatus::Other(_), _) => TaskOutcome::Complete,
+        _ => TaskOutcome::Unchanged,
     };
     Row {
         uuid: task.uuid().to_owned(),

@@ -8,7 +8,7 @@ use patchcore::workspace::{WalkOptions, WalkProgress, Workspace};
 use patchcore::{Code, RelPath, Report};
 
 use super::edit::{self, Request};
-use super::place::Place;
+use super::place::Location;
 use super::{manifest, scan};
 use crate::cli::Global;
 use crate::cli::placeholder::InjectArgs;
@@ -17,7 +17,7 @@ use crate::report::{self, Context, progress};
 
 /// `inject`.
 pub(crate) fn run(global: &Global, args: &InjectArgs, context: &Context) -> Result<Exit, Failure> {
-    let place = Place::of(global)?;
+    let place = Location::of(global)?;
     let workspace = place.open()?;
     let manifest = manifest::of(&workspace)?;
     let scanner = scan::scanner(&args.syntax)?;
@@ -85,7 +85,11 @@ fn is_out_of_date(report: &Report) -> bool {
 }
 
 /// The tasks of the manifest, those of the files that were named if any were.
-fn of_tasks(place: &Place, args: &InjectArgs, manifest: &Manifest) -> Result<Injection, Failure> {
+fn of_tasks(
+    place: &Location,
+    args: &InjectArgs,
+    manifest: &Manifest,
+) -> Result<Injection, Failure> {
     let walk = scan::walk_options(place, &args.walk)?;
     if !walk.include.is_empty() || !walk.exclude.is_empty() {
         let message = "--include and --exclude choose among files that are looked through; the tasks name theirs";

@@ -1,11 +1,11 @@
 //! `recover`, `status`, `history`, `show`, `undo`, `audit`, `gc`: what was done, and the way back.
 
-use patchcore::workspace::record::State;
+use patchcore::workspace::record::TransactionState;
 use patchcore::workspace::{LOCK_WAIT, Log, Record, Retention};
 use patchcore::{Code, Refusal};
 
 use super::edit::{self, Request};
-use super::place::Place;
+use super::place::Location;
 use crate::cli::Global;
 use crate::cli::edit::PolicyArgs;
 use crate::cli::log::{GcArgs, HistoryArgs, RecoverArgs, ShowBatchArgs, UndoArgs};
@@ -19,7 +19,7 @@ pub(crate) fn recover(
     args: &RecoverArgs,
     context: &Context,
 ) -> Result<Exit, Failure> {
-    let place = Place::of(global)?;
+    let place = Location::of(global)?;
     let workspace = place.open()?;
     let recovered = match args.adopt {
         Some(digest) => {
@@ -47,7 +47,7 @@ pub(crate) fn recover(
 
 /// `status`.
 pub(crate) fn status(global: &Global, context: &Context) -> Result<Exit, Failure> {
-    let workspace = Place::of(global)?.open()?;
+    let workspace = Location::of(global)?.open()?;
     report::log::status(&workspace.status()?, context)
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn history(
     args: &HistoryArgs,
     context: &Context,
 ) -> Result<Exit, Failure> {
-    let log = Place::of(global)?.open()?.log()?;
+    let log = Location::of(global)?.open()?.log()?;
     let mut shown = 0;
     for transaction in log.transactions()?.into_iter().rev() {
         if shown >= args.limit {
@@ -72,7 +72,7 @@ pub(crate) fn history(
                 continue;
             }
         };
-        if args.all || record.state != State::Refused {
+        if args.all || record.state != TransactionState::Refused {
             let undone_by = log.undone_by(&transaction)?;
             report::log::entry(&record, undone_by, context)?;
             shown += 1;
@@ -88,7 +88,7 @@ pub(crate) fn show(
     args: &ShowBatchArgs,
     context: &Context,
 ) -> Result<Exit, Failure> {
-    let log = Place::of(global)?.open()?.log()?;
+    let log = Location::of(global)?.open()?.log()?;
     report::log::foreign(&log, context)?;
     let record = match &args.batch {
         Some(name) => named(&log, name)?,
@@ -129,7 +129,7 @@ fn none(message: String) -> Failure {
 
 /// `undo`.
 pub(crate) fn undo(global: &Global, args: &UndoArgs, context: &Context) -> Result<Exit, Failure> {
-    let place = Place::of(global)?;
+    let place = Location::of(global)?;
     let workspace = place.open()?;
     let policy = PolicyArgs {
         allow_path: args.allow_path.clone(),
@@ -154,14 +154,14 @@ pub(crate) fn undo(global: &Global, args: &UndoArgs, context: &Context) -> Resul
 
 /// `audit`.
 pub(crate) fn audit(global: &Global, context: &Context) -> Result<Exit, Failure> {
-    let workspace = Place::of(global)?.open()?;
+    let workspace = Location::of(global)?.open()?;
     report::log::foreign(&workspace.log()?, context)?;
     report::log::audit(&workspace.audit()?, context)
 }
 
 /// `gc`.
 pub(crate) fn gc(global: &Global, args: &GcArgs, context: &Context) -> Result<Exit, Failure> {
-    let place = Place::of(global)?;
+    let place = Location::of(global)?;
     let retention = Retention {
         max_bytes: args.max_size,
         max_age: args.max_age,

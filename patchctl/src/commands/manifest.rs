@@ -4,11 +4,11 @@ use patchcore::Refusal;
 use patchcore::task::Manifest;
 use patchcore::workspace::{ApplyOptions, Workspace};
 
-use super::place::Place;
+use super::place::Location;
 use crate::exit::Failure;
 
 /// The manifest of the tree; an empty one where there is none.
-pub(crate) fn read(place: &Place) -> Result<Manifest, Failure> {
+pub(crate) fn read(place: &Location) -> Result<Manifest, Failure> {
     of(&place.open()?)
 }
 

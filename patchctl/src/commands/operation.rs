@@ -11,7 +11,7 @@ use patchcore::operation::{Batch, Indent, Labels, Occurrence, Pattern};
 use patchcore::{Error, Refusal};
 
 use super::edit::{Request, run as run_edit};
-use super::place::{Place, read_bytes};
+use super::place::{Location, read_bytes};
 use crate::cli::Cli;
 use crate::cli::operation::{
     AddressArgs, ContentArgs, FileArgs, OperationCommand, RunArgs, TargetArgs,
@@ -25,7 +25,7 @@ pub(crate) fn run(
     command: &OperationCommand,
     context: &Context,
 ) -> Result<Exit, Failure> {
-    let place = Place::of(&cli.global)?;
+    let place = Location::of(&cli.global)?;
     let form = Form { place: &place };
     let (operation, run) = form.operation(command)?;
     let batch = batch(operation, run)?;
@@ -48,7 +48,7 @@ pub(super) fn usage(refusal: Refusal) -> Failure {
 }
 
 struct Form<'a> {
-    place: &'a Place,
+    place: &'a Location,
 }
 
 impl Form<'_> {

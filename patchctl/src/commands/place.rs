@@ -10,7 +10,7 @@ use crate::exit::Failure;
 
 /// The root that a command works in.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct Location {
     /// Absolute, without links.
     pub(crate) root: PathBuf,
     current: PathBuf,
@@ -18,7 +18,7 @@ pub(crate) struct Place {
     key_file: Option<PathBuf>,
 }
 
-impl Place {
+impl Location {
     /// `--root`, else the nearest root upward of the current directory.
     pub(crate) fn of(global: &Global) -> Result<Self, Failure> {
         let current = std::env::current_dir()

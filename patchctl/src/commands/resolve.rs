@@ -11,7 +11,7 @@ use patchcore::text::Text;
 use serde_json::json;
 
 use super::operation::{line_range, usage};
-use super::place::Place;
+use super::place::Location;
 use crate::cli::Global;
 use crate::cli::resolve::ResolveArgs;
 use crate::exit::{Exit, Failure};
@@ -19,7 +19,7 @@ use crate::report::{Context, printable_json};
 
 /// Prints the place as one JSON object.
 pub(crate) fn run(global: &Global, args: &ResolveArgs, context: &Context) -> Result<Exit, Failure> {
-    let place = Place::of(global)?;
+    let place = Location::of(global)?;
     let path = place.relative(&args.file)?;
     let at = Address::from(address(&args.address)?);
     let tree: Tree = place.open()?.load(std::slice::from_ref(&path))?;

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use super::edit::{self, Request};
-use super::place::Place;
+use super::place::Location;
 use crate::cli::edit::{CommitArgs, PolicyArgs, ShowArgs};
 use crate::cli::labels::LabelArgs;
 use crate::cli::run::{CommandArgs, Violation};
@@ -51,7 +51,7 @@ pub(crate) fn run(global: &Global, args: &CommandArgs, context: &Context) -> Res
 /// A command between its snapshot and its record.
 struct Recording<'a> {
     args: &'a CommandArgs,
-    place: Place,
+    place: Location,
     workspace: Workspace,
     commit: CommitArgs,
     policy: PolicyArgs,
@@ -60,7 +60,7 @@ struct Recording<'a> {
 
 impl<'a> Recording<'a> {
     fn of(global: &Global, args: &'a CommandArgs) -> Result<Self, Failure> {
-        let place = Place::of(global)?;
+        let place = Location::of(global)?;
         let workspace = place.open()?;
         let commit = CommitArgs {
             durable: args.durable,

@@ -13,7 +13,7 @@ use patchcore::{Code, Refusal, RelPath};
 use serde::Serialize;
 
 use super::manifest;
-use super::place::{Place, read_bytes};
+use super::place::{Location, read_bytes};
 use crate::cli::placeholder::{ScanArgs, SyntaxArgs, WalkArgs};
 use crate::cli::{Global, Output};
 use crate::exit::{Exit, Failure};
@@ -46,7 +46,7 @@ pub(crate) enum Standing {
 
 /// `scan`.
 pub(crate) fn run(global: &Global, args: &ScanArgs, context: &Context) -> Result<Exit, Failure> {
-    let place = Place::of(global)?;
+    let place = Location::of(global)?;
     let workspace = place.open()?;
     let scanner = scanner(&args.syntax)?;
     let wanted = args.ids.as_deref().map(read_ids).transpose()?;
@@ -159,7 +159,7 @@ pub(crate) fn scanner(args: &SyntaxArgs) -> Result<Scanner, Refusal> {
 }
 
 /// What the walk visits.
-pub(crate) fn walk_options(place: &Place, args: &WalkArgs) -> Result<WalkOptions, Failure> {
+pub(crate) fn walk_options(place: &Location, args: &WalkArgs) -> Result<WalkOptions, Failure> {
     let mut paths: Vec<RelPath> = Vec::new();
     for path in &args.paths {
         match place.relative_or_root(path)? {
@@ -190,7 +190,7 @@ pub(crate) fn read_payload(path: &Path, syntax: &SyntaxArgs) -> Result<Payload, 
     Ok(payload.map_err(|violations| order::refusal(&name, &violations))?)
 }
 
-fn expected_ids(place: &Place, args: &ScanArgs) -> Result<Option<BTreeSet<String>>, Failure> {
+fn expected_ids(place: &Location, args: &ScanArgs) -> Result<Option<BTreeSet<String>>, Failure> {
     if let Some(path) = &args.payload {
         let payload = read_payload(path, &args.syntax)?;
         return Ok(Some(payload.iter().map(|(id, _)| id.to_owned()).collect()));

@@ -4,12 +4,12 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use patchcore::placeholder::Scanner;
-use patchcore::task::{Clearing, Forced, Manifest, Status, Task, check_completion};
+use patchcore::task::{Clearing, Forced, Manifest, Task, TaskStatus, check_completion};
 use patchcore::workspace::{ApplyOptions, Workspace};
 use patchcore::{Code, Refusal};
 use serde_json::{Map, Value};
 
-use super::place::Place;
+use super::place::Location;
 use super::{manifest, scan};
 use crate::cli::Global;
 use crate::cli::task::{
@@ -26,19 +26,19 @@ pub(crate) fn run(
     command: &TaskCommand,
     context: &Context,
 ) -> Result<Exit, Failure> {
-    let place = Place::of(global)?;
+    let place = Location::of(global)?;
     match command {
         TaskCommand::List(args) => list(&place, args, context),
         TaskCommand::Get(args) => get(&place, args, context),
         TaskCommand::Status(args) => status(&place, args, context),
-        TaskCommand::Start(args) => change(&place, args, Status::InProgress, context),
-        TaskCommand::Block(args) => change(&place, args, Status::Blocked, context),
+        TaskCommand::Start(args) => change(&place, args, TaskStatus::InProgress, context),
+        TaskCommand::Block(args) => change(&place, args, TaskStatus::Blocked, context),
         TaskCommand::Complete(args) => complete(&place, args, context),
         TaskCommand::Ask(args) => ask(&place, args, context),
     }
 }
 
-fn list(place: &Place, args: &ListArgs, context: &Context) -> Result<Exit, Failure> {
+fn list(place: &Location, args: &ListArgs, context: &Context) -> Result<Exit, Failure> {
     let manifest = manifest::read(place)?;
     let of_order = |task: &&Task| {
         let order = args.order_id.as_ref();
@@ -60,7 +60,7 @@ fn list(place: &Place, args: &ListArgs, context: &Context) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-fn get(place: &Place, args: &GetArgs, context: &Context) -> Result<Exit, Failure> {
+fn get(place: &Location, args: &GetArgs, context: &Context) -> Result<Exit, Failure> {
     let task = if args.remote {
         let api = Api::new(&Config::require(&args.connection)?)?;
         api.task(&args.uuid)?.ok_or_else(|| {
@@ -74,7 +74,7 @@ fn get(place: &Place, args: &GetArgs, context: &Context) -> Result<Exit, Failure
     Ok(Exit::Done)
 }
 
-fn status(place: &Place, args: &StatusArgs, context: &Context) -> Result<Exit, Failure> {
+fn status(place: &Location, args: &StatusArgs, context: &Context) -> Result<Exit, Failure> {
     let Some(status) = &args.status else {
         let manifest = manifest::read(place)?;
         let status = manifest.require(&args.uuid)?.status();
@@ -91,9 +91,9 @@ fn status(place: &Place, args: &StatusArgs, context: &Context) -> Result<Exit, F
 }
 
 fn change(
-    place: &Place,
+    place: &Location,
     args: &ChangeArgs,
-    status: Status,
+    status: TaskStatus,
     context: &Context,
 ) -> Result<Exit, Failure> {
     let change = Change {
@@ -105,10 +105,10 @@ fn change(
     change.carry_out(place, &args.tell, context)
 }
 
-fn complete(place: &Place, args: &CompleteArgs, context: &Context) -> Result<Exit, Failure> {
+fn complete(place: &Location, args: &CompleteArgs, context: &Context) -> Result<Exit, Failure> {
     let change = Change {
         uuid: &args.uuid,
-        status: Status::Complete,
+        status: TaskStatus::Complete,
         forced: forced(args.closing.force),
         scanner: scan::scanner(&args.closing.syntax)?,
     };
@@ -122,7 +122,7 @@ fn forced(force: bool) -> Forced {
 /// A new status for a task.
 struct Change<'a> {
     uuid: &'a str,
-    status: Status,
+    status: TaskStatus,
     forced: Forced,
     scanner: Scanner,
 }
@@ -132,7 +132,7 @@ impl Change<'_> {
     /// told with the next change, or by `init`.
     fn carry_out(
         &self,
-        place: &Place,
+        place: &Location,
         tell: &TellArgs,
         context: &Context,
     ) -> Result<Exit, Failure> {
@@ -140,7 +140,7 @@ impl Change<'_> {
         let config = Config::resolve(&tell.connection)?;
         let (_, manifest) = manifest::update(&workspace, &ApplyOptions::default(), |manifest| {
             let task = manifest.require(self.uuid)?;
-            if self.status == Status::Complete {
+            if self.status == TaskStatus::Complete {
                 self.check(&workspace, task)?;
             }
             if let Some(task) = manifest.get_mut(self.uuid)
@@ -152,7 +152,7 @@ impl Change<'_> {
         })?;
         report::warn_of_foreign(&workspace, context);
         print::status(self.uuid, &self.status, context).map_err(Failure::Output)?;
-        if self.status == Status::Complete {
+        if self.status == TaskStatus::Complete {
             self.clear(&workspace, &manifest, context)?;
         }
         let Some(config) = config else {
@@ -256,7 +256,7 @@ pub(crate) fn send_statuses(
     Ok(untold.is_empty())
 }
 
-fn ask(place: &Place, args: &HelpArgs, context: &Context) -> Result<Exit, Failure> {
+fn ask(place: &Location, args: &HelpArgs, context: &Context) -> Result<Exit, Failure> {
     let api = Api::new(&Config::require(&args.connection)?)?;
     let known = manifest::read(place)?;
     if !known.tasks().is_empty() {

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use ureq::http::Method;
 use uuid::Uuid;
 
-use super::journal::{Diffs, Journal, Rendered};
+use super::journal::{Diffs, EventLog, Rendered};
 use super::message;
 use super::retry::{Backoff, chance};
-use super::verdict::Verdict;
+use super::verdict::DeliveryVerdict;
 use crate::orchestrator::{Client, DATA_ANSWER, EVENT_ANSWER, Request};
-use crate::store::{DeadLetter, Endpoint, Frozen, Kind, Lane, Store, StoreError, now};
+use crate::store::{DeadLetter, Endpoint, Frozen, Lane, LaneKind, Store, StoreError, now};
 
 /// Most bytes of events in one request.
 const BUNDLE: usize = 1 << 20;
@@ -19,7 +19,7 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x0f8d_41b7_3a86_4d0c_9c35_6b1e_d0e5_5e1
 
 /// How to deliver.
 #[derive(Debug, Clone)]
-pub(crate) struct Policy {
+pub(crate) struct DeliveryPolicy {
     /// Waits between attempts.
     pub(crate) backoff: Backoff,
     /// The longest that one request takes.
@@ -69,9 +69,9 @@ impl Tally {
 /// Delivers. The caller holds the delivery lock.
 pub(crate) struct Flusher<'a> {
     pub(crate) store: &'a mut Store,
-    pub(crate) journal: &'a mut Journal,
+    pub(crate) journal: &'a mut EventLog,
     pub(crate) client: &'a Client,
-    pub(crate) policy: Policy,
+    pub(crate) policy: DeliveryPolicy,
 }
 
 impl Flusher<'_> {
@@ -136,7 +136,7 @@ impl Flusher<'_> {
                 }
                 Err(reason) => {
                     tally.note(reason.clone());
-                    return self.bury(lane, None, lane.position + 1, reason, tally);
+                    return self.add_dead_letter(lane, None, lane.position + 1, reason, tally);
                 }
             },
         };
@@ -153,13 +153,13 @@ impl Flusher<'_> {
             ),
             within,
             limit: match lane.kind {
-                Kind::Events | Kind::OpsLog => EVENT_ANSWER,
-                Kind::FactoryErrors => DATA_ANSWER,
+                LaneKind::Events | LaneKind::OpsLog => EVENT_ANSWER,
+                LaneKind::FactoryErrors => DATA_ANSWER,
             },
         });
-        let mut verdict = Verdict::of(&result);
-        if verdict == Verdict::Delivered
-            && lane.kind == Kind::FactoryErrors
+        let mut verdict = DeliveryVerdict::of(&result);
+        if verdict == DeliveryVerdict::Delivered
+            && lane.kind == LaneKind::FactoryErrors
             && let Ok(response) = result
         {
             match response.body {
@@ -168,7 +168,7 @@ impl Flusher<'_> {
                     .add_answer(&frozen.id, &crate::redact::bytes(&body))?,
                 // The answer says what to do about the errors: without it they go out again.
                 Err(error) => {
-                    verdict = Verdict::Retry {
+                    verdict = DeliveryVerdict::Retry {
                         after: None,
                         reason: error.to_string(),
                     };
@@ -182,47 +182,47 @@ impl Flusher<'_> {
         &mut self,
         lane: &Lane,
         frozen: Frozen,
-        verdict: Verdict,
+        verdict: DeliveryVerdict,
         endpoint: &mut Endpoint,
         tally: &mut Tally,
     ) -> Result<(), StoreError> {
         let count = frozen.until - lane.position;
         match verdict {
-            Verdict::Delivered => {
+            DeliveryVerdict::Delivered => {
                 self.store.advance(lane, frozen.until)?;
                 tally.delivered += count as u64;
                 self.answered(endpoint)
             }
-            Verdict::Dead { reason } if count > 1 => {
+            DeliveryVerdict::Dead { reason } if count > 1 => {
                 tally.note(format!(
                     "{reason} to {count} events at once: they go one by one"
                 ));
                 self.store.unbundle(lane, frozen.until)?;
                 self.answered(endpoint)
             }
-            Verdict::Dead { reason } => {
+            DeliveryVerdict::Dead { reason } => {
                 tally.note(format!(
                     "{reason} to message {}: see `patchctl events dead list`",
                     frozen.id
                 ));
                 let until = frozen.until;
-                self.bury(lane, Some(frozen), until, reason, tally)?;
+                self.add_dead_letter(lane, Some(frozen), until, reason, tally)?;
                 self.answered(endpoint)
             }
-            Verdict::Retry { after, reason } => {
+            DeliveryVerdict::Retry { after, reason } => {
                 let own = self.policy.backoff.after(lane.attempts + 1, chance());
                 let all = self.policy.backoff.after(endpoint.failures + 1, chance());
                 let (own, all) = (after.unwrap_or(own), after.unwrap_or(all));
                 self.failed(lane, own, all, &reason, endpoint, tally)
             }
-            Verdict::RetrySlowly { reason } => {
+            DeliveryVerdict::RetrySlowly { reason } => {
                 tally.note(format!(
                     "{reason}: check ORCHESTRATOR_TOKEN; events wait and are tried now and then"
                 ));
                 let wait = self.policy.backoff.most;
                 self.failed(lane, wait, wait, &reason, endpoint, tally)
             }
-            Verdict::Gone => {
+            DeliveryVerdict::Gone => {
                 endpoint.stopped = true;
                 endpoint.last_error = Some("410".to_owned());
                 tally.failed += 1;
@@ -270,7 +270,7 @@ impl Flusher<'_> {
             .set_endpoint(&self.client.config().base, endpoint)
     }
 
-    fn bury(
+    fn add_dead_letter(
         &mut self,
         lane: &Lane,
         frozen: Option<Frozen>,
@@ -282,7 +282,7 @@ impl Flusher<'_> {
             Some(frozen) => (frozen.id, Some(frozen.body)),
             None => (format!("lane-{}-{}", lane.seq, lane.position), None),
         };
-        self.store.bury(&DeadLetter {
+        self.store.add_dead_letter(&DeadLetter {
             id,
             kind: lane.kind,
             transaction: lane.transaction.clone(),
@@ -304,7 +304,7 @@ impl Flusher<'_> {
             Err(reason) => return Ok(Err(reason)),
         };
         let mut until = lane.position + 1;
-        let bundled = lane.kind == Kind::Events
+        let bundled = lane.kind == LaneKind::Events
             && self.policy.bundle > 1
             && lane.position >= lane.solo_until
             && lane.total - lane.position > 1;

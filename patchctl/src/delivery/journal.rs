@@ -6,13 +6,13 @@ use patchcore::Error;
 use patchcore::event::{self, PatchEvent};
 use patchcore::workspace::{Log, Record, TransactionId, Workspace};
 
-use crate::commands::place::Place;
+use crate::commands::place::Location;
 use crate::exit::Failure;
 use crate::redact;
 use crate::store::Entry;
 
 /// Reads the log; keeps the entry at hand that it read last, since events are rendered in order.
-pub(crate) struct Journal {
+pub(crate) struct EventLog {
     workspace: Workspace,
     log: Log,
     last: Option<Open>,
@@ -42,12 +42,12 @@ pub(crate) struct Rendered {
     pub(crate) body: Vec<u8>,
 }
 
-impl Journal {
+impl EventLog {
     /// The log of a place.
     ///
     /// # Errors
     /// Where root or log cannot be opened.
-    pub(crate) fn open(place: &Place) -> Result<Self, Failure> {
+    pub(crate) fn open(place: &Location) -> Result<Self, Failure> {
         let workspace = place.open()?;
         Ok(Self {
             log: workspace.log()?,

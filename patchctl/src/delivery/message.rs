@@ -3,12 +3,12 @@
 use serde::Deserialize;
 
 use crate::orchestrator::Config;
-use crate::store::Kind;
+use crate::store::LaneKind;
 
 /// Headers of one attempt: the id stays, time and signature are new each time.
 pub(crate) fn headers(
     config: &Config,
-    kind: Kind,
+    kind: LaneKind,
     id: &str,
     body: &[u8],
     now: i64,
@@ -18,7 +18,7 @@ pub(crate) fn headers(
     if let Some(key) = &config.signing {
         headers.push(("webhook-signature", key.sign(id, now, body)));
     }
-    if kind == Kind::Events {
+    if kind == LaneKind::Events {
         headers.extend(cloud_event(id, body));
     }
     headers

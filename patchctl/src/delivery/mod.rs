@@ -21,14 +21,16 @@ use patchcore::workspace::{Retention, TransactionId};
 use patchcore::{Code, Refusal};
 
 use crate::cli::orchestrator::{Delivery, EventForm};
-use crate::commands::place::Place;
+use crate::commands::place::Location;
 use crate::exit::Failure;
 use crate::orchestrator::{Client, Config};
 use crate::redact;
-use crate::store::{Check, Class, Kind, Message, Opened, Origin, SHORT_WAIT, Store, StoreError};
+use crate::store::{
+    Check, Class, LaneKind, Message, Opened, Origin, SHORT_WAIT, Store, StoreError,
+};
 
-pub(crate) use flush::{End, Flusher, Policy, Tally};
-pub(crate) use journal::{Diffs, Journal};
+pub(crate) use flush::{DeliveryPolicy, End, Flusher, Tally};
+pub(crate) use journal::{Diffs, EventLog};
 pub(crate) use queue::{queue_errors, queue_operations, take_remediations};
 pub(crate) use retry::{Backoff, http_date, retry_after};
 
@@ -37,7 +39,7 @@ const LOOK_EVERY: u64 = 32;
 /// Most bytes of the log that wait for delivery.
 pub(crate) const LOG_BOUND: u64 = 1 << 30;
 
-impl Policy {
+impl DeliveryPolicy {
     /// How events of this form are delivered.
     pub(crate) fn new(form: &EventForm, backoff: Backoff, timeout: Duration) -> Self {
         Self {
@@ -69,7 +71,7 @@ pub(crate) struct Delivered {
 /// # Errors
 /// `LIMIT_EXCEEDED` where undelivered commits fill the log.
 pub(crate) fn before_commit(
-    place: &Place,
+    place: &Location,
     config: Option<&Config>,
     options: &Delivery,
     wait: Duration,
@@ -107,8 +109,8 @@ pub(crate) fn before_commit(
 }
 
 /// Drops what may be dropped, until no more than `limit` bytes wait; gives how many do.
-fn make_room(place: &Place, limit: u64, wait: Duration) -> Result<u64, Failure> {
-    let mut journal = Journal::open(place)?;
+fn make_room(place: &Location, limit: u64, wait: Duration) -> Result<u64, Failure> {
+    let mut journal = EventLog::open(place)?;
     let mut store = Store::open(&place.open()?, Check::Header, wait)?.store;
     sync::sync(&mut store, &mut journal, &mut |_| {})?;
     // What is dropped is counted, and `doctor` shows it.
@@ -119,7 +121,7 @@ fn make_room(place: &Place, limit: u64, wait: Duration) -> Result<u64, Failure> 
 
 /// What the log has to keep, for the options of an edit: entries that are not yet delivered.
 /// Nothing is opened unless the log is about to be cleaned up.
-pub(crate) fn retention(place: &Place, wait: Duration) -> Retention {
+pub(crate) fn retention(place: &Location, wait: Duration) -> Retention {
     let place = place.clone();
     let wait = wait.min(SHORT_WAIT);
     let known = std::sync::OnceLock::new();
@@ -142,7 +144,7 @@ pub(crate) fn retention(place: &Place, wait: Duration) -> Retention {
 }
 
 /// Which entries are delivered; `None` where nobody was ever to be told anything.
-fn delivered(place: &Place, wait: Duration) -> Result<Option<HashMap<String, bool>>, Failure> {
+fn delivered(place: &Location, wait: Duration) -> Result<Option<HashMap<String, bool>>, Failure> {
     let workspace = place.open()?;
     if !Store::is_announced(&workspace)? {
         return Ok(None);
@@ -160,7 +162,7 @@ enum Known {
 /// After an edit: tells the orchestrator, within the budget. Call it with the transaction of the
 /// report, once the library has returned; it never fails an edit that is committed.
 pub(crate) fn after_commit(
-    place: &Place,
+    place: &Location,
     config: Option<&Config>,
     options: &Delivery,
     transaction: Option<&str>,
@@ -176,14 +178,14 @@ pub(crate) fn after_commit(
         return Delivered::default();
     }
     let until = Instant::now() + options.deliver_within;
-    let told = Told::Transaction(transaction);
+    let told = WaitFor::Transaction(transaction);
     deliver_now(place, config, options, &told, until).unwrap_or_else(failed)
 }
 
 /// After a preview whose events were asked for: they are not in the log, so they go into the
 /// outbox, and out within the budget.
 pub(crate) fn after_preview(
-    place: &Place,
+    place: &Location,
     config: Option<&Config>,
     options: &Delivery,
     wait: Duration,
@@ -206,11 +208,11 @@ pub(crate) fn after_preview(
             })
             .collect();
         let mut store = Store::open(&place.open()?, Check::Header, wait)?.store;
-        let lane = store.add_messages(Kind::Events, &messages, Class::Preview)?;
+        let lane = store.add_messages(LaneKind::Events, &messages, Class::Preview)?;
         if options.deliver_within.is_zero() {
             return Ok(Delivered::default());
         }
-        deliver_now(place, config, options, &Told::Lane(lane), until)
+        deliver_now(place, config, options, &WaitFor::Lane(lane), until)
     };
     queue().unwrap_or_else(failed)
 }
@@ -223,13 +225,13 @@ fn failed(error: Failure) -> Delivered {
 }
 
 fn deliver_now(
-    place: &Place,
+    place: &Location,
     config: &Config,
     options: &Delivery,
-    told: &Told<'_>,
+    told: &WaitFor<'_>,
     until: Instant,
 ) -> Result<Delivered, Failure> {
-    let mut journal = Journal::open(place)?;
+    let mut journal = EventLog::open(place)?;
     let wait = until.saturating_duration_since(Instant::now());
     let Opened { mut store, origin } = Store::open(&place.open()?, Check::Header, wait)?;
     let endpoint = store.endpoint(&config.base)?;
@@ -253,15 +255,15 @@ fn deliver_now(
         store: &mut store,
         journal: &mut journal,
         client: &client,
-        policy: Policy::new(&options.form, Backoff::default(), options.deliver_within),
+        policy: DeliveryPolicy::new(&options.form, Backoff::default(), options.deliver_within),
     };
     flusher.sync(&mut tally)?;
     flusher.run(Some(until), &|| false, &mut tally)?;
     let complete = match told {
-        Told::Transaction(transaction) => {
+        WaitFor::Transaction(transaction) => {
             store.is_delivered(transaction)? && store.dead_of(transaction)?.is_empty()
         }
-        Told::Lane(lane) => tally.dead == 0 && !store.is_waiting(*lane)?,
+        WaitFor::Lane(lane) => tally.dead == 0 && !store.is_waiting(*lane)?,
     };
     Ok(Delivered {
         complete,
@@ -270,7 +272,7 @@ fn deliver_now(
 }
 
 /// What a command waits for.
-enum Told<'a> {
+enum WaitFor<'a> {
     Transaction(&'a str),
     Lane(i64),
 }

@@ -4,11 +4,11 @@ use uuid::Uuid;
 
 use std::time::Duration;
 
-use crate::commands::place::Place;
+use crate::commands::place::Location;
 use crate::exit::Failure;
 use crate::orchestrator::{FactoryError, OpLog, Remediation, Remediations};
 use crate::redact;
-use crate::store::{Check, Class, Kind, Message, Store};
+use crate::store::{Check, Class, LaneKind, Message, Store};
 
 /// Puts entries of the operations log into the outbox; the next delivery takes them along, in
 /// this order.
@@ -16,7 +16,7 @@ use crate::store::{Check, Class, Kind, Message, Store};
 /// # Errors
 /// Where the store cannot be written.
 pub(crate) fn queue_operations(
-    place: &Place,
+    place: &Location,
     wait: Duration,
     entries: &[OpLog],
 ) -> Result<(), Failure> {
@@ -26,7 +26,7 @@ pub(crate) fn queue_operations(
     };
     let messages: Vec<Message> = entries.iter().map(message).collect();
     let mut store = Store::open(&place.open()?, Check::Header, wait)?.store;
-    store.add_messages(Kind::OpsLog, &messages, Class::Kept)?;
+    store.add_messages(LaneKind::OpsLog, &messages, Class::Kept)?;
     Ok(())
 }
 
@@ -36,14 +36,14 @@ pub(crate) fn queue_operations(
 /// # Errors
 /// Where the store cannot be written.
 pub(crate) fn queue_errors(
-    place: &Place,
+    place: &Location,
     wait: Duration,
     errors: &[FactoryError],
 ) -> Result<(), Failure> {
     let body = serde_json::to_vec(&serde_json::json!({ "errors": errors }))
         .expect("an error batch serialises");
     let body = redact::bytes(&body).into_owned();
-    queue(place, wait, Kind::FactoryErrors, body)
+    queue(place, wait, LaneKind::FactoryErrors, body)
 }
 
 /// What the orchestrator said about error batches from the outbox, and nobody has acted on; they
@@ -52,7 +52,7 @@ pub(crate) fn queue_errors(
 /// # Errors
 /// Where the store cannot be read.
 pub(crate) fn take_remediations(
-    place: &Place,
+    place: &Location,
     wait: Duration,
 ) -> Result<Vec<Remediation>, Failure> {
     let Some(mut store) = Store::open_existing(&place.open()?, wait)? else {
@@ -67,7 +67,7 @@ pub(crate) fn take_remediations(
         .collect())
 }
 
-fn queue(place: &Place, wait: Duration, kind: Kind, body: Vec<u8>) -> Result<(), Failure> {
+fn queue(place: &Location, wait: Duration, kind: LaneKind, body: Vec<u8>) -> Result<(), Failure> {
     let mut store = Store::open(&place.open()?, Check::Header, wait)?.store;
     let id = Uuid::now_v7().to_string();
     store.add_messages(kind, &[Message { id, body }], Class::Kept)?;

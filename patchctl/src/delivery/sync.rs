@@ -1,7 +1,7 @@
 //! From the log to the outbox: every entry becomes a lane, once.
 
-use super::journal::Journal;
-use crate::store::{DeadLetter, Entry, Kind, Store, StoreError};
+use super::journal::EventLog;
+use crate::store::{DeadLetter, Entry, LaneKind, Store, StoreError};
 
 /// Entries that are taken in within one write.
 const CHUNK: usize = 1000;
@@ -10,7 +10,7 @@ const CHUNK: usize = 1000;
 /// entries that the log no longer has; gives the number of new ones.
 pub(crate) fn sync(
     store: &mut Store,
-    journal: &mut Journal,
+    journal: &mut EventLog,
     note: &mut dyn FnMut(String),
 ) -> Result<usize, StoreError> {
     let mut known = store.entries()?;
@@ -35,9 +35,9 @@ pub(crate) fn sync(
                 let reason = error.to_string();
                 // A damaged record is set aside; the others go on.
                 note(format!("entry {name} of the log cannot be read: {reason}"));
-                store.bury(&DeadLetter {
+                store.add_dead_letter(&DeadLetter {
                     id: format!("record-{name}"),
-                    kind: Kind::Events,
+                    kind: LaneKind::Events,
                     transaction: Some(name.clone()),
                     position: 0,
                     body: None,

@@ -7,7 +7,7 @@ use crate::orchestrator::{CallError, Response};
 
 /// What to do after a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum DeliveryVerdict {
     /// It was taken.
     Delivered,
     /// Try again later: after this long if the orchestrator said so, else after the back-off.
@@ -23,7 +23,7 @@ pub(crate) enum Verdict {
     Gone,
 }
 
-impl Verdict {
+impl DeliveryVerdict {
     /// Judges what came back.
     pub(crate) fn of(result: &Result<Response, CallError>) -> Self {
         let response = match result {
@@ -66,12 +66,12 @@ mod tests {
     use super::*;
     use ureq::http::HeaderMap;
 
-    fn verdict(status: u16, retry_after: Option<&str>) -> Verdict {
+    fn verdict(status: u16, retry_after: Option<&str>) -> DeliveryVerdict {
         let mut headers = HeaderMap::new();
         if let Some(value) = retry_after {
             headers.insert("retry-after", value.parse().unwrap());
         }
-        Verdict::of(&Ok(Response {
+        DeliveryVerdict::of(&Ok(Response {
             status,
             headers,
             body: Ok(Vec::new()),
@@ -81,16 +81,24 @@ mod tests {
     #[test]
     fn r34_2xx_alone_is_success() {
         for status in [200, 201, 202, 204, 299] {
-            assert_eq!(verdict(status, None), Verdict::Delivered, "{status}");
+            assert_eq!(
+                verdict(status, None),
+                DeliveryVerdict::Delivered,
+                "{status}"
+            );
         }
         for status in [100, 199, 300, 399, 400, 499, 500, 599, 999] {
-            assert_ne!(verdict(status, None), Verdict::Delivered, "{status}");
+            assert_ne!(
+                verdict(status, None),
+                DeliveryVerdict::Delivered,
+                "{status}"
+            );
         }
     }
 
     #[test]
     fn r34_r35_other_answers_have_their_meaning() {
-        use Verdict::{Dead, Gone, Retry, RetrySlowly};
+        use DeliveryVerdict::{Dead, Gone, Retry, RetrySlowly};
         assert_eq!(verdict(410, None), Gone);
         for status in [401, 403] {
             assert!(matches!(verdict(status, None), RetrySlowly { .. }));

@@ -72,7 +72,7 @@ pub(super) fn json(
 
 /// Writes the diff of a plan, in git's format.
 pub(crate) fn write_diff(plan: &Plan, out: &mut impl Write) -> std::io::Result<()> {
-    plan.write_diff(&diff::Options::default(), out)
+    plan.write_diff(&diff::DiffOptions::default(), out)
 }
 
 fn human(report: &Report, details: &Details<'_>, context: &Context) -> std::io::Result<()> {

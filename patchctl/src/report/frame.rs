@@ -50,7 +50,7 @@ pub(crate) fn input_fault(fault: &Diagnostic, name: &str, input: &[u8], context:
 /// Draws a fault with the line that it stands on, in colour; the stream drops the colour where
 /// there is none.
 fn draw(fault: &Diagnostic, name: &str, input: &[u8]) -> String {
-    let place = Place::of(input, &fault.span);
+    let place = LineSpan::of(input, &fault.span);
     let (shown, span) = window(place.line, &place.span);
     let mark = AnnotationKind::Primary.span(span);
     let snippet = Snippet::source(shown.as_str())
@@ -77,7 +77,7 @@ fn draw(fault: &Diagnostic, name: &str, input: &[u8]) -> String {
 }
 
 /// The line that holds the start of a span.
-struct Place<'a> {
+struct LineSpan<'a> {
     line: &'a [u8],
     /// From 1.
     number: usize,
@@ -87,7 +87,7 @@ struct Place<'a> {
     span: Range<usize>,
 }
 
-impl<'a> Place<'a> {
+impl<'a> LineSpan<'a> {
     fn of(text: &'a [u8], span: &Range<usize>) -> Self {
         let start = span.start.min(text.len());
         let before = &text[..start];

@@ -107,7 +107,7 @@ pub(crate) fn status(status: &WorkspaceStatus, context: &Context) -> Result<Exit
             Some(transaction),
             format!("transaction {transaction} is installed but not verified; the next run, or recover, takes it back"),
         ),
-        Unfinished::Hopeless(why) => ("hopeless", None, why.clone()),
+        Unfinished::Corrupt(why) => ("hopeless", None, why.clone()),
         Unfinished::Foreign => (
             "foreign",
             None,

@@ -3,12 +3,12 @@
 use std::io::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use patchcore::task::{Status, Task};
+use patchcore::task::{Task, TaskStatus};
 use serde_json::{Value, json};
 
 use super::{Context, printable};
 use crate::cli::Output;
-use crate::commands::init::{Ended, Row};
+use crate::commands::init::{Row, TaskOutcome};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
@@ -61,7 +61,7 @@ pub(crate) fn one(task: &Task, context: &Context) -> std::io::Result<()> {
 }
 
 /// A task's status.
-pub(crate) fn status(uuid: &str, status: &Status, context: &Context) -> std::io::Result<()> {
+pub(crate) fn status(uuid: &str, status: &TaskStatus, context: &Context) -> std::io::Result<()> {
     let mut out = context.stdout();
     match context.output {
         Output::Json => {
@@ -92,16 +92,16 @@ pub(crate) fn answer(answer: &Value, context: &Context) -> std::io::Result<()> {
 
 /// How `init` ended, task by task.
 pub(crate) fn table(order: &str, rows: &[Row], context: &Context) -> std::io::Result<()> {
-    let count = |ended: Ended| rows.iter().filter(|row| row.ended == ended).count();
+    let count = |ended: TaskOutcome| rows.iter().filter(|row| row.ended == ended).count();
     let mut out = std::io::BufWriter::new(context.stdout());
     if context.output == Output::Json {
         let answer = json!({
             "order_id": order,
-            "injected": count(Ended::Injected),
-            "unchanged": count(Ended::Unchanged),
-            "repaired": count(Ended::Repaired),
-            "blocked": count(Ended::Blocked),
-            "failed": count(Ended::Failed),
+            "injected": count(TaskOutcome::Injected),
+            "unchanged": count(TaskOutcome::Unchanged),
+            "repaired": count(TaskOutcome::Repaired),
+            "blocked": count(TaskOutcome::Blocked),
+            "failed": count(TaskOutcome::Failed),
             "tasks": rows,
         });
         serde_json::to_writer(&mut out, &answer)?;
@@ -119,9 +119,9 @@ pub(crate) fn table(order: &str, rows: &[Row], context: &Context) -> std::io::Re
     if context.verbosity >= 0 {
         for row in rows {
             let style = match row.ended {
-                Ended::Blocked | Ended::Failed => BAD,
-                Ended::Unchanged | Ended::Complete => DIM,
-                Ended::Injected | Ended::Repaired => GOOD,
+                TaskOutcome::Blocked | TaskOutcome::Failed => BAD,
+                TaskOutcome::Unchanged | TaskOutcome::Complete => DIM,
+                TaskOutcome::Injected | TaskOutcome::Repaired => GOOD,
             };
             let note = row.note.as_deref().unwrap_or_default();
             let line = format!(
@@ -138,11 +138,11 @@ pub(crate) fn table(order: &str, rows: &[Row], context: &Context) -> std::io::Re
         out,
         "order {}: {} injected, {} unchanged, {} repaired, {} blocked, {} failed",
         printable(order),
-        count(Ended::Injected),
-        count(Ended::Unchanged),
-        count(Ended::Repaired),
-        count(Ended::Blocked),
-        count(Ended::Failed),
+        count(TaskOutcome::Injected),
+        count(TaskOutcome::Unchanged),
+        count(TaskOutcome::Repaired),
+        count(TaskOutcome::Blocked),
+        count(TaskOutcome::Failed),
     )?;
     out.flush()
 }

@@ -2,14 +2,14 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::lanes::{Kind, unsigned};
+use super::lanes::{LaneKind, unsigned};
 use super::{Store, StoreError, now};
 
 /// A message that was refused for good, or cannot be made.
 #[derive(Debug, Clone)]
 pub(crate) struct DeadLetter {
     pub(crate) id: String,
-    pub(crate) kind: Kind,
+    pub(crate) kind: LaneKind,
     pub(crate) transaction: Option<String>,
     pub(crate) position: usize,
     /// What was sent; `None` where it could not be made.
@@ -24,7 +24,7 @@ const COLUMNS: &str = "id, kind, transaction_id, position, body, reason, attempt
 
 impl Store {
     /// Sets a message aside.
-    pub(crate) fn bury(&self, letter: &DeadLetter) -> Result<(), StoreError> {
+    pub(crate) fn add_dead_letter(&self, letter: &DeadLetter) -> Result<(), StoreError> {
         insert(&self.db, letter)?;
         Ok(())
     }
@@ -52,7 +52,7 @@ impl Store {
     }
 
     /// Takes a dead letter out; `None` where there is none of that id.
-    pub(crate) fn exhume(&self, id: &str) -> Result<Option<DeadLetter>, StoreError> {
+    pub(crate) fn take_dead_letter(&self, id: &str) -> Result<Option<DeadLetter>, StoreError> {
         let query = format!("SELECT {COLUMNS} FROM sealed_dead WHERE id = ?");
         let mut statement = self.db.prepare_cached(&query)?;
         let letter = statement.query_row([id], letter).optional()?;
@@ -67,7 +67,7 @@ impl Store {
         let query = "SELECT kind, body FROM sealed_dead WHERE id = ? AND body IS NOT NULL";
         let row = transaction
             .query_row(query, [id], |row| {
-                Ok((row.get::<_, Kind>(0)?, row.get::<_, Vec<u8>>(1)?))
+                Ok((row.get::<_, LaneKind>(0)?, row.get::<_, Vec<u8>>(1)?))
             })
             .optional()?;
         let Some((kind, body)) = row else {

@@ -12,13 +12,13 @@ use super::{Store, StoreError};
 
 /// Where a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum LaneKind {
     Events,
     OpsLog,
     FactoryErrors,
 }
 
-impl Kind {
+impl LaneKind {
     /// The path that takes it.
     pub(crate) fn path(self) -> &'static str {
         match self {
@@ -38,13 +38,13 @@ impl Kind {
     }
 }
 
-impl ToSql for Kind {
+impl ToSql for LaneKind {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(self.name().into())
     }
 }
 
-impl FromSql for Kind {
+impl FromSql for LaneKind {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         match value.as_str()? {
             "events" => Ok(Self::Events),
@@ -59,7 +59,7 @@ impl FromSql for Kind {
 #[derive(Debug, Clone)]
 pub(crate) struct Lane {
     pub(crate) seq: i64,
-    pub(crate) kind: Kind,
+    pub(crate) kind: LaneKind,
     /// The entry of the log that its messages are rendered from; else they are in the store.
     pub(crate) transaction: Option<String>,
     /// How many messages it has.
@@ -140,7 +140,7 @@ impl Store {
     /// Puts messages that are not in the log into a lane of their own; gives its number.
     pub(crate) fn add_messages(
         &mut self,
-        kind: Kind,
+        kind: LaneKind,
         messages: &[Message],
         class: Class,
     ) -> Result<i64, StoreError> {
@@ -289,7 +289,7 @@ impl Store {
     }
 
     /// Lets everything that waits be tried at once.
-    pub(crate) fn hurry(&self) -> Result<(), StoreError> {
+    pub(crate) fn reset_backoff(&self) -> Result<(), StoreError> {
         self.db
             .execute("UPDATE lanes SET next_try = 0 WHERE position < total", [])?;
         Ok(())
@@ -343,7 +343,7 @@ fn salvage_messages(old: &Connection, new: &Connection) -> rusqlite::Result<()> 
     let mut select = old.prepare(query)?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        let (kind, id, body): (Kind, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (kind, id, body): (LaneKind, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
         new.execute(
             "INSERT INTO lanes(kind, total, bytes) VALUES (?, 1, ?)",
             params![kind, body.len() as i64],

@@ -22,7 +22,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 pub(crate) use bounds::Class;
 pub(crate) use dead::DeadLetter;
 pub(crate) use endpoint::Endpoint;
-pub(crate) use lanes::{Entry, Frozen, Kind, Lane, Message};
+pub(crate) use lanes::{Entry, Frozen, Lane, LaneKind, Message};
 
 /// Longest wait for another process's write.
 const BUSY: Duration = Duration::from_secs(5);

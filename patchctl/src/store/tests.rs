@@ -48,7 +48,7 @@ fn a_lane_keeps_its_request_until_it_is_delivered() {
         store.failing(9).unwrap(),
         [("a".into(), 1, "told to".into())]
     );
-    store.hurry().unwrap();
+    store.reset_backoff().unwrap();
     let again = store.next_lane(now()).unwrap().unwrap();
     assert_eq!(again.frozen, Some(frozen(1)));
     assert_eq!(again.attempts, 1);
@@ -99,7 +99,7 @@ fn messages_and_dead_letters_outlive_damage_elsewhere() {
         body: b"{}".to_vec(),
     };
     store
-        .add_messages(Kind::OpsLog, &[message], Class::Kept)
+        .add_messages(LaneKind::OpsLog, &[message], Class::Kept)
         .unwrap();
     let file = root.path().join(".mission_control/store/outbox.db");
     // A damaged store is one whose table of lanes cannot be read, say; here it is copied whole.
@@ -118,7 +118,7 @@ fn messages_and_dead_letters_outlive_damage_elsewhere() {
         .unwrap();
     store.salvage(&copy, &key);
     let lane = store.next_lane(now()).unwrap().unwrap();
-    assert_eq!(lane.kind, Kind::OpsLog);
+    assert_eq!(lane.kind, LaneKind::OpsLog);
     assert_eq!(store.message(lane.seq, 0).unwrap().unwrap().body, b"{}");
 }
 
@@ -162,7 +162,7 @@ fn r40_a_full_log_drops_previews_then_refusals_and_counts_them() {
         body: vec![0; 100],
     };
     store
-        .add_messages(Kind::Events, &[preview], Class::Preview)
+        .add_messages(LaneKind::Events, &[preview], Class::Preview)
         .unwrap();
     assert_eq!(store.drop_class(Class::Preview, 400).unwrap(), 0);
     assert_eq!(store.drop_class(Class::Preview, 250).unwrap(), 1);
@@ -191,7 +191,7 @@ fn a_dead_letter_goes_back_with_its_id_and_body() {
     let mut store = open(root.path()).store;
     let letter = DeadLetter {
         id: "e".into(),
-        kind: Kind::Events,
+        kind: LaneKind::Events,
         transaction: Some("t".into()),
         position: 3,
         body: Some(b"{\"a\":1}".to_vec()),
@@ -199,7 +199,7 @@ fn a_dead_letter_goes_back_with_its_id_and_body() {
         attempts: 1,
         at: 0,
     };
-    store.bury(&letter).unwrap();
+    store.add_dead_letter(&letter).unwrap();
     assert_eq!(store.dead_count().unwrap(), 1);
     assert_eq!(store.dead_of("t").unwrap(), [3]);
     assert!(store.dead(9, 0).unwrap()[0].at > 0);
@@ -213,8 +213,8 @@ fn a_dead_letter_goes_back_with_its_id_and_body() {
     );
     store.advance(&lane, 1).unwrap();
     assert_eq!(store.pending().unwrap().messages, 0);
-    store.bury(&letter).unwrap();
-    assert_eq!(store.exhume("e").unwrap().unwrap().reason, "422");
+    store.add_dead_letter(&letter).unwrap();
+    assert_eq!(store.take_dead_letter("e").unwrap().unwrap().reason, "422");
     assert_eq!(store.dead_count().unwrap(), 0);
 }
 
@@ -231,7 +231,7 @@ fn rows_that_were_not_written_here_are_set_aside() {
         body: b"{}".to_vec(),
     };
     let lane = store
-        .add_messages(Kind::OpsLog, &[message], Class::Kept)
+        .add_messages(LaneKind::OpsLog, &[message], Class::Kept)
         .unwrap();
     store.add_answer("a", b"{}").unwrap();
     let file = store.directory.path_of(DATABASE);

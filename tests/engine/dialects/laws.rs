@@ -75,7 +75,7 @@ fn diff(old: &str, new: &str, context: usize) -> Vec<u8> {
     let operation = patchcore::operation::Operation::new(path, action);
     let batch = patchcore::operation::Batch::new(vec![operation], patchcore::Digest::of(b""));
     let plan: Plan = plan(&batch, &tree, &Policy::default());
-    let mut options = patchcore::diff::Options::default();
+    let mut options = patchcore::diff::DiffOptions::default();
     options.context = context;
     let mut diff = Vec::new();
     for change in &plan.changes {

@@ -90,7 +90,7 @@ fn what_git_diffs_of_links_and_types_comes_out_as_git_has_it_and_back() {
         let workspace = Workspace::open(root).unwrap();
         assert!(workspace.audit().unwrap().is_clean());
         let mut ours = Vec::new();
-        let options = patchcore::diff::Options::default();
+        let options = patchcore::diff::DiffOptions::default();
         applied.plan.write_diff(&options, &mut ours).unwrap();
         match by_git(&borrowed(&old), &ours) {
             Ok(files) => assert_eq!(files, new),

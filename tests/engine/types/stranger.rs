@@ -119,7 +119,7 @@ fn r9_what_a_stranger_makes_of_links_and_types_before_recovery_is_never_lost() {
                 let dir = made(TURNING);
                 let root = dir.path();
                 let stop = Fault {
-                    at: Some((at, Kind::Stop)),
+                    at: Some((at, FaultKind::Stop)),
                     ..fault
                 };
                 let _ = apply(root, stop);

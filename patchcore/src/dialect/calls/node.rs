@@ -1,7 +1,7 @@
 //! JSON values that know where they stand in the input, those in the text of a string too.
 
 use crate::batch::diagnostic::{Fault, Span};
-use crate::batch::scan::{Kind, Scanner};
+use crate::batch::scan::{Scanner, TokenKind};
 use crate::error::Code;
 
 /// Most objects and lists inside each other.
@@ -211,10 +211,10 @@ fn value(scan: &mut Scanner<'_>, path: &mut Vec<String>) -> Result<Node, Fault> 
     let kind = scan.kind()?;
     let start = scan.offset();
     let value = match kind {
-        Kind::String => Value::Text(scan.string()?.into_owned()),
-        Kind::Number => Value::Number(scan.number().to_owned()),
-        Kind::Boolean | Kind::Null => scan.word()?.map_or(Value::Null, Value::Bool),
-        Kind::Array => {
+        TokenKind::String => Value::Text(scan.string()?.into_owned()),
+        TokenKind::Number => Value::Number(scan.number().to_owned()),
+        TokenKind::Boolean | TokenKind::Null => scan.word()?.map_or(Value::Null, Value::Bool),
+        TokenKind::Array => {
             scan.enter()?;
             let mut list = Vec::new();
             while scan.next(list.is_empty(), b']')? {
@@ -223,7 +223,7 @@ fn value(scan: &mut Scanner<'_>, path: &mut Vec<String>) -> Result<Node, Fault> 
             }
             Value::List(list)
         }
-        Kind::Object => {
+        TokenKind::Object => {
             scan.enter()?;
             let mut members: Vec<Member> = Vec::new();
             while scan.next(members.is_empty(), b'}')? {

@@ -147,7 +147,8 @@ impl Running<'_> {
             matches,
             rungs: Rungs::of(&self.calls.options),
         };
-        if let Landed::Yes(place) = find.landed(&text) {
+        let landed = desk.settle(self.path, find.landed(&text), find.edit());
+        if let Landed::Yes(place) = landed {
             return desk.landed(self.path, place.line);
         }
         let (edits, matched) = exact::edits(&text, &find, self.path, self.name)

@@ -14,7 +14,7 @@ use crate::dialect::replace::{self, Line, Tail};
 use crate::dialect::whole;
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
-use crate::operation::{Batch, Coordinates, Matched};
+use crate::operation::{Batch, Coordinates, Matched, TextEdit};
 use crate::path::RelPath;
 use crate::plan::{Entry, Tree};
 use crate::text::LineNumber;
@@ -121,7 +121,7 @@ fn update(
         };
         let checked = check(codex, path, chunk);
         if checked.is_ok()
-            && let Landed::Yes(there) = place.landed(chunk)
+            && let Landed::Yes(there) = desk.settle(path, place.landed(chunk), text_edit(chunk))
             && there.span.start >= cursor
             && (!chunk.end_of_file || there.span.end == text.len())
         {
@@ -187,6 +187,22 @@ fn join_tail(text: &[u8], before: &[Edit], edits: &mut [Edit]) {
         {
             edit.text.drain(..ending.as_bytes().len());
         }
+    }
+}
+
+/// What a chunk replaces by what.
+fn text_edit(chunk: &Chunk<'_>) -> TextEdit {
+    let side = |left_out: Role| {
+        let lines = chunk.lines.iter().filter(|(role, _)| *role != left_out);
+        lines
+            .flat_map(|(_, text)| [*text, &b"\n"[..]])
+            .flatten()
+            .copied()
+            .collect()
+    };
+    TextEdit {
+        old: side(Role::Added),
+        new: side(Role::Removed),
     }
 }
 

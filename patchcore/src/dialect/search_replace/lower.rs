@@ -12,7 +12,7 @@ use crate::dialect::replace::{self, Line, Tail};
 use crate::dialect::{fold::Fold, omission, whole};
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
-use crate::operation::Batch;
+use crate::operation::{Batch, TextEdit};
 use crate::path::RelPath;
 use crate::plan::Tree;
 use crate::text::{LineNumber, Text, split_lines, trim_ending};
@@ -97,7 +97,12 @@ fn apply(
         check_rivals(block, &search, rungs, name, desk)?;
     }
     let new: Vec<&[u8]> = split_lines(&reading.replace).collect();
+    let edit = TextEdit {
+        old: search.concat(),
+        new: reading.replace.clone(),
+    };
     let landed = landed::lines(&text, &search, &new, rungs);
+    let landed = desk.settle(path, landed, edit);
     if let Landed::Yes(place) = landed {
         return desk.landed(path, place.line);
     }

@@ -5,9 +5,9 @@
 //! that names a file that does not exist, the tree decides: one level at which all old files exist
 //! and all hunks apply, and no other such level. A diff that only creates files proves no level.
 
-use super::{Kind, Section, Unified, lower, names};
+use super::{Section, SectionKind, Unified, lower, names};
 use crate::dialect::Options;
-use crate::diff::parse::FileDiff;
+use crate::diff::parse::ParsedFile;
 use crate::error::{Hint, Refusal};
 use crate::operation::{Action, Batch};
 use crate::path::RelPath;
@@ -25,9 +25,9 @@ pub(in crate::dialect) struct Levels<'a> {
 
 /// Reads a diff at the level that its names or the options say, and at others if they say none.
 pub(super) fn read<'a>(
-    files: Vec<FileDiff<'a>>,
+    files: Vec<ParsedFile<'a>>,
     options: &Options,
-    build: impl Fn(Vec<FileDiff<'a>>, Option<usize>) -> Result<Unified<'a>, Refusal>,
+    build: impl Fn(Vec<ParsedFile<'a>>, Option<usize>) -> Result<Unified<'a>, Refusal>,
 ) -> Result<Levels<'a>, Refusal> {
     let is_said = options.strip.is_some() || options.file.is_some() || options.strict;
     let others = if is_said || files.iter().all(names::has_prefixes) {
@@ -142,7 +142,7 @@ fn all_exist(diff: &Unified<'_>, tree: &Tree) -> Option<bool> {
     let made: Vec<&RelPath> = diff
         .sections
         .iter()
-        .filter(|section| !matches!(section.kind, Kind::Modify | Kind::Delete))
+        .filter(|section| !matches!(section.kind, SectionKind::Modify | SectionKind::Delete))
         .map(|section| &section.new)
         .collect();
     let is_there =
@@ -152,12 +152,17 @@ fn all_exist(diff: &Unified<'_>, tree: &Tree) -> Option<bool> {
             || section.other.as_ref().is_some_and(is_there)
             || made.contains(&&section.old)
             // A rename that has happened already.
-            || (section.kind == Kind::Rename && is_there(&section.new))
+            || (section.kind == SectionKind::Rename && is_there(&section.new))
     };
     let mut old = diff
         .sections
         .iter()
-        .filter(|section| !matches!(section.kind, Kind::Create | Kind::ModifyOrCreate))
+        .filter(|section| {
+            !matches!(
+                section.kind,
+                SectionKind::Create | SectionKind::ModifyOrCreate
+            )
+        })
         .peekable();
     old.peek()?;
     Some(old.all(exists))

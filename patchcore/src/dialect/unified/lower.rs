@@ -10,7 +10,8 @@ mod standing;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Kind, Section, Unified};
+use super::super::blob;
+use super::{Section, SectionKind, Unified};
 use crate::error::{Code, Refusal};
 use crate::operation::{Action, Batch, Operation};
 use crate::path::RelPath;
@@ -26,10 +27,10 @@ pub(super) fn lower(diff: &Unified<'_>, tree: &Tree) -> Batch {
     let mut created = HashMap::new();
     for section in &diff.sections {
         match section.kind {
-            Kind::Delete | Kind::Rename => {
+            SectionKind::Delete | SectionKind::Rename => {
                 vacated.insert(&section.old);
             }
-            Kind::Create => {
+            SectionKind::Create => {
                 created.insert(&section.new, section.takes_link());
             }
             _ => {}
@@ -41,6 +42,7 @@ pub(super) fn lower(diff: &Unified<'_>, tree: &Tree) -> Batch {
         vacated,
         created,
         standing: HashMap::new(),
+        unpacked: blob::Unpacked::default(),
         ahead: Vec::new(),
         done: Vec::with_capacity(diff.sections.len()),
     };
@@ -81,6 +83,8 @@ struct Lowering<'d, 't> {
     /// Paths that some section creates a file at, and whether that is a link.
     created: HashMap<&'d RelPath, bool>,
     standing: HashMap<&'d RelPath, Standing>,
+    /// What binary patches have unpacked to.
+    unpacked: blob::Unpacked,
     /// By section, the operations that it becomes if no earlier one has touched its file.
     ahead: Vec<Option<Vec<Operation>>>,
     done: Vec<Done>,
@@ -118,11 +122,11 @@ impl<'d> Lowering<'d, '_> {
 
     fn section(&mut self, section: &'d Section<'d>) -> Result<Done, Refusal> {
         match section.kind {
-            Kind::Modify | Kind::ModifyOrCreate => self.modify(section),
-            Kind::Create => self.create(section),
-            Kind::Delete => self.delete(section),
-            Kind::Rename => self.rename(section),
-            Kind::Copy => self.copy(section),
+            SectionKind::Modify | SectionKind::ModifyOrCreate => self.modify(section),
+            SectionKind::Create => self.create(section),
+            SectionKind::Delete => self.delete(section),
+            SectionKind::Rename => self.rename(section),
+            SectionKind::Copy => self.copy(section),
         }
     }
 
@@ -147,7 +151,7 @@ impl<'d> Lowering<'d, '_> {
             None => {}
         }
         let source = match self.found(section, path)? {
-            None if section.kind == Kind::ModifyOrCreate => return self.create(section),
+            None if section.kind == SectionKind::ModifyOrCreate => return self.create(section),
             None => {
                 return Err(self.refuse(
                     section,
@@ -248,7 +252,8 @@ impl<'d> Lowering<'d, '_> {
         // Deleted and created anew is changed, for a file of one name and kind.
         let origin = self.tree.standing(path).cloned().filter(|source| {
             let mut sections = self.diff.sections.iter();
-            let deleted = sections.any(|other| other.kind == Kind::Delete && other.old == *path);
+            let deleted =
+                sections.any(|other| other.kind == SectionKind::Delete && other.old == *path);
             deleted && source.is_link() == section.takes_link()
         });
         let operations = match &origin {
@@ -341,7 +346,7 @@ impl<'d> Lowering<'d, '_> {
         let source = self.existing(section, &section.old)?;
         if self.standing.contains_key(&section.old)
             && !self.created.contains_key(&section.old)
-            && !matches!(self.standing.get(&section.old), Some(Standing::From(by)) if self.diff.sections[*by].new == section.old && self.diff.sections[*by].kind == Kind::Rename)
+            && !matches!(self.standing.get(&section.old), Some(Standing::From(by)) if self.diff.sections[*by].new == section.old && self.diff.sections[*by].kind == SectionKind::Rename)
         {
             return Err(self.refuse(
                 section,
@@ -407,7 +412,7 @@ impl<'d> Lowering<'d, '_> {
     ) {
         if let Some(executable) = section.executable
             && (executable != source.executable()
-                || operations.is_empty() && section.kind != Kind::Rename)
+                || operations.is_empty() && section.kind != SectionKind::Rename)
         {
             operations.push(Operation::new(path.clone(), Action::SetMode { executable }));
         }

@@ -129,7 +129,7 @@ struct HunkOptions {
 struct Section<'a> {
     /// The line of the diff where it starts.
     line: usize,
-    kind: Kind,
+    kind: SectionKind,
     /// The file as it is named before; for a creation, as it is named afterwards.
     old: RelPath,
     /// The file as it is named afterwards.
@@ -152,7 +152,7 @@ struct Section<'a> {
 impl Section<'_> {
     /// Whether it means a symbolic link where one stands. What only moves a file says no mode.
     fn takes_link(&self) -> bool {
-        let moves = matches!(self.kind, Kind::Rename | Kind::Copy);
+        let moves = matches!(self.kind, SectionKind::Rename | SectionKind::Copy);
         let changes = !self.hunks.is_empty() || self.binary.is_some();
         self.link.unwrap_or(moves && !changes)
     }
@@ -167,7 +167,7 @@ impl Section<'_> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum SectionKind {
     Modify,
     /// A single hunk without old lines: creates the file if it does not exist.
     ModifyOrCreate,
@@ -235,7 +235,7 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Levels<'a>
 
 /// The sections of a diff, with names that lack so many leading components; `None` guesses.
 fn sections<'a>(
-    files: Vec<parse::FileDiff<'a>>,
+    files: Vec<parse::ParsedFile<'a>>,
     strip: Option<usize>,
     remarks: &HashMap<usize, Vec<String>>,
     is_crlf: bool,
@@ -249,7 +249,7 @@ fn sections<'a>(
         let line = file.line;
         let mut section = names::resolve(file, strip, options)?;
         section.remarks = remarks.get(&line).cloned().unwrap_or_default();
-        if is_crlf && section.kind == Kind::Create && section.binary.is_none() {
+        if is_crlf && section.kind == SectionKind::Create && section.binary.is_none() {
             section.remarks.push(
                 "every line of the patch ends in CRLF, headers included; the new file gets LF"
                     .into(),
@@ -261,7 +261,7 @@ fn sections<'a>(
     }
     if options.reverse {
         // A name has to be free before a file comes back to it.
-        sections.sort_by_key(|section| section.kind != Kind::Delete);
+        sections.sort_by_key(|section| section.kind != SectionKind::Delete);
     }
     Ok(sections)
 }
@@ -287,7 +287,7 @@ fn remarks_by_file(diff: &parse::Diff<'_>) -> HashMap<usize, Vec<String>> {
     by_file
 }
 
-fn reversed(file: parse::FileDiff<'_>) -> parse::FileDiff<'_> {
+fn reversed(file: parse::ParsedFile<'_>) -> parse::ParsedFile<'_> {
     let line = file.line;
     let mut file = file.reversed();
     file.line = line;

@@ -1,15 +1,15 @@
 //! Which file a section of a diff speaks of: git's rules for names, prefixes and `/dev/null`.
 
 use super::super::Options;
-use super::{Kind, Section, invalid};
-use crate::diff::parse::{FileDiff, Name, Role};
+use super::{Section, SectionKind, invalid};
+use crate::diff::parse::{Name, ParsedFile, Role};
 use crate::diff::unquote;
 use crate::error::{Code, Hint, Refusal};
 use crate::path::RelPath;
 
 /// Resolves the names of a section, without so many leading components; `None` guesses how many.
 pub(super) fn resolve<'a>(
-    file: FileDiff<'a>,
+    file: ParsedFile<'a>,
     strip: Option<usize>,
     options: &Options,
 ) -> Result<Section<'a>, Refusal> {
@@ -30,7 +30,7 @@ pub(super) fn resolve<'a>(
         .flat_map(|hunk| &hunk.lines)
         .any(|line| line.role != Role::Removed);
     let kind = match names.kind {
-        Kind::Create if old_lines => {
+        SectionKind::Create if old_lines => {
             return Err(invalid(
                 line,
                 format!(
@@ -39,13 +39,13 @@ pub(super) fn resolve<'a>(
                 ),
             ));
         }
-        Kind::Delete if new_lines => {
+        SectionKind::Delete if new_lines => {
             return Err(invalid(
                 line,
                 format!("deleted file {} still has contents", names.old),
             ));
         }
-        Kind::Modify if file.hunks.len() == 1 && !old_lines => Kind::ModifyOrCreate,
+        SectionKind::Modify if file.hunks.len() == 1 && !old_lines => SectionKind::ModifyOrCreate,
         kind => kind,
     };
     let executable = file.new_mode.map(|mode| mode & 0o100 != 0);
@@ -76,14 +76,14 @@ pub(super) fn resolve<'a>(
 }
 
 struct Names {
-    kind: Kind,
+    kind: SectionKind,
     old: RelPath,
     new: RelPath,
     other: Option<RelPath>,
 }
 
 /// Whether the names of a file carry git's prefixes.
-pub(super) fn has_prefixes(file: &FileDiff<'_>) -> bool {
+pub(super) fn has_prefixes(file: &ParsedFile<'_>) -> bool {
     let taken = |name: &Option<Name>| match name {
         Some(Name::Path { bytes, .. }) => Some(bytes.clone()),
         _ => None,
@@ -91,7 +91,7 @@ pub(super) fn has_prefixes(file: &FileDiff<'_>) -> bool {
     guess_strip(file, &taken(&file.old), &taken(&file.new)) > 0
 }
 
-fn names(file: &FileDiff<'_>, strip: Option<usize>, options: &Options) -> Result<Names, Refusal> {
+fn names(file: &ParsedFile<'_>, strip: Option<usize>, options: &Options) -> Result<Names, Refusal> {
     let is_guess = strip.is_none();
     // A time stamp says less than a line: what has lines on that side exists.
     let has = |gone: Role| {
@@ -104,15 +104,15 @@ fn names(file: &FileDiff<'_>, strip: Option<usize>, options: &Options) -> Result
     let null = |name: &Option<Name>| matches!(name, Some(Name::Null));
     let plain = file.git.is_none();
     let kind = if file.rename_to.is_some() {
-        Kind::Rename
+        SectionKind::Rename
     } else if file.copy_to.is_some() {
-        Kind::Copy
+        SectionKind::Copy
     } else if file.created || null(&file.old) || (plain && epoch(&file.old, Role::Added)) {
-        Kind::Create
+        SectionKind::Create
     } else if file.deleted || null(&file.new) || (plain && epoch(&file.new, Role::Removed)) {
-        Kind::Delete
+        SectionKind::Delete
     } else {
-        Kind::Modify
+        SectionKind::Modify
     };
     if null(&file.old) && null(&file.new) {
         return Err(invalid(file.line, "both names are /dev/null"));
@@ -126,7 +126,7 @@ fn names(file: &FileDiff<'_>, strip: Option<usize>, options: &Options) -> Result
         };
         // Other names make no sense for one file.
         return Ok(single(match kind {
-            Kind::Rename | Kind::Copy => Kind::Modify,
+            SectionKind::Rename | SectionKind::Copy => SectionKind::Modify,
             kind => kind,
         }));
     }
@@ -147,7 +147,7 @@ fn names(file: &FileDiff<'_>, strip: Option<usize>, options: &Options) -> Result
         if full.strip_prefix(b"b/") == Some(bare) {
             // Only the new name has git's prefix.
             prefixed = new.replace(bare.clone());
-        } else if kind == Kind::Create {
+        } else if kind == SectionKind::Create {
             strip = level_of_trees(bare, full).unwrap_or(0);
         }
     }
@@ -251,15 +251,15 @@ fn names(file: &FileDiff<'_>, strip: Option<usize>, options: &Options) -> Result
             let (old, new) = (path(old, strip)?, path(new, strip)?);
             if old == new {
                 let other = match &prefixed {
-                    Some(name) if kind == Kind::Modify => Some(path(name, 0)?),
+                    Some(name) if kind == SectionKind::Modify => Some(path(name, 0)?),
                     _ => None,
                 };
                 return Ok(Names { other, ..same(old) });
             }
             // Of `file.orig` and `file` the shorter is meant; else the new name is.
             let (chosen, other) = match kind {
-                Kind::Delete => (old, new),
-                Kind::Create => (new, old),
+                SectionKind::Delete => (old, new),
+                SectionKind::Create => (new, old),
                 _ if new.as_bytes().starts_with(old.as_bytes()) => (old, new),
                 _ => (new, old),
             };
@@ -267,7 +267,7 @@ fn names(file: &FileDiff<'_>, strip: Option<usize>, options: &Options) -> Result
                 kind,
                 old: chosen.clone(),
                 new: chosen,
-                other: Some(other).filter(|_| kind == Kind::Modify),
+                other: Some(other).filter(|_| kind == SectionKind::Modify),
             }
         }
     })
@@ -297,7 +297,7 @@ fn stripped(name: &[u8], strip: usize) -> Option<&[u8]> {
 
 /// Git takes one component off unless told otherwise. Where nobody said, names without git's
 /// prefixes are taken as they are: that is how models write them.
-fn guess_strip(file: &FileDiff<'_>, old: &Option<Vec<u8>>, new: &Option<Vec<u8>>) -> usize {
+fn guess_strip(file: &ParsedFile<'_>, old: &Option<Vec<u8>>, new: &Option<Vec<u8>>) -> usize {
     let prefix = |name: &[u8]| match name {
         [prefix @ (b'a' | b'b' | b'c' | b'i' | b'o' | b'w'), b'/', ..] => Some(*prefix),
         _ => None,
@@ -352,7 +352,7 @@ fn git_name(rest: &[u8], strip: usize) -> Option<Vec<u8>> {
 
 /// Whether the section speaks of a symbolic link; `None` where it does not say. Submodules are
 /// never made, changed or removed.
-fn link(file: &FileDiff<'_>) -> Result<Option<bool>, Refusal> {
+fn link(file: &ParsedFile<'_>) -> Result<Option<bool>, Refusal> {
     let mut link = None;
     for mode in [file.old_mode, file.new_mode].into_iter().flatten() {
         let (is_link, what) = match mode & 0o170_000 {

@@ -2,17 +2,17 @@
 
 use crate::diff::unquote;
 
-use super::{Binary, BinaryHunk, Current, FileDiff, Name, ParseError, Parser};
+use super::{Binary, BinaryHunk, Current, Name, ParseError, ParsedFile, Parser};
 
 impl<'a> Parser<'a> {
     /// Reads `diff --git` and the extended header lines below it.
     pub(super) fn git_file(&mut self) -> Result<(), ParseError> {
         let line = self.cursor.line;
         let first = self.cursor.peek().expect("the caller saw a header");
-        let mut file = FileDiff {
+        let mut file = ParsedFile {
             line,
             git: Some(trim(&first[b"diff --git ".len()..])),
-            ..FileDiff::default()
+            ..ParsedFile::default()
         };
         self.cursor.advance();
         while let Some(line) = self.cursor.peek() {
@@ -90,9 +90,9 @@ impl<'a> Parser<'a> {
 
     /// Reads a `---` and a `+++` line; one of them may be missing.
     pub(super) fn plain_file(&mut self) {
-        let mut file = FileDiff {
+        let mut file = ParsedFile {
             line: self.cursor.line,
-            ..FileDiff::default()
+            ..ParsedFile::default()
         };
         self.two_names(&mut file);
         self.diff.files.push(file);
@@ -100,7 +100,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads the names of a `---` and a `+++` line; one of them may be missing.
-    fn two_names(&mut self, file: &mut FileDiff<'a>) {
+    fn two_names(&mut self, file: &mut ParsedFile<'a>) {
         if let Some(old) = self
             .cursor
             .peek()
@@ -164,7 +164,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads `OLD..NEW [MODE]`.
-    fn index(&self, text: &'a [u8], file: &mut FileDiff<'a>) -> Result<(), ParseError> {
+    fn index(&self, text: &'a [u8], file: &mut ParsedFile<'a>) -> Result<(), ParseError> {
         let mut words = text.splitn(2, |&byte| byte == b' ');
         let names = words.next().unwrap_or_default();
         if let Some(dots) = memchr::memmem::find(names, b"..") {

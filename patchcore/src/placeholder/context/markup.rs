@@ -75,7 +75,7 @@ impl Php<'_> {
         let text = self.text;
         while let Some(skip) = text[self.at..]
             .iter()
-            .position(|b| matches!(b, b'"' | b'\'' | b'`' | b'/' | b'#' | b'?' | b'<'))
+            .position(|b| matches!(b, b'"' | b'\'' | b'`' | b'/' | b'#' | b'?' | b'<' | b'_'))
         {
             self.at += skip;
             let rest = &text[self.at..];
@@ -97,6 +97,11 @@ impl Php<'_> {
                     self.take(end, "a string");
                 }
                 b'<' if rest.starts_with(b"<<<") => self.heredoc(),
+                b'_' if is_halt(rest) && !super::is_word(text[self.at - 1]) => {
+                    // What is behind it is data.
+                    self.take(text.len() + 1, "data");
+                    return;
+                }
                 _ => self.at += 1,
             }
         }
@@ -137,6 +142,12 @@ impl Php<'_> {
         }
         self.take(end, "a heredoc");
     }
+}
+
+/// Whether the call stands here behind which PHP reads no more.
+fn is_halt(rest: &[u8]) -> bool {
+    const HALT: &[u8] = b"__halt_compiler";
+    rest.len() > HALT.len() && rest[..HALT.len()].eq_ignore_ascii_case(HALT)
 }
 
 /// Where a document type ends.

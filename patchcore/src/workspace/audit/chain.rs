@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::workspace::chain::{self, OnItsWay};
 use crate::workspace::record::{Previous, Record, TransactionId};
 use crate::workspace::removed::{self, Removed};
-use crate::workspace::state::State;
+use crate::workspace::state::StateDir;
 
 /// The chain of records as far as it was followed.
 #[derive(Default)]
@@ -24,7 +24,7 @@ pub(super) struct Chain {
 }
 
 impl Chain {
-    pub(super) fn open(state: Option<&State>) -> Result<Self, Error> {
+    pub(super) fn open(state: Option<&StateDir>) -> Result<Self, Error> {
         let Some(state) = state else {
             return Ok(Self::default());
         };

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::super::layout::{Content, Place, Wanted};
+use super::super::layout::{Content, Placement, Wanted};
 use super::super::log::Log;
 use super::super::record::{
-    ChangeRecord, DirectoryRecord, EditRecord, Identity, Record, State as Stage, Step,
-    TransactionId,
+    ChangeRecord, DirectoryRecord, EditRecord, Identity, Record, Step, TransactionId,
+    TransactionState,
 };
 use super::super::snapshot::{Listing, Objects, Row};
 use crate::bytes;
@@ -41,7 +41,9 @@ pub(super) fn with_commits(
             continue;
         }
         match log.read(&transaction)? {
-            Some(record) if record.state == Stage::Committed => commit(&mut listing, &record),
+            Some(record) if record.state == TransactionState::Committed => {
+                commit(&mut listing, &record)
+            }
             _ => {}
         }
     }
@@ -159,9 +161,9 @@ fn renames<'a>(
     gone: &BTreeMap<&'a RelPath, &Row>,
     come: &BTreeMap<&'a RelPath, &Row>,
 ) -> Vec<(&'a RelPath, &'a RelPath)> {
-    type Found<'a> = HashMap<(Digest, bool), Vec<&'a RelPath>>;
+    type FileInfo<'a> = HashMap<(Digest, bool), Vec<&'a RelPath>>;
     let by_bytes = |files: &BTreeMap<&'a RelPath, &Row>| {
-        let mut found: Found<'a> = HashMap::new();
+        let mut found: FileInfo<'a> = HashMap::new();
         for (path, row) in files {
             if row.size > 0 {
                 found.entry((row.digest, row.link)).or_default().push(path);
@@ -342,7 +344,7 @@ pub(super) fn directories(base: &Listing, now: &Listing) -> Directories {
 /// Which slot of the log's entry holds what.
 #[derive(Debug, Default)]
 pub(super) struct Layout<'a> {
-    pub(super) places: Vec<Place<'a>>,
+    pub(super) places: Vec<Placement<'a>>,
     /// What stands at each place now.
     now: Vec<Option<Identity>>,
     /// For each change, the slot of what its edits apply to.
@@ -393,7 +395,7 @@ impl<'a> Layout<'a> {
             };
             (content, Some(wanted))
         });
-        self.places.push(Place {
+        self.places.push(Placement {
             path: Some(path.clone()),
             old: None,
             new,

@@ -15,7 +15,7 @@ use super::super::fault::{self, Call};
 /// What is known of a file or directory without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct Meta {
-    pub(in super::super) kind: Kind,
+    pub(in super::super) kind: FileKind,
     pub(in super::super) ino: u64,
     /// The mount where the kernel tells, else the device.
     pub(in super::super) mount: u64,
@@ -52,7 +52,7 @@ impl Meta {
     /// A file of nobody's, for tests.
     pub(in super::super) fn sample() -> Self {
         Self {
-            kind: Kind::File,
+            kind: FileKind::File,
             ino: 0,
             mount: 0,
             device: 0,
@@ -79,7 +79,7 @@ impl Meta {
 
 /// What stands at a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Kind {
+pub(in super::super) enum FileKind {
     File,
     Directory,
     Symlink,
@@ -88,7 +88,7 @@ pub(in super::super) enum Kind {
     Device,
 }
 
-impl Kind {
+impl FileKind {
     fn of(mode: u32) -> Self {
         match mode & 0o170_000 {
             0o100_000 => Self::File,
@@ -116,7 +116,7 @@ pub(super) fn stat(fd: &OwnedFd, name: &[u8], flags: AtFlags) -> io::Result<Meta
     let is_born = stat.stx_mask & StatxFlags::BTIME.bits() != 0;
     let frozen = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
     Ok(Meta {
-        kind: Kind::of(u32::from(stat.stx_mode)),
+        kind: FileKind::of(u32::from(stat.stx_mode)),
         ino: stat.stx_ino,
         mount: if has_mount { stat.stx_mnt_id } else { device },
         device,
@@ -146,7 +146,7 @@ fn plain_stat(fd: &OwnedFd, name: &[u8], flags: AtFlags) -> io::Result<Meta> {
         rustix::fs::statat(fd, name, flags)?
     };
     Ok(Meta {
-        kind: Kind::of(stat.st_mode as u32),
+        kind: FileKind::of(stat.st_mode as u32),
         ino: stat.st_ino as u64,
         mount: stat.st_dev as u64,
         device: stat.st_dev as u64,

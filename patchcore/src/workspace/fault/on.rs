@@ -13,7 +13,7 @@ use super::Call;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Fault {
     /// The step, counted from 1, and what happens to it; `None` only counts.
-    pub at: Option<(usize, Kind)>,
+    pub at: Option<(usize, FaultKind)>,
     /// Calls that are not there.
     pub missing: &'static [Call],
     /// The error number that they fail with; 0 stands for `EINVAL`.
@@ -22,7 +22,7 @@ pub struct Fault {
 
 /// What happens to a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FaultKind {
     /// It fails once with this error number.
     Fail(i32),
     /// It and every later one fail with this error number.
@@ -121,10 +121,10 @@ pub(in super::super) fn step(name: &'static str) -> io::Result<()> {
     };
     let number = steps.len();
     match kind {
-        Kind::Fail(errno) if number == at => Err(io::Error::from_raw_os_error(errno)),
-        Kind::Stick(errno) if number >= at => Err(io::Error::from_raw_os_error(errno)),
-        Kind::Stop if number >= at => Err(dead()),
-        Kind::Tear if number > at || (number == at && name != "write") => Err(dead()),
+        FaultKind::Fail(errno) if number == at => Err(io::Error::from_raw_os_error(errno)),
+        FaultKind::Stick(errno) if number >= at => Err(io::Error::from_raw_os_error(errno)),
+        FaultKind::Stop if number >= at => Err(dead()),
+        FaultKind::Tear if number > at || (number == at && name != "write") => Err(dead()),
         _ => Ok(()),
     }
 }
@@ -160,7 +160,7 @@ pub(in super::super) fn torn<'a>(pieces: &'a [IoSlice<'a>]) -> Option<&'a [u8]> 
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .len();
-    let (at, Kind::Tear | Kind::Short) = state.fault.at? else {
+    let (at, FaultKind::Tear | FaultKind::Short) = state.fault.at? else {
         return None;
     };
     let piece = pieces.iter().find(|piece| !piece.is_empty())?;

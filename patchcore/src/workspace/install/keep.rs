@@ -5,7 +5,7 @@ use std::io;
 use rustix::io::Errno;
 
 use super::super::STATE;
-use super::super::disk::{Dir, Kind};
+use super::super::disk::{Dir, FileKind};
 use super::super::journal::MANIFEST;
 use super::super::record::{Identity, Step};
 use super::super::root::Parents;
@@ -38,9 +38,9 @@ impl Install<'_> {
             return Ok(Holds::Expected);
         }
         let kind = if identity.link {
-            Kind::Symlink
+            FileKind::Symlink
         } else {
-            Kind::File
+            FileKind::File
         };
         if meta.kind != kind || meta.size != identity.size || meta.mode != identity.mode {
             return Ok(Holds::Other);
@@ -257,7 +257,7 @@ pub(in super::super) fn copy(from: &Dir, name: &[u8], to: &Dir, new: &str) -> io
         Err(error) => return Err(error),
     };
     let meta = file.stat()?;
-    if meta.kind != Kind::File {
+    if meta.kind != FileKind::File {
         return Err(Errno::INVAL.into());
     }
     let bytes = file

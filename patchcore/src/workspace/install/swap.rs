@@ -7,7 +7,7 @@
 
 use std::io;
 
-use super::super::disk::{self, Kind, Meta};
+use super::super::disk::{self, FileKind, Meta};
 use super::super::record::Step;
 use super::{Install, Spot};
 
@@ -103,5 +103,5 @@ fn aside_name(slot: &[u8]) -> Vec<u8> {
 /// Whether two names are of one file.
 pub(super) fn is_same(one: Option<Meta>, other: Option<Meta>) -> bool {
     matches!((one, other), (Some(one), Some(other))
-        if one.is_same_file(&other) && one.kind != Kind::Directory)
+        if one.is_same_file(&other) && one.kind != FileKind::Directory)
 }

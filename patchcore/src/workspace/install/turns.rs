@@ -6,7 +6,7 @@ use super::super::record::{DirectoryRecord, Journal, Step};
 use crate::path::RelPath;
 
 /// The steps at which a file gives way to a directory, or the other way around.
-pub(super) struct Turns<'a> {
+pub(super) struct TypeChanges<'a> {
     /// A file goes where a directory comes.
     pub(super) files: Vec<&'a Step>,
     /// A file comes where a directory goes.
@@ -15,7 +15,7 @@ pub(super) struct Turns<'a> {
     paths: BTreeSet<&'a RelPath>,
 }
 
-impl<'a> Turns<'a> {
+impl<'a> TypeChanges<'a> {
     pub(super) fn of(journal: &'a Journal) -> Self {
         let at = |directories: &'a [DirectoryRecord]| -> Vec<&'a Step> {
             let directories: BTreeSet<&RelPath> = directories

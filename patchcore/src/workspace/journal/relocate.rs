@@ -3,7 +3,7 @@
 
 use std::io;
 
-use super::super::disk::{Dir, Kind};
+use super::super::disk::{Dir, FileKind};
 use super::super::install::copy;
 use super::super::state::{CURRENT, Held};
 use super::MANIFEST;
@@ -47,7 +47,7 @@ pub(in super::super) fn set_aside(from: &Dir, name: &[u8], to: &Dir, new: &[u8])
     }
     let is_directory = from
         .stat(name)?
-        .is_some_and(|there| there.kind == Kind::Directory);
+        .is_some_and(|there| there.kind == FileKind::Directory);
     if !is_directory {
         copy(from, name, to, &String::from_utf8_lossy(new))?;
         return from.remove_file(name).map(|_| ());

@@ -18,7 +18,7 @@ fn sample() -> Record {
             task_id: Some("A1F2".into()),
             ..Labels::default()
         },
-        state: State::Committed,
+        state: TransactionState::Committed,
         status: Status::Applied,
         plan: Digest::of(b"plan"),
         at: "2026-01-02T03:04:05Z".into(),
@@ -196,7 +196,7 @@ fn an_id_has_one_spelling() {
 #[test]
 fn the_record_of_a_preview_can_be_written_but_is_none_of_the_log() {
     let record = Record {
-        state: State::Previewed,
+        state: TransactionState::Previewed,
         ..sample()
     };
     let error = Record::from_bytes(&record.to_bytes(None)).unwrap_err();

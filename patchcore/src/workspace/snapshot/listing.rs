@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
 
-use super::super::disk::{Dir, Kind, Meta};
+use super::super::disk::{Dir, FileKind, Meta};
 use super::super::journal::MAX_RECORD;
 use super::super::key::{Key, Seal};
 use super::super::root::is_no_directory;
@@ -50,7 +50,7 @@ pub(in super::super) struct Row {
 impl Row {
     pub(in super::super) fn new(meta: &Meta, digest: Digest) -> Self {
         Self {
-            link: meta.kind == Kind::Symlink,
+            link: meta.kind == FileKind::Symlink,
             mode: meta.mode,
             uid: meta.uid,
             gid: meta.gid,
@@ -217,7 +217,7 @@ impl Listing {
         };
         let Some(file) = file else { return Ok(None) };
         let meta = file.stat().map_err(io)?;
-        if meta.kind != Kind::File {
+        if meta.kind != FileKind::File {
             return Ok(None);
         }
         let bytes = file.read(meta.size, MAX_RECORD).map_err(io)?;

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::io;
 
-use super::super::disk::{Dir, Kind};
+use super::super::disk::{Dir, FileKind};
 use super::super::load::MAX_FILE;
 use super::super::root::is_no_directory;
-use super::super::state::{State, fail};
+use super::super::state::{StateDir, fail};
 use super::{RUNS, SNAPSHOTS, subdirectory};
 use crate::digest::Digest;
 use crate::error::Error;
@@ -17,7 +17,7 @@ const DRAFT: &[u8] = b"draft";
 /// The store.
 #[derive(Debug)]
 pub(in super::super) struct Objects<'a> {
-    state: &'a State,
+    state: &'a StateDir,
     /// `snapshots`.
     pub(in super::super) dir: Dir,
     objects: Dir,
@@ -27,7 +27,7 @@ pub(in super::super) struct Objects<'a> {
 
 impl<'a> Objects<'a> {
     /// Opens the store, making it where it does not exist.
-    pub(in super::super) fn open(state: &'a State) -> Result<Self, Error> {
+    pub(in super::super) fn open(state: &'a StateDir) -> Result<Self, Error> {
         let dir = state.make_part(SNAPSHOTS)?;
         let objects = subdirectory(state, &dir, "objects")?;
         let runs = subdirectory(state, &dir, RUNS)?;
@@ -72,7 +72,7 @@ impl<'a> Objects<'a> {
         };
         let Some(file) = file else { return Ok(None) };
         let meta = file.stat().map_err(io)?;
-        if meta.kind != Kind::File {
+        if meta.kind != FileKind::File {
             return Ok(None);
         }
         let bytes = file.read(meta.size, MAX_FILE).map_err(io)?;

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::super::STATE;
-use super::super::disk::{Dir, Kind, Meta, Open};
+use super::super::disk::{Dir, FileKind, Meta, Open};
 use super::super::load::{self, MAX_FILE};
 use super::super::look::earlier;
 use super::super::root::{Root, is_no_directory};
@@ -117,7 +117,7 @@ impl Taking<'_> {
                 .also
                 .iter()
                 .any(|named| path == *named || path.lies_below(named) || named.lies_below(&path));
-        let is_dir = meta.kind == Kind::Directory;
+        let is_dir = meta.kind == FileKind::Directory;
         let is_out = scope == Scope::Wanted || name == b".git" || rules.is_ignored(&path, is_dir);
         if is_out && !is_wanted {
             if scope == Scope::All {
@@ -222,7 +222,7 @@ impl Taking<'_> {
 
 /// The bytes of a file, or the target of a link; `None` where it is gone or something else by now.
 fn read(dir: &Dir, name: &[u8], meta: &Meta) -> io::Result<Option<Vec<u8>>> {
-    if meta.kind == Kind::Symlink {
+    if meta.kind == FileKind::Symlink {
         return match dir.read_link(name) {
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(None),
             result => result,
@@ -234,7 +234,7 @@ fn read(dir: &Dir, name: &[u8], meta: &Meta) -> io::Result<Option<Vec<u8>>> {
         Err(error) if is_gone(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
-    if file.stat()?.kind != Kind::File {
+    if file.stat()?.kind != FileKind::File {
         return Ok(None);
     }
     file.read(meta.size, MAX_FILE)
@@ -243,7 +243,9 @@ fn read(dir: &Dir, name: &[u8], meta: &Meta) -> io::Result<Option<Vec<u8>>> {
 /// An ignore file, if it is a regular file of bounded length.
 fn rules_of(dir: &Dir, name: &[u8]) -> io::Result<Option<Vec<u8>>> {
     match dir.stat(name)? {
-        Some(meta) if meta.kind == Kind::File && meta.size <= MAX_RULES => read(dir, name, &meta),
+        Some(meta) if meta.kind == FileKind::File && meta.size <= MAX_RULES => {
+            read(dir, name, &meta)
+        }
         _ => Ok(None),
     }
 }

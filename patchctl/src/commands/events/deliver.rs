@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use patchcore::workspace::Workspace;
 
 use crate::cli::events::{DeliverArgs, FlushArgs, WatchArgs};
-use crate::commands::place::Place;
-use crate::delivery::{self, Backoff, End, Flusher, Journal, Policy, Tally};
+use crate::commands::place::Location;
+use crate::delivery::{self, Backoff, DeliveryPolicy, End, EventLog, Flusher, Tally};
 use crate::exit::{Exit, Failure};
 use crate::orchestrator::{Client, Config};
 use crate::report::Context;
@@ -23,15 +23,19 @@ const SETBACK: Duration = Duration::from_secs(1);
 const LOCK: Duration = Duration::from_millis(20);
 
 struct Deliverer {
-    journal: Journal,
+    journal: EventLog,
     client: Client,
-    policy: Policy,
+    policy: DeliveryPolicy,
     workspace: Workspace,
     tally: Tally,
 }
 
 /// `events flush`.
-pub(super) fn flush(place: &Place, args: &FlushArgs, context: &Context) -> Result<Exit, Failure> {
+pub(super) fn flush(
+    place: &Location,
+    args: &FlushArgs,
+    context: &Context,
+) -> Result<Exit, Failure> {
     let config = Config::require(&args.deliver.connection)?;
     let Some(mut deliverer) = Deliverer::new(place, &config, &args.deliver)? else {
         report::flushed(&Tally::default(), 0, context)?;
@@ -76,7 +80,11 @@ fn backing_off(store: &Store, config: &Config, wait: Duration) -> Result<String,
 }
 
 /// `events watch`.
-pub(super) fn watch(place: &Place, args: &WatchArgs, context: &Context) -> Result<Exit, Failure> {
+pub(super) fn watch(
+    place: &Location,
+    args: &WatchArgs,
+    context: &Context,
+) -> Result<Exit, Failure> {
     let config = Config::require(&args.deliver.connection)?;
     let stop = Arc::new(AtomicBool::new(false));
     let deaf = |error| Failure::Usage(format!("cannot wait for signals: {error}"));
@@ -151,7 +159,7 @@ fn end_in_time(stop: Arc<AtomicBool>, grace: Duration) -> std::io::Result<()> {
 
 impl Deliverer {
     /// `None` where the tree has no state, so that there is nothing to deliver.
-    fn new(place: &Place, config: &Config, args: &DeliverArgs) -> Result<Option<Self>, Failure> {
+    fn new(place: &Location, config: &Config, args: &DeliverArgs) -> Result<Option<Self>, Failure> {
         let workspace = place.open()?;
         if !workspace.has_state()? {
             return Ok(None);
@@ -161,9 +169,9 @@ impl Deliverer {
             most: args.attempts.backoff_max,
         };
         Ok(Some(Self {
-            journal: Journal::open(place)?,
+            journal: EventLog::open(place)?,
             client: Client::new(config)?,
-            policy: Policy::new(&args.form, backoff, args.attempts.timeout),
+            policy: DeliveryPolicy::new(&args.form, backoff, args.attempts.timeout),
             workspace,
             tally: Tally::default(),
         }))
@@ -174,7 +182,7 @@ impl Deliverer {
         let store = self.open()?;
         if args.attempts.resume {
             store.set_endpoint(&config.base, &Endpoint::default())?;
-            store.hurry()?;
+            store.reset_backoff()?;
         }
         Ok(store)
     }

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use patchcore::event::{self, PatchEvent};
 
 use crate::cli::events::Filter;
-use crate::commands::place::Place;
-use crate::delivery::Journal;
+use crate::commands::place::Location;
+use crate::delivery::EventLog;
 use crate::exit::Failure;
 use crate::report::events::Delivery;
 use crate::store::{SHORT_WAIT, Store};
@@ -78,7 +78,7 @@ fn is_in(event: &PatchEvent, wanted: &str) -> bool {
 /// Goes through the log backwards, while `take` says so. What cannot be read is left out: `doctor`
 /// shows it.
 pub(super) fn newest_first(
-    journal: &mut Journal,
+    journal: &mut EventLog,
     matcher: &Matcher<'_>,
     take: &mut dyn FnMut(PatchEvent) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
@@ -112,7 +112,7 @@ pub(super) struct Deliveries {
 }
 
 impl Deliveries {
-    pub(super) fn open(place: &Place) -> Result<Self, Failure> {
+    pub(super) fn open(place: &Location) -> Result<Self, Failure> {
         Ok(Self {
             store: Store::open_existing(&place.open()?, SHORT_WAIT)?,
             known: RefCell::default(),

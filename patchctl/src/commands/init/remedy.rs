@@ -7,12 +7,12 @@ use patchcore::batch::{self, Limits};
 use patchcore::dialect::{self, Dialect, Options};
 use patchcore::operation::{Batch, Labels};
 use patchcore::plan::Script as _;
-use patchcore::task::{Manifest, Rules, Status, Task};
+use patchcore::task::{Manifest, Rules, Task, TaskStatus};
 use patchcore::workspace::ApplyOptions;
 use patchcore::{Code, Refusal};
 use serde_json::{Value, json};
 
-use super::{Ended, Marked, Run};
+use super::{Marked, Run, TaskOutcome};
 use crate::commands::manifest;
 use crate::exit::Failure;
 use crate::orchestrator::{Level, Remediation, RemediationAction};
@@ -92,7 +92,7 @@ impl Run<'_> {
             let details = json!({ "outcome": ended.as_str() });
             self.log("remedy", Some(&task), Level::Info, details);
             marked.failed.remove(&task);
-            marked.done.insert(task, Ended::Repaired);
+            marked.done.insert(task, TaskOutcome::Repaired);
         }
         for (task, refusal) in second.failed {
             let first = notes.remove(&task).unwrap_or_default();
@@ -116,7 +116,7 @@ impl Run<'_> {
                         (uuid, "update_file_path", json!({ "file_path": path }))
                     }
                     Step::Block(note) => {
-                        task.set_status(Status::Blocked);
+                        task.set_status(TaskStatus::Blocked);
                         (uuid, "block_task", json!({ "note": note }))
                     }
                 });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::super::{blob, minimal_edit};
 use super::super::hunks::{self, Placed};
-use super::super::{HunkOptions, Kind, Section, Unified};
+use super::super::{HunkOptions, Section, SectionKind, Unified};
 use super::{Lowering, on};
 use crate::diff::blob_name;
 use crate::edit::{Edit, EditSet};
@@ -23,7 +23,7 @@ pub(super) fn ahead(
     tree: &Tree,
     section: &Section<'_>,
 ) -> Option<Vec<Operation>> {
-    let is_plain = section.kind == Kind::Modify && section.binary.is_none();
+    let is_plain = section.kind == SectionKind::Modify && section.binary.is_none();
     let source = tree
         .file(&section.old)
         .filter(|_| is_plain && section.other.is_none())?;
@@ -183,7 +183,10 @@ impl Lowering<'_, '_> {
                 "the file is not the one that it was made for".into(),
             ));
         }
-        let new = blob::apply(hunk, old).map_err(|why| refuse(Code::InvalidBatch, why.into()))?;
+        let new = blob::apply(hunk, old, &self.unpacked).map_err(|fault| match fault {
+            blob::Fault::Malformed(why) => refuse(Code::InvalidBatch, why.into()),
+            blob::Fault::TooLarge(why) => refuse(Code::LimitExceeded, why.into()),
+        })?;
         if !is(&new, new_name) {
             return Err(refuse(
                 Code::InvalidBatch,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::super::blob;
-use super::super::{Kind, Section};
+use super::super::{Section, SectionKind};
 use super::Lowering;
 use crate::error::{Code, Refusal};
 use crate::path::RelPath;
@@ -37,7 +37,7 @@ impl Lowering<'_, '_> {
 
     /// Whether a section changes the path in place.
     pub(super) fn changed_again(&self, path: &RelPath) -> bool {
-        let in_place = |kind| matches!(kind, Kind::Modify | Kind::ModifyOrCreate);
+        let in_place = |kind| matches!(kind, SectionKind::Modify | SectionKind::ModifyOrCreate);
         self.diff
             .sections
             .iter()
