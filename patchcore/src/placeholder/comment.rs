@@ -599,7 +599,11 @@ fn comment_at(
         at = end;
         ends.push(at);
     }
-    let own = own.unwrap_or(ends.len() - 1);
+    let mut own = own.unwrap_or(ends.len() - 1);
+    // Our text ends with a word: a bare line behind it is somebody else's.
+    while own > 1 && bytes[ends[own - 1]..ends[own]].trim_ascii() == opener {
+        own -= 1;
+    }
     Some(Existing {
         kind,
         ends,

@@ -343,6 +343,8 @@ places! {
     fence: "a.md", "# T\n\n```js\n// ###P###\n```\n" => Some(3);
     table: "a.md", "x\n\n| a | b |\n|---|---|\n| ###P### | x |\n" => Some(3);
     list: "a.md", "x\n\n- a\n\n- ###P###\n" => Some(3);
+    html_in_markdown: "a.md", "x\n\n<sup>\na\n<!-- ###P### -->\n</sup>\n" => Some(3);
+    above_a_bare_comment_line: "a.rb", "###P###\n# frozen_string_literal: true\n#\n# x\n" => Some(3);
     paragraph: "a.md", "a\n###P###\n" => Some(1);
     front_matter: "a.md", "---\ntitle: x\n# ###P###\n---\nbody\n" => Some(0);
     tag: "a.html", "<p>\n<div\n  ###P###\n  class=\"x\">\nhi</div>\n" => Some(2);

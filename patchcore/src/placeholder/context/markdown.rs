@@ -45,6 +45,8 @@ pub(super) fn lex_front_matter(text: &[u8], start: usize, sink: &mut Sink) -> us
 enum Block {
     /// A paragraph, table, quote: whatever a blank line ends.
     Paragraph,
+    /// HTML up to a blank line, in which a comment is like the rest.
+    Html,
     /// A list or footnote, which indented and further items carry on behind blank lines.
     List,
     /// Complete with its line.
@@ -84,6 +86,7 @@ fn lex(text: &[u8], start: usize, expressions: Expressions, sink: &mut Sink) {
         let deep = indentation >= 4 || line.starts_with(b"\t");
         let goes_on = match open {
             Some((_, Block::Paragraph)) => !blank || deep,
+            Some((_, Block::Html)) => !blank,
             Some((_, Block::List)) => !blank || indentation > 0 || deep || is_item(trimmed),
             Some((_, Block::Line)) | None => false,
         };
@@ -96,7 +99,10 @@ fn lex(text: &[u8], start: usize, expressions: Expressions, sink: &mut Sink) {
         }
         let from = match open {
             Some((from, kind))
-                if goes_on && !(interrupts && indentation == 0 && kind != Block::List) =>
+                if goes_on
+                    && !(interrupts
+                        && indentation == 0
+                        && matches!(kind, Block::Paragraph | Block::Line)) =>
             {
                 from
             }
@@ -109,6 +115,8 @@ fn lex(text: &[u8], start: usize, expressions: Expressions, sink: &mut Sink) {
             Block::List
         } else if close.is_some() || heading {
             Block::Line
+        } else if trimmed[0] == b'<' {
+            Block::Html
         } else {
             Block::Paragraph
         };
