@@ -202,3 +202,49 @@ fn what_was_folded_is_said() {
     assert_eq!(note, "trailing white space was ignored to find the place");
     assert_eq!(sandbox.read("f"), "one  \n2\n");
 }
+
+#[test]
+fn the_operators_labels_go_before_those_of_any_input() {
+    let native = r#"{"task_id": "own", "phase": "plan", "batch_id": "own", "operations": [{"op": "replace-text", "file": "f", "find": "two", "content": "2", "task_id": "inner"}]}"#;
+    for patch in PATCHES.iter().map(|(_, patch)| *patch).chain([native]) {
+        let sandbox = Sandbox::new(&[("f", OLD), ("patch", patch)]);
+        let args = [
+            "apply",
+            "patch",
+            "--allow-unguarded",
+            "--task-id",
+            "T1",
+            "--order-id",
+            "O1",
+            "--batch-id",
+            "B1",
+            "--output",
+            "json",
+        ];
+        let report = sandbox.run(&args).exits(0).json();
+        assert_eq!(report["batch_id"], "B1", "{patch}");
+        assert_eq!(report["status"], "applied", "{patch}");
+        let history = sandbox.run(&["history", "--output", "json"]).exits(0);
+        let is_told = history.out.contains("T1") && !history.out.contains("inner");
+        assert!(
+            is_told && !history.out.contains("\"own\""),
+            "{}",
+            history.out
+        );
+        // The same input under the same id is known again.
+        assert_eq!(sandbox.run(&args).exits(0).json()["status"], "unchanged");
+    }
+}
+
+#[test]
+fn labels_come_from_the_environment_too() {
+    let sandbox = Sandbox::new(&[("f", OLD), ("patch", DIFF)]);
+    let output = sandbox
+        .command(&["apply", "patch", "--output", "json"])
+        .env("PATCHCTL_BATCH_ID", "B2")
+        .env("PATCHCTL_AGENT", "")
+        .output()
+        .unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["batch_id"], "B2");
+}

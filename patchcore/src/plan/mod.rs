@@ -10,6 +10,7 @@ mod facts;
 mod find;
 mod growth;
 mod history;
+mod labelled;
 mod link;
 mod names;
 mod original;
@@ -40,6 +41,7 @@ pub use change::{After, ChangeKind, FileChange, FileState, Touch};
 pub(crate) use facts::Standing;
 #[cfg(feature = "workspace")]
 pub(crate) use facts::refusals as refusals_by_facts;
+pub use labelled::Labelled;
 pub(crate) use names::not_found;
 pub use script::{Lowered, Missing, Notes, Script};
 pub(crate) use stage::{Onto, SharedBytes, Stage};

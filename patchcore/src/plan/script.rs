@@ -15,8 +15,8 @@ pub trait Script {
     /// Every path that has to be loaded before [`lower`](Self::lower).
     fn paths(&self) -> Vec<RelPath>;
 
-    /// The batch, where the script is one already. Only such a script has an id by which the
-    /// ledger knows it before anything is loaded.
+    /// The batch, where the script is one already, or what stands in for it: only a script that
+    /// has one has an id by which the ledger knows it before anything is loaded.
     fn as_batch(&self) -> Option<&Batch> {
         None
     }

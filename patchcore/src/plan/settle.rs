@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use crate::dialect::omission;
+use crate::dialect::omission::{self, Balance};
 use crate::digest::{Digest, Hasher};
 use crate::error::Refusal;
-use crate::operation::{Action, Batch};
+use crate::operation::{Action, Batch, Target};
 use crate::path::RelPath;
+use crate::text::split_lines;
 
 use super::encoding;
 use super::{FileChange, Outcome, Plan, Policy, Tree, Verdict};
@@ -32,7 +33,12 @@ pub(super) fn front_end_refusals(
                         let file = tree.file(&operation.file);
                         file.map_or(&[][..], |file| file.bytes())
                     };
-                    omission::check_new_in(&operation.file, text, old)
+                    omission::check_new_in(
+                        &operation.file,
+                        text,
+                        old,
+                        balance(&operation.action, text),
+                    )
                 }
                 _ => Ok(()),
             };
@@ -40,6 +46,24 @@ pub(super) fn front_end_refusals(
             Some((index, checked.err()?))
         });
     refused.collect()
+}
+
+/// Whether an operation brings fewer lines than it says to replace.
+fn balance(action: &Action, new: &[u8]) -> Balance {
+    let lines = |text: &[u8]| split_lines(text).count();
+    let replaced = match action {
+        Action::ReplaceBlock { at, guard, .. } => match (&guard.expect, &at.target) {
+            (Some(expect), _) => lines(expect.as_bytes()),
+            (None, Target::Lines { first, last }) => {
+                usize::try_from(last.saturating_sub(*first).saturating_add(1)).unwrap_or(usize::MAX)
+            }
+            (None, Target::Text(text)) => lines(text.as_bytes()),
+            (None, _) => 0,
+        },
+        Action::ReplaceText { find, .. } => lines(find),
+        _ => 0,
+    };
+    Balance::of(replaced, lines(new))
 }
 
 /// Drops the changes that may not land, and says so in the verdicts.

@@ -9,6 +9,7 @@ use patchcore::Digest;
 use patchcore::workspace::{LOCK_WAIT, VERIFY_LIMIT};
 
 use super::dialect::DialectOptions;
+use super::labels::LabelArgs;
 use super::orchestrator::Delivery;
 
 /// Applies a batch, all or nothing.
@@ -63,6 +64,8 @@ pub(crate) struct InputArgs {
     /// Apply once more what was applied already: input without a batch id is known by its bytes
     #[arg(long)]
     pub(crate) again: bool,
+    #[command(flatten)]
+    pub(crate) labels: LabelArgs,
 }
 
 /// What is let pass.

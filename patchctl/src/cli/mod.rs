@@ -8,6 +8,7 @@ pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod edit;
 pub(crate) mod events;
+pub(crate) mod labels;
 pub(crate) mod log;
 pub(crate) mod meta;
 pub(crate) mod operation;

@@ -7,6 +7,7 @@ use clap::{ArgGroup, Args, Subcommand};
 use patchcore::Digest;
 
 use super::edit::EditArgs;
+use super::labels::LabelArgs;
 
 /// The commands that make a batch of one operation.
 #[derive(Debug, Subcommand)]
@@ -199,24 +200,8 @@ pub(crate) struct ContentArgs {
 /// How the operation is run, and for whom.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// Id of the batch; one that was committed is not applied again
-    #[arg(long, value_name = "ID")]
-    pub(crate) batch_id: Option<String>,
-    /// The order that the work belongs to
-    #[arg(long, value_name = "ID")]
-    pub(crate) order_id: Option<String>,
-    /// The task that the work belongs to
-    #[arg(long, value_name = "ID")]
-    pub(crate) task_id: Option<String>,
-    /// The factory that runs the agent
-    #[arg(long, value_name = "NAME")]
-    pub(crate) factory: Option<String>,
-    /// The phase of the order
-    #[arg(long, value_name = "NAME")]
-    pub(crate) phase: Option<String>,
-    /// The agent that made the edit
-    #[arg(long, value_name = "NAME")]
-    pub(crate) agent: Option<String>,
+    #[command(flatten)]
+    pub(crate) labels: LabelArgs,
     #[command(flatten)]
     pub(crate) edit: EditArgs,
 }

@@ -12,6 +12,7 @@ use clap::ValueEnum;
 
 use super::dialect::DialectOptions;
 use super::edit::{ApplyArgs, CheckArgs, CommitArgs, EditArgs, InputArgs, PolicyArgs, ShowArgs};
+use super::labels::LabelArgs;
 use super::orchestrator::Delivery;
 use super::{Cli, Color, Command, Global, Output};
 
@@ -119,6 +120,7 @@ pub(super) fn read(arguments: &[OsString]) -> Option<Plain> {
         input: InputArgs {
             batch,
             dialect: DialectOptions::default(),
+            labels: LabelArgs::default(),
             again: false,
         },
         show: ShowArgs { no_diff },

@@ -8,8 +8,9 @@ use std::sync::atomic::AtomicBool;
 use patchcore::batch::{self, Limits};
 use patchcore::dialect::{self, Dialect};
 use patchcore::event;
+use patchcore::operation::Labels;
 use patchcore::path::Protect;
-use patchcore::plan::Script;
+use patchcore::plan::{Labelled, Script};
 use patchcore::task::Rules;
 use patchcore::workspace::{Applied, ApplyOptions, LOCK_WAIT, Verify};
 use patchcore::{Error, Policy, Refusal, RelPath};
@@ -19,6 +20,7 @@ use crate::cli::Cli;
 use crate::cli::edit::{
     ApplyArgs, CheckArgs, CommitArgs, EditArgs, InputArgs, PolicyArgs, ReplaceArgs, ShowArgs,
 };
+use crate::cli::labels::LabelArgs;
 use crate::delivery;
 use crate::exit::{Exit, Failure};
 use crate::orchestrator::Config;
@@ -103,7 +105,7 @@ pub(crate) fn with_input(
     if dialect == Dialect::Batch {
         return match batch::parse(&bytes, &Limits::default()) {
             Ok(batch) => {
-                let exit = then(&place, &batch);
+                let exit = under_labels(&batch, &input.labels, |script| then(&place, script));
                 // As the process ends now, its memory need not be given back piece by piece.
                 std::mem::forget(batch);
                 exit
@@ -120,7 +122,20 @@ pub(crate) fn with_input(
             };
         }
     };
-    then(&place, &script)
+    under_labels(&script, &input.labels, |script| then(&place, script))
+}
+
+/// Goes on with a script under the labels that the operator gives, if any.
+fn under_labels<T>(
+    script: &dyn Script,
+    args: &LabelArgs,
+    then: impl FnOnce(&dyn Script) -> T,
+) -> T {
+    let (labels, id) = (args.labels(), args.batch_id());
+    if id.is_none() && labels == Labels::default() {
+        return then(script);
+    }
+    then(&Labelled::new(script, labels, id))
 }
 
 /// The bytes of a file or of standard input, within the limit, and a name for messages.

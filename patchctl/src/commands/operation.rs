@@ -35,14 +35,8 @@ pub(crate) fn run(
 
 fn batch(operation: PatchOperation, run: &RunArgs) -> Result<Batch, Failure> {
     let batch = PatchBatch {
-        batch_id: run.batch_id.clone(),
-        labels: Labels {
-            order_id: run.order_id.clone(),
-            task_id: run.task_id.clone(),
-            factory: run.factory.clone(),
-            phase: run.phase.clone(),
-            agent: run.agent.clone(),
-        },
+        batch_id: run.labels.batch_id(),
+        labels: run.labels.labels(),
         ..PatchBatch::new(vec![operation])
     };
     batch.try_into().map_err(usage)

@@ -9,7 +9,6 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use patchcore::Error;
-use patchcore::operation::Labels;
 use patchcore::workspace::{Applied, ApplyOptions, Command, Ending, Workspace};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -17,6 +16,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use super::edit::{self, Request};
 use super::place::Location;
 use crate::cli::edit::{CommitArgs, PolicyArgs, ShowArgs};
+use crate::cli::labels::LabelArgs;
 use crate::cli::run::{CommandArgs, Violation};
 use crate::cli::{Global, Output};
 use crate::delivery;
@@ -98,13 +98,15 @@ impl<'a> Recording<'a> {
         let argv = args.command.iter();
         Ok(Command {
             argv: argv.map(|arg| arg.to_string_lossy().into_owned()).collect(),
-            labels: Labels {
+            labels: LabelArgs {
+                batch_id: None,
                 order_id: args.order_id.clone(),
                 task_id: args.task_id.clone(),
                 factory: args.factory.clone(),
                 phase: args.phase.clone(),
                 agent: args.agent.clone(),
-            },
+            }
+            .labels(),
             also: also.collect::<Result<_, _>>()?,
             name: None,
         })

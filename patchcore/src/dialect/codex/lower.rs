@@ -9,8 +9,9 @@ use crate::dialect::fold::{Fold, LADDER};
 use crate::dialect::ladder::{self, Found, Miss, Rungs, Sought};
 use crate::dialect::landed::{self, Landed};
 use crate::dialect::locate::{self, Place};
+use crate::dialect::omission::{self, Balance};
 use crate::dialect::replace::{self, Line, Tail};
-use crate::dialect::{omission, whole};
+use crate::dialect::whole;
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
 use crate::operation::{Batch, Coordinates, Matched, TextEdit};
@@ -228,13 +229,14 @@ fn check(codex: &Codex<'_>, path: &RelPath, chunk: &Chunk<'_>) -> Result<(), Ref
     }
     let of = |wanted: Role| chunk.lines.iter().filter(move |(role, _)| *role == wanted);
     let added = of(Role::Added).map(|(_, text)| *text);
+    let balance = Balance::of(of(Role::Removed).count(), of(Role::Added).count());
     let kept = |line: &[u8]| {
         chunk
             .lines
             .iter()
             .any(|(role, text)| *role != Role::Added && text.trim_ascii() == line)
     };
-    match omission::find(added, kept) {
+    match omission::find(added, kept, balance) {
         Some(line) => Err(omission::refusal(path, line)),
         None => Ok(()),
     }
