@@ -392,7 +392,13 @@ fn r40_a_full_log_refuses_edits_but_drops_refusals_first() {
     let nope = json!({ "operations": [
         { "op": "replace-text", "file": "a.txt", "find": "nope", "content": "x" },
     ] });
-    let limited = ["--orchestrator", &url, "--max-undelivered", "2000"];
+    let limited = [
+        "--again",
+        "--orchestrator",
+        &url,
+        "--max-undelivered",
+        "2000",
+    ];
     for _ in 0..5 {
         // Each leaves a record; with them alone the log never counts as full.
         assert_eq!(apply(&hand, &nope, &limited).code, Some(1));

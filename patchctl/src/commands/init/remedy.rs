@@ -129,7 +129,7 @@ impl Run<'_> {
     fn patch(&mut self, task: &Task, remedy: &Remediation) -> Result<Result<(), Refusal>, Failure> {
         let batch = match self.batch(task, remedy)? {
             Ok(batch) => batch,
-            Err(unread) => return Ok(Err(unread.into())),
+            Err(unread) => return Ok(Err(unread)),
         };
         // All of the patch or nothing, other than with the marks.
         let mut policy = self.options.policy.clone();
