@@ -136,10 +136,6 @@ pub(crate) enum Color {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one command in a process"
-)]
 pub(crate) enum Command {
     Apply(edit::ApplyArgs),
     Check(edit::CheckArgs),
