@@ -53,6 +53,7 @@ fn operations() -> Vec<Operation> {
 fn options() -> ApplyOptions<'static> {
     let mut policy = Policy::default();
     policy.allow_unguarded = true;
+    policy.overwrite = true;
     ApplyOptions {
         policy,
         ..ApplyOptions::default()
