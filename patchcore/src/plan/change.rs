@@ -302,6 +302,12 @@ pub(crate) fn show_replacements(changes: &mut Vec<FileChange>) {
     if waiting.is_empty() {
         return;
     }
+    // A file that is replaced at its own path says there what goes.
+    let stays: HashSet<RelPath> = changes
+        .iter()
+        .filter(|change| !change.arrives() && change.after.is_some())
+        .map(|change| change.path.clone())
+        .collect();
     let mut deleted = Vec::new();
     while let Some(index) = waiting.pop() {
         let change = &mut changes[index];
@@ -319,6 +325,7 @@ pub(crate) fn show_replacements(changes: &mut Vec<FileChange>) {
                 changes[other].before = Some(source);
                 waiting.push(other);
             }
+            None if stays.contains(&from) => {}
             None => deleted.push(FileChange::deletion(from, &source, operation)),
         }
     }
