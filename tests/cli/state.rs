@@ -103,7 +103,15 @@ fn a_hostile_store_is_neither_followed_nor_waited_for() {
         )
         .exits(0);
         for arguments in [
-            &["apply", "--again", "-q", "--no-diff", "--deliver-within", "0", "-"][..],
+            &[
+                "apply",
+                "--again",
+                "-q",
+                "--no-diff",
+                "--deliver-within",
+                "0",
+                "-",
+            ][..],
             &["events", "list"],
             &["events", "flush"],
             &["events", "dead", "list"],
