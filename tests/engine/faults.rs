@@ -450,6 +450,10 @@ fn r4_a_failed_fsync_is_not_tried_again_and_aborts_before_the_commit_point() {
             ..Fault::default()
         };
         let run = inject(fault, || scene.apply(dir.path()));
+        // A file that has grown older than a tick meanwhile is looked at less often.
+        if !(run.steps.get(at - 1)).is_some_and(|step| step.contains("sync")) {
+            continue;
+        }
         match run.result {
             Err(_) => {
                 aborted += 1;

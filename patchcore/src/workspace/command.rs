@@ -28,7 +28,7 @@ use super::recover::{self, Recovered};
 use super::snapshot::{self, Listing, Objects};
 use super::stage::Staging;
 use super::state::{CURRENT, Held, fail};
-use super::transaction::Done;
+use super::transaction::{Done, change_records};
 use crate::digest::Digest;
 use crate::error::{Code, Error, Refusal, Stop};
 use crate::operation::Labels;
@@ -342,7 +342,7 @@ impl Workspace {
             };
             let beside = vec![false; layout.places.len()];
             let staged = staging.all(&layout.places, &beside).map_err(before)?;
-            record.changes = observe::change_records(&plan.changes, &layout);
+            record.changes = change_records(&plan.changes, &layout.pre_images);
             record.journal = Journal {
                 method: Method::Observed,
                 durable: options.durable,

@@ -172,7 +172,7 @@ impl Work<'_> {
         } else {
             TransactionState::Committed
         };
-        record.changes = self.change_records(layout);
+        record.changes = change_records(self.changes, &layout.pre_images);
         record.journal = journal_of(layout, survey, &staged, durable);
         record.duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         journal::write(self.held, current, record)
@@ -187,16 +187,20 @@ impl Work<'_> {
         let bytes = self.held.state.tasks()?.unwrap_or_default();
         Ok(Some((meta, bytes)))
     }
+}
 
-    fn change_records(&self, layout: &Layout<'_>) -> Vec<ChangeRecord> {
-        let changes = self.changes.iter().zip(&layout.pre_images);
-        let records = changes.map(|(change, slot)| ChangeRecord {
-            slot: *slot,
-            edits: change.edits.as_slice().iter().map(EditRecord::of).collect(),
-            ..ChangeRecord::of(change)
-        });
-        records.collect()
-    }
+/// The records of changes, each with the slot of what its edits apply to.
+pub(super) fn change_records(
+    changes: &[FileChange],
+    pre_images: &[Option<u32>],
+) -> Vec<ChangeRecord> {
+    let changes = changes.iter().zip(pre_images);
+    let records = changes.map(|(change, slot)| ChangeRecord {
+        slot: *slot,
+        edits: change.edits.as_slice().iter().map(EditRecord::of).collect(),
+        ..ChangeRecord::of(change)
+    });
+    records.collect()
 }
 
 fn outside(record: &Record, slot: usize, path: &RelPath) -> Option<RelPath> {

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use super::super::layout::{Content, Placement, Wanted};
 use super::super::log::Log;
 use super::super::record::{
-    ChangeRecord, DirectoryRecord, EditRecord, Identity, Record, Step, TransactionId,
-    TransactionState,
+    DirectoryRecord, Identity, Record, Step, TransactionId, TransactionState,
 };
 use super::super::snapshot::{Listing, Objects, Row};
 use crate::bytes;
@@ -348,7 +347,7 @@ pub(super) struct Layout<'a> {
     /// What stands at each place now.
     now: Vec<Option<Identity>>,
     /// For each change, the slot of what its edits apply to.
-    pre_images: Vec<Option<u32>>,
+    pub(super) pre_images: Vec<Option<u32>>,
 }
 
 /// Lays out the pre-images: a slot for each path, empty where nothing stood.
@@ -431,14 +430,4 @@ fn identity(row: &Row) -> Identity {
         digest: row.digest,
         link: row.link,
     }
-}
-
-pub(super) fn change_records(changes: &[FileChange], layout: &Layout<'_>) -> Vec<ChangeRecord> {
-    let changes = changes.iter().zip(&layout.pre_images);
-    let records = changes.map(|(change, slot)| ChangeRecord {
-        slot: *slot,
-        edits: change.edits.as_slice().iter().map(EditRecord::of).collect(),
-        ..ChangeRecord::of(change)
-    });
-    records.collect()
 }
