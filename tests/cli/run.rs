@@ -234,3 +234,22 @@ fn a_change_that_breaks_a_rule_is_told_or_taken_back() {
     assert!(run.err.contains("breaks a rule"), "{}", run.err);
     assert!(!sandbox.read("b.ts").contains("###TWO###"));
 }
+
+#[test]
+fn a_command_gets_no_secret_and_none_is_recorded() {
+    let sandbox = sandbox();
+    let script = "env > a.txt; echo token-a-secret > b.txt";
+    let mut command = sandbox.command(&["run", "--", "sh", "-c", script]);
+    let output = command
+        .env("ORCHESTRATOR_TOKEN", "token-a-secret")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(!sandbox.read("a.txt").contains("token-a-secret"));
+    let log = sandbox.root().join(".mission_control/log");
+    let entry = std::fs::read_dir(log).unwrap().next().unwrap().unwrap();
+    let record = std::fs::read_to_string(entry.path().join("manifest")).unwrap();
+    let argv = record.split("\"argv\":").nth(1).unwrap();
+    let argv = argv.split(']').next().unwrap();
+    assert!(argv.contains("[redacted"), "{argv}");
+}

@@ -281,13 +281,19 @@ fn a_run_whose_process_died_is_recorded_by_the_next_writer() {
     apply(root, &batch(vec![append("b.txt", "meanwhile")]));
     assert_eq!(ids().len(), 1, "its process lives");
     drop(open);
-    apply(root, &batch(vec![append("b.txt", "afterwards")]));
+    let work = batch(vec![append("b.txt", "afterwards")]);
+    let afterwards = apply(root, &work);
     let log = workspace.log().unwrap();
     let records: Vec<_> = ids()
         .iter()
         .map(|id| log.read(id).unwrap().unwrap())
         .collect();
     assert_eq!(records.len(), 3);
+    let told = afterwards.report.warnings.join("\n");
+    assert!(
+        told.contains("was interrupted; what it had done is recorded"),
+        "{told}"
+    );
     let command = records[1].command.as_ref().unwrap();
     assert!(command.interrupted && command.exit.is_none());
     assert_eq!(records[1].changes.len(), 1);
@@ -324,4 +330,74 @@ fn a_snapshot_that_was_tampered_with_is_not_used() {
     damage("runs");
     let ended = workspace.end_command(&open.id, Ending::Exited(None), &options());
     assert!(ended.is_err());
+}
+
+#[test]
+fn a_protected_file_that_is_committed_meanwhile_is_no_new_one() {
+    let dir = start();
+    let root = dir.path();
+    fs::create_dir(root.join(".vscode")).unwrap();
+    fs::write(root.join(".vscode/s.json"), "{}\n").unwrap();
+    let recorded = record(root, || {
+        let mut options = options();
+        options.policy.allow_paths = vec![path(".vscode")];
+        let work = batch(vec![append(".vscode/s.json", "ours")]);
+        let applied = Workspace::open(root).unwrap().apply(&work, &options);
+        assert_eq!(applied.unwrap().report.status, Status::Applied);
+    });
+    assert!(recorded.is_none(), "{recorded:?}");
+}
+
+#[test]
+fn a_command_of_which_nothing_could_be_recorded_is_no_command_that_did_nothing() {
+    let dir = start();
+    let root = dir.path();
+    let workspace = Workspace::open(root).unwrap();
+    let open = workspace
+        .begin_command(&Command::default(), true, &options())
+        .unwrap();
+    fs::remove_dir_all(root.join(".mission_control/snapshots/objects")).unwrap();
+    fs::write(root.join("a.txt"), "changed\n").unwrap();
+    let ended = workspace.end_command(&open.id, Ending::Exited(Some(0)), &options());
+    let said = ended.unwrap_err().to_string();
+    assert!(
+        said.contains("a.txt changed, but its bytes from before are gone"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_undo_puts_back_keeps_owner_and_attributes() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    let dir = start();
+    let root = dir.path();
+    // Root alone can give a file away, and not every file system has attributes.
+    let given = chown(root.join("a.txt"), Some(1), Some(2)).is_ok();
+    let attribute = |name: &str| {
+        let mut value = [0; 16];
+        let read = rustix::fs::getxattr(root.join(name), "user.kept", &mut value);
+        read.ok().map(|len| value[..len].to_vec())
+    };
+    let flags = rustix::fs::XattrFlags::empty();
+    let marked = rustix::fs::setxattr(root.join("a.txt"), "user.kept", b"yes", flags).is_ok();
+    record(root, || {
+        apply(root, &batch(vec![append("a.txt", "ours")]));
+        fs::write(root.join("a.txt"), "theirs\n").unwrap();
+    })
+    .unwrap();
+    let workspace = Workspace::open(root).unwrap();
+    let undone = workspace.undo(None, &options()).unwrap();
+    assert_eq!(undone.report.code(), None);
+    let meta = root.join("a.txt").metadata().unwrap();
+    if given {
+        assert_eq!((meta.uid(), meta.gid()), (1, 2));
+    }
+    if marked {
+        assert_eq!(attribute("a.txt").as_deref(), Some(&b"yes"[..]));
+    }
+    assert!(
+        fs::read_to_string(root.join("a.txt"))
+            .unwrap()
+            .ends_with("ours\n")
+    );
 }

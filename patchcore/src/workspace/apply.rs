@@ -409,6 +409,7 @@ pub(super) fn finished<'a>(
 ) -> Applied<'a> {
     let mut report = record.report();
     report.warnings.extend(held.state.foreign_note());
+    report.warnings.extend(held.state.take_notes());
     let earlier: &[SavedConflict] = match recovered {
         Recovered::Finished {
             transaction,

@@ -231,8 +231,23 @@ impl Workspace {
         };
         if is_over {
             let (nothing, options) = (Recovered::Nothing, ApplyOptions::default());
+            let command = crate::error::excerpt(header.argv.join(" ").as_bytes(), 100);
             let ending = Ending::Interrupted;
-            self.record_run(held, runs, header, listing, ending, &nothing, &options)?;
+            let note = match self
+                .record_run(held, runs, header, listing, ending, &nothing, &options)
+            {
+                Ok(Some(applied)) => format!(
+                    "the command {command:?} was interrupted; what it had done is recorded as batch {}",
+                    applied.record.batch_id
+                ),
+                Ok(None) => return Ok(true),
+                // Its run is over all the same, and nobody's edit has to wait for it.
+                Err(Error::Damaged { why, .. }) => {
+                    format!("the command {command:?} was interrupted, and {why}")
+                }
+                Err(error) => return Err(error),
+            };
+            held.state.note(note);
         }
         Ok(is_over)
     }
@@ -260,7 +275,13 @@ impl Workspace {
         let name = header.id.to_string();
         if observed.changes.is_empty() {
             remove_run(runs, &name)?;
-            return Ok(None);
+            if observed.warnings.is_empty() {
+                return Ok(None);
+            }
+            return Err(Error::Damaged {
+                what: "the snapshot".to_owned(),
+                why: observed.warnings.join("; "),
+            });
         }
         let mut record = new_record(held, options)?;
         let others = open_ids(runs)?.into_iter().filter(|id| *id != header.id);
@@ -329,7 +350,10 @@ impl Workspace {
             .ok_or_else(|| io(std::io::ErrorKind::NotFound.into()))?;
         let write = || -> Result<Digest, WriteFault> {
             let before = WriteFault::Before;
-            let layout = observe::layout(&plan.changes, base, now);
+            let layout =
+                observe::layout(&self.root, &plan.changes, base, now).map_err(|error| {
+                    before(fail("read attributes for", "txn/current", error).into())
+                })?;
             let staging = Staging {
                 root: &self.root,
                 current: &current,

@@ -73,7 +73,7 @@ pub use record::{Record, TransactionId};
 pub use recover::Recovered;
 pub use state::{STATE, TASKS};
 pub use status::{Unfinished, WorkspaceStatus};
-pub use verify::MAX_OUTPUT;
+pub use verify::{MAX_OUTPUT, PRIVATE_VARIABLES};
 pub use walk::{SKIPPED, WalkOptions, WalkProgress, Walked, WalkedFile};
 
 /// A tree of files below a root that nothing leaves, and the state beside it.

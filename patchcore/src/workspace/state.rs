@@ -16,8 +16,8 @@
 //! | `abandoned/` | transactions that were set aside |
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -53,6 +53,8 @@ pub(super) struct StateDir {
     foreign: Arc<AtomicBool>,
     /// Commands are being recorded, which new bytes are kept for.
     pub(super) records_commands: AtomicBool,
+    /// What a person should know of it.
+    notes: Mutex<Vec<String>>,
 }
 
 /// The state directory in the hands of the one writer.
@@ -82,12 +84,26 @@ impl StateDir {
             key,
             foreign: Arc::clone(&workspace.foreign),
             records_commands: AtomicBool::new(false),
+            notes: Mutex::default(),
         }
     }
 
     /// Remembers that something was found which somebody else wrote.
     pub(super) fn meet_foreign(&self) {
         self.foreign.store(true, Ordering::Relaxed);
+    }
+
+    /// Remembers what a person should know.
+    pub(super) fn note(&self, note: String) {
+        self.notes
+            .lock()
+            .expect("no thread panics with it")
+            .push(note);
+    }
+
+    /// What a person should know, once.
+    pub(super) fn take_notes(&self) -> Vec<String> {
+        std::mem::take(&mut *self.notes.lock().expect("no thread panics with it"))
     }
 
     /// What to say of it, once.

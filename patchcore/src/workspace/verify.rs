@@ -20,8 +20,9 @@ mod stray;
 pub const MAX_OUTPUT: usize = 64 << 10;
 /// Most bytes of it that the refusal shows: the end, where the verdict stands.
 const SHOWN: usize = 400;
-/// What begins so in the environment may be a secret of ours.
-const PRIVATE: &str = "ORCHESTRATOR_";
+/// What begins so in the environment may be a secret of ours: a command that somebody else wrote does
+/// not get it.
+pub const PRIVATE_VARIABLES: &str = "ORCHESTRATOR_";
 
 /// The variable by which what the command starts is known, wherever it goes.
 const MARK: &str = "PATCHCTL_VERIFY";
@@ -80,7 +81,7 @@ fn judge(
         // A group of its own, so that what it starts ends with it.
         .process_group(0);
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with(PRIVATE) {
+        if name.to_string_lossy().starts_with(PRIVATE_VARIABLES) {
             command.env_remove(name);
         }
     }

@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use patchcore::Error;
-use patchcore::workspace::{Applied, ApplyOptions, Command, Ending, Workspace};
+use patchcore::workspace::{Applied, ApplyOptions, Command, Ending, PRIVATE_VARIABLES, Workspace};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
@@ -22,6 +22,7 @@ use crate::cli::{Global, Output};
 use crate::delivery;
 use crate::exit::{Exit, Failure};
 use crate::orchestrator::Config;
+use crate::redact;
 use crate::report::{self, Context};
 
 /// This program failed, so nothing can be said of the command.
@@ -97,7 +98,9 @@ impl<'a> Recording<'a> {
         let also = args.also.iter().map(|path| self.place.relative(path));
         let argv = args.command.iter();
         Ok(Command {
-            argv: argv.map(|arg| arg.to_string_lossy().into_owned()).collect(),
+            argv: argv
+                .map(|arg| redact::text(&arg.to_string_lossy()))
+                .collect(),
             labels: LabelArgs {
                 batch_id: None,
                 order_id: args.order_id.clone(),
@@ -164,7 +167,9 @@ impl<'a> Recording<'a> {
         let name = format!("{}/{}", call.session_id, call.tool_use_id);
         if call.hook_event_name == "PreToolUse" {
             let command = Command {
-                argv: call.tool_input.command.into_iter().collect(),
+                argv: (call.tool_input.command.iter())
+                    .map(|command| redact::text(command))
+                    .collect(),
                 name: Some(name),
                 ..self.command()?
             };
@@ -263,10 +268,17 @@ fn clone(error: &std::io::Error) -> std::io::Error {
     }
 }
 
+/// Starts the command, without the orchestrator's variables: what an agent runs needs no secret.
 fn spawn(args: &CommandArgs) -> std::io::Result<Child> {
-    std::process::Command::new(&args.command[0])
-        .args(&args.command[1..])
-        .spawn()
+    redact::close_environment()?;
+    let mut command = std::process::Command::new(&args.command[0]);
+    command.args(&args.command[1..]);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with(PRIVATE_VARIABLES) {
+            command.env_remove(name);
+        }
+    }
+    command.spawn()
 }
 
 /// Signals that would end this process, held from the snapshot to the record.

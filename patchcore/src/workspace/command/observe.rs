@@ -1,6 +1,7 @@
 //! The difference of two listings, as the changes of a batch.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::sync::Arc;
 
 use super::super::layout::{Content, Placement, Wanted};
@@ -8,7 +9,9 @@ use super::super::log::Log;
 use super::super::record::{
     DirectoryRecord, Identity, Record, Step, TransactionId, TransactionState,
 };
+use super::super::root::{Root, is_no_directory};
 use super::super::snapshot::{Listing, Objects, Row};
+use super::super::state::state_path;
 use crate::bytes;
 use crate::diff;
 use crate::digest::Digest;
@@ -52,15 +55,31 @@ pub(super) fn with_commits(
 /// What a record left at each path.
 fn commit(listing: &mut Listing, record: &Record) {
     let journal = &record.journal;
-    for step in &journal.steps {
-        match &step.new {
-            Some(new) if step.path.protected_component().is_none() => {
-                listing.files.insert(step.path.clone(), row(new));
-            }
-            _ => {
-                listing.files.remove(&step.path);
-            }
-        }
+    let state = state_path();
+    // The state is no part of a snapshot.
+    let steps = (journal.steps.iter()).filter(|step| !step.path.lies_below(&state));
+    let comes_from = |path: &RelPath| {
+        let mut changes = record.changes.iter();
+        let change = changes.find(|change| change.path == *path);
+        change.and_then(|change| change.from.as_ref())
+    };
+    // A new file belongs to whom the one that it replaces belonged to.
+    let owner = |step: &Step| {
+        let of = |path: &RelPath| listing.files.get(path).map(|row| row.owner);
+        let moved = || comes_from(&step.path).and_then(of);
+        of(&step.path).or_else(moved).flatten()
+    };
+    let left: Vec<(RelPath, Option<Row>)> = steps
+        .map(|step| {
+            let row = step.new.as_ref().map(|new| row(new, owner(step)));
+            (step.path.clone(), row)
+        })
+        .collect();
+    for (path, row) in left {
+        match row {
+            Some(row) => listing.files.insert(path, row),
+            None => listing.files.remove(&path),
+        };
     }
     for made in &journal.made {
         listing.directories.insert(made.path.clone(), made.mode);
@@ -70,12 +89,11 @@ fn commit(listing: &mut Listing, record: &Record) {
     }
 }
 
-fn row(new: &Identity) -> Row {
+fn row(new: &Identity, owner: Option<(u32, u32)>) -> Row {
     Row {
         link: new.link,
         mode: new.mode,
-        uid: 0,
-        gid: 0,
+        owner,
         size: new.size,
         ino: new.ino,
         mtime: new.mtime,
@@ -351,46 +369,69 @@ pub(super) struct Layout<'a> {
 }
 
 /// Lays out the pre-images: a slot for each path, empty where nothing stood.
-pub(super) fn layout<'a>(changes: &'a [FileChange], base: &Listing, now: &Listing) -> Layout<'a> {
+///
+/// Extended attributes are not in a listing: a file that is still there lends its own.
+pub(super) fn layout<'a>(
+    root: &Root,
+    changes: &'a [FileChange],
+    base: &Listing,
+    now: &Listing,
+) -> io::Result<Layout<'a>> {
     let mut layout = Layout::default();
     for change in changes {
+        let attributes = match (&change.source, &change.after) {
+            (Some(_), Some(_)) => attributes_of(root, &change.path)?,
+            _ => Vec::new(),
+        };
+        let stands = now.files.get(&change.path);
         let old = match &change.from {
             Some(from) => {
-                layout.add(&change.path, None, now.files.get(&change.path), None);
-                layout.add(from, base.files.get(from), None, change.source.as_deref())
+                layout.add(&change.path, stands, None);
+                let old = base.files.get(from).zip(change.source.as_deref());
+                layout.add(from, None, old.map(|(row, old)| (row, old, attributes)))
             }
-            None => layout.add(
-                &change.path,
-                base.files.get(&change.path),
-                now.files.get(&change.path),
-                change.source.as_deref(),
-            ),
+            None => {
+                let old = base.files.get(&change.path).zip(change.source.as_deref());
+                let old = old.map(|(row, old)| (row, old, attributes));
+                layout.add(&change.path, stands, old)
+            }
         };
         let has_old = change.source.is_some();
         layout
             .pre_images
             .push(u32::try_from(old).ok().filter(|_| has_old));
     }
-    layout
+    Ok(layout)
+}
+
+type Attributes = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// The extended attributes of a file; none of a link.
+fn attributes_of(root: &Root, path: &RelPath) -> io::Result<Attributes> {
+    match root.file(path) {
+        Ok(Some(file)) => file.attributes(),
+        Ok(None) => Ok(Vec::new()),
+        Err(error) if is_no_directory(&error) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 impl<'a> Layout<'a> {
     fn add(
         &mut self,
         path: &RelPath,
-        old: Option<&Row>,
         now: Option<&Row>,
-        bytes: Option<&'a Source>,
+        old: Option<(&Row, &'a Source, Attributes)>,
     ) -> usize {
-        let new = old.zip(bytes).map(|(row, source)| {
+        let new = old.map(|(row, source, attributes)| {
             let content = match row.link {
                 true => Content::Link(source.bytes(), row.digest),
                 false => Content::Bytes(source.bytes(), row.digest),
             };
             let wanted = Wanted {
                 mode: row.mode,
-                owner: Some((row.uid, row.gid)),
-                attributes: Vec::new(),
+                owner: row.owner,
+                attributes,
             };
             (content, Some(wanted))
         });

@@ -39,8 +39,8 @@ pub(in super::super) struct Listing {
 pub(in super::super) struct Row {
     pub(in super::super) link: bool,
     pub(in super::super) mode: u32,
-    pub(in super::super) uid: u32,
-    pub(in super::super) gid: u32,
+    /// User and group; `None` where nobody knows.
+    pub(in super::super) owner: Option<(u32, u32)>,
     pub(in super::super) size: u64,
     pub(in super::super) ino: u64,
     pub(in super::super) mtime: [i64; 2],
@@ -53,8 +53,7 @@ impl Row {
         Self {
             link: meta.kind == FileKind::Symlink,
             mode: meta.mode,
-            uid: meta.uid,
-            gid: meta.gid,
+            owner: Some((meta.uid, meta.gid)),
             size: meta.size,
             ino: meta.ino,
             mtime: meta.mtime,
@@ -107,14 +106,15 @@ impl Listing {
             let Row {
                 link,
                 mode,
-                uid,
-                gid,
+                owner,
                 size,
                 ino,
                 mtime: [mtime, mtime_nanos],
                 ctime: [ctime, ctime_nanos],
                 digest,
             } = file;
+            // What was looked at has an owner.
+            let (uid, gid) = owner.unwrap_or_default();
             let kind = if *link { 'l' } else { 'f' };
             row(
                 format_args!(
@@ -168,8 +168,7 @@ impl Listing {
                     let row = Row {
                         link: kind == b"l",
                         mode: number(mode)?,
-                        uid: number(uid)?,
-                        gid: number(gid)?,
+                        owner: Some((number(uid)?, number(gid)?)),
                         size: number(size)?,
                         ino: number(ino)?,
                         mtime: [number(mtime)?, number(mtime_nanos)?],
@@ -259,8 +258,7 @@ mod tests {
         let row = Row {
             link: false,
             mode: 0o755,
-            uid: 1,
-            gid: 2,
+            owner: Some((1, 2)),
             size: 3,
             ino: 4,
             mtime: [-5, 6],
