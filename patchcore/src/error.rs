@@ -342,6 +342,7 @@ impl Error {
     }
 
     /// A transaction that is half installed.
+    #[cfg(feature = "workspace")]
     pub(crate) fn unfinished(message: impl Into<String>) -> Self {
         Self::Unfinished {
             message: message.into(),
