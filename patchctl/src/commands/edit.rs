@@ -98,6 +98,7 @@ pub(crate) fn with_input(
     let (name, bytes) = read_input(input.batch.as_deref())?;
     let mut options = input.dialect.resolve(Some(&place.root))?;
     options.allow_omission = policy.allow_omission;
+    options.forbid_omission = forbids_omission(policy);
     let dialect = match options.dialect {
         Some(dialect) => dialect,
         None => dialect::detect(&bytes)?,
@@ -328,6 +329,11 @@ fn is_set(variable: &str) -> bool {
         .is_some_and(|value| !value.is_empty() && value != "0" && value != "false")
 }
 
+/// Whether the sender of an operation may not let new lines pass that stand for left out code.
+fn forbids_omission(args: &PolicyArgs) -> bool {
+    args.forbid_omission || is_set("PATCHCTL_FORBID_OMISSION")
+}
+
 /// What the operator lets pass when a batch is planned.
 pub(crate) fn policy(args: &PolicyArgs) -> Result<Policy, Failure> {
     let mut policy = Policy::default();
@@ -337,6 +343,7 @@ pub(crate) fn policy(args: &PolicyArgs) -> Result<Policy, Failure> {
     policy.allow_encoding_change = args.allow_encoding_change;
     policy.overwrite = args.overwrite;
     policy.allow_omission = args.allow_omission;
+    policy.forbid_omission = forbids_omission(args);
     policy.partial = args.partial;
     policy.max_growth = args.max_growth.unwrap_or(policy.max_growth);
     policy.allow_paths = args
