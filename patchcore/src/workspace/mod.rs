@@ -3,6 +3,7 @@
 mod adopt;
 mod apply;
 mod audit;
+mod bases;
 mod chain;
 mod command;
 mod compare;
@@ -58,6 +59,7 @@ use crate::plan::Tree;
 pub use adopt::{AdoptedFile, Adoption};
 pub use apply::{Applied, Preview};
 pub use audit::{Audit, Damage, ForeignChange};
+pub use bases::{Base, BaseName, InvalidBaseName};
 pub use command::{Command, Ending, OpenCommand};
 pub use compare::Comparison;
 pub use gc::Collected;
@@ -71,6 +73,7 @@ pub use options::{
 pub use private::{PrivateDir, PrivateLock};
 pub use record::{Record, TransactionId};
 pub use recover::Recovered;
+pub use snapshot::LastRead;
 pub use state::{STATE, TASKS};
 pub use status::{Unfinished, WorkspaceStatus};
 pub use verify::{MAX_OUTPUT, PRIVATE_VARIABLES};
