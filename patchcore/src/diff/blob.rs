@@ -28,6 +28,12 @@ impl BlobName {
     const FEWEST: usize = 7;
     const MOST: usize = 64;
 
+    /// The whole name of bytes, by SHA-1.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(blob_name(bytes, 40).expect("git has names of 40 digits"))
+    }
+
     /// Whether the bytes have this name, in either hash.
     #[must_use]
     pub fn is_of(&self, bytes: &[u8]) -> bool {

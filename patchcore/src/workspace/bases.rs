@@ -17,10 +17,11 @@ use crate::edit::{Edit, EditSet};
 use crate::error::Error;
 use crate::path::RelPath;
 use crate::plan::ChangeKind;
+use crate::text::Tag;
 
 /// Most transactions that are looked through, the newest first.
 const MAX_RECORDS: usize = 4096;
-/// Most bytes that are read and hashed where a base is known by git's name alone.
+/// Most bytes that are read and hashed in a search.
 const MAX_HASHED: u64 = 256 << 20;
 
 /// By what a base is known.
@@ -38,11 +39,13 @@ pub enum BaseName {
     Content(Digest),
     /// What git calls it, as the `index` line of a diff does.
     Blob(BlobName),
+    /// The start of its SHA-256, as a listing with tags has it.
+    Tag(Tag),
 }
 
 /// Why a string is no [`BaseName`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a base is \"sha256:\" and 64 hexadecimal digits, or git's name of a blob")]
+#[error("a base is \"sha256:\" and 64 hexadecimal digits, or the 7 to 64 of git's name of a blob")]
 pub struct InvalidBaseName;
 
 impl BaseName {
@@ -52,10 +55,30 @@ impl BaseName {
         match self {
             Self::Content(digest) => Digest::of(bytes) == *digest,
             Self::Blob(name) => name.is_of(bytes),
+            Self::Tag(tag) => *tag == Tag::of(bytes),
+        }
+    }
+
+    /// Whether bytes with this hash may have the name.
+    fn may_be(&self, digest: &Digest) -> bool {
+        match self {
+            Self::Content(wanted) => wanted == digest,
+            Self::Blob(_) => true,
+            Self::Tag(tag) => tag.names(digest),
+        }
+    }
+
+    /// Whether several contents may have the name.
+    fn is_cut(&self) -> bool {
+        match self {
+            Self::Content(_) => false,
+            Self::Blob(name) => name.is_cut(),
+            Self::Tag(_) => true,
         }
     }
 }
 
+/// Reads a whole hash or git's name; a tag looks like the latter.
 impl std::str::FromStr for BaseName {
     type Err = InvalidBaseName;
 
@@ -71,6 +94,7 @@ impl fmt::Display for BaseName {
         match self {
             Self::Content(digest) => digest.fmt(f),
             Self::Blob(name) => name.fmt(f),
+            Self::Tag(tag) => tag.fmt(f),
         }
     }
 }
@@ -95,7 +119,7 @@ impl Workspace {
     /// The bytes of a base of a file, from what the snapshots and the log hold; `None` where nobody
     /// kept them, and where a cut name may be that of several. No lock is needed.
     ///
-    /// By SHA-256 any content that was kept is found. By git's name only what the log and the
+    /// By SHA-256 any content that was kept is found. By git's name or a tag only what the log and the
     /// snapshots know of that path, and of the names that the file had before: of at most the last
     /// 4,096 transactions, and 256 MiB.
     ///
@@ -176,7 +200,7 @@ impl Search<'_> {
         };
         let candidates = match self.name {
             BaseName::Content(digest) => vec![*digest],
-            BaseName::Blob(_) => snapshot::known_of(state, path)?,
+            BaseName::Blob(_) | BaseName::Tag(_) => snapshot::known_of(state, path)?,
         };
         for digest in candidates {
             let load = || stored.get(&digest);
@@ -220,12 +244,7 @@ impl Search<'_> {
         digest: Digest,
         load: impl FnOnce() -> Result<Option<Vec<u8>>, Error>,
     ) -> Result<bool, Error> {
-        if let BaseName::Content(wanted) = self.name
-            && *wanted != digest
-        {
-            return Ok(true);
-        }
-        if self.looked_at.contains(&digest) {
+        if !self.name.may_be(&digest) || self.looked_at.contains(&digest) {
             return Ok(true);
         }
         let Some(bytes) = load()?.filter(|bytes| Digest::of(bytes) == digest) else {
@@ -237,8 +256,7 @@ impl Search<'_> {
         if self.name.is_of(&bytes) {
             let is_first = self.found.is_none();
             self.found = Some(is_first.then(|| Base::of(bytes, digest)));
-            let may_be_several = matches!(self.name, BaseName::Blob(name) if name.is_cut());
-            return Ok(is_first && may_be_several && self.hashed < MAX_HASHED);
+            return Ok(is_first && self.name.is_cut() && self.hashed < MAX_HASHED);
         }
         Ok(self.hashed < MAX_HASHED)
     }

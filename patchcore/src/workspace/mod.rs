@@ -29,6 +29,7 @@ mod near_names;
 mod options;
 mod outcome;
 mod private;
+mod read;
 mod reader;
 pub mod record;
 mod recover;
@@ -71,6 +72,7 @@ pub use options::{
     ApplyOptions, Keep, LOCK_WAIT, Retention, Review, Reviewed, VERIFY_LIMIT, Verify,
 };
 pub use private::{PrivateDir, PrivateLock};
+pub use read::{ReadFile, ReadFiles};
 pub use record::{Record, TransactionId};
 pub use recover::Recovered;
 pub use snapshot::LastRead;

@@ -205,7 +205,9 @@ fn names(dir: &Dir) -> Result<Vec<String>, Error> {
         .names()
         .map_err(|error| fail("list", "snapshots/reads", error))?;
     let names = names.into_iter();
-    Ok(names.filter_map(|name| String::from_utf8(name).ok()).collect())
+    Ok(names
+        .filter_map(|name| String::from_utf8(name).ok())
+        .collect())
 }
 
 fn read(reads: &Dir, place: &Place, key: &Key) -> Result<Option<LastRead>, Error> {
