@@ -1,5 +1,7 @@
 //! The report: what `apply`, `check` and `undo` say on standard output with `--output json`.
 
+mod reading;
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,8 @@ use crate::operation::{Allowance, Batch, Matched};
 use crate::path::RelPath;
 use crate::plan::{ChangeKind, FileChange, Outcome, Plan, Verdict};
 use crate::text::LineNumber;
+
+pub use reading::{Endings, Excerpt, FileReading, Part, Reading};
 
 /// How a batch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
