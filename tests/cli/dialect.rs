@@ -260,9 +260,7 @@ fn a_sender_allows_an_omission_unless_the_operator_forbids_it() {
         )
     };
     let call = |allow: &str| {
-        format!(
-            r#"{{"path": "f", "old_str": "two\nthree\nfour", "new_str": "{line}"{allow}}}"#
-        )
+        format!(r#"{{"path": "f", "old_str": "two\nthree\nfour", "new_str": "{line}"{allow}}}"#)
     };
     let edits = |allow: &str| {
         format!(
@@ -274,8 +272,7 @@ fn a_sender_allows_an_omission_unless_the_operator_forbids_it() {
             r#"{{"path": "f", "diff": "<<<<<<< SEARCH\ntwo\nthree\nfour\n=======\n{line}\n>>>>>>> REPLACE\n"{allow}}}"#
         )
     };
-    let whole =
-        |allow: &str| format!(r#"{{"file_path": "f", "content": "one\n{line}\n"{allow}}}"#);
+    let whole = |allow: &str| format!(r#"{{"file_path": "f", "content": "one\n{line}\n"{allow}}}"#);
     let allow = r#", "allow": ["omission"]"#;
     let forms: [&dyn Fn(&str) -> String; 5] = [&batch, &call, &edits, &diff, &whole];
     for form in forms {
@@ -302,7 +299,10 @@ fn a_sender_allows_an_omission_unless_the_operator_forbids_it() {
             .out;
         let report: serde_json::Value = serde_json::from_str(&report).unwrap();
         assert_eq!(report["operations"][0]["allow"][0], "omission", "{report}");
-        let record = sandbox.run(&["events", "list", "--output", "json"]).exits(0).out;
+        let record = sandbox
+            .run(&["events", "list", "--output", "json"])
+            .exits(0)
+            .out;
         assert!(record.contains("\"omission\""), "{record}");
     }
     let wrong = r#", "allow": ["omissions", 1]"#;
