@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use patchcore::plan::Plan;
+use patchcore::report::{Report, Status};
 use patchcore::{Code, Error, Refusal, Stop};
 
 /// How a command ended.
@@ -26,6 +28,17 @@ impl Exit {
 }
 
 impl Exit {
+    /// The exit status of what a report says.
+    pub(crate) fn of_report(report: &Report, plan: &Plan, detailed: bool) -> Self {
+        match (report.status, report.code()) {
+            (Status::Partial, _) => Self::Code(6),
+            (Status::Previewed, Some(_)) => Self::Code(6),
+            (Status::Refused | Status::RolledBack, Some(code)) => Self::of(code),
+            (Status::Previewed, None) if detailed && !plan.changes.is_empty() => Self::Code(5),
+            _ => Self::Done,
+        }
+    }
+
     /// The exit status of a command that is passed on.
     pub(crate) fn of_status(status: i32) -> Self {
         match u8::try_from(status & 0xff).unwrap_or(u8::MAX) {
