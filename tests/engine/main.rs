@@ -17,6 +17,7 @@ mod oracle;
 mod placeholder;
 mod plan;
 mod random;
+mod rebase;
 mod replays;
 mod rulebook;
 mod rules;

@@ -241,6 +241,9 @@ impl Workspace {
         };
         survey::restrict(&mut loaded, &lowered.batch, options);
         let mut plan = plan::plan_with(&lowered.batch, &loaded.tree, &options.policy, hashing);
+        if self.add_bases(&lowered.batch, &plan, &mut loaded.tree)? {
+            plan = plan::plan_with(&lowered.batch, &loaded.tree, &options.policy, hashing);
+        }
         plan = self.refuse_by_facts(plan, &lowered.batch, &options.policy)?;
         if hashing == Hashing::Now {
             // Whatever becomes of the plan, its digest is told.
@@ -338,7 +341,7 @@ impl Prepared<'_> {
             .map_or(&[][..], |lowered| &lowered.batch.operations);
         let mut blamed = false;
         for (operation, verdict) in operations.iter().zip(&mut self.plan.verdicts) {
-            let is_why = verdict.outcome == Outcome::Applied
+            let is_why = verdict.outcome.lands()
                 && refusal.code != Code::PlanMismatch
                 && refusal.file.as_deref() == Some(&*operation.shown_file());
             if is_why {

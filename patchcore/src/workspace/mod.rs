@@ -39,6 +39,7 @@ mod root;
 mod shelf;
 mod snapshot;
 mod stage;
+mod stale;
 mod state;
 mod status;
 mod survey;
