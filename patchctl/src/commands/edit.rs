@@ -152,6 +152,7 @@ pub(crate) fn with_script<T>(
         is_last: input_is_last,
     } = input;
     options.allow_omission = policy.allow_omission;
+    options.forbid_omission = forbids_omission(policy);
     let dialect = match options.dialect {
         Some(dialect) => dialect,
         None => dialect::detect(bytes)?,
@@ -416,6 +417,11 @@ fn is_set(variable: &str) -> bool {
         .is_some_and(|value| !value.is_empty() && value != "0" && value != "false")
 }
 
+/// Whether the sender of an operation may not let new lines pass that stand for left out code.
+fn forbids_omission(args: &PolicyArgs) -> bool {
+    args.forbid_omission || is_set("PATCHCTL_FORBID_OMISSION")
+}
+
 /// What the operator lets pass when a batch is planned.
 pub(crate) fn policy(args: &PolicyArgs) -> Result<Policy, Failure> {
     let mut policy = Policy::default();
@@ -425,6 +431,7 @@ pub(crate) fn policy(args: &PolicyArgs) -> Result<Policy, Failure> {
     policy.allow_encoding_change = args.allow_encoding_change;
     policy.overwrite = args.overwrite;
     policy.allow_omission = args.allow_omission;
+    policy.forbid_omission = forbids_omission(args);
     policy.partial = args.partial;
     policy.max_growth = args.max_growth.unwrap_or(policy.max_growth);
     policy.allow_paths = args
