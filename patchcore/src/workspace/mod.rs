@@ -3,6 +3,7 @@
 mod adopt;
 mod apply;
 mod audit;
+mod bases;
 mod chain;
 mod command;
 mod compare;
@@ -28,6 +29,7 @@ mod near_names;
 mod options;
 mod outcome;
 mod private;
+mod read;
 mod reader;
 pub mod record;
 mod recover;
@@ -58,6 +60,7 @@ use crate::plan::Tree;
 pub use adopt::{AdoptedFile, Adoption};
 pub use apply::{Applied, Preview};
 pub use audit::{Audit, Damage, ForeignChange};
+pub use bases::{Base, BaseName, InvalidBaseName};
 pub use command::{Command, Ending, OpenCommand};
 pub use compare::Comparison;
 pub use gc::Collected;
@@ -69,8 +72,10 @@ pub use options::{
     ApplyOptions, Keep, LOCK_WAIT, Retention, Review, Reviewed, VERIFY_LIMIT, Verify,
 };
 pub use private::{PrivateDir, PrivateLock};
+pub use read::{ReadFile, ReadFiles};
 pub use record::{Record, TransactionId};
 pub use recover::Recovered;
+pub use snapshot::LastRead;
 pub use state::{STATE, TASKS};
 pub use status::{Unfinished, WorkspaceStatus};
 pub use verify::{MAX_OUTPUT, PRIVATE_VARIABLES};

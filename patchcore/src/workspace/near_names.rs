@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::root::Root;
 use super::walk::is_skipped;
-use crate::error::Code;
+use crate::error::{Code, Refusal};
 use crate::path::RelPath;
 use crate::plan::Plan;
 
@@ -19,10 +19,13 @@ const SHOWN: usize = 3;
 /// Adds to refusals of files that do not exist the files whose paths end alike, and near names of
 /// the same directory.
 pub(super) fn add(root: &Root, top: &Path, plan: &mut Plan) {
-    let refusals = plan
-        .verdicts
-        .iter_mut()
-        .filter_map(|verdict| verdict.refusal.as_mut());
+    let verdicts = plan.verdicts.iter_mut();
+    let refusals = verdicts.filter_map(|verdict| verdict.refusal.as_deref_mut());
+    add_to(root, top, refusals);
+}
+
+/// As [`add`], to refusals wherever they are.
+pub(super) fn add_to<'r>(root: &Root, top: &Path, refusals: impl Iterator<Item = &'r mut Refusal>) {
     let missing = refusals
         .filter(|refusal| refusal.code == Code::FileNotFound && refusal.candidates.is_empty());
     let mut missing: Vec<_> = missing.take(MOST).collect();
@@ -43,7 +46,7 @@ pub(super) fn add(root: &Root, top: &Path, plan: &mut Plan) {
             }
         }
         for name in names.into_iter().take(SHOWN) {
-            ***refusal = refusal.as_ref().clone().with_candidate(None, &name);
+            **refusal = refusal.clone().with_candidate(None, &name);
         }
     }
 }
