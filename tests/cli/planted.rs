@@ -595,7 +595,11 @@ fn a_linked_copy_of_a_key_is_no_key_and_leaves_the_key_to_the_original() {
     assert!(linked.status.success(), "{linked:?}");
     for (sandbox, is_original) in [(&copy, false), (&origin, true)] {
         let told = run(sandbox, &["history"], "").exits(0);
-        assert_eq!(told.err.contains("not written here"), !is_original, "{told:?}");
+        assert_eq!(
+            told.err.contains("not written here"),
+            !is_original,
+            "{told:?}"
+        );
     }
     // It is known in the original, and new in the copy.
     run(&origin, &["apply", "--no-diff", "-"], KNOWN).exits(0);

@@ -179,7 +179,6 @@ impl Workspace {
         let loaded = load::load(&self.root, &paths)?;
         Ok(is_as_left(&record, &loaded.tree).then_some(record))
     }
-
 }
 
 /// A record of the log; `None` where it is gone or damaged.
