@@ -260,14 +260,41 @@ const STATES: &[&str] = &[
 
 /// Words between them, which say nothing by themselves.
 const SMALL: &[&str] = &[
-    "the", "of", "this", "that", "your", "my", "our", "all", "any", "and", "in", "from", "to",
-    "with", "here", "these", "those", "its", "if", "a", "else", "no", "changes", "needed", "including",
-    "details", "required", "needed", "exactly",
+    "the",
+    "of",
+    "this",
+    "that",
+    "your",
+    "my",
+    "our",
+    "all",
+    "any",
+    "and",
+    "in",
+    "from",
+    "to",
+    "with",
+    "here",
+    "these",
+    "those",
+    "its",
+    "if",
+    "a",
+    "else",
+    "no",
+    "changes",
+    "needed",
+    "including",
+    "details",
+    "required",
+    "needed",
+    "exactly",
 ];
 
 /// Words that such a line begins with, beside those that say what stays.
 const FIRST: &[&str] = &[
-    "the", "all", "keep", "your", "my", "this", "leave", "retain", "include", "insert", "add", "continue",
+    "the", "all", "keep", "your", "my", "this", "leave", "retain", "include", "insert", "add",
+    "continue",
 ];
 
 /// How many lines an edit takes and brings.
@@ -444,7 +471,9 @@ impl Frame {
                 rest = inner.trim_end();
             }
             for (open, close) in PAIRS {
-                let inner = rest.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+                let inner = rest
+                    .strip_prefix(open)
+                    .and_then(|rest| rest.strip_suffix(close));
                 if let Some(inner) = inner.filter(|inner| !inner.contains([open, close])) {
                     self.brackets += 1;
                     rest = inner.trim();
@@ -504,10 +533,8 @@ fn weigh(words: &[&str], frame: &Frame) -> Told {
                 .any(|list| list.contains(*word))
     };
     let unknown = words.iter().filter(|word| !is_known(word)).count();
-    let stays = any(STAYS)
-        || follow(["as", "before"])
-        || follow(["the", "same"])
-        || follow(["same", "as"]);
+    let stays =
+        any(STAYS) || follow(["as", "before"]) || follow(["the", "same"]) || follow(["same", "as"]);
     let is_rest = any(&["rest", "remainder"]);
     // A name may say whose code it is.
     let allowed = match (leads, trails) {
@@ -599,7 +626,10 @@ fn uncommented(text: &str) -> Option<(&str, Form)> {
         if let Some(rest) = text.strip_prefix(open) {
             // It may go on below.
             let inner = rest.trim_end();
-            return Some((inner.strip_suffix(close).unwrap_or(inner).trim(), Form::Comment));
+            return Some((
+                inner.strip_suffix(close).unwrap_or(inner).trim(),
+                Form::Comment,
+            ));
         }
     }
     let opens: [(&str, Form); 17] = [
