@@ -219,6 +219,10 @@ impl Script for Patch<'_> {
         Some(self.received)
     }
 
+    fn reads(&self) -> Vec<(RelPath, crate::report::Part)> {
+        self.script.reads()
+    }
+
     fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
         self.script.lower(tree)
     }

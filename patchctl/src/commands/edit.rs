@@ -16,16 +16,17 @@ use patchcore::workspace::{Applied, ApplyOptions, LOCK_WAIT, Verify};
 use patchcore::{Error, Policy, Refusal, RelPath};
 
 use super::place::Location;
-use crate::cli::Cli;
 use crate::cli::edit::{
     ApplyArgs, CheckArgs, CommitArgs, EditArgs, InputArgs, PolicyArgs, ReplaceArgs, ShowArgs,
 };
 use crate::cli::labels::LabelArgs;
+use crate::cli::{Cli, Output};
 use crate::delivery;
 use crate::exit::{Exit, Failure};
 use crate::orchestrator::Config;
 use crate::redact;
 use crate::report::edit::Details;
+use crate::report::read::Form;
 use crate::report::{self, Context};
 
 /// What to do with a script.
@@ -243,6 +244,9 @@ pub(crate) fn conclude(
         diff: !request.show.no_diff,
     };
     let exit = report::edit::print(report, &details, request.detailed_exitcode, context)?;
+    if let (Some(read), Output::Human) = (&applied.read, context.output) {
+        report::read::files(read, Form::Numbered, context)?;
+    }
     if let Some(error) = unfinished {
         report::warn(
             &format!("committed, but not cleaned up: {error}; the next run finishes it"),

@@ -41,6 +41,8 @@ pub(in crate::dialect) enum Field {
     Sketch,
     /// A tag of a line that another tool has printed.
     LineTag,
+    /// The hash of the file that the edit was made for.
+    Base,
     /// Changes nothing about the edit.
     Remark,
 }
@@ -201,6 +203,7 @@ const TABLE: &[(Field, &[&str])] = &[
             "insertbefore",
         ],
     ),
+    (Base, &["base", "basehash", "filehash"]),
     (
         Remark,
         &[
