@@ -17,6 +17,8 @@ mod plain;
 pub(crate) mod read;
 pub(crate) mod resolve;
 pub(crate) mod run;
+#[cfg(any(feature = "mcp", feature = "serve"))]
+pub(crate) mod server;
 pub(crate) mod snapshot;
 pub(crate) mod task;
 
@@ -169,4 +171,6 @@ pub(crate) enum Command {
     Snapshot(snapshot::SnapshotArgs),
     Audit(log::AuditArgs),
     Gc(log::GcArgs),
+    #[cfg(feature = "mcp")]
+    Mcp(server::McpArgs),
 }

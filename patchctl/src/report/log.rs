@@ -189,22 +189,7 @@ pub(crate) fn entry(
     context: &Context,
 ) -> Result<(), Failure> {
     let (added, removed) = lines(record);
-    let json = || {
-        json!({
-            "version": 1,
-            "transaction": record.transaction.to_string(),
-            "batch_id": record.batch_id,
-            "at": record.at,
-            "status": record.status,
-            "operations": record.operations.len(),
-            "files": record.changes.len(),
-            "lines_added": added,
-            "lines_removed": removed,
-            "labels": record.labels,
-            "undoes": record.undoes.map(|id| id.to_string()),
-            "undone_by": undone_by.map(|id| id.to_string()),
-        })
-    };
+    let json = || entry_json(record, undone_by);
     print(context, json, |out| {
         let files = count(record.changes.len(), "file", "files");
         write!(
@@ -231,19 +216,41 @@ pub(crate) fn entry(
     })
 }
 
+/// An entry of `history`, as JSON.
+pub(crate) fn entry_json(record: &Record, undone_by: Option<TransactionId>) -> Value {
+    let (added, removed) = lines(record);
+    json!({
+        "version": 1,
+        "transaction": record.transaction.to_string(),
+        "batch_id": record.batch_id,
+        "at": record.at,
+        "status": record.status,
+        "operations": record.operations.len(),
+        "files": record.changes.len(),
+        "lines_added": added,
+        "lines_removed": removed,
+        "labels": record.labels,
+        "undoes": record.undoes.map(|id| id.to_string()),
+        "undone_by": undone_by.map(|id| id.to_string()),
+    })
+}
+
+/// A log entry that cannot be read, as JSON.
+pub(crate) fn damaged_json(transaction: &TransactionId, error: &Error) -> Value {
+    json!({
+        "version": 1,
+        "transaction": transaction.to_string(),
+        "damaged": error.to_string(),
+    })
+}
+
 /// A log entry that cannot be read.
 pub(crate) fn damaged(
     transaction: &TransactionId,
     error: &Error,
     context: &Context,
 ) -> Result<(), Failure> {
-    let json = || {
-        json!({
-            "version": 1,
-            "transaction": transaction.to_string(),
-            "damaged": error.to_string(),
-        })
-    };
+    let json = || damaged_json(transaction, error);
     print(context, json, |out| {
         let why = error.to_string();
         writeln!(

@@ -52,7 +52,11 @@ pub(crate) fn files(read: &ReadFiles, form: Form, context: &Context) -> Result<(
 }
 
 /// Prints the lines of a file below what is to be said of it.
-fn listing(excerpt: &Excerpt<'_>, form: Form, out: &mut impl Write) -> std::io::Result<()> {
+pub(crate) fn listing(
+    excerpt: &Excerpt<'_>,
+    form: Form,
+    out: &mut impl Write,
+) -> std::io::Result<()> {
     let source = excerpt.source;
     let text = source.text();
     let ending = text.prevailing_ending();

@@ -316,6 +316,7 @@ impl Reader<'_> {
             return arguments.fault("the lines are named by another tool's tags, which cannot be checked; send the old and the new text");
         }
         let before = self.steps.len();
+        let allow = arguments.allowances();
         let matches = self.matches(arguments, Matches::One);
         match self.command(arguments) {
             Some(Named::Create) => self.create(arguments),
@@ -334,6 +335,7 @@ impl Reader<'_> {
         for step in &mut self.steps[before..] {
             step.notes.splice(0..0, notes.iter().cloned());
             step.base = base;
+            step.allow(&allow, self.options);
         }
     }
 
@@ -450,6 +452,7 @@ impl Reader<'_> {
         self.steps.push(Step {
             path: Some(path),
             act,
+            allow: Vec::new(),
             notes: Vec::new(),
             base: None,
             span: self.call.arguments.span,
@@ -627,10 +630,12 @@ impl Reader<'_> {
                 notes: Vec::new(),
             };
             let before = self.steps.len();
+            let allow = inner.allowances();
             self.edit(&mut inner, shared.as_ref(), own, outer);
             let notes = std::mem::take(&mut inner.notes);
             for step in &mut self.steps[before..] {
                 step.notes.extend(notes.iter().cloned());
+                step.allow(&allow, self.options);
             }
         }
     }
