@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::Diagnostic;
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
-use crate::operation::{Batch, Matched};
+use crate::operation::{Allowance, Batch, Matched};
 use crate::path::RelPath;
 use crate::plan::{ChangeKind, FileChange, Outcome, Plan, Verdict};
 use crate::text::LineNumber;
@@ -254,6 +254,9 @@ pub struct OperationReport {
     /// stands there exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matched: Option<Matched>,
+    /// What the sender let pass on its own responsibility.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Allowance>,
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Box<Refusal>>,
@@ -275,6 +278,7 @@ impl OperationReport {
             guarded: verdict.guarded,
             note: verdict.note.clone(),
             matched: verdict.matched,
+            allow: verdict.allow.clone(),
             refusal: verdict.refusal.clone(),
         };
         verdicts.iter().enumerate().map(report).collect()

@@ -22,6 +22,8 @@ mod hostile;
 mod init;
 mod links;
 mod log;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod notify;
 mod order;
 mod paths;

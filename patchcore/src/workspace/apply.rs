@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use super::chain::Next;
 use super::load::{self, Loaded};
-use super::near_names;
 use super::options::{ApplyOptions, Reviewed};
 use super::record::{
     ChangeRecord, Journal, Overrides, Record, TransactionId, TransactionState, VERSION,
 };
 use super::recover::Recovered;
-use super::state::Held;
+use super::replay::{Asked, Judged};
+use super::state::{Held, StateDir};
 use super::transaction::{Done, Work};
 use super::{SavedConflict, Workspace, chain, gc, journal, now, replay, survey};
 use crate::digest::Digest;
@@ -113,11 +113,16 @@ impl Workspace {
         let held = self.hold(options.lock_wait)?;
         let recovered = self.recovered(&held)?;
         let mut record = new_record(&held, options)?;
-        if let Some(prepared) = self.known(Some(&held.state), script, options)? {
-            return replay(&held, record, prepared, &recovered);
-        }
         record.request = replay::request(script, options);
-        let mut prepared = self.prepare(script, options, Hashing::Now, || held.state.tasks())?;
+        let asked = Asked {
+            script,
+            request: record.request,
+        };
+        let judged = self.judge(Some(&held.state), &asked, options, Hashing::Now)?;
+        let mut prepared = match judged {
+            Judged::Known(prepared) => return replay(&held, record, prepared, &recovered),
+            Judged::New(prepared) => prepared,
+        };
         prepared.describe(&mut record);
         let mut done = Done::default();
         if prepared.is_accepted(options) {
@@ -199,14 +204,14 @@ impl Workspace {
         options: &ApplyOptions<'_>,
         hashing: Hashing,
     ) -> Result<Preview<'a>, Error> {
+        let asked = Asked {
+            script,
+            request: replay::request(script, options),
+        };
         let prepared = self.read_steadily(options.lock_wait, |state| {
-            if let Some(prepared) = self.known(state, script, options)? {
-                return Ok(prepared);
+            match self.judge(state, &asked, options, hashing)? {
+                Judged::Known(prepared) | Judged::New(prepared) => Ok(prepared),
             }
-            self.prepare(script, options, hashing, || match state {
-                Some(state) => state.tasks(),
-                None => Ok(None),
-            })
         })?;
         let (batch, notes) = apart(prepared.lowered);
         Ok(Preview {
@@ -218,13 +223,14 @@ impl Workspace {
         })
     }
 
-    /// From a script to a judged plan.
-    fn prepare<'a>(
+    /// From a script to a judged plan. What may be meant by a path where nothing stands is not looked
+    /// for yet.
+    pub(super) fn prepare<'a>(
         &self,
         script: &'a dyn Script,
         options: &ApplyOptions<'_>,
         hashing: Hashing,
-        tasks: impl FnOnce() -> Result<Option<Vec<u8>>, Error>,
+        state: Option<&StateDir>,
     ) -> Result<Prepared<'a>, Error> {
         let mut loaded = load::load(&self.root, &script.paths())?;
         let lowered = match self.lower(script, &mut loaded.tree)? {
@@ -246,7 +252,6 @@ impl Workspace {
             // Whatever becomes of the plan, its digest is told.
             let _ = plan.digest();
         }
-        near_names::add(&self.root, self.path(), &mut plan);
         let mut prepared = Prepared {
             lowered: Some(lowered),
             plan,
@@ -255,7 +260,7 @@ impl Workspace {
             loaded,
         };
         if let (Some(review), Some(lowered)) = (options.review, &prepared.lowered) {
-            let tasks = tasks()?;
+            let tasks = state.map_or(Ok(None), StateDir::tasks)?;
             let left = prepared.plan.verdicts_alone();
             let plan = std::mem::replace(&mut prepared.plan, left);
             match review.review(lowered, &prepared.loaded.tree, plan, tasks.as_deref()) {

@@ -16,6 +16,8 @@ pub(crate) mod placeholder;
 mod plain;
 pub(crate) mod resolve;
 pub(crate) mod run;
+#[cfg(any(feature = "mcp", feature = "serve"))]
+pub(crate) mod server;
 pub(crate) mod task;
 
 use std::ffi::OsString;
@@ -164,4 +166,6 @@ pub(crate) enum Command {
     Run(run::CommandArgs),
     Audit(log::AuditArgs),
     Gc(log::GcArgs),
+    #[cfg(feature = "mcp")]
+    Mcp(server::McpArgs),
 }

@@ -38,6 +38,8 @@ pub(crate) struct Request<'a> {
     pub(crate) detailed_exitcode: bool,
     /// Apply input without an id also where it was applied already.
     pub(crate) again: bool,
+    /// Set by a caller to end a verification command early; without one, signals do.
+    pub(crate) interrupt: Option<Arc<AtomicBool>>,
 }
 
 impl<'a> Request<'a> {
@@ -50,7 +52,23 @@ impl<'a> Request<'a> {
             preview: args.dry_run,
             detailed_exitcode: false,
             again: false,
+            interrupt: None,
         }
+    }
+
+    /// How it is committed, in full.
+    pub(crate) fn options<'o>(&self, place: &Location) -> Result<ApplyOptions<'o>, Failure> {
+        let mut options = options(place, self.policy, self.commit)?;
+        options.again = self.again;
+        if let Some(interrupt) = &self.interrupt {
+            options.interrupt = Some(interrupt.clone());
+        } else if options.verify.is_some() {
+            // Whoever stops us shall stop the command, too.
+            let interrupt = interrupt()
+                .map_err(|error| Error::io("handle signals of", "this process", error))?;
+            options.interrupt = Some(interrupt);
+        }
+        Ok(options)
     }
 }
 
@@ -79,6 +97,7 @@ pub(crate) fn check(cli: &Cli, args: &CheckArgs, context: &Context) -> Result<Ex
         preview: true,
         detailed_exitcode: args.detailed_exitcode,
         again: args.input.again,
+        interrupt: None,
     };
     with_input(cli, &args.input, &args.policy, context, |place, script| {
         run(place, script, &request, context)
@@ -133,6 +152,7 @@ pub(crate) fn with_script<T>(
         is_last: input_is_last,
     } = input;
     options.allow_omission = policy.allow_omission;
+    options.forbid_omission = forbids_omission(policy);
     let dialect = match options.dialect {
         Some(dialect) => dialect,
         None => dialect::detect(bytes)?,
@@ -226,8 +246,7 @@ pub(crate) fn carry_out<'s>(
 ) -> Result<Done<'s>, Failure> {
     let workspace = place.open()?;
     let orchestrator = orchestrator(place, request)?;
-    let mut options = options(place, request.policy, request.commit)?;
-    options.again = request.again;
+    let mut options = request.options(place)?;
     let rules = rules(&options.policy, request.policy);
     options.review = Some(&rules);
     let applied = match request.preview {
@@ -365,10 +384,6 @@ pub(crate) fn options<'a>(
         });
         redact::close_environment()
             .map_err(|error| Error::io("hide the environment of", "this process", error))?;
-        // Whoever stops us shall stop the command, too.
-        let interrupt =
-            interrupt().map_err(|error| Error::io("handle signals of", "this process", error))?;
-        options.interrupt = Some(interrupt);
     }
     Ok(options)
 }
@@ -402,6 +417,11 @@ fn is_set(variable: &str) -> bool {
         .is_some_and(|value| !value.is_empty() && value != "0" && value != "false")
 }
 
+/// Whether the sender of an operation may not let new lines pass that stand for left out code.
+fn forbids_omission(args: &PolicyArgs) -> bool {
+    args.forbid_omission || is_set("PATCHCTL_FORBID_OMISSION")
+}
+
 /// What the operator lets pass when a batch is planned.
 pub(crate) fn policy(args: &PolicyArgs) -> Result<Policy, Failure> {
     let mut policy = Policy::default();
@@ -411,6 +431,7 @@ pub(crate) fn policy(args: &PolicyArgs) -> Result<Policy, Failure> {
     policy.allow_encoding_change = args.allow_encoding_change;
     policy.overwrite = args.overwrite;
     policy.allow_omission = args.allow_omission;
+    policy.forbid_omission = forbids_omission(args);
     policy.partial = args.partial;
     policy.max_growth = args.max_growth.unwrap_or(policy.max_growth);
     policy.allow_paths = args

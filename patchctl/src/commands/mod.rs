@@ -52,5 +52,7 @@ pub(crate) fn run(cli: &Cli, context: &Context) -> Result<Exit, Failure> {
         Command::Run(args) => run::run(&cli.global, args, context),
         Command::Audit(_) => log::audit(&cli.global, context),
         Command::Gc(args) => log::gc(&cli.global, args, context),
+        #[cfg(feature = "mcp")]
+        Command::Mcp(args) => crate::mcp::run(&cli.global, args),
     }
 }

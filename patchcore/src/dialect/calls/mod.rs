@@ -37,6 +37,7 @@ use super::{Dialect, Options, Unread, parse_text, whole};
 use crate::batch::diagnostic::{Diagnostic, Fault, Span};
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
+use crate::operation::Allowance;
 use crate::path::RelPath;
 use crate::plan::{Lowered, Script, Tree};
 use crate::text::BOM;
@@ -85,6 +86,8 @@ struct Step {
     /// The file; `None` where the patch of the step names it.
     path: Option<RelPath>,
     act: Act,
+    /// What its sender lets pass.
+    allow: Vec<Allowance>,
     /// How its parameters were read, where that is worth saying.
     notes: Vec<String>,
     span: Span,
@@ -133,8 +136,26 @@ impl Step {
         Self {
             path: None,
             act: Act::Patch(Box::new(patch)),
+            allow: Vec::new(),
             notes: Vec::new(),
             span,
+        }
+    }
+}
+
+impl Step {
+    /// Adds what its sender lets pass.
+    fn allow(&mut self, allow: &[Allowance], options: &Options) {
+        for one in allow {
+            if !self.allow.contains(one) {
+                self.allow.push(*one);
+            }
+        }
+        if let Act::Patch(patch) = &mut self.act
+            && self.allow.contains(&Allowance::Omission)
+            && !options.forbid_omission
+        {
+            patch.options.allow_omission = true;
         }
     }
 }
@@ -255,10 +276,11 @@ impl Script for Calls {
             [
                 Step {
                     act: Act::Patch(patch),
+                    allow,
                     notes,
                     ..
                 },
-            ] if notes.is_empty() => run::alone(&*patch.parsed(), tree)?,
+            ] if notes.is_empty() && allow.is_empty() => run::alone(&*patch.parsed(), tree)?,
             _ => run::run(self, tree).into(),
         };
         lowered.notes.remarks.extend(self.remarks.iter().cloned());

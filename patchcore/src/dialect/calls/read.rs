@@ -291,6 +291,7 @@ impl Reader<'_> {
             return arguments.fault("the lines are named by another tool's tags, which cannot be checked; send the old and the new text");
         }
         let before = self.steps.len();
+        let allow = arguments.allowances();
         let matches = self.matches(arguments, Matches::One);
         match self.command(arguments) {
             Some(Named::Create) => self.create(arguments),
@@ -307,6 +308,7 @@ impl Reader<'_> {
         let notes = std::mem::take(&mut arguments.notes);
         for step in &mut self.steps[before..] {
             step.notes.splice(0..0, notes.iter().cloned());
+            step.allow(&allow, self.options);
         }
     }
 
@@ -423,6 +425,7 @@ impl Reader<'_> {
         self.steps.push(Step {
             path: Some(path),
             act,
+            allow: Vec::new(),
             notes: Vec::new(),
             span: self.call.arguments.span,
         });
@@ -599,10 +602,12 @@ impl Reader<'_> {
                 notes: Vec::new(),
             };
             let before = self.steps.len();
+            let allow = inner.allowances();
             self.edit(&mut inner, shared.as_ref(), own, outer);
             let notes = std::mem::take(&mut inner.notes);
             for step in &mut self.steps[before..] {
                 step.notes.extend(notes.iter().cloned());
+                step.allow(&allow, self.options);
             }
         }
     }
