@@ -3,9 +3,9 @@
 use std::io;
 
 use super::super::STATE;
+use super::super::disk::earlier;
 use super::super::disk::{Dir, FileKind, Meta, Open};
 use super::super::load::{self, MAX_FILE};
-use super::super::look::earlier;
 use super::super::root::{Root, is_no_directory};
 use super::super::state::Held;
 use super::rules::Rules;
