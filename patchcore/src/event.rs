@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::digest::Digest;
 use crate::error::Refusal;
-use crate::operation::{Labels, Matched};
+use crate::operation::{Allowance, Labels, Matched};
 use crate::path::RelPath;
 use crate::plan::Outcome;
 use crate::report::Status;
@@ -120,6 +120,9 @@ pub struct PatchEvent {
     /// there exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matched: Option<Matched>,
+    /// What the sender let pass on its own responsibility.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Allowance>,
     /// Where the operation's lines were and where they are, if they were mapped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebased: Option<Rebased>,
@@ -271,6 +274,7 @@ fn of_operation(record: &Record, index: usize) -> Option<PatchEvent> {
         outcome: Some(outcome),
         guarded: Some(operation.guarded),
         matched: operation.matched,
+        allow: operation.allow.clone(),
         before: change.and_then(|change| Some(change.before?.digest)),
         after: change.and_then(|change| Some(change.after?.digest)),
         lines_added,
@@ -294,6 +298,7 @@ fn blank(record: &Record, position: usize, kind: EventKind, labels: &Labels) -> 
         outcome: None,
         guarded: None,
         matched: None,
+        allow: Vec::new(),
         rebased: None,
         before: None,
         after: None,

@@ -79,6 +79,7 @@ pub mod order;
 pub mod path;
 pub mod placeholder;
 pub mod plan;
+pub mod rebase;
 pub mod report;
 #[cfg(feature = "schema")]
 pub mod schema;

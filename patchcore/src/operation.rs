@@ -113,6 +113,8 @@ pub struct Operation {
     /// What a front end has to say about how it read the operation, for the verdict: white space
     /// or punctuation that it folded to find the place, say.
     pub note: Option<String>,
+    /// What the sender lets pass on its own responsibility, unless the operator forbids it.
+    pub allow: Vec<Allowance>,
     /// Which step of the ladder found the place of an [`Action::Splice`]; `None` where the text
     /// stands there exactly, and for every other action.
     pub matched: Option<Matched>,
@@ -144,6 +146,30 @@ pub struct Operation {
     /// Whether the sender's format writes names so that no mark, quote or remark can be taken for
     /// a part of one, as git quotes them.
     pub exact_name: bool,
+}
+
+/// What the sender of an operation lets pass on its own responsibility: something that is refused
+/// because it is most likely a mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Allowance {
+    /// New lines that look as if they stood for code that was left out.
+    Omission,
+}
+
+impl Allowance {
+    /// All allowances by the names that a sender gives them.
+    pub(crate) const NAMES: [(&str, Self); 1] = [("omission", Self::Omission)];
+
+    /// The name that a sender gives it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Omission => "omission",
+        }
+    }
 }
 
 /// What was folded away to find the one place of a text that stands nowhere exactly.
@@ -203,6 +229,7 @@ impl Operation {
             base: None,
             labels,
             note: None,
+            allow: Vec::new(),
             matched: None,
             spelled: None,
             doubt: None,
@@ -243,6 +270,24 @@ impl Operation {
             })),
             ..Self::new(stand_in, Action::Refused(Box::new(refusal)))
         }
+    }
+
+    /// Whether nothing says which text its position is meant for: neither a hash nor lines that
+    /// have to stand there.
+    pub(crate) fn lacks_guard(&self) -> bool {
+        let by_number = |at: &Address, guard: &Guard| {
+            matches!(at.target, Target::Lines { .. }) && guard.expect.is_none()
+        };
+        self.base.is_none()
+            && match &self.action {
+                Action::Splice(_) => self.bare,
+                Action::ReplaceBlock { at, guard, .. } => by_number(at, guard),
+                Action::InsertBefore(insertion) | Action::InsertAfter(insertion) => {
+                    by_number(&insertion.at, &insertion.guard)
+                }
+                Action::DeleteFile { expect } => expect.is_none(),
+                _ => false,
+            }
     }
 
     /// The operation's name as batches and reports spell it.

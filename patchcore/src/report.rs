@@ -1,5 +1,7 @@
 //! The report: what `apply`, `check` and `undo` say on standard output with `--output json`.
 
+mod reading;
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
@@ -7,10 +9,12 @@ use serde::{Deserialize, Serialize};
 use crate::batch::Diagnostic;
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
-use crate::operation::{Batch, Matched};
+use crate::operation::{Allowance, Batch, Matched};
 use crate::path::RelPath;
 use crate::plan::{ChangeKind, FileChange, Outcome, Plan, Verdict};
 use crate::text::LineNumber;
+
+pub use reading::{Endings, Excerpt, FileReading, Part, Reading};
 
 /// How a batch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +67,9 @@ pub struct Report {
     /// What a person should know: saved conflicts, folded white space, calls that edit nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// The files that the input asked to look at, as they are after it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<FileReading>,
     /// Unified diff in git's format.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,
@@ -145,6 +152,7 @@ impl Report {
             refusal: None,
             faults: Vec::new(),
             warnings: Vec::new(),
+            reads: Vec::new(),
             diff: None,
         }
     }
@@ -250,6 +258,9 @@ pub struct OperationReport {
     /// stands there exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matched: Option<Matched>,
+    /// What the sender let pass on its own responsibility.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Allowance>,
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Box<Refusal>>,
@@ -271,6 +282,7 @@ impl OperationReport {
             guarded: verdict.guarded,
             note: verdict.note.clone(),
             matched: verdict.matched,
+            allow: verdict.allow.clone(),
             refusal: verdict.refusal.clone(),
         };
         verdicts.iter().enumerate().map(report).collect()

@@ -7,8 +7,10 @@ use crate::batch::PatchBatch;
 #[cfg(feature = "workspace")]
 use crate::event::PatchEvent;
 use crate::order::{Order, Payload};
-use crate::report::Report;
+use crate::report::{Reading, Report};
 use crate::task::Task;
+#[cfg(feature = "workspace")]
+use crate::workspace::Snapshot;
 #[cfg(feature = "workspace")]
 use crate::workspace::record::Record;
 
@@ -19,11 +21,14 @@ const SCHEMAS: &[(&str, Make)] = &[
     #[cfg(feature = "workspace")]
     ("PatchEvent", make::<PatchEvent>),
     ("Report", make::<Report>),
+    ("Reading", make::<Reading>),
     ("Order", make::<Order>),
     ("Payload", make::<Payload>),
     ("Task", make::<Task>),
     #[cfg(feature = "workspace")]
     ("Record", make::<Record>),
+    #[cfg(feature = "workspace")]
+    ("Snapshot", make::<Snapshot>),
 ];
 
 /// The names that [`of`] knows.

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use patchcore::plan::Plan;
+use patchcore::report::{Report, Status};
 use patchcore::{Code, Error, Refusal, Stop};
 
 /// How a command ended.
@@ -26,6 +28,17 @@ impl Exit {
 }
 
 impl Exit {
+    /// The exit status of what a report says.
+    pub(crate) fn of_report(report: &Report, plan: &Plan, detailed: bool) -> Self {
+        match (report.status, report.code()) {
+            (Status::Partial, _) => Self::Code(6),
+            (Status::Previewed, Some(_)) => Self::Code(6),
+            (Status::Refused | Status::RolledBack, Some(code)) => Self::of(code),
+            (Status::Previewed, None) if detailed && !plan.changes.is_empty() => Self::Code(5),
+            _ => Self::Done,
+        }
+    }
+
     /// The exit status of a command that is passed on.
     pub(crate) fn of_status(status: i32) -> Self {
         match u8::try_from(status & 0xff).unwrap_or(u8::MAX) {
@@ -80,6 +93,18 @@ impl From<Refusal> for Failure {
 }
 
 impl Failure {
+    /// The form in which a report shows it.
+    #[cfg(any(feature = "mcp", feature = "serve"))]
+    pub(crate) fn to_refusal(&self) -> Refusal {
+        match self {
+            Self::Core(stop) => stop.to_refusal(),
+            Self::Usage(_) | Self::Config(_) => Refusal::new(Code::InvalidBatch, self.to_string()),
+            Self::Call(_) | Self::Store(_) | Self::Output(_) => {
+                Refusal::new(Code::Io, self.to_string())
+            }
+        }
+    }
+
     /// The status that the command exits with; a closed pipe is no error.
     pub(crate) fn exit(&self) -> Exit {
         match self {

@@ -4,9 +4,13 @@ mod cli;
 mod commands;
 mod delivery;
 mod exit;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod orchestrator;
 mod redact;
 mod report;
+#[cfg(any(feature = "mcp", feature = "serve"))]
+mod service;
 mod store;
 
 use std::process::ExitCode;

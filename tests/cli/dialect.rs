@@ -248,3 +248,67 @@ fn labels_come_from_the_environment_too() {
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["batch_id"], "B2");
 }
+
+/// Whether new lines may stand for code that was left out: the sender says so in the operation,
+/// and the operator has the last word.
+#[test]
+fn a_sender_allows_an_omission_unless_the_operator_forbids_it() {
+    let line = "// ... rest of the code unchanged ...";
+    let batch = |allow: &str| {
+        format!(
+            r#"{{"operations": [{{"op": "replace-text", "file": "f", "find": "two\nthree\nfour", "content": "{line}"{allow}}}]}}"#
+        )
+    };
+    let call = |allow: &str| {
+        format!(r#"{{"path": "f", "old_str": "two\nthree\nfour", "new_str": "{line}"{allow}}}"#)
+    };
+    let edits = |allow: &str| {
+        format!(
+            r#"{{"path": "f", "edits": [{{"oldText": "two\nthree\nfour", "newText": "{line}"{allow}}}]}}"#
+        )
+    };
+    let diff = |allow: &str| {
+        format!(
+            r#"{{"path": "f", "diff": "<<<<<<< SEARCH\ntwo\nthree\nfour\n=======\n{line}\n>>>>>>> REPLACE\n"{allow}}}"#
+        )
+    };
+    let whole = |allow: &str| format!(r#"{{"file_path": "f", "content": "one\n{line}\n"{allow}}}"#);
+    let allow = r#", "allow": ["omission"]"#;
+    let forms: [&dyn Fn(&str) -> String; 5] = [&batch, &call, &edits, &diff, &whole];
+    for form in forms {
+        let sandbox = Sandbox::new(&[("f", OLD), ("plain", &form("")), ("allowed", &form(allow))]);
+        let refused = sandbox.run(&["apply", "plain"]).exits(1);
+        assert!(refused.err.contains("--allow-omission"), "{}", refused.err);
+        for forbid in ["1", "true"] {
+            let run = sandbox
+                .command(&["apply", "allowed"])
+                .env("PATCHCTL_FORBID_OMISSION", forbid)
+                .output()
+                .unwrap();
+            assert_eq!(run.status.code(), Some(1));
+        }
+        let forbidden = sandbox
+            .run(&["apply", "allowed", "--forbid-omission"])
+            .exits(1);
+        let refusal = forbidden.err;
+        assert!(refusal.contains("LAZY_OMISSION"), "{refusal}");
+        assert!(!refusal.contains("allow"), "{refusal}");
+        let report = sandbox
+            .run(&["apply", "allowed", "--output", "json"])
+            .exits(0)
+            .out;
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        assert_eq!(report["operations"][0]["allow"][0], "omission", "{report}");
+        let record = sandbox
+            .run(&["events", "list", "--output", "json"])
+            .exits(0)
+            .out;
+        assert!(record.contains("\"omission\""), "{record}");
+    }
+    let wrong = r#", "allow": ["omissions", 1]"#;
+    for form in forms {
+        let sandbox = Sandbox::new(&[("f", OLD), ("wrong", &form(wrong))]);
+        let refused = sandbox.run(&["apply", "wrong"]).exits(2).err;
+        assert!(refused.contains("\"omission\""), "{refused}");
+    }
+}

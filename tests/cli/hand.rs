@@ -136,6 +136,7 @@ pub(crate) fn record(operations: usize) -> Record {
         note: None,
         matched: None,
         refusal: None,
+        allow: Vec::new(),
         labels: None,
     };
     let transaction = TransactionId::now();

@@ -1,6 +1,7 @@
 //! The engine, through the public API of `patchcore`.
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
+mod bases;
 mod colliding;
 mod command;
 mod compare;
@@ -12,6 +13,7 @@ mod forgery;
 mod generated;
 mod history;
 mod laws;
+mod omission;
 mod oracle;
 mod placeholder;
 mod plan;

@@ -2,6 +2,7 @@
 
 use patchcore::batch::{self, Limits};
 use patchcore::event;
+use patchcore::report::Part;
 use patchcore::workspace::{ApplyOptions, Workspace};
 use serde_json::Value;
 
@@ -53,4 +54,18 @@ fn reports_records_and_events_pass_their_schemas() {
             check("PatchEvent", &event);
         }
     }
+}
+
+#[test]
+fn what_was_read_passes_its_schema() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("a.txt"), "one\r\ntwo").unwrap();
+    std::fs::write(dir.path().join("b"), b"caf\xe9\n").unwrap();
+    std::fs::write(dir.path().join("empty"), b"").unwrap();
+    let workspace = Workspace::open(dir.path()).unwrap();
+    let files = ["a.txt", "b", "empty", "missing"];
+    let wanted = files.map(|file| (patchcore::RelPath::new(file).unwrap(), Part::Whole));
+    let wait = std::time::Duration::from_secs(5);
+    let read = workspace.read(wanted.to_vec(), "", wait).unwrap();
+    check("Reading", &read.report());
 }

@@ -112,6 +112,12 @@ impl Sink {
                 .map(|base| base.as_bytes().as_slice()),
         );
         self.labels(&operation.labels);
+        // Operations that allow nothing keep the digest that they had before there was such a
+        // field.
+        for allowance in &operation.allow {
+            self.tag(u8::MAX);
+            self.bytes(allowance.as_str().as_bytes());
+        }
         match &operation.action {
             Action::ReplaceBlock {
                 at,

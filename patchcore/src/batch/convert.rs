@@ -54,6 +54,7 @@ pub(super) struct Lowering {
 impl Lowering {
     pub(super) fn lower(&mut self, operation: PatchOperation) -> Operation {
         let op = operation.name();
+        let allow = operation.allow().to_vec();
         let (file, action, base, labels) = lower_action(operation);
         let labels = match labels == Labels::default() {
             true => Arc::clone(&self.no_labels),
@@ -71,7 +72,11 @@ impl Lowering {
                 refused(&spelled, refusal.in_file(shown), labels)
             }
         };
-        Operation { base, ..lowered }
+        Operation {
+            base,
+            allow,
+            ..lowered
+        }
     }
 
     fn path(&mut self, spelled: String) -> Result<RelPath, (String, Refusal)> {

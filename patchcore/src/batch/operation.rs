@@ -15,7 +15,7 @@ use super::wire::{
     PatchOperation, Prepend, RenameFile, ReplaceBlock, ReplaceText, SetMode,
 };
 use crate::digest::Digest;
-use crate::operation::{Indent, Labels, Occurrence};
+use crate::operation::{Allowance, Indent, Labels, Occurrence};
 
 /// Every field of every operation; the position is the bit in `seen`.
 const FIELDS: &[&str] = &[
@@ -27,6 +27,7 @@ const FIELDS: &[&str] = &[
     "factory",
     "phase",
     "agent",
+    "allow",
     "at",
     "expect",
     "before",
@@ -41,7 +42,7 @@ const FIELDS: &[&str] = &[
     "to",
 ];
 /// So many of them go with every operation.
-const COMMON: usize = 8;
+const COMMON: usize = 9;
 
 /// The fields that go with an operation beside the common ones.
 fn takes(op: &str) -> &'static [&'static str] {
@@ -81,6 +82,7 @@ struct Raw {
     file: Option<String>,
     base: Option<Digest>,
     labels: Labels,
+    allow: Vec<Allowance>,
     at: Option<At>,
     guard: Expectation,
     text: Option<String>,
@@ -196,6 +198,7 @@ impl Raw {
             "op" => self.op = read_op(r)?,
             "file" => self.file = r.required(Reader::text)?,
             "base" => self.base = r.digest()?,
+            "allow" => self.allow = read_allow(r)?,
             "at" => self.at = r.required(read_at)?,
             "expect" => self.guard.expect = r.expected()?,
             "before" => self.guard.before = r.nonempty(field)?,
@@ -217,6 +220,7 @@ impl Raw {
     fn build(self, op: &'static str) -> Option<PatchOperation> {
         let Self {
             base,
+            allow,
             labels,
             guard,
             indent,
@@ -236,6 +240,7 @@ impl Raw {
                 pad: self.pad,
                 indent,
                 base,
+                allow,
                 labels,
             }),
             "insert-before" => PatchOperation::InsertBefore(InsertBefore {
@@ -245,6 +250,7 @@ impl Raw {
                 content: content?,
                 indent,
                 base,
+                allow,
                 labels,
             }),
             "insert-after" => PatchOperation::InsertAfter(InsertAfter {
@@ -254,18 +260,21 @@ impl Raw {
                 content: content?,
                 indent,
                 base,
+                allow,
                 labels,
             }),
             "append" => PatchOperation::Append(Append {
                 file,
                 content: content?,
                 base,
+                allow,
                 labels,
             }),
             "prepend" => PatchOperation::Prepend(Prepend {
                 file,
                 content: content?,
                 base,
+                allow,
                 labels,
             }),
             "replace-text" => PatchOperation::ReplaceText(ReplaceText {
@@ -274,6 +283,7 @@ impl Raw {
                 content: content?,
                 occurrence: self.occurrence,
                 base,
+                allow,
                 labels,
             }),
             "create-file" => PatchOperation::CreateFile(CreateFile {
@@ -281,30 +291,35 @@ impl Raw {
                 content: content?,
                 executable: self.executable.unwrap_or_default(),
                 base,
+                allow,
                 labels,
             }),
             "delete-file" => PatchOperation::DeleteFile(DeleteFile {
                 file,
                 expect: guard.expect,
                 base,
+                allow,
                 labels,
             }),
             "rename-file" => PatchOperation::RenameFile(RenameFile {
                 file,
                 to: self.to?,
                 base,
+                allow,
                 labels,
             }),
             "copy-file" => PatchOperation::CopyFile(CopyFile {
                 file,
                 to: self.to?,
                 base,
+                allow,
                 labels,
             }),
             _ => PatchOperation::SetMode(SetMode {
                 file,
                 executable: self.executable?,
                 base,
+                allow,
                 labels,
             }),
         })
@@ -328,6 +343,20 @@ fn read_op(r: &mut Reader<'_>) -> Step<Option<&'static str>> {
         r.record_near(span, message, near)?;
     }
     Ok(known.copied())
+}
+
+fn read_allow(r: &mut Reader<'_>) -> Step<Vec<Allowance>> {
+    let mut allow = Vec::new();
+    match r.kind()? {
+        TokenKind::Null => r.null()?,
+        TokenKind::Array => r.array(|r, _| {
+            let one = r.required(|r| r.choice(&Allowance::NAMES))?;
+            allow.extend(one.filter(|one| !allow.contains(one)));
+            Ok(())
+        })?,
+        kind => r.wrong("an array of what may pass", kind)?,
+    }
+    Ok(allow)
 }
 
 fn read_base64(r: &mut Reader<'_>) -> Step<Option<Vec<u8>>> {

@@ -74,6 +74,7 @@ fn raise(operation: &Operation, common: &Labels) -> Raised<PatchOperation> {
             pad: *pad,
             indent: *indent,
             base,
+            allow: operation.allow.clone(),
             labels,
         }),
         Action::InsertBefore(insertion) => PatchOperation::InsertBefore(InsertBefore {
@@ -83,6 +84,7 @@ fn raise(operation: &Operation, common: &Labels) -> Raised<PatchOperation> {
             content: lines(&insertion.content),
             indent: insertion.indent,
             base,
+            allow: operation.allow.clone(),
             labels,
         }),
         Action::InsertAfter(insertion) => PatchOperation::InsertAfter(InsertAfter {
@@ -92,18 +94,21 @@ fn raise(operation: &Operation, common: &Labels) -> Raised<PatchOperation> {
             content: lines(&insertion.content),
             indent: insertion.indent,
             base,
+            allow: operation.allow.clone(),
             labels,
         }),
         Action::Append(content) => PatchOperation::Append(Append {
             file,
             content: lines(content),
             base,
+            allow: operation.allow.clone(),
             labels,
         }),
         Action::Prepend(content) => PatchOperation::Prepend(Prepend {
             file,
             content: lines(content),
             base,
+            allow: operation.allow.clone(),
             labels,
         }),
         Action::ReplaceText {
@@ -118,6 +123,7 @@ fn raise(operation: &Operation, common: &Labels) -> Raised<PatchOperation> {
                 content: Content::new(content.clone()),
                 occurrence: *occurrence,
                 base,
+                allow: operation.allow.clone(),
                 labels,
             })
         }
@@ -129,30 +135,35 @@ fn raise(operation: &Operation, common: &Labels) -> Raised<PatchOperation> {
             content: Content::new(content.clone()),
             executable: *executable,
             base,
+            allow: operation.allow.clone(),
             labels,
         }),
         Action::DeleteFile { expect } => PatchOperation::DeleteFile(DeleteFile {
             file,
             expect: expect.as_ref().map(raise_lines).transpose()?,
             base,
+            allow: operation.allow.clone(),
             labels,
         }),
         Action::RenameFile { to } => PatchOperation::RenameFile(RenameFile {
             file,
             to: path(to)?,
             base,
+            allow: operation.allow.clone(),
             labels,
         }),
         Action::CopyFile { to } => PatchOperation::CopyFile(CopyFile {
             file,
             to: path(to)?,
             base,
+            allow: operation.allow.clone(),
             labels,
         }),
         Action::SetMode { executable } => PatchOperation::SetMode(SetMode {
             file,
             executable: *executable,
             base,
+            allow: operation.allow.clone(),
             labels,
         }),
         Action::Splice(_) => return Err("edits bytes that are already located"),

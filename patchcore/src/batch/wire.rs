@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Limits;
 use crate::digest::Digest;
-use crate::operation::{Coordinates, Indent, Labels, Occurrence, Pattern};
+use crate::operation::{Allowance, Coordinates, Indent, Labels, Occurrence, Pattern};
 
 /// Operations that land together or not at all.
 ///
@@ -75,6 +75,10 @@ macro_rules! operations {
                 /// other guard.
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 pub base: Option<Digest>,
+                /// What the sender lets pass on its own responsibility; the operator can forbid
+                /// it.
+                #[serde(default, skip_serializing_if = "Vec::is_empty")]
+                pub allow: Vec<Allowance>,
                 /// Labels of this operation alone.
                 #[serde(flatten)]
                 pub labels: Labels,
@@ -110,6 +114,12 @@ macro_rules! operations {
             #[must_use]
             pub fn base(&self) -> Option<Digest> {
                 match self { $(Self::$name(operation) => operation.base,)+ }
+            }
+
+            /// What the sender lets pass.
+            #[must_use]
+            pub fn allow(&self) -> &[Allowance] {
+                match self { $(Self::$name(operation) => &operation.allow,)+ }
             }
 
             /// The operation's own labels.

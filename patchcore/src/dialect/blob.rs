@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::diff::blob_name;
+use crate::diff::BlobName;
 use crate::diff::parse::BinaryHunk;
 use crate::plan::MAX_GROWTH;
 
@@ -13,25 +13,16 @@ const MAX_BLOB: u64 = 1 << 30;
 /// Whether bytes are the name of a blob, cut to seven digits at least as git does, and not the name
 /// of none.
 pub(super) fn is_name(name: &[u8]) -> bool {
-    name.len() >= 7
-        && name.iter().all(u8::is_ascii_hexdigit)
-        && name.iter().any(|digit| *digit != b'0')
+    parse(name).is_some()
 }
 
 /// Whether a blob name, cut to seven digits at least as git does, is that of the bytes.
 pub(super) fn is_named(bytes: &[u8], name: &[u8]) -> bool {
-    if !is_name(name) {
-        return false;
-    }
-    [40, 64].iter().any(|&digits| {
-        blob_name(bytes, digits)
-            .and_then(|made| {
-                made.as_bytes()
-                    .get(..name.len())
-                    .map(|cut| cut.eq_ignore_ascii_case(name))
-            })
-            .unwrap_or_default()
-    })
+    parse(name).is_some_and(|name| name.is_of(bytes))
+}
+
+fn parse(name: &[u8]) -> Option<BlobName> {
+    str::from_utf8(name).ok()?.parse().ok()
 }
 
 /// Why a binary patch makes nothing.

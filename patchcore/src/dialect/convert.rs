@@ -149,6 +149,7 @@ fn push_change(change: &FileChange, target: Target, batch: &mut PatchBatch) -> R
                 file: old,
                 to: path,
                 base: None,
+                allow: Vec::new(),
                 labels: Labels::default(),
             }));
             return Ok(());
@@ -179,6 +180,7 @@ fn push_change(change: &FileChange, target: Target, batch: &mut PatchBatch) -> R
             file: old.clone(),
             executable,
             base: None,
+            allow: Vec::new(),
             labels: Labels::default(),
         }));
     }
@@ -187,6 +189,7 @@ fn push_change(change: &FileChange, target: Target, batch: &mut PatchBatch) -> R
             file: old,
             to: path,
             base: None,
+            allow: Vec::new(),
             labels: Labels::default(),
         }));
     }
@@ -207,6 +210,7 @@ fn delete(file: String) -> DeleteFile {
         file,
         expect: None,
         base: None,
+        allow: Vec::new(),
         labels: Labels::default(),
     }
 }
@@ -217,6 +221,7 @@ fn create(file: String, content: Content, executable: bool) -> PatchOperation {
         content,
         executable,
         base: None,
+        allow: Vec::new(),
         labels: Labels::default(),
     })
 }
@@ -289,10 +294,11 @@ fn line_operation(file: &str, text: &Text<'_>, block: Block) -> PatchOperation {
     let file = file.to_owned();
     let Block { span, new } = block;
     let content = Content::new(new);
-    let (guard, indent, base, labels) = (
+    let (guard, indent, base, allow, labels) = (
         Expectation::default(),
         Indent::Verbatim,
         None,
+        Vec::new(),
         Labels::default(),
     );
     let first = text.line_at(span.start);
@@ -307,6 +313,7 @@ fn line_operation(file: &str, text: &Text<'_>, block: Block) -> PatchOperation {
                 content,
                 indent,
                 base,
+                allow,
                 labels,
             });
         }
@@ -315,6 +322,7 @@ fn line_operation(file: &str, text: &Text<'_>, block: Block) -> PatchOperation {
                 file,
                 content,
                 base,
+                allow,
                 labels,
             });
         };
@@ -326,6 +334,7 @@ fn line_operation(file: &str, text: &Text<'_>, block: Block) -> PatchOperation {
             content,
             indent,
             base,
+            allow,
             labels,
         });
     }
@@ -341,6 +350,7 @@ fn line_operation(file: &str, text: &Text<'_>, block: Block) -> PatchOperation {
         pad: false,
         indent,
         base,
+        allow,
         labels,
     })
 }

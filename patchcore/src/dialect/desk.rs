@@ -5,7 +5,7 @@ use super::{fold, whole};
 use crate::digest::Digest;
 use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Refusal};
-use crate::operation::{Action, Batch, Coordinates, Matched, Operation, TextEdit};
+use crate::operation::{Action, Allowance, Batch, Coordinates, Matched, Operation, TextEdit};
 use crate::path::RelPath;
 use crate::plan::{Onto, SharedBytes, Stage, Tree, not_found};
 use crate::text::LineNumber;
@@ -252,6 +252,14 @@ impl<'t> Desk<'t> {
         self.operations.len()
     }
 
+    /// Holds the operation with that index, and those behind it, to a state of their files from
+    /// before the patch.
+    pub(super) fn hold_to(&mut self, from: usize, base: Option<Digest>) {
+        for operation in &mut self.operations[from..] {
+            operation.base = base.or(operation.base);
+        }
+    }
+
     /// Adds remarks to the operation with that index, and to those behind it.
     pub(super) fn note(&mut self, from: usize, remarks: &[String]) {
         if remarks.is_empty() {
@@ -261,6 +269,16 @@ impl<'t> Desk<'t> {
             let own = operation.note.take();
             let all: Vec<&str> = own.iter().chain(remarks).map(String::as_str).collect();
             operation.note = Some(all.join("; "));
+        }
+    }
+
+    /// Says of the operation with that index, and of those behind it, what the sender lets pass.
+    pub(super) fn allow(&mut self, from: usize, allow: &[Allowance]) {
+        if allow.is_empty() {
+            return;
+        }
+        for operation in &mut self.operations[from..] {
+            operation.allow = allow.to_vec();
         }
     }
 

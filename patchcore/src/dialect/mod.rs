@@ -187,6 +187,8 @@ pub struct Options {
     pub unidiff_zero: bool,
     /// Let new lines pass that stand for code that was left out.
     pub allow_omission: bool,
+    /// Refuse such lines also where the sender allows them.
+    pub forbid_omission: bool,
     /// The root's absolute path: absolute paths below it are taken as relative to it.
     pub root: Option<PathBuf>,
 }
@@ -217,6 +219,10 @@ impl Script for Patch<'_> {
 
     fn received(&self) -> Option<Digest> {
         Some(self.received)
+    }
+
+    fn reads(&self) -> Vec<(RelPath, crate::report::Part)> {
+        self.script.reads()
     }
 
     fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {

@@ -17,6 +17,7 @@ pub mod parse;
 mod quote;
 
 pub(crate) use blob::blob_name;
+pub use blob::{BlobName, InvalidBlobName};
 pub use change::LineStats;
 pub use compare::edits;
 pub use file::{FileDiff, Origin, Rendered, Side};

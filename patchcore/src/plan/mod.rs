@@ -15,6 +15,7 @@ mod link;
 mod names;
 mod original;
 pub(crate) mod paths;
+mod position;
 mod render;
 mod repository;
 mod script;
@@ -30,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
-use crate::operation::{Batch, Coordinates, Labels, Matched, Operation};
+use crate::operation::{Allowance, Batch, Coordinates, Labels, Matched, Operation};
 use crate::path::{Protect, RelPath};
 use crate::text::LineNumber;
 use crate::threads;
@@ -67,6 +68,8 @@ pub struct Policy {
     pub overwrite: bool,
     /// Let new lines pass that stand for code that was left out.
     pub allow_omission: bool,
+    /// Refuse such lines also where the sender's operation [allows](Allowance::Omission) them.
+    pub forbid_omission: bool,
     /// Apply the groups of files whose operations all pass, instead of all or nothing.
     pub partial: bool,
     /// Let files be created whose names look as if a mark, a quote, a remark or another system's
@@ -89,6 +92,7 @@ impl Default for Policy {
             allow_encoding_change: false,
             overwrite: false,
             allow_omission: false,
+            forbid_omission: false,
             allow_odd_names: false,
             partial: false,
             allow_paths: Vec::new(),
@@ -158,6 +162,9 @@ pub struct Verdict {
     /// stands there exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matched: Option<Matched>,
+    /// What the sender let pass on its own responsibility.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Allowance>,
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Box<Refusal>>,
@@ -255,6 +262,7 @@ impl Verdict {
             file: operation.shown_file().into_owned(),
             note: operation.note.clone(),
             matched: operation.matched,
+            allow: operation.allow.clone(),
             labels: has_own.then(|| Box::new((**labels).clone())),
             ..Self::unnamed()
         }
@@ -270,6 +278,7 @@ impl Verdict {
             guarded: true,
             note: None,
             matched: None,
+            allow: Vec::new(),
             refusal: None,
             labels: None,
         }

@@ -8,7 +8,7 @@ use crate::anchor::Resolver;
 use crate::diff::LineStats;
 use crate::digest::Digest;
 use crate::edit::{Edit, EditSet};
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Hint, Refusal};
 use crate::operation::{Action, Batch, Operation};
 use crate::path::RelPath;
 
@@ -18,6 +18,7 @@ use super::encoding;
 use super::growth::Terms;
 use super::history::History;
 use super::names::{changed, check_deletion};
+use super::position;
 use super::stage::{self, Onto, Slot};
 use super::{After, ChangeKind, FileChange, Outcome, Policy, Source, Tree, Verdict};
 
@@ -218,6 +219,26 @@ impl<'a> Planner<'a> {
                     &mut resolver,
                 ));
             }
+        }
+        // A position alone speaks of the file before the batch as much as of the file by now.
+        if operation.bare
+            && operation.base.is_some()
+            && !self.terms.policy.allow_unguarded
+            && let Some((_, origin)) = &there.origin
+            && let Action::Splice(edits) = &operation.action
+            && let Some(moved) =
+                (edits.iter()).find(|edit| !position::is_same(origin.bytes(), &content, &edit.span))
+        {
+            let line = text.line_at(moved.span.start);
+            let message = format!(
+                "line {line} of {path} is addressed by its number alone, and an operation before \
+                 this one may have moved it; send the operations from the bottom of the file \
+                 upwards, or this one after reading the file again"
+            );
+            return Err(Refusal::new(Code::Unguarded, message)
+                .with_hint(Hint::AllowUnguarded)
+                .in_file(path)
+                .at_line(line));
         }
         let now = || Digest::of(&content);
         let resolution = content::resolve(

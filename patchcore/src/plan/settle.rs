@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use crate::dialect::omission::{self, Balance};
 use crate::digest::{Digest, Hasher};
-use crate::error::Refusal;
-use crate::operation::{Action, Batch, Target};
+use crate::error::{Code, Refusal};
+use crate::operation::{Action, Allowance, Batch, Operation, Target};
 use crate::path::RelPath;
 use crate::text::split_lines;
 
@@ -24,28 +24,42 @@ pub(super) fn front_end_refusals(
         .iter()
         .enumerate()
         .filter_map(|(index, operation)| {
-            if let Action::Refused(refusal) = &operation.action {
-                return Some((index, (**refusal).clone()));
-            }
-            let left_out = || match encoding::new_text(&operation.action) {
-                Some(text) if !policy.allow_omission && !operation.link => {
-                    let old = || {
-                        let file = tree.file(&operation.file);
-                        file.map_or(&[][..], |file| file.bytes())
-                    };
-                    omission::check_new_in(
-                        &operation.file,
-                        text,
-                        old,
-                        balance(&operation.action, text),
-                    )
-                }
-                _ => Ok(()),
+            let mut refusal = match &operation.action {
+                Action::Refused(refusal) => (**refusal).clone(),
+                _ => encoding::check_nul(operation, policy)
+                    .and_then(|()| check_omission(operation, tree, policy))
+                    .err()?,
             };
-            let checked = encoding::check_nul(operation, policy).and_then(|()| left_out());
-            Some((index, checked.err()?))
+            // Nobody is told of a way that is closed.
+            if policy.forbid_omission && refusal.code == Code::LazyOmission {
+                refusal.hint = None;
+            }
+            Some((index, refusal))
         });
     refused.collect()
+}
+
+/// Refuses new lines that stand for code that was left out.
+fn check_omission(operation: &Operation, tree: &Tree, policy: &Policy) -> Result<(), Refusal> {
+    let Some(text) = encoding::new_text(&operation.action) else {
+        return Ok(());
+    };
+    if may_omit(operation, policy) || operation.link {
+        return Ok(());
+    }
+    let old = || {
+        let file = tree.file(&operation.file);
+        file.map_or(&[][..], |file| file.bytes())
+    };
+    let balance = balance(&operation.action, text);
+    omission::check_new_in(&operation.file, text, old, balance)
+}
+
+/// Whether new lines may stand for code that was left out: by the operator's word, or by the
+/// sender's where the operator leaves it that.
+fn may_omit(operation: &Operation, policy: &Policy) -> bool {
+    let allowed = operation.allow.contains(&Allowance::Omission);
+    policy.allow_omission || (allowed && !policy.forbid_omission)
 }
 
 /// Whether an operation brings fewer lines than it says to replace.

@@ -115,7 +115,7 @@ fn collect(log: &Log, held: &Held, retention: &Retention) -> Result<Collected, E
     for transaction in &going {
         remove(held, transaction)?;
     }
-    let (_, freed) = snapshot::forget(held, retention.max_bytes)?;
+    let (_, freed) = snapshot::forget(held, retention.max_bytes, retention.max_age)?;
     collected.freed += freed;
     ledger::forget(held, |transaction, written| {
         age(transaction, written, now) > retention.max_age

@@ -185,6 +185,9 @@ pub struct Overrides {
     /// New text in another encoding than its file's.
     #[serde(skip_serializing_if = "is_false")]
     pub allow_encoding_change: bool,
+    /// New lines that stand for code that was left out.
+    #[serde(skip_serializing_if = "is_false")]
+    pub allow_omission: bool,
     /// Files onto files that exist.
     #[serde(skip_serializing_if = "is_false")]
     pub overwrite: bool,
@@ -568,6 +571,7 @@ impl Overrides {
             allow_unguarded: options.policy.allow_unguarded,
             allow_binary: options.policy.allow_binary,
             allow_encoding_change: options.policy.allow_encoding_change,
+            allow_omission: options.policy.allow_omission,
             overwrite: options.policy.overwrite,
             partial: options.policy.partial,
             allow_paths: options.policy.allow_paths.clone(),

@@ -7,6 +7,7 @@
 //! | `objects/HH/HASH` | the bytes of a file, or the target of a link, by their SHA-256 |
 //! | `index` | the listing of the last snapshot: what did not change since is not read again |
 //! | `runs/ID` | the listing from before a command that is being recorded |
+//! | `reads/AGENT/FILE` | the hash of the bytes that an agent read last of a file |
 //!
 //! Listings are sealed by the workspace's key; one that is not ours is as good as none. An object is
 //! hashed again whenever it is used, so a torn or changed one is never taken for the file. Objects
@@ -14,20 +15,27 @@
 
 mod listing;
 mod objects;
+mod reads;
 mod rules;
 mod take;
 
 pub(super) use listing::{Listing, Row};
-pub(super) use objects::Objects;
-pub(super) use take::take;
+pub(super) use objects::{Objects, Stored};
+pub use reads::LastRead;
+pub(super) use reads::{last as last_read, remember as remember_read};
+pub(super) use take::{take, take_of};
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use super::disk::{Dir, FileKind};
+use super::disk::{Dir, FileKind, unix_millis};
+use super::record::{MAX_TEXT, TransactionId};
 use super::root::is_no_directory;
 use super::state::{Held, StateDir, fail};
+use crate::digest::Digest;
 use crate::error::Error;
+use crate::path::RelPath;
 use crate::plan::FileChange;
 
 /// Name of the directory in the state.
@@ -91,26 +99,58 @@ pub(super) fn open_runs(state: &StateDir) -> Result<Option<(Dir, Vec<String>)>, 
     Ok(Some((runs, names)))
 }
 
-/// Keeps the new bytes of a commit while a command is being recorded: what the command does to them
-/// afterwards is compared with them.
+/// Keeps the new bytes of a commit that cannot be had otherwise.
+///
+/// While a command is being recorded these are all: what the command does to them afterwards is
+/// compared with them. Else they are those whose record holds only a part of the new text, where
+/// snapshots are in use at all: every other one is made again from its pre-image.
 pub(super) fn feed(held: &Held, changes: &[FileChange]) -> Result<(), Error> {
-    if !held.state.records_commands.load(Ordering::Relaxed) {
+    let records_commands = held.state.records_commands.load(Ordering::Relaxed);
+    let is_fed = |change: &&FileChange| records_commands || is_cut(change);
+    let mut fed = changes.iter().filter(is_fed).peekable();
+    let is_used = || Ok(records_commands || held.state.part(SNAPSHOTS)?.is_some());
+    if fed.peek().is_none() || !is_used()? {
         return Ok(());
     }
     let objects = Objects::open(&held.state)?;
-    for change in changes {
+    for change in fed {
         if let Some(after) = change.state_after() {
             let bytes: Vec<u8> = change.chunks().flatten().copied().collect();
             objects.put(&after.digest, &bytes)?;
         }
     }
+    keep(held, &objects, changes)
+}
+
+/// Whether the record of a change does not hold all of its new text.
+fn is_cut(change: &FileChange) -> bool {
+    let edits = change.edits.as_slice();
+    edits.iter().any(|edit| edit.text.len() > MAX_TEXT)
+}
+
+/// Keeps the objects of changes whose records do not hold all of their new text from being forgotten
+/// before their time.
+pub(super) fn keep(
+    held: &Held,
+    objects: &Objects<'_>,
+    changes: &[FileChange],
+) -> Result<(), Error> {
+    /// No agent has this name.
+    const NOBODY: &str = "\0";
+    for change in changes.iter().filter(|change| is_cut(change)) {
+        if let Some(after) = change.state_after() {
+            // An entry for each content, whatever the file.
+            let place = RelPath::new(after.digest.to_hex()).expect("one plain component");
+            reads::remember(held, &objects.dir, NOBODY, &place, after.digest)?;
+        }
+    }
     Ok(())
 }
 
-/// Removes the bytes that no listing names: neither that of the last snapshot nor one that a command
-/// will be compared with. Those of the last snapshot go as well where they are more than `most`
-/// bytes; gives how many objects went, and their bytes.
-pub(super) fn forget(held: &Held, most: u64) -> Result<(usize, u64), Error> {
+/// Removes the bytes that are not needed any more. Kept are those of a command that is being recorded,
+/// of the last snapshot, and what was read within `max_age`, the last first; but for the first, no
+/// more than `most` bytes of each. Gives how many objects went, and their bytes.
+pub(super) fn forget(held: &Held, most: u64, max_age: Duration) -> Result<(usize, u64), Error> {
     let Some((runs, names)) = open_runs(&held.state)? else {
         return Ok((0, 0));
     };
@@ -131,7 +171,71 @@ pub(super) fn forget(held: &Held, most: u64) -> Result<(usize, u64), Error> {
             removed.map_err(|error| fail("remove", "snapshots/index", error))?;
         }
     }
+    wanted.extend(forget_reads(held, &objects, most, max_age)?);
     objects.keep_only(&wanted)
+}
+
+/// Forgets what was read too long ago, and what is too much; gives the hashes that stay.
+fn forget_reads(
+    held: &Held,
+    objects: &Objects<'_>,
+    most: u64,
+    max_age: Duration,
+) -> Result<HashSet<Digest>, Error> {
+    /// Most entries that are kept.
+    const MOST_READS: usize = 1 << 16;
+    let now = unix_millis();
+    let mut all = reads::all(held, &objects.dir)?;
+    all.sort_unstable_by_key(|read| std::cmp::Reverse(read.order));
+    let mut stay: HashSet<TransactionId> = HashSet::new();
+    let (mut wanted, mut room) = (HashSet::new(), most);
+    for read in all.into_iter().take(MOST_READS) {
+        let age = Duration::from_millis(now.saturating_sub(read.order.unix_millis()));
+        if age > max_age {
+            continue;
+        }
+        if !wanted.contains(&read.digest) {
+            let size = objects.size(&read.digest)?;
+            if size > room {
+                continue;
+            }
+            room -= size;
+            wanted.insert(read.digest);
+        }
+        stay.insert(read.order);
+    }
+    reads::retain(held, &objects.dir, |read| stay.contains(&read.order))?;
+    Ok(wanted)
+}
+
+/// The hashes that the snapshots know of a file: of the last snapshot, of those before commands that
+/// are being recorded, and of what was read.
+pub(super) fn known_of(state: &StateDir, path: &RelPath) -> Result<Vec<Digest>, Error> {
+    let mut known = reads::of_file(state, path)?;
+    let (Some(key), Some(snapshots)) = (&state.key, state.part(SNAPSHOTS)?) else {
+        return Ok(known);
+    };
+    let mut take_from = |dir: &Dir, name: &str| -> Result<(), Error> {
+        let read = Listing::read(dir, name, key)?;
+        let row = read.and_then(|(_, listing)| listing.files.get(path).copied());
+        known.extend(row.filter(|row| !row.link).map(|row| row.digest));
+        Ok(())
+    };
+    take_from(&snapshots, take::INDEX)?;
+    let runs = match snapshots.directory(RUNS) {
+        Err(error) if is_no_directory(&error) => None,
+        result => result.map_err(|error| fail("open", "snapshots/runs", error))?,
+    };
+    if let Some(runs) = runs {
+        let names = runs
+            .names()
+            .map_err(|error| fail("list", "snapshots/runs", error))?;
+        for name in names.iter().filter_map(|name| str::from_utf8(name).ok()) {
+            take_from(&runs, name)?;
+        }
+    }
+    known.dedup();
+    Ok(known)
 }
 
 /// Whether a kind of entry is part of a snapshot.

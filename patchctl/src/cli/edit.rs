@@ -90,6 +90,9 @@ pub(crate) struct PolicyArgs {
     /// Let new lines pass that stand for code that was left out
     #[arg(long)]
     pub(crate) allow_omission: bool,
+    /// Refuse such lines also where the operation allows them by "allow": ["omission"] [env: PATCHCTL_FORBID_OMISSION]
+    #[arg(long, conflicts_with = "allow_omission")]
+    pub(crate) forbid_omission: bool,
     /// Apply the groups of files whose operations all pass
     #[arg(long)]
     pub(crate) partial: bool,

@@ -44,7 +44,8 @@ fn convert(
             plan: &plan,
             diff: false,
         };
-        return report::edit::print(&report, &details, false, context);
+        report::edit::print(&report, &details, context)?;
+        return Ok(Exit::of_report(&report, &plan, false));
     }
     match args.to {
         Target::Batch => {

@@ -92,7 +92,9 @@ fn report(preview: &Preview<'_>, diff: bool, context: &Context) -> Result<Exit, 
         plan: &preview.plan,
         diff,
     };
-    report::edit::print(&preview.record().report(), &details, false, context)
+    let report = preview.record().report();
+    report::edit::print(&report, &details, context)?;
+    Ok(Exit::of_report(&report, &preview.plan, false))
 }
 
 fn differing(differ: bool, args: &DiffArgs) -> Exit {

@@ -2,10 +2,10 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
-use patchcore::batch::{self, Limits};
+use patchcore::batch::{self, Diagnostic, Limits};
 use patchcore::dialect::{self, Dialect};
 use patchcore::event;
 use patchcore::operation::Labels;
@@ -16,16 +16,16 @@ use patchcore::workspace::{Applied, ApplyOptions, LOCK_WAIT, Verify};
 use patchcore::{Error, Policy, Refusal, RelPath};
 
 use super::place::Location;
-use crate::cli::Cli;
 use crate::cli::edit::{
     ApplyArgs, CheckArgs, CommitArgs, EditArgs, InputArgs, PolicyArgs, ReplaceArgs, ShowArgs,
 };
-use crate::cli::labels::LabelArgs;
+use crate::cli::{Cli, Output};
 use crate::delivery;
 use crate::exit::{Exit, Failure};
 use crate::orchestrator::Config;
 use crate::redact;
 use crate::report::edit::Details;
+use crate::report::read::Form;
 use crate::report::{self, Context};
 
 /// What to do with a script.
@@ -39,6 +39,8 @@ pub(crate) struct Request<'a> {
     pub(crate) detailed_exitcode: bool,
     /// Apply input without an id also where it was applied already.
     pub(crate) again: bool,
+    /// Set by a caller to end a verification command early; without one, signals do.
+    pub(crate) interrupt: Option<Arc<AtomicBool>>,
 }
 
 impl<'a> Request<'a> {
@@ -51,7 +53,23 @@ impl<'a> Request<'a> {
             preview: args.dry_run,
             detailed_exitcode: false,
             again: false,
+            interrupt: None,
         }
+    }
+
+    /// How it is committed, in full.
+    pub(crate) fn options<'o>(&self, place: &Location) -> Result<ApplyOptions<'o>, Failure> {
+        let mut options = options(place, self.policy, self.commit)?;
+        options.again = self.again;
+        if let Some(interrupt) = &self.interrupt {
+            options.interrupt = Some(interrupt.clone());
+        } else if options.verify.is_some() {
+            // Whoever stops us shall stop the command, too.
+            let interrupt = interrupt()
+                .map_err(|error| Error::io("handle signals of", "this process", error))?;
+            options.interrupt = Some(interrupt);
+        }
+        Ok(options)
     }
 }
 
@@ -80,6 +98,7 @@ pub(crate) fn check(cli: &Cli, args: &CheckArgs, context: &Context) -> Result<Ex
         preview: true,
         detailed_exitcode: args.detailed_exitcode,
         again: args.input.again,
+        interrupt: None,
     };
     with_input(cli, &args.input, &args.policy, context, |place, script| {
         run(place, script, &request, context)
@@ -89,49 +108,85 @@ pub(crate) fn check(cli: &Cli, args: &CheckArgs, context: &Context) -> Result<Ex
 /// Reads the batch or patch, and goes on with it.
 pub(crate) fn with_input(
     cli: &Cli,
-    input: &InputArgs,
+    args: &InputArgs,
     policy: &PolicyArgs,
     context: &Context,
     then: impl FnOnce(&Location, &dyn Script) -> Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
     let place = Location::of(&cli.global)?;
-    let (name, bytes) = read_input(input.batch.as_deref())?;
-    let mut options = input.dialect.resolve(Some(&place.root))?;
+    let (name, bytes) = read_input(args.batch.as_deref())?;
+    let input = Input {
+        bytes: &bytes,
+        dialect: args.dialect.resolve(Some(&place.root))?,
+        labels: args.labels.labels(),
+        batch_id: args.labels.batch_id(),
+        is_last: true,
+    };
+    match with_script(input, policy, |script| then(&place, script))? {
+        Ok(exit) => Ok(exit),
+        Err(fault) => Ok(report::input_fault(&fault, &name, &bytes, context)),
+    }
+}
+
+/// A batch or patch as it came, and what the operator says about it.
+pub(crate) struct Input<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) dialect: dialect::Options,
+    /// Labels that go before the input's own.
+    pub(crate) labels: Labels,
+    pub(crate) batch_id: Option<String>,
+    /// Whether the process ends when this is done.
+    pub(crate) is_last: bool,
+}
+
+/// Parses a batch or patch, and goes on with it; `Err` says where it cannot be read.
+pub(crate) fn with_script<T>(
+    input: Input<'_>,
+    policy: &PolicyArgs,
+    then: impl FnOnce(&dyn Script) -> Result<T, Failure>,
+) -> Result<Result<T, Diagnostic>, Failure> {
+    let Input {
+        bytes,
+        dialect: mut options,
+        labels,
+        batch_id,
+        is_last: input_is_last,
+    } = input;
     options.allow_omission = policy.allow_omission;
+    options.forbid_omission = forbids_omission(policy);
     let dialect = match options.dialect {
         Some(dialect) => dialect,
-        None => dialect::detect(&bytes)?,
+        None => dialect::detect(bytes)?,
     };
     if dialect == Dialect::Batch {
-        return match batch::parse(&bytes, &Limits::default()) {
+        return match batch::parse(bytes, &Limits::default()) {
             Ok(batch) => {
-                let exit = under_labels(&batch, &input.labels, |script| then(&place, script));
-                // As the process ends now, its memory need not be given back piece by piece.
-                std::mem::forget(batch);
-                exit
+                let done = under_labels(&batch, labels, batch_id, then);
+                if input_is_last {
+                    // Its memory need not be given back piece by piece.
+                    std::mem::forget(batch);
+                }
+                done.map(Ok)
             }
-            Err(fault) => Ok(report::input_fault(&fault, &name, &bytes, context)),
+            Err(fault) => Ok(Err(fault)),
         };
     }
-    let script = match dialect::parse(&bytes, &options) {
-        Ok(script) => script,
-        Err(unread) => {
-            return match unread.diagnostic() {
-                Some(fault) => Ok(report::input_fault(fault, &name, &bytes, context)),
-                None => Err(Refusal::from(unread).into()),
-            };
-        }
-    };
-    under_labels(&script, &input.labels, |script| then(&place, script))
+    match dialect::parse(bytes, &options) {
+        Ok(script) => under_labels(&script, labels, batch_id, then).map(Ok),
+        Err(unread) => match unread.diagnostic() {
+            Some(fault) => Ok(Err(fault.clone())),
+            None => Err(Refusal::from(unread).into()),
+        },
+    }
 }
 
 /// Goes on with a script under the labels that the operator gives, if any.
 fn under_labels<T>(
     script: &dyn Script,
-    args: &LabelArgs,
+    labels: Labels,
+    id: Option<String>,
     then: impl FnOnce(&dyn Script) -> T,
 ) -> T {
-    let (labels, id) = (args.labels(), args.batch_id());
     if id.is_none() && labels == Labels::default() {
         return then(script);
     }
@@ -175,21 +230,31 @@ pub(crate) fn run(
     request: &Request<'_>,
     context: &Context,
 ) -> Result<Exit, Failure> {
+    let done = carry_out(place, script, request)?;
+    let exit = present(&done, request, context);
+    // The process is about to end: giving thousands of files back piece by piece would only take
+    // time.
+    std::mem::forget(done);
+    exit
+}
+
+/// Plans a script, and carries it out unless it is to be previewed: what every command that edits
+/// does, and every call of a server.
+pub(crate) fn carry_out<'s>(
+    place: &Location,
+    script: &'s dyn Script,
+    request: &Request<'_>,
+) -> Result<Done<'s>, Failure> {
     let workspace = place.open()?;
     let orchestrator = orchestrator(place, request)?;
-    let mut options = options(place, request.policy, request.commit)?;
-    options.again = request.again;
+    let mut options = request.options(place)?;
     let rules = rules(&options.policy, request.policy);
     options.review = Some(&rules);
     let applied = match request.preview {
         true => workspace.check(script, &options)?,
         false => workspace.apply(script, &options)?,
     };
-    let exit = conclude(place, &applied, request, orchestrator.as_ref(), context);
-    // The process is about to end: giving thousands of files back piece by piece would only take
-    // time.
-    std::mem::forget(applied);
-    exit
+    Ok(conclude(place, applied, request, orchestrator.as_ref()))
 }
 
 /// Where the events of a command that commits go.
@@ -209,61 +274,82 @@ pub(crate) fn orchestrator(
     Ok(orchestrator)
 }
 
-/// Delivers the events of what was done, and reports it.
-pub(crate) fn conclude(
+/// What came of a batch or an undo; nothing of it is printed yet.
+pub(crate) struct Done<'a> {
+    pub(crate) applied: Applied<'a>,
+    /// How the command ends.
+    pub(crate) exit: Exit,
+    /// What people should know beside the report.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Done<'_> {
+    /// What the report is printed from.
+    pub(crate) fn details(&self, request: &Request<'_>) -> Details<'_> {
+        Details {
+            // Guards are shown beside what was found.
+            batch: self.applied.batch.as_deref(),
+            plan: &self.applied.plan,
+            diff: !request.show.no_diff,
+        }
+    }
+}
+
+/// Delivers the events of what was done.
+pub(crate) fn conclude<'a>(
     place: &Location,
-    applied: &Applied<'_>,
+    applied: Applied<'a>,
     request: &Request<'_>,
     orchestrator: Option<&Config>,
-    context: &Context,
-) -> Result<Exit, Failure> {
-    let Applied {
-        report,
-        plan,
-        batch,
-        record,
-        unfinished,
-        ..
-    } = applied;
+) -> Done<'a> {
     let delivered = request.commit.map(|commit| {
         let options = &commit.delivery;
         if request.preview {
-            let events = orchestrator.map(|_| event::events(record).collect::<Vec<_>>());
+            let events = orchestrator.map(|_| event::events(&applied.record).collect::<Vec<_>>());
             let events = events.unwrap_or_default();
             let wait = commit.lock_wait;
             return delivery::after_preview(place, orchestrator, options, wait, &events);
         }
-        let transaction = report.transaction.as_deref();
+        let transaction = applied.report.transaction.as_deref();
         delivery::after_commit(place, orchestrator, options, transaction)
     });
-    let details = Details {
-        // Guards are shown beside what was found.
-        batch: batch.as_deref(),
-        plan,
-        diff: !request.show.no_diff,
-    };
-    let exit = report::edit::print(report, &details, request.detailed_exitcode, context)?;
-    if let Some(error) = unfinished {
-        report::warn(
-            &format!("committed, but not cleaned up: {error}; the next run finishes it"),
-            context,
-        );
-        return Ok(Exit::Code(4));
+    let mut exit = Exit::of_report(&applied.report, &applied.plan, request.detailed_exitcode);
+    let mut warnings = Vec::new();
+    if let Some(error) = &applied.unfinished {
+        warnings.push(format!(
+            "committed, but not cleaned up: {error}; the next run finishes it"
+        ));
+        exit = Exit::Code(4);
+    } else if let Some((commit, delivered)) = request.commit.zip(delivered) {
+        warnings = delivered.notes;
+        if exit == Exit::Done && commit.delivery.require_delivery && !delivered.complete {
+            warnings.push(
+                "not all events are delivered yet; `patchctl events flush` goes on".to_owned(),
+            );
+            exit = Exit::Code(4);
+        }
     }
-    let Some((commit, delivered)) = request.commit.zip(delivered) else {
-        return Ok(exit);
-    };
-    for note in &delivered.notes {
-        report::warn(note, context);
+    Done {
+        applied,
+        exit,
+        warnings,
     }
-    if exit == Exit::Done && commit.delivery.require_delivery && !delivered.complete {
-        report::warn(
-            "not all events are delivered yet; `patchctl events flush` goes on",
-            context,
-        );
-        return Ok(Exit::Code(4));
+}
+
+/// Prints what was done, and tells how to exit.
+pub(crate) fn present(
+    done: &Done<'_>,
+    request: &Request<'_>,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    report::edit::print(&done.applied.report, &done.details(request), context)?;
+    if let (Some(read), Output::Human) = (&done.applied.read, context.output) {
+        report::read::files(read, Form::Numbered, context)?;
     }
-    Ok(exit)
+    for warning in &done.warnings {
+        report::warn(warning, context);
+    }
+    Ok(done.exit)
 }
 
 /// How a batch is applied, from the command line.
@@ -302,15 +388,22 @@ pub(crate) fn options<'a>(
         });
         redact::close_environment()
             .map_err(|error| Error::io("hide the environment of", "this process", error))?;
-        // Whoever stops us shall stop the command, too.
-        let interrupt = Arc::new(AtomicBool::new(false));
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            signal_hook::flag::register(signal, interrupt.clone())
-                .map_err(|error| Error::io("handle signals of", "this process", error))?;
-        }
-        options.interrupt = Some(interrupt);
     }
     Ok(options)
+}
+
+/// Set when a signal asks this process to end; registered once, however often it is asked for.
+fn interrupt() -> std::io::Result<Arc<AtomicBool>> {
+    static FLAG: Mutex<Option<Arc<AtomicBool>>> = Mutex::new(None);
+    let mut known = FLAG.lock().unwrap_or_else(|poison| poison.into_inner());
+    if let Some(flag) = &*known {
+        return Ok(flag.clone());
+    }
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, flag.clone())?;
+    }
+    Ok(known.insert(flag).clone())
 }
 
 /// What the tasks demand of a batch.
@@ -328,6 +421,11 @@ fn is_set(variable: &str) -> bool {
         .is_some_and(|value| !value.is_empty() && value != "0" && value != "false")
 }
 
+/// Whether the sender of an operation may not let new lines pass that stand for left out code.
+fn forbids_omission(args: &PolicyArgs) -> bool {
+    args.forbid_omission || is_set("PATCHCTL_FORBID_OMISSION")
+}
+
 /// What the operator lets pass when a batch is planned.
 pub(crate) fn policy(args: &PolicyArgs) -> Result<Policy, Failure> {
     let mut policy = Policy::default();
@@ -337,6 +435,7 @@ pub(crate) fn policy(args: &PolicyArgs) -> Result<Policy, Failure> {
     policy.allow_encoding_change = args.allow_encoding_change;
     policy.overwrite = args.overwrite;
     policy.allow_omission = args.allow_omission;
+    policy.forbid_omission = forbids_omission(args);
     policy.partial = args.partial;
     policy.max_growth = args.max_growth.unwrap_or(policy.max_growth);
     policy.allow_paths = args

@@ -14,7 +14,7 @@ use crate::cli::events::{DeadCommand, EventsArgs, EventsCommand, ListArgs, TailA
 use crate::delivery::{Diffs, EventLog};
 use crate::exit::{Exit, Failure};
 use crate::report::Context;
-use crate::report::events as report;
+use crate::report::events::{self as report, Delivery};
 use crate::store::{SHORT_WAIT, Store};
 
 use find::{Deliveries, Matcher};
@@ -36,6 +36,12 @@ pub(crate) fn run(cli: &Cli, args: &EventsArgs, context: &Context) -> Result<Exi
 }
 
 fn list(place: &Location, args: &ListArgs, context: &Context) -> Result<Exit, Failure> {
+    report::list(&page(place, args)?, context)?;
+    Ok(Exit::Done)
+}
+
+/// The events that are asked for, newest first, with how far their delivery has come.
+fn page(place: &Location, args: &ListArgs) -> Result<Vec<(PatchEvent, Option<Delivery>)>, Failure> {
     let mut journal = EventLog::open(place)?;
     let deliveries = Deliveries::open(place)?;
     let matcher = Matcher::new(&args.filter);
@@ -53,8 +59,7 @@ fn list(place: &Location, args: &ListArgs, context: &Context) -> Result<Exit, Fa
         lines.push((event, state));
         Ok(true)
     })?;
-    report::list(&lines, context)?;
-    Ok(Exit::Done)
+    Ok(lines)
 }
 
 fn tail(place: &Location, args: &TailArgs, context: &Context) -> Result<Exit, Failure> {

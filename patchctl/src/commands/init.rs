@@ -145,7 +145,8 @@ impl Run<'_> {
             Ok(())
         })?;
         report::warn_of_foreign(&self.workspace, context);
-        task::send_statuses(&self.workspace, &manifest, &self.api, context)?;
+        let untold = task::send_statuses(&self.workspace, &manifest, &self.api)?;
+        report::warn_of_all(&untold, context);
         let mut marked = self.mark(&manifest, &|task| task.status().is_open())?;
         let mut notes: HashMap<String, String> = HashMap::new();
         if !marked.failed.is_empty() {
@@ -154,7 +155,8 @@ impl Run<'_> {
             let count = json!({ "errors": errors.len(), "remedies": remedies.len() });
             self.log("report_errors", None, Level::Warning, count);
             manifest = self.remedy(remedies, &manifest, &mut marked, &mut notes)?;
-            task::send_statuses(&self.workspace, &manifest, &self.api, context)?;
+            let untold = task::send_statuses(&self.workspace, &manifest, &self.api)?;
+            report::warn_of_all(&untold, context);
         }
         self.log_marks(&marked);
         let of_order = |task: &&Task| task.order_id().is_none_or(|id| id == order);

@@ -47,18 +47,19 @@ pub(crate) fn run(global: &Global, args: &InjectArgs, context: &Context) -> Resu
         request.detailed_exitcode = true;
     }
     let orchestrator = edit::orchestrator(&place, &request)?;
-    let mut options = edit::options(&place, request.policy, request.commit)?;
+    let mut options = request.options(&place)?;
     // The task rules have nothing to say: a comment takes no placeholder away.
     options.review = Some(&injection);
     let applied = match request.preview {
         true => workspace.check(&injection, &options)?,
         false => workspace.apply(&injection, &options)?,
     };
-    let mut exit = edit::conclude(&place, &applied, &request, orchestrator.as_ref(), context)?;
-    if args.check && is_out_of_date(&applied.report) {
+    let done = edit::conclude(&place, applied, &request, orchestrator.as_ref());
+    let mut exit = edit::present(&done, &request, context)?;
+    if args.check && is_out_of_date(&done.applied.report) {
         exit = Exit::Code(5);
     }
-    let missing = &applied.notes.missing;
+    let missing = &done.applied.notes.missing;
     let left_out = missing
         .iter()
         .map(|missing| format!("left out: {}", missing.refusal.message));

@@ -1,10 +1,10 @@
 //! `recover`, `status`, `history`, `show`, `undo`, `audit`, `gc`: what was done, and the way back.
 
 use patchcore::workspace::record::TransactionState;
-use patchcore::workspace::{LOCK_WAIT, Log, Record, Retention};
-use patchcore::{Code, Refusal};
+use patchcore::workspace::{LOCK_WAIT, Log, Record, Retention, TransactionId};
+use patchcore::{Code, Error, Refusal};
 
-use super::edit::{self, Request};
+use super::edit::{self, Done, Request};
 use super::place::Location;
 use crate::cli::Global;
 use crate::cli::edit::PolicyArgs;
@@ -57,7 +57,30 @@ pub(crate) fn history(
     args: &HistoryArgs,
     context: &Context,
 ) -> Result<Exit, Failure> {
-    let log = Location::of(global)?.open()?.log()?;
+    let place = Location::of(global)?;
+    let log = each_entry(&place, args, &mut |entry| match entry {
+        Entry::Record(record, undone_by) => report::log::entry(&record, undone_by, context),
+        Entry::Damaged(transaction, error) => report::log::damaged(&transaction, &error, context),
+    })?;
+    report::log::foreign(&log, context)?;
+    Ok(Exit::Done)
+}
+
+/// What `history` lists.
+pub(crate) enum Entry {
+    /// A record, and what took it back.
+    Record(Box<Record>, Option<TransactionId>),
+    /// An entry that cannot be read.
+    Damaged(TransactionId, Error),
+}
+
+/// Goes through the entries of the log that are asked for, newest first.
+pub(crate) fn each_entry(
+    place: &Location,
+    args: &HistoryArgs,
+    take: &mut dyn FnMut(Entry) -> Result<(), Failure>,
+) -> Result<Log, Failure> {
+    let log = place.open()?.log()?;
     let mut shown = 0;
     for transaction in log.transactions()?.into_iter().rev() {
         if shown >= args.limit {
@@ -68,18 +91,17 @@ pub(crate) fn history(
             // Removed meanwhile.
             Ok(None) => continue,
             Err(error) => {
-                report::log::damaged(&transaction, &error, context)?;
+                take(Entry::Damaged(transaction, error))?;
                 continue;
             }
         };
         if args.all || record.state != TransactionState::Refused {
             let undone_by = log.undone_by(&transaction)?;
-            report::log::entry(&record, undone_by, context)?;
+            take(Entry::Record(Box::new(record), undone_by))?;
             shown += 1;
         }
     }
-    report::log::foreign(&log, context)?;
-    Ok(Exit::Done)
+    Ok(log)
 }
 
 /// `show`.
@@ -130,7 +152,6 @@ fn none(message: String) -> Failure {
 /// `undo`.
 pub(crate) fn undo(global: &Global, args: &UndoArgs, context: &Context) -> Result<Exit, Failure> {
     let place = Location::of(global)?;
-    let workspace = place.open()?;
     let policy = PolicyArgs {
         allow_path: args.allow_path.clone(),
         replace: args.replace.clone(),
@@ -143,13 +164,28 @@ pub(crate) fn undo(global: &Global, args: &UndoArgs, context: &Context) -> Resul
         preview: false,
         detailed_exitcode: false,
         again: false,
+        interrupt: None,
     };
-    let orchestrator = edit::orchestrator(&place, &request)?;
-    let undone = workspace.undo(
-        args.batch.as_deref(),
-        &edit::options(&place, request.policy, request.commit)?,
-    )?;
-    edit::conclude(&place, &undone, &request, orchestrator.as_ref(), context)
+    let done = take_back(&place, args.batch.as_deref(), &request)?;
+    edit::present(&done, &request, context)
+}
+
+/// Takes a batch back, and delivers the events of it.
+pub(crate) fn take_back(
+    place: &Location,
+    batch: Option<&str>,
+    request: &Request<'_>,
+) -> Result<Done<'static>, Failure> {
+    let workspace = place.open()?;
+    let orchestrator = edit::orchestrator(place, request)?;
+    let options = request.options(place)?;
+    let undone = workspace.undo(batch, &options)?;
+    Ok(edit::conclude(
+        place,
+        undone,
+        request,
+        orchestrator.as_ref(),
+    ))
 }
 
 /// `audit`.

@@ -73,6 +73,7 @@ impl Form<'_> {
                     pad: *pad,
                     indent: indent(target),
                     base: target.file.base,
+                    allow: Vec::new(),
                     labels,
                 };
                 (PatchOperation::ReplaceBlock(operation), run)
@@ -89,6 +90,7 @@ impl Form<'_> {
                     content: read_content(content)?,
                     indent: indent(target),
                     base: target.file.base,
+                    allow: Vec::new(),
                     labels,
                 };
                 (PatchOperation::InsertBefore(operation), run)
@@ -105,6 +107,7 @@ impl Form<'_> {
                     content: read_content(content)?,
                     indent: indent(target),
                     base: target.file.base,
+                    allow: Vec::new(),
                     labels,
                 };
                 (PatchOperation::InsertAfter(operation), run)
@@ -114,6 +117,7 @@ impl Form<'_> {
                     file: self.file(file)?,
                     content: read_content(content)?,
                     base: file.base,
+                    allow: Vec::new(),
                     labels,
                 };
                 (PatchOperation::Append(operation), run)
@@ -123,6 +127,7 @@ impl Form<'_> {
                     file: self.file(file)?,
                     content: read_content(content)?,
                     base: file.base,
+                    allow: Vec::new(),
                     labels,
                 };
                 (PatchOperation::Prepend(operation), run)
@@ -140,6 +145,7 @@ impl Form<'_> {
                     content: read_content(content)?,
                     occurrence: which(occurrence)?,
                     base: file.base,
+                    allow: Vec::new(),
                     labels,
                 };
                 (PatchOperation::ReplaceText(operation), run)
@@ -155,6 +161,7 @@ impl Form<'_> {
                     content: read_content(content)?,
                     executable: *executable,
                     base: file.base,
+                    allow: Vec::new(),
                     labels,
                 };
                 (PatchOperation::CreateFile(operation), run)
@@ -164,6 +171,7 @@ impl Form<'_> {
                     file: self.file(file)?,
                     expect: expect.clone(),
                     base: file.base,
+                    allow: Vec::new(),
                     labels,
                 };
                 (PatchOperation::DeleteFile(operation), run)
@@ -173,6 +181,7 @@ impl Form<'_> {
                     file: self.file(file)?,
                     to: self.path(to)?,
                     base: file.base,
+                    allow: Vec::new(),
                     labels,
                 };
                 (PatchOperation::RenameFile(operation), run)
@@ -182,6 +191,7 @@ impl Form<'_> {
                     file: self.file(file)?,
                     to: self.path(to)?,
                     base: file.base,
+                    allow: Vec::new(),
                     labels,
                 };
                 (PatchOperation::CopyFile(operation), run)
@@ -195,6 +205,7 @@ impl Form<'_> {
                     file: self.file(file)?,
                     executable: *executable,
                     base: file.base,
+                    allow: Vec::new(),
                     labels,
                 };
                 (PatchOperation::SetMode(operation), run)

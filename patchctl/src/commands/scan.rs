@@ -47,32 +47,55 @@ pub(crate) enum Standing {
 /// `scan`.
 pub(crate) fn run(global: &Global, args: &ScanArgs, context: &Context) -> Result<Exit, Failure> {
     let place = Location::of(global)?;
+    let found = find(&place, args, Some(context))?;
+    match context.output {
+        Output::Json => json(&found.hits, context),
+        Output::Human => print::hits(&found.hits, context),
+    }
+    .map_err(Failure::Output)?;
+    print::scanned(&found, context).map_err(Failure::Output)?;
+    Ok(unread(&found.walked))
+}
+
+/// What a scan found.
+pub(crate) struct Found {
+    /// By file, line and column.
+    pub(crate) hits: Vec<Hit>,
+    /// The ids that were looked for in vain.
+    pub(crate) missing: Vec<String>,
+    pub(crate) walked: Walked,
+}
+
+/// Finds the placeholders that are asked for; shows how far it is where a context is given.
+pub(crate) fn find(
+    place: &Location,
+    args: &ScanArgs,
+    context: Option<&Context>,
+) -> Result<Found, Failure> {
     let workspace = place.open()?;
     let scanner = scanner(&args.syntax)?;
     let wanted = args.ids.as_deref().map(read_ids).transpose()?;
-    let expected = expected_ids(&place, args)?;
-    let options = walk_options(&place, &args.walk)?;
+    let expected = expected_ids(place, args)?;
+    let options = walk_options(place, &args.walk)?;
     let (mut hits, walked) = scan(&workspace, &options, &scanner, wanted.as_ref(), context)?;
     hits.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     judge(&mut hits, expected.as_ref());
     let looked_for = wanted.or(expected).unwrap_or_default();
     let found: HashSet<&str> = hits.iter().map(|hit| hit.id.as_str()).collect();
-    let missing: Vec<&str> = looked_for
+    let missing = looked_for
         .iter()
-        .map(String::as_str)
-        .filter(|id| !found.contains(id))
+        .filter(|id| !found.contains(id.as_str()))
+        .cloned()
         .collect();
-    match context.output {
-        Output::Json => json(&hits, context),
-        Output::Human => print::hits(&hits, context),
-    }
-    .map_err(Failure::Output)?;
-    print::scanned(&hits, &missing, &walked, context).map_err(Failure::Output)?;
-    Ok(unread(&walked))
+    Ok(Found {
+        hits,
+        missing,
+        walked,
+    })
 }
 
 /// How a command exits whose walk could not read everything.
-fn unread(walked: &Walked) -> Exit {
+pub(crate) fn unread(walked: &Walked) -> Exit {
     match walked.failures.first() {
         Some(error) => Exit::of(error.code()),
         None => Exit::Done,
@@ -93,11 +116,11 @@ fn scan(
     options: &WalkOptions,
     scanner: &Scanner,
     wanted: Option<&BTreeSet<String>>,
-    context: &Context,
+    context: Option<&Context>,
 ) -> Result<(Vec<Hit>, Walked), Failure> {
     let hits = Mutex::new(Vec::new());
     let progress = WalkProgress::default();
-    let walked = progress::watch(context, &progress, || {
+    let walk = || {
         workspace.walk(options, &progress, &|file| {
             let bytes = file.bytes();
             let mut found = scanner.find(bytes);
@@ -123,7 +146,11 @@ fn scan(
                 .collect();
             hits.lock().expect("no holder panics").append(&mut here);
         })
-    })?;
+    };
+    let walked = match context {
+        Some(context) => progress::watch(context, &progress, walk),
+        None => walk(),
+    }?;
     Ok((hits.into_inner().expect("no holder panics"), walked))
 }
 

@@ -33,12 +33,22 @@ pub(crate) fn run(
         TaskCommand::Status(args) => status(&place, args, context),
         TaskCommand::Start(args) => change(&place, args, TaskStatus::InProgress, context),
         TaskCommand::Block(args) => change(&place, args, TaskStatus::Blocked, context),
-        TaskCommand::Complete(args) => complete(&place, args, context),
-        TaskCommand::Ask(args) => ask(&place, args, context),
+        TaskCommand::Complete(args) => show(&complete(&place, args)?, context),
+        TaskCommand::Ask(args) => {
+            print::answer(&help(&place, args)?, context).map_err(Failure::Output)?;
+            Ok(Exit::Done)
+        }
     }
 }
 
 fn list(place: &Location, args: &ListArgs, context: &Context) -> Result<Exit, Failure> {
+    let tasks = select(place, args)?;
+    print::list(&tasks, context).map_err(Failure::Output)?;
+    Ok(Exit::Done)
+}
+
+/// The tasks of the manifest that are asked for.
+pub(crate) fn select(place: &Location, args: &ListArgs) -> Result<Vec<Task>, Failure> {
     let manifest = manifest::read(place)?;
     let of_order = |task: &&Task| {
         let order = args.order_id.as_ref();
@@ -50,14 +60,8 @@ fn list(place: &Location, args: &ListArgs, context: &Context) -> Result<Exit, Fa
         let status = task.status();
         args.status.is_empty() || args.status.iter().any(|wanted| wanted == status.as_str())
     };
-    let tasks: Vec<&Task> = manifest
-        .tasks()
-        .iter()
-        .filter(of_order)
-        .filter(of_status)
-        .collect();
-    print::list(&tasks, context).map_err(Failure::Output)?;
-    Ok(Exit::Done)
+    let tasks = manifest.tasks().iter().filter(of_order).filter(of_status);
+    Ok(tasks.cloned().collect())
 }
 
 fn get(place: &Location, args: &GetArgs, context: &Context) -> Result<Exit, Failure> {
@@ -87,7 +91,7 @@ fn status(place: &Location, args: &StatusArgs, context: &Context) -> Result<Exit
         forced: forced(args.closing.force),
         scanner: scan::scanner(&args.closing.syntax)?,
     };
-    change.carry_out(place, &args.closing.tell, context)
+    show(&change.carry_out(place, &args.closing.tell)?, context)
 }
 
 fn change(
@@ -102,17 +106,34 @@ fn change(
         forced: Forced::No,
         scanner: Scanner::new(),
     };
-    change.carry_out(place, &args.tell, context)
+    show(&change.carry_out(place, &args.tell)?, context)
 }
 
-fn complete(place: &Location, args: &CompleteArgs, context: &Context) -> Result<Exit, Failure> {
+/// Sets a task's status to complete, unless its placeholder still stands.
+pub(crate) fn complete(place: &Location, args: &CompleteArgs) -> Result<Changed, Failure> {
     let change = Change {
         uuid: &args.uuid,
         status: TaskStatus::Complete,
         forced: forced(args.closing.force),
         scanner: scan::scanner(&args.closing.syntax)?,
     };
-    change.carry_out(place, &args.closing.tell, context)
+    change.carry_out(place, &args.closing.tell)
+}
+
+/// What came of a new status for a task.
+pub(crate) struct Changed {
+    pub(crate) uuid: String,
+    pub(crate) status: TaskStatus,
+    /// What people should know.
+    pub(crate) warnings: Vec<String>,
+    /// How the command ends.
+    pub(crate) exit: Exit,
+}
+
+fn show(changed: &Changed, context: &Context) -> Result<Exit, Failure> {
+    print::status(&changed.uuid, &changed.status, context).map_err(Failure::Output)?;
+    report::warn_of_all(&changed.warnings, context);
+    Ok(changed.exit)
 }
 
 fn forced(force: bool) -> Forced {
@@ -130,12 +151,7 @@ struct Change<'a> {
 impl Change<'_> {
     /// Writes it into the manifest, then tells the orchestrator; what it could not be told it is
     /// told with the next change, or by `init`.
-    fn carry_out(
-        &self,
-        place: &Location,
-        tell: &TellArgs,
-        context: &Context,
-    ) -> Result<Exit, Failure> {
+    fn carry_out(&self, place: &Location, tell: &TellArgs) -> Result<Changed, Failure> {
         let workspace = place.open()?;
         let config = Config::resolve(&tell.connection)?;
         let (_, manifest) = manifest::update(&workspace, &ApplyOptions::default(), |manifest| {
@@ -150,32 +166,32 @@ impl Change<'_> {
             }
             Ok(())
         })?;
-        report::warn_of_foreign(&workspace, context);
-        print::status(self.uuid, &self.status, context).map_err(Failure::Output)?;
+        let mut changed = Changed {
+            uuid: self.uuid.to_owned(),
+            status: self.status.clone(),
+            warnings: workspace.foreign_note().into_iter().collect(),
+            exit: Exit::Done,
+        };
         if self.status == TaskStatus::Complete {
-            self.clear(&workspace, &manifest, context)?;
+            changed.warnings.extend(self.clear(&workspace, &manifest)?);
         }
         let Some(config) = config else {
-            return Ok(Exit::Done);
+            return Ok(changed);
         };
         let api = Api::new(&config)?;
-        let told = send_statuses(&workspace, &manifest, &api, context)?;
-        Ok(match told || !tell.require_delivery {
-            true => Exit::Done,
-            false => Exit::Code(4),
-        })
+        let untold = send_statuses(&workspace, &manifest, &api)?;
+        if !untold.is_empty() && tell.require_delivery {
+            changed.exit = Exit::Code(4);
+        }
+        changed.warnings.extend(untold);
+        Ok(changed)
     }
 
-    /// Takes the task's comments out of its file, as a batch of its own. The task is complete
-    /// whatever becomes of them.
-    fn clear(
-        &self,
-        workspace: &Workspace,
-        manifest: &Manifest,
-        context: &Context,
-    ) -> Result<(), Failure> {
+    /// Takes the task's comments out of its file, as a batch of its own; tells what stays. The
+    /// task is complete whatever becomes of them.
+    fn clear(&self, workspace: &Workspace, manifest: &Manifest) -> Result<Vec<String>, Failure> {
         let Ok(clearing) = Clearing::of(manifest, manifest.require(self.uuid)?) else {
-            return Ok(());
+            return Ok(Vec::new());
         };
         let clearing = clearing.with_scanner(self.scanner.clone());
         let options = ApplyOptions::default();
@@ -198,8 +214,7 @@ impl Change<'_> {
                 )
             }));
         }
-        report::warn_of_all(&left, context);
-        Ok(())
+        Ok(left)
     }
 
     fn check(&self, workspace: &Workspace, task: &Task) -> Result<(), Refusal> {
@@ -212,14 +227,13 @@ impl Change<'_> {
     }
 }
 
-/// Tells the orchestrator of every status that it has not heard of; `false`, and warnings, where it
-/// still has not heard of some.
+/// Tells the orchestrator of every status that it has not heard of; gives what it still has not
+/// heard of, and why.
 pub(crate) fn send_statuses(
     workspace: &Workspace,
     manifest: &Manifest,
     api: &Api,
-    context: &Context,
-) -> Result<bool, Failure> {
+) -> Result<Vec<String>, Failure> {
     let mut told = Vec::new();
     let mut untold = Vec::new();
     for task in manifest.tasks().iter().filter(|task| task.is_unsent()) {
@@ -252,11 +266,11 @@ pub(crate) fn send_statuses(
             Ok(())
         })?;
     }
-    report::warn_of_all(&untold, context);
-    Ok(untold.is_empty())
+    Ok(untold)
 }
 
-fn ask(place: &Location, args: &HelpArgs, context: &Context) -> Result<Exit, Failure> {
+/// Asks for help with a task.
+pub(crate) fn help(place: &Location, args: &HelpArgs) -> Result<Value, Failure> {
     let api = Api::new(&Config::require(&args.connection)?)?;
     let known = manifest::read(place)?;
     if !known.tasks().is_empty() {
@@ -267,9 +281,7 @@ fn ask(place: &Location, args: &HelpArgs, context: &Context) -> Result<Exit, Fai
         question: args.question.clone(),
         error: args.error.clone(),
     };
-    let answer = api.help(&args.uuid, &help)?;
-    print::answer(&answer, context).map_err(Failure::Output)?;
-    Ok(Exit::Done)
+    Ok(api.help(&args.uuid, &help)?)
 }
 
 /// Longest wait between two tries.
@@ -277,6 +289,18 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 /// `ask`.
 pub(crate) fn clarify(args: &AskArgs, context: &Context) -> Result<Exit, Failure> {
+    let answer = clarification(args, &mut |why| report::warn(why, context))?;
+    let mut out = context.stdout();
+    // An agent parses it, whoever looks on.
+    serde_json::to_writer(&mut out, &answer)
+        .map_err(std::io::Error::from)
+        .and_then(|()| writeln!(out))
+        .map_err(Failure::Output)?;
+    Ok(Exit::Done)
+}
+
+/// Asks for clarification of an order; says why it tries again.
+pub(crate) fn clarification(args: &AskArgs, again: &mut dyn FnMut(&str)) -> Result<Value, Failure> {
     let api = Api::new(&Config::require(&args.connection)?)?;
     let more: Map<String, Value> = match &args.context {
         Some(text) => serde_json::from_str(text)
@@ -290,27 +314,20 @@ pub(crate) fn clarify(args: &AskArgs, context: &Context) -> Result<Exit, Failure
     };
     let mut wait = Duration::from_millis(200);
     let mut left = args.retries;
-    let answer = loop {
+    loop {
         match api.clarify(&question) {
-            Ok(answer) => break answer,
+            Ok(answer) => return Ok(answer),
             Err(error) if error.is_temporary() && left > 0 => {
                 let asked = match &error {
                     CallError::Status { retry_after, .. } => *retry_after,
                     _ => None,
                 };
-                report::warn(&format!("{error}; trying again"), context);
+                again(&format!("{error}; trying again"));
                 std::thread::sleep(asked.unwrap_or(wait).min(LONGEST));
                 wait = (wait * 2).min(LONGEST);
                 left -= 1;
             }
             Err(error) => return Err(error.into()),
         }
-    };
-    let mut out = context.stdout();
-    // An agent parses it, whoever looks on.
-    serde_json::to_writer(&mut out, &answer)
-        .map_err(std::io::Error::from)
-        .and_then(|()| writeln!(out))
-        .map_err(Failure::Output)?;
-    Ok(Exit::Done)
+    }
 }

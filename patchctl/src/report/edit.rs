@@ -10,7 +10,7 @@ use patchcore::report::{OperationReport, Report, Status};
 
 use super::{ALL, Context, printable, refusal};
 use crate::cli::Output;
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 
 pub(super) const ADDED: Style = AnsiColor::Green.on_default();
 pub(super) const REMOVED: Style = AnsiColor::Red.on_default();
@@ -28,30 +28,17 @@ pub(crate) struct Details<'a> {
     pub(crate) diff: bool,
 }
 
-/// Prints a report, and tells how to exit.
+/// Prints a report.
 pub(crate) fn print(
     report: &Report,
     details: &Details<'_>,
-    detailed_exitcode: bool,
     context: &Context,
-) -> Result<Exit, Failure> {
-    let exit = exit(report, details.plan, detailed_exitcode);
+) -> Result<(), Failure> {
     match context.output {
         Output::Json => json(report, details, context),
         Output::Human => human(report, details, context),
     }
-    .map_err(Failure::Output)?;
-    Ok(exit)
-}
-
-fn exit(report: &Report, plan: &Plan, detailed_exitcode: bool) -> Exit {
-    match (report.status, report.code()) {
-        (Status::Partial, _) => Exit::Code(6),
-        (Status::Previewed, Some(_)) => Exit::Code(6),
-        (Status::Refused | Status::RolledBack, Some(code)) => Exit::of(code),
-        (Status::Previewed, None) if detailed_exitcode && !plan.changes.is_empty() => Exit::Code(5),
-        _ => Exit::Done,
-    }
+    .map_err(Failure::Output)
 }
 
 pub(super) fn json(
@@ -59,15 +46,21 @@ pub(super) fn json(
     details: &Details<'_>,
     context: &Context,
 ) -> std::io::Result<()> {
+    let report = whole(report, details)?;
+    let mut out = context.stdout();
+    serde_json::to_writer(&mut out, &report)?;
+    writeln!(out)
+}
+
+/// The report with its diff, where one is to be shown.
+pub(crate) fn whole(report: &Report, details: &Details<'_>) -> std::io::Result<Report> {
     let mut report = report.clone();
     if details.diff {
         let mut bytes = Vec::new();
         write_diff(details.plan, &mut bytes)?;
         report.diff = Some(String::from_utf8_lossy(&bytes).into_owned());
     }
-    let mut out = context.stdout();
-    serde_json::to_writer(&mut out, &report)?;
-    writeln!(out)
+    Ok(report)
 }
 
 /// Writes the diff of a plan, in git's format.
@@ -190,7 +183,7 @@ fn summary(report: &Report) -> String {
     line
 }
 
-pub(super) fn count(number: usize, noun: &str) -> String {
+pub(crate) fn count(number: usize, noun: &str) -> String {
     match number {
         1 => format!("1 {noun}"),
         _ => format!("{number} {noun}s"),

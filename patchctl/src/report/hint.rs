@@ -10,7 +10,9 @@ pub(super) fn words(hint: Hint) -> &'static str {
         }
         Hint::AllowBinary => "to edit it anyway, use --allow-binary",
         Hint::AllowEncodingChange => "to write it anyway, use --allow-encoding-change",
-        Hint::AllowOmission => "if the text is meant as it is, use --allow-omission",
+        Hint::AllowOmission => {
+            "if the text is meant as it is, send \"allow\": [\"omission\"] beside it (in JSON), or use --allow-omission"
+        }
         Hint::AllowOddNames => "to create a file of that name, use --allow-odd-names",
         Hint::AllowPath => "to open the path to edits, use --allow-path PATH",
         Hint::AllowOwnerChange => "to replace it anyway, use --allow-owner-change",

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
+use indicatif::HumanBytes;
 use patchcore::Error;
 use patchcore::report::Status;
 use patchcore::workspace::{
@@ -151,7 +152,7 @@ pub(crate) fn status(status: &WorkspaceStatus, context: &Context) -> Result<Exit
         for name in &status.abandoned {
             writeln!(out, "set aside: {}", printable(name))?;
         }
-        let size = bytes(status.bytes);
+        let size = HumanBytes(status.bytes);
         writeln!(
             out,
             "log: {} in {size}",
@@ -189,22 +190,7 @@ pub(crate) fn entry(
     context: &Context,
 ) -> Result<(), Failure> {
     let (added, removed) = lines(record);
-    let json = || {
-        json!({
-            "version": 1,
-            "transaction": record.transaction.to_string(),
-            "batch_id": record.batch_id,
-            "at": record.at,
-            "status": record.status,
-            "operations": record.operations.len(),
-            "files": record.changes.len(),
-            "lines_added": added,
-            "lines_removed": removed,
-            "labels": record.labels,
-            "undoes": record.undoes.map(|id| id.to_string()),
-            "undone_by": undone_by.map(|id| id.to_string()),
-        })
-    };
+    let json = || entry_json(record, undone_by);
     print(context, json, |out| {
         let files = count(record.changes.len(), "file", "files");
         write!(
@@ -231,19 +217,41 @@ pub(crate) fn entry(
     })
 }
 
+/// An entry of `history`, as JSON.
+pub(crate) fn entry_json(record: &Record, undone_by: Option<TransactionId>) -> Value {
+    let (added, removed) = lines(record);
+    json!({
+        "version": 1,
+        "transaction": record.transaction.to_string(),
+        "batch_id": record.batch_id,
+        "at": record.at,
+        "status": record.status,
+        "operations": record.operations.len(),
+        "files": record.changes.len(),
+        "lines_added": added,
+        "lines_removed": removed,
+        "labels": record.labels,
+        "undoes": record.undoes.map(|id| id.to_string()),
+        "undone_by": undone_by.map(|id| id.to_string()),
+    })
+}
+
+/// A log entry that cannot be read, as JSON.
+pub(crate) fn damaged_json(transaction: &TransactionId, error: &Error) -> Value {
+    json!({
+        "version": 1,
+        "transaction": transaction.to_string(),
+        "damaged": error.to_string(),
+    })
+}
+
 /// A log entry that cannot be read.
 pub(crate) fn damaged(
     transaction: &TransactionId,
     error: &Error,
     context: &Context,
 ) -> Result<(), Failure> {
-    let json = || {
-        json!({
-            "version": 1,
-            "transaction": transaction.to_string(),
-            "damaged": error.to_string(),
-        })
-    };
+    let json = || damaged_json(transaction, error);
     print(context, json, |out| {
         let why = error.to_string();
         writeln!(
@@ -371,7 +379,7 @@ pub(crate) fn collected(collected: &Collected, context: &Context) -> Result<Exit
     print(context, json, |out| {
         let removed = count(collected.removed, "entry", "entries");
         let kept = count(collected.kept, "entry", "entries");
-        let (freed, left) = (bytes(collected.freed), bytes(collected.bytes));
+        let (freed, left) = (HumanBytes(collected.freed), HumanBytes(collected.bytes));
         writeln!(out, "removed {removed} ({freed}), kept {kept} ({left})")
     })?;
     Ok(Exit::Done)
@@ -409,16 +417,4 @@ fn count(number: usize, one: impl Display, many: impl Display) -> String {
         1 => format!("1 {one}"),
         _ => format!("{number} {many}"),
     }
-}
-
-/// A size as people read it, in powers of 1024.
-fn bytes(size: u64) -> String {
-    const UNITS: [&str; 4] = ["bytes", "KiB", "MiB", "GiB"];
-    let mut unit = 0;
-    let mut rest = size;
-    while rest >= 10 * 1024 && unit + 1 < UNITS.len() {
-        rest /= 1024;
-        unit += 1;
-    }
-    format!("{rest} {}", UNITS[unit])
 }

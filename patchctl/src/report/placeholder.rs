@@ -7,7 +7,7 @@ use patchcore::workspace::Walked;
 
 use super::{Context, printable};
 use crate::cli::Output;
-use crate::commands::scan::{Hit, Standing};
+use crate::commands::scan::{Found, Hit, Standing};
 
 const PLACE: Style = AnsiColor::Magenta.on_default();
 const UNKNOWN: Style = AnsiColor::Yellow.on_default();
@@ -33,12 +33,12 @@ pub(crate) fn hits(hits: &[Hit], context: &Context) -> std::io::Result<()> {
 }
 
 /// The talk after a scan: what is missing, what could not be read, how much there was.
-pub(crate) fn scanned(
-    hits: &[Hit],
-    missing: &[&str],
-    walked: &Walked,
-    context: &Context,
-) -> std::io::Result<()> {
+pub(crate) fn scanned(found: &Found, context: &Context) -> std::io::Result<()> {
+    let Found {
+        hits,
+        missing,
+        walked,
+    } = found;
     unread(walked, context)?;
     if context.verbosity < 0 {
         return Ok(());

@@ -15,13 +15,13 @@ const BAD: Style = AnsiColor::Red.on_default();
 const DIM: Style = Style::new().dimmed();
 
 /// A line for each task, tab-separated: id, status, file, placeholder, first line of instruction.
-pub(crate) fn list(tasks: &[&Task], context: &Context) -> std::io::Result<()> {
+pub(crate) fn list(tasks: &[Task], context: &Context) -> std::io::Result<()> {
     let mut out = std::io::BufWriter::new(context.stdout());
     if context.output == Output::Json {
         // Written directly, so that numbers keep their spelling.
         #[derive(serde::Serialize)]
         struct Tasks<'a> {
-            tasks: &'a [&'a Task],
+            tasks: &'a [Task],
         }
         serde_json::to_writer(&mut out, &Tasks { tasks })?;
         writeln!(out)?;

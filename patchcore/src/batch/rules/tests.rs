@@ -123,6 +123,7 @@ fn operation() -> impl Strategy<Value = PatchOperation> {
                         pad: flag,
                         indent,
                         base,
+                        allow: Vec::new(),
                         labels,
                     }),
                     "insert-before" => Op::InsertBefore(InsertBefore {
@@ -132,6 +133,7 @@ fn operation() -> impl Strategy<Value = PatchOperation> {
                         content,
                         indent,
                         base,
+                        allow: Vec::new(),
                         labels,
                     }),
                     "insert-after" => Op::InsertAfter(InsertAfter {
@@ -141,18 +143,21 @@ fn operation() -> impl Strategy<Value = PatchOperation> {
                         content,
                         indent,
                         base,
+                        allow: Vec::new(),
                         labels,
                     }),
                     "append" => Op::Append(Append {
                         file,
                         content,
                         base,
+                        allow: Vec::new(),
                         labels,
                     }),
                     "prepend" => Op::Prepend(Prepend {
                         file,
                         content,
                         base,
+                        allow: Vec::new(),
                         labels,
                     }),
                     "replace-text" => Op::ReplaceText(ReplaceText {
@@ -161,6 +166,7 @@ fn operation() -> impl Strategy<Value = PatchOperation> {
                         content,
                         occurrence,
                         base,
+                        allow: Vec::new(),
                         labels,
                     }),
                     "create-file" => Op::CreateFile(CreateFile {
@@ -168,30 +174,35 @@ fn operation() -> impl Strategy<Value = PatchOperation> {
                         content,
                         executable,
                         base,
+                        allow: Vec::new(),
                         labels,
                     }),
                     "delete-file" => Op::DeleteFile(DeleteFile {
                         file,
                         expect: guard.expect,
                         base,
+                        allow: Vec::new(),
                         labels,
                     }),
                     "rename-file" => Op::RenameFile(RenameFile {
                         file,
                         to,
                         base,
+                        allow: Vec::new(),
                         labels,
                     }),
                     "copy-file" => Op::CopyFile(CopyFile {
                         file,
                         to,
                         base,
+                        allow: Vec::new(),
                         labels,
                     }),
                     "set-mode" => Op::SetMode(SetMode {
                         file,
                         executable,
                         base,
+                        allow: Vec::new(),
                         labels,
                     }),
                     other => panic!("{other} has no strategy"),
@@ -263,6 +274,7 @@ fn a_value_that_breaks_a_rule_is_refused_with_its_path() {
         content: Content::Text("x".to_owned()),
         occurrence: Occurrence::Only,
         base: None,
+        allow: Vec::new(),
         labels: Labels::default(),
     };
     let refusal = Batch::try_from(PatchBatch::new(vec![PatchOperation::ReplaceText(find)]))

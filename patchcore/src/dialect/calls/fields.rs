@@ -11,6 +11,7 @@ use crate::batch::diagnostic::{Fault, MAX_FAULTS, Span};
 use crate::batch::names;
 use crate::dialect::Options;
 use crate::error::{Code, Hint, excerpt};
+use crate::operation::Allowance;
 
 /// What a parameter means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,6 +42,10 @@ pub(in crate::dialect) enum Field {
     Sketch,
     /// A tag of a line that another tool has printed.
     LineTag,
+    /// The hash of the file that the edit was made for.
+    Base,
+    /// What the sender lets pass on its own responsibility.
+    Allow,
     /// Changes nothing about the edit.
     Remark,
 }
@@ -201,6 +206,8 @@ const TABLE: &[(Field, &[&str])] = &[
             "insertbefore",
         ],
     ),
+    (Base, &["base", "basehash", "filehash"]),
+    (Allow, &["allow"]),
     (
         Remark,
         &[
@@ -470,6 +477,51 @@ impl<'n> Arguments<'n, '_, '_> {
                 false => Taken::Faulty,
             }
         })
+    }
+
+    /// What the sender lets pass: a list of names, also as the text of one, or one name.
+    pub(super) fn allowances(&mut self) -> Vec<Allowance> {
+        const WANTED: &str = "a list";
+        let Taken::Set(member) = self.member(Field::Allow) else {
+            return Vec::new();
+        };
+        let path = self.path_of(&member.key);
+        let unfolded = match member.node.text() {
+            Some(text) if text.trim_start().starts_with('[') => {
+                self.unfold(&member.node, &path, &member.key)
+            }
+            Some(_) if !self.noted(member, WANTED) => None,
+            _ => Some(member.node.clone()),
+        };
+        let Some(node) = unfolded else {
+            return Vec::new();
+        };
+        let names = match node.value {
+            Value::List(list) => list,
+            Value::Text(_) => vec![node],
+            _ => {
+                let _: Taken<()> = self.wrong(member, WANTED);
+                return Vec::new();
+            }
+        };
+        let known = Allowance::NAMES.map(|(name, _)| name).join("\", \"");
+        let mut allow = Vec::new();
+        for name in &names {
+            let said = name.text().unwrap_or_default();
+            match Allowance::NAMES.iter().find(|(known, _)| *known == said) {
+                Some((_, one)) if !allow.contains(one) => allow.push(*one),
+                Some(_) => {}
+                None => {
+                    let found = name.text().map_or_else(
+                        || name.kind().to_owned(),
+                        |text| format!("{:?}", excerpt(text.as_bytes(), 40)),
+                    );
+                    let message = format!("expected one of \"{known}\", found {found}");
+                    self.input.fault(name.span, &path, message);
+                }
+            }
+        }
+        allow
     }
 
     /// A whole number, also as text or with a fraction of nothing.

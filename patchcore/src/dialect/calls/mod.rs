@@ -14,7 +14,8 @@
 //! | `path`, `diff` | `apply_diff`: blocks or a unified diff |
 //! | `input`, `patch` or a command with an envelope | `apply_patch` |
 //!
-//! Each parameter is known in every spelling in use; see [`fields`]. As in those tools `create`
+//! Each parameter is known in every spelling in use; see [`fields`]. A call may carry the hash of
+//! the file that it was made for as `base`: it guards an edit by line numbers alone. As in those tools `create`
 //! does not overwrite, `insert` counts lines from 0 (before the first) and inserts a final newline
 //! of its text as a further, blank line, and the old text must match at one place unless
 //! `replace_all` is set. `undo_edit` takes back an edit of the same input.
@@ -22,6 +23,7 @@
 mod envelope;
 mod fields;
 mod find;
+mod look;
 mod markup;
 mod node;
 mod read;
@@ -37,8 +39,10 @@ use super::{Dialect, Options, Unread, parse_text, whole};
 use crate::batch::diagnostic::{Diagnostic, Fault, Span};
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
+use crate::operation::Allowance;
 use crate::path::RelPath;
 use crate::plan::{Lowered, Script, Tree};
+use crate::report::Part;
 use crate::text::BOM;
 use fields::Input;
 pub(super) use fields::{Field, field};
@@ -76,6 +80,8 @@ pub(super) struct Calls {
     content: Digest,
     /// What is said of calls that edit nothing.
     remarks: Vec<String>,
+    /// What calls ask to look at.
+    reads: Vec<(RelPath, Part)>,
     /// The byte ranges that were read.
     pub(super) read: Vec<std::ops::Range<usize>>,
 }
@@ -85,8 +91,12 @@ struct Step {
     /// The file; `None` where the patch of the step names it.
     path: Option<RelPath>,
     act: Act,
+    /// What its sender lets pass.
+    allow: Vec<Allowance>,
     /// How its parameters were read, where that is worth saying.
     notes: Vec<String>,
+    /// The hash of the file that the call was made for.
+    base: Option<Digest>,
     span: Span,
 }
 
@@ -133,8 +143,27 @@ impl Step {
         Self {
             path: None,
             act: Act::Patch(Box::new(patch)),
+            allow: Vec::new(),
             notes: Vec::new(),
+            base: None,
             span,
+        }
+    }
+}
+
+impl Step {
+    /// Adds what its sender lets pass.
+    fn allow(&mut self, allow: &[Allowance], options: &Options) {
+        for one in allow {
+            if !self.allow.contains(one) {
+                self.allow.push(*one);
+            }
+        }
+        if let Act::Patch(patch) = &mut self.act
+            && self.allow.contains(&Allowance::Omission)
+            && !options.forbid_omission
+        {
+            patch.options.allow_omission = true;
         }
     }
 }
@@ -156,10 +185,15 @@ pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<Calls, Unread> {
     let found = find::find(&mut input, beyond);
     input.end(beyond);
     let mut steps = Vec::new();
-    let mut remarks = Vec::new();
+    let (mut remarks, mut reads) = (Vec::new(), Vec::new());
     for (index, call) in found.calls.iter().enumerate() {
-        if let Outcome::Nothing(why) = read::call(call, options, &mut input, &mut steps) {
-            remarks.push(format!("call {}: {why}", index + 1));
+        match read::call(call, options, &mut input, &mut steps) {
+            Outcome::Edit => {}
+            Outcome::Nothing(why) => remarks.push(format!("call {}: {why}", index + 1)),
+            Outcome::Look(why, read) => {
+                remarks.push(format!("call {}: {why}", index + 1));
+                reads.push(read);
+            }
         }
     }
     prose(&found, options, &mut input, &mut steps, &mut remarks);
@@ -198,6 +232,7 @@ pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<Calls, Unread> {
         options: options.clone(),
         content: Digest::of(bytes),
         remarks,
+        reads,
         read: found.read.iter().map(|span| span.start..span.end).collect(),
     })
 }
@@ -250,15 +285,21 @@ impl Script for Calls {
         paths.into_iter().collect()
     }
 
+    fn reads(&self) -> Vec<(RelPath, Part)> {
+        self.reads.clone()
+    }
+
     fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
         let mut lowered = match &self.steps[..] {
             [
                 Step {
                     act: Act::Patch(patch),
+                    allow,
                     notes,
+                    base: None,
                     ..
                 },
-            ] if notes.is_empty() => run::alone(&*patch.parsed(), tree)?,
+            ] if notes.is_empty() && allow.is_empty() => run::alone(&*patch.parsed(), tree)?,
             _ => run::run(self, tree).into(),
         };
         lowered.notes.remarks.extend(self.remarks.iter().cloned());

@@ -10,7 +10,7 @@ use crate::dialect::landed::Landed;
 use crate::dialect::{minimal_edit, omission, whole};
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
-use crate::operation::{Action, Batch, Coordinates, Operation};
+use crate::operation::{Action, Allowance, Batch, Coordinates, Operation};
 use crate::path::RelPath;
 use crate::plan::{Entry, Lowered, Script, SharedBytes, Tree};
 use crate::text::{LineNumber, Text};
@@ -52,6 +52,8 @@ pub(super) fn run(calls: &Calls, tree: &Tree) -> Batch {
             (_, None) => {}
         }
         desk.note(before, &step.notes);
+        desk.hold_to(before, step.base);
+        desk.allow(before, &step.allow);
     }
     desk.into_batch(calls.content)
 }
@@ -65,7 +67,9 @@ struct Running<'r> {
 
 impl Running<'_> {
     fn check(&self, new: &str, old: &[u8]) -> Result<(), Refusal> {
-        match self.calls.options.allow_omission {
+        let options = &self.calls.options;
+        let allowed = self.step.allow.contains(&Allowance::Omission) && !options.forbid_omission;
+        match options.allow_omission || allowed {
             true => Ok(()),
             false => omission::check_new(self.path, new.as_bytes(), old),
         }

@@ -42,6 +42,7 @@ fn sample() -> Record {
             guarded: true,
             note: None,
             matched: None,
+            allow: Vec::new(),
             refusal: None,
             labels: None,
         }],

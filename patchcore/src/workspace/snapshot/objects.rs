@@ -63,22 +63,20 @@ impl<'a> Objects<'a> {
 
     /// The bytes of that hash; `None` where they are gone, or no longer what they were.
     pub(in super::super) fn get(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
-        let io = |error| fail("read", "snapshots/objects", error);
+        get(&self.objects, digest)
+    }
+
+    /// How many bytes an object takes; 0 where there is none.
+    pub(super) fn size(&self, digest: &Digest) -> Result<u64, Error> {
+        let io = |error| fail("look at", "snapshots/objects", error);
         let (shard, name) = place(digest);
-        let Some(dir) = self.objects.directory(&shard).map_err(io)? else {
-            return Ok(None);
-        };
-        let file = match dir.file(name.as_bytes()) {
+        let dir = match self.objects.directory(&shard) {
             Err(error) if is_no_directory(&error) => None,
             result => result.map_err(io)?,
         };
-        let Some(file) = file else { return Ok(None) };
-        let meta = file.stat().map_err(io)?;
-        if meta.kind != FileKind::File {
-            return Ok(None);
-        }
-        let bytes = file.read(meta.size, MAX_FILE).map_err(io)?;
-        Ok(bytes.filter(|bytes| Digest::of(bytes) == *digest))
+        let Some(dir) = dir else { return Ok(0) };
+        let meta = dir.stat(name.as_bytes()).map_err(io)?;
+        Ok(meta.map_or(0, |meta| meta.size))
     }
 
     /// Removes all objects but these; gives how many went and how many bytes they took.
@@ -111,6 +109,50 @@ impl<'a> Objects<'a> {
         }
         Ok((removed, freed))
     }
+}
+
+/// The store as a reader sees it, without the lock.
+#[derive(Debug)]
+pub(in super::super) struct Stored(Dir);
+
+impl Stored {
+    /// Opens the store; `None` where there is none.
+    pub(in super::super) fn open(state: &StateDir) -> Result<Option<Self>, Error> {
+        let Some(snapshots) = state.part(SNAPSHOTS)? else {
+            return Ok(None);
+        };
+        match snapshots.directory("objects") {
+            Err(error) if is_no_directory(&error) => Ok(None),
+            Err(error) => Err(fail("open", "snapshots/objects", error)),
+            Ok(objects) => Ok(objects.map(Self)),
+        }
+    }
+
+    /// As [`Objects::get`].
+    pub(in super::super) fn get(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
+        get(&self.0, digest)
+    }
+}
+
+fn get(objects: &Dir, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
+    let io = |error| fail("read", "snapshots/objects", error);
+    let (shard, name) = place(digest);
+    let dir = match objects.directory(&shard) {
+        Err(error) if is_no_directory(&error) => None,
+        result => result.map_err(io)?,
+    };
+    let Some(dir) = dir else { return Ok(None) };
+    let file = match dir.file(name.as_bytes()) {
+        Err(error) if is_no_directory(&error) => None,
+        result => result.map_err(io)?,
+    };
+    let Some(file) = file else { return Ok(None) };
+    let meta = file.stat().map_err(io)?;
+    if meta.kind != FileKind::File {
+        return Ok(None);
+    }
+    let bytes = file.read(meta.size, MAX_FILE).map_err(io)?;
+    Ok(bytes.filter(|bytes| Digest::of(bytes) == *digest))
 }
 
 /// The directory and the name of an object.

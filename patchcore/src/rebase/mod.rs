@@ -1,0 +1,191 @@
+//! Where lines of an older state of a file are in its newer one, or that they are not there.
+//!
+//! An agent edits the file that it last saw, its base. Others have changed the file meanwhile. A
+//! [`Map`] aligns the two states line by line, endings aside, and answers for a range of lines of
+//! the base which lines of the current file they are. It answers only where there is one answer:
+//!
+//! - every longest common subsequence of the two states matches the range with the same lines; and
+//! - the two lines above the range and the two below it, as far as the base has them, stand around
+//!   those lines too.
+//!
+//! A range of which a line was changed has no place, wherever a copy of it may stand. The same
+//! holds for a range whose neighbours were changed, and for one that has two places alike: it is
+//! for the sender to look again.
+//!
+//! ```
+//! use patchcore::rebase::{Lost, Map};
+//! let base = b"a\nb\nc\nd\ne\n";
+//! let current = b"new\na\nb\nc\nd\ne\n";
+//! let map = Map::new(base, current);
+//! assert_eq!(map.range(2..3), Ok(3..4));
+//!
+//! let changed = Map::new(base, b"a\nb\nC\nd\ne\n");
+//! assert_eq!(changed.range(2..3), Err(Lost::Changed));
+//! ```
+
+mod align;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Range;
+
+use crate::text::{BOM, split_lines, trim_ending};
+use align::{Alignment, BUDGET, Place};
+
+/// Lines on each side of a range that must be the same in both states.
+pub const NEIGHBOURS: usize = 2;
+
+/// Why a range of the base has no place in the current file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// A line of the range, or of the two on each side of it, was changed or is gone.
+    Changed,
+    /// The range may be at more than one place.
+    Ambiguous,
+    /// The files are so long and so repetitive that comparing them would take too long.
+    TooLarge,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Changed => "these lines, or those next to them, were changed meanwhile",
+            Self::Ambiguous => "these lines may be at more than one place by now",
+            Self::TooLarge => "the files are too long and too repetitive to be compared",
+        })
+    }
+}
+
+/// Two states of a file, ready to be compared.
+#[derive(Debug)]
+pub struct Map {
+    /// The lines of the base, equal numbers for equal lines.
+    base: Vec<u32>,
+    /// Those of the current file.
+    current: Vec<u32>,
+}
+
+impl Map {
+    /// Reads both states as lines. A byte order mark is no part of the first line.
+    #[must_use]
+    pub fn new(base: &[u8], current: &[u8]) -> Self {
+        let mut numbers: HashMap<&[u8], u32> = HashMap::new();
+        let mut read = |bytes| {
+            lines(bytes)
+                .map(|line| {
+                    let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+                    *numbers.entry(line).or_insert(next)
+                })
+                .collect()
+        };
+        Self {
+            base: read(base),
+            current: read(current),
+        }
+    }
+
+    /// Where a range of lines of the base is in the current file; lines count from 0.
+    ///
+    /// An empty range lies between two lines, which must still be next to each other. One at the
+    /// start or the end of the base is at that end of the current file, or nowhere.
+    ///
+    /// # Errors
+    /// Why it has no place. A range past the end of the base is [`Lost::Changed`].
+    pub fn range(&self, range: Range<usize>) -> Result<Range<usize>, Lost> {
+        let mut places = self.ranges(std::slice::from_ref(&range));
+        places.pop().unwrap_or(Err(Lost::Changed))
+    }
+
+    /// As [`range`](Self::range), for many ranges at less cost than one by one.
+    #[must_use]
+    pub fn ranges(&self, ranges: &[Range<usize>]) -> Vec<Result<Range<usize>, Lost>> {
+        let mut wanted: Vec<usize> = ranges
+            .iter()
+            .filter(|range| self.holds(range))
+            .flat_map(|range| self.corners(range))
+            .collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let places = Alignment::of(&self.base, &self.current).places(&wanted, BUDGET);
+        let place = |line: usize| {
+            let found = wanted.binary_search(&line);
+            found.map_or(Place::None, |index| places[index])
+        };
+        let ranges = ranges.iter();
+        ranges
+            .map(|range| match self.holds(range) {
+                true => self.judge(range, &place),
+                false => Err(Lost::Changed),
+            })
+            .collect()
+    }
+
+    /// Whether the base has these lines.
+    fn holds(&self, range: &Range<usize>) -> bool {
+        range.start <= range.end && range.end <= self.base.len()
+    }
+
+    /// The lines whose places decide: the first and the last of a range, or those around an empty
+    /// one.
+    fn corners(&self, range: &Range<usize>) -> impl Iterator<Item = usize> + use<> {
+        let len = self.base.len();
+        let pair = match range.is_empty() {
+            true => [range.start.checked_sub(1), Some(range.end)],
+            false => [Some(range.start), Some(range.end - 1)],
+        };
+        pair.into_iter().flatten().filter(move |&line| line < len)
+    }
+
+    fn judge(
+        &self,
+        range: &Range<usize>,
+        place: &dyn Fn(usize) -> Place,
+    ) -> Result<Range<usize>, Lost> {
+        let at = |line: usize| match place(line) {
+            Place::One(place) => Ok(place),
+            Place::None => Err(Lost::Changed),
+            Place::Many => Err(Lost::Ambiguous),
+            Place::Unknown => Err(Lost::TooLarge),
+        };
+        let start = match (range.is_empty(), self.corners(range).next()) {
+            // An empty base: there is no line that a place could go by.
+            (_, None) => match self.current.is_empty() {
+                true => 0,
+                false => return Err(Lost::Changed),
+            },
+            (true, Some(above)) if above < range.start => at(above)? + 1,
+            (_, Some(first)) => at(first)?,
+        };
+        let mapped = start..start + range.len();
+        if range.is_empty() {
+            let at_start = range.start == 0 && mapped.start != 0;
+            let at_end = range.end == self.base.len() && mapped.end != self.current.len();
+            if at_start || at_end {
+                return Err(Lost::Changed);
+            }
+        } else if at(range.end - 1)? + 1 != mapped.end {
+            return Err(Lost::Changed);
+        }
+        let above = range.start.min(NEIGHBOURS);
+        let below = (self.base.len() - range.end).min(NEIGHBOURS);
+        let window = self
+            .current
+            .get(mapped.start.wrapping_sub(above)..mapped.end + below);
+        if window != Some(&self.base[range.start - above..range.end + below]) {
+            return Err(Lost::Changed);
+        }
+        if range.is_empty() && range.end < self.base.len() && at(range.end)? != mapped.end {
+            return Err(Lost::Changed);
+        }
+        Ok(mapped)
+    }
+}
+
+/// The lines of a text, without endings and byte order mark.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let body = bytes.strip_prefix(BOM).unwrap_or(bytes);
+    split_lines(body).map(trim_ending)
+}
+
+#[cfg(test)]
+mod tests;
