@@ -54,8 +54,8 @@ mod files;
 mod fold;
 mod hashline;
 mod json;
-mod ladder;
-mod landed;
+pub(crate) mod ladder;
+pub(crate) mod landed;
 mod leftover;
 mod locate;
 mod marks;
@@ -225,6 +225,10 @@ impl Script for Patch<'_> {
 
     fn received(&self) -> Option<Digest> {
         Some(self.received)
+    }
+
+    fn reads(&self) -> Vec<(RelPath, crate::report::Part)> {
+        self.script.reads()
     }
 
     fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
