@@ -353,8 +353,13 @@ fn hashline_comes_in_calls_and_a_stale_tag_shows_the_lines_as_they_are() {
         let operation = &refused["operations"][0];
         assert_eq!(operation["refusal"]["code"], "UNGUARDED");
         let said = operation["note"].as_str().unwrap();
-        assert!(said.contains(note) && said.contains("[f#BD730CE8]"), "{said}");
-        sandbox.run(&["apply", "patch", "--allow-unguarded"]).exits(0);
+        assert!(
+            said.contains(note) && said.contains("[f#BD730CE8]"),
+            "{said}"
+        );
+        sandbox
+            .run(&["apply", "patch", "--allow-unguarded"])
+            .exits(0);
         assert_eq!(sandbox.read("f"), NEW);
     }
 }

@@ -411,10 +411,7 @@ mod tests {
             Dialect::WorkspaceEdit,
             "{\"changes\":{\"f.txt\":[{\"range\":{\"start\":{\"line\":0,\"character\":0},\"end\":{\"line\":0,\"character\":1}},\"newText\":\"A\"}]}}\n",
         ),
-        (
-            Dialect::Hashline,
-            "[f.txt#911169DD]\nSWAP 1.=1:\n+A\n",
-        ),
+        (Dialect::Hashline, "[f.txt#911169DD]\nSWAP 1.=1:\n+A\n"),
     ];
 
     #[test]

@@ -2,7 +2,9 @@
 
 use super::{Command, Hashline, Section, Tagged};
 use crate::error::{Code, MAX_FOUND, Refusal};
-use crate::operation::{Action, Address, Batch, Guard, Indent, Insertion, Lines, Operation, Target};
+use crate::operation::{
+    Action, Address, Batch, Guard, Indent, Insertion, Lines, Operation, Target,
+};
 use crate::plan::{Source, Tree};
 use crate::text::{LineNumber, Tag, Text, trim_ending};
 
@@ -37,7 +39,9 @@ fn guard(operation: &mut Operation, section: &Section, command: &Command, source
             let header = present.header(&section.path);
             operation.note = Some(match tag.as_str() {
                 "" => format!("the header has no tag; the one of the file is {header}"),
-                tag => format!("the tag {tag:?} has too few digits to prove the text; the one of the file is {header}"),
+                tag => format!(
+                    "the tag {tag:?} has too few digits to prove the text; the one of the file is {header}"
+                ),
             });
         }
     }

@@ -4,9 +4,9 @@ use super::words::{self, Said};
 use super::{Command, Hashline, Section, Tagged};
 use crate::batch::Diagnostic;
 use crate::batch::diagnostic::{Fault, MAX_FAULTS, Span};
+use crate::dialect::{Dialect, Options, Unread, beneath_root, detect};
 use crate::diff::unquote;
 use crate::digest::Digest;
-use crate::dialect::{Dialect, Options, Unread, beneath_root, detect};
 use crate::error::{Code, Hint, Refusal, excerpt};
 use crate::path::RelPath;
 use crate::text::{BOM, split_lines, trim_ending};
@@ -100,9 +100,8 @@ impl<'b> Reader<'b, '_> {
             return Flow::Ended;
         }
         let text = std::str::from_utf8(line).unwrap_or_default();
-        let header = words::header(text).filter(|header| {
-            header.tag.is_some() || super::opens(line, next)
-        });
+        let header =
+            words::header(text).filter(|header| header.tag.is_some() || super::opens(line, next));
         if let Some(header) = header {
             self.flush();
             self.open(&header, span);
@@ -256,11 +255,16 @@ impl<'b> Reader<'b, '_> {
         }
         if !pending.said.takes_rows() {
             // What follows a blank line is prose.
-            let touching = rows.iter().take_while(|(row, _)| !matches!(row, Row::Blank));
+            let touching = rows
+                .iter()
+                .take_while(|(row, _)| !matches!(row, Row::Blank));
             let first = touching.into_iter().next();
             let new = rows.iter().find(|(row, _)| matches!(row, Row::New(_)));
             if let Some((_, span)) = new.or(first) {
-                self.fault(*span, "rows stand under a command that takes none; only SWAP, PUT and INS take rows");
+                self.fault(
+                    *span,
+                    "rows stand under a command that takes none; only SWAP, PUT and INS take rows",
+                );
                 return None;
             }
             return Some(Vec::new());
@@ -278,13 +282,20 @@ impl<'b> Reader<'b, '_> {
                     lines.push(b'\n');
                 }
                 Row::Blank => {
-                    self.fault(*span, "a blank line stands among the rows; a blank row is \"+\" alone");
+                    self.fault(
+                        *span,
+                        "a blank line stands among the rows; a blank row is \"+\" alone",
+                    );
                 }
                 Row::Other(line) => {
                     let shown = excerpt(line.trim_ascii(), 60);
                     let message = match line.first() {
-                        Some(b'-') => format!("{shown:?} is an old line, which is not sent: the numbers say which lines go"),
-                        _ => format!("{shown:?} does not start with \"+\", as every row of new text does"),
+                        Some(b'-') => format!(
+                            "{shown:?} is an old line, which is not sent: the numbers say which lines go"
+                        ),
+                        _ => format!(
+                            "{shown:?} does not start with \"+\", as every row of new text does"
+                        ),
                     };
                     self.fault(*span, message);
                 }
@@ -300,7 +311,8 @@ impl<'b> Reader<'b, '_> {
             matches!(row, Row::New(line) if line.starts_with(number.as_bytes()))
         };
         if rows.iter().enumerate().all(numbered) {
-            let message = "the rows have the line numbers of a listing in front; send the text alone";
+            let message =
+                "the rows have the line numbers of a listing in front; send the text alone";
             self.fault(rows[0].1, message);
         }
         (self.faults.len() == faults).then_some(lines)
@@ -317,7 +329,10 @@ impl<'b> Reader<'b, '_> {
             let whole = |command: &&Command| matches!(command, Command::Remove | Command::Move(_));
             if commands.contains(&Command::Remove) && commands.len() > 1 {
                 let path = &section.path;
-                faults.push((*span, format!("{path} is removed and changed in one section; send one of both")));
+                faults.push((
+                    *span,
+                    format!("{path} is removed and changed in one section; send one of both"),
+                ));
             } else if commands.iter().filter(whole).count() > 1 {
                 let path = &section.path;
                 faults.push((*span, format!("{path} is moved twice in one section")));

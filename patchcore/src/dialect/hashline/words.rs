@@ -12,9 +12,8 @@ pub(super) struct Header<'t> {
 /// Reads a line as the header of a section.
 pub(super) fn header(line: &str) -> Option<Header<'_>> {
     let inner = line.trim_end().strip_prefix('[')?.strip_suffix(']')?;
-    let is_tag = |tag: &str| {
-        matches!(tag.len(), 4 | 8) && tag.bytes().all(|byte| byte.is_ascii_hexdigit())
-    };
+    let is_tag =
+        |tag: &str| matches!(tag.len(), 4 | 8) && tag.bytes().all(|byte| byte.is_ascii_hexdigit());
     let (path, tag) = match inner.rsplit_once('#') {
         Some((path, tag)) if is_tag(tag) => (path, Some(tag)),
         _ => (inner, None),
@@ -43,8 +42,20 @@ impl Said<'_> {
 }
 
 const VERBS: [&str; 14] = [
-    "SWAP.BLK", "SWAP", "DEL.BLK", "DEL", "INS.PRE", "INS.POST", "INS.HEAD", "INS.TAIL",
-    "INS.BLK.POST", "PUT", "CUT", "PASTE", "REM", "MV",
+    "SWAP.BLK",
+    "SWAP",
+    "DEL.BLK",
+    "DEL",
+    "INS.PRE",
+    "INS.POST",
+    "INS.HEAD",
+    "INS.TAIL",
+    "INS.BLK.POST",
+    "PUT",
+    "CUT",
+    "PASTE",
+    "REM",
+    "MV",
 ];
 
 /// The verb that a line starts with, and what stands behind it.
@@ -62,16 +73,22 @@ pub(super) fn verb(line: &str) -> Option<(&'static str, &str)> {
 pub(super) fn command<'t>(verb: &str, rest: &'t str, strict: bool) -> Result<Said<'t>, String> {
     let is_block = verb.contains(".BLK") || (verb == "PUT" || verb == "CUT") && rest.contains('*');
     if is_block {
-        return Err(format!("{verb} names a block by its first line, which takes a parser of its language; name its last line as well: SWAP 4.=9:, DEL 4.=9 or INS.POST 9:"));
+        return Err(format!(
+            "{verb} names a block by its first line, which takes a parser of its language; name its last line as well: SWAP 4.=9:, DEL 4.=9 or INS.POST 9:"
+        ));
     }
     if verb == "PASTE" || ((verb == "PUT" || verb == "CUT") && rest.contains('@')) {
-        return Err(format!("{verb} works with a register, which is not supported; send the lines"));
+        return Err(format!(
+            "{verb} works with a register, which is not supported; send the lines"
+        ));
     }
     let colon = rest.strip_suffix(':').map(str::trim_end);
     let place = colon.unwrap_or(rest);
     let with_rows = |said: Said<'t>| match colon {
         Some(_) => Ok(said),
-        None => Err(format!("{verb} {place} lacks the \":\" behind it, and rows below")),
+        None => Err(format!(
+            "{verb} {place} lacks the \":\" behind it, and rows below"
+        )),
     };
     let bounds = || range(place, strict).ok_or_else(|| lines_expected(verb, place));
     let line = |place: &str| number(place).ok_or_else(|| lines_expected(verb, place));
@@ -107,7 +124,10 @@ fn lines_expected(verb: &str, found: &str) -> String {
 
 fn number(text: &str) -> Option<u64> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| text.parse().ok()).flatten().filter(|line| *line > 0)
+    is_number
+        .then(|| text.parse().ok())
+        .flatten()
+        .filter(|line| *line > 0)
 }
 
 /// `4.=6`, or `4`; `4..6`, `4-6` and `4…6` are read as well unless the format is taken strictly.
