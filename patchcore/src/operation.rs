@@ -144,6 +144,9 @@ pub struct Operation {
     /// Whether the front end judged it on the tree without a refused operation before it, and found
     /// nothing wrong: it is then not applied, instead of not evaluated.
     pub apart: bool,
+    /// Whether [`base`](Self::base) is what its agent was shown last, not what the sender named: such
+    /// a base guards the operation, and nothing is mapped by it.
+    pub shown: bool,
     /// Where its lines were and where they are, where it was made for an older state of the file.
     pub rebased: Option<Rebased>,
     /// Whether the sender's format writes names so that no mark, quote or remark can be taken for
@@ -244,6 +247,7 @@ impl Operation {
             bare: false,
             apart: false,
             exact_name: false,
+            shown: false,
             rebased: None,
         }
     }
@@ -274,6 +278,24 @@ impl Operation {
             })),
             ..Self::new(stand_in, Action::Refused(Box::new(refusal)))
         }
+    }
+
+    /// Whether nothing says which text its position is meant for: neither a hash nor lines that
+    /// have to stand there.
+    pub(crate) fn lacks_guard(&self) -> bool {
+        let by_number = |at: &Address, guard: &Guard| {
+            matches!(at.target, Target::Lines { .. }) && guard.expect.is_none()
+        };
+        self.base.is_none()
+            && match &self.action {
+                Action::Splice(_) => self.bare,
+                Action::ReplaceBlock { at, guard, .. } => by_number(at, guard),
+                Action::InsertBefore(insertion) | Action::InsertAfter(insertion) => {
+                    by_number(&insertion.at, &insertion.guard)
+                }
+                Action::DeleteFile { expect } => expect.is_none(),
+                _ => false,
+            }
     }
 
     /// The operation's name as batches and reports spell it.

@@ -93,6 +93,18 @@ impl From<Refusal> for Failure {
 }
 
 impl Failure {
+    /// The form in which a report shows it.
+    #[cfg(any(feature = "mcp", feature = "serve"))]
+    pub(crate) fn to_refusal(&self) -> Refusal {
+        match self {
+            Self::Core(stop) => stop.to_refusal(),
+            Self::Usage(_) | Self::Config(_) => Refusal::new(Code::InvalidBatch, self.to_string()),
+            Self::Call(_) | Self::Store(_) | Self::Output(_) => {
+                Refusal::new(Code::Io, self.to_string())
+            }
+        }
+    }
+
     /// The status that the command exits with; a closed pipe is no error.
     pub(crate) fn exit(&self) -> Exit {
         match self {

@@ -4,9 +4,15 @@ mod cli;
 mod commands;
 mod delivery;
 mod exit;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod orchestrator;
 mod redact;
 mod report;
+#[cfg(feature = "serve")]
+mod serve;
+#[cfg(any(feature = "mcp", feature = "serve"))]
+mod service;
 mod store;
 
 use std::process::ExitCode;

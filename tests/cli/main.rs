@@ -8,6 +8,7 @@
 mod corpus;
 #[path = "../orchestrator/mod.rs"]
 mod orchestrator;
+mod read;
 mod readme;
 
 mod campaign;
@@ -22,6 +23,8 @@ mod hostile;
 mod init;
 mod links;
 mod log;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod notify;
 mod order;
 mod paths;
@@ -32,6 +35,10 @@ mod request;
 mod run;
 mod sandbox;
 mod secrets;
+#[cfg(feature = "serve")]
+mod serve;
+#[cfg(all(feature = "mcp", feature = "serve"))]
+mod servers;
 mod state;
 mod tls;
 mod tree;

@@ -63,6 +63,8 @@ const COMMANDS: &[&[&str]] = &[
     &["copy-file", "a.txt", "b.txt"],
     &["set-mode", "a.txt", "--executable", "true"],
     &["resolve", "a.txt", "--line", "1"],
+    &["read", "a.txt"],
+    &["snapshot"],
     &["scan"],
     &["inject", "--payload", "p.json"],
     &["init", "--factory", "f", "ORD1"],
@@ -537,7 +539,7 @@ fn a_finished_record_of_ours_is_not_followed_again() {
     run(&sandbox, &["append", "a.txt", "--content", "y"], "").exits(0);
 }
 
-/// A key is one only where it was made: not in a clone, an archive, a copy, an overlay.
+/// A key is one only where it was made: not in a clone, an archive, a copy.
 #[test]
 fn a_copied_key_is_no_key() {
     let origin = Sandbox::new(&[("a.txt", "a\n")]);
@@ -580,4 +582,79 @@ fn a_copied_key_is_no_key() {
         run(&copy, &["apply", "--no-diff", "-"], KNOWN).exits(0);
         assert_eq!(copy.read("a.txt"), "a\nx\n", "{name}");
     }
+}
+
+/// A copy that is made of links has the key's own inode, with another name.
+#[test]
+fn a_linked_copy_of_a_key_is_no_key_and_leaves_the_key_to_the_original() {
+    let origin = Sandbox::new(&[("a.txt", "a\n")]);
+    run(&origin, &["apply", "--no-diff", "-"], KNOWN).exits(0);
+    let copy = Sandbox::new(&[("a.txt", "a\nx\n")]);
+    let from = origin.root().join(".mission_control");
+    let to = copy.root().join(".mission_control");
+    let linked = Command::new("cp").arg("-al").args([&from, &to]).output();
+    let linked = linked.unwrap();
+    assert!(linked.status.success(), "{linked:?}");
+    for (sandbox, is_original) in [(&copy, false), (&origin, true)] {
+        let told = run(sandbox, &["history"], "").exits(0);
+        assert_eq!(
+            told.err.contains("not written here"),
+            !is_original,
+            "{told:?}"
+        );
+    }
+    // It is known in the original, and new in the copy.
+    run(&origin, &["apply", "--no-diff", "-"], KNOWN).exits(0);
+    assert_eq!(origin.read("a.txt"), "a\nx\n");
+    run(&copy, &["apply", "--no-diff", "-"], KNOWN).exits(0);
+    assert_eq!(copy.read("a.txt"), "a\nx\nx\n");
+    // The copy has made a key of its own meanwhile, which took nothing from the original.
+    run(&origin, &["apply", "--no-diff", "-"], KNOWN).exits(0);
+    run(&origin, &["undo", "--no-diff"], "").exits(0);
+    assert_eq!(origin.read("a.txt"), "a\n");
+    assert_eq!(copy.read("a.txt"), "a\nx\nx\n");
+}
+
+/// The lower layer of an overlay is the tree itself; what the overlay copies up is a copy.
+///
+/// Skipped where the process may not mount.
+#[test]
+fn a_key_that_an_overlay_copied_up_is_no_key() {
+    let lower = Sandbox::new(&[("a.txt", "a\n")]);
+    run(&lower, &["apply", "--no-diff", "-"], KNOWN).exits(0);
+    let layers = tempfile::tempdir().unwrap();
+    for name in ["upper", "work", "merged", "batch"] {
+        fs::create_dir(layers.path().join(name)).unwrap();
+    }
+    fs::write(layers.path().join("batch/known.json"), KNOWN).unwrap();
+    let script = r#"
+        mount -t overlay overlay -o "lowerdir=$LOWER,upperdir=upper,workdir=work" merged || exit 77
+        cd merged
+        "$PATCHCTL" apply --no-diff ../batch/known.json; echo "known $? $(tr '\n' ' ' < a.txt)"
+        touch .mission_control/key
+        "$PATCHCTL" apply --no-diff ../batch/known.json; echo "new $? $(tr '\n' ' ' < a.txt)"
+    "#;
+    let mut command = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        command.arg("--map-root-user");
+    }
+    let done = command
+        .args(["--mount", "sh", "-c", script])
+        .current_dir(layers.path())
+        .env("LOWER", lower.root())
+        .env("PATCHCTL", env!("CARGO_BIN_EXE_patchctl"))
+        .output();
+    let done = match done {
+        Ok(done) if done.status.code() != Some(77) && !done.stdout.is_empty() => done,
+        other => {
+            eprintln!("skipped: an overlay cannot be mounted here: {other:?}");
+            return;
+        }
+    };
+    let told = String::from_utf8_lossy(&done.stdout);
+    assert!(told.contains("known 0 a x \n"), "{done:?}");
+    assert!(told.contains("new 0 a x x \n"), "{done:?}");
+    let warned = String::from_utf8_lossy(&done.stderr);
+    assert!(warned.contains("not written here"), "{done:?}");
+    assert_eq!(lower.read("a.txt"), "a\nx\n");
 }

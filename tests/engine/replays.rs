@@ -130,6 +130,33 @@ fn what_was_taken_back_is_applied_again_and_what_counts_again_is_known() {
 }
 
 #[test]
+fn a_file_that_is_as_it_was_before_makes_it_new_input() {
+    for (dialect, input) in INPUTS {
+        let patch = read(dialect, input);
+        let (dir, workspace, _) = applied(&patch);
+        let after = snapshot(dir.path());
+        for _ in 0..2 {
+            fs::write(dir.path().join("f"), BEFORE).unwrap();
+            assert!(!is_known(&workspace, &patch, &options()), "{dialect}");
+            assert_eq!(snapshot(dir.path()), after, "{dialect}");
+            assert!(is_known(&workspace, &patch, &options()), "{dialect}");
+        }
+    }
+}
+
+/// The same plan leads from a swap of like files to the same files.
+#[test]
+fn a_swap_of_like_files_is_known() {
+    let dir = tree(&[("f", BEFORE), ("g", BEFORE)]);
+    let workspace = Workspace::open(dir.path()).unwrap();
+    let swap = r#"{"operations":[{"op":"rename-file","file":"f","to":"g"},{"op":"rename-file","file":"g","to":"f"}]}"#;
+    let patch = read(Dialect::Batch, swap);
+    let first = workspace.apply(&patch, &options()).unwrap().report;
+    assert_eq!(first.status, Status::Applied, "{first:?}");
+    assert!(is_known(&workspace, &patch, &options()));
+}
+
+#[test]
 fn a_file_that_changed_since_makes_it_new_input() {
     for (dialect, input) in INPUTS {
         let patch = read(dialect, input);

@@ -116,7 +116,8 @@ fn suggest(mut plan: Plan, batch: &Batch, tree: &Tree, policy: &Policy) -> Plan 
 fn stale(plan: &Plan, batch: &Batch, which: impl Fn(&Operation, Code) -> bool) -> Vec<usize> {
     let verdicts = plan.verdicts.iter().zip(&batch.operations).enumerate();
     let stale = verdicts.filter(|(_, (verdict, operation))| {
-        let refusal = verdict.refusal.as_deref().filter(|it| is_stale(it));
+        let refusal = verdict.refusal.as_deref();
+        let refusal = refusal.filter(|it| is_stale(it) && !operation.shown);
         refusal.is_some_and(|refusal| which(operation, refusal.code))
     });
     stale.map(|(index, _)| index).collect()

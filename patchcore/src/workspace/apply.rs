@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use super::chain::Next;
 use super::load::{self, Loaded};
-use super::near_names;
 use super::options::{ApplyOptions, Reviewed};
+use super::read::ReadFiles;
 use super::record::{
     ChangeRecord, Journal, Overrides, Record, TransactionId, TransactionState, VERSION,
 };
 use super::recover::Recovered;
-use super::state::Held;
+use super::replay::{Asked, Judged};
+use super::state::{Held, StateDir};
 use super::transaction::{Done, Work};
 use super::{SavedConflict, Workspace, chain, gc, journal, now, replay, survey};
 use crate::digest::Digest;
@@ -39,6 +40,9 @@ pub struct Applied<'a> {
     pub record: Record,
     /// The batch is committed, but something is left for the next run to finish.
     pub unfinished: Option<Error>,
+    /// The files that the script asked to look at, as they are after it; `None` where it asked for
+    /// none.
+    pub read: Option<ReadFiles>,
 }
 
 /// What would become of a batch.
@@ -109,15 +113,31 @@ impl Workspace {
         script: &'a dyn Script,
         options: &ApplyOptions<'_>,
     ) -> Result<Applied<'a>, Error> {
+        let mut applied = self.apply_edits(script, options)?;
+        self.read_for(script, &mut applied, options, true)?;
+        Ok(applied)
+    }
+
+    /// As [`apply`](Self::apply), without what the script asks to look at.
+    fn apply_edits<'a>(
+        &self,
+        script: &'a dyn Script,
+        options: &ApplyOptions<'_>,
+    ) -> Result<Applied<'a>, Error> {
         let began = Instant::now();
         let held = self.hold(options.lock_wait)?;
         let recovered = self.recovered(&held)?;
         let mut record = new_record(&held, options)?;
-        if let Some(prepared) = self.known(Some(&held.state), script, options)? {
-            return replay(&held, record, prepared, &recovered);
-        }
         record.request = replay::request(script, options);
-        let mut prepared = self.prepare(script, options, Hashing::Now, || held.state.tasks())?;
+        let asked = Asked {
+            script,
+            request: record.request,
+        };
+        let judged = self.judge(Some(&held.state), &asked, options, Hashing::Now)?;
+        let mut prepared = match judged {
+            Judged::Known(prepared) => return replay(&held, record, prepared, &recovered),
+            Judged::New(prepared) => prepared,
+        };
         prepared.describe(&mut record);
         let mut done = Done::default();
         if prepared.is_accepted(options) {
@@ -170,14 +190,17 @@ impl Workspace {
         let record = previewed.record();
         let mut report = record.report();
         report.warnings.clone_from(&previewed.notes.remarks);
-        Ok(Applied {
+        let mut applied = Applied {
             report,
             plan: previewed.plan,
             batch: previewed.batch,
             notes: previewed.notes,
             record,
             unfinished: None,
-        })
+            read: None,
+        };
+        self.read_for(script, &mut applied, options, false)?;
+        Ok(applied)
     }
 
     /// As [`check`](Self::check), with nothing hashed that no guard asks for: all that the diff of
@@ -199,14 +222,14 @@ impl Workspace {
         options: &ApplyOptions<'_>,
         hashing: Hashing,
     ) -> Result<Preview<'a>, Error> {
+        let asked = Asked {
+            script,
+            request: replay::request(script, options),
+        };
         let prepared = self.read_steadily(options.lock_wait, |state| {
-            if let Some(prepared) = self.known(state, script, options)? {
-                return Ok(prepared);
+            match self.judge(state, &asked, options, hashing)? {
+                Judged::Known(prepared) | Judged::New(prepared) => Ok(prepared),
             }
-            self.prepare(script, options, hashing, || match state {
-                Some(state) => state.tasks(),
-                None => Ok(None),
-            })
         })?;
         let (batch, notes) = apart(prepared.lowered);
         Ok(Preview {
@@ -218,17 +241,21 @@ impl Workspace {
         })
     }
 
-    /// From a script to a judged plan.
-    fn prepare<'a>(
+    /// From a script to a judged plan. What may be meant by a path where nothing stands is not looked
+    /// for yet.
+    pub(super) fn prepare<'a>(
         &self,
         script: &'a dyn Script,
         options: &ApplyOptions<'_>,
         hashing: Hashing,
-        tasks: impl FnOnce() -> Result<Option<Vec<u8>>, Error>,
+        state: Option<&StateDir>,
     ) -> Result<Prepared<'a>, Error> {
         let mut loaded = load::load(&self.root, &script.paths())?;
         let lowered = match self.lower(script, &mut loaded.tree)? {
-            Ok(lowered) => lowered,
+            Ok(mut lowered) => {
+                self.guard_by_last_read(&mut lowered, &loaded.tree, &options.policy)?;
+                lowered
+            }
             Err(refusal) => {
                 return Ok(Prepared {
                     lowered: None,
@@ -240,16 +267,19 @@ impl Workspace {
             }
         };
         survey::restrict(&mut loaded, &lowered.batch, options);
-        let mut plan = plan::plan_with(&lowered.batch, &loaded.tree, &options.policy, hashing);
+        let planned = |tree: &Tree| plan::plan_with(&lowered.batch, tree, &options.policy, hashing);
+        let mut plan = planned(&loaded.tree);
+        if self.ask_of_missing(&plan, &lowered.batch, &mut loaded.tree)? {
+            plan = planned(&loaded.tree);
+        }
         if self.add_bases(&lowered.batch, &plan, &mut loaded.tree)? {
-            plan = plan::plan_with(&lowered.batch, &loaded.tree, &options.policy, hashing);
+            plan = planned(&loaded.tree);
         }
         plan = self.refuse_by_facts(plan, &lowered.batch, &options.policy)?;
         if hashing == Hashing::Now {
             // Whatever becomes of the plan, its digest is told.
             let _ = plan.digest();
         }
-        near_names::add(&self.root, self.path(), &mut plan);
         let mut prepared = Prepared {
             lowered: Some(lowered),
             plan,
@@ -258,7 +288,7 @@ impl Workspace {
             loaded,
         };
         if let (Some(review), Some(lowered)) = (options.review, &prepared.lowered) {
-            let tasks = tasks()?;
+            let tasks = state.map_or(Ok(None), StateDir::tasks)?;
             let left = prepared.plan.verdicts_alone();
             let plan = std::mem::replace(&mut prepared.plan, left);
             match review.review(lowered, &prepared.loaded.tree, plan, tasks.as_deref()) {
@@ -452,6 +482,7 @@ pub(super) fn finished<'a>(
         notes: Notes::default(),
         record,
         unfinished: done.unfinished,
+        read: None,
     }
 }
 

@@ -3,8 +3,9 @@
 //! Whatever lies in `.mission_control` may have come with a clone, an archive or a copy. What is
 //! acted on later is therefore sealed: an HMAC-SHA-256 by the key, 32 random bytes in
 //! `.mission_control/key`. The file names its own inode and its time of birth, which nobody can
-//! choose, so a copy of it is not a key. Where inodes are not stable, or state has to outlive a
-//! copy, a file outside the root takes its place:
+//! choose, so a copy of it is not a key. It names the inode of its directory as well, by which it is
+//! told from another name of the same file, in a copy that was made of links. Where inodes are not
+//! stable, or state has to outlive a copy, a file outside the root takes its place:
 //! [`Workspace::with_key_file`](super::Workspace::with_key_file).
 //!
 //! A process of the same user can read the key, and forge everything.
@@ -110,6 +111,8 @@ impl FromStr for Seal {
 #[derive(Debug, PartialEq, Eq)]
 struct Binding {
     ino: u64,
+    /// Inode of the directory; looked at only where the file has more than one name.
+    dir: u64,
     /// Seconds and nanoseconds; `None` where the file system does not know.
     born: Option<[i64; 2]>,
     /// What is random on each boot (or machine); `None` where the system has no such thing.
@@ -118,9 +121,10 @@ struct Binding {
 
 impl Binding {
     /// What binds a file that is made now; `None` where nothing would tell a copy from it.
-    fn of_new(meta: &Meta) -> Option<Self> {
+    fn of_new(meta: &Meta, dir: &Meta) -> Option<Self> {
         let binding = Self {
             ino: meta.ino,
+            dir: dir.ino,
             born: meta.born,
             boot: disk::boot_id(),
         };
@@ -142,10 +146,16 @@ fn write(key: &Key, binding: Option<&Binding>) -> String {
     let secret = digest::hex(&key.0);
     let secret = std::str::from_utf8(&secret).expect("the digits are ASCII");
     let mut text = format!("{TITLE}\nsecret {secret}\n");
-    if let Some(Binding { ino, born, boot }) = binding {
+    if let Some(Binding {
+        ino,
+        dir,
+        born,
+        boot,
+    }) = binding
+    {
         let born = born.map_or_else(|| "-".into(), |[secs, nanos]| format!("{secs}.{nanos}"));
         let boot = boot.as_deref().unwrap_or("-");
-        text.push_str(&format!("inode {ino}\nborn {born}\nboot {boot}\n"));
+        text.push_str(&format!("inode {ino} in {dir}\nborn {born}\nboot {boot}\n"));
     }
     text
 }
@@ -169,8 +179,10 @@ fn read(bytes: &[u8]) -> Option<(Key, Option<Binding>)> {
         }
         None => None,
     };
+    let (ino, dir) = ino.strip_prefix("inode ")?.split_once(" in ")?;
     let binding = Binding {
-        ino: ino.strip_prefix("inode ")?.parse().ok()?,
+        ino: ino.parse().ok()?,
+        dir: dir.parse().ok()?,
         born,
         boot: known(lines.next()?.strip_prefix("boot ")?),
     };
@@ -178,7 +190,7 @@ fn read(bytes: &[u8]) -> Option<(Key, Option<Binding>)> {
 }
 
 /// The key in a state directory; `None` where there is none, or where what stands there is not
-/// one: a copy, another user's, a link, a directory.
+/// one: a copy, another name of one, another user's, a link, a directory.
 pub(super) fn open(state: &Dir) -> Result<Option<Key>, Error> {
     let failed = |error| fail("read", KEY, error);
     let file = match state.file(KEY.as_bytes()) {
@@ -202,6 +214,9 @@ pub(super) fn open(state: &Dir) -> Result<Option<Key>, Error> {
         return Ok(None);
     };
     if !binding.holds(&meta) {
+        return Ok(None);
+    }
+    if meta.links > 1 && state.stat_self().map_err(failed)?.ino != binding.dir {
         return Ok(None);
     }
     if meta.mode != 0o600 {
@@ -238,7 +253,8 @@ pub(super) fn make(state: &StateDir, key: Option<&Key>) -> Result<Key, Error> {
     };
     let file = file.map_err(failed)?;
     let meta = file.stat().map_err(failed)?;
-    let Some(binding) = Binding::of_new(&meta) else {
+    let here = dir.stat_self().map_err(failed)?;
+    let Some(binding) = Binding::of_new(&meta, &here) else {
         return Err(failed(io::Error::other(
             "neither the file system nor the system can tell a copy of it; keep the key outside the root",
         )));
@@ -420,6 +436,7 @@ mod tests {
     fn a_key_reads_what_it_writes_and_nothing_else() {
         let binding = |born, boot: Option<&str>| Binding {
             ino: 42,
+            dir: 7,
             born,
             boot: boot.map(str::to_owned),
         };
@@ -445,6 +462,7 @@ mod tests {
         let boot = disk::boot_id();
         let binding = |born, boot| Binding {
             ino: 42,
+            dir: 7,
             born,
             boot,
         };

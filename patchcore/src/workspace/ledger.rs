@@ -26,7 +26,8 @@ const UNDONE_PURPOSE: &str = "undone";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) transaction: TransactionId,
-    /// Digest of the content that was committed under the id.
+    /// Digest of the content that was committed under the id; for a request, that of the plan which
+    /// was carried out.
     pub(super) content: Digest,
 }
 
@@ -107,16 +108,16 @@ pub(super) fn enter(held: &Held, record: &Record) -> Result<(), Error> {
     }
     let io = |error| fail("write", LEDGER, error);
     let durable = record.journal.durable;
-    let name = match record.request {
+    let known_by = match record.request {
         _ if record.undoes.is_some() => None,
-        _ if record.has_own_id() => Some(entry_name(&record.batch_id)),
-        request => request.map(request_name),
+        _ if record.has_own_id() => Some((entry_name(&record.batch_id), record.content)),
+        request => request.map(|request| (request_name(request), record.plan)),
     };
-    if let Some(name) = name {
+    if let Some((name, content)) = known_by {
         let ledger = held.state.make_part(LEDGER)?;
         let entry = Entry {
             transaction: record.transaction,
-            content: record.content,
+            content,
         };
         put(&ledger, &name, &entry, &held.key).map_err(io)?;
         if durable {
@@ -166,11 +167,8 @@ fn put(ledger: &Dir, name: &str, entry: &Entry, key: &Key) -> io::Result<()> {
     let text = text.as_bytes();
     match ledger.make_link(name.as_bytes(), text) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            if read_entry(ledger, name.as_bytes())?.as_deref() != Some(text) {
-                ledger.clear(name.as_bytes())?;
-                ledger.make_link(name.as_bytes(), text)?;
-            }
-            Ok(())
+            ledger.clear(name.as_bytes())?;
+            ledger.make_link(name.as_bytes(), text)
         }
         result => result,
     }

@@ -9,12 +9,12 @@ use super::load::{self, Loaded};
 use super::options::ApplyOptions;
 use super::record::{ChangeRecord, Record, TransactionId, TransactionState};
 use super::state::StateDir;
-use super::{Workspace, ledger};
+use super::{Workspace, ledger, near_names};
 use crate::digest::{Digest, Hasher};
 use crate::error::{Code, Error, Refusal};
 use crate::operation::Batch;
 use crate::path::RelPath;
-use crate::plan::{self, Lowered, Outcome, Script, Tree, Verdict};
+use crate::plan::{self, FileChange, Hashing, Lowered, Outcome, Script, Tree, Verdict};
 use crate::report::Status;
 
 /// The digest of what is asked: input, options and permissions. `None` for a script that is not
@@ -43,34 +43,66 @@ pub(super) fn request(script: &dyn Script, options: &ApplyOptions<'_>) -> Option
     Some(hasher.finish())
 }
 
+/// A script, and the digest of what is asked by it.
+pub(super) struct Asked<'a> {
+    pub(super) script: &'a dyn Script,
+    pub(super) request: Option<Digest>,
+}
+
+/// A script that was planned.
+pub(super) enum Judged<'a> {
+    /// It has yet to be applied.
+    New(Prepared<'a>),
+    /// It was committed before, and this is what is said of it.
+    Known(Prepared<'a>),
+}
+
 impl Workspace {
-    /// What is said of a script that was committed before; `None` where it has yet to be applied.
-    pub(super) fn known<'a>(
+    /// Plans a script, or recalls what became of it where it was committed before.
+    pub(super) fn judge<'a>(
         &self,
         state: Option<&StateDir>,
-        script: &'a dyn Script,
+        asked: &Asked<'a>,
         options: &ApplyOptions<'_>,
-    ) -> Result<Option<Prepared<'a>>, Error> {
-        let Some(state) = state else {
-            return Ok(None);
-        };
-        let batch = script.as_batch();
-        if let Some(batch) = batch
+        hashing: Hashing,
+    ) -> Result<Judged<'a>, Error> {
+        let Asked { script, request } = *asked;
+        if let (Some(state), Some(batch)) = (state, script.as_batch())
             && let Some(id) = &batch.id
+            && let Some(entry) = ledger::look_up(state, id)?
         {
-            let known = ledger::look_up(state, id)?;
-            return known.map(|entry| self.by_id(batch, entry)).transpose();
+            return self.by_id(batch, entry).map(Judged::Known);
         }
-        let Some(request) = request(script, options).filter(|_| !options.again) else {
+        let known = match (state, request) {
+            (Some(state), Some(request)) if !options.again => {
+                let entry = ledger::look_up_request(state, request)?;
+                entry.map(|entry| (entry, request))
+            }
+            _ => None,
+        };
+        let prepared = self.prepare(script, options, hashing, state);
+        if let Some((entry, request)) = known
+            && !prepared.as_ref().is_ok_and(|it| is_as_before(it, &entry))
+            && let Some(known) = self.by_request(script, &entry.transaction, request)?
+        {
+            return Ok(Judged::Known(known));
+        }
+        let mut prepared = prepared?;
+        near_names::add(&self.root, self.path(), &mut prepared.plan);
+        Ok(Judged::New(prepared))
+    }
+
+    /// What is said of a request that was committed before and still stands.
+    fn by_request<'a>(
+        &self,
+        script: &'a dyn Script,
+        transaction: &TransactionId,
+        request: Digest,
+    ) -> Result<Option<Prepared<'a>>, Error> {
+        let Some(record) = self.standing(transaction, request)? else {
             return Ok(None);
         };
-        let Some(entry) = ledger::look_up_request(state, request)? else {
-            return Ok(None);
-        };
-        let Some(record) = self.standing(&entry.transaction, request)? else {
-            return Ok(None);
-        };
-        let lowered = match batch {
+        let lowered = match script.as_batch() {
             Some(batch) => batch.into(),
             None => stand_in(&record).into(),
         };
@@ -102,7 +134,7 @@ impl Workspace {
                 false => verdict.outcome.held_back(),
             };
         }
-        if same && let Some(record) = self.read_if_sound(&earlier)? {
+        if same && let Some(record) = sound(self.log()?.read(&earlier))? {
             for (verdict, operation) in verdicts.iter_mut().zip(record.operations) {
                 verdict.guarded = operation.guarded;
                 verdict.note = operation.note;
@@ -131,7 +163,7 @@ impl Workspace {
         request: Digest,
     ) -> Result<Option<Record>, Error> {
         let log = self.log()?;
-        let Some(record) = self.read_if_sound(transaction)? else {
+        let Some(record) = sound(log.read(transaction))? else {
             return Ok(None);
         };
         let counts = record.request == Some(request)
@@ -148,14 +180,24 @@ impl Workspace {
         let loaded = load::load(&self.root, &paths)?;
         Ok(is_as_left(&record, &loaded.tree).then_some(record))
     }
+}
 
-    /// A record of the log; `None` where it is gone or damaged.
-    fn read_if_sound(&self, transaction: &TransactionId) -> Result<Option<Record>, Error> {
-        match self.log()?.read(transaction) {
-            Err(Error::Damaged { .. } | Error::UnsupportedVersion { .. }) => Ok(None),
-            result => result,
-        }
+/// A record of the log; `None` where it is gone or damaged.
+fn sound(read: Result<Option<Record>, Error>) -> Result<Option<Record>, Error> {
+    match read {
+        Err(Error::Damaged { .. } | Error::UnsupportedVersion { .. }) => Ok(None),
+        result => result,
     }
+}
+
+/// Whether a file is as it was before the commit of a request, so that the commit's record need not
+/// be asked: the same plan was carried out then, and it changes the file.
+fn is_as_before(prepared: &Prepared<'_>, known: &ledger::Entry) -> bool {
+    let plan = &prepared.plan;
+    let differs = |change: &FileChange| {
+        change.from.is_none() && change.state_before() != change.state_after()
+    };
+    plan.changes.iter().any(differs) && plan.digest() == known.content
 }
 
 /// The path that a renamed file left.

@@ -38,7 +38,8 @@ impl Workspace {
         }
         let operations = batch.operations.iter().zip(&plan.verdicts);
         let stale = operations.filter_map(|(operation, verdict)| {
-            let refusal = verdict.refusal.as_deref().filter(|it| is_stale(it))?;
+            let refusal = verdict.refusal.as_deref();
+            let refusal = refusal.filter(|it| is_stale(it) && !operation.shown)?;
             Some((operation, refusal.code))
         });
         let mut asked = HashSet::new();
@@ -51,7 +52,8 @@ impl Workspace {
             {
                 continue;
             }
-            let agent = operation.labels.agent.as_deref();
+            let labels = [&operation.labels, &batch.labels];
+            let agent = labels.iter().find_map(|labels| labels.agent.as_deref());
             let is_new = asked.insert((path.clone(), operation.base, agent));
             files.insert(path);
             if !is_new || files.len() > MAX_FILES {

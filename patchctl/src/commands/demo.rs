@@ -67,6 +67,7 @@ pub(crate) fn run(cli: &Cli, args: &DemoArgs, context: &Context) -> Result<Exit,
         preview: false,
         detailed_exitcode: false,
         again: false,
+        interrupt: None,
     };
     let exit = run_edit(&place, &batch, &request, context)?;
     say(&format!(

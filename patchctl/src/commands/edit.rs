@@ -16,15 +16,16 @@ use patchcore::workspace::{Applied, ApplyOptions, LOCK_WAIT, Verify};
 use patchcore::{Error, Policy, Refusal, RelPath};
 
 use super::place::Location;
-use crate::cli::Cli;
 use crate::cli::edit::{
     ApplyArgs, CheckArgs, CommitArgs, EditArgs, InputArgs, PolicyArgs, ReplaceArgs, ShowArgs,
 };
+use crate::cli::{Cli, Output};
 use crate::delivery;
 use crate::exit::{Exit, Failure};
 use crate::orchestrator::Config;
 use crate::redact;
 use crate::report::edit::Details;
+use crate::report::read::Form;
 use crate::report::{self, Context};
 
 /// What to do with a script.
@@ -38,6 +39,8 @@ pub(crate) struct Request<'a> {
     pub(crate) detailed_exitcode: bool,
     /// Apply input without an id also where it was applied already.
     pub(crate) again: bool,
+    /// Set by a caller to end a verification command early; without one, signals do.
+    pub(crate) interrupt: Option<Arc<AtomicBool>>,
 }
 
 impl<'a> Request<'a> {
@@ -50,7 +53,23 @@ impl<'a> Request<'a> {
             preview: args.dry_run,
             detailed_exitcode: false,
             again: false,
+            interrupt: None,
         }
+    }
+
+    /// How it is committed, in full.
+    pub(crate) fn options<'o>(&self, place: &Location) -> Result<ApplyOptions<'o>, Failure> {
+        let mut options = options(place, self.policy, self.commit)?;
+        options.again = self.again;
+        if let Some(interrupt) = &self.interrupt {
+            options.interrupt = Some(interrupt.clone());
+        } else if options.verify.is_some() {
+            // Whoever stops us shall stop the command, too.
+            let interrupt = interrupt()
+                .map_err(|error| Error::io("handle signals of", "this process", error))?;
+            options.interrupt = Some(interrupt);
+        }
+        Ok(options)
     }
 }
 
@@ -79,6 +98,7 @@ pub(crate) fn check(cli: &Cli, args: &CheckArgs, context: &Context) -> Result<Ex
         preview: true,
         detailed_exitcode: args.detailed_exitcode,
         again: args.input.again,
+        interrupt: None,
     };
     with_input(cli, &args.input, &args.policy, context, |place, script| {
         run(place, script, &request, context)
@@ -227,8 +247,7 @@ pub(crate) fn carry_out<'s>(
 ) -> Result<Done<'s>, Failure> {
     let workspace = place.open()?;
     let orchestrator = orchestrator(place, request)?;
-    let mut options = options(place, request.policy, request.commit)?;
-    options.again = request.again;
+    let mut options = request.options(place)?;
     let rules = rules(&options.policy, request.policy);
     options.review = Some(&rules);
     let applied = match request.preview {
@@ -324,6 +343,9 @@ pub(crate) fn present(
     context: &Context,
 ) -> Result<Exit, Failure> {
     report::edit::print(&done.applied.report, &done.details(request), context)?;
+    if let (Some(read), Output::Human) = (&done.applied.read, context.output) {
+        report::read::files(read, Form::Numbered, context)?;
+    }
     for warning in &done.warnings {
         report::warn(warning, context);
     }
@@ -366,10 +388,6 @@ pub(crate) fn options<'a>(
         });
         redact::close_environment()
             .map_err(|error| Error::io("hide the environment of", "this process", error))?;
-        // Whoever stops us shall stop the command, too.
-        let interrupt =
-            interrupt().map_err(|error| Error::io("handle signals of", "this process", error))?;
-        options.interrupt = Some(interrupt);
     }
     Ok(options)
 }

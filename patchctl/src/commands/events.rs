@@ -10,11 +10,13 @@ use patchcore::workspace::TransactionId;
 
 use super::place::Location;
 use crate::cli::Cli;
+#[cfg(feature = "serve")]
+use crate::cli::events::Filter;
 use crate::cli::events::{DeadCommand, EventsArgs, EventsCommand, ListArgs, TailArgs, Which};
 use crate::delivery::{Diffs, EventLog};
 use crate::exit::{Exit, Failure};
 use crate::report::Context;
-use crate::report::events as report;
+use crate::report::events::{self as report, Delivery};
 use crate::store::{SHORT_WAIT, Store};
 
 use find::{Deliveries, Matcher};
@@ -36,6 +38,15 @@ pub(crate) fn run(cli: &Cli, args: &EventsArgs, context: &Context) -> Result<Exi
 }
 
 fn list(place: &Location, args: &ListArgs, context: &Context) -> Result<Exit, Failure> {
+    report::list(&page(place, args)?, context)?;
+    Ok(Exit::Done)
+}
+
+/// The events that are asked for, newest first, with how far their delivery has come.
+pub(crate) fn page(
+    place: &Location,
+    args: &ListArgs,
+) -> Result<Vec<(PatchEvent, Option<Delivery>)>, Failure> {
     let mut journal = EventLog::open(place)?;
     let deliveries = Deliveries::open(place)?;
     let matcher = Matcher::new(&args.filter);
@@ -53,8 +64,18 @@ fn list(place: &Location, args: &ListArgs, context: &Context) -> Result<Exit, Fa
         lines.push((event, state));
         Ok(true)
     })?;
-    report::list(&lines, context)?;
-    Ok(Exit::Done)
+    Ok(lines)
+}
+
+/// Goes through the events that are asked for, newest first, while `take` says so.
+#[cfg(feature = "serve")]
+pub(crate) fn each(
+    place: &Location,
+    filter: &Filter,
+    take: &mut dyn FnMut(PatchEvent) -> Result<bool, Failure>,
+) -> Result<(), Failure> {
+    let mut journal = EventLog::open(place)?;
+    find::newest_first(&mut journal, &Matcher::new(filter), take)
 }
 
 fn tail(place: &Location, args: &TailArgs, context: &Context) -> Result<Exit, Failure> {

@@ -47,7 +47,7 @@ pub(crate) fn run(global: &Global, args: &InjectArgs, context: &Context) -> Resu
         request.detailed_exitcode = true;
     }
     let orchestrator = edit::orchestrator(&place, &request)?;
-    let mut options = edit::options(&place, request.policy, request.commit)?;
+    let mut options = request.options(&place)?;
     // The task rules have nothing to say: a comment takes no placeholder away.
     options.review = Some(&injection);
     let applied = match request.preview {

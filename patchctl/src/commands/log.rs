@@ -164,6 +164,7 @@ pub(crate) fn undo(global: &Global, args: &UndoArgs, context: &Context) -> Resul
         preview: false,
         detailed_exitcode: false,
         again: false,
+        interrupt: None,
     };
     let done = take_back(&place, args.batch.as_deref(), &request)?;
     edit::present(&done, &request, context)
@@ -177,7 +178,7 @@ pub(crate) fn take_back(
 ) -> Result<Done<'static>, Failure> {
     let workspace = place.open()?;
     let orchestrator = edit::orchestrator(place, request)?;
-    let options = edit::options(place, request.policy, request.commit)?;
+    let options = request.options(place)?;
     let undone = workspace.undo(batch, &options)?;
     Ok(edit::conclude(
         place,

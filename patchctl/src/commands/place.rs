@@ -36,6 +36,17 @@ impl Location {
         })
     }
 
+    /// The same root for callers who know no current directory: paths are relative to the root.
+    #[cfg(any(feature = "mcp", feature = "serve"))]
+    pub(crate) fn of_server(global: &Global) -> Result<Self, Failure> {
+        let place = Self::of(global)?;
+        Ok(Self {
+            key_file: place.key_file.map(|file| place.current.join(file)),
+            current: place.root.clone(),
+            root: place.root,
+        })
+    }
+
     /// Opens the root.
     pub(crate) fn open(&self) -> Result<Workspace, Failure> {
         let workspace = Workspace::open(&self.root)?;

@@ -77,6 +77,7 @@ impl<'a> Recording<'a> {
             preview: false,
             detailed_exitcode: false,
             again: false,
+            interrupt: None,
         };
         let orchestrator = edit::orchestrator(&place, &request)?;
         Ok(Self {

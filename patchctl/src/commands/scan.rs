@@ -95,7 +95,7 @@ pub(crate) fn find(
 }
 
 /// How a command exits whose walk could not read everything.
-fn unread(walked: &Walked) -> Exit {
+pub(crate) fn unread(walked: &Walked) -> Exit {
     match walked.failures.first() {
         Some(error) => Exit::of(error.code()),
         None => Exit::Done,

@@ -1,0 +1,46 @@
+//! `mcp`: the engine as tools of the Model Context Protocol.
+//!
+//! The protocol itself is the SDK's. Ours are the tools, what goes in and out of them, and the
+//! transport over standard input and output.
+
+mod handler;
+mod stdio;
+mod tools;
+
+use std::sync::Arc;
+
+use rmcp::ServiceExt as _;
+use tokio::sync::Semaphore;
+
+use crate::cli::Global;
+use crate::cli::server::McpArgs;
+use crate::exit::{Exit, Failure};
+use crate::service::Service;
+
+pub(crate) use handler::Handler;
+
+/// Calls that are carried out at a time; more wait.
+const AT_ONCE: usize = 4;
+/// Threads for what blocks: the calls, and writing answers beside them.
+const THREADS: usize = AT_ONCE + 4;
+
+/// `mcp`.
+pub(crate) fn run(global: &Global, args: &McpArgs) -> Result<Exit, Failure> {
+    let service = Arc::new(Service::new(global, args.engine.clone())?);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(THREADS)
+        .enable_time()
+        .build()
+        .map_err(|error| patchcore::Error::io("start", "the server", error))?;
+    let handler = Handler::new(service.clone(), Arc::new(Semaphore::new(AT_ONCE)));
+    runtime.block_on(async {
+        // A client that goes away before it has said anything has been served.
+        if let Ok(running) = handler.serve(stdio::Stdio::start()).await {
+            let _ = running.waiting().await;
+        }
+    });
+    service.stop();
+    // What is being committed comes to its end before the process does.
+    drop(runtime);
+    Ok(Exit::Done)
+}

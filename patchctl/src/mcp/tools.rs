@@ -1,0 +1,307 @@
+//! The tools: what a model reads of them, and the call that each makes.
+//!
+//! A model pays for the catalogue in every session, so it is small; the whole of the formats stands
+//! in the resources.
+
+use std::sync::Arc;
+
+use rmcp::model::{Tool, ToolAnnotations};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use crate::service::{Answer, Ask, Edit, History, Interrupt, Read, Scan, Service, Tasks};
+
+pub(super) const INSTRUCTIONS: &str = "Read a file, then edit it: a batch lands whole or not at \
+     all, and only where what it expects is there. A refusal shows what stands there now; mend the \
+     call and send it again.";
+
+const EDIT: &str = "Change files, all or nothing. Send `patch` (unified diff, apply_patch, \
+     SEARCH/REPLACE blocks, a JSON batch) or `operations`, such as \
+     {op:replace-text,file,find,content}, {op:replace-block,file,at:{lines:[3,5]},expect,content}, \
+     {op:insert-before|insert-after,file,at,expect,content}, {op:append|prepend|create-file,file,content}, \
+     {op:delete-file,file,expect}, {op:rename-file|copy-file,file,to}. `at`: {lines:[a,b]}, \
+     {text:lines}, {match:regex}, {placeholder:ID}. Line numbers and deletions need `expect` (the \
+     exact old lines) or `base`. All: resource patchctl://schema/PatchBatch.";
+
+/// All tools.
+pub(super) fn all() -> Vec<Tool> {
+    let edit = json!({
+        "patch": { "type": "string" },
+        "operations": { "type": "array", "items": { "type": "object" } },
+        "base": {
+            "type": "object",
+            "description": "file: sha256 as read showed it",
+        },
+        "task_id": { "type": "string" },
+        "batch_id": { "type": "string", "description": "makes sending again harmless" },
+    });
+    let report = json!({
+        "status": { "type": "string" },
+        "batch_id": { "type": "string" },
+        "operations": { "type": "array" },
+        "refusal": { "type": "object" },
+    });
+    let string = json!({ "type": "string" });
+    let limit = json!({ "type": "integer" });
+    let looks = || ToolAnnotations::new().read_only(true).open_world(false);
+    let writes = || {
+        let hints = ToolAnnotations::new().read_only(false).open_world(false);
+        hints.destructive(true)
+    };
+    let read = json!({
+        "file": string,
+        "lines": { "type": "array", "items": { "type": "integer" }, "description": "[first, last]" },
+        "around": { "type": "string", "description": "placeholder id" },
+    });
+    vec![
+        tool(
+            "read",
+            "Read a text file, with the hash to send as `base`.",
+            read,
+            &["file"],
+            looks(),
+        ),
+        tool("edit", EDIT, edit.clone(), &[], writes().idempotent(true))
+            .with_raw_output_schema(object(report.clone(), &["status"])),
+        tool(
+            "check",
+            "What `edit` would do; writes nothing.",
+            edit,
+            &[],
+            looks(),
+        )
+        .with_raw_output_schema(object(report.clone(), &["status"])),
+        tool(
+            "undo",
+            "Take a batch back, by default your last one.",
+            json!({ "batch_id": string }),
+            &[],
+            writes().idempotent(false),
+        )
+        .with_raw_output_schema(object(report, &["status"])),
+        tool(
+            "history",
+            "Batches, newest first; `all` has refused ones, too.",
+            json!({
+                "limit": limit,
+                "all": { "type": "boolean" },
+            }),
+            &[],
+            looks(),
+        ),
+        tool(
+            "scan",
+            "Find placeholders such as ###NAME###.",
+            json!({ "paths": { "type": "array", "items": string }, "limit": limit }),
+            &[],
+            looks(),
+        ),
+        tool(
+            "tasks",
+            "Tasks of the order.",
+            json!({
+                "status": {
+                    "type": "array",
+                    "items": { "enum": ["pending", "in_progress", "complete", "blocked"] },
+                },
+                "order_id": string,
+                "limit": limit,
+            }),
+            &[],
+            looks(),
+        ),
+        tool(
+            "task_done",
+            "Complete a task; its placeholder must be gone.",
+            json!({ "task_id": string }),
+            &["task_id"],
+            ToolAnnotations::new()
+                .read_only(false)
+                .destructive(false)
+                .idempotent(true)
+                .open_world(true),
+        ),
+        tool(
+            "ask",
+            "Ask the orchestrator about a task or an order.",
+            json!({ "question": string, "task_id": string, "order_id": string, "error": string }),
+            &["question"],
+            ToolAnnotations::new().read_only(true).open_world(true),
+        ),
+    ]
+}
+
+fn tool(
+    name: &'static str,
+    description: &'static str,
+    properties: Value,
+    required: &[&str],
+    annotations: ToolAnnotations,
+) -> Tool {
+    let mut schema = (*object(properties, required)).clone();
+    schema.insert("additionalProperties".to_owned(), false.into());
+    Tool::new(name, description, schema).with_annotations(annotations)
+}
+
+fn object(properties: Value, required: &[&str]) -> Arc<Map<String, Value>> {
+    let mut schema = Map::new();
+    schema.insert("type".to_owned(), "object".into());
+    schema.insert("properties".to_owned(), properties);
+    if !required.is_empty() {
+        schema.insert("required".to_owned(), required.into());
+    }
+    Arc::new(schema)
+}
+
+/// A call of a tool.
+pub(super) enum Call {
+    Read(Read),
+    Edit(Edit),
+    Undo(Undo),
+    History(History),
+    Scan(Scan),
+    Tasks(Tasks),
+    TaskDone(TaskDone),
+    Ask(Ask),
+}
+
+/// What `edit` and `check` take.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EditArguments {
+    #[serde(default)]
+    patch: Option<Value>,
+    #[serde(default)]
+    operations: Option<Value>,
+    #[serde(default)]
+    base: Option<Map<String, Value>>,
+    #[serde(default)]
+    task_id: Option<String>,
+    #[serde(default)]
+    batch_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Undo {
+    #[serde(default)]
+    batch_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TaskDone {
+    task_id: String,
+}
+
+impl Call {
+    /// The call of a tool; `None` where there is no such tool, `Err` where the arguments make no
+    /// call.
+    pub(super) fn new(tool: &str, arguments: Value) -> Option<Result<Self, String>> {
+        Some(match tool {
+            "read" => read(arguments).map(Self::Read),
+            "edit" => edit(arguments, false).map(Self::Edit),
+            "check" => edit(arguments, true).map(Self::Edit),
+            "undo" => read(arguments).map(Self::Undo),
+            "history" => read(arguments).map(Self::History),
+            "scan" => read(arguments).map(Self::Scan),
+            "tasks" => read(arguments).map(Self::Tasks),
+            "task_done" => read(arguments).map(Self::TaskDone),
+            "ask" => read(arguments).map(Self::Ask),
+            _ => return None,
+        })
+    }
+
+    /// Carries it out.
+    pub(super) fn carry_out(&self, service: &Service, interrupt: &Interrupt) -> Answer {
+        match self {
+            Self::Read(call) => service.read(call),
+            Self::Edit(call) => service.edit(call, interrupt),
+            Self::Undo(call) => service.undo(call.batch_id.as_deref(), false, interrupt),
+            Self::History(call) => service.history(call),
+            Self::Scan(call) => service.scan(call),
+            Self::Tasks(call) => service.tasks(call),
+            Self::TaskDone(call) => service.task_done(&call.task_id),
+            Self::Ask(call) => service.ask(call),
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(arguments: Value) -> Result<T, String> {
+    serde_json::from_value(arguments)
+        .map_err(|error| format!("the arguments make no call: {error}"))
+}
+
+fn edit(arguments: Value, preview: bool) -> Result<Edit, String> {
+    let EditArguments {
+        patch,
+        operations,
+        base,
+        task_id,
+        batch_id,
+    } = read(arguments)?;
+    let bytes = match (patch, operations) {
+        (Some(Value::String(_)), None) if base.is_some() => {
+            return Err("`base` goes with `operations`; a patch names its own base".to_owned());
+        }
+        (Some(Value::String(patch)), None) => patch.into_bytes(),
+        (None, Some(operations @ Value::Array(_))) => {
+            let mut batch = Map::new();
+            batch.insert("operations".to_owned(), operations);
+            if let Some(base) = base {
+                batch.insert("base".to_owned(), base.into());
+            }
+            Value::Object(batch).to_string().into_bytes()
+        }
+        (Some(_), None) => return Err("`patch` is a string".to_owned()),
+        (None, Some(_)) => return Err("`operations` is a list of objects".to_owned()),
+        (Some(_), Some(_)) => {
+            return Err("`patch` and `operations` cannot be combined".to_owned());
+        }
+        (None, None) => return Err("a call has `patch` or `operations`".to_owned()),
+    };
+    Ok(Edit {
+        bytes,
+        preview,
+        task_id,
+        batch_id,
+        ..Edit::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Most bytes of a token, on average, of JSON and English.
+    const BYTES_PER_TOKEN: usize = 3;
+
+    #[test]
+    fn the_catalogue_costs_at_most_1500_tokens() {
+        let catalogue = serde_json::to_string(&all()).unwrap();
+        let tokens = (catalogue.len() + INSTRUCTIONS.len()).div_ceil(BYTES_PER_TOKEN);
+        assert!(tokens <= 1500, "{tokens}: {catalogue}");
+    }
+
+    #[test]
+    fn every_tool_makes_a_call() {
+        for tool in all() {
+            assert!(Call::new(&tool.name, json!({})).is_some(), "{}", tool.name);
+        }
+        assert!(Call::new("shell", json!({})).is_none());
+    }
+
+    #[test]
+    fn arguments_that_make_no_call_say_why() {
+        let why = |arguments| match Call::new("edit", arguments) {
+            Some(Err(why)) => why,
+            _ => panic!("a call"),
+        };
+        assert!(why(json!({})).contains("`patch` or `operations`"));
+        assert!(why(json!({"patch": "", "operations": []})).contains("cannot be combined"));
+        assert!(why(json!({"patch": {}})).contains("is a string"));
+        assert!(why(json!({"patch": "x", "policy": {}})).contains("`policy`"));
+        assert!(why(json!({"patch": "x", "base": {}})).contains("`base`"));
+    }
+}

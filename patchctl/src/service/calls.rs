@@ -1,0 +1,424 @@
+//! The calls: what they take, and the request that each becomes.
+
+use std::path::PathBuf;
+
+use patchcore::dialect::Dialect;
+use patchcore::operation::Labels;
+use patchcore::plan::{Labelled, Script};
+use patchcore::report::Part;
+use patchcore::workspace::Log;
+use patchcore::workspace::record::TransactionState;
+use patchcore::{Code, Refusal, RelPath, Report};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Answer, Interrupt, Service};
+use crate::cli::dialect::DialectOptions;
+use crate::cli::edit::{PolicyArgs, ShowArgs};
+use crate::cli::log::HistoryArgs;
+use crate::cli::placeholder::{ScanArgs, SyntaxArgs, WalkArgs};
+use crate::cli::task::{AskArgs, ClosingArgs, CompleteArgs, HelpArgs, ListArgs, TellArgs};
+use crate::commands::edit::{self, Request};
+use crate::commands::{log, scan, task};
+use crate::exit::{Exit, Failure};
+use crate::report;
+
+/// Most placeholders or tasks in one answer, unless the caller says otherwise.
+const MOST: usize = 200;
+
+/// Lines shown on either side of a placeholder.
+const CONTEXT: u64 = 10;
+
+/// A batch or patch to apply or check.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Edit {
+    /// The input as it came.
+    pub(crate) bytes: Vec<u8>,
+    /// Only show what would be done.
+    pub(crate) preview: bool,
+    /// The format; `None` has it detected.
+    pub(crate) dialect: Option<Dialect>,
+    /// The file to patch, where the patch names none.
+    pub(crate) file: Option<String>,
+    /// The task that the work belongs to, unless the operator names one.
+    pub(crate) task_id: Option<String>,
+    /// The batch's id where the input has none; another than its own is refused.
+    pub(crate) batch_id: Option<String>,
+    /// Whether the answer has the diff.
+    pub(crate) diff: bool,
+}
+
+/// Files to read.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Read {
+    pub(crate) file: String,
+    /// First and last line, from 1.
+    #[serde(default)]
+    pub(crate) lines: Option<[u64; 2]>,
+    /// The id of a placeholder to show the surroundings of.
+    #[serde(default)]
+    pub(crate) around: Option<String>,
+}
+
+/// What of the history is listed.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct History {
+    pub(crate) limit: Option<usize>,
+    /// Refused and replayed batches, too.
+    pub(crate) all: bool,
+}
+
+/// Where placeholders are looked for.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Scan {
+    /// Files and directories, relative to the root; none for the whole tree.
+    pub(crate) paths: Vec<PathBuf>,
+    pub(crate) limit: Option<usize>,
+}
+
+/// Which tasks are listed.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Tasks {
+    pub(crate) status: Vec<String>,
+    pub(crate) order_id: Option<String>,
+    pub(crate) limit: Option<usize>,
+}
+
+/// A question to the orchestrator, about a task or an order.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Ask {
+    pub(crate) question: String,
+    #[serde(default)]
+    pub(crate) task_id: Option<String>,
+    #[serde(default)]
+    pub(crate) order_id: Option<String>,
+    #[serde(default)]
+    pub(crate) error: Option<String>,
+}
+
+/// A list of which a part is left out.
+#[derive(Serialize)]
+struct Cut<'a, T> {
+    #[serde(flatten)]
+    list: T,
+    #[serde(skip_serializing_if = "is_zero")]
+    left_out: usize,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    warnings: &'a [String],
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+impl Service {
+    /// `apply` and `check`.
+    pub(crate) fn edit(&self, call: &Edit, interrupt: &Interrupt) -> Answer {
+        self.enter(interrupt);
+        self.try_edit(call, interrupt)
+            .unwrap_or_else(|failure| Answer::of_failure(&failure))
+    }
+
+    fn try_edit(&self, call: &Edit, interrupt: &Interrupt) -> Result<Answer, Failure> {
+        let policy = &self.args.policy;
+        let show = ShowArgs {
+            no_diff: !call.diff,
+        };
+        let request = self.request(policy, &show, call.preview, interrupt);
+        let dialect = DialectOptions {
+            dialect: call.dialect,
+            strict: self.args.strict,
+            file: call.file.clone(),
+            ..DialectOptions::default()
+        };
+        let mut labels = self.labels.clone();
+        labels.task_id = labels.task_id.or_else(|| call.task_id.clone());
+        let input = edit::Input {
+            bytes: &call.bytes,
+            dialect: dialect.resolve(Some(&self.place.root))?,
+            labels,
+            batch_id: None,
+            is_last: false,
+        };
+        let done = edit::with_script(input, policy, |script| {
+            let Some(id) = &call.batch_id else {
+                return self.carry_out(script, &request);
+            };
+            match script.as_batch().and_then(|batch| batch.id.as_deref()) {
+                Some(own) if own != id => {
+                    let message = format!("the call names the batch {id:?}, and the batch {own:?}");
+                    Err(Refusal::new(Code::InvalidBatch, message).into())
+                }
+                Some(_) => self.carry_out(script, &request),
+                None => {
+                    let script = Labelled::new(script, Labels::default(), Some(id.clone()));
+                    self.carry_out(&script, &request)
+                }
+            }
+        })?;
+        Ok(done.unwrap_or_else(|fault| {
+            Answer::of_report(Exit::of(fault.code), &Report::faulty(&fault))
+        }))
+    }
+
+    fn carry_out(&self, script: &dyn Script, request: &Request<'_>) -> Result<Answer, Failure> {
+        let done = edit::carry_out(&self.place, script, request)?;
+        answer(&done, request)
+    }
+
+    fn request<'a>(
+        &'a self,
+        policy: &'a PolicyArgs,
+        show: &'a ShowArgs,
+        preview: bool,
+        interrupt: &Interrupt,
+    ) -> Request<'a> {
+        Request {
+            policy,
+            commit: Some(&self.args.commit),
+            show,
+            preview,
+            detailed_exitcode: false,
+            again: false,
+            interrupt: Some(interrupt.0.clone()),
+        }
+    }
+
+    /// `undo`: of a batch, or of the last one of the server's agent; where the server has none, of
+    /// the last one at all.
+    pub(crate) fn undo(&self, batch: Option<&str>, diff: bool, interrupt: &Interrupt) -> Answer {
+        self.enter(interrupt);
+        let undo = || {
+            let own;
+            let batch = match (batch, &self.labels.agent) {
+                (None, Some(agent)) => {
+                    own = last_of(&self.place.open()?.log()?, agent)?;
+                    Some(own.as_str())
+                }
+                (batch, _) => batch,
+            };
+            let policy = PolicyArgs {
+                allow_path: self.args.policy.allow_path.clone(),
+                replace: self.args.policy.replace.clone(),
+                ..PolicyArgs::default()
+            };
+            let show = ShowArgs { no_diff: !diff };
+            let request = self.request(&policy, &show, false, interrupt);
+            let done = log::take_back(&self.place, batch, &request)?;
+            answer(&done, &request)
+        };
+        undo().unwrap_or_else(|failure| Answer::of_failure(&failure))
+    }
+
+    /// `read`.
+    pub(crate) fn read(&self, call: &Read) -> Answer {
+        let read = || -> Result<Answer, Failure> {
+            let part = match (call.lines, &call.around) {
+                (None, None) => Part::Whole,
+                (Some([first, last]), None) => Part::Lines(first, last),
+                (None, Some(placeholder)) => Part::Around {
+                    placeholder: placeholder.clone(),
+                    context: CONTEXT,
+                },
+                (Some(_), Some(_)) => {
+                    let message = "`lines` and `around` cannot be combined";
+                    return Err(Failure::Usage(message.to_owned()));
+                }
+            };
+            let agent = self.labels.agent.as_deref().unwrap_or_default();
+            let wanted = vec![(RelPath::new(&call.file)?, part)];
+            let wait = self.args.commit.lock_wait;
+            let read = self.place.open()?.read(wanted, agent, wait)?;
+            let refusal = read.files.iter().find_map(|file| file.excerpt().err());
+            Ok(match refusal {
+                Some(refusal) => Answer {
+                    code: Some(refusal.code),
+                    ..Answer::of(Exit::of(refusal.code), &read.report())
+                },
+                None => Answer::of(Exit::Done, &read.report()),
+            })
+        };
+        read().unwrap_or_else(|failure| Answer::of_failure(&failure))
+    }
+
+    /// `history`.
+    pub(crate) fn history(&self, call: &History) -> Answer {
+        let history = || -> Result<Answer, Failure> {
+            let args = HistoryArgs {
+                limit: call.limit.unwrap_or(20),
+                all: call.all,
+            };
+            let mut entries = Vec::new();
+            log::each_entry(&self.place, &args, &mut |entry| {
+                entries.push(match entry {
+                    log::Entry::Record(record, undone_by) => {
+                        report::log::entry_json(&record, undone_by)
+                    }
+                    log::Entry::Damaged(transaction, error) => {
+                        report::log::damaged_json(&transaction, &error)
+                    }
+                });
+                Ok(())
+            })?;
+            Ok(Answer::of(
+                Exit::Done,
+                &serde_json::json!({ "entries": entries }),
+            ))
+        };
+        history().unwrap_or_else(|failure| Answer::of_failure(&failure))
+    }
+
+    /// `scan`.
+    pub(crate) fn scan(&self, call: &Scan) -> Answer {
+        #[derive(Serialize)]
+        struct Placeholders<'a> {
+            placeholders: &'a [scan::Hit],
+            #[serde(skip_serializing_if = "<[String]>::is_empty")]
+            missing: &'a [String],
+        }
+        let scan = || -> Result<Answer, Failure> {
+            let args = ScanArgs {
+                walk: WalkArgs {
+                    paths: call.paths.clone(),
+                    ..WalkArgs::default()
+                },
+                syntax: SyntaxArgs::default(),
+                ids: None,
+                payload: None,
+            };
+            let found = scan::find(&self.place, &args, None)?;
+            let shown = call.limit.unwrap_or(MOST).min(found.hits.len());
+            let unread = found.walked.failures.iter();
+            let warnings: Vec<String> = unread.map(ToString::to_string).collect();
+            let list = Placeholders {
+                placeholders: &found.hits[..shown],
+                missing: &found.missing,
+            };
+            let cut = Cut {
+                list,
+                left_out: found.hits.len() - shown,
+                warnings: &warnings,
+            };
+            Ok(Answer::of(scan::unread(&found.walked), &cut))
+        };
+        scan().unwrap_or_else(|failure| Answer::of_failure(&failure))
+    }
+
+    /// `task list`.
+    pub(crate) fn tasks(&self, call: &Tasks) -> Answer {
+        #[derive(Serialize)]
+        struct List<'a> {
+            tasks: &'a [patchcore::task::Task],
+        }
+        let tasks = || -> Result<Answer, Failure> {
+            let args = ListArgs {
+                status: call.status.clone(),
+                order_id: call.order_id.clone(),
+            };
+            let tasks = task::select(&self.place, &args)?;
+            let shown = call.limit.unwrap_or(MOST).min(tasks.len());
+            let cut = Cut {
+                list: List {
+                    tasks: &tasks[..shown],
+                },
+                left_out: tasks.len() - shown,
+                warnings: &[],
+            };
+            Ok(Answer::of(Exit::Done, &cut))
+        };
+        tasks().unwrap_or_else(|failure| Answer::of_failure(&failure))
+    }
+
+    /// `task complete`.
+    pub(crate) fn task_done(&self, uuid: &str) -> Answer {
+        let done = || -> Result<Answer, Failure> {
+            let delivery = &self.args.commit.delivery;
+            let args = CompleteArgs {
+                uuid: uuid.to_owned(),
+                closing: ClosingArgs {
+                    force: false,
+                    syntax: SyntaxArgs::default(),
+                    tell: TellArgs {
+                        require_delivery: delivery.require_delivery,
+                        connection: delivery.connection.clone(),
+                    },
+                },
+            };
+            let changed = task::complete(&self.place, &args)?;
+            let mut body = serde_json::json!({ "uuid": changed.uuid, "status": changed.status });
+            if !changed.warnings.is_empty() {
+                body["warnings"] = changed.warnings.into();
+            }
+            Ok(Answer::of(changed.exit, &body))
+        };
+        done().unwrap_or_else(|failure| Answer::of_failure(&failure))
+    }
+
+    /// `task ask`, or `ask` where no task is named.
+    pub(crate) fn ask(&self, call: &Ask) -> Answer {
+        let connection = self.args.commit.delivery.connection.clone();
+        let ask = || -> Result<Value, Failure> {
+            let order_id = call.order_id.as_ref().or(self.labels.order_id.as_ref());
+            match (&call.task_id, order_id) {
+                (Some(uuid), _) => {
+                    let agent = self.labels.agent.as_deref().unwrap_or("patchctl");
+                    let args = HelpArgs {
+                        uuid: uuid.clone(),
+                        question: call.question.clone(),
+                        error: call.error.clone(),
+                        agent: agent.to_owned(),
+                        connection,
+                    };
+                    task::help(&self.place, &args)
+                }
+                (None, Some(order_id)) => {
+                    let args = AskArgs {
+                        order_id: order_id.clone(),
+                        question: call.question.clone(),
+                        context: None,
+                        retries: 0,
+                        connection,
+                    };
+                    task::clarification(&args, &mut |_| {})
+                }
+                (None, None) => Err(Failure::Usage(
+                    "a question is about a task or an order: name `task_id` or `order_id`"
+                        .to_owned(),
+                )),
+            }
+        };
+        match ask() {
+            Ok(answer) => Answer::of(Exit::Done, &answer),
+            Err(failure) => Answer::of_failure(&failure),
+        }
+    }
+}
+
+fn answer(done: &edit::Done<'_>, request: &Request<'_>) -> Result<Answer, Failure> {
+    let report = report::edit::whole(&done.applied.report, &done.details(request));
+    let mut report = report.map_err(Failure::Output)?;
+    report.warnings.extend(done.warnings.iter().cloned());
+    Ok(Answer::of_report(done.exit, &report))
+}
+
+/// The last batch of an agent's that is neither undone nor an undo itself.
+fn last_of(log: &Log, agent: &str) -> Result<String, Failure> {
+    for transaction in log.transactions()?.into_iter().rev() {
+        if let Some(record) = log.read(&transaction)?
+            && record.labels.agent.as_deref() == Some(agent)
+            && record.state == TransactionState::Committed
+            && !record.changes.is_empty()
+            && record.undoes.is_none()
+            && log.undone_by(&transaction)?.is_none()
+        {
+            return Ok(transaction.to_string());
+        }
+    }
+    let message = format!("the log has no batch of the agent {agent:?} that could be undone");
+    Err(Refusal::new(Code::InvalidBatch, message).into())
+}

@@ -1,0 +1,158 @@
+//! What the servers offer. Each call becomes the request that the command line makes, goes through
+//! the same function, and gives the same report; only how it comes in and goes out is a server's.
+//!
+//! Everything here blocks, and nothing here prints.
+
+mod calls;
+pub(crate) mod json;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+
+#[cfg(feature = "serve")]
+use patchcore::event::PatchEvent;
+use patchcore::operation::Labels;
+use patchcore::{Code, Report};
+use serde::Serialize;
+
+use crate::cli::Global;
+use crate::cli::server::EngineArgs;
+use crate::commands::place::Location;
+use crate::exit::{Exit, Failure};
+use crate::redact;
+#[cfg(feature = "serve")]
+use crate::report::{self, events::Delivery};
+
+pub(crate) use calls::{Ask, Edit, History, Read, Scan, Tasks};
+
+/// The engine on one tree, under one operator's rules.
+pub(crate) struct Service {
+    place: Location,
+    args: EngineArgs,
+    labels: Labels,
+    running: Mutex<Vec<Weak<AtomicBool>>>,
+}
+
+/// What a call comes to.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    /// How the command would have ended.
+    pub(crate) exit: Exit,
+    /// Why nothing was done, if nothing was.
+    pub(crate) code: Option<Code>,
+    /// JSON, without secrets.
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// An answer that is no report.
+    pub(crate) fn of(exit: Exit, body: &impl Serialize) -> Self {
+        let body = serde_json::to_string(body).expect("an answer serialises");
+        Self {
+            exit,
+            code: None,
+            body: redact::text(&body),
+        }
+    }
+
+    /// Events, and whether there are more.
+    #[cfg(feature = "serve")]
+    pub(crate) fn events(events: &[(PatchEvent, Option<Delivery>)], more: bool) -> Self {
+        #[derive(Serialize)]
+        struct Page<'a> {
+            events: Vec<report::events::Line<'a>>,
+            more: bool,
+        }
+        let lines = events.iter().map(|(event, delivery)| report::events::Line {
+            event,
+            delivery: *delivery,
+        });
+        let events = lines.collect();
+        Self::of(Exit::Done, &Page { events, more })
+    }
+
+    fn of_report(exit: Exit, report: &Report) -> Self {
+        Self {
+            code: report.code(),
+            ..Self::of(exit, report)
+        }
+    }
+
+    /// The answer to what makes no call.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn refused(report: &Report) -> Self {
+        Self::of_report(report.code().map_or(Exit::Code(1), Exit::of), report)
+    }
+
+    /// The answer to a call that failed.
+    pub(crate) fn of_failure(failure: &Failure) -> Self {
+        let exit = match failure.exit() {
+            // No pipe of a caller's is closed here.
+            Exit::Done => Exit::Code(3),
+            exit => exit,
+        };
+        Self::of_report(exit, &Report::unread(failure.to_refusal()))
+    }
+
+    /// Whether what was asked for was not done.
+    pub(crate) fn is_error(&self) -> bool {
+        matches!(self.exit, Exit::Code(1..=3))
+    }
+}
+
+/// Ends what a call runs when nobody waits for it any more.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Nobody waits for the call any more: a command that verifies is ended, and its batch taken
+    /// back. A batch that is past that is committed.
+    pub(crate) fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Service {
+    /// The engine on the tree that the options name.
+    pub(crate) fn new(global: &Global, args: EngineArgs) -> Result<Self, Failure> {
+        if args.policy.plan.is_some() || args.labels.batch_id.is_some() {
+            let message =
+                "--plan and --batch-id say something of one batch, which a server has not";
+            return Err(Failure::Usage(message.to_owned()));
+        }
+        let place = Location::of_server(global)?;
+        // Whether the root can be worked in is found out now.
+        place.open()?;
+        Ok(Self {
+            place,
+            labels: args.labels.labels(),
+            args,
+            running: Mutex::default(),
+        })
+    }
+
+    /// Remembers a call that runs, so that [`stop`](Self::stop) ends it.
+    fn enter(&self, interrupt: &Interrupt) {
+        let mut running = self.running.lock().unwrap_or_else(|held| held.into_inner());
+        running.retain(|call| call.strong_count() > 0);
+        running.push(Arc::downgrade(&interrupt.0));
+    }
+
+    /// Ends the verification commands of all calls that run; their batches are taken back.
+    pub(crate) fn stop(&self) {
+        let running = self.running.lock().unwrap_or_else(|held| held.into_inner());
+        for call in running.iter().filter_map(Weak::upgrade) {
+            call.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The root that the server works in.
+    #[cfg(feature = "serve")]
+    pub(crate) fn place(&self) -> &Location {
+        &self.place
+    }
+}
