@@ -38,7 +38,7 @@ pub(super) fn plan(
     let mut planner = Planner {
         stage: Stage::new(tree),
         operations: &batch.operations,
-        terms: Terms::of(policy),
+        terms: Terms::of(policy, tree),
         copied: HashSet::new(),
         rewritten: 0,
     };
@@ -251,6 +251,9 @@ impl<'a> Planner<'a> {
             &now,
         )?;
         verdict.guarded = resolution.guarded;
+        if let Some(note) = resolution.note {
+            verdict.add_note(note);
+        }
         let mut pieces = resolution.pieces;
         if pieces.is_empty() {
             return Ok(false);

@@ -267,7 +267,11 @@ impl Workspace {
             }
         };
         survey::restrict(&mut loaded, &lowered.batch, options);
-        let mut plan = plan::plan_with(&lowered.batch, &loaded.tree, &options.policy, hashing);
+        let planned = |tree: &Tree| plan::plan_with(&lowered.batch, tree, &options.policy, hashing);
+        let mut plan = planned(&loaded.tree);
+        if self.ask_of_missing(&plan, &lowered.batch, &mut loaded.tree)? {
+            plan = planned(&loaded.tree);
+        }
         plan = self.refuse_by_facts(plan, &lowered.batch, &options.policy)?;
         if hashing == Hashing::Now {
             // Whatever becomes of the plan, its digest is told.
