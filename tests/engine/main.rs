@@ -18,6 +18,7 @@ mod oracle;
 mod placeholder;
 mod plan;
 mod random;
+mod rebuild;
 mod replays;
 mod rulebook;
 mod rules;

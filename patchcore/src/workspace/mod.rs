@@ -31,6 +31,7 @@ mod outcome;
 mod private;
 mod read;
 mod reader;
+mod rebuild;
 pub mod record;
 mod recover;
 mod removed;
@@ -74,6 +75,7 @@ pub use options::{
 };
 pub use private::{PrivateDir, PrivateLock};
 pub use read::{ReadFile, ReadFiles};
+pub use rebuild::Rebuilt;
 pub use record::{Record, TransactionId};
 pub use recover::Recovered;
 pub use snapshot::LastRead;
