@@ -272,6 +272,24 @@ impl Operation {
         }
     }
 
+    /// Whether nothing says which text its position is meant for: neither a hash nor lines that
+    /// have to stand there.
+    pub(crate) fn lacks_guard(&self) -> bool {
+        let by_number = |at: &Address, guard: &Guard| {
+            matches!(at.target, Target::Lines { .. }) && guard.expect.is_none()
+        };
+        self.base.is_none()
+            && match &self.action {
+                Action::Splice(_) => self.bare,
+                Action::ReplaceBlock { at, guard, .. } => by_number(at, guard),
+                Action::InsertBefore(insertion) | Action::InsertAfter(insertion) => {
+                    by_number(&insertion.at, &insertion.guard)
+                }
+                Action::DeleteFile { expect } => expect.is_none(),
+                _ => false,
+            }
+    }
+
     /// The operation's name as batches and reports spell it.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -67,6 +67,9 @@ pub struct Report {
     /// What a person should know: saved conflicts, folded white space, calls that edit nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// The files that the input asked to look at, as they are after it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<FileReading>,
     /// Unified diff in git's format.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,
@@ -149,6 +152,7 @@ impl Report {
             refusal: None,
             faults: Vec::new(),
             warnings: Vec::new(),
+            reads: Vec::new(),
             diff: None,
         }
     }

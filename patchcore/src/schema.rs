@@ -10,6 +10,8 @@ use crate::order::{Order, Payload};
 use crate::report::{Reading, Report};
 use crate::task::Task;
 #[cfg(feature = "workspace")]
+use crate::workspace::Snapshot;
+#[cfg(feature = "workspace")]
 use crate::workspace::record::Record;
 
 type Make = fn() -> Value;
@@ -25,6 +27,8 @@ const SCHEMAS: &[(&str, Make)] = &[
     ("Task", make::<Task>),
     #[cfg(feature = "workspace")]
     ("Record", make::<Record>),
+    #[cfg(feature = "workspace")]
+    ("Snapshot", make::<Snapshot>),
 ];
 
 /// The names that [`of`] knows.

@@ -8,6 +8,7 @@
 mod corpus;
 #[path = "../orchestrator/mod.rs"]
 mod orchestrator;
+mod read;
 mod readme;
 
 mod campaign;

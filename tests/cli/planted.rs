@@ -63,6 +63,8 @@ const COMMANDS: &[&[&str]] = &[
     &["copy-file", "a.txt", "b.txt"],
     &["set-mode", "a.txt", "--executable", "true"],
     &["resolve", "a.txt", "--line", "1"],
+    &["read", "a.txt"],
+    &["snapshot"],
     &["scan"],
     &["inject", "--payload", "p.json"],
     &["init", "--factory", "f", "ORD1"],

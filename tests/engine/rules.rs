@@ -364,7 +364,21 @@ fn insertions(round: usize) -> Vec<(&'static str, String)> {
                 "f\n<<<<<<< SEARCH\nimport a\n=======\nimport a\nimport b\n>>>>>>> REPLACE\n{blank}"
             ),
         ),
+        (
+            "native",
+            format!(
+                r#"{{"operations":[{{"op":"replace-text","file":"f","find":"import a","content":"import a\nimport b"}}]}}{blank}"#
+            ),
+        ),
     ]
+}
+
+/// A script of any format, the native one among them.
+fn script_of(input: &str) -> Box<dyn Script + '_> {
+    if input.contains("\"operations\"") {
+        return Box::new(patchcore::batch::parse(input.as_bytes(), &Limits::default()).unwrap());
+    }
+    Box::new(dialect::parse(input.as_bytes(), &Options::default()).unwrap())
 }
 
 #[test]
@@ -374,9 +388,9 @@ fn what_is_there_already_does_not_land_twice() {
         for ((name, once), (_, twice)) in first.zip(insertions(1)) {
             let (dir, workspace) = start(before.as_bytes());
             let apply = |input: &str| {
-                let script = dialect::parse(input.as_bytes(), &Options::default()).unwrap();
                 let options = ApplyOptions::default();
-                workspace.apply(&script, &options).unwrap().report
+                let script = script_of(input);
+                workspace.apply(&*script, &options).unwrap().report
             };
             assert_eq!(apply(&once).status, Status::Applied, "{name}");
             let after = fs::read(dir.path().join("f")).unwrap();
@@ -410,15 +424,17 @@ fn what_the_log_shows_does_not_land_twice() {
         r#"{"path":"f","edits":[{"oldText":"a = 1","newText":"a = 2"}]}"#,
         "*** Begin Patch\n*** Update File: f\n@@\n-a = 1\n+a = 2\n*** End Patch\n",
         "f\n<<<<<<< SEARCH\na = 1\n=======\na = 2\n>>>>>>> REPLACE\n",
+        "--- f\n+++ f\n@@ -1,2 +1,2 @@\n-a = 1\n+a = 2\n x\n",
+        r#"{"operations":[{"op":"replace-text","file":"f","find":"a = 1","content":"a = 2"}]}"#,
     ];
     for before in ["a = 1\nx\n", "a = 1\r\nx\r\n"] {
         for input in inputs {
             let (dir, workspace) = start(before.as_bytes());
             let file = dir.path().join("f");
             let apply = |input: &str| {
-                let script = dialect::parse(input.as_bytes(), &Options::default()).unwrap();
                 let options = ApplyOptions::default();
-                workspace.apply(&script, &options).unwrap().report
+                let script = script_of(input);
+                workspace.apply(&*script, &options).unwrap().report
             };
             assert_eq!(apply(input).status, Status::Applied, "{input}");
             let changed = [&fs::read(&file).unwrap()[..], b"more\n"].concat();
@@ -427,7 +443,7 @@ fn what_the_log_shows_does_not_land_twice() {
             assert_eq!(again.status, Status::Unchanged, "{input}: {again:?}");
             assert_eq!(fs::read(&file).unwrap(), changed, "{input}");
             // One that the log does not show is refused, with the line.
-            fs::write(&file, "b = 2\n").unwrap();
+            fs::write(&file, "b = 2\nx\n").unwrap();
             let other = apply(&input.replace("a = ", "b = "));
             let refusal = other.operations[0].refusal.as_deref().unwrap();
             assert_eq!(refusal.code, Code::AnchorNotFound, "{input}");
@@ -435,4 +451,81 @@ fn what_the_log_shows_does_not_land_twice() {
             assert!(refusal.message.contains(says), "{}", refusal.message);
         }
     }
+}
+
+#[test]
+fn a_diff_that_is_in_the_file_already_does_not_land_twice() {
+    let old: String = (1..30)
+        .map(|line| format!("line {line} of the file\n"))
+        .collect();
+    let new = old.replace("line 5 of", "the fifth line of").replace(
+        "line 20 of the file\n",
+        "line 20 of the file\nand one more line\n",
+    );
+    let diff = "--- a/f\n+++ b/f\n@@ -4,3 +4,3 @@\n line 4 of the file\n-line 5 of the file\n\
+                +the fifth line of the file\n line 6 of the file\n@@ -19,3 +19,4 @@\n \
+                line 19 of the file\n line 20 of the file\n+and one more line\n \
+                line 21 of the file\n";
+    let apply = |before: &str, diff: &str, strict: bool| {
+        let (dir, workspace) = start(before.as_bytes());
+        let mut options = Options::default();
+        options.strict = strict;
+        let script = dialect::parse(diff.as_bytes(), &options).unwrap();
+        let report = workspace.apply(&script, &ApplyOptions::default());
+        (
+            report.unwrap().report,
+            fs::read(dir.path().join("f")).unwrap(),
+        )
+    };
+    assert_eq!(apply(&old, diff, false).1, new.as_bytes());
+    let moved = format!("above\n{new}below\n");
+    let as_crlf = moved.replace('\n', "\r\n");
+    let sections = diff.replace("@@ -19", "--- a/f\n+++ b/f\n@@ -19");
+    for (before, diff) in [
+        (&*new, diff),
+        (&moved, diff),
+        (&as_crlf, diff),
+        (&moved, &*sections),
+    ] {
+        for strict in [false, true] {
+            let (report, after) = apply(before, diff, strict);
+            assert_eq!(report.status, Status::Unchanged, "{report:?}");
+            assert_eq!(after, before.as_bytes());
+            let note = report.operations[0].note.as_deref().unwrap();
+            assert!(
+                note.contains("the new text is there already, at line"),
+                "{note}"
+            );
+        }
+    }
+    // Half of it is there, or it is there twice, or it takes lines away: that is for the sender.
+    let half = old.replace("line 5 of", "the fifth line of");
+    let twice = format!("{new}{new}");
+    let takes = "--- a/f\n+++ b/f\n@@ -4,3 +4,2 @@\n line 4 of the file\n-line 5 of the file\n \
+                 line 6 of the file\n";
+    let gone = old.replace("line 5 of the file\n", "");
+    for (before, diff) in [(&*half, diff), (&twice, diff), (&gone, takes)] {
+        let (report, after) = apply(before, diff, false);
+        assert_eq!(report.code(), Some(Code::AnchorNotFound), "{report:?}");
+        assert_eq!(after, before.as_bytes());
+    }
+    // The names of the blobs say which of the two files it is.
+    let name = |text: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("f"), text).unwrap();
+        let mut git = std::process::Command::new("git");
+        let git = git.args(["hash-object", "f"]).current_dir(dir.path());
+        let said = String::from_utf8(git.output().unwrap().stdout).unwrap();
+        said.trim().to_owned()
+    };
+    let named = |diff: &str, old: &str, new: &str| {
+        let header = format!("index {}..{} 100644\n--- a/f", name(old), name(new));
+        format!("diff --git a/f b/f\n{}", diff.replace("--- a/f", &header))
+    };
+    let (report, _) = apply(&gone, &named(takes, &old, &gone), false);
+    assert_eq!(report.status, Status::Unchanged, "{report:?}");
+    let again = "@@ -1 +1,2 @@\n a\n+a\n";
+    let again = format!("--- a/f\n+++ b/f\n{again}");
+    let (report, after) = apply("a\n", &named(&again, "a\n", "a\na\n"), false);
+    assert_eq!((report.status, &*after), (Status::Applied, &b"a\na\n"[..]));
 }

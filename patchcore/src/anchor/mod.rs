@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::batch::names;
 use crate::error::{Code, Hint, MAX_CANDIDATES, Refusal};
 use crate::operation::{Address, Guard, Lines, Occurrence, Pattern, Target};
 use crate::path::RelPath;
@@ -326,7 +325,13 @@ impl<'a> Resolver<'a> {
             .take(COMPARED);
         let mut found: Vec<(usize, usize, &str)> = found
             .filter(|other| other.id.len() <= 100)
-            .map(|other| (names::distance(id, other.id), other.span.start, other.id))
+            .map(|other| {
+                (
+                    strsim::osa_distance(id, other.id),
+                    other.span.start,
+                    other.id,
+                )
+            })
             .collect();
         found.sort_unstable();
         found.dedup_by_key(|(.., other)| *other);

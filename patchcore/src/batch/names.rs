@@ -63,7 +63,7 @@ pub(crate) fn nearest(unknown: &str, known: &[&'static str]) -> Option<&'static 
     }
     known
         .iter()
-        .map(|name| (distance(&folded, &fold(name)), name))
+        .map(|name| (strsim::osa_distance(&folded, &fold(name)), name))
         .filter(|(distance, name)| *distance <= name.len().max(unknown.len()).div_ceil(4))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| *name)
@@ -75,26 +75,6 @@ fn fold(name: &str) -> String {
         .filter(|c| c.is_alphanumeric())
         .flat_map(char::to_lowercase)
         .collect()
-}
-
-/// How many characters have to be added, dropped, changed or swapped with their neighbour.
-pub(crate) fn distance(a: &str, b: &str) -> usize {
-    let a: Vec<char> = a.chars().collect();
-    let b: Vec<char> = b.chars().collect();
-    let mut before_last = vec![0; b.len() + 1];
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        let mut row = vec![i; b.len() + 1];
-        for j in 1..=b.len() {
-            let changed = usize::from(a[i - 1] != b[j - 1]);
-            row[j] = (last[j] + 1).min(row[j - 1] + 1).min(last[j - 1] + changed);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                row[j] = row[j].min(before_last[j - 2] + 1);
-            }
-        }
-        before_last = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
 }
 
 #[cfg(test)]

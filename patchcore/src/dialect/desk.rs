@@ -252,6 +252,14 @@ impl<'t> Desk<'t> {
         self.operations.len()
     }
 
+    /// Holds the operation with that index, and those behind it, to a state of their files from
+    /// before the patch.
+    pub(super) fn hold_to(&mut self, from: usize, base: Option<Digest>) {
+        for operation in &mut self.operations[from..] {
+            operation.base = base.or(operation.base);
+        }
+    }
+
     /// Adds remarks to the operation with that index, and to those behind it.
     pub(super) fn note(&mut self, from: usize, remarks: &[String]) {
         if remarks.is_empty() {

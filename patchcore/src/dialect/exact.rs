@@ -30,7 +30,7 @@ pub(super) struct Find<'a> {
 impl Find<'_> {
     /// Whether the edit has landed already.
     pub(super) fn landed(&self, text: &[u8]) -> Landed {
-        landed::characters(text, self.old, self.new, self.rungs)
+        landed::characters(text, self.old.as_bytes(), self.new.as_bytes(), self.rungs)
     }
 
     /// What gives way to what.

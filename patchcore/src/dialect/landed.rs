@@ -24,7 +24,7 @@ const ENOUGH: usize = 16;
 
 /// What the file says of an edit whose new text may stand there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Landed {
+pub(crate) enum Landed {
     /// Nothing: it has to be carried out, or refused.
     No,
     /// It has landed, at this place.
@@ -34,12 +34,12 @@ pub(super) enum Landed {
 }
 
 /// What the verdict on an edit says that has landed at a line.
-pub(super) fn note(line: LineNumber) -> String {
+pub(crate) fn note(line: LineNumber) -> String {
     format!("the new text is there already, at line {line}")
 }
 
 /// Says in the refusal of an edit whose text is not found where its new text stands.
-pub(super) fn mention(mut refusal: Refusal, landed: &Landed) -> Refusal {
+pub(crate) fn mention(mut refusal: Refusal, landed: &Landed) -> Refusal {
     if let Landed::Maybe(Place { line, .. }) = landed {
         let stands = format!("; what it would replace that by stands at line {line} already");
         refusal.message.push_str(&stands);
@@ -143,21 +143,18 @@ fn shifted(text: &[u8], block: &[&[u8]]) -> Option<(Range<usize>, Shift)> {
 }
 
 /// Judges an edit of characters, which may lie inside lines.
-pub(super) fn characters(text: &[u8], old: &str, new: &str, rungs: Rungs) -> Landed {
-    if new.trim().is_empty() {
+pub(crate) fn characters(text: &[u8], old: &[u8], new: &[u8], rungs: Rungs) -> Landed {
+    if is_blank(new) {
         return Landed::No;
     }
     let searched = occurrences(text, old);
     if searched.is_empty() {
-        let (old, new): (Vec<_>, Vec<_>) = (
-            split_lines(old.as_bytes()).collect(),
-            split_lines(new.as_bytes()).collect(),
-        );
+        let (old, new): (Vec<_>, Vec<_>) = (split_lines(old).collect(), split_lines(new).collect());
         let moved = at_step(text, &old, Fold::Indentation);
         if !moved.is_empty() || !places(text, &old, rungs).is_empty() {
             return Landed::No;
         }
-        let found = occurrences(text, &joined(&new));
+        let found = occurrences(text, &new.concat());
         return match found[..] {
             [ref there] => {
                 let place = place(text, there);
@@ -171,8 +168,14 @@ pub(super) fn characters(text: &[u8], old: &str, new: &str, rungs: Rungs) -> Lan
         };
     }
     // A line break at either end is there in any case.
-    let is_more = new.replace("\r\n", "\n").trim_matches('\n').len()
-        > old.replace("\r\n", "\n").trim_matches('\n').len();
+    let inner = |text: &[u8]| {
+        let text = bare(text);
+        let is_break = |byte: &&u8| **byte == b'\n';
+        let edges = text.iter().take_while(is_break).count();
+        let edges = edges + text.iter().rev().take_while(is_break).count();
+        text.len().saturating_sub(edges)
+    };
+    let is_more = inner(new) > inner(old);
     let [there] = &occurrences(text, new)[..] else {
         return Landed::No;
     };
@@ -189,8 +192,13 @@ fn place(text: &[u8], span: &Range<usize>) -> Place {
     }
 }
 
-fn joined(lines: &[&[u8]]) -> String {
-    String::from_utf8_lossy(&lines.concat()).into_owned()
+/// Text whose lines end in `\n` alone.
+fn bare(text: &[u8]) -> Vec<u8> {
+    let lines = split_lines(text).map(|line| match line.strip_suffix(b"\r\n") {
+        Some(line) => [line, b"\n"].concat(),
+        None => line.to_vec(),
+    });
+    lines.collect::<Vec<_>>().concat()
 }
 
 fn is_inside(place: &Range<usize>, there: &Range<usize>) -> bool {
@@ -266,12 +274,15 @@ fn at_step(text: &[u8], block: &[&[u8]], step: Fold) -> Vec<Range<usize>> {
 }
 
 /// Where characters stand, `\n` standing for the file's line ending.
-fn occurrences(text: &[u8], find: &str) -> Vec<Range<usize>> {
-    let plain = find.replace("\r\n", "\n");
-    let mut forms = vec![find.to_owned()];
-    forms.extend([plain.clone(), plain.replace('\n', "\r\n")]);
-    for form in forms {
-        let finder = memchr::memmem::Finder::new(&form);
+fn occurrences(text: &[u8], find: &[u8]) -> Vec<Range<usize>> {
+    let plain = bare(find);
+    let crlf = split_lines(&plain).map(|line| match line.strip_suffix(b"\n") {
+        Some(line) => [line, b"\r\n"].concat(),
+        None => line.to_vec(),
+    });
+    let crlf = crlf.collect::<Vec<_>>().concat();
+    for form in [find, &plain, &crlf] {
+        let finder = memchr::memmem::Finder::new(form);
         let mut found = Vec::new();
         let mut from = 0;
         while !form.is_empty()
@@ -344,7 +355,8 @@ mod tests {
                 "{text:?} {old:?} {new:?}"
             );
             if !text.contains("  ") {
-                let judged = characters(text.as_bytes(), old, new, Rungs::All);
+                let judged =
+                    characters(text.as_bytes(), old.as_bytes(), new.as_bytes(), Rungs::All);
                 assert_eq!(line(judged), expected, "{text:?} {old:?} {new:?}");
             }
         }
@@ -376,7 +388,12 @@ mod tests {
         ] {
             assert_eq!(line(of_lines(file, old, new)), expected, "{old:?} {new:?}");
             assert_eq!(
-                line(characters(file.as_bytes(), old, new, Rungs::All)),
+                line(characters(
+                    file.as_bytes(),
+                    old.as_bytes(),
+                    new.as_bytes(),
+                    Rungs::All
+                )),
                 expected,
                 "{old:?} {new:?}"
             );
@@ -402,7 +419,7 @@ mod tests {
                 at(1),
             ),
         ] {
-            let judged = characters(text.as_bytes(), old, new, Rungs::All);
+            let judged = characters(text.as_bytes(), old.as_bytes(), new.as_bytes(), Rungs::All);
             assert_eq!(line(judged), expected, "{text:?} {old:?} {new:?}");
         }
     }

@@ -10,11 +10,11 @@ use crate::text::{BOM, LineNumber, Text, split_lines};
 
 /// A place where a block stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// Its bytes, endings included.
-    pub(super) span: Range<usize>,
+    pub(crate) span: Range<usize>,
     /// Its first line.
-    pub(super) line: LineNumber,
+    pub(crate) line: LineNumber,
 }
 
 /// Most places that are told apart for one block: one more than a refusal lists.

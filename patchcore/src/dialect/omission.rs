@@ -20,6 +20,100 @@ const KEPT: &[&str] = &[
     "elided",
     "truncated",
     "unmodified",
+    "more",
+    "additional",
+    "initial",
+    "skipped",
+    "snipped",
+];
+
+/// Words among them that say it by themselves.
+const FIRM: &[&str] = &[
+    "rest",
+    "remainder",
+    "existing",
+    "remaining",
+    "previous",
+    "unchanged",
+    "other",
+    "others",
+    "original",
+    "same",
+    "everything",
+];
+
+/// Words that say that nothing changes.
+const STAYS: &[&str] = &[
+    "unchanged",
+    "omitted",
+    "remains",
+    "remain",
+    "stays",
+    "stay",
+    "brevity",
+    "elided",
+    "truncated",
+    "unmodified",
+    "untouched",
+    "snipped",
+    "skipped",
+];
+
+/// Comments that are nothing but one of these.
+const WHOLE: &[&str] = &[
+    "unchanged",
+    "omitted",
+    "truncated",
+    "snip",
+    "snipped",
+    "as before",
+    "same as before",
+    "no changes",
+    "no changes here",
+    "no changes needed",
+    "no changes needed here",
+    "code continues",
+    "unchanged code",
+];
+
+/// Comments that are nothing but one of these, between dots or in brackets.
+const GAPS: &[&str] = &[
+    "skipped",
+    "skip",
+    "same",
+    "rest",
+    "the rest",
+    "etc",
+    "and so on",
+    "implementation details",
+    "continued from above",
+];
+
+/// Parts that a comment without dots and brackets may speak of.
+const CODE: &[&str] = &[
+    "code",
+    "function",
+    "functions",
+    "method",
+    "methods",
+    "implementation",
+    "implementations",
+    "import",
+    "imports",
+    "logic",
+    "content",
+    "contents",
+    "file",
+    "body",
+    "styles",
+    "rules",
+    "components",
+    "routes",
+    "fields",
+    "properties",
+    "tests",
+    "sections",
+    "handlers",
 ];
 
 /// What stays: parts of a text.
@@ -159,17 +253,48 @@ const STATES: &[&str] = &[
     "kept",
     "identical",
     "like",
+    "it",
+    "continued",
+    "unmodified",
 ];
 
 /// Words between them, which say nothing by themselves.
 const SMALL: &[&str] = &[
-    "the", "of", "this", "that", "your", "my", "our", "all", "any", "and", "in", "from", "to",
-    "with", "here", "these", "those", "its", "if", "a",
+    "the",
+    "of",
+    "this",
+    "that",
+    "your",
+    "my",
+    "our",
+    "all",
+    "any",
+    "and",
+    "in",
+    "from",
+    "to",
+    "with",
+    "here",
+    "these",
+    "those",
+    "its",
+    "if",
+    "a",
+    "else",
+    "no",
+    "changes",
+    "needed",
+    "including",
+    "details",
+    "required",
+    "needed",
+    "exactly",
 ];
 
 /// Words that such a line begins with, beside those that say what stays.
 const FIRST: &[&str] = &[
-    "the", "all", "keep", "your", "my", "this", "and", "leave", "retain", "include", "insert",
+    "the", "all", "keep", "your", "my", "this", "leave", "retain", "include", "insert", "add",
+    "continue",
 ];
 
 /// How many lines an edit takes and brings.
@@ -258,39 +383,37 @@ enum Told {
 fn told(line: &[u8]) -> Told {
     let line = line.trim_ascii();
     // A long line is prose or code.
-    if line.len() < 5 || line.len() > 120 || !may_open(line) {
+    if line.len() < 4 || line.len() > 120 || !may_open(line) {
         return Told::Nothing;
     }
     let Ok(text) = std::str::from_utf8(line) else {
         return Told::Nothing;
     };
-    let Some((body, is_comment)) = uncommented(text) else {
+    let Some((body, form)) = uncommented(text) else {
         return Told::Nothing;
     };
-    let is_dot = |c: char| c == '.' || c == '\u{2026}';
-    let opened = body.trim_start_matches(is_dot);
-    let inner = opened.trim_end_matches(is_dot).trim();
-    let dots = |cut: usize| cut >= 3;
-    let leads = dots(body.len() - opened.len());
-    let trails = dots(opened.trim_end().len() - opened.trim_end().trim_end_matches(is_dot).len());
-    // Bare dots before a word are syntax in some languages.
-    if !is_comment && (!leads || !opened.starts_with([' ', '\t'])) {
-        return Told::Nothing;
+    let mut frame = Frame::default();
+    let inner = frame.peel(body);
+    let inner = ["TODO:", "NOTE:", "Note:"]
+        .iter()
+        .find_map(|word| inner.strip_prefix(word))
+        .map_or(inner, |rest| frame.peel(rest));
+    match form {
+        Form::Bare if frame.brackets == 0 && !frame.leads() => return Told::Nothing,
+        Form::Quote if !frame.leads() => return Told::Nothing,
+        // Bare dots before a word are syntax in some languages.
+        Form::Bare if frame.brackets == 0 && !body.contains([' ', '\t']) => return Told::Nothing,
+        Form::Bare if frame.is_tight => return Told::Nothing,
+        _ => {}
     }
     if inner.is_empty() {
-        return if is_comment && leads {
-            Told::Perhaps
-        } else {
-            Told::Nothing
+        let dots = frame.dots_before + frame.dots_behind;
+        return match form {
+            Form::Comment if (3..=5).contains(&dots) => Told::Perhaps,
+            _ => Told::Nothing,
         };
     }
-    let plain = |c: char| {
-        c.is_ascii_alphanumeric()
-            || matches!(
-                c,
-                ' ' | '\'' | '-' | '_' | '(' | ')' | ',' | '/' | '&' | '`'
-            )
-    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || " '-_(),/&`:<>".contains(c);
     if !inner.chars().all(plain) {
         return Told::Nothing;
     }
@@ -299,102 +422,243 @@ fn told(line: &[u8]) -> Told {
         .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .filter(|word| !word.is_empty())
         .collect();
-    weigh(&words, leads, trails)
+    let told = weigh(&words, &frame);
+    match (form, told) {
+        // What documents the code, and text in brackets, is prose more often than other comments.
+        (Form::Bare | Form::Doc, Told::Perhaps) => Told::Nothing,
+        (_, told) => told,
+    }
 }
 
-/// What the words between the dots say.
-fn weigh(words: &[&str], leads: bool, trails: bool) -> Told {
+/// What surrounds the words of a line: dots, brackets, rules.
+#[derive(Debug, Default)]
+struct Frame {
+    dots_before: usize,
+    dots_behind: usize,
+    brackets: usize,
+    /// Whether dots and the first word touch.
+    is_tight: bool,
+    /// Whether something is to follow.
+    is_heading: bool,
+}
+
+impl Frame {
+    fn leads(&self) -> bool {
+        self.dots_before >= 2
+    }
+
+    fn trails(&self) -> bool {
+        self.dots_behind >= 2
+    }
+
+    /// The words alone.
+    fn peel<'t>(&mut self, text: &'t str) -> &'t str {
+        const PAIRS: [(char, char); 4] = [('[', ']'), ('(', ')'), ('<', '>'), ('{', '}')];
+        let is_dot = |c: char| c == '.' || c == '\u{2026}';
+        let is_rule = |c: char| "-=*~#>_".contains(c);
+        let worth = |c: char| if c == '.' { 1 } else { 3 };
+        let mut rest = text.trim();
+        self.is_heading = rest.ends_with(':');
+        loop {
+            let before = rest;
+            if let Some(inner) = rest.strip_prefix(is_dot) {
+                self.dots_before += rest.chars().next().map_or(0, worth);
+                self.is_tight = !inner.starts_with([' ', '\t']);
+                rest = inner.trim_start();
+            }
+            if let Some(inner) = rest.strip_suffix(is_dot) {
+                self.dots_behind += rest.chars().next_back().map_or(0, worth);
+                rest = inner.trim_end();
+            }
+            for (open, close) in PAIRS {
+                let inner = rest
+                    .strip_prefix(open)
+                    .and_then(|rest| rest.strip_suffix(close));
+                if let Some(inner) = inner.filter(|inner| !inner.contains([open, close])) {
+                    self.brackets += 1;
+                    rest = inner.trim();
+                }
+            }
+            if rest.len() > 4 && rest.starts_with(is_rule) {
+                rest = rest.trim_start_matches(is_rule).trim_start();
+            }
+            if rest.len() > 4 && rest.ends_with(['-', '=', '*', '~', '<']) {
+                rest = rest.trim_end_matches(['-', '=', '*', '~', '<']).trim_end();
+            }
+            if rest == before {
+                return rest;
+            }
+        }
+    }
+}
+
+/// What the words inside a frame say.
+fn weigh(words: &[&str], frame: &Frame) -> Told {
     let any = |list: &[&str]| words.iter().any(|word| list.contains(word));
+    let follow = |pair: [&str; 2]| words.windows(2).any(|found| found == pair);
     let Some(first) = words.first() else {
         return Told::Nothing;
     };
-    if !(KEPT.contains(first) || FIRST.contains(first) || STATES.contains(first) && leads)
-        || !any(KEPT)
+    let (leads, trails) = (frame.leads(), frame.trails());
+    let is_framed = leads || frame.brackets > 0;
+    let is_whole = |list: &[&str]| {
+        let mut list = list.iter();
+        list.any(|whole| whole.split(' ').eq(words.iter().copied()))
+    };
+    if is_whole(WHOLE) || is_whole(GAPS) {
+        return match (is_framed, leads && trails) {
+            (_, true) => Told::Omission,
+            (false, _) if is_whole(GAPS) => Told::Nothing,
+            _ => Told::Perhaps,
+        };
+    }
+    let is_number = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
+    let is_else = follow(["everything", "else"]) || follow(["no", "changes"]);
+    let is_counted = any(&["lines", "line", "methods", "functions", "fields", "tests"])
+        && words.iter().any(|word| is_number(word));
+    if !(KEPT.contains(first)
+        || FIRST.contains(first)
+        || is_else
+        || is_counted
+        || PARTS.contains(first) && (is_framed || any(STAYS))
+        || STATES.contains(first) && leads)
+        || !(any(KEPT) || any(STAYS) || is_else)
     {
         return Told::Nothing;
     }
     let is_known = |word: &&&str| {
-        [KEPT, PARTS, STATES, SMALL, FIRST]
-            .iter()
-            .any(|list| list.contains(*word))
+        is_number(word)
+            || [KEPT, PARTS, STATES, STAYS, SMALL, FIRST]
+                .iter()
+                .any(|list| list.contains(*word))
     };
     let unknown = words.iter().filter(|word| !is_known(word)).count();
+    let stays =
+        any(STAYS) || follow(["as", "before"]) || follow(["the", "same"]) || follow(["same", "as"]);
+    let is_rest = any(&["rest", "remainder"]);
     // A name may say whose code it is.
-    if unknown
-        > if leads && trails {
-            2
-        } else {
-            usize::from(leads)
-        }
-    {
-        return Told::Nothing;
-    }
-    let stays = any(&[
-        "unchanged",
-        "omitted",
-        "remains",
-        "remain",
-        "stays",
-        "stay",
-        "brevity",
-        "elided",
-    ]) || words
-        .windows(2)
-        .any(|pair| matches!(pair, ["as", "before"] | ["the", "same"] | ["same", "as"]));
-    let is_part = any(PARTS);
-    // A heading of one word is none.
-    if !is_part && !leads && !trails && !matches!(*first, "keep" | "leave" | "retain") {
-        return Told::Nothing;
-    }
-    let rest = any(&["rest", "remainder", "existing"]);
-    let is_omission = match (leads, trails) {
-        (true, true) => is_part || stays || rest,
-        (true, false) => is_part && (stays || rest),
-        (false, _) => is_part && stays && unknown == 0 && any(&["rest", "remainder"]),
+    let allowed = match (leads, trails) {
+        (true, true) => 2,
+        _ => usize::from(is_framed || (is_rest && stays)),
     };
-    match is_omission {
-        true => Told::Omission,
-        false => Told::Perhaps,
+    if unknown > allowed {
+        return Told::Nothing;
+    }
+    let is_part = any(PARTS);
+    let rest = is_rest || any(&["existing"]) || follow(["everything", "else"]);
+    // Words that only add to what is there are ordinary where nothing else is said.
+    if !any(FIRM) && !stays && !is_else {
+        return match leads && (trails || any(PARTS)) {
+            true => Told::Perhaps,
+            false => Told::Nothing,
+        };
+    }
+    let is_omission = match (is_framed, trails) {
+        (true, true) => is_part || stays || rest,
+        (true, false) => (is_part && (stays || rest)) || (stays && (rest || is_counted)),
+        (false, _) => is_part && stays && is_rest && unknown == 0,
+    };
+    // Without dots and brackets a comment is a heading or a sentence, if it is not about code.
+    let is_sentence = frame.dots_behind == 1 || frame.is_heading;
+    let is_left_out = any(&["omitted", "truncated", "brevity"]);
+    let is_held = matches!(*first, "keep" | "leave" | "retain");
+    let is_plain = match (stays || is_held, any(CODE)) {
+        (true, _) => rest || is_else || (is_part && any(FIRM)) || (is_left_out && any(CODE)),
+        (false, true) => !is_sentence || is_rest,
+        (false, false) => trails && is_part && (rest || any(&["remaining"])),
+    };
+    match (is_omission, is_framed || is_plain) {
+        (true, _) => Told::Omission,
+        (false, true) => Told::Perhaps,
+        (false, false) => Told::Nothing,
     }
 }
 
 /// Whether a line may open a comment, or with dots: most lines are told by their first byte.
 fn may_open(line: &[u8]) -> bool {
-    matches!(
-        line[0],
-        b'/' | b'#' | b'<' | b'-' | b';' | b'%' | b'{' | b'*' | b'.' | b'[' | b'('
-    ) || line.starts_with("\u{2026}".as_bytes())
+    match line[0] {
+        b'/' | b'#' | b'<' | b'-' | b';' | b'%' | b'{' | b'*' | b'.' | b'[' | b'(' => true,
+        b'\'' | b'"' | b'!' => line[1] == b' ',
+        b'R' | b'r' => line[..4].eq_ignore_ascii_case(b"rem "),
+        b'p' => line.starts_with(b"pass "),
+        _ => line.starts_with("\u{2026}".as_bytes()),
+    }
 }
 
-/// The text of a comment that is all of its line, and whether it is one; text that opens with dots
-/// is taken as it is.
-fn uncommented(text: &str) -> Option<(&str, bool)> {
+/// What kind of line holds the words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Comment,
+    /// A comment that documents what is below it.
+    Doc,
+    /// A comment behind a mark that opens strings, too, or is an operator.
+    Quote,
+    /// Text without a mark.
+    Bare,
+}
+
+/// The text of a comment that is all of its line, and its kind; text that opens with dots or in
+/// brackets is taken as it is.
+fn uncommented(text: &str) -> Option<(&str, Form)> {
     const PAIRS: &[(&str, &str)] = &[
         ("{/*", "*/}"),
+        ("{{!--", "--}}"),
+        ("{{/*", "*/}}"),
+        ("{#", "#}"),
+        ("<%--", "--%>"),
+        ("<%#", "%>"),
         ("<!--", "-->"),
+        ("<#", "#>"),
+        ("(*", "*)"),
+        ("{-", "-}"),
         ("/**", "*/"),
         ("/*", "*/"),
-        ("[", "]"),
-        ("(", ")"),
     ];
+    // The gap of a body, with a comment that says so.
+    let gap = ["...", "pass"].iter().find_map(|gap| {
+        let rest = text.strip_prefix(gap)?;
+        rest.trim_start().strip_prefix('#')
+    });
+    if let Some(rest) = gap {
+        return Some((rest.trim(), Form::Comment));
+    }
     for (open, close) in PAIRS {
         if let Some(rest) = text.strip_prefix(open) {
-            let inner = rest.trim_end().strip_suffix(close);
-            let is_bracket = open.len() == 1;
-            return match inner {
-                Some(inner) => Some((inner.trim(), !is_bracket)),
-                // It may go on below.
-                None if !is_bracket => Some((rest.trim(), true)),
-                None => None,
-            };
+            // It may go on below.
+            let inner = rest.trim_end();
+            return Some((
+                inner.strip_suffix(close).unwrap_or(inner).trim(),
+                Form::Comment,
+            ));
         }
     }
-    for open in ["///", "//", "##", "#", "--", ";;", ";", "%", "*"] {
+    let opens: [(&str, Form); 17] = [
+        ("///", Form::Doc),
+        ("//!", Form::Doc),
+        ("//", Form::Comment),
+        ("##", Form::Comment),
+        ("#", Form::Comment),
+        ("-- |", Form::Doc),
+        ("--", Form::Comment),
+        (";;", Form::Comment),
+        (";", Form::Comment),
+        ("%", Form::Comment),
+        ("*", Form::Doc),
+        ("REM ", Form::Comment),
+        ("Rem ", Form::Comment),
+        ("rem ", Form::Comment),
+        ("' ", Form::Quote),
+        ("! ", Form::Quote),
+        ("\" ", Form::Quote),
+    ];
+    for (open, form) in opens {
         if let Some(rest) = text.strip_prefix(open) {
-            return Some((rest.trim(), true));
+            let is_string = form == Form::Quote && rest.trim_end().ends_with(open.trim_end());
+            return (!is_string).then_some((rest.trim(), form));
         }
     }
-    text.starts_with(['.', '\u{2026}']).then_some((text, false))
+    let is_bare = text.starts_with(['.', '\u{2026}', '[', '(', '<']);
+    is_bare.then_some((text, Form::Bare))
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! `documentChanges` go before `changes`, as the protocol has it, and follow one another; the
 //! edits of one document are all in its text before them. Positions count UTF-16 code units, lines
 //! from 0, and a character past the end of its line is the end of the line. Versions cannot be
-//! checked here, since no document is open. See «Language Server Protocol Specification 3.17».
+//! checked here, since no document is open; a `textDocument` may carry the hash of the file as
+//! `base` instead. See «Language Server Protocol Specification 3.17».
 
 mod position;
 
@@ -32,6 +33,8 @@ enum Change {
         path: RelPath,
         edits: Vec<TextEdit>,
         note: Option<String>,
+        /// The hash of the document that the positions were counted in.
+        base: Option<Digest>,
     },
     Create {
         path: RelPath,
@@ -82,6 +85,7 @@ struct DocumentChange {
 #[derive(Deserialize)]
 struct Document {
     uri: String,
+    base: Option<Digest>,
 }
 
 #[derive(Deserialize)]
@@ -161,6 +165,7 @@ fn read(raw: Raw, options: &Options, changes: &mut Vec<Change>) -> Result<(), Re
                 path: path(&uri, options)?,
                 edits,
                 note,
+                base: None,
             });
         }
         return Ok(());
@@ -179,7 +184,7 @@ fn read(raw: Raw, options: &Options, changes: &mut Vec<Change>) -> Result<(), Re
                 let document = change.text_document.ok_or_else(|| missing("textDocument"))?;
                 let edits = change.edits.ok_or_else(|| missing("edits"))?;
                 let note = note(&mut edits.iter().filter_map(|edit| edit.annotation_id.as_ref()).chain(&change.annotation_id));
-                Change::Edit { path: path(&document.uri, options)?, edits, note }
+                Change::Edit { path: path(&document.uri, options)?, edits, note, base: document.base }
             }
             Some("create") => Change::Create { path: uri(change.uri, "uri")?, options: change.options },
             Some("rename") => Change::Rename {
@@ -279,10 +284,18 @@ impl Script for WorkspaceEdit {
 impl WorkspaceEdit {
     fn apply(&self, change: &Change, desk: &mut Desk<'_>) -> Result<(), Refusal> {
         match change {
-            Change::Edit { path, edits, note } => {
+            Change::Edit {
+                path,
+                edits,
+                note,
+                base,
+            } => {
                 let text = desk.file(path)?;
                 let edits = self.edits(&text, edits, path)?;
-                desk.splice_bare(path, edits, note.clone())
+                let from = desk.len();
+                desk.splice_bare(path, edits, note.clone())?;
+                desk.hold_to(from, *base);
+                Ok(())
             }
             // `overwrite` is the sender's word; what counts is the operator's, which planning knows.
             Change::Create { path, options } => {

@@ -4,11 +4,13 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::anchor::{Edge, Located, Resolver, guard_block};
+use crate::dialect::ladder::Rungs;
+use crate::dialect::landed::{self, Landed};
 use crate::digest::Digest;
 use crate::edit::Edit;
 use crate::error::{Code, Hint, Refusal};
 use crate::operation::{
-    Action, Address, Guard, Indent, Insertion, Lines, Occurrence, Operation, Target,
+    Action, Address, Guard, Indent, Insertion, Lines, Occurrence, Operation, Target, TextEdit,
 };
 use crate::path::RelPath;
 use crate::text::{Encoding, LineEnding, LineNumber, Text, split_lines, trim_ending};
@@ -36,6 +38,23 @@ pub(super) struct Resolution {
     pub(super) pieces: Vec<Piece>,
     /// Whether a guard holds it, or its address is by content.
     pub(super) guarded: bool,
+    /// Why there is nothing to do, where that is worth saying.
+    pub(super) note: Option<String>,
+}
+
+impl Resolution {
+    fn of(pieces: Vec<Piece>, guarded: bool) -> Self {
+        Self {
+            pieces,
+            guarded,
+            note: None,
+        }
+    }
+
+    /// That of an operation with nothing to do.
+    fn nothing() -> Self {
+        Self::of(Vec::new(), true)
+    }
 }
 
 /// Length of a text with the imagined final newline.
@@ -165,10 +184,7 @@ pub(super) fn resolve(
         | Action::DeleteFile { .. }
         | Action::RenameFile { .. }
         | Action::CopyFile { .. }
-        | Action::SetMode { .. } => Ok(Resolution {
-            pieces: Vec::new(),
-            guarded: true,
-        }),
+        | Action::SetMode { .. } => Ok(Resolution::nothing()),
     }
 }
 
@@ -200,10 +216,7 @@ impl Scene<'_, '_> {
         }
         let stands_already = split_lines(here).map(trim_ending).eq(content.iter());
         if stands_already {
-            return Ok(Resolution {
-                pieces: Vec::new(),
-                guarded: true,
-            });
+            return Ok(Resolution::nothing());
         }
         let guarded = self.guard(at, guard, &located, Edge::Whole)?;
         let text = with_ending(&content, self.text.ending_near(located.span.start));
@@ -354,10 +367,7 @@ impl Scene<'_, '_> {
     fn insertion(&self, position: usize, beside: usize, content: &Lines) -> Resolution {
         let text = with_ending(content, self.text.ending_near(beside));
         match text.is_empty() {
-            true => Resolution {
-                pieces: Vec::new(),
-                guarded: true,
-            },
+            true => Resolution::nothing(),
             false => self.piece(position..position, text, true),
         }
     }
@@ -368,10 +378,7 @@ impl Scene<'_, '_> {
             text,
             operation: self.index,
         };
-        Resolution {
-            pieces: vec![piece],
-            guarded,
-        }
+        Resolution::of(vec![piece], guarded)
     }
 
     fn virtual_end(&self, located: &Located) -> usize {
@@ -419,10 +426,24 @@ impl Scene<'_, '_> {
         };
         let shown = crate::error::excerpt(find, 60);
         let count = places.len();
+        // Who names a place among several, or has seen the file, means what stands there.
+        let landed = match occurrence {
+            Occurrence::Only | Occurrence::All if count < 2 && self.operation.base.is_none() => {
+                self.landed(find, content)
+            }
+            _ => Landed::No,
+        };
+        if let Landed::Yes(place) = landed {
+            return Ok(Resolution {
+                note: Some(landed::note(place.line)),
+                ..Resolution::nothing()
+            });
+        }
         if count == 0 {
             let message = format!("{shown:?} is not found in {path}");
             let refusal = Refusal::new(Code::AnchorNotFound, message).in_file(path);
-            return Err(self.resolver.with_nearest(refusal, find));
+            let refusal = self.resolver.with_nearest(refusal, find);
+            return Err(landed::mention(refusal, &landed));
         }
         let index = match occurrence {
             Occurrence::Only if count > 1 => {
@@ -463,6 +484,24 @@ impl Scene<'_, '_> {
         }
     }
 
+    /// Whether the edit has landed already, by the file or the log.
+    fn landed(&self, find: &[u8], content: &[u8]) -> Landed {
+        let landed = landed::characters(self.text.bytes(), find, content, Rungs::Exact);
+        match landed {
+            Landed::Maybe(place) => {
+                let edit = TextEdit {
+                    old: find.to_vec(),
+                    new: content.to_vec(),
+                };
+                match self.terms.tree.has_landed(self.path, &edit) {
+                    true => Landed::Yes(place),
+                    false => Landed::Maybe(place),
+                }
+            }
+            other => other,
+        }
+    }
+
     fn text_pieces(
         &self,
         places: Vec<Range<usize>>,
@@ -490,10 +529,7 @@ impl Scene<'_, '_> {
             };
             (piece.text != bytes[piece.span.clone()]).then_some(piece)
         });
-        Ok(Resolution {
-            pieces: pieces.collect(),
-            guarded: true,
-        })
+        Ok(Resolution::of(pieces.collect(), true))
     }
 
     fn splice(&self, edits: &[Edit]) -> Result<Resolution, Refusal> {
@@ -520,10 +556,7 @@ impl Scene<'_, '_> {
             text: edit.text.clone(),
             operation: self.index,
         });
-        Ok(Resolution {
-            pieces: pieces.collect(),
-            guarded: !bare,
-        })
+        Ok(Resolution::of(pieces.collect(), !bare))
     }
 
     /// The refusal of edits whose positions nothing proves, with the lines around the first.

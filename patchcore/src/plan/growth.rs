@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Policy;
+use super::{Policy, Tree};
 use crate::error::{Code, Refusal};
 use crate::path::RelPath;
 
@@ -13,6 +13,8 @@ const PLACE: u64 = 128;
 #[derive(Debug)]
 pub(super) struct Terms<'p> {
     pub(super) policy: &'p Policy,
+    /// The tree before the batch, with what the log shows of it.
+    pub(super) tree: &'p Tree,
     growth: AtomicU64,
 }
 
@@ -20,15 +22,17 @@ impl Clone for Terms<'_> {
     fn clone(&self) -> Self {
         Self {
             policy: self.policy,
+            tree: self.tree,
             growth: AtomicU64::new(self.growth.load(Ordering::Relaxed)),
         }
     }
 }
 
 impl<'p> Terms<'p> {
-    pub(super) fn of(policy: &'p Policy) -> Self {
+    pub(super) fn of(policy: &'p Policy, tree: &'p Tree) -> Self {
         Self {
             policy,
+            tree,
             growth: AtomicU64::new(0),
         }
     }

@@ -7,6 +7,7 @@ use crate::digest::{Digest, Hasher};
 use crate::error::Refusal;
 use crate::operation::{Batch, Labels};
 use crate::path::RelPath;
+use crate::report::Part;
 
 use super::{Lowered, Script, Tree};
 
@@ -108,6 +109,10 @@ impl Script for Labelled<'_> {
 
     fn received(&self) -> Option<Digest> {
         self.script.received().map(|received| self.digest(received))
+    }
+
+    fn reads(&self) -> Vec<(RelPath, Part)> {
+        self.script.reads()
     }
 
     fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {

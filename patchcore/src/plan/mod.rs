@@ -15,6 +15,7 @@ mod link;
 mod names;
 mod original;
 pub(crate) mod paths;
+mod position;
 mod render;
 mod repository;
 mod script;

@@ -33,7 +33,7 @@ pub(super) fn plan(
     hashing: Hashing,
     refused: HashMap<usize, Refusal>,
 ) -> (Vec<FileChange>, Vec<Verdict>) {
-    let terms = Terms::of(policy);
+    let terms = Terms::of(policy, tree);
     let names = names::resolve(&batch.operations, tree, &terms, refused);
     let operations = batch.operations.iter();
     let mut verdicts: Vec<Verdict> = operations.map(|it| Verdict::passed(batch, it)).collect();
@@ -69,6 +69,9 @@ pub(super) fn plan(
             named.outcome = verdict.outcome;
             named.lines = verdict.lines;
             named.guarded = verdict.guarded;
+            if let Some(note) = verdict.note {
+                named.add_note(note);
+            }
             named.refusal = verdict.refusal;
         }
         changes.extend(result.change);
@@ -175,6 +178,7 @@ fn resolve_content(
         match resolved {
             Ok(resolution) => {
                 verdict.guarded = resolution.guarded;
+                verdict.note = resolution.note;
                 if resolution.pieces.is_empty() {
                     verdict.outcome = Outcome::AlreadyApplied;
                 }

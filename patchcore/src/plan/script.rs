@@ -7,6 +7,7 @@ use crate::error::Refusal;
 use crate::operation::Batch;
 use crate::path::RelPath;
 use crate::placeholder::Injected;
+use crate::report::Part;
 
 use super::Tree;
 
@@ -25,6 +26,11 @@ pub trait Script {
     /// By it a script without an id is known again; `None` for one that is applied each time.
     fn received(&self) -> Option<Digest> {
         None
+    }
+
+    /// What the script asks to look at, beside what it edits.
+    fn reads(&self) -> Vec<(RelPath, Part)> {
+        Vec::new()
     }
 
     /// The operations, located in the loaded files. Lowering has no effect beyond its result: the

@@ -8,7 +8,7 @@ use crate::anchor::Resolver;
 use crate::diff::LineStats;
 use crate::digest::Digest;
 use crate::edit::{Edit, EditSet};
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Hint, Refusal};
 use crate::operation::{Action, Batch, Operation};
 use crate::path::RelPath;
 
@@ -18,6 +18,7 @@ use super::encoding;
 use super::growth::Terms;
 use super::history::History;
 use super::names::{changed, check_deletion};
+use super::position;
 use super::stage::{self, Onto, Slot};
 use super::{After, ChangeKind, FileChange, Outcome, Policy, Source, Tree, Verdict};
 
@@ -37,7 +38,7 @@ pub(super) fn plan(
     let mut planner = Planner {
         stage: Stage::new(tree),
         operations: &batch.operations,
-        terms: Terms::of(policy),
+        terms: Terms::of(policy, tree),
         copied: HashSet::new(),
         rewritten: 0,
     };
@@ -219,6 +220,26 @@ impl<'a> Planner<'a> {
                 ));
             }
         }
+        // A position alone speaks of the file before the batch as much as of the file by now.
+        if operation.bare
+            && operation.base.is_some()
+            && !self.terms.policy.allow_unguarded
+            && let Some((_, origin)) = &there.origin
+            && let Action::Splice(edits) = &operation.action
+            && let Some(moved) =
+                (edits.iter()).find(|edit| !position::is_same(origin.bytes(), &content, &edit.span))
+        {
+            let line = text.line_at(moved.span.start);
+            let message = format!(
+                "line {line} of {path} is addressed by its number alone, and an operation before \
+                 this one may have moved it; send the operations from the bottom of the file \
+                 upwards, or this one after reading the file again"
+            );
+            return Err(Refusal::new(Code::Unguarded, message)
+                .with_hint(Hint::AllowUnguarded)
+                .in_file(path)
+                .at_line(line));
+        }
         let now = || Digest::of(&content);
         let resolution = content::resolve(
             index,
@@ -230,6 +251,9 @@ impl<'a> Planner<'a> {
             &now,
         )?;
         verdict.guarded = resolution.guarded;
+        if let Some(note) = resolution.note {
+            verdict.add_note(note);
+        }
         let mut pieces = resolution.pieces;
         if pieces.is_empty() {
             return Ok(false);

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::chain::Next;
 use super::load::{self, Loaded};
 use super::options::{ApplyOptions, Reviewed};
+use super::read::ReadFiles;
 use super::record::{
     ChangeRecord, Journal, Overrides, Record, TransactionId, TransactionState, VERSION,
 };
@@ -39,6 +40,9 @@ pub struct Applied<'a> {
     pub record: Record,
     /// The batch is committed, but something is left for the next run to finish.
     pub unfinished: Option<Error>,
+    /// The files that the script asked to look at, as they are after it; `None` where it asked for
+    /// none.
+    pub read: Option<ReadFiles>,
 }
 
 /// What would become of a batch.
@@ -109,6 +113,17 @@ impl Workspace {
         script: &'a dyn Script,
         options: &ApplyOptions<'_>,
     ) -> Result<Applied<'a>, Error> {
+        let mut applied = self.apply_edits(script, options)?;
+        self.read_for(script, &mut applied, options, true)?;
+        Ok(applied)
+    }
+
+    /// As [`apply`](Self::apply), without what the script asks to look at.
+    fn apply_edits<'a>(
+        &self,
+        script: &'a dyn Script,
+        options: &ApplyOptions<'_>,
+    ) -> Result<Applied<'a>, Error> {
         let began = Instant::now();
         let held = self.hold(options.lock_wait)?;
         let recovered = self.recovered(&held)?;
@@ -175,14 +190,17 @@ impl Workspace {
         let record = previewed.record();
         let mut report = record.report();
         report.warnings.clone_from(&previewed.notes.remarks);
-        Ok(Applied {
+        let mut applied = Applied {
             report,
             plan: previewed.plan,
             batch: previewed.batch,
             notes: previewed.notes,
             record,
             unfinished: None,
-        })
+            read: None,
+        };
+        self.read_for(script, &mut applied, options, false)?;
+        Ok(applied)
     }
 
     /// As [`check`](Self::check), with nothing hashed that no guard asks for: all that the diff of
@@ -234,7 +252,10 @@ impl Workspace {
     ) -> Result<Prepared<'a>, Error> {
         let mut loaded = load::load(&self.root, &script.paths())?;
         let lowered = match self.lower(script, &mut loaded.tree)? {
-            Ok(lowered) => lowered,
+            Ok(mut lowered) => {
+                self.guard_by_last_read(&mut lowered, &loaded.tree, &options.policy)?;
+                lowered
+            }
             Err(refusal) => {
                 return Ok(Prepared {
                     lowered: None,
@@ -246,7 +267,11 @@ impl Workspace {
             }
         };
         survey::restrict(&mut loaded, &lowered.batch, options);
-        let mut plan = plan::plan_with(&lowered.batch, &loaded.tree, &options.policy, hashing);
+        let planned = |tree: &Tree| plan::plan_with(&lowered.batch, tree, &options.policy, hashing);
+        let mut plan = planned(&loaded.tree);
+        if self.ask_of_missing(&plan, &lowered.batch, &mut loaded.tree)? {
+            plan = planned(&loaded.tree);
+        }
         plan = self.refuse_by_facts(plan, &lowered.batch, &options.policy)?;
         if hashing == Hashing::Now {
             // Whatever becomes of the plan, its digest is told.
@@ -454,6 +479,7 @@ pub(super) fn finished<'a>(
         notes: Notes::default(),
         record,
         unfinished: done.unfinished,
+        read: None,
     }
 }
 

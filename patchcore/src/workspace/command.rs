@@ -66,6 +66,23 @@ pub struct OpenCommand {
     _lock: Option<File>,
 }
 
+/// What a snapshot holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// Always 1.
+    pub version: u32,
+    /// Regular files and symbolic links.
+    pub files: usize,
+    /// Bytes of all of them.
+    pub bytes: u64,
+    /// Files and directories that were not looked at: ignored by git, unreadable, or no regular
+    /// files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+}
+
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
@@ -192,17 +209,42 @@ impl Workspace {
         Ok(None)
     }
 
-    /// Takes a snapshot of the tree, so that what stands there now can be told from what will.
-    /// Gives how many files it holds.
+    /// Takes a snapshot of the tree, or of these files and directories alone, so that what stands
+    /// there now can be told from what will: its bytes are kept, and [`base`](Self::base) finds them.
+    ///
+    /// What git ignores is left out unless `paths` names it.
     ///
     /// # Errors
-    /// As [`begin_command`](Self::begin_command).
-    pub fn snapshot(&self, options: &ApplyOptions<'_>) -> Result<usize, Error> {
+    /// `FILE_NOT_FOUND` where a path leads to no file; else as
+    /// [`begin_command`](Self::begin_command).
+    pub fn snapshot(
+        &self,
+        paths: &[RelPath],
+        options: &ApplyOptions<'_>,
+    ) -> Result<Snapshot, Stop> {
         let held = self.hold(options.lock_wait)?;
         self.recovered(&held)?;
         let objects = Objects::open(&held.state)?;
-        let listing = snapshot::take(&self.root, &held, &objects, None, &[])?;
-        Ok(listing.files.len())
+        let listing = match paths {
+            [] => snapshot::take(&self.root, &held, &objects, None, &[])?,
+            paths => {
+                let listing = snapshot::take_of(&self.root, &held, &objects, paths)?;
+                let missing = paths.iter().find(|path| !listing.has_at_or_below(path));
+                if let Some(path) = missing {
+                    return Err(crate::plan::not_found(path).into());
+                }
+                for (path, row) in listing.files.iter().filter(|(_, row)| !row.link) {
+                    snapshot::remember_read(&held, &objects.dir, "", path, row.digest)?;
+                }
+                listing
+            }
+        };
+        Ok(Snapshot {
+            version: 1,
+            files: listing.files.len(),
+            bytes: listing.files.values().map(|row| row.size).sum(),
+            left_out: listing.left_out.iter().map(RelPath::to_string).collect(),
+        })
     }
 
     /// Finishes what another process left behind: its transaction, and the commands that it
@@ -320,6 +362,7 @@ impl Workspace {
         record.duration_ms = millis(began);
         let directories = observe::directories(&base, &now);
         self.write_observed(held, &mut record, &plan, &base, &now, directories, options)?;
+        snapshot::keep(held, &objects, &plan.changes)?;
         remove_run(runs, &name)?;
         gc::now_and_then(self, held, &record, options);
         let done = Done {

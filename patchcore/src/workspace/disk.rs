@@ -5,6 +5,7 @@
 //! single components, relative to an open directory; [`Root`](super::root::Root) turns paths into
 //! directories. Only `ENOENT` means absent.
 
+mod copy;
 mod file;
 mod meta;
 
@@ -17,8 +18,9 @@ use rustix::io::{Errno, retry_on_intr};
 use super::fault::{self, Call};
 use meta::stat;
 
+pub(super) use copy::copy;
 pub(super) use file::File;
-pub(super) use meta::{FileKind, Meta};
+pub(super) use meta::{FileKind, Meta, TICK, earlier};
 
 /// An open directory.
 #[derive(Debug)]
@@ -262,7 +264,7 @@ impl Dir {
     pub(super) fn clear(&self, name: &[u8]) -> io::Result<()> {
         match self.remove_file(name) {
             Err(error) if is_directory(&error) => {
-                let aside = format!(".{}", super::record::TransactionId::now());
+                let aside = format!(".{}", uuid::Uuid::now_v7());
                 self.rename_new(name, self, &[name, aside.as_bytes()].concat())
             }
             result => result.map(|_| ()),

@@ -13,15 +13,15 @@
 use std::io;
 use std::sync::Mutex;
 
-use super::disk::{Dir, FileKind};
+use super::disk::{Dir, FileKind, copy};
+use super::journal::slot_name;
 use super::load;
 use super::memory::Memory;
 use super::record::{DirectoryRecord, Journal, Step, TransactionId};
 use super::root::{Parents, Root, is_no_directory};
-use super::stage::{beside_name, slot_name};
-use super::state::StateDir;
+use super::stage::beside_name;
+use super::state::{SavedConflict, StateDir};
 use crate::error::Error;
-use crate::path::RelPath;
 
 mod directories;
 mod keep;
@@ -30,18 +30,8 @@ mod step;
 mod swap;
 mod turns;
 
-pub(super) use keep::copy;
 pub(super) use left::Left;
 use turns::TypeChanges;
-
-/// What a stranger wrote where a batch was being installed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SavedConflict {
-    /// The path where it stood.
-    pub path: RelPath,
-    /// Where it is kept, relative to the root.
-    pub kept: String,
-}
 
 /// The installation of one journal.
 pub(super) struct Install<'a> {
@@ -184,7 +174,14 @@ impl Install<'_> {
             };
             let name = beside_name(&self.transaction, slot);
             if dir.stat(name.as_bytes()).map_err(io)?.is_some() {
-                copy(&dir, name.as_bytes(), self.current, &slot_name(slot)).map_err(io)?;
+                copy(
+                    &dir,
+                    name.as_bytes(),
+                    self.current,
+                    &slot_name(slot),
+                    load::MAX_FILE,
+                )
+                .map_err(io)?;
                 dir.remove_file(name.as_bytes()).map_err(io)?;
             }
         }

@@ -31,6 +31,11 @@ const OUTSIDE_PURPOSE: &str = "outside";
 /// Longest record that is read, in bytes.
 pub(super) const MAX_RECORD: u64 = 1 << 30;
 
+/// Name of the slot in the journal's directory.
+pub(super) fn slot_name(slot: usize) -> String {
+    slot.to_string()
+}
+
 /// What a transaction's directory says of itself.
 pub(super) enum JournalState {
     /// It did not come to its commit point: nothing of it is installed.

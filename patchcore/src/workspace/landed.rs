@@ -4,10 +4,10 @@ use super::Workspace;
 use super::log::Log;
 use super::record::{ChangeRecord, Record, TransactionState};
 use crate::edit::{Edit, EditSet};
-use crate::error::{Error, Refusal};
-use crate::operation::TextEdit;
+use crate::error::{Code, Error, Refusal};
+use crate::operation::{Action, Batch, TextEdit};
 use crate::path::RelPath;
-use crate::plan::{Lowered, Script, Tree};
+use crate::plan::{Lowered, Plan, Script, Tree, Verdict};
 
 /// Most transactions that are looked through, the newest first.
 const LOOKED_THROUGH: usize = 200;
@@ -27,23 +27,52 @@ impl Workspace {
             };
             let operations = lowered.batch.operations.iter();
             let doubts = operations.filter_map(|operation| {
-                let edit = operation.doubt.as_deref()?;
-                let asked = tree.has_landed(&operation.file, edit);
-                (!asked).then(|| (operation.file.clone(), edit.clone()))
+                Some((
+                    operation.file.clone(),
+                    (**operation.doubt.as_ref()?).clone(),
+                ))
             });
             let doubts: Vec<_> = doubts.collect();
-            let mut shown = false;
-            for (path, edit) in doubts {
-                if self.log_shows(&path, &edit)? {
-                    tree.add_landed(path, edit);
-                    shown = true;
-                }
-            }
             // Each round knows of an edit more.
-            if !shown {
+            if !self.ask_log(tree, doubts)? {
                 return Ok(Ok(lowered));
             }
         }
+    }
+
+    /// Asks the log of the edits by text of a batch that its plan does not find in their files;
+    /// whether it shows one that was not known.
+    pub(super) fn ask_of_missing(
+        &self,
+        plan: &Plan,
+        batch: &Batch,
+        tree: &mut Tree,
+    ) -> Result<bool, Error> {
+        let missing = |verdict: &Verdict| {
+            let refusal = verdict.refusal.as_deref();
+            refusal.is_some_and(|refusal| refusal.code == Code::AnchorNotFound)
+        };
+        let operations = batch.operations.iter().zip(&plan.verdicts);
+        let doubts = operations.filter_map(|(operation, verdict)| match &operation.action {
+            Action::ReplaceText { find, content, .. } if missing(verdict) => {
+                let (old, new) = (find.clone(), content.clone());
+                Some((operation.file.clone(), TextEdit { old, new }))
+            }
+            _ => None,
+        });
+        self.ask_log(tree, doubts.collect())
+    }
+
+    /// Asks the log of edits, and notes those that it shows; whether there is one.
+    fn ask_log(&self, tree: &mut Tree, edits: Vec<(RelPath, TextEdit)>) -> Result<bool, Error> {
+        let mut shown = false;
+        for (path, edit) in edits {
+            if !tree.has_landed(&path, &edit) && self.log_shows(&path, &edit)? {
+                tree.add_landed(path, edit);
+                shown = true;
+            }
+        }
+        Ok(shown)
     }
 
     /// Whether a transaction that counts replaced this text by that one in the file.

@@ -6,10 +6,10 @@
 use std::io;
 use std::sync::Mutex;
 
+use super::disk::TICK;
 use super::disk::{File, FileKind, Meta};
 use super::fault;
 use super::load::{MAX_FILE, now};
-use super::look::TICK;
 use crate::plan::Source;
 use crate::text::{Encoding, LineIndex, detect_encoding};
 use crate::threads;

@@ -4,13 +4,12 @@ use std::io;
 
 use super::Workspace;
 use super::disk::{Dir, File, FileKind, Meta};
-use super::journal::{MANIFEST, MAX_RECORD};
+use super::journal::{MANIFEST, MAX_RECORD, slot_name};
 use super::key::Key;
 use super::ledger;
 use super::load::MAX_FILE;
 use super::record::{LAST_LINE, Record, TransactionId, Unsealed};
 use super::root::is_no_directory;
-use super::stage::slot_name;
 use super::state::{StateDir, fail};
 use crate::digest::Digest;
 use crate::error::Error;

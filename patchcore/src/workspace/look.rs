@@ -3,16 +3,13 @@
 use std::io;
 
 use super::disk::FileKind;
+use super::disk::earlier;
 use super::layout::{Layout, Placement};
 use super::load::{self, Loaded, MAX_FILE};
 use super::root::{Parents, Root, is_no_directory};
 use crate::digest::Digest;
 use crate::error::{Code, Refusal, Stop};
 use crate::path::RelPath;
-
-/// A file that changed so shortly before it was read, in nanoseconds, may have changed again
-/// within the same tick of the file system's clock.
-pub(super) const TICK: i64 = 20_000_000;
 
 /// What is compared with what stands there.
 pub(super) struct Look<'a> {
@@ -92,14 +89,5 @@ impl Look<'_> {
             Ok(file.read(size, MAX_FILE)?.map(|bytes| Digest::of(&bytes)))
         };
         read().map_err(|error| self.root.stop("read", path, error))
-    }
-}
-
-/// The moment before which a file system's clock can tell two changes apart.
-pub(super) fn earlier([seconds, nanos]: [i64; 2]) -> [i64; 2] {
-    if nanos >= TICK {
-        [seconds, nanos - TICK]
-    } else {
-        [seconds - 1, nanos + 1_000_000_000 - TICK]
     }
 }

@@ -113,15 +113,15 @@ fn near(root: &Root, path: &RelPath) -> Vec<Vec<u8>> {
         .directory(parent.as_ref())
         .and_then(|dir| dir.names())
         .unwrap_or_default();
-    let wanted = path.file_name().to_ascii_lowercase();
+    let folded = |name: &[u8]| String::from_utf8_lossy(name).to_lowercase();
+    let wanted = folded(path.file_name());
     let bound = (wanted.len() / 3).max(2);
     let mut ranked: Vec<(usize, Vec<u8>)> = names
         .into_iter()
         .take(10_000)
-        .filter_map(|name| {
-            let distance = distance(&wanted, &name.to_ascii_lowercase(), bound)?;
-            Some((distance, name))
-        })
+        .filter(|name| name.len().abs_diff(wanted.len()) <= bound)
+        .map(|name| (strsim::osa_distance(&wanted, &folded(&name)), name))
+        .filter(|(distance, _)| *distance <= bound)
         .collect();
     ranked.sort();
     let full = |name: Vec<u8>| match &parent {
@@ -133,24 +133,6 @@ fn near(root: &Root, path: &RelPath) -> Vec<Vec<u8>> {
         .take(SHOWN)
         .map(|(_, name)| full(name))
         .collect()
-}
-
-/// Edit distance of two names, if it is within the bound.
-fn distance(a: &[u8], b: &[u8], bound: usize) -> Option<usize> {
-    if a.len().abs_diff(b.len()) > bound {
-        return None;
-    }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    (row[b.len()] <= bound).then_some(row[b.len()])
 }
 
 #[cfg(test)]
@@ -178,13 +160,5 @@ mod tests {
             [Vec::<Vec<u8>>::new()]
         );
         std::fs::remove_dir_all(top).unwrap();
-    }
-
-    #[test]
-    fn distance_counts_edits_within_its_bound() {
-        assert_eq!(distance(b"agent.ts", b"agnet.ts", 2), Some(2));
-        assert_eq!(distance(b"a", b"a", 0), Some(0));
-        assert_eq!(distance(b"abc", b"xyz", 2), None);
-        assert_eq!(distance(b"abc", b"abcdef", 2), None);
     }
 }

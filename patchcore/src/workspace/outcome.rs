@@ -5,10 +5,10 @@
 //! gone, and what it held is written anew from what the process knows.
 
 use super::chain;
+use super::disk::earlier;
 use super::disk::{Dir, FileKind};
 use super::install::Install;
 use super::journal::{self, JournalState};
-use super::look::earlier;
 use super::memory::Memory;
 use super::options::Verify;
 use super::record::{Record, TransactionState};

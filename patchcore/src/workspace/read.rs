@@ -100,6 +100,22 @@ impl Workspace {
         agent: &str,
         lock_wait: Duration,
     ) -> Result<ReadFiles, Error> {
+        let mut read = self.look(wanted, lock_wait)?;
+        if let Err(error) = self.remember(&read.files, agent, lock_wait) {
+            read.warnings.push(format!(
+                "what was read could not be remembered, so an edit has to name its base: {error}"
+            ));
+        }
+        read.warnings.extend(self.foreign_note());
+        Ok(read)
+    }
+
+    /// As [`read`](Self::read), with nothing remembered.
+    pub(super) fn look(
+        &self,
+        wanted: Vec<(RelPath, Part)>,
+        lock_wait: Duration,
+    ) -> Result<ReadFiles, Error> {
         let mut paths: Vec<RelPath> = wanted.iter().map(|(path, _)| path.clone()).collect();
         paths.sort();
         paths.dedup();
@@ -121,14 +137,10 @@ impl Workspace {
             .iter_mut()
             .filter_map(|file| file.source.as_mut().err());
         near_names::add_to(&self.root, self.path(), refusals);
-        let mut warnings = Vec::new();
-        if let Err(error) = self.remember(&files, agent, lock_wait) {
-            warnings.push(format!(
-                "what was read could not be remembered, so an edit has to name its base: {error}"
-            ));
-        }
-        warnings.extend(self.foreign_note());
-        Ok(ReadFiles { files, warnings })
+        Ok(ReadFiles {
+            files,
+            warnings: Vec::new(),
+        })
     }
 
     fn remember(&self, files: &[ReadFile], agent: &str, lock_wait: Duration) -> Result<(), Error> {

@@ -2,11 +2,11 @@
 
 use super::chain::{self, Place};
 use super::disk::Dir;
-use super::install::{Install, SavedConflict};
+use super::install::Install;
 use super::journal::{self, JournalState};
 use super::record::{Method, Record, TransactionId, TransactionState};
 use super::root::Root;
-use super::state::{CURRENT, Held, TASKS, fail};
+use super::state::{CURRENT, Held, SavedConflict, TASKS, fail};
 use super::{STATE, Workspace};
 use crate::digest::Digest;
 use crate::error::{Error, Hint};

@@ -23,7 +23,7 @@ pub(super) use listing::{Listing, Row};
 pub(super) use objects::{Objects, Stored};
 pub use reads::LastRead;
 pub(super) use reads::{last as last_read, remember as remember_read};
-pub(super) use take::take;
+pub(super) use take::{take, take_of};
 
 use std::collections::HashSet;
 use std::io;
@@ -33,7 +33,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use super::disk::{Dir, File, FileKind, unix_millis};
-use super::record::TransactionId;
+use super::record::{MAX_TEXT, TransactionId};
 use super::root::is_no_directory;
 use super::state::{Held, StateDir, fail};
 use crate::digest::Digest;
@@ -123,17 +123,49 @@ pub(super) fn open_runs(state: &StateDir) -> Result<Option<(Dir, Vec<String>)>, 
     Ok(Some((runs, names)))
 }
 
-/// Keeps the new bytes of a commit while a command is being recorded: what the command does to them
-/// afterwards is compared with them.
+/// Keeps the new bytes of a commit that cannot be had otherwise.
+///
+/// While a command is being recorded these are all: what the command does to them afterwards is
+/// compared with them. Else they are those whose record holds only a part of the new text, where
+/// snapshots are in use at all: every other one is made again from its pre-image.
 pub(super) fn feed(held: &Held, changes: &[FileChange]) -> Result<(), Error> {
-    if !held.state.records_commands.load(Ordering::Relaxed) {
+    let records_commands = held.state.records_commands.load(Ordering::Relaxed);
+    let is_fed = |change: &&FileChange| records_commands || is_cut(change);
+    let mut fed = changes.iter().filter(is_fed).peekable();
+    let is_used = || Ok(records_commands || held.state.part(SNAPSHOTS)?.is_some());
+    if fed.peek().is_none() || !is_used()? {
         return Ok(());
     }
     let objects = Objects::open(&held.state)?;
-    for change in changes {
+    for change in fed {
         if let Some(after) = change.state_after() {
             let bytes: Vec<u8> = change.chunks().flatten().copied().collect();
             objects.put(&after.digest, &bytes)?;
+        }
+    }
+    keep(held, &objects, changes)
+}
+
+/// Whether the record of a change does not hold all of its new text.
+fn is_cut(change: &FileChange) -> bool {
+    let edits = change.edits.as_slice();
+    edits.iter().any(|edit| edit.text.len() > MAX_TEXT)
+}
+
+/// Keeps the objects of changes whose records do not hold all of their new text from being forgotten
+/// before their time.
+pub(super) fn keep(
+    held: &Held,
+    objects: &Objects<'_>,
+    changes: &[FileChange],
+) -> Result<(), Error> {
+    /// No agent has this name.
+    const NOBODY: &str = "\0";
+    for change in changes.iter().filter(|change| is_cut(change)) {
+        if let Some(after) = change.state_after() {
+            // An entry for each content, whatever the file.
+            let place = RelPath::new(after.digest.to_hex()).expect("one plain component");
+            reads::remember(held, &objects.dir, NOBODY, &place, after.digest)?;
         }
     }
     Ok(())

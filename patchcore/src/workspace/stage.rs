@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use rustix::io::Errno;
 
 use super::disk::{Dir, File, Meta};
+use super::journal::slot_name;
 use super::layout::{Content, Placement, Wanted};
 use super::load::{self, GRAIN, PARALLEL};
 use super::record::{Identity, TransactionId};
@@ -29,11 +30,6 @@ pub(super) struct Staging<'a> {
     pub(super) allow_owner_change: bool,
     /// Slots are staged under another name first.
     pub(super) draft: bool,
-}
-
-/// Name of the slot in the journal's directory.
-pub(super) fn slot_name(slot: usize) -> String {
-    slot.to_string()
 }
 
 /// Name of the slot beside its target.

@@ -24,13 +24,21 @@ use rustix::io::Errno;
 
 use super::Workspace;
 use super::disk::{self, Dir, File, FileKind, Meta, Open};
-use super::install::SavedConflict;
 use super::journal;
 use super::key::{self, Key};
 use super::record::TransactionId;
 use super::root::{Root, is_no_directory};
 use crate::error::Error;
 use crate::path::RelPath;
+
+/// What a stranger wrote where a batch was being installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedConflict {
+    /// The path where it stood.
+    pub path: RelPath,
+    /// Where it is kept, relative to the root.
+    pub kept: String,
+}
 
 /// Name of the directory that holds the state.
 pub const STATE: &str = ".mission_control";

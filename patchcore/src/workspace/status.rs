@@ -1,10 +1,9 @@
 //! What the state beside a tree looks like.
 
 use super::Workspace;
-use super::install::SavedConflict;
 use super::journal::{self, JournalState};
 use super::record::{TransactionId, TransactionState};
-use super::state::{STATE, StateDir, fail};
+use super::state::{STATE, SavedConflict, StateDir, fail};
 use crate::error::Error;
 use crate::path::RelPath;
 

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use super::Workspace;
 use super::disk::{Dir, FileKind, Meta};
-use super::install::SavedConflict;
 use super::journal::{self, WriteFault};
 use super::layout::{Layout, Restored, Wanted, layout};
 use super::load::Loaded;
@@ -18,7 +17,7 @@ use super::record::{
 use super::root::Root;
 use super::snapshot;
 use super::stage::{Staging, beside_name};
-use super::state::{CURRENT, Held, STATE, TASKS, fail};
+use super::state::{CURRENT, Held, STATE, SavedConflict, TASKS, fail};
 use super::survey::{Survey, survey};
 use crate::digest::Digest;
 use crate::error::{Error, Stop};

@@ -14,10 +14,12 @@ pub(crate) mod meta;
 pub(crate) mod operation;
 pub(crate) mod placeholder;
 mod plain;
+pub(crate) mod read;
 pub(crate) mod resolve;
 pub(crate) mod run;
 #[cfg(any(feature = "mcp", feature = "serve"))]
 pub(crate) mod server;
+pub(crate) mod snapshot;
 pub(crate) mod task;
 
 use std::ffi::OsString;
@@ -55,6 +57,7 @@ impl Cli {
                 None => Alone::read(&all, Command::Check),
             },
             Some("diff") => Alone::read(&all, Command::Diff),
+            Some("read") => Alone::read(&all, Command::Read),
             // Prints it and exits; with anything else on the line the whole decides.
             Some("--version" | "-V") if all.len() == 2 => {
                 Bare::parse();
@@ -145,6 +148,7 @@ pub(crate) enum Command {
     Diff(diff::DiffArgs),
     #[command(flatten)]
     Operation(operation::OperationCommand),
+    Read(read::ReadArgs),
     Resolve(resolve::ResolveArgs),
     Scan(placeholder::ScanArgs),
     Inject(placeholder::InjectArgs),
@@ -164,6 +168,7 @@ pub(crate) enum Command {
     Show(log::ShowBatchArgs),
     Undo(log::UndoArgs),
     Run(run::CommandArgs),
+    Snapshot(snapshot::SnapshotArgs),
     Audit(log::AuditArgs),
     Gc(log::GcArgs),
     #[cfg(feature = "mcp")]

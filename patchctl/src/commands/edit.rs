@@ -16,15 +16,16 @@ use patchcore::workspace::{Applied, ApplyOptions, LOCK_WAIT, Verify};
 use patchcore::{Error, Policy, Refusal, RelPath};
 
 use super::place::Location;
-use crate::cli::Cli;
 use crate::cli::edit::{
     ApplyArgs, CheckArgs, CommitArgs, EditArgs, InputArgs, PolicyArgs, ReplaceArgs, ShowArgs,
 };
+use crate::cli::{Cli, Output};
 use crate::delivery;
 use crate::exit::{Exit, Failure};
 use crate::orchestrator::Config;
 use crate::redact;
 use crate::report::edit::Details;
+use crate::report::read::Form;
 use crate::report::{self, Context};
 
 /// What to do with a script.
@@ -342,6 +343,9 @@ pub(crate) fn present(
     context: &Context,
 ) -> Result<Exit, Failure> {
     report::edit::print(&done.applied.report, &done.details(request), context)?;
+    if let (Some(read), Output::Human) = (&done.applied.read, context.output) {
+        report::read::files(read, Form::Numbered, context)?;
+    }
     for warning in &done.warnings {
         report::warn(warning, context);
     }

@@ -14,9 +14,11 @@ pub(crate) mod meta;
 pub(crate) mod operation;
 pub(crate) mod order;
 pub(crate) mod place;
+pub(crate) mod read;
 pub(crate) mod resolve;
 pub(crate) mod run;
 pub(crate) mod scan;
+pub(crate) mod snapshot;
 pub(crate) mod task;
 
 use crate::cli::{Cli, Command};
@@ -31,6 +33,7 @@ pub(crate) fn run(cli: &Cli, context: &Context) -> Result<Exit, Failure> {
         Command::Convert(args) => convert::run(cli, args, context),
         Command::Diff(args) => diff::run(cli, args, context),
         Command::Operation(command) => operation::run(cli, command, context),
+        Command::Read(args) => read::run(&cli.global, args, context),
         Command::Resolve(args) => resolve::run(&cli.global, args, context),
         Command::Scan(args) => scan::run(&cli.global, args, context),
         Command::Inject(args) => inject::run(&cli.global, args, context),
@@ -50,6 +53,7 @@ pub(crate) fn run(cli: &Cli, context: &Context) -> Result<Exit, Failure> {
         Command::Show(args) => log::show(&cli.global, args, context),
         Command::Undo(args) => log::undo(&cli.global, args, context),
         Command::Run(args) => run::run(&cli.global, args, context),
+        Command::Snapshot(args) => snapshot::run(&cli.global, args, context),
         Command::Audit(_) => log::audit(&cli.global, context),
         Command::Gc(args) => log::gc(&cli.global, args, context),
         #[cfg(feature = "mcp")]

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::journal::{Diffs, EventLog, Rendered};
 use super::message;
-use super::retry::{Backoff, chance};
+use super::retry::Backoff;
 use super::verdict::DeliveryVerdict;
 use crate::orchestrator::{Client, DATA_ANSWER, EVENT_ANSWER, Request};
 use crate::store::{DeadLetter, Endpoint, Frozen, Lane, LaneKind, Store, StoreError, now};
@@ -210,8 +210,14 @@ impl Flusher<'_> {
                 self.answered(endpoint)
             }
             DeliveryVerdict::Retry { after, reason } => {
-                let own = self.policy.backoff.after(lane.attempts + 1, chance());
-                let all = self.policy.backoff.after(endpoint.failures + 1, chance());
+                let own = self
+                    .policy
+                    .backoff
+                    .after(lane.attempts + 1, fastrand::f64());
+                let all = self
+                    .policy
+                    .backoff
+                    .after(endpoint.failures + 1, fastrand::f64());
                 let (own, all) = (after.unwrap_or(own), after.unwrap_or(all));
                 self.failed(lane, own, all, &reason, endpoint, tally)
             }

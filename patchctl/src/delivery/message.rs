@@ -1,5 +1,6 @@
 //! The headers that go with a message: Standard Webhooks and CloudEvents 1.0, binary mode.
 
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Deserialize;
 
 use crate::orchestrator::Config;
@@ -59,17 +60,11 @@ fn cloud_event(id: &str, body: &[u8]) -> Vec<(&'static str, String)> {
     headers
 }
 
-/// Percent-encodes what the binding wants encoded: space, quote, percent and all that is not
-/// printable ASCII.
+/// What the binding wants encoded beside controls and all that is not ASCII.
+const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
+
 fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'!' | b'#' | b'$' | b'&'..=b'~' => encoded.push(char::from(byte)),
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
+    utf8_percent_encode(text, ENCODED).to_string()
 }
 
 #[cfg(test)]

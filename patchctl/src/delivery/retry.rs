@@ -38,13 +38,6 @@ impl Backoff {
     }
 }
 
-/// A number in [0, 1) that differs between calls and processes.
-pub(crate) fn chance() -> f64 {
-    let bytes = uuid::Uuid::now_v7().into_bytes();
-    let random = u32::from_be_bytes([bytes[12], bytes[13], bytes[14], bytes[15]]);
-    f64::from(random) / (f64::from(u32::MAX) + 1.0)
-}
-
 /// The wait that a `Retry-After` header asks for, in seconds or as a date, at most
 /// [`MAX_RETRY_AFTER`]. A date in the past is no wait.
 pub(crate) fn retry_after(value: &str) -> Option<Duration> {
@@ -102,12 +95,5 @@ mod tests {
         assert_eq!(backoff.after(1, 0.0), Duration::from_millis(500));
         assert_eq!(backoff.after(4, 1.0), Duration::from_secs(8));
         assert_eq!(backoff.after(9999, 1.0), Duration::from_secs(300));
-    }
-
-    #[test]
-    fn chance_varies() {
-        let all: Vec<f64> = (0..32).map(|_| chance()).collect();
-        assert!(all.iter().all(|c| (0.0..1.0).contains(c)));
-        assert!(all.iter().any(|c| *c != all[0]));
     }
 }

@@ -32,7 +32,6 @@ pub(super) fn all() -> Vec<Tool> {
         "base": {
             "type": "object",
             "description": "file: sha256 as read showed it",
-            "additionalProperties": { "type": "string" },
         },
         "task_id": { "type": "string" },
         "batch_id": { "type": "string", "description": "makes sending again harmless" },
@@ -40,11 +39,11 @@ pub(super) fn all() -> Vec<Tool> {
     let report = json!({
         "status": { "type": "string" },
         "batch_id": { "type": "string" },
-        "operations": { "type": "array", "items": { "type": "object" } },
+        "operations": { "type": "array" },
         "refusal": { "type": "object" },
     });
     let string = json!({ "type": "string" });
-    let limit = json!({ "type": "integer", "minimum": 1 });
+    let limit = json!({ "type": "integer" });
     let looks = || ToolAnnotations::new().read_only(true).open_world(false);
     let writes = || {
         let hints = ToolAnnotations::new().read_only(false).open_world(false);
@@ -83,10 +82,10 @@ pub(super) fn all() -> Vec<Tool> {
         .with_raw_output_schema(object(report, &["status"])),
         tool(
             "history",
-            "Batches, newest first.",
+            "Batches, newest first; `all` has refused ones, too.",
             json!({
                 "limit": limit,
-                "all": { "type": "boolean", "description": "refused ones, too" },
+                "all": { "type": "boolean" },
             }),
             &[],
             looks(),

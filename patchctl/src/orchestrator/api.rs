@@ -5,6 +5,7 @@ use std::time::Duration;
 use patchcore::error::excerpt;
 
 use crate::redact;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -321,20 +322,19 @@ fn weight(json: &[u8]) -> usize {
     weight
 }
 
+/// What a segment of a URL may hold as it is.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
 /// An id as one segment of a URL's path: what could end it or lead out of it is encoded.
 fn segment(id: &str) -> Result<String, CallError> {
     if matches!(id, "" | "." | "..") {
         return Err(CallError::Id(id.to_owned()));
     }
-    let mut encoded = String::with_capacity(id.len());
-    for byte in id.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    Ok(encoded)
+    Ok(utf8_percent_encode(id, SEGMENT).to_string())
 }
 
 #[cfg(test)]

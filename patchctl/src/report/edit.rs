@@ -183,7 +183,7 @@ fn summary(report: &Report) -> String {
     line
 }
 
-pub(super) fn count(number: usize, noun: &str) -> String {
+pub(crate) fn count(number: usize, noun: &str) -> String {
     match number {
         1 => format!("1 {noun}"),
         _ => format!("{number} {noun}s"),

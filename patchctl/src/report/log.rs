@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
+use indicatif::HumanBytes;
 use patchcore::Error;
 use patchcore::report::Status;
 use patchcore::workspace::{
@@ -151,7 +152,7 @@ pub(crate) fn status(status: &WorkspaceStatus, context: &Context) -> Result<Exit
         for name in &status.abandoned {
             writeln!(out, "set aside: {}", printable(name))?;
         }
-        let size = bytes(status.bytes);
+        let size = HumanBytes(status.bytes);
         writeln!(
             out,
             "log: {} in {size}",
@@ -378,7 +379,7 @@ pub(crate) fn collected(collected: &Collected, context: &Context) -> Result<Exit
     print(context, json, |out| {
         let removed = count(collected.removed, "entry", "entries");
         let kept = count(collected.kept, "entry", "entries");
-        let (freed, left) = (bytes(collected.freed), bytes(collected.bytes));
+        let (freed, left) = (HumanBytes(collected.freed), HumanBytes(collected.bytes));
         writeln!(out, "removed {removed} ({freed}), kept {kept} ({left})")
     })?;
     Ok(Exit::Done)
@@ -416,16 +417,4 @@ fn count(number: usize, one: impl Display, many: impl Display) -> String {
         1 => format!("1 {one}"),
         _ => format!("{number} {many}"),
     }
-}
-
-/// A size as people read it, in powers of 1024.
-fn bytes(size: u64) -> String {
-    const UNITS: [&str; 4] = ["bytes", "KiB", "MiB", "GiB"];
-    let mut unit = 0;
-    let mut rest = size;
-    while rest >= 10 * 1024 && unit + 1 < UNITS.len() {
-        rest /= 1024;
-        unit += 1;
-    }
-    format!("{rest} {}", UNITS[unit])
 }

@@ -11,6 +11,7 @@ mod hint;
 pub(crate) mod log;
 pub(crate) mod placeholder;
 pub(crate) mod progress;
+pub(crate) mod read;
 mod refusal;
 pub(crate) mod run;
 pub(crate) mod task;

@@ -42,6 +42,8 @@ pub(in crate::dialect) enum Field {
     Sketch,
     /// A tag of a line that another tool has printed.
     LineTag,
+    /// The hash of the file that the edit was made for.
+    Base,
     /// What the sender lets pass on its own responsibility.
     Allow,
     /// Changes nothing about the edit.
@@ -204,6 +206,7 @@ const TABLE: &[(Field, &[&str])] = &[
             "insertbefore",
         ],
     ),
+    (Base, &["base", "basehash", "filehash"]),
     (Allow, &["allow"]),
     (
         Remark,

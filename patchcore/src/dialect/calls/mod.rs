@@ -14,7 +14,8 @@
 //! | `path`, `diff` | `apply_diff`: blocks or a unified diff |
 //! | `input`, `patch` or a command with an envelope | `apply_patch` |
 //!
-//! Each parameter is known in every spelling in use; see [`fields`]. As in those tools `create`
+//! Each parameter is known in every spelling in use; see [`fields`]. A call may carry the hash of
+//! the file that it was made for as `base`: it guards an edit by line numbers alone. As in those tools `create`
 //! does not overwrite, `insert` counts lines from 0 (before the first) and inserts a final newline
 //! of its text as a further, blank line, and the old text must match at one place unless
 //! `replace_all` is set. `undo_edit` takes back an edit of the same input.
@@ -22,6 +23,7 @@
 mod envelope;
 mod fields;
 mod find;
+mod look;
 mod markup;
 mod node;
 mod read;
@@ -40,6 +42,7 @@ use crate::error::{Code, Refusal};
 use crate::operation::Allowance;
 use crate::path::RelPath;
 use crate::plan::{Lowered, Script, Tree};
+use crate::report::Part;
 use crate::text::BOM;
 use fields::Input;
 pub(super) use fields::{Field, field};
@@ -77,6 +80,8 @@ pub(super) struct Calls {
     content: Digest,
     /// What is said of calls that edit nothing.
     remarks: Vec<String>,
+    /// What calls ask to look at.
+    reads: Vec<(RelPath, Part)>,
     /// The byte ranges that were read.
     pub(super) read: Vec<std::ops::Range<usize>>,
 }
@@ -90,6 +95,8 @@ struct Step {
     allow: Vec<Allowance>,
     /// How its parameters were read, where that is worth saying.
     notes: Vec<String>,
+    /// The hash of the file that the call was made for.
+    base: Option<Digest>,
     span: Span,
 }
 
@@ -138,6 +145,7 @@ impl Step {
             act: Act::Patch(Box::new(patch)),
             allow: Vec::new(),
             notes: Vec::new(),
+            base: None,
             span,
         }
     }
@@ -177,10 +185,15 @@ pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<Calls, Unread> {
     let found = find::find(&mut input, beyond);
     input.end(beyond);
     let mut steps = Vec::new();
-    let mut remarks = Vec::new();
+    let (mut remarks, mut reads) = (Vec::new(), Vec::new());
     for (index, call) in found.calls.iter().enumerate() {
-        if let Outcome::Nothing(why) = read::call(call, options, &mut input, &mut steps) {
-            remarks.push(format!("call {}: {why}", index + 1));
+        match read::call(call, options, &mut input, &mut steps) {
+            Outcome::Edit => {}
+            Outcome::Nothing(why) => remarks.push(format!("call {}: {why}", index + 1)),
+            Outcome::Look(why, read) => {
+                remarks.push(format!("call {}: {why}", index + 1));
+                reads.push(read);
+            }
         }
     }
     prose(&found, options, &mut input, &mut steps, &mut remarks);
@@ -219,6 +232,7 @@ pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<Calls, Unread> {
         options: options.clone(),
         content: Digest::of(bytes),
         remarks,
+        reads,
         read: found.read.iter().map(|span| span.start..span.end).collect(),
     })
 }
@@ -271,6 +285,10 @@ impl Script for Calls {
         paths.into_iter().collect()
     }
 
+    fn reads(&self) -> Vec<(RelPath, Part)> {
+        self.reads.clone()
+    }
+
     fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
         let mut lowered = match &self.steps[..] {
             [
@@ -278,6 +296,7 @@ impl Script for Calls {
                     act: Act::Patch(patch),
                     allow,
                     notes,
+                    base: None,
                     ..
                 },
             ] if notes.is_empty() && allow.is_empty() => run::alone(&*patch.parsed(), tree)?,

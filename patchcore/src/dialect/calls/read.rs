@@ -5,12 +5,15 @@ use std::borrow::Cow;
 use super::envelope;
 use super::fields::{Arguments, Field, Input, Taken, plain};
 use super::find::{Call, State};
+use super::look;
 use super::node::{Node, Value};
 use super::{Act, Step};
 use crate::dialect::exact::Matches;
 use crate::dialect::{Dialect, Options, beneath_root, detect, whole};
+use crate::digest::{Digest, InvalidDigest};
 use crate::error::{Hint, excerpt};
 use crate::path::RelPath;
+use crate::report::Part;
 
 /// Words in the name of a tool that only looks, or talks.
 const LOOKS: &[&str] = &[
@@ -71,6 +74,8 @@ pub(super) enum Outcome {
     Edit,
     /// It edits nothing, and why.
     Nothing(String),
+    /// It looks at a file.
+    Look(String, (RelPath, Part)),
 }
 
 /// Reads one call into steps; what is wrong with it is a fault of the input.
@@ -102,7 +107,8 @@ pub(super) fn call(
         notes: Vec::new(),
     };
     if let Some(text) = envelope::of(members) {
-        steps.push(Step::patch(Dialect::Codex, text, options.clone(), call));
+        let dialect = envelope::dialect(&text);
+        steps.push(Step::patch(dialect, text, options.clone(), call));
         return Outcome::Edit;
     }
     if SHELLS.contains(&&*tool) {
@@ -122,9 +128,17 @@ pub(super) fn call(
     let edits = EDITS.iter().any(|word| tool.contains(word));
     if looks || (is_look && !has_edit && !edits) {
         let path = arguments.text(Field::Path).ok();
-        let of = path.map_or_else(String::new, |path| format!(" of {path}"));
+        let of = (path.as_ref()).map_or_else(String::new, |path| format!(" of {path}"));
         let name = if looks { "view" } else { shown };
-        return Outcome::Nothing(format!("{name}{of} only looks and edits nothing"));
+        let why = format!("{name}{of} only looks and edits nothing");
+        let is_view = looks || look::is_view(&tool);
+        let path = path
+            .filter(|_| is_view)
+            .and_then(|path| RelPath::new(beneath_root(path.as_bytes(), options)).ok());
+        return match path {
+            Some(path) => Outcome::Look(why, (path, look::part(members))),
+            None => Outcome::Nothing(why),
+        };
     }
     if !tool.is_empty()
         && !edits
@@ -204,7 +218,8 @@ fn loose(
     steps: &mut Vec<Step>,
 ) -> Outcome {
     if let Some(text) = envelope::in_value(&call.arguments) {
-        steps.push(Step::patch(Dialect::Codex, text, options.clone(), call));
+        let dialect = envelope::dialect(&text);
+        steps.push(Step::patch(dialect, text, options.clone(), call));
         return Outcome::Edit;
     }
     let name = call.name.as_deref().unwrap_or("the call");
@@ -259,6 +274,18 @@ fn applied_operation(
     Outcome::Edit
 }
 
+/// The hash of the file that a call was made for.
+fn base(arguments: &mut Arguments<'_, '_, '_>) -> Option<Digest> {
+    let text = arguments.text(Field::Base).ok()?;
+    let base = text.parse().ok();
+    if base.is_none()
+        && let Taken::Set(member) = arguments.member(Field::Base)
+    {
+        arguments.fault_at(member, InvalidDigest.to_string());
+    }
+    base
+}
+
 struct Reader<'r> {
     options: &'r Options,
     steps: &'r mut Vec<Step>,
@@ -305,9 +332,11 @@ impl Reader<'_> {
             None if MOVES.contains(&self.tool) => self.rename(arguments),
             None => self.unnamed(arguments, matches),
         }
+        let base = base(arguments);
         let notes = std::mem::take(&mut arguments.notes);
         for step in &mut self.steps[before..] {
             step.notes.splice(0..0, notes.iter().cloned());
+            step.base = base;
             step.allow(&allow, self.options);
         }
     }
@@ -427,6 +456,7 @@ impl Reader<'_> {
             act,
             allow: Vec::new(),
             notes: Vec::new(),
+            base: None,
             span: self.call.arguments.span,
         });
     }
@@ -689,9 +719,12 @@ impl Reader<'_> {
             return;
         };
         let dialect = match detect(text.as_bytes()) {
-            Ok(dialect @ (Dialect::UnifiedDiff | Dialect::Codex | Dialect::SearchReplace)) => {
-                dialect
-            }
+            Ok(
+                dialect @ (Dialect::UnifiedDiff
+                | Dialect::Codex
+                | Dialect::SearchReplace
+                | Dialect::Hashline),
+            ) => dialect,
             Ok(_) | Err(_) => {
                 let key = arguments.key(Field::Patch).unwrap_or_default();
                 return arguments.fault(format!("{key:?} holds no patch that is known: expected search/replace blocks, a unified diff or an envelope"));

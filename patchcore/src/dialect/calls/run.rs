@@ -52,6 +52,7 @@ pub(super) fn run(calls: &Calls, tree: &Tree) -> Batch {
             (_, None) => {}
         }
         desk.note(before, &step.notes);
+        desk.hold_to(before, step.base);
         desk.allow(before, &step.allow);
     }
     desk.into_batch(calls.content)

@@ -57,7 +57,7 @@ pub(super) enum Unclear {
 
 /// How far a block may be folded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rungs {
+pub(crate) enum Rungs {
     /// All of the ladder.
     All,
     /// Exact lines only.

@@ -1,6 +1,7 @@
 //! Where the hunks of one file go.
 
 mod evidence;
+mod landed;
 mod readings;
 mod refusal;
 
@@ -17,6 +18,7 @@ use crate::path::RelPath;
 use crate::text::{BOM, LineEnding, LineNumber, Text};
 
 use evidence::Evidence;
+pub(super) use landed::{Standing, landed};
 
 /// A hunk that has found its place.
 #[derive(Debug, Clone)]
@@ -32,6 +34,16 @@ pub(super) struct Placed {
 }
 
 impl Placed {
+    /// A hunk that stands at a line already.
+    pub(super) fn already(line: LineNumber) -> Self {
+        Self {
+            edits: Vec::new(),
+            span: 0..0,
+            note: Some(super::super::landed::note(line)),
+            matched: None,
+        }
+    }
+
     fn add_note(&mut self, note: String) {
         self.note = Some(match self.note.take() {
             Some(before) => format!("{before}; {note}"),

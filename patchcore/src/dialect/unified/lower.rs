@@ -203,6 +203,9 @@ impl<'d> Lowering<'d, '_> {
                 {
                     *content = later.apply(content);
                     *executable = section.executable.unwrap_or(*executable);
+                    note.clone()
+                        .into_iter()
+                        .for_each(|note| operation.add_note(note));
                 }
             }
         } else {
@@ -216,11 +219,20 @@ impl<'d> Lowering<'d, '_> {
                 .operations
                 .first()
                 .map_or_else(|| path.clone(), |o| o.file.clone());
-            done.operations
-                .retain(|o| !matches!(o.action, Action::Splice(_)));
+            const SEVERAL: &str = "several sections of the patch change the file";
+            let mut said = Vec::new();
+            done.operations.retain(|operation| {
+                let is_splice = matches!(operation.action, Action::Splice(_));
+                said.extend(operation.note.clone().filter(|_| is_splice));
+                !is_splice
+            });
+            said.extend(note);
+            if !said.iter().any(|said| said.contains(SEVERAL)) {
+                said.insert(0, SEVERAL.to_owned());
+            }
             let splice = Action::Splice(merged.as_slice().to_vec());
             let mut operation = on(&origin, file.clone(), splice);
-            operation.note = Some("several sections of the patch change the file".into());
+            operation.note = Some(said.join("; "));
             done.operations.insert(0, operation);
             if let Some(executable) = section.executable {
                 done.operations
@@ -231,7 +243,6 @@ impl<'d> Lowering<'d, '_> {
                 }
             }
         }
-        let _ = note;
         Ok(Done {
             operations: Vec::new(),
             origin: None,

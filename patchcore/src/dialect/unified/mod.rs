@@ -22,6 +22,9 @@
 //! - context that two hunks share is fine as long as their changed lines are disjoint;
 //! - a file in `\r\n` takes a diff whose lines end in `\n`, and the other way around, if all lines
 //!   of both are of one kind: GNU `patch` and jsdiff do, git does not;
+//! - a file of which every hunk stands in it already, one below the other, each at one place and by
+//!   so much text that it is no chance, is left as it is; so is one that is the new blob of the
+//!   `index` line. Git and GNU `patch` refuse both;
 //! - a hunk that proves its place needs neither the end of the file nor `unidiff_zero`, unless
 //!   [`strict`](super::Options::strict): GNU `patch` and jsdiff ask for less;
 //! - a hunk without trailing context that has moved goes to the end of the file only if its old

@@ -12,6 +12,10 @@ use rustix::io::Errno;
 #[cfg(target_os = "linux")]
 use super::super::fault::{self, Call};
 
+/// A file that changed so shortly before it was read, in nanoseconds, may have changed again
+/// within the same tick of the file system's clock.
+pub(in super::super) const TICK: i64 = 20_000_000;
+
 /// What is known of a file or directory without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct Meta {
@@ -164,4 +168,13 @@ fn plain_stat(fd: &OwnedFd, name: &[u8], flags: AtFlags) -> io::Result<Meta> {
         frozen: false,
         mount_root: false,
     })
+}
+
+/// The moment before which a file system's clock can tell two changes apart.
+pub(in super::super) fn earlier([seconds, nanos]: [i64; 2]) -> [i64; 2] {
+    if nanos >= TICK {
+        [seconds, nanos - TICK]
+    } else {
+        [seconds - 1, nanos + 1_000_000_000 - TICK]
+    }
 }

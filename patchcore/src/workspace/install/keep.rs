@@ -2,16 +2,14 @@
 
 use std::io;
 
-use rustix::io::Errno;
-
 use super::super::STATE;
-use super::super::disk::{Dir, FileKind};
+use super::super::disk::{Dir, FileKind, copy};
 use super::super::journal::MANIFEST;
 use super::super::record::{Identity, Step};
 use super::super::root::Parents;
-use super::super::state::{CURRENT, fail};
+use super::super::state::{CURRENT, SavedConflict, fail};
 use super::swap::is_same;
-use super::{Install, SavedConflict, Spot};
+use super::{Install, Spot};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::path::RelPath;
@@ -235,46 +233,9 @@ fn move_to(from: &Dir, name: &[u8], to: &Dir, new: &str) -> io::Result<()> {
             if to.stat(new.as_bytes())?.is_some() {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
-            copy(from, name, to, new)?;
+            copy(from, name, to, new, super::super::MAX_FILE)?;
             from.remove_file(name).map(|_| ())
         }
         result => result,
     }
-}
-
-/// Copies a file or link to a name that is made anew, whatever a crash left there.
-pub(in super::super) fn copy(from: &Dir, name: &[u8], to: &Dir, new: &str) -> io::Result<()> {
-    let draft = format!("{new}.draft");
-    let file = match from.file(name) {
-        Ok(Some(file)) => file,
-        Ok(None) => return Err(Errno::NOENT.into()),
-        Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
-            let target = from.read_link(name)?.ok_or(Errno::NOENT)?;
-            to.remove_file(draft.as_bytes())?;
-            to.make_link(draft.as_bytes(), &target)?;
-            return to.rename(draft.as_bytes(), to, new.as_bytes());
-        }
-        Err(error) => return Err(error),
-    };
-    let meta = file.stat()?;
-    if meta.kind != FileKind::File {
-        return Err(Errno::INVAL.into());
-    }
-    let bytes = file
-        .read(meta.size, super::super::MAX_FILE)?
-        .ok_or(io::ErrorKind::FileTooLarge)?;
-    to.remove_file(draft.as_bytes())?;
-    let copy = to.create(draft.as_bytes(), meta.mode & 0o777)?;
-    copy.write_chunks([&*bytes].into_iter())?;
-    let made = copy.stat()?;
-    // Best effort: what cannot be given away is kept as ours, and lends nobody's privileges.
-    let is_same_owner =
-        (made.uid, made.gid) == (meta.uid, meta.gid) || copy.set_owner(meta.uid, meta.gid).is_ok();
-    let bits = if is_same_owner { 0o7777 } else { 0o777 };
-    copy.set_mode(meta.mode & bits)?;
-    for (name, value) in file.attributes()? {
-        let _ = copy.set_attribute(&name, &value);
-    }
-    copy.sync()?;
-    to.rename(draft.as_bytes(), to, new.as_bytes())
 }

@@ -3,8 +3,8 @@
 
 use std::io;
 
-use super::super::disk::{Dir, FileKind};
-use super::super::install::copy;
+use super::super::MAX_FILE;
+use super::super::disk::{Dir, FileKind, copy};
 use super::super::state::{CURRENT, Held};
 use super::MANIFEST;
 
@@ -24,7 +24,7 @@ pub(super) fn copy_to_log(held: &Held, name: &str) -> io::Result<()> {
         let next = held.txn.directory(NEXT)?.ok_or(io::ErrorKind::NotFound)?;
         for file in current.names()? {
             let new = String::from_utf8_lossy(&file);
-            copy(&current, &file, &next, &new)?;
+            copy(&current, &file, &next, &new, MAX_FILE)?;
         }
         next.sync()?;
         held.txn
@@ -49,7 +49,7 @@ pub(in super::super) fn set_aside(from: &Dir, name: &[u8], to: &Dir, new: &[u8])
         .stat(name)?
         .is_some_and(|there| there.kind == FileKind::Directory);
     if !is_directory {
-        copy(from, name, to, &String::from_utf8_lossy(new))?;
+        copy(from, name, to, &String::from_utf8_lossy(new), MAX_FILE)?;
         return from.remove_file(name).map(|_| ());
     }
     to.make_directory(new, 0o700)?;

@@ -4,9 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use super::super::STATE;
-use super::super::disk::{Dir, FileKind, Meta};
+use super::super::disk::{Dir, FileKind, Meta, earlier};
 use super::super::load::{self, MAX_FILE};
-use super::super::look::earlier;
 use super::super::root::{Root, is_no_directory};
 use super::super::state::Held;
 use super::rules::Rules;
@@ -31,6 +30,28 @@ pub(in super::super) fn take(
     base: Option<&Listing>,
     also: &[RelPath],
 ) -> Result<Listing, Error> {
+    walk(root, held, objects, base, also, false)
+}
+
+/// As [`take`], of these files and what is below these directories alone, ignored or not; it does not
+/// count as the last snapshot.
+pub(in super::super) fn take_of(
+    root: &Root,
+    held: &Held,
+    objects: &Objects<'_>,
+    paths: &[RelPath],
+) -> Result<Listing, Error> {
+    walk(root, held, objects, None, paths, true)
+}
+
+fn walk(
+    root: &Root,
+    held: &Held,
+    objects: &Objects<'_>,
+    base: Option<&Listing>,
+    also: &[RelPath],
+    alone: bool,
+) -> Result<Listing, Error> {
     let known = Listing::read(&objects.dir, INDEX, &held.key)?;
     let mut taking = Taking {
         root,
@@ -38,6 +59,7 @@ pub(in super::super) fn take(
         known: known.map(|(_, listing)| listing).unwrap_or_default(),
         base,
         also,
+        alone,
         taken: Listing {
             began: load::now(),
             ..Listing::default()
@@ -47,7 +69,7 @@ pub(in super::super) fn take(
     taking.directory(Arc::clone(&root.dir), None, &nothing, Scope::All)?;
     taking.taken.left_out.sort();
     let taken = taking.taken;
-    if taken.files != taking.known.files {
+    if !alone && taken.files != taking.known.files {
         taken.write(&objects.dir, INDEX, "", held)?;
     }
     Ok(taken)
@@ -68,6 +90,8 @@ struct Taking<'a> {
     known: Listing,
     base: Option<&'a Listing>,
     also: &'a [RelPath],
+    /// Whether nothing but `also` is looked at.
+    alone: bool,
     taken: Listing,
 }
 
@@ -144,6 +168,9 @@ impl Taking<'_> {
                 .also
                 .iter()
                 .any(|named| path == *named || path.lies_below(named) || named.lies_below(&path));
+        if self.alone && !is_wanted {
+            return Ok(None);
+        }
         let is_dir = meta.kind == FileKind::Directory;
         let is_out = scope == Scope::Wanted || name == b".git" || rules.is_ignored(&path, is_dir);
         if is_out && !is_wanted {

@@ -35,7 +35,7 @@ impl File<'_> {
         let elsewhere = if self.options.strict && hunk.ranges.is_some() {
             "hunks may not move in strict mode"
         } else if anchors.end {
-            "without context below its changes it cannot move"
+            "without context below its changes it cannot move; send the line below them, too"
         } else if anchors.start {
             "by its header it must match at the start of the file"
         } else {

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use super::super::super::landed::{self, Landed};
 use super::super::super::{blob, minimal_edit};
-use super::super::hunks::{self, Placed};
+use super::super::hunks::{self, Placed, Standing};
 use super::super::{HunkOptions, Section, SectionKind, Unified};
 use super::{Lowering, on};
 use crate::diff::blob_name;
 use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Refusal};
-use crate::operation::{Action, Operation};
+use crate::operation::{Action, Operation, TextEdit};
 use crate::path::RelPath;
 use crate::plan::{Source, Tree};
 use crate::text::{Encoding, Text, detect_encoding};
@@ -27,7 +28,13 @@ pub(super) fn ahead(
     let source = tree
         .file(&section.old)
         .filter(|_| is_plain && section.other.is_none())?;
-    Some(spliced(section, &section.old, source, diff.hunk_options))
+    Some(spliced(
+        tree,
+        section,
+        &section.old,
+        source,
+        diff.hunk_options,
+    ))
 }
 
 /// Whether these are the bytes that stand at the path before the diff.
@@ -38,30 +45,75 @@ fn is_of(tree: &Tree, path: &RelPath, source: &Arc<Source>) -> bool {
 
 /// One operation for each hunk.
 fn spliced(
+    tree: &Tree,
     section: &Section<'_>,
     path: &RelPath,
     source: &Source,
     options: HunkOptions,
 ) -> Vec<Operation> {
     let text = source.is_link() || is_text_to_git(source.bytes());
-    hunks::place(source.text(), section, path, options)
-        .into_iter()
-        .map(|placed| match placed {
-            Ok(Placed {
-                edits,
-                note,
-                matched,
-                ..
-            }) => {
-                let mut operation = on(source, path.clone(), Action::Splice(edits));
-                operation.note = note;
-                operation.matched = matched;
-                operation.binary = text;
-                operation
+    let mut placed = hunks::place(source.text(), section, path, options);
+    let doubts = already(tree, source.bytes(), section, path, &mut placed);
+    let operations = placed.into_iter().map(|placed| match placed {
+        Ok(Placed {
+            edits,
+            note,
+            matched,
+            ..
+        }) => {
+            let mut operation = on(source, path.clone(), Action::Splice(edits));
+            operation.note = note;
+            operation.matched = matched;
+            operation.binary = text;
+            operation
+        }
+        Err(refusal) => Operation::new(path.clone(), Action::Refused(refusal)),
+    });
+    let mut operations: Vec<Operation> = operations.collect();
+    for (operation, doubt) in operations.iter_mut().zip(doubts) {
+        operation.doubt = Some(Box::new(doubt));
+    }
+    operations
+}
+
+/// Takes hunks that have no place for landed where all of the section stand in the file already.
+/// The edits of those of which only the log can tell come back.
+fn already(
+    tree: &Tree,
+    bytes: &[u8],
+    section: &Section<'_>,
+    path: &RelPath,
+    placed: &mut [Result<Placed, Box<Refusal>>],
+) -> Vec<TextEdit> {
+    if placed.iter().all(Result::is_ok) {
+        return Vec::new();
+    }
+    let Some(standing) = hunks::landed(bytes, section) else {
+        return Vec::new();
+    };
+    let shown = |edit: &TextEdit| tree.has_landed(path, edit);
+    let line = |Standing { landed, edit }: &Standing| match landed {
+        Landed::Yes(place) => Some(place.line),
+        Landed::Maybe(place) if shown(edit) => Some(place.line),
+        _ => None,
+    };
+    let lines: Option<Vec<_>> = standing.iter().map(line).collect();
+    match lines {
+        Some(lines) => {
+            for (placed, line) in placed.iter_mut().zip(lines) {
+                *placed = Ok(Placed::already(line));
             }
-            Err(refusal) => Operation::new(path.clone(), Action::Refused(refusal)),
-        })
-        .collect()
+            Vec::new()
+        }
+        None => {
+            for (placed, Standing { landed, .. }) in placed.iter_mut().zip(&standing) {
+                if let Err(refusal) = placed {
+                    **refusal = landed::mention((**refusal).clone(), landed);
+                }
+            }
+            standing.into_iter().map(|standing| standing.edit).collect()
+        }
+    }
 }
 
 impl Lowering<'_, '_> {
@@ -82,7 +134,7 @@ impl Lowering<'_, '_> {
         let ahead = self.ahead.get_mut(self.done.len()).and_then(Option::take);
         Ok(match ahead {
             Some(operations) if is_of(self.tree, path, source) => operations,
-            _ => spliced(section, path, source, self.diff.hunk_options),
+            _ => spliced(self.tree, section, path, source, self.diff.hunk_options),
         })
     }
 
@@ -101,13 +153,15 @@ impl Lowering<'_, '_> {
             return Ok((edits, None));
         }
         let mut edits = Vec::new();
-        let mut note = None;
-        for placed in hunks::place(Text::new(bytes), section, path, self.diff.hunk_options) {
+        let mut notes = Vec::new();
+        let mut placed = hunks::place(Text::new(bytes), section, path, self.diff.hunk_options);
+        already(self.tree, bytes, section, path, &mut placed);
+        for placed in placed {
             let placed = placed.map_err(|refusal| *refusal)?;
             edits.extend(placed.edits);
-            note = note.or(placed.note);
+            notes.extend(placed.note);
         }
-        Ok((edits, note))
+        Ok((edits, (!notes.is_empty()).then(|| notes.join("; "))))
     }
 
     /// What the section makes of bytes.

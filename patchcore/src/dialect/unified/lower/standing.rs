@@ -20,7 +20,7 @@ pub(super) enum Standing {
 
 impl Lowering<'_, '_> {
     /// The target of a rename whose source is gone, if it is the very file that the rename was made
-    /// of, by the name of its blob.
+    /// of, or leads to, by the name of its blob.
     pub(super) fn renamed_already(&self, section: &Section<'_>) -> Option<Arc<Source>> {
         if self.standing.contains_key(&section.old)
             || self.standing.contains_key(&section.new)
@@ -31,8 +31,9 @@ impl Lowering<'_, '_> {
             return None;
         }
         let source = self.found(section, &section.new).ok()??;
-        let (before, _) = section.index.as_ref()?;
-        blob::is_named(source.bytes(), before).then_some(source)
+        let (before, after) = section.index.as_ref()?;
+        let is = |name: &[u8]| blob::is_named(source.bytes(), name);
+        (is(before) || is(after)).then_some(source)
     }
 
     /// Whether a section changes the path in place.

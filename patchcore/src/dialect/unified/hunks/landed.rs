@@ -1,0 +1,74 @@
+//! Hunks that stand in the file already.
+
+use super::super::super::blob;
+use super::super::super::ladder::Rungs;
+use super::super::super::landed::{self, Landed};
+use super::super::{Section, SectionKind};
+use crate::diff::parse::{Hunk, Role};
+use crate::operation::TextEdit;
+use crate::text::LineNumber;
+
+/// A hunk of which the file holds what it leads to.
+#[derive(Debug)]
+pub(in super::super) struct Standing {
+    /// Where that is.
+    pub(in super::super) landed: Landed,
+    /// What the hunk replaces by what.
+    pub(in super::super) edit: TextEdit,
+}
+
+/// What says that every hunk of a section stands in the file, one below the other; `None` where one
+/// of them does not, or the `index` line names the file as the one that the hunks are yet to change.
+///
+/// Where that line names the file as the one that they lead to, nothing else has to.
+pub(in super::super) fn landed(bytes: &[u8], section: &Section<'_>) -> Option<Vec<Standing>> {
+    let in_place = !matches!(
+        section.kind,
+        SectionKind::Create | SectionKind::Delete | SectionKind::Copy
+    );
+    let is = |name: &[u8]| blob::is_named(bytes, name);
+    let (is_old, is_new) = match &section.index {
+        Some((old, new)) => (is(old), is(new)),
+        None => (false, false),
+    };
+    if !in_place || is_old || section.hunks.iter().any(|hunk| hunk.doubt.is_some()) {
+        return None;
+    }
+    let mut end = 0;
+    let judge = |hunk: &Hunk<'_>| {
+        let edit = TextEdit {
+            old: side(hunk, Role::Added).concat(),
+            new: side(hunk, Role::Removed).concat(),
+        };
+        if is_new {
+            let line = hunk.ranges.map_or(1, |ranges| ranges.new_start.max(1));
+            let line = LineNumber::from_index(usize::try_from(line - 1).ok()?);
+            let span = 0..0;
+            let landed = Landed::Yes(super::locate::Place { span, line });
+            return Some(Standing { landed, edit });
+        }
+        let landed = landed::lines(
+            bytes,
+            &lines(&side(hunk, Role::Added)),
+            &lines(&side(hunk, Role::Removed)),
+            Rungs::Exact,
+        );
+        let (Landed::Yes(place) | Landed::Maybe(place)) = &landed else {
+            return None;
+        };
+        let in_order = place.span.start >= end;
+        end = place.span.end;
+        in_order.then_some(Standing { landed, edit })
+    };
+    section.hunks.iter().map(judge).collect()
+}
+
+/// The lines of a hunk but for those of one role.
+fn side(hunk: &Hunk<'_>, but: Role) -> Vec<Vec<u8>> {
+    let lines = hunk.lines.iter().filter(|line| line.role != but);
+    lines.map(super::terminated).collect()
+}
+
+fn lines(side: &[Vec<u8>]) -> Vec<&[u8]> {
+    side.iter().map(Vec::as_slice).collect()
+}
