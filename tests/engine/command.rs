@@ -16,7 +16,7 @@ const FILES: [&str; 8] = [
     "a.txt", "b.txt", "empty", "d/one", "d/two", "d/e/deep", "latin1", "binary",
 ];
 
-fn start() -> TempDir {
+pub(crate) fn start() -> TempDir {
     let dir = tree(&[
         ("a.txt", "one\ntwo\nthree\n"),
         ("b.txt", "dos\r\nlines\r\n"),
@@ -37,7 +37,7 @@ fn mode(path: &Path, bits: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(bits)).unwrap();
 }
 
-fn options() -> ApplyOptions<'static> {
+pub(crate) fn options() -> ApplyOptions<'static> {
     ApplyOptions {
         // A command may leave a file read-only.
         force_read_only: true,
@@ -46,7 +46,7 @@ fn options() -> ApplyOptions<'static> {
 }
 
 /// Records what `work` does.
-fn record(root: &Path, work: impl FnOnce()) -> Option<Applied<'static>> {
+pub(crate) fn record(root: &Path, work: impl FnOnce()) -> Option<Applied<'static>> {
     let workspace = Workspace::open(root).unwrap();
     let open = workspace
         .begin_command(&Command::default(), true, &options())
@@ -57,7 +57,7 @@ fn record(root: &Path, work: impl FnOnce()) -> Option<Applied<'static>> {
 }
 
 /// One thing that a command may do; what cannot be done here is left.
-fn edit(root: &Path, random: &mut Random) {
+pub(crate) fn edit(root: &Path, random: &mut Random) {
     let mut one = |names: &[&str]| {
         let index = random.below(names.len() as u64);
         root.join(names[usize::try_from(index).unwrap()])

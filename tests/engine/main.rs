@@ -26,5 +26,6 @@ mod schemas;
 mod stranger;
 mod takeback;
 mod types;
+mod undo_to;
 mod vocabulary;
 mod workspace;

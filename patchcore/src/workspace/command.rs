@@ -36,7 +36,7 @@ use crate::path::RelPath;
 use crate::plan::{Lowered, Outcome, Plan, Tree};
 use crate::report::Status;
 
-mod observe;
+pub(super) mod observe;
 
 /// A run that nobody attends to is given up after this time.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -346,7 +346,7 @@ impl Workspace {
         });
         record.labels = header.labels;
         record.content = Digest::of(header.id.as_bytes());
-        let batch = observe::batch(&observed, &record);
+        let batch = observe::batch(&observed.changes, &record);
         let plan = Plan::new(observed.changes, observe::verdicts(&batch));
         record.plan = plan.digest();
         record.status = Status::Applied;

@@ -46,6 +46,7 @@ mod survey;
 mod tasks;
 mod transaction;
 mod undo;
+mod undo_to;
 mod verify;
 mod walk;
 
@@ -78,6 +79,7 @@ pub use recover::Recovered;
 pub use snapshot::LastRead;
 pub use state::{STATE, SavedConflict, TASKS};
 pub use status::{Unfinished, WorkspaceStatus};
+pub use undo_to::Point;
 pub use verify::{MAX_OUTPUT, PRIVATE_VARIABLES};
 pub use walk::{SKIPPED, WalkOptions, WalkProgress, Walked, WalkedFile};
 

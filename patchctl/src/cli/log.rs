@@ -53,6 +53,13 @@ pub(crate) struct ShowBatchArgs {
 pub(crate) struct UndoArgs {
     /// The batch's id, or its transaction's [default: the last that is neither undone nor an undo]
     pub(crate) batch: Option<String>,
+    /// Take back everything that came after this batch, or after this moment (RFC 3339, like
+    /// 2026-05-01T12:00:00Z), as one batch
+    #[arg(long, value_name = "ID|TIME", conflicts_with = "batch")]
+    pub(crate) to: Option<String>,
+    /// Show what would be taken back, and write nothing
+    #[arg(long, requires = "to")]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) show: ShowArgs,
     /// Open a protected path, or a directory of them, to the undo
