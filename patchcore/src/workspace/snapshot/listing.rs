@@ -248,9 +248,7 @@ fn front(name: &str, size: u64, key: &Key) -> Seal {
 
 fn is_front_ours(text: &[u8], name: &str, size: u64, key: &Key) -> bool {
     let seal = str::from_utf8(text).ok().and_then(|text| text.parse().ok());
-    seal.is_some_and(|seal| {
-        key.verify(&seal, FRONT, &[name.as_bytes(), &size.to_le_bytes()])
-    })
+    seal.is_some_and(|seal| key.verify(&seal, FRONT, &[name.as_bytes(), &size.to_le_bytes()]))
 }
 
 fn unseal(bytes: &[u8], name: &str, key: &Key) -> Option<(String, Listing)> {
