@@ -178,7 +178,9 @@ impl Workspace {
             None => None,
         };
         let Some((runs, header, listing)) = run else {
-            let message = format!("no command is being recorded as {id}");
+            let message = format!(
+                "no command is being recorded as {id}; if one was, the snapshot from before it is gone, and what it did is not recorded"
+            );
             return Err(Refusal::new(Code::InvalidBatch, message).into());
         };
         Ok(self.record_run(&held, &runs, header, listing, ending, &recovered, options)?)
@@ -331,7 +333,7 @@ impl Workspace {
                 return Ok(None);
             }
             return Err(Error::Damaged {
-                what: "the snapshot".to_owned(),
+                what: "the record of the command".to_owned(),
                 why: observed.warnings.join("; "),
             });
         }

@@ -27,10 +27,13 @@ pub(super) use reads::{last as last_read, remember as remember_read};
 pub(super) use take::{take, take_of};
 
 use std::collections::HashSet;
+use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::disk::{Dir, FileKind, unix_millis};
+use rustix::io::Errno;
+
+use super::disk::{Dir, File, FileKind, unix_millis};
 use super::record::{MAX_TEXT, TransactionId};
 use super::root::is_no_directory;
 use super::state::{Held, StateDir, fail};
@@ -55,13 +58,34 @@ fn subdirectory(state: &StateDir, parent: &Dir, name: &str) -> Result<Dir, Error
         Err(error) => return Err(io(error)),
     }
     match parent.make_directory(name.as_bytes(), 0o700) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(io(error)),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io(error)),
         _ => {}
     }
     parent
         .directory(name)
         .map_err(io)?
-        .ok_or_else(|| io(std::io::ErrorKind::NotFound.into()))
+        .ok_or_else(|| io(io::ErrorKind::NotFound.into()))
+}
+
+/// Opens a regular file for reading, with its size; `None` where there is none, and where what stands
+/// there cannot be opened as one, which was not made here.
+fn regular_file(dir: &Dir, name: &[u8]) -> io::Result<Option<(File, u64)>> {
+    let file = match dir.file(name) {
+        Err(error) if is_no_file(&error) => None,
+        result => result?,
+    };
+    let Some(file) = file else { return Ok(None) };
+    let meta = file.stat()?;
+    Ok((meta.kind == FileKind::File).then_some((file, meta.size)))
+}
+
+fn is_no_file(error: &io::Error) -> bool {
+    // Ours can be read by us.
+    is_no_directory(error)
+        || matches!(
+            Errno::from_io_error(error),
+            Some(Errno::NXIO | Errno::NODEV | Errno::ACCESS)
+        )
 }
 
 /// Sets a directory aside that has the name of a file: it was not made here.

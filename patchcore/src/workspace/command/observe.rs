@@ -143,6 +143,11 @@ pub(super) fn compare(base: &Listing, now: &Listing, objects: &Objects) -> Resul
             _ => observed.lose(path),
         }
     }
+    for path in base.files.keys().filter(|path| is_left_out(now, path)) {
+        observed.warnings.push(format!(
+            "{path} is no regular file any more, cannot be read, or is larger than 1 GiB; its change is not recorded"
+        ));
+    }
     observed.changes.sort_by(|a, b| a.path.cmp(&b.path));
     for (index, change) in observed.changes.iter_mut().enumerate() {
         for touch in &mut change.touches {
