@@ -258,6 +258,7 @@ impl Service {
             let args = HistoryArgs {
                 limit: call.limit.unwrap_or(20),
                 all: call.all,
+                replay: None,
             };
             let mut entries = Vec::new();
             log::each_entry(&self.place, &args, &mut |entry| {
