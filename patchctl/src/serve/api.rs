@@ -1,5 +1,6 @@
 //! What there is to call, and how an answer becomes one of HTTP's.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
@@ -71,6 +72,7 @@ pub(super) fn router(server: &Server, max_body: usize, patience: Duration) -> Ro
         .route("/api/files", get(files))
         .route("/api/placeholders", get(placeholders))
         .route("/api/tasks", get(tasks))
+        .route("/api/tasks/{uuid}", get(task))
         .route("/api/tasks/{uuid}/complete", post(complete))
         .route(
             "/api/ask",
@@ -297,6 +299,7 @@ async fn edit(
             file,
             task_id,
             batch_id,
+            bases: BTreeMap::new(),
             diff,
         })
     };
@@ -647,6 +650,10 @@ async fn tasks(State(server): State<Server>, uri: Uri) -> Response {
         }
         Err(response) => response,
     }
+}
+
+async fn task(State(server): State<Server>, Path(uuid): Path<String>) -> Response {
+    respond_found(call(&server, "task", move |service, _| service.task(&uuid)).await)
 }
 
 async fn complete(State(server): State<Server>, Path(uuid): Path<String>) -> Response {
