@@ -10,7 +10,7 @@ const NEW: &str = "one\n2\nthree\nfour\nfive\n";
 const DIFF: &str = "--- a/f\n+++ b/f\n@@ -1,4 +1,4 @@\n one\n-two\n+2\n three\n four\n";
 
 /// The same change in every dialect that can say it.
-const PATCHES: [(&str, &str); 7] = [
+const PATCHES: [(&str, &str); 8] = [
     ("unified-diff", DIFF),
     (
         "codex",
@@ -36,6 +36,7 @@ const PATCHES: [(&str, &str); 7] = [
         "files",
         r#"[{"path": "f", "content": "one\n2\nthree\nfour\nfive\n"}]"#,
     ),
+    ("hashline", "[f#BD730CE8]\nSWAP 2.=2:\n+2\n"),
 ];
 
 #[test]
@@ -310,5 +311,55 @@ fn a_sender_allows_an_omission_unless_the_operator_forbids_it() {
         let sandbox = Sandbox::new(&[("f", OLD), ("wrong", &form(wrong))]);
         let refused = sandbox.run(&["apply", "wrong"]).exits(2).err;
         assert!(refused.contains("\"omission\""), "{refused}");
+    }
+}
+
+/// A patch in hashline in the calls of the tools that take it, and what a stale tag shows.
+#[test]
+fn hashline_comes_in_calls_and_a_stale_tag_shows_the_lines_as_they_are() {
+    let patch = r"[f#BD730CE8]\nSWAP 2.=2:\n+2\n";
+    for call in [
+        format!(r#"{{"input": "{patch}"}}"#),
+        format!(r#"{{"name": "edit", "input": {{"input": "{patch}"}}}}"#),
+        format!(r#"{{"name": "edit", "arguments": {{"path": "f", "patch": "{patch}"}}}}"#),
+        format!(r#"{{"path": "f", "diff": "{patch}"}}"#),
+        format!(r#"{{"input": "*** Begin Patch\n{patch}*** End Patch\n"}}"#),
+        format!("\"{patch}\""),
+    ] {
+        let sandbox = Sandbox::new(&[("f", OLD), ("patch", &call)]);
+        sandbox.run(&["apply", "patch"]).exits(0);
+        assert_eq!(sandbox.read("f"), NEW, "{call}");
+        let stale = sandbox
+            .run(&["apply", "patch", "--again", "--output", "json"])
+            .exits(1)
+            .json();
+        let refusal = &stale["operations"][0]["refusal"];
+        assert_eq!(refusal["code"], "BASE_MISMATCH");
+        let found = refusal["found"].as_str().unwrap();
+        let header = found.lines().next().unwrap();
+        assert!(found.ends_with("]\n1:one\n2:2\n3:three\n4:four"), "{found}");
+        // What the refusal shows is what lands.
+        sandbox.write("next", format!("{header}\nDEL 2.=2\n"));
+        sandbox.run(&["apply", "next"]).exits(0);
+        assert_eq!(sandbox.read("f"), "one\nthree\nfour\nfive\n");
+    }
+    for (tag, note) in [("#BD73", "too few digits"), ("", "no tag")] {
+        let patch = format!("[f{tag}]\nSWAP 2.=2:\n+2\n");
+        let sandbox = Sandbox::new(&[("f", OLD), ("patch", &patch)]);
+        let refused = sandbox
+            .run(&["apply", "patch", "--output", "json"])
+            .exits(1)
+            .json();
+        let operation = &refused["operations"][0];
+        assert_eq!(operation["refusal"]["code"], "UNGUARDED");
+        let said = operation["note"].as_str().unwrap();
+        assert!(
+            said.contains(note) && said.contains("[f#BD730CE8]"),
+            "{said}"
+        );
+        sandbox
+            .run(&["apply", "patch", "--allow-unguarded"])
+            .exits(0);
+        assert_eq!(sandbox.read("f"), NEW);
     }
 }

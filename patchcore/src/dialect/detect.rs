@@ -1,7 +1,7 @@
 //! Tells the dialect of a patch by its marks.
 
 use super::calls::{self, Field};
-use super::{Dialect, codex};
+use super::{Dialect, codex, hashline};
 use crate::error::{Code, Hint, Refusal};
 use crate::text::{split_lines, trim_ending};
 
@@ -28,7 +28,12 @@ pub fn detect(bytes: &[u8]) -> Result<Dialect, Refusal> {
             dialect => Ok(dialect),
         };
     }
-    if let Some(dialect) = json(body) {
+    let mut first = split_lines(body).map(trim_ending);
+    let is_section = hashline::opens(
+        first.next().unwrap_or_default(),
+        first.next().unwrap_or_default(),
+    );
+    if let Some(dialect) = json(body).filter(|_| !is_section) {
         return Ok(dialect);
     }
     if std::str::from_utf8(body).is_ok_and(|text| codex::unquoted(text).is_some()) {
@@ -56,7 +61,7 @@ pub fn detect(bytes: &[u8]) -> Result<Dialect, Refusal> {
             if !may_be_mixed {
                 return Ok(dialect);
             }
-            if dialect != Dialect::UnifiedDiff {
+            if has_end(dialect) {
                 inside = Some(dialect);
             }
             if !seen.iter().any(|(known, _)| *known == dialect) {
@@ -127,6 +132,9 @@ fn may_be_mixed(body: &[u8]) -> bool {
 pub(super) fn mark(line: &[u8], next: &[u8]) -> Option<Dialect> {
     let trimmed = line.trim_ascii();
     if trimmed == codex::BEGIN {
+        if hashline::is_in_envelope(next) {
+            return Some(Dialect::Hashline);
+        }
         return Some(Dialect::Codex);
     }
     if super::marks::is_search(line) {
@@ -140,7 +148,12 @@ pub(super) fn mark(line: &[u8], next: &[u8]) -> Option<Dialect> {
     {
         return Some(Dialect::UnifiedDiff);
     }
-    None
+    hashline::opens(line, next).then_some(Dialect::Hashline)
+}
+
+/// Whether a patch of the dialect goes on up to a mark that ends it, whatever its lines look like.
+pub(super) fn has_end(dialect: Dialect) -> bool {
+    !matches!(dialect, Dialect::UnifiedDiff | Dialect::Hashline)
 }
 
 /// Whether a line ends what an opening mark of the dialect began.
@@ -193,6 +206,7 @@ pub(super) fn json(body: &[u8]) -> Option<Dialect> {
         // Of a tool that writes whole files.
         || (means(Field::Path) && means(Field::Content) && !has("files") && (is_named() || means(Field::Range) || !has("path") && !has("file")))
         || (means(Field::Path) && ["diff", "patch", "mode"].into_iter().any(has))
+        || (means(Field::Patch) && is_hashline_call(body))
     {
         Dialect::StrReplace
     } else if has("edits") {
@@ -209,6 +223,23 @@ pub(super) fn json(body: &[u8]) -> Option<Dialect> {
     } else {
         return None;
     })
+}
+
+/// Whether JSON may hold sections of [`hashline`] as text.
+fn is_hashline_call(body: &[u8]) -> bool {
+    let holds = |word: &[u8]| memchr::memmem::find(body, word).is_some();
+    holds(b"]\\n")
+        && [
+            &b"\\nSWAP "[..],
+            b"\\nPUT ",
+            b"\\nDEL ",
+            b"\\nCUT ",
+            b"\\nINS.",
+            b"\\nREM",
+            b"\\nMV ",
+        ]
+        .into_iter()
+        .any(holds)
 }
 
 /// Whether an envelope is in a call, and not as it is.

@@ -15,6 +15,7 @@
 //! | [`McpEdit`](Dialect::McpEdit) | the MCP file-system server's `edit_file` |
 //! | [`WorkspaceEdit`](Dialect::WorkspaceEdit) | the Language Server Protocol |
 //! | [`Files`](Dialect::Files) | whole files |
+//! | [`Hashline`](Dialect::Hashline) | lines by number, under the tag of their listing |
 //!
 //! # How a text is found
 //!
@@ -51,6 +52,7 @@ mod detect;
 mod exact;
 mod files;
 mod fold;
+mod hashline;
 mod json;
 pub(crate) mod ladder;
 pub(crate) mod landed;
@@ -102,11 +104,13 @@ pub enum Dialect {
     WorkspaceEdit,
     /// `[{"path": …, "content": …}]`.
     Files,
+    /// `[path#TAG]`, `SWAP 4.=6:`, `+new line`.
+    Hashline,
 }
 
 impl Dialect {
     /// All dialects.
-    pub const ALL: [Dialect; 8] = [
+    pub const ALL: [Dialect; 9] = [
         Self::Batch,
         Self::UnifiedDiff,
         Self::Codex,
@@ -115,6 +119,7 @@ impl Dialect {
         Self::McpEdit,
         Self::WorkspaceEdit,
         Self::Files,
+        Self::Hashline,
     ];
 
     /// The name as options and reports spell it.
@@ -129,6 +134,7 @@ impl Dialect {
             Self::McpEdit => "mcp-edit",
             Self::WorkspaceEdit => "workspace-edit",
             Self::Files => "files",
+            Self::Hashline => "hashline",
         }
     }
 }
@@ -277,7 +283,9 @@ fn parse_text<'a>(
     let is_called = match dialect {
         Dialect::StrReplace | Dialect::McpEdit => true,
         Dialect::Codex => detect::is_codex_call(bytes),
-        Dialect::UnifiedDiff | Dialect::SearchReplace => calls::is_string(bytes),
+        Dialect::UnifiedDiff | Dialect::SearchReplace | Dialect::Hashline => {
+            calls::is_string(bytes)
+        }
         _ => false,
     };
     if is_called {
@@ -292,6 +300,7 @@ fn parse_text<'a>(
         Dialect::SearchReplace => Box::new(search_replace::parse(bytes, options)?),
         Dialect::WorkspaceEdit => Box::new(workspace_edit::parse(bytes, options)?),
         Dialect::Files => Box::new(files::parse(bytes, options)?),
+        Dialect::Hashline => Box::new(hashline::parse(bytes, options)?),
         Dialect::StrReplace | Dialect::McpEdit => unreachable!("they are calls"),
     };
     let is_argument = dialect == Dialect::Codex

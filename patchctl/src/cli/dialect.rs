@@ -8,7 +8,7 @@ use patchcore::{Refusal, RelPath};
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Reading the patch")]
 pub(crate) struct DialectOptions {
-    /// Format: batch, unified-diff, codex, search-replace, str-replace, mcp-edit, workspace-edit or files [default: detected]
+    /// Format: batch, unified-diff, codex, search-replace, str-replace, mcp-edit, workspace-edit, files or hashline [default: detected]
     #[arg(long, value_name = "NAME", value_parser = dialect)]
     pub(crate) dialect: Option<Dialect>,
     /// Refuse whatever is not exactly as the format has it

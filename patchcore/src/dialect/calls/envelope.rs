@@ -2,7 +2,7 @@
 
 use super::fields::Input;
 use super::node::{Member, Node, Value};
-use crate::dialect::{Options, codex};
+use crate::dialect::{Dialect, Options, codex, hashline};
 
 /// Keys whose value the command of a call is run in.
 const DIRECTORIES: [&str; 4] = ["workdir", "cwd", "working_dir", "working_directory"];
@@ -20,6 +20,14 @@ pub(super) fn in_value(node: &Node) -> Option<String> {
         Value::Text(text) => in_text(text),
         Value::List(list) => list.iter().find_map(in_value),
         _ => None,
+    }
+}
+
+/// What an envelope holds.
+pub(super) fn dialect(text: &str) -> Dialect {
+    match hashline::is_in(text) {
+        true => Dialect::Hashline,
+        false => Dialect::Codex,
     }
 }
 

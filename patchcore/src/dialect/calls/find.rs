@@ -7,7 +7,7 @@ use super::fields::{self, Field, Input, plain};
 use super::markup;
 use super::node::{self, Node, Value};
 use crate::batch::diagnostic::Span;
-use crate::dialect::{Dialect, detect};
+use crate::dialect::{Dialect, detect, hashline};
 use crate::error::{Hint, excerpt};
 use crate::text::{split_lines, trim_ending};
 
@@ -632,7 +632,7 @@ fn is_message(node: &Node) -> bool {
 
 /// Whether a value is, or holds in a list, an envelope.
 pub(super) fn holds_envelope(node: &Node) -> bool {
-    let begins = |text: &str| text.contains("*** Begin Patch");
+    let begins = |text: &str| text.contains("*** Begin Patch") || hashline::is_in(text);
     match &node.value {
         Value::Text(text) => begins(text),
         Value::List(list) => list.iter().any(holds_envelope),

@@ -107,7 +107,8 @@ pub(super) fn call(
         notes: Vec::new(),
     };
     if let Some(text) = envelope::of(members) {
-        steps.push(Step::patch(Dialect::Codex, text, options.clone(), call));
+        let dialect = envelope::dialect(&text);
+        steps.push(Step::patch(dialect, text, options.clone(), call));
         return Outcome::Edit;
     }
     if SHELLS.contains(&&*tool) {
@@ -217,7 +218,8 @@ fn loose(
     steps: &mut Vec<Step>,
 ) -> Outcome {
     if let Some(text) = envelope::in_value(&call.arguments) {
-        steps.push(Step::patch(Dialect::Codex, text, options.clone(), call));
+        let dialect = envelope::dialect(&text);
+        steps.push(Step::patch(dialect, text, options.clone(), call));
         return Outcome::Edit;
     }
     let name = call.name.as_deref().unwrap_or("the call");
@@ -717,9 +719,12 @@ impl Reader<'_> {
             return;
         };
         let dialect = match detect(text.as_bytes()) {
-            Ok(dialect @ (Dialect::UnifiedDiff | Dialect::Codex | Dialect::SearchReplace)) => {
-                dialect
-            }
+            Ok(
+                dialect @ (Dialect::UnifiedDiff
+                | Dialect::Codex
+                | Dialect::SearchReplace
+                | Dialect::Hashline),
+            ) => dialect,
             Ok(_) | Err(_) => {
                 let key = arguments.key(Field::Patch).unwrap_or_default();
                 return arguments.fault(format!("{key:?} holds no patch that is known: expected search/replace blocks, a unified diff or an envelope"));
