@@ -24,6 +24,7 @@ mod rulebook;
 mod rules;
 mod sandbox;
 mod schemas;
+mod shell;
 mod stranger;
 mod takeback;
 mod types;
