@@ -2,8 +2,8 @@
 //! looks after others have worked on it.
 //!
 //! Lines are inserted above the target, half of them copies of the file's own, and deleted. Either
-//! the target is as it was, and one result is right; or it was changed or deleted, and any result
-//! is wrong.
+//! the target and two lines on each side of it are as they were, and one result is right; or it was
+//! changed or deleted, and any result is wrong.
 
 use std::sync::Arc;
 
@@ -14,6 +14,9 @@ use patchcore::{Digest, Policy, RelPath, Tree};
 use serde_json::{Value, json};
 
 use super::trial::{Random, Verdict, drifted, joined};
+
+/// Lines next to the target that stay as they are.
+const NEAR: usize = 2;
 
 /// One operation, the state that it was made for, and the file that it comes to.
 pub(crate) struct Stale {
@@ -34,11 +37,15 @@ pub(crate) fn make(lines: &[String], random: &mut Random, intact: bool) -> Stale
     let new: Vec<String> = (0..1 + random.below(3))
         .map(|line| format!("a new line {line} of {}", random.below(1_000_000)))
         .collect();
-    let above = drifted(&lines[..start], lines, (start, end), random);
-    let below = match random.below(2) {
-        0 => drifted(&lines[end..], lines, (start, end), random),
-        _ => lines[end..].to_vec(),
-    };
+    // What the others did is not next to the target, which is not to be told apart from a change.
+    let near = (start - NEAR, end + NEAR);
+    let mut above = drifted(&lines[..near.0], lines, (start, end), random);
+    above.extend_from_slice(&lines[near.0..start]);
+    let mut below = lines[end..near.1].to_vec();
+    match random.below(2) {
+        0 => below.extend(drifted(&lines[near.1..], lines, (start, end), random)),
+        _ => below.extend_from_slice(&lines[near.1..]),
+    }
     let mut target = lines[start..end].to_vec();
     if !intact {
         let line = random.below(count);
