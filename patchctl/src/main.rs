@@ -9,6 +9,8 @@ mod mcp;
 mod orchestrator;
 mod redact;
 mod report;
+#[cfg(feature = "serve")]
+mod serve;
 #[cfg(any(feature = "mcp", feature = "serve"))]
 mod service;
 mod store;

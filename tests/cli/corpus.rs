@@ -129,6 +129,64 @@ fn corpus() {
     );
 }
 
+/// A case ready to run in trees of its own.
+#[cfg(all(feature = "mcp", feature = "serve"))]
+pub(crate) struct Ready {
+    pub(crate) name: String,
+    pub(crate) args: Vec<String>,
+    pub(crate) batch: Vec<u8>,
+    folder: PathBuf,
+    case: Case,
+}
+
+#[cfg(all(feature = "mcp", feature = "serve"))]
+impl Ready {
+    /// All cases.
+    pub(crate) fn all() -> Vec<Self> {
+        let folders = entries(&Path::new(FIXTURES).join("cases"));
+        folders
+            .into_iter()
+            .map(|folder| {
+                let case = read_case(&folder).unwrap();
+                Self {
+                    name: folder.file_name().unwrap().to_string_lossy().into_owned(),
+                    args: case.args.clone(),
+                    batch: fs::read(folder.join("batch.json")).unwrap(),
+                    folder,
+                    case,
+                }
+            })
+            .collect()
+    }
+
+    /// Lays the tree out that the case starts from.
+    pub(crate) fn lay_out(&self, root: &Path) {
+        fs::create_dir(root).unwrap();
+        if let Some(template) = &self.case.template {
+            copy(&Path::new(FIXTURES).join("templates").join(template), root);
+        }
+        copy(&self.folder.join("before"), root);
+        for step in &self.case.setup {
+            step.take(root);
+        }
+    }
+
+    /// Runs `apply` on a tree that is laid out; gives the report.
+    pub(crate) fn apply(&self, root: &Path) -> Value {
+        report_of(&patchctl("apply", root, &self.folder, &self.case)).unwrap()
+    }
+
+    /// The report without what differs from run to run.
+    pub(crate) fn normal(&self, report: Value) -> Value {
+        normal(report, &self.folder)
+    }
+
+    /// All files of a tree but the engine's own.
+    pub(crate) fn files(root: &Path) -> BTreeMap<String, (Vec<u8>, bool)> {
+        files(root)
+    }
+}
+
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<_> = fs::read_dir(folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))

@@ -158,6 +158,8 @@ pub(crate) fn record(operations: usize) -> Record {
         undoes: None,
         undoes_batch: None,
         redoes: None,
+        undoes_also: Vec::new(),
+        redoes_also: Vec::new(),
         command: None,
         operations: (0..operations).map(operation).collect(),
         changes: Vec::new(),

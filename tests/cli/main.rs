@@ -35,6 +35,10 @@ mod request;
 mod run;
 mod sandbox;
 mod secrets;
+#[cfg(feature = "serve")]
+mod serve;
+#[cfg(all(feature = "mcp", feature = "serve"))]
+mod servers;
 mod state;
 mod tls;
 mod tree;

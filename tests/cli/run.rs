@@ -253,3 +253,29 @@ fn a_command_gets_no_secret_and_none_is_recorded() {
     let argv = argv.split(']').next().unwrap();
     assert!(argv.contains("[redacted"), "{argv}");
 }
+
+/// A tree may be deeper than a process may have open files.
+#[test]
+fn a_deep_tree_is_recorded_with_few_open_files() {
+    let sandbox = sandbox();
+    let before = sandbox.tree();
+    let script = r#"
+        ulimit -n 64
+        deep=$(printf 'd/%.0s' $(seq 300))
+        "$0" run -- sh -c "mkdir -p $deep && echo deep > $deep/file && echo changed > a.txt"
+    "#;
+    let plain = sandbox.command(&[]);
+    let run = std::process::Command::new("sh")
+        .args(["-c", script])
+        .arg(plain.get_program())
+        .current_dir(sandbox.root())
+        .env_remove("PATCHCTL_ROOT")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{run:?}");
+    sandbox.run(&["append", "b.txt", "--content", "x"]).exits(0);
+    sandbox.run(&["undo"]).exits(0);
+    sandbox.run(&["undo"]).exits(0);
+    assert_eq!(sandbox.tree(), before);
+}

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use patchcore::plan::ChangeKind;
 use patchcore::report::Status;
-use patchcore::workspace::{Applied, ApplyOptions, Command, Ending, Workspace};
+use patchcore::workspace::{Applied, ApplyOptions, Command, Ending, Retention, Workspace};
 use tempfile::TempDir;
 
 use crate::random::Random;
@@ -16,7 +16,7 @@ const FILES: [&str; 8] = [
     "a.txt", "b.txt", "empty", "d/one", "d/two", "d/e/deep", "latin1", "binary",
 ];
 
-fn start() -> TempDir {
+pub(crate) fn start() -> TempDir {
     let dir = tree(&[
         ("a.txt", "one\ntwo\nthree\n"),
         ("b.txt", "dos\r\nlines\r\n"),
@@ -37,7 +37,7 @@ fn mode(path: &Path, bits: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(bits)).unwrap();
 }
 
-fn options() -> ApplyOptions<'static> {
+pub(crate) fn options() -> ApplyOptions<'static> {
     ApplyOptions {
         // A command may leave a file read-only.
         force_read_only: true,
@@ -46,7 +46,7 @@ fn options() -> ApplyOptions<'static> {
 }
 
 /// Records what `work` does.
-fn record(root: &Path, work: impl FnOnce()) -> Option<Applied<'static>> {
+pub(crate) fn record(root: &Path, work: impl FnOnce()) -> Option<Applied<'static>> {
     let workspace = Workspace::open(root).unwrap();
     let open = workspace
         .begin_command(&Command::default(), true, &options())
@@ -57,7 +57,7 @@ fn record(root: &Path, work: impl FnOnce()) -> Option<Applied<'static>> {
 }
 
 /// One thing that a command may do; what cannot be done here is left.
-fn edit(root: &Path, random: &mut Random) {
+pub(crate) fn edit(root: &Path, random: &mut Random) {
     let mut one = |names: &[&str]| {
         let index = random.below(names.len() as u64);
         root.join(names[usize::try_from(index).unwrap()])
@@ -400,4 +400,76 @@ fn what_undo_puts_back_keeps_owner_and_attributes() {
             .unwrap()
             .ends_with("ours\n")
     );
+}
+
+/// What a file became that cannot be recorded, alone and beside a change that can.
+#[test]
+fn what_cannot_be_recorded_is_said() {
+    let fifo = |path: &Path| {
+        fs::remove_file(path).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(path).status();
+        assert!(made.unwrap().success());
+    };
+    let huge = |path: &Path| {
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.set_len((1 << 30) + 1).unwrap();
+    };
+    let ways: [&dyn Fn(&Path); 2] = [&fifo, &huge];
+    for way in ways {
+        let dir = start();
+        let root = dir.path();
+        let workspace = Workspace::open(root).unwrap();
+        let open = workspace
+            .begin_command(&Command::default(), true, &options())
+            .unwrap();
+        way(&root.join("a.txt"));
+        let ended = workspace.end_command(&open.id, Ending::Exited(Some(0)), &options());
+        let said = ended.unwrap_err().to_string();
+        assert!(said.contains("a.txt is no regular file any more"), "{said}");
+        // It is over: no edit waits for it.
+        let batch = batch(vec![append("b.txt", "x")]);
+        let added = workspace.apply(&batch, &options());
+        assert_eq!(added.unwrap().report.status, Status::Applied);
+        let dir = start();
+        let root = dir.path();
+        let applied = record(root, || {
+            way(&root.join("a.txt"));
+            fs::write(root.join("b.txt"), "changed\n").unwrap();
+        })
+        .unwrap();
+        assert_eq!(applied.record.changes.len(), 1);
+        let warning = &applied.report.warnings[0];
+        assert!(warning.contains("its change is not recorded"), "{warning}");
+    }
+}
+
+#[test]
+fn what_was_planted_among_the_snapshots_stops_nothing() {
+    let dir = start();
+    let root = dir.path();
+    record(root, || fs::write(root.join("a.txt"), "1\n").unwrap()).unwrap();
+    let snapshots = root.join(".mission_control/snapshots");
+    let object = |name: &str| snapshots.join("objects").join(name);
+    let id = "01a21e68-2684-72e8-aac2-497371c0b0a4";
+    let huge = |path: &Path| fs::File::create(path).unwrap().set_len(1 << 33).unwrap();
+    huge(&snapshots.join("runs").join(id));
+    huge(&snapshots.join("index"));
+    let sockets = [snapshots.join("runs/socket"), object("aa-socket")];
+    let _bound = sockets.map(|path| std::os::unix::net::UnixListener::bind(path).unwrap());
+    fs::create_dir(snapshots.join("runs/directory")).unwrap();
+    symlink("/", snapshots.join("runs/link")).unwrap();
+    fs::write(object("file"), "").unwrap();
+    symlink("/", object("link")).unwrap();
+    fs::create_dir_all(object("zz/directory/below")).unwrap();
+    let workspace = Workspace::open(root).unwrap();
+    let batch = batch(vec![append("b.txt", "x")]);
+    let added = workspace.apply(&batch, &options());
+    assert_eq!(added.unwrap().report.status, Status::Applied);
+    let applied = record(root, || fs::write(root.join("a.txt"), "2\n").unwrap()).unwrap();
+    assert_eq!(applied.record.changes.len(), 1);
+    workspace.gc(&Retention::default()).unwrap();
+    assert!(!object("file").exists() && !object("link").is_symlink());
+    workspace.undo(None, &options()).unwrap();
+    assert_eq!(fs::read_to_string(root.join("a.txt")).unwrap(), "1\n");
+    assert!(workspace.audit().unwrap().is_clean());
 }

@@ -55,6 +55,8 @@ fn record(operations: Vec<Verdict>) -> Record {
         undoes: None,
         undoes_batch: None,
         redoes: None,
+        undoes_also: Vec::new(),
+        redoes_also: Vec::new(),
         command: None,
         operations,
         changes: Vec::new(),

@@ -3,6 +3,7 @@
 //! Planning is pure: it reads a [`Batch`] and a [`Tree`] and touches no disk.
 
 mod assemble;
+mod based;
 mod change;
 mod content;
 mod encoding;
@@ -36,6 +37,7 @@ use crate::path::{Protect, RelPath};
 use crate::text::LineNumber;
 use crate::threads;
 
+pub use based::Based;
 #[cfg(feature = "workspace")]
 pub(crate) use change::show_replacements;
 pub use change::{After, ChangeKind, FileChange, FileState, Touch};

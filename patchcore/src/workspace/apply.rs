@@ -514,6 +514,8 @@ fn blank_record(transaction: TransactionId, overrides: Overrides) -> Record {
         undoes: None,
         undoes_batch: None,
         redoes: None,
+        undoes_also: Vec::new(),
+        redoes_also: Vec::new(),
         command: None,
         operations: Vec::new(),
         changes: Vec::new(),

@@ -21,6 +21,7 @@ use super::disk::{self, Dir, File};
 use super::gc;
 use super::journal::{self, WriteFault};
 use super::options::ApplyOptions;
+use super::rebuild::FirstHeader;
 use super::record::{
     CommandRecord, Journal, Method, Record, TransactionId, TransactionState, form,
 };
@@ -36,7 +37,7 @@ use crate::path::RelPath;
 use crate::plan::{Lowered, Outcome, Plan, Tree};
 use crate::report::Status;
 
-mod observe;
+pub(super) mod observe;
 
 /// A run that nobody attends to is given up after this time.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -177,7 +178,9 @@ impl Workspace {
             None => None,
         };
         let Some((runs, header, listing)) = run else {
-            let message = format!("no command is being recorded as {id}");
+            let message = format!(
+                "no command is being recorded as {id}; if one was, the snapshot from before it is gone, and what it did is not recorded"
+            );
             return Err(Refusal::new(Code::InvalidBatch, message).into());
         };
         Ok(self.record_run(&held, &runs, header, listing, ending, &recovered, options)?)
@@ -224,7 +227,16 @@ impl Workspace {
         self.recovered(&held)?;
         let objects = Objects::open(&held.state)?;
         let listing = match paths {
-            [] => snapshot::take(&self.root, &held, &objects, None, &[])?,
+            [] => {
+                let listing = snapshot::take(&self.root, &held, &objects, None, &[])?;
+                let header = FirstHeader {
+                    id: TransactionId::now(),
+                    head: chain::previous(&held)?.map(|previous| previous.transaction),
+                };
+                let line = serde_json::to_string(&header).expect("plain values");
+                snapshot::begin(&held, &objects, &line, &listing)?;
+                listing
+            }
             paths => {
                 let listing = snapshot::take_of(&self.root, &held, &objects, paths)?;
                 let missing = paths.iter().find(|path| !listing.has_at_or_below(path));
@@ -321,7 +333,7 @@ impl Workspace {
                 return Ok(None);
             }
             return Err(Error::Damaged {
-                what: "the snapshot".to_owned(),
+                what: "the record of the command".to_owned(),
                 why: observed.warnings.join("; "),
             });
         }
@@ -344,7 +356,7 @@ impl Workspace {
         });
         record.labels = header.labels;
         record.content = Digest::of(header.id.as_bytes());
-        let batch = observe::batch(&observed, &record);
+        let batch = observe::batch(&observed.changes, &record);
         let plan = Plan::new(observed.changes, observe::verdicts(&batch));
         record.plan = plan.digest();
         record.status = Status::Applied;

@@ -129,9 +129,22 @@ pub(super) fn enter(held: &Held, record: &Record) -> Result<(), Error> {
         let batch_id = record.undoes_batch.as_deref();
         void(held, undone, batch_id, record.transaction, durable)?;
     }
+    for undone in &record.undoes_also {
+        let batch_id = undone.batch_id.as_deref();
+        void(
+            held,
+            undone.transaction,
+            batch_id,
+            record.transaction,
+            durable,
+        )?;
+    }
     if let Some(redone) = &record.redoes {
         reinstate(held, redone, durable)?;
         follow(held, redone.transaction, durable)?;
+    }
+    for redone in &record.redoes_also {
+        reinstate(held, redone, durable)?;
     }
     Ok(())
 }

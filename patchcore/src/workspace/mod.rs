@@ -31,6 +31,7 @@ mod outcome;
 mod private;
 mod read;
 mod reader;
+mod rebuild;
 pub mod record;
 mod recover;
 mod removed;
@@ -46,6 +47,7 @@ mod survey;
 mod tasks;
 mod transaction;
 mod undo;
+mod undo_to;
 mod verify;
 mod walk;
 
@@ -73,11 +75,13 @@ pub use options::{
 };
 pub use private::{PrivateDir, PrivateLock};
 pub use read::{ReadFile, ReadFiles};
+pub use rebuild::Rebuilt;
 pub use record::{Record, TransactionId};
 pub use recover::Recovered;
 pub use snapshot::LastRead;
 pub use state::{STATE, SavedConflict, TASKS};
 pub use status::{Unfinished, WorkspaceStatus};
+pub use undo_to::Point;
 pub use verify::{MAX_OUTPUT, PRIVATE_VARIABLES};
 pub use walk::{SKIPPED, WalkOptions, WalkProgress, Walked, WalkedFile};
 

@@ -81,6 +81,12 @@ pub struct Record {
     /// The sender's id of the batch that this one takes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes_batch: Option<String>,
+    /// Other transactions that this one takes back, where it takes back several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undoes_also: Vec<Undone>,
+    /// Other batches that count again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redoes_also: Vec<Redone>,
     /// The batch that counts again, where the transaction that this one takes back was its undo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redoes: Option<Redone>,
@@ -133,6 +139,18 @@ pub struct CommandRecord {
     /// Other commands that ran at the same time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overlaps: Vec<TransactionId>,
+}
+
+/// A batch that does not count any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Undone {
+    /// Its transaction.
+    pub transaction: TransactionId,
+    /// The sender's id, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_id: Option<String>,
 }
 
 /// A batch that counts again, since its undo was undone.
@@ -473,6 +491,8 @@ impl Record {
             undoes: self.undoes,
             undoes_batch: self.undoes_batch.clone(),
             redoes: self.redoes.clone(),
+            undoes_also: self.undoes_also.clone(),
+            redoes_also: self.redoes_also.clone(),
             command: self.command.clone(),
             operations: Vec::new(),
             changes: Vec::new(),

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `objects/HH/HASH` | the bytes of a file, or the target of a link, by their SHA-256 |
 //! | `index` | the listing of the last snapshot: what did not change since is not read again |
+//! | `first` | the listing of the first snapshot that the log leads on from |
 //! | `runs/ID` | the listing from before a command that is being recorded |
 //! | `reads/AGENT/FILE` | the hash of the bytes that an agent read last of a file |
 //!
@@ -26,10 +27,13 @@ pub(super) use reads::{last as last_read, remember as remember_read};
 pub(super) use take::{take, take_of};
 
 use std::collections::HashSet;
+use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::disk::{Dir, FileKind, unix_millis};
+use rustix::io::Errno;
+
+use super::disk::{Dir, File, FileKind, unix_millis};
 use super::record::{MAX_TEXT, TransactionId};
 use super::root::is_no_directory;
 use super::state::{Held, StateDir, fail};
@@ -54,13 +58,34 @@ fn subdirectory(state: &StateDir, parent: &Dir, name: &str) -> Result<Dir, Error
         Err(error) => return Err(io(error)),
     }
     match parent.make_directory(name.as_bytes(), 0o700) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(io(error)),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io(error)),
         _ => {}
     }
     parent
         .directory(name)
         .map_err(io)?
-        .ok_or_else(|| io(std::io::ErrorKind::NotFound.into()))
+        .ok_or_else(|| io(io::ErrorKind::NotFound.into()))
+}
+
+/// Opens a regular file for reading, with its size; `None` where there is none, and where what stands
+/// there cannot be opened as one, which was not made here.
+fn regular_file(dir: &Dir, name: &[u8]) -> io::Result<Option<(File, u64)>> {
+    let file = match dir.file(name) {
+        Err(error) if is_no_file(&error) => None,
+        result => result?,
+    };
+    let Some(file) = file else { return Ok(None) };
+    let meta = file.stat()?;
+    Ok((meta.kind == FileKind::File).then_some((file, meta.size)))
+}
+
+fn is_no_file(error: &io::Error) -> bool {
+    // Ours can be read by us.
+    is_no_directory(error)
+        || matches!(
+            Errno::from_io_error(error),
+            Some(Errno::NXIO | Errno::NODEV | Errno::ACCESS)
+        )
 }
 
 /// Sets a directory aside that has the name of a file: it was not made here.
@@ -70,6 +95,40 @@ fn make_way(state: &StateDir, dir: &Dir, name: &str) -> Result<(), Error> {
         Some(meta) if meta.kind == FileKind::Directory => state.set_aside_in(dir, name),
         _ => Ok(()),
     }
+}
+
+/// Name of the listing of the first snapshot.
+const FIRST: &str = "first";
+
+/// The first snapshot with its first line; no lock is needed.
+pub(super) fn first(state: &StateDir) -> Result<Option<(String, Listing)>, Error> {
+    match (state.part(SNAPSHOTS)?, &state.key) {
+        (Some(snapshots), Some(key)) => Listing::read(&snapshots, FIRST, key),
+        _ => Ok(None),
+    }
+}
+
+/// Keeps a listing of the whole tree as the first one, if there is none.
+pub(super) fn begin(
+    held: &Held,
+    objects: &Objects<'_>,
+    line: &str,
+    listing: &Listing,
+) -> Result<(), Error> {
+    match Listing::read(&objects.dir, FIRST, &held.key)? {
+        Some(_) => Ok(()),
+        None => listing.write(&objects.dir, FIRST, line, held),
+    }
+}
+
+/// Forgets the first snapshot, from which the log does not lead on any more.
+pub(super) fn forget_first(held: &Held) -> Result<(), Error> {
+    let Some(snapshots) = held.state.part(SNAPSHOTS)? else {
+        return Ok(());
+    };
+    snapshots
+        .clear(FIRST.as_bytes())
+        .map_err(|error| fail("remove", "snapshots/first", error))
 }
 
 /// The names of the commands that are being recorded; under the lock.
@@ -148,7 +207,7 @@ pub(super) fn keep(
 }
 
 /// Removes the bytes that are not needed any more. Kept are those of a command that is being recorded,
-/// of the last snapshot, and what was read within `max_age`, the last first; but for the first, no
+/// of the first and the last snapshot, and what was read within `max_age`, the last first; but for the first, no
 /// more than `most` bytes of each. Gives how many objects went, and their bytes.
 pub(super) fn forget(held: &Held, most: u64, max_age: Duration) -> Result<(usize, u64), Error> {
     let Some((runs, names)) = open_runs(&held.state)? else {
@@ -169,6 +228,13 @@ pub(super) fn forget(held: &Held, most: u64, max_age: Duration) -> Result<(usize
             // Without the index, the next snapshot looks at every file again.
             let removed = objects.dir.remove_file(take::INDEX.as_bytes());
             removed.map_err(|error| fail("remove", "snapshots/index", error))?;
+        }
+    }
+    if let Some((_, first)) = Listing::read(&objects.dir, FIRST, &held.key)? {
+        let size: u64 = first.files.values().map(|row| row.size).sum();
+        match size <= most {
+            true => wanted.extend(first.files.values().map(|row| row.digest)),
+            false => forget_first(held)?,
         }
     }
     wanted.extend(forget_reads(held, &objects, most, max_age)?);

@@ -9,9 +9,10 @@ use super::layout::{Restored, Wanted};
 use super::load::{self, Loaded};
 use super::log::{Log, PreFile};
 use super::options::ApplyOptions;
-use super::record::{ChangeRecord, Record, Redone, TransactionState};
+use super::record::{ChangeRecord, Record, Redone, TransactionId, TransactionState};
 use super::state::Held;
 use super::transaction::{Done, Work};
+use super::undo_to::{redone_of, undone_of};
 use super::{Workspace, journal, survey};
 use crate::digest::Digest;
 use crate::edit::{Edit, EditSet};
@@ -50,6 +51,7 @@ impl Workspace {
         };
         let mut record = mirror(&held, &undone, options)?;
         record.redoes = redone(&log, &undone)?;
+        settle_others(&log, &undone, &mut record)?;
         let mut plan = plan::plan(
             &super::apply::no_batch(),
             &crate::Tree::new(),
@@ -63,6 +65,7 @@ impl Workspace {
             record.status = Status::Unchanged;
             record.undoes = None;
             record.redoes = None;
+            (record.undoes_also, record.redoes_also) = (Vec::new(), Vec::new());
             journal::log_only(&held, &record, options.durable)?;
             return Ok(finished(&held, record, plan, &recovered, Done::default()));
         }
@@ -179,7 +182,10 @@ impl Workspace {
 
 /// The completed tasks whose placeholders come back, and the manifest in which they are open. One
 /// that cannot be read is left alone: taking back files does not depend on it.
-fn reopen(tasks: Option<Vec<u8>>, changes: &[FileChange]) -> (Vec<String>, Option<Vec<u8>>) {
+pub(super) fn reopen(
+    tasks: Option<Vec<u8>>,
+    changes: &[FileChange],
+) -> (Vec<String>, Option<Vec<u8>>) {
     let Some(Ok(mut manifest)) = tasks.map(|bytes| Manifest::parse(&bytes)) else {
         return (Vec::new(), None);
     };
@@ -188,14 +194,14 @@ fn reopen(tasks: Option<Vec<u8>>, changes: &[FileChange]) -> (Vec<String>, Optio
     (open, bytes)
 }
 
-struct Reversal {
-    changes: Vec<FileChange>,
-    loaded: Loaded,
-    restored: Restored,
+pub(super) struct Reversal {
+    pub(super) changes: Vec<FileChange>,
+    pub(super) loaded: Loaded,
+    pub(super) restored: Restored,
 }
 
 /// Why a batch cannot be taken back.
-enum Obstruction {
+pub(super) enum Obstruction {
     Refused(Vec<Refusal>),
     Failed(Error),
 }
@@ -241,16 +247,21 @@ fn last(log: &Log) -> Result<Record, Stop> {
 /// The batch that counts again when an undo is taken back; `None` where the log has lost it, so that
 /// nothing of it could be sent again or undone.
 fn redone(log: &Log, undone: &Record) -> Result<Option<Redone>, Error> {
-    let Some(transaction) = undone.undoes else {
-        return Ok(None);
-    };
-    let batch = log.read(&transaction)?;
-    Ok(batch.map(|batch| Redone {
-        transaction,
-        batch_id: batch.has_own_id().then(|| batch.batch_id.clone()),
-        content: batch.content,
-        request: batch.request,
-    }))
+    match undone.undoes {
+        Some(transaction) => redone_of(log, transaction),
+        None => Ok(None),
+    }
+}
+
+/// What else no longer counts, and counts again, where an undo of several batches is taken back.
+fn settle_others(log: &Log, undone: &Record, record: &mut Record) -> Result<(), Error> {
+    for again in &undone.redoes_also {
+        record.undoes_also.push(undone_of(log, again.transaction)?);
+    }
+    for gone in &undone.undoes_also {
+        (record.redoes_also).extend(redone_of(log, gone.transaction)?);
+    }
+    Ok(())
 }
 
 fn is_undoable(record: &Record) -> bool {
@@ -280,7 +291,7 @@ fn mirror(held: &Held, undone: &Record, options: &ApplyOptions<'_>) -> Result<Re
     Ok(record)
 }
 
-fn refuse(record: &mut Record, refusals: Vec<Refusal>) {
+pub(super) fn refuse(record: &mut Record, refusals: Vec<Refusal>) {
     record.status = Status::Refused;
     record.state = TransactionState::Refused;
     let mut unplaced = None;
@@ -313,8 +324,18 @@ fn changed_since(undone: &Record, loaded: &Loaded, options: &ApplyOptions<'_>) -
         let state = left.entry(&change.path).or_insert(None);
         *state = change.after.or(*state);
     }
+    changed(&left, undone.transaction, loaded, options)
+}
+
+/// What stands elsewhere than a transaction left it, a refusal for each path.
+pub(super) fn changed(
+    left: &BTreeMap<&RelPath, Option<FileState>>,
+    since: TransactionId,
+    loaded: &Loaded,
+    options: &ApplyOptions<'_>,
+) -> Vec<Refusal> {
     let mut refusals = Vec::new();
-    for (path, expected) in left {
+    for (&path, &expected) in left {
         let standing = loaded.tree.standing(path);
         let there = standing.map(|source| source.state());
         // Where nothing was left, a directory or file of the batch's own may be in the way.
@@ -335,7 +356,7 @@ fn changed_since(undone: &Record, loaded: &Loaded, options: &ApplyOptions<'_>) -
             };
             let message = format!(
                 "{path} {why} since transaction {}; undo what came later first, or restore it by hand",
-                undone.transaction
+                since
             );
             refusals.push(Refusal::new(Code::ChangedSince, message).in_file(path));
         } else if let Some(found) = loaded.found(path) {

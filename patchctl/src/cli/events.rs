@@ -179,7 +179,7 @@ pub(crate) struct DoctorArgs {
 }
 
 /// Reads a point in time, or how long ago it was.
-fn moment(text: &str) -> Result<Timestamp, String> {
+pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at);
     }

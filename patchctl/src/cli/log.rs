@@ -1,5 +1,6 @@
 //! Commands about what was done: the log, its way back, and what a crash left.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -37,6 +38,10 @@ pub(crate) struct HistoryArgs {
     /// Refused and replayed batches, too
     #[arg(short, long)]
     pub(crate) all: bool,
+    /// Carry the log out again in this directory, which is new or empty: from the first snapshot of
+    /// the whole tree, or else the files that the log knows
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["limit", "all"])]
+    pub(crate) replay: Option<PathBuf>,
 }
 
 /// Shows a batch's diff and verdicts
@@ -53,6 +58,13 @@ pub(crate) struct ShowBatchArgs {
 pub(crate) struct UndoArgs {
     /// The batch's id, or its transaction's [default: the last that is neither undone nor an undo]
     pub(crate) batch: Option<String>,
+    /// Take back everything that came after this batch, or after this moment (RFC 3339, like
+    /// 2026-05-01T12:00:00Z), as one batch
+    #[arg(long, value_name = "ID|TIME", conflicts_with = "batch")]
+    pub(crate) to: Option<String>,
+    /// Show what would be taken back, and write nothing
+    #[arg(long, requires = "to")]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) show: ShowArgs,
     /// Open a protected path, or a directory of them, to the undo

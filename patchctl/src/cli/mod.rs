@@ -173,4 +173,6 @@ pub(crate) enum Command {
     Gc(log::GcArgs),
     #[cfg(feature = "mcp")]
     Mcp(server::McpArgs),
+    #[cfg(feature = "serve")]
+    Serve(server::ServeArgs),
 }

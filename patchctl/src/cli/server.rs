@@ -34,3 +34,57 @@ pub(crate) struct McpArgs {
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
 }
+
+/// Offers the engine over HTTP: a REST API, live events, and MCP at `/mcp`.
+///
+/// On a loopback address everybody on this machine can call it, but no web page; any other address
+/// needs a token. What an edit may do is decided by the options given here, not by callers.
+#[cfg(feature = "serve")]
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) http: HttpArgs,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+}
+
+/// Where a server listens, and who may call it.
+#[cfg(feature = "serve")]
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HttpArgs {
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8000")]
+    pub(crate) listen: std::net::SocketAddr,
+    /// Listen on this Unix socket instead
+    #[arg(long, value_name = "PATH", conflicts_with = "listen")]
+    pub(crate) socket: Option<std::path::PathBuf>,
+    /// Mode of the socket, in octal: who can write to it can call
+    #[arg(long, value_name = "MODE", default_value = "600", value_parser = mode, requires = "socket")]
+    pub(crate) socket_mode: u32,
+    /// File with the token that callers send as `Authorization: Bearer`; at least 16 characters
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<std::path::PathBuf>,
+    /// One more name under which the server is called (repeatable) [default: its address, localhost]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Vec<String>,
+    /// Most bytes of a request's body
+    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
+    pub(crate) max_body: usize,
+    /// Most connections at a time; more wait
+    #[arg(long, value_name = "N", default_value = "256")]
+    pub(crate) max_connections: std::num::NonZeroUsize,
+    /// Longest that a client may take to send a request, or to take in a part of an answer
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = super::orchestrator::duration)]
+    pub(crate) client_timeout: std::time::Duration,
+    /// Longest that open requests go on after SIGTERM or SIGINT
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = super::orchestrator::duration)]
+    pub(crate) grace: std::time::Duration,
+}
+
+#[cfg(feature = "serve")]
+fn mode(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o777 => Ok(mode),
+        _ => Err("a mode is up to three octal digits, such as 660".to_owned()),
+    }
+}

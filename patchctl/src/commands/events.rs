@@ -10,6 +10,8 @@ use patchcore::workspace::TransactionId;
 
 use super::place::Location;
 use crate::cli::Cli;
+#[cfg(feature = "serve")]
+use crate::cli::events::Filter;
 use crate::cli::events::{DeadCommand, EventsArgs, EventsCommand, ListArgs, TailArgs, Which};
 use crate::delivery::{Diffs, EventLog};
 use crate::exit::{Exit, Failure};
@@ -41,7 +43,10 @@ fn list(place: &Location, args: &ListArgs, context: &Context) -> Result<Exit, Fa
 }
 
 /// The events that are asked for, newest first, with how far their delivery has come.
-fn page(place: &Location, args: &ListArgs) -> Result<Vec<(PatchEvent, Option<Delivery>)>, Failure> {
+pub(crate) fn page(
+    place: &Location,
+    args: &ListArgs,
+) -> Result<Vec<(PatchEvent, Option<Delivery>)>, Failure> {
     let mut journal = EventLog::open(place)?;
     let deliveries = Deliveries::open(place)?;
     let matcher = Matcher::new(&args.filter);
@@ -60,6 +65,17 @@ fn page(place: &Location, args: &ListArgs) -> Result<Vec<(PatchEvent, Option<Del
         Ok(true)
     })?;
     Ok(lines)
+}
+
+/// Goes through the events that are asked for, newest first, while `take` says so.
+#[cfg(feature = "serve")]
+pub(crate) fn each(
+    place: &Location,
+    filter: &Filter,
+    take: &mut dyn FnMut(PatchEvent) -> Result<bool, Failure>,
+) -> Result<(), Failure> {
+    let mut journal = EventLog::open(place)?;
+    find::newest_first(&mut journal, &Matcher::new(filter), take)
 }
 
 fn tail(place: &Location, args: &TailArgs, context: &Context) -> Result<Exit, Failure> {

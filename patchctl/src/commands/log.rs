@@ -1,7 +1,8 @@
 //! `recover`, `status`, `history`, `show`, `undo`, `audit`, `gc`: what was done, and the way back.
 
+use patchcore::report::Mode;
 use patchcore::workspace::record::TransactionState;
-use patchcore::workspace::{LOCK_WAIT, Log, Record, Retention, TransactionId};
+use patchcore::workspace::{LOCK_WAIT, Log, Point, Record, Retention, TransactionId};
 use patchcore::{Code, Error, Refusal};
 
 use super::edit::{self, Done, Request};
@@ -58,6 +59,11 @@ pub(crate) fn history(
     context: &Context,
 ) -> Result<Exit, Failure> {
     let place = Location::of(global)?;
+    if let Some(into) = &args.replay {
+        let workspace = place.open()?;
+        std::fs::create_dir_all(into).map_err(|error| Error::io("make", into, error))?;
+        return report::log::rebuilt(&workspace.rebuild(into)?, into, context);
+    }
     let log = each_entry(&place, args, &mut |entry| match entry {
         Entry::Record(record, undone_by) => report::log::entry(&record, undone_by, context),
         Entry::Damaged(transaction, error) => report::log::damaged(&transaction, &error, context),
@@ -161,12 +167,15 @@ pub(crate) fn undo(global: &Global, args: &UndoArgs, context: &Context) -> Resul
         policy: &policy,
         commit: Some(&args.commit),
         show: &args.show,
-        preview: false,
+        preview: args.dry_run,
         detailed_exitcode: false,
         again: false,
         interrupt: None,
     };
-    let done = take_back(&place, args.batch.as_deref(), &request)?;
+    let done = match &args.to {
+        Some(point) => take_back_to(&place, &Point::parse(point), &request)?,
+        None => take_back(&place, args.batch.as_deref(), &request)?,
+    };
     edit::present(&done, &request, context)
 }
 
@@ -180,6 +189,28 @@ pub(crate) fn take_back(
     let orchestrator = edit::orchestrator(place, request)?;
     let options = request.options(place)?;
     let undone = workspace.undo(batch, &options)?;
+    Ok(edit::conclude(
+        place,
+        undone,
+        request,
+        orchestrator.as_ref(),
+    ))
+}
+
+/// Takes back everything since a point, and delivers the events of it.
+fn take_back_to(
+    place: &Location,
+    point: &Point,
+    request: &Request<'_>,
+) -> Result<Done<'static>, Failure> {
+    let workspace = place.open()?;
+    let orchestrator = edit::orchestrator(place, request)?;
+    let options = request.options(place)?;
+    let mode = match request.preview {
+        true => Mode::Preview,
+        false => Mode::Apply,
+    };
+    let undone = workspace.undo_to(point, mode, &options)?;
     Ok(edit::conclude(
         place,
         undone,

@@ -31,12 +31,9 @@ pub(crate) struct Handler {
 }
 
 impl Handler {
-    /// Carries out at most so many calls at a time.
-    pub(crate) fn new(service: Arc<Service>, at_once: usize) -> Self {
-        Self {
-            service,
-            turns: Arc::new(Semaphore::new(at_once)),
-        }
+    /// Carries out as many calls at a time as there are turns.
+    pub(crate) fn new(service: Arc<Service>, turns: Arc<Semaphore>) -> Self {
+        Self { service, turns }
     }
 
     /// Carries a call out where it may block. A client that takes it back before its turn has it

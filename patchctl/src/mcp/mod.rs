@@ -10,6 +10,7 @@ mod tools;
 use std::sync::Arc;
 
 use rmcp::ServiceExt as _;
+use tokio::sync::Semaphore;
 
 use crate::cli::Global;
 use crate::cli::server::McpArgs;
@@ -31,7 +32,7 @@ pub(crate) fn run(global: &Global, args: &McpArgs) -> Result<Exit, Failure> {
         .enable_time()
         .build()
         .map_err(|error| patchcore::Error::io("start", "the server", error))?;
-    let handler = Handler::new(service.clone(), AT_ONCE);
+    let handler = Handler::new(service.clone(), Arc::new(Semaphore::new(AT_ONCE)));
     runtime.block_on(async {
         // A client that goes away before it has said anything has been served.
         if let Ok(running) = handler.serve(stdio::Stdio::start()).await {

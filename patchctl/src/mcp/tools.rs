@@ -3,8 +3,10 @@
 //! A model pays for the catalogue in every session, so it is small; the whole of the formats stands
 //! in the resources.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use patchcore::RelPath;
 use rmcp::model::{Tool, ToolAnnotations};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -241,10 +243,14 @@ fn edit(arguments: Value, preview: bool) -> Result<Edit, String> {
         task_id,
         batch_id,
     } = read(arguments)?;
+    let mut bases = BTreeMap::new();
+    for (path, digest) in base.iter().flatten().filter(|_| patch.is_some()) {
+        let path = RelPath::new(path).map_err(|refusal| refusal.message)?;
+        let digest = digest.as_str().and_then(|digest| digest.parse().ok());
+        let digest = digest.ok_or_else(|| format!("the base of {path} is not `sha256:…`"))?;
+        bases.insert(path, digest);
+    }
     let bytes = match (patch, operations) {
-        (Some(Value::String(_)), None) if base.is_some() => {
-            return Err("`base` goes with `operations`; a patch names its own base".to_owned());
-        }
         (Some(Value::String(patch)), None) => patch.into_bytes(),
         (None, Some(operations @ Value::Array(_))) => {
             let mut batch = Map::new();
@@ -266,6 +272,7 @@ fn edit(arguments: Value, preview: bool) -> Result<Edit, String> {
         preview,
         task_id,
         batch_id,
+        bases,
         ..Edit::default()
     })
 }
@@ -302,6 +309,6 @@ mod tests {
         assert!(why(json!({"patch": "", "operations": []})).contains("cannot be combined"));
         assert!(why(json!({"patch": {}})).contains("is a string"));
         assert!(why(json!({"patch": "x", "policy": {}})).contains("`policy`"));
-        assert!(why(json!({"patch": "x", "base": {}})).contains("`base`"));
+        assert!(why(json!({"patch": "x", "base": {"a": "1"}})).contains("the base of a"));
     }
 }

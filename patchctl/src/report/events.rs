@@ -23,11 +23,11 @@ pub(crate) enum Delivery {
 
 /// An event as a line of JSON: all of its own fields, and its delivery where there is a store.
 #[derive(Serialize)]
-struct Line<'a> {
+pub(crate) struct Line<'a> {
     #[serde(flatten)]
-    event: &'a PatchEvent,
+    pub(crate) event: &'a PatchEvent,
     #[serde(skip_serializing_if = "Option::is_none")]
-    delivery: Option<Delivery>,
+    pub(crate) delivery: Option<Delivery>,
 }
 
 /// Prints events, a line each.

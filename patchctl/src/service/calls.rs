@@ -1,5 +1,6 @@
 //! The calls: what they take, and the request that each becomes.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use patchcore::dialect::Dialect;
@@ -8,7 +9,7 @@ use patchcore::plan::{Labelled, Script};
 use patchcore::report::Part;
 use patchcore::workspace::Log;
 use patchcore::workspace::record::TransactionState;
-use patchcore::{Code, Refusal, RelPath, Report};
+use patchcore::{Code, Digest, Refusal, RelPath, Report};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -19,6 +20,8 @@ use crate::cli::log::HistoryArgs;
 use crate::cli::placeholder::{ScanArgs, SyntaxArgs, WalkArgs};
 use crate::cli::task::{AskArgs, ClosingArgs, CompleteArgs, HelpArgs, ListArgs, TellArgs};
 use crate::commands::edit::{self, Request};
+#[cfg(feature = "serve")]
+use crate::commands::manifest;
 use crate::commands::{log, scan, task};
 use crate::exit::{Exit, Failure};
 use crate::report;
@@ -44,6 +47,8 @@ pub(crate) struct Edit {
     pub(crate) task_id: Option<String>,
     /// The batch's id where the input has none; another than its own is refused.
     pub(crate) batch_id: Option<String>,
+    /// Hashes that files must have.
+    pub(crate) bases: BTreeMap<RelPath, Digest>,
     /// Whether the answer has the diff.
     pub(crate) diff: bool,
 }
@@ -143,6 +148,7 @@ impl Service {
             dialect: dialect.resolve(Some(&self.place.root))?,
             labels,
             batch_id: None,
+            bases: call.bases.clone(),
             is_last: false,
         };
         let done = edit::with_script(input, policy, |script| {
@@ -252,6 +258,7 @@ impl Service {
             let args = HistoryArgs {
                 limit: call.limit.unwrap_or(20),
                 all: call.all,
+                replay: None,
             };
             let mut entries = Vec::new();
             log::each_entry(&self.place, &args, &mut |entry| {
@@ -332,6 +339,16 @@ impl Service {
             Ok(Answer::of(Exit::Done, &cut))
         };
         tasks().unwrap_or_else(|failure| Answer::of_failure(&failure))
+    }
+
+    /// `task get`.
+    #[cfg(feature = "serve")]
+    pub(crate) fn task(&self, uuid: &str) -> Answer {
+        let task = || -> Result<Answer, Failure> {
+            let manifest = manifest::read(&self.place)?;
+            Ok(Answer::of(Exit::Done, manifest.require(uuid)?))
+        };
+        task().unwrap_or_else(|failure| Answer::of_failure(&failure))
     }
 
     /// `task complete`.

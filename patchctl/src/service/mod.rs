@@ -9,6 +9,8 @@ pub(crate) mod json;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
+#[cfg(feature = "serve")]
+use patchcore::event::PatchEvent;
 use patchcore::operation::Labels;
 use patchcore::{Code, Report};
 use serde::Serialize;
@@ -18,6 +20,8 @@ use crate::cli::server::EngineArgs;
 use crate::commands::place::Location;
 use crate::exit::{Exit, Failure};
 use crate::redact;
+#[cfg(feature = "serve")]
+use crate::report::{self, events::Delivery};
 
 pub(crate) use calls::{Ask, Edit, History, Read, Scan, Tasks};
 
@@ -35,7 +39,6 @@ pub(crate) struct Answer {
     /// How the command would have ended.
     pub(crate) exit: Exit,
     /// Why nothing was done, if nothing was.
-    #[expect(dead_code, reason = "what an answer over HTTP has a status for")]
     pub(crate) code: Option<Code>,
     /// JSON, without secrets.
     pub(crate) body: String,
@@ -43,13 +46,29 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// An answer that is no report.
-    fn of(exit: Exit, body: &impl Serialize) -> Self {
+    pub(crate) fn of(exit: Exit, body: &impl Serialize) -> Self {
         let body = serde_json::to_string(body).expect("an answer serialises");
         Self {
             exit,
             code: None,
             body: redact::text(&body),
         }
+    }
+
+    /// Events, and whether there are more.
+    #[cfg(feature = "serve")]
+    pub(crate) fn events(events: &[(PatchEvent, Option<Delivery>)], more: bool) -> Self {
+        #[derive(Serialize)]
+        struct Page<'a> {
+            events: Vec<report::events::Line<'a>>,
+            more: bool,
+        }
+        let lines = events.iter().map(|(event, delivery)| report::events::Line {
+            event,
+            delivery: *delivery,
+        });
+        let events = lines.collect();
+        Self::of(Exit::Done, &Page { events, more })
     }
 
     fn of_report(exit: Exit, report: &Report) -> Self {
@@ -129,5 +148,11 @@ impl Service {
         for call in running.iter().filter_map(Weak::upgrade) {
             call.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// The root that the server works in.
+    #[cfg(feature = "serve")]
+    pub(crate) fn place(&self) -> &Location {
+        &self.place
     }
 }

@@ -18,7 +18,10 @@ def edit(expect):
 
 
 async def main(program, root):
-    server = StdioServerParameters(command=program, args=["mcp", "--root", root, "--agent", "py"])
+    args = ["mcp", "--root", root, "--agent", "py"]
+    server = program
+    if not program.startswith("http:"):
+        server = StdioServerParameters(command=program, args=args)
     async with Client(server) as client:
         tools = (await client.list_tools()).tools
         refused = await client.call_tool("edit", edit("tow"))

@@ -143,6 +143,11 @@ pub(super) fn compare(base: &Listing, now: &Listing, objects: &Objects) -> Resul
             _ => observed.lose(path),
         }
     }
+    for path in base.files.keys().filter(|path| is_left_out(now, path)) {
+        observed.warnings.push(format!(
+            "{path} is no regular file any more, cannot be read, or is larger than 1 GiB; its change is not recorded"
+        ));
+    }
     observed.changes.sort_by(|a, b| a.path.cmp(&b.path));
     for (index, change) in observed.changes.iter_mut().enumerate() {
         for touch in &mut change.touches {
@@ -246,7 +251,7 @@ fn renaming(from: &RelPath, to: &RelPath, old: Arc<Source>, row: &Row) -> FileCh
     }
 }
 
-fn creation(path: &RelPath, new: &Arc<Source>) -> FileChange {
+pub(in super::super) fn creation(path: &RelPath, new: &Arc<Source>) -> FileChange {
     let edits = match new.bytes() {
         b"" => Vec::new(),
         bytes => vec![Edit::insert(0, bytes)],
@@ -255,7 +260,11 @@ fn creation(path: &RelPath, new: &Arc<Source>) -> FileChange {
     change(blank(path, ChangeKind::Created), b"", edits, new)
 }
 
-fn modification(path: &RelPath, old: &Arc<Source>, new: &Arc<Source>) -> FileChange {
+pub(in super::super) fn modification(
+    path: &RelPath,
+    old: &Arc<Source>,
+    new: &Arc<Source>,
+) -> FileChange {
     let (before, after) = (old.bytes(), new.bytes());
     let edits = match old.is_link() == new.is_link() {
         true => diff::edits(before, after),
@@ -302,8 +311,8 @@ fn lines(text: &[u8]) -> usize {
 }
 
 /// The batch that would have done the same.
-pub(super) fn batch(observed: &Observed, record: &Record) -> Batch {
-    let operations = observed.changes.iter().map(operation).collect();
+pub(in super::super) fn batch(changes: &[FileChange], record: &Record) -> Batch {
+    let operations = changes.iter().map(operation).collect();
     let mut batch = Batch::new(operations, record.content);
     batch.labels = Arc::new(record.labels.clone());
     batch
@@ -333,7 +342,7 @@ fn operation(change: &FileChange) -> Operation {
 }
 
 /// Everything was done.
-pub(super) fn verdicts(batch: &Batch) -> Vec<Verdict> {
+pub(in super::super) fn verdicts(batch: &Batch) -> Vec<Verdict> {
     let operations = batch.operations.iter();
     operations.map(|it| Verdict::passed(batch, it)).collect()
 }

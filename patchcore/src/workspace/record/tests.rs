@@ -33,6 +33,8 @@ fn sample() -> Record {
         undoes: None,
         undoes_batch: None,
         redoes: None,
+        undoes_also: Vec::new(),
+        redoes_also: Vec::new(),
         command: None,
         operations: vec![Verdict {
             op: "append".into(),

@@ -1,7 +1,8 @@
 //! A listing of the files of a tree, and its form on the disk.
 //!
 //! A listing is a list of rows, each ended by NUL: its fields, divided by blanks, the path last. The
-//! seal over all of them is its end.
+//! seal over all of them is its end. Its file begins with a seal over name and length, so that of what
+//! others made nothing else is read.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,15 +11,16 @@ use std::io;
 use super::super::disk::{Dir, FileKind, Meta};
 use super::super::journal::MAX_RECORD;
 use super::super::key::{Key, Seal};
-use super::super::root::is_no_directory;
 use super::super::state::{Held, fail};
-use super::make_way;
+use super::{make_way, regular_file};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::path::RelPath;
 
 const HEAD: &str = "snapshot 1";
 const PURPOSE: &str = "snapshot";
+/// What the seal at the beginning of a file is for.
+const FRONT: &str = "snapshot front";
 const DRAFT: &str = "draft";
 
 /// What stood in the tree.
@@ -198,10 +200,18 @@ impl Listing {
             .key
             .seal(PURPOSE, &[name.as_bytes(), first.as_bytes(), &body]);
         let seal = seal.to_string();
+        let size = 2 * Seal::TEXT + first.len() + 1 + body.len();
+        let front = front(name, size as u64, &held.key).to_string();
         let write = || -> io::Result<()> {
             dir.remove_file(DRAFT.as_bytes())?;
             let file = dir.create(DRAFT.as_bytes(), 0o600)?;
-            let pieces = [first.as_bytes(), b"\n", &body, seal.as_bytes()];
+            let pieces = [
+                front.as_bytes(),
+                first.as_bytes(),
+                b"\n",
+                &body,
+                seal.as_bytes(),
+            ];
             file.write_chunks(pieces.into_iter())?;
             dir.rename(DRAFT.as_bytes(), dir, name.as_bytes())
         };
@@ -215,18 +225,30 @@ impl Listing {
         key: &Key,
     ) -> Result<Option<(String, Self)>, Error> {
         let io = |error| fail("read", "snapshots", error);
-        let file = match dir.file(name.as_bytes()) {
-            Err(error) if is_no_directory(&error) => None,
-            result => result.map_err(io)?,
+        let file = regular_file(dir, name.as_bytes()).map_err(io)?;
+        let Some((file, size)) = file else {
+            return Ok(None);
         };
-        let Some(file) = file else { return Ok(None) };
-        let meta = file.stat().map_err(io)?;
-        if meta.kind != FileKind::File {
+        // What others planted may be of any length: it is not read.
+        let mut front = [0; Seal::TEXT];
+        let filled = file.read_at(&mut front, 0).map_err(io)?;
+        if !is_front_ours(&front[..filled], name, size, key) {
             return Ok(None);
         }
-        let bytes = file.read(meta.size, MAX_RECORD).map_err(io)?;
-        Ok(bytes.and_then(|bytes| unseal(&bytes, name, key)))
+        let bytes = file.read(size, MAX_RECORD).map_err(io)?;
+        let rest = bytes.as_deref().and_then(|bytes| bytes.get(Seal::TEXT..));
+        Ok(rest.and_then(|rest| unseal(rest, name, key)))
     }
+}
+
+/// The seal that a file begins with: over its name and its length.
+fn front(name: &str, size: u64, key: &Key) -> Seal {
+    key.seal(FRONT, &[name.as_bytes(), &size.to_le_bytes()])
+}
+
+fn is_front_ours(text: &[u8], name: &str, size: u64, key: &Key) -> bool {
+    let seal = str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    seal.is_some_and(|seal| key.verify(&seal, FRONT, &[name.as_bytes(), &size.to_le_bytes()]))
 }
 
 fn unseal(bytes: &[u8], name: &str, key: &Key) -> Option<(String, Listing)> {

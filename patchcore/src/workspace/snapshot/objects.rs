@@ -7,7 +7,7 @@ use super::super::disk::{Dir, FileKind};
 use super::super::load::MAX_FILE;
 use super::super::root::is_no_directory;
 use super::super::state::{StateDir, fail};
-use super::{RUNS, SNAPSHOTS, make_way, subdirectory};
+use super::{RUNS, SNAPSHOTS, make_way, regular_file, subdirectory};
 use crate::digest::Digest;
 use crate::error::Error;
 
@@ -91,19 +91,31 @@ impl<'a> Objects<'a> {
             let Ok(shard) = String::from_utf8(shard) else {
                 continue;
             };
-            let Some(dir) = self.objects.directory(&shard).map_err(io)? else {
-                continue;
+            let dir = match self.objects.directory(&shard) {
+                // It was not made here, and holds nothing.
+                Err(error) if is_no_directory(&error) => {
+                    self.objects.remove_file(shard.as_bytes()).map_err(io)?;
+                    None
+                }
+                result => result.map_err(io)?,
             };
+            let Some(dir) = dir else { continue };
             for name in dir.names().map_err(io)? {
                 let is_wanted = String::from_utf8(name.clone())
                     .is_ok_and(|name| names.contains(&(shard.clone(), name)));
                 if is_wanted {
                     continue;
                 }
-                let size = dir.stat(&name).map_err(io)?.map_or(0, |meta| meta.size);
+                let meta = dir.stat(&name).map_err(io)?;
+                if meta.is_some_and(|meta| meta.kind == FileKind::Directory) {
+                    if let Ok(name) = str::from_utf8(&name) {
+                        self.state.set_aside_in(&dir, name)?;
+                    }
+                    continue;
+                }
                 if dir.remove_file(&name).map_err(io)? {
                     removed += 1;
-                    freed += size;
+                    freed += meta.map_or(0, |meta| meta.size);
                 }
             }
         }
@@ -142,16 +154,11 @@ fn get(objects: &Dir, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
         result => result.map_err(io)?,
     };
     let Some(dir) = dir else { return Ok(None) };
-    let file = match dir.file(name.as_bytes()) {
-        Err(error) if is_no_directory(&error) => None,
-        result => result.map_err(io)?,
-    };
-    let Some(file) = file else { return Ok(None) };
-    let meta = file.stat().map_err(io)?;
-    if meta.kind != FileKind::File {
+    let file = regular_file(&dir, name.as_bytes()).map_err(io)?;
+    let Some((file, size)) = file else {
         return Ok(None);
-    }
-    let bytes = file.read(meta.size, MAX_FILE).map_err(io)?;
+    };
+    let bytes = file.read(size, MAX_FILE).map_err(io)?;
     Ok(bytes.filter(|bytes| Digest::of(bytes) == *digest))
 }
 

@@ -1,10 +1,10 @@
 //! Looking at the whole tree, through no link and not beyond the root.
 
 use std::io;
+use std::sync::Arc;
 
 use super::super::STATE;
-use super::super::disk::earlier;
-use super::super::disk::{Dir, FileKind, Meta, Open};
+use super::super::disk::{Dir, FileKind, Meta, earlier};
 use super::super::load::{self, MAX_FILE};
 use super::super::root::{Root, is_no_directory};
 use super::super::state::Held;
@@ -66,7 +66,7 @@ fn walk(
         },
     };
     let nothing = Rules::default();
-    taking.directory(&root.dir, None, &nothing, Scope::All)?;
+    taking.directory(Arc::clone(&root.dir), None, &nothing, Scope::All)?;
     taking.taken.left_out.sort();
     let taken = taking.taken;
     if !alone && taken.files != taking.known.files {
@@ -96,9 +96,11 @@ struct Taking<'a> {
 }
 
 impl Taking<'_> {
+    /// Lists a directory and all below. Of those above it none stays open: there may be more than a
+    /// process can have open files.
     fn directory(
         &mut self,
-        dir: &Dir,
+        dir: Arc<Dir>,
         at: Option<&RelPath>,
         above: &Rules<'_>,
         scope: Scope,
@@ -106,21 +108,41 @@ impl Taking<'_> {
         let listed = match dir.names() {
             // It went meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.taken.left_out.extend(at.cloned());
+                return Ok(());
+            }
             result => result.map_err(|error| self.failed("list", at, error))?,
         };
         let mut names = listed;
         names.sort_unstable();
-        let now = self.rules_now(dir, at, &names)?;
+        let now = self.rules_now(&dir, at, &names)?;
         let rules = Rules::new(at, &now, &self.rules_earlier(at)?, Some(above));
+        let mut below = Vec::new();
         for name in names {
-            let Ok(path) = child(at, &name) else {
-                continue;
+            if let Ok(path) = child(at, &name) {
+                below.extend(self.entry(&dir, &name, path, &rules, scope)?);
+            }
+        }
+        drop(dir);
+        for (path, mode, scope) in below {
+            let inner = match self.root.directory(Some(&path)) {
+                Ok(inner) => inner,
+                Err(error) if is_gone(&error) => continue,
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    self.taken.left_out.push(path);
+                    continue;
+                }
+                Err(error) => return Err(self.failed("open", Some(&path), error)),
             };
-            self.entry(dir, &name, path, &rules, scope)?;
+            self.taken.directories.insert(path.clone(), mode);
+            self.directory(inner, Some(&path), &rules, scope)?;
         }
         Ok(())
     }
 
+    /// Takes what stands at a name; gives a directory that is to be looked into, its permission bits
+    /// and what of it is looked at.
     fn entry(
         &mut self,
         dir: &Dir,
@@ -128,13 +150,17 @@ impl Taking<'_> {
         path: RelPath,
         rules: &Rules<'_>,
         scope: Scope,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<(RelPath, u32, Scope)>, Error> {
         if name == STATE.as_bytes() {
-            return Ok(());
+            return Ok(None);
         }
         let meta = match dir.stat(name) {
             Ok(Some(meta)) => meta,
-            Ok(None) => return Ok(()),
+            Ok(None) => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.taken.left_out.push(path);
+                return Ok(None);
+            }
             Err(error) => return Err(self.failed("look at", Some(&path), error)),
         };
         let is_wanted = self.base.is_some_and(|base| base.has_at_or_below(&path))
@@ -143,7 +169,7 @@ impl Taking<'_> {
                 .iter()
                 .any(|named| path == *named || path.lies_below(named) || named.lies_below(&path));
         if self.alone && !is_wanted {
-            return Ok(());
+            return Ok(None);
         }
         let is_dir = meta.kind == FileKind::Directory;
         let is_out = scope == Scope::Wanted || name == b".git" || rules.is_ignored(&path, is_dir);
@@ -151,28 +177,19 @@ impl Taking<'_> {
             if scope == Scope::All {
                 self.taken.left_out.push(path);
             }
-            return Ok(());
+            return Ok(None);
         }
         if is_dir {
-            let inner = match dir.open_at(name, Open::Directory) {
-                Ok(fd) => Dir(fd),
-                Err(error) if is_gone(&error) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    self.taken.left_out.push(path);
-                    return Ok(());
-                }
-                Err(error) => return Err(self.failed("open", Some(&path), error)),
-            };
-            self.taken.directories.insert(path.clone(), meta.mode);
             let is_named = (self.also.iter()).any(|named| path == *named || path.lies_below(named));
             let scope = if is_out && !is_named {
                 Scope::Wanted
             } else {
                 Scope::All
             };
-            return self.directory(&inner, Some(&path), rules, scope);
+            return Ok(Some((path, meta.mode, scope)));
         }
-        self.file(dir, name, path, &meta)
+        self.file(dir, name, path, &meta)?;
+        Ok(None)
     }
 
     fn file(&mut self, dir: &Dir, name: &[u8], path: RelPath, meta: &Meta) -> Result<(), Error> {

@@ -1,0 +1,72 @@
+//! `/mcp`: the tools over streamable HTTP, without sessions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use rmcp::transport::streamable_http_server::StreamableHttpServerConfig;
+use rmcp::transport::streamable_http_server::StreamableHttpService;
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+
+use super::Server;
+use super::api::{problem, read_body};
+use crate::mcp::Handler;
+use crate::service::json;
+
+/// What answers at `/mcp`.
+pub(super) fn endpoint(
+    server: &Server,
+    max_body: usize,
+    patience: Duration,
+) -> impl Fn(Request<Body>) -> Answering + Clone + Send + Sync + 'static {
+    let handler = Handler::new(server.service.clone(), server.turns.clone());
+    let names = server.guard.names();
+    let config = StreamableHttpServerConfig::default()
+        .with_legacy_session_mode(false)
+        .with_json_response(true)
+        .with_max_request_body_bytes(max_body)
+        .with_allowed_hosts(names.iter().cloned());
+    // Behind our own check of `Host` and `Origin`, the SDK's.
+    let origins = names
+        .iter()
+        .flat_map(|name| [format!("http://{name}:*"), format!("https://{name}:*")]);
+    let config = match names.is_empty() {
+        true => config,
+        false => config
+            .with_allowed_origins(origins)
+            .enforce_origin_validation(),
+    };
+    let sessions = Arc::new(LocalSessionManager::default());
+    let service = StreamableHttpService::new(move || Ok(handler.clone()), sessions, config);
+    move |request: Request<Body>| {
+        let service = service.clone();
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            let body = if parts.method == Method::POST {
+                let bytes = match read_body(body, max_body, patience).await {
+                    Ok(bytes) => bytes,
+                    Err(response) => return response,
+                };
+                // Of two equal keys the SDK would take one without a word.
+                if json::is_json(&bytes)
+                    && let Err(error) = json::check(&bytes)
+                {
+                    return problem(
+                        StatusCode::BAD_REQUEST,
+                        &format!("the message cannot be read: {error}"),
+                    );
+                }
+                Body::from(bytes)
+            } else {
+                Body::empty()
+            };
+            let response = service.handle(Request::from_parts(parts, body)).await;
+            response.map(Body::new).into_response()
+        })
+    }
+}
+
+/// An answer that is being made.
+type Answering = std::pin::Pin<Box<dyn Future<Output = Response> + Send>>;
