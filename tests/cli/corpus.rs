@@ -177,8 +177,8 @@ impl Ready {
     }
 
     /// The report without what differs from run to run.
-    pub(crate) fn normal(&self, report: Value) -> Value {
-        normal(report, &self.folder)
+    pub(crate) fn normal(&self, report: Value, root: &Path) -> Value {
+        normal(report, &self.folder, root)
     }
 
     /// All files of a tree but the engine's own.
