@@ -68,3 +68,12 @@ peers:
 # How many edits come out right, refused and wrong, beside others; FOLDERS hold more cases.
 board *FOLDERS:
     cargo bench -p patchctl --bench board -- {{ FOLDERS }}
+
+# Sixteen writers of one tree at once, each with so many edits: nothing is lost, and the log leads to
+# the same bytes.
+writers edits="10000":
+    PATCHCORE_WRITES={{ edits }} cargo test --release -p patchcore --test engine many_writers -- --nocapture
+
+# So many shell edits as agents write them, each recorded and taken back bit for bit.
+shell-edits edits="2000":
+    PATCHCORE_SHELL_EDITS={{ edits }} cargo test --release -p patchcore --test engine shell_edits -- --nocapture

@@ -170,3 +170,54 @@ fn on_an_untouched_tree_there_is_nothing_to_see_and_nothing_is_written() {
             .unwrap()
     );
 }
+
+#[test]
+fn undo_to_a_point_and_a_replay_lead_to_the_same_bytes() {
+    let sandbox = Sandbox::new(&[("a.txt", "one\n"), ("b.txt", "b\n")]);
+    sandbox.run(&["snapshot"]).exits(0);
+    let report = |arguments: &[&str]| {
+        let arguments = [arguments, &["--output", "json"]].concat();
+        sandbox.run(&arguments).exits(0).json()
+    };
+    let first = report(&["append", "a.txt", "--content", "two"]);
+    let first = first["transaction"].as_str().unwrap().to_owned();
+    let then = sandbox.tree();
+    report(&["append", "b.txt", "--content", "three"]);
+    sandbox
+        .run(&["run", "--", "sh", "-c", "rm a.txt; echo x > new"])
+        .exits(0);
+    report(&["undo"]);
+    report(&["rename-file", "b.txt", "c.txt"]);
+    let now = sandbox.tree();
+    let preview = report(&["undo", "--to", &first, "--dry-run"]);
+    assert_eq!(preview["status"], "previewed");
+    assert_eq!(preview["operations"][0]["would"], "undone");
+    assert_eq!(sandbox.tree(), now);
+    let undone = report(&["undo", "--to", &first]);
+    assert_eq!(undone["plan"], preview["plan"]);
+    assert_eq!(sandbox.tree(), then);
+    let events = sandbox
+        .run(&["events", "list", "--output", "json"])
+        .exits(0)
+        .out;
+    assert!(events.contains("PATCH_UNDONE"), "{events}");
+    let copy = sandbox.outside().join("copy");
+    let replayed = report(&["history", "--replay", copy.to_str().unwrap()]);
+    assert_eq!(replayed["from_snapshot"], true);
+    assert_eq!(std::fs::read(copy.join("a.txt")).unwrap(), b"one\ntwo\n");
+    assert_eq!(std::fs::read(copy.join("b.txt")).unwrap(), b"b\n");
+    let id = undone["transaction"].as_str().unwrap();
+    report(&["undo", id]);
+    assert_eq!(sandbox.tree(), now);
+    let run = sandbox.run(&["undo", "--to", "no-such"]).exits(2);
+    assert!(
+        run.err.contains("the log has no batch \"no-such\""),
+        "{}",
+        run.err
+    );
+    let run = sandbox
+        .run(&["undo", "--to", "2001-01-01T00:00:00Z"])
+        .exits(0);
+    assert!(run.out.contains("+b"), "{}", run.out);
+    sandbox.run(&["undo", "--dry-run"]).exits(2);
+}

@@ -162,6 +162,38 @@ fn an_agent_reads_edits_is_refused_mends_and_undoes() {
 }
 
 #[test]
+fn a_patch_in_any_format_is_held_to_the_base_that_comes_with_it() {
+    let sandbox = Sandbox::new(&[("a.txt", "one\ntwo\n")]);
+    let mut client = Client::start(&sandbox, &[]);
+    let (_, read) = client.call("read", json!({"file": "a.txt"}));
+    let base = json!({"./a.txt": read["files"][0]["base"]});
+    // Somebody else edits meanwhile; each of these would still find its place.
+    sandbox
+        .run(&["append", "a.txt", "--content", "three"])
+        .exits(0);
+    let now = client.call("read", json!({"file": "a.txt"})).1;
+    for patch in [
+        "--- a/a.txt\n+++ b/a.txt\n@@ -1 +1 @@\n-one\n+eins\n",
+        "*** Begin Patch\n*** Update File: a.txt\n@@\n-one\n+eins\n*** End Patch\n",
+        r#"{"operations": [{"op": "replace-text", "file": "a.txt", "find": "one", "content": "eins"}]}"#,
+    ] {
+        let (failed, refused) = client.call("edit", json!({"patch": patch, "base": base}));
+        assert!(failed, "{patch}: {refused}");
+        assert_eq!(
+            refused["operations"][0]["refusal"]["code"], "BASE_MISMATCH",
+            "{refused}"
+        );
+        assert_eq!(sandbox.read("a.txt"), "one\ntwo\nthree\n");
+        let base = json!({"a.txt": now["files"][0]["base"]});
+        let (failed, applied) = client.call("edit", json!({"patch": patch, "base": base}));
+        assert!(!failed, "{patch}: {applied}");
+        assert_eq!(sandbox.read("a.txt"), "eins\ntwo\nthree\n");
+        assert!(!client.call("undo", json!({})).0);
+    }
+    client.end();
+}
+
+#[test]
 fn the_protocol_of_2026_demands_its_metadata_and_that_of_2025_its_handshake() {
     let sandbox = Sandbox::new(&[("a.txt", "one\n")]);
     let mut client = Client::start(&sandbox, &[]);
@@ -334,6 +366,28 @@ fn a_call_that_is_taken_back_leaves_the_tree_old_or_new() {
     }
     assert_eq!(sandbox.read("a.txt"), "one\n");
     client.end();
+}
+
+#[test]
+fn a_server_that_is_asked_to_end_takes_back_what_it_verifies() {
+    let sandbox = Sandbox::new(&[("a.txt", "one\n")]);
+    let mut client = Client::start(&sandbox, &["--verify", "sleep 60"]);
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+        "name": "edit", "arguments": replace("a.txt", "one", "two"),
+        "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+        },
+    }});
+    client.send(&call.to_string());
+    while sandbox.read("a.txt") == "one\n" {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let id = i32::try_from(client.child.id()).unwrap();
+    let pid = rustix::process::Pid::from_raw(id).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert!(client.child.wait().unwrap().success());
+    assert_eq!(sandbox.read("a.txt"), "one\n");
 }
 
 #[test]

@@ -13,10 +13,10 @@ use crate::command::{edit, options, record, start};
 use crate::random::Random;
 use crate::workspace::{append, apply_new, batch, create, delete, rename, snapshot, tree};
 
-type Files = Vec<(String, u32, Vec<u8>)>;
+pub(crate) type Files = Vec<(String, u32, Vec<u8>)>;
 
 /// The files; a directory alone is in no record of a command.
-fn files(root: &Path) -> Files {
+pub(crate) fn files(root: &Path) -> Files {
     let all = snapshot(root).into_iter();
     all.filter(|it| it.1 & 0o170_000 != 0o040_000).collect()
 }
@@ -40,7 +40,7 @@ fn name(applied: &Applied<'_>) -> String {
 }
 
 /// One step of a history; `None` where it came to nothing.
-fn step(root: &Path, random: &mut Random, known: &[String]) -> Option<String> {
+pub(crate) fn step(root: &Path, random: &mut Random, known: &[String]) -> Option<String> {
     let workspace = Workspace::open(root).unwrap();
     let any = |random: &mut Random| {
         let index = random.below(known.len() as u64);

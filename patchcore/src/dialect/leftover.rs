@@ -36,6 +36,7 @@ pub(super) fn check(bytes: &[u8], read: Dialect, spans: &[Range<usize>]) -> Resu
         spans,
         first: None,
         attempts: 0,
+        in_message: false,
     };
     scan.run()
 }
@@ -51,6 +52,15 @@ fn may_hold_another(body: &[u8]) -> bool {
             b"\n<<<<<",
             b"\n------- ",
             b"*** ",
+            // Quoted, indented, coloured, without context.
+            b" @@ -",
+            b"\t@@ -",
+            b"|@@ -",
+            b">@@ -",
+            b"m@@ -",
+            b"\n< ",
+            b"\n> ",
+            b"&lt;",
         ]
         .into_iter()
         .any(holds)
@@ -77,6 +87,8 @@ struct Scan<'a> {
     /// The line of the first patch in the dialect that was read, and what it is written in.
     first: Option<(usize, Form)>,
     attempts: usize,
+    /// Whether the lines are those of a commit's message, which git indents and which may quote.
+    in_message: bool,
 }
 
 /// What a patch is written in: an envelope may come as it is, or in the JSON of a call.
@@ -112,6 +124,7 @@ impl Scan<'_> {
             } else if self.read == Dialect::Hashline && line.starts_with(b"+") {
             } else if self.read == Dialect::UnifiedDiff && hunk.holds(line) {
             } else if let Some(dialect) = self.mark(line, next) {
+                self.in_message = false;
                 self.found(dialect, number, Form::Text)?;
                 if dialect == Dialect::UnifiedDiff {
                     hunk.opened(line);
@@ -231,6 +244,18 @@ impl Scan<'_> {
 
     /// A line that no dialect reads: a misspelt mark, or a call in the middle of a line.
     fn prose(&mut self, line: &[u8], at: usize, number: usize) -> Result<(), Refusal> {
+        self.in_message |= is_commit(line);
+        if let Some(why) = hidden(line).filter(|_| !self.in_message) {
+            return Err(left_over(number, line, why));
+        }
+        let below = split_lines(&self.body[at..]).nth(1).unwrap_or_default();
+        if is_normal_command(line) && (below.starts_with(b"< ") || below.starts_with(b"> ")) {
+            return Err(left_over(
+                number,
+                line,
+                "is a change of a diff without context, which is not read; send a unified diff (diff -u)",
+            ));
+        }
         if marks::is_odd_opener(line) {
             return Err(left_over(
                 number,
@@ -303,6 +328,77 @@ impl Hunk {
         self.new = self.new.saturating_sub(new);
         true
     }
+}
+
+/// Whether a line starts a commit with its message, as `git log` and `git format-patch` print it.
+fn is_commit(line: &[u8]) -> bool {
+    let name = line
+        .strip_prefix(b"commit ")
+        .or(line.strip_prefix(b"From "));
+    let digits = name.unwrap_or_default().iter();
+    digits.take_while(|byte| byte.is_ascii_hexdigit()).count() >= 40
+}
+
+/// Why an opener in a line was not read, if there is one behind what the way of the text, or its
+/// display, has put before it: a hunk, an envelope, the mark of a block.
+fn hidden(line: &[u8]) -> Option<&'static str> {
+    let mut rest = line;
+    let mut why = None;
+    loop {
+        let before = rest.len();
+        if let [b'\x1b', b'[', tail @ ..] = rest {
+            let end = tail.iter().position(u8::is_ascii_alphabetic)?;
+            (rest, why) = (
+                &tail[end + 1..],
+                Some("has the colours of a terminal in it and was not read; remove them"),
+            );
+        } else if let [b'>' | b'|', tail @ ..] = rest
+            && !tail.starts_with(b">")
+        {
+            (rest, why) = (
+                tail,
+                Some(
+                    "is quoted, as in a reply, and was not read; remove the marks of quotation, or the lines",
+                ),
+            );
+        } else if let [b' ' | b'\t', tail @ ..] = rest {
+            rest = tail;
+            why = why.or(Some(
+                "is indented and was not read; remove the indentation, or the lines",
+            ));
+        }
+        if rest.len() == before {
+            break;
+        }
+    }
+    let entities: [&[u8]; 2] = [b"&lt;&lt;&lt;&lt;&lt;", b"&lt;&lt;&lt;&lt; "];
+    if entities.iter().any(|signs| rest.starts_with(signs)) && has_word(rest) {
+        return Some(
+            "looks like the mark of a block in entities of HTML and was not read; send it as plain text",
+        );
+    }
+    let is_hunk = rest.starts_with(b"@@ -") && rest[3..].windows(2).any(|pair| pair == b"@@");
+    let opens = is_hunk || marks::is_search(rest) || rest.trim_ascii() == b"*** Begin Patch";
+    why.filter(|_| opens)
+}
+
+/// Whether a line is a command of the format that diff has by default: `7c7`, `3,4d2`.
+fn is_normal_command(line: &[u8]) -> bool {
+    let is_range = |text: &[u8]| {
+        !text.is_empty()
+            && text
+                .iter()
+                .all(|byte| byte.is_ascii_digit() || *byte == b',')
+    };
+    let letter = line
+        .iter()
+        .position(|byte| matches!(byte, b'a' | b'c' | b'd'));
+    letter.is_some_and(|at| is_range(&line[..at]) && is_range(&line[at + 1..]))
+}
+
+fn has_word(line: &[u8]) -> bool {
+    let holds = |word: &[u8]| memchr::memmem::find(line, word).is_some();
+    holds(b"SEARCH") || holds(b"search")
 }
 
 fn is_codex_header(line: &[u8]) -> bool {
@@ -464,6 +560,49 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    #[test]
+    fn an_opener_that_the_way_has_changed_is_refused() {
+        let hunk = "--- a/g\n+++ b/g\n@@ -1,2 +1,2 @@\n-a\n+A\n b\n";
+        let block = "g\n<<<<<<< SEARCH\na\n=======\nA\n>>>>>>> REPLACE\n";
+        let with = |mark: &str, text: &str| -> String {
+            text.lines().map(|line| format!("{mark}{line}\n")).collect()
+        };
+        let coloured = hunk
+            .replace("@@ -1,2 +1,2 @@", "\x1b[36m@@ -1,2 +1,2 @@\x1b[m")
+            .replace("--- ", "\x1b[1m--- ")
+            .replace("+++ ", "\x1b[1m+++ ");
+        let mut rests = vec![coloured, "7c7\n< a\n---\n> A\n".into(), "3a4\n> A\n".into()];
+        for mark in ["> ", ">", "> > ", "| ", "    ", "\t"] {
+            rests.push(with(mark, hunk));
+            if !mark.trim().is_empty() {
+                rests.push(with(mark, block));
+            }
+        }
+        rests.push(block.replace('<', "&lt;").replace('>', "&gt;"));
+        for (dialect, patch) in PATCHES {
+            for rest in &rests {
+                for input in [format!("{patch}\n{rest}"), format!("{rest}\nSo:\n{patch}")] {
+                    let read = parse(input.as_bytes(), &Options::default());
+                    assert!(read.is_err(), "{dialect}: {input}");
+                }
+            }
+        }
+        // In the message of a commit it is told, not sent.
+        let commit = "0123456789012345678901234567890123456789";
+        for first in [
+            format!("commit {commit}"),
+            format!("From {commit} Mon Sep 17 00:00:00 2001"),
+        ] {
+            let input = format!(
+                "{first}\nSubject: x\n\n{}\n{}",
+                with("    ", hunk),
+                PATCHES[0].1
+            );
+            let read = parse(input.as_bytes(), &Options::default());
+            assert!(read.is_ok(), "{input}: {:?}", read.err());
         }
     }
 

@@ -314,6 +314,7 @@ pub fn parse(bytes: &[u8], options: ParseOptions) -> Result<Diff<'_>, ParseError
         options,
         diff: Diff::default(),
         current: None,
+        elsewhere: None,
     };
     parser.run()?;
     Ok(parser.diff)
@@ -325,6 +326,8 @@ struct Parser<'a> {
     diff: Diff<'a>,
     /// Whether a hunk met now belongs to the last file.
     current: Option<Current>,
+    /// A line below the last hunk that names another file, and the name.
+    elsewhere: Option<(usize, &'a [u8])>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -365,6 +368,16 @@ impl<'a> Parser<'a> {
     }
 
     fn hunk_at_cursor(&mut self) -> Result<(), ParseError> {
+        if let Some((line, name)) = self.elsewhere.take().filter(|_| self.current.is_some()) {
+            return Err(ParseError {
+                line: self.cursor.line,
+                message: format!(
+                    "a hunk below text that names another file, {:?} on line {line}; write --- and +++ lines above it",
+                    String::from_utf8_lossy(name)
+                ),
+                hint: None,
+            });
+        }
         match self.current {
             Some(Current::Adjacent) => {}
             Some(Current::Apart) => self.remark("junk stands between the hunks of a file"),
@@ -417,7 +430,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Skips a line that is no part of the diff.
-    fn skip_prose(&mut self, line: &[u8]) {
+    fn skip_prose(&mut self, line: &'a [u8]) {
         if line.starts_with(b"Property changes on: ") {
             self.remark("changes of properties are not applied");
             let is_bare = |file: &ParsedFile<'_>| file.git.is_none() && file.hunks.is_empty();
@@ -427,6 +440,7 @@ impl<'a> Parser<'a> {
                 self.current = None;
             }
         }
+        self.note_name(line, self.cursor.line);
         if self.current == Some(Current::Adjacent) && !is_blank(line) {
             self.current = Some(Current::Apart);
         }
@@ -436,6 +450,23 @@ impl<'a> Parser<'a> {
             self.current = None;
         }
         self.cursor.advance();
+    }
+
+    /// Notes a name of another file in a line that is no part of a hunk.
+    fn note_name(&mut self, line: &'a [u8], number: usize) {
+        let Some(file) = self.diff.files.last().filter(|_| self.elsewhere.is_none()) else {
+            return;
+        };
+        let is_known = |name: &[u8]| {
+            let of = |side: &Option<Name>| match side {
+                Some(Name::Path { bytes, .. }) => ends_in_name(bytes, name),
+                _ => false,
+            };
+            let in_git = |git: &[u8]| memchr::memmem::find(git, name).is_some();
+            of(&file.old) || of(&file.new) || file.git.is_some_and(in_git)
+        };
+        let name = names_in(line).find(|name| !is_known(name));
+        self.elsewhere = name.map(|name| (number, name));
     }
 
     fn next_starts_with(&self, prefix: &[u8]) -> bool {
@@ -458,6 +489,61 @@ impl<'a> Parser<'a> {
             hint: None,
         }
     }
+}
+
+/// The words of a line that look like the name of a file: with a slash, or an extension, or behind
+/// a word that says so.
+fn names_in(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let is_labelled = [&b"Index: "[..], b"File: ", b"file: "]
+        .iter()
+        .any(|label| line.starts_with(label));
+    let words = line.split(|byte| byte.is_ascii_whitespace() || b"`\"',()[]<>".contains(byte));
+    let words = words.map(bare_word).filter(|word| !word.is_empty());
+    let named = words
+        .enumerate()
+        .filter(move |(index, word)| (is_labelled && *index == 1) || looks_like_a_name(word));
+    named.map(|(_, word)| word)
+}
+
+/// A word without the signs around it.
+fn bare_word(word: &[u8]) -> &[u8] {
+    let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80 || *byte == b'_';
+    let starts = |byte: &u8| is_letter(byte) || matches!(byte, b'.' | b'/');
+    let start = word.iter().position(starts).unwrap_or(word.len());
+    let end = word
+        .iter()
+        .rposition(is_letter)
+        .map_or(start, |last| last + 1);
+    word.get(start..end).unwrap_or_default()
+}
+
+fn looks_like_a_name(word: &[u8]) -> bool {
+    let has = |what: &[u8]| memchr::memmem::find(word, what).is_some();
+    if word.len() < 3 || has(b"://") || has(b"@") || matches!(word, b"and/or" | b"e.g" | b"i.e") {
+        return false;
+    }
+    let last = word.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let extension = last
+        .iter()
+        .rposition(|byte| *byte == b'.')
+        .map(|dot| &last[dot + 1..]);
+    let is_extension = |extension: &[u8]| {
+        (1..=8).contains(&extension.len())
+            && extension[0].is_ascii_alphabetic()
+            && extension.iter().all(u8::is_ascii_alphanumeric)
+    };
+    let slash = word.contains(&b'/') && word.iter().any(u8::is_ascii_alphabetic);
+    slash || extension.is_some_and(is_extension)
+}
+
+/// Whether a path ends in a name, or is the end of one that has a component more in front.
+fn ends_in_name(path: &[u8], name: &[u8]) -> bool {
+    let below = |long: &[u8], short: &[u8]| {
+        long.strip_suffix(short)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with(b"/"))
+    };
+    let inner = name.iter().position(|byte| *byte == b'/');
+    below(path, name) || inner.is_some_and(|slash| below(path, &name[slash + 1..]))
 }
 
 /// Whether a line in lower case is a mail's header for its type, or goes on with one.

@@ -53,12 +53,15 @@ pub(super) fn oddity(path: &[u8]) -> Option<Oddity> {
 /// What is odd first, and the path without it.
 fn find(path: &[u8]) -> Option<(&'static str, Vec<u8>)> {
     let without = |text: &[u8]| text.to_vec();
-    let trimmed = path.trim_ascii();
+    let trimmed = trimmed(path);
     if trimmed != path {
         return Some(("begins or ends with a blank", without(trimmed)));
     }
     if let Some(at) = path.iter().position(|byte| byte.is_ascii_control()) {
         return Some(("holds a control character", without(&path[..at])));
+    }
+    if let Some(rest) = label(path) {
+        return Some(("has a mark or label in front", without(rest)));
     }
     let is_quote = |byte: &u8| b"\"'`".contains(byte);
     if let (Some(first), Some(last)) = (path.first(), path.last())
@@ -72,8 +75,20 @@ fn find(path: &[u8]) -> Option<(&'static str, Vec<u8>)> {
         };
         return Some(("has quotes around it", without(inner)));
     }
-    if path.len() > 2 && path.starts_with(b"**") && path.ends_with(b"**") {
-        return Some(("has marks around it", without(path.get(2..path.len() - 2)?)));
+    for (open, close, what) in AROUND {
+        let inner = path.strip_prefix(open.as_bytes());
+        let inner = inner.and_then(|rest| rest.strip_suffix(close.as_bytes()));
+        if let Some(inner) = inner.filter(|inner| !inner.is_empty()) {
+            return Some((what, without(inner)));
+        }
+    }
+    if let Some(rest) = path.strip_suffix(b",").or(path.strip_suffix(b";"))
+        && has_extension(rest)
+    {
+        return Some(("ends in a sign of punctuation", without(rest)));
+    }
+    if let Some(rest) = before_number(path) {
+        return Some(("has a line number behind it", without(rest)));
     }
     if let Some(rest) = path.strip_suffix(b":") {
         return Some(("ends in a colon", without(rest)));
@@ -105,6 +120,60 @@ fn find(path: &[u8]) -> Option<(&'static str, Vec<u8>)> {
     ))
 }
 
+/// What is put around a name to set it off from text.
+const AROUND: [(&str, &str, &str); 6] = [
+    ("**", "**", "has marks around it"),
+    ("<", ">", "has marks around it"),
+    ("\u{201c}", "\u{201d}", "has quotes around it"),
+    ("\u{2018}", "\u{2019}", "has quotes around it"),
+    ("\u{201e}", "\u{201c}", "has quotes around it"),
+    ("\u{ab}", "\u{bb}", "has quotes around it"),
+];
+
+/// A path without white space of any kind, and characters that are not seen, at its ends.
+fn trimmed(path: &[u8]) -> &[u8] {
+    let is_unseen = |c: char| c.is_whitespace() || super::is_ignorable(c);
+    match std::str::from_utf8(path) {
+        Ok(path) => path.trim_matches(is_unseen).as_bytes(),
+        Err(_) => path.trim_ascii(),
+    }
+}
+
+/// The path behind the mark of a list, or a word that says that a name follows.
+fn label(path: &[u8]) -> Option<&[u8]> {
+    let marks: [&[u8]; 3] = [b"- ", b"* ", b"+ "];
+    if let Some(rest) = marks.iter().find_map(|mark| path.strip_prefix(*mark)) {
+        return Some(rest);
+    }
+    let colon = path.windows(2).position(|pair| pair == b": ")?;
+    let word = path[..colon].to_ascii_lowercase();
+    let is_label = matches!(
+        &word[..],
+        b"file" | b"filename" | b"file name" | b"path" | b"filepath"
+    );
+    is_label.then(|| &path[colon + 2..])
+}
+
+/// The path before a line number, or a range of them: `src/a.ts:10-20`.
+fn before_number(path: &[u8]) -> Option<&[u8]> {
+    let is_number = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b':' | b'-');
+    let end = path.iter().rposition(|byte| !is_number(byte))? + 1;
+    let (rest, number) = path.split_at(end);
+    let is_number = matches!(number, [b':', digit, ..] if digit.is_ascii_digit());
+    (is_number && has_extension(rest)).then_some(rest)
+}
+
+/// Whether a path ends as the name of a file with an extension does.
+fn has_extension(path: &[u8]) -> bool {
+    let Some(dot) = path.iter().rposition(|byte| *byte == b'.') else {
+        return false;
+    };
+    let extension = &path[dot + 1..];
+    (1..=8).contains(&extension.len())
+        && extension.iter().all(u8::is_ascii_alphanumeric)
+        && extension[0].is_ascii_alphabetic()
+}
+
 /// The path behind `~`, `$HOME` and their like.
 fn home(path: &[u8]) -> Option<&[u8]> {
     let names: [&[u8]; 7] = [
@@ -127,6 +196,14 @@ fn home(path: &[u8]) -> Option<&[u8]> {
 
 /// Where a remark starts behind the last component's extension: ` (new)`, ` # changed`, ` - new`.
 fn remark(path: &[u8]) -> Option<usize> {
+    // Of `a.ts // new` a path keeps one of the slashes; of a renaming, both names.
+    let cuts: [&[u8]; 4] = [b" / ", b" -> ", b" => ", b" \xe2\x86\x92 "];
+    for cut in cuts {
+        let at = path.windows(cut.len()).position(|part| part == cut);
+        if let Some(at) = at.filter(|&at| has_extension(&path[..at])) {
+            return Some(at);
+        }
+    }
     let start = path.iter().rposition(|byte| *byte == b'/');
     let start = start.map_or(0, |slash| slash + 1);
     // A slash may be in the remark, too.
@@ -150,13 +227,7 @@ fn remark(path: &[u8]) -> Option<usize> {
     };
     let blanks = name.iter().enumerate().filter(|(_, byte)| **byte == b' ');
     let at = blanks.map(|(at, _)| at).find(opens)?;
-    let before = &name[..at];
-    let extension = before.iter().rposition(|byte| *byte == b'.')?;
-    let extension = &before[extension + 1..];
-    let is_extension = (1..=8).contains(&extension.len())
-        && extension.iter().all(u8::is_ascii_alphanumeric)
-        && extension[0].is_ascii_alphabetic();
-    is_extension.then_some(start + at)
+    has_extension(&name[..at]).then_some(start + at)
 }
 
 #[cfg(test)]
@@ -187,6 +258,21 @@ mod tests {
             ("~\\a.ts", Some("a.ts")),
             ("file:/src/a.ts", Some("src/a.ts")),
             ("~", None),
+            ("src/a.ts\u{a0}", Some("src/a.ts")),
+            ("\u{feff}src/a.ts\u{200b}", Some("src/a.ts")),
+            ("\u{201c}src/a.ts\u{201d}", Some("src/a.ts")),
+            ("<src/a.ts>", Some("src/a.ts")),
+            ("- src/a.ts", Some("src/a.ts")),
+            ("* `src/a.ts`", Some("src/a.ts")),
+            ("filename: src/a.ts", Some("src/a.ts")),
+            ("src/a.ts,", Some("src/a.ts")),
+            ("src/a.ts;", Some("src/a.ts")),
+            ("src/a.ts:10", Some("src/a.ts")),
+            ("src/a.ts:10-20", Some("src/a.ts")),
+            ("src/a.ts:10:4", Some("src/a.ts")),
+            ("src/a.ts // new", Some("src/a.ts")),
+            ("src/a.ts -> src/b.ts", Some("src/a.ts")),
+            ("src/a.ts => src/b.ts", Some("src/a.ts")),
         ] {
             let oddity = RelPath::new(path).unwrap().oddity().expect(path);
             let found = oddity.meant.map(|meant| meant.to_string());
@@ -214,6 +300,14 @@ mod tests {
             "@types/x",
             "#x",
             "C#/x.cs",
+            "1. Introduction.md",
+            "a, b.txt",
+            "x:10",
+            "log.2024-01-02T10:20:30",
+            "-n.c",
+            "<a>/b.txt",
+            "path/to",
+            "a / b",
         ] {
             assert_eq!(RelPath::new(path).unwrap().oddity(), None, "{path}");
         }

@@ -72,6 +72,61 @@ impl Left {
 /// What each path was left as, and by which transaction.
 type Known = BTreeMap<RelPath, (TransactionId, Option<Left>)>;
 
+/// The log as far as it was followed.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    known: Known,
+}
+
+impl History {
+    /// Takes note of a file that is known otherwise.
+    pub(super) fn knows(
+        &mut self,
+        path: &RelPath,
+        since: TransactionId,
+        digest: Digest,
+        link: bool,
+    ) {
+        let left = Some(Left { digest, link });
+        self.known.insert(path.clone(), (since, left));
+    }
+
+    /// Follows the next record, and tells what it found changed by somebody else.
+    pub(super) fn follow(&mut self, record: &Record, changed: &mut Vec<ForeignChange>) {
+        if record.state != TransactionState::Committed {
+            return;
+        }
+        for step in &record.journal.steps {
+            // The manifest of tasks is not the batches' alone.
+            if step.path.as_bytes().starts_with(super::STATE.as_bytes()) {
+                continue;
+            }
+            let left = |identity: Identity| Left {
+                digest: identity.digest,
+                link: identity.link,
+            };
+            let (old, new) = (step.old.map(left), step.new.map(left));
+            let now = (record.transaction, new);
+            if let Some((since, expected)) = self.known.insert(step.path.clone(), now)
+                && expected != old
+            {
+                changed.push(ForeignChange {
+                    path: step.path.clone(),
+                    since,
+                    until: Some(record.transaction),
+                    expected: expected.map(|left| left.digest),
+                    found: old.map(|left| left.digest),
+                });
+            }
+        }
+    }
+
+    /// Forgets all: what happened between is not known any more.
+    fn clear(&mut self) {
+        self.known.clear();
+    }
+}
+
 impl Workspace {
     /// Compares the log with the tree, and its records and pre-images with their hashes.
     ///
@@ -81,7 +136,7 @@ impl Workspace {
         self.read_steadily(super::LOCK_WAIT, |state| {
             let log = self.log()?;
             let mut audit = Audit::default();
-            let mut known = Known::new();
+            let mut history = History::default();
             let mut chain = Chain::open(state)?;
             for transaction in log.transactions()? {
                 // What is left of an entry whose removal was cut short says nothing any more.
@@ -91,9 +146,9 @@ impl Workspace {
                         audit.records += 1;
                         if chain.follow(&record, digest, &mut audit) {
                             // What happened between is not known any more.
-                            known.clear();
+                            history.clear();
                         }
-                        audit.follow(&record, &mut known);
+                        history.follow(&record, &mut audit.changed);
                         if !is_going {
                             audit.check_pre_images(&log, &record)?;
                         }
@@ -107,9 +162,9 @@ impl Workspace {
                 }
             }
             if chain.end(&mut audit) {
-                known.clear();
+                history.clear();
             }
-            self.compare(&mut audit, known)?;
+            self.compare(&mut audit, history.known)?;
             Ok(audit)
         })
     }
@@ -161,35 +216,6 @@ impl Audit {
         self.damaged
             .iter()
             .any(|damage| damage.transaction == *transaction)
-    }
-
-    fn follow(&mut self, record: &Record, known: &mut Known) {
-        if record.state != TransactionState::Committed {
-            return;
-        }
-        for step in &record.journal.steps {
-            // The manifest of tasks is not the batches' alone.
-            if step.path.as_bytes().starts_with(super::STATE.as_bytes()) {
-                continue;
-            }
-            let left = |identity: Identity| Left {
-                digest: identity.digest,
-                link: identity.link,
-            };
-            let (old, new) = (step.old.map(left), step.new.map(left));
-            let now = (record.transaction, new);
-            if let Some((since, expected)) = known.insert(step.path.clone(), now)
-                && expected != old
-            {
-                self.changed.push(ForeignChange {
-                    path: step.path.clone(),
-                    since,
-                    until: Some(record.transaction),
-                    expected: expected.map(|left| left.digest),
-                    found: old.map(|left| left.digest),
-                });
-            }
-        }
     }
 
     fn check_pre_images(&mut self, log: &Log, record: &Record) -> Result<(), Error> {

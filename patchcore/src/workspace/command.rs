@@ -21,6 +21,7 @@ use super::disk::{self, Dir, File};
 use super::gc;
 use super::journal::{self, WriteFault};
 use super::options::ApplyOptions;
+use super::rebuild::FirstHeader;
 use super::record::{
     CommandRecord, Journal, Method, Record, TransactionId, TransactionState, form,
 };
@@ -226,7 +227,16 @@ impl Workspace {
         self.recovered(&held)?;
         let objects = Objects::open(&held.state)?;
         let listing = match paths {
-            [] => snapshot::take(&self.root, &held, &objects, None, &[])?,
+            [] => {
+                let listing = snapshot::take(&self.root, &held, &objects, None, &[])?;
+                let header = FirstHeader {
+                    id: TransactionId::now(),
+                    head: chain::previous(&held)?.map(|previous| previous.transaction),
+                };
+                let line = serde_json::to_string(&header).expect("plain values");
+                snapshot::begin(&held, &objects, &line, &listing)?;
+                listing
+            }
             paths => {
                 let listing = snapshot::take_of(&self.root, &held, &objects, paths)?;
                 let missing = paths.iter().find(|path| !listing.has_at_or_below(path));

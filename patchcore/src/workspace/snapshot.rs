@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `objects/HH/HASH` | the bytes of a file, or the target of a link, by their SHA-256 |
 //! | `index` | the listing of the last snapshot: what did not change since is not read again |
+//! | `first` | the listing of the first snapshot that the log leads on from |
 //! | `runs/ID` | the listing from before a command that is being recorded |
 //! | `reads/AGENT/FILE` | the hash of the bytes that an agent read last of a file |
 //!
@@ -96,6 +97,40 @@ fn make_way(state: &StateDir, dir: &Dir, name: &str) -> Result<(), Error> {
     }
 }
 
+/// Name of the listing of the first snapshot.
+const FIRST: &str = "first";
+
+/// The first snapshot with its first line; no lock is needed.
+pub(super) fn first(state: &StateDir) -> Result<Option<(String, Listing)>, Error> {
+    match (state.part(SNAPSHOTS)?, &state.key) {
+        (Some(snapshots), Some(key)) => Listing::read(&snapshots, FIRST, key),
+        _ => Ok(None),
+    }
+}
+
+/// Keeps a listing of the whole tree as the first one, if there is none.
+pub(super) fn begin(
+    held: &Held,
+    objects: &Objects<'_>,
+    line: &str,
+    listing: &Listing,
+) -> Result<(), Error> {
+    match Listing::read(&objects.dir, FIRST, &held.key)? {
+        Some(_) => Ok(()),
+        None => listing.write(&objects.dir, FIRST, line, held),
+    }
+}
+
+/// Forgets the first snapshot, from which the log does not lead on any more.
+pub(super) fn forget_first(held: &Held) -> Result<(), Error> {
+    let Some(snapshots) = held.state.part(SNAPSHOTS)? else {
+        return Ok(());
+    };
+    snapshots
+        .clear(FIRST.as_bytes())
+        .map_err(|error| fail("remove", "snapshots/first", error))
+}
+
 /// The names of the commands that are being recorded; under the lock.
 pub(super) fn open_runs(state: &StateDir) -> Result<Option<(Dir, Vec<String>)>, Error> {
     let io = |error| fail("list", "snapshots/runs", error);
@@ -172,7 +207,7 @@ pub(super) fn keep(
 }
 
 /// Removes the bytes that are not needed any more. Kept are those of a command that is being recorded,
-/// of the last snapshot, and what was read within `max_age`, the last first; but for the first, no
+/// of the first and the last snapshot, and what was read within `max_age`, the last first; but for the first, no
 /// more than `most` bytes of each. Gives how many objects went, and their bytes.
 pub(super) fn forget(held: &Held, most: u64, max_age: Duration) -> Result<(usize, u64), Error> {
     let Some((runs, names)) = open_runs(&held.state)? else {
@@ -193,6 +228,13 @@ pub(super) fn forget(held: &Held, most: u64, max_age: Duration) -> Result<(usize
             // Without the index, the next snapshot looks at every file again.
             let removed = objects.dir.remove_file(take::INDEX.as_bytes());
             removed.map_err(|error| fail("remove", "snapshots/index", error))?;
+        }
+    }
+    if let Some((_, first)) = Listing::read(&objects.dir, FIRST, &held.key)? {
+        let size: u64 = first.files.values().map(|row| row.size).sum();
+        match size <= most {
+            true => wanted.extend(first.files.values().map(|row| row.digest)),
+            false => forget_first(held)?,
         }
     }
     wanted.extend(forget_reads(held, &objects, most, max_age)?);

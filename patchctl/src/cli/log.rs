@@ -1,5 +1,6 @@
 //! Commands about what was done: the log, its way back, and what a crash left.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -37,6 +38,10 @@ pub(crate) struct HistoryArgs {
     /// Refused and replayed batches, too
     #[arg(short, long)]
     pub(crate) all: bool,
+    /// Carry the log out again in this directory, which is new or empty: from the first snapshot of
+    /// the whole tree, or else the files that the log knows
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["limit", "all"])]
+    pub(crate) replay: Option<PathBuf>,
 }
 
 /// Shows a batch's diff and verdicts

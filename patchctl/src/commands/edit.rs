@@ -1,5 +1,6 @@
 //! `apply`, `check` and every other command that plans edits: one way through.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -10,10 +11,10 @@ use patchcore::dialect::{self, Dialect};
 use patchcore::event;
 use patchcore::operation::Labels;
 use patchcore::path::Protect;
-use patchcore::plan::{Labelled, Script};
+use patchcore::plan::{Based, Labelled, Script};
 use patchcore::task::Rules;
 use patchcore::workspace::{Applied, ApplyOptions, LOCK_WAIT, Verify};
-use patchcore::{Error, Policy, Refusal, RelPath};
+use patchcore::{Digest, Error, Policy, Refusal, RelPath};
 
 use super::place::Location;
 use crate::cli::edit::{
@@ -120,6 +121,7 @@ pub(crate) fn with_input(
         dialect: args.dialect.resolve(Some(&place.root))?,
         labels: args.labels.labels(),
         batch_id: args.labels.batch_id(),
+        bases: BTreeMap::new(),
         is_last: true,
     };
     match with_script(input, policy, |script| then(&place, script))? {
@@ -135,6 +137,8 @@ pub(crate) struct Input<'a> {
     /// Labels that go before the input's own.
     pub(crate) labels: Labels,
     pub(crate) batch_id: Option<String>,
+    /// Hashes that files must have, where the input does not say so itself.
+    pub(crate) bases: BTreeMap<RelPath, Digest>,
     /// Whether the process ends when this is done.
     pub(crate) is_last: bool,
 }
@@ -150,8 +154,15 @@ pub(crate) fn with_script<T>(
         dialect: mut options,
         labels,
         batch_id,
+        bases,
         is_last: input_is_last,
     } = input;
+    let then = |script: &dyn Script| {
+        if bases.is_empty() {
+            return under_labels(script, labels, batch_id, then);
+        }
+        under_labels(&Based::new(script, bases), labels, batch_id, then)
+    };
     options.allow_omission = policy.allow_omission;
     options.forbid_omission = forbids_omission(policy);
     let dialect = match options.dialect {
@@ -161,7 +172,7 @@ pub(crate) fn with_script<T>(
     if dialect == Dialect::Batch {
         return match batch::parse(bytes, &Limits::default()) {
             Ok(batch) => {
-                let done = under_labels(&batch, labels, batch_id, then);
+                let done = then(&batch);
                 if input_is_last {
                     // Its memory need not be given back piece by piece.
                     std::mem::forget(batch);
@@ -172,7 +183,7 @@ pub(crate) fn with_script<T>(
         };
     }
     match dialect::parse(bytes, &options) {
-        Ok(script) => under_labels(&script, labels, batch_id, then).map(Ok),
+        Ok(script) => then(&script).map(Ok),
         Err(unread) => match unread.diagnostic() {
             Some(fault) => Ok(Err(fault.clone())),
             None => Err(Refusal::from(unread).into()),
@@ -437,6 +448,7 @@ pub(crate) fn policy(args: &PolicyArgs) -> Result<Policy, Failure> {
     policy.allow_omission = args.allow_omission;
     policy.forbid_omission = forbids_omission(args);
     policy.partial = args.partial;
+    policy.rebase = args.rebase || is_set("PATCHCTL_REBASE");
     policy.max_growth = args.max_growth.unwrap_or(policy.max_growth);
     policy.allow_paths = args
         .allow_path

@@ -59,6 +59,11 @@ pub(crate) fn history(
     context: &Context,
 ) -> Result<Exit, Failure> {
     let place = Location::of(global)?;
+    if let Some(into) = &args.replay {
+        let workspace = place.open()?;
+        std::fs::create_dir_all(into).map_err(|error| Error::io("make", into, error))?;
+        return report::log::rebuilt(&workspace.rebuild(into)?, into, context);
+    }
     let log = each_entry(&place, args, &mut |entry| match entry {
         Entry::Record(record, undone_by) => report::log::entry(&record, undone_by, context),
         Entry::Damaged(transaction, error) => report::log::damaged(&transaction, &error, context),

@@ -3,8 +3,10 @@
 //! A model pays for the catalogue in every session, so it is small; the whole of the formats stands
 //! in the resources.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use patchcore::RelPath;
 use rmcp::model::{Tool, ToolAnnotations};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -157,7 +159,7 @@ fn object(properties: Value, required: &[&str]) -> Arc<Map<String, Value>> {
 /// A call of a tool.
 pub(super) enum Call {
     Read(Read),
-    Edit(Edit),
+    Edit(Vec<u8>, Edit),
     Undo(Undo),
     History(History),
     Scan(Scan),
@@ -201,8 +203,8 @@ impl Call {
     pub(super) fn new(tool: &str, arguments: Value) -> Option<Result<Self, String>> {
         Some(match tool {
             "read" => read(arguments).map(Self::Read),
-            "edit" => edit(arguments, false).map(Self::Edit),
-            "check" => edit(arguments, true).map(Self::Edit),
+            "edit" => edit(arguments, false),
+            "check" => edit(arguments, true),
             "undo" => read(arguments).map(Self::Undo),
             "history" => read(arguments).map(Self::History),
             "scan" => read(arguments).map(Self::Scan),
@@ -217,7 +219,7 @@ impl Call {
     pub(super) fn carry_out(&self, service: &Service, interrupt: &Interrupt) -> Answer {
         match self {
             Self::Read(call) => service.read(call),
-            Self::Edit(call) => service.edit(call, interrupt),
+            Self::Edit(input, call) => service.edit(input, call, interrupt),
             Self::Undo(call) => service.undo(call.batch_id.as_deref(), false, interrupt),
             Self::History(call) => service.history(call),
             Self::Scan(call) => service.scan(call),
@@ -233,7 +235,7 @@ fn read<T: DeserializeOwned>(arguments: Value) -> Result<T, String> {
         .map_err(|error| format!("the arguments make no call: {error}"))
 }
 
-fn edit(arguments: Value, preview: bool) -> Result<Edit, String> {
+fn edit(arguments: Value, preview: bool) -> Result<Call, String> {
     let EditArguments {
         patch,
         operations,
@@ -241,10 +243,14 @@ fn edit(arguments: Value, preview: bool) -> Result<Edit, String> {
         task_id,
         batch_id,
     } = read(arguments)?;
+    let mut bases = BTreeMap::new();
+    for (path, digest) in base.iter().flatten().filter(|_| patch.is_some()) {
+        let path = RelPath::new(path).map_err(|refusal| refusal.message)?;
+        let digest = digest.as_str().and_then(|digest| digest.parse().ok());
+        let digest = digest.ok_or_else(|| format!("the base of {path} is not `sha256:…`"))?;
+        bases.insert(path, digest);
+    }
     let bytes = match (patch, operations) {
-        (Some(Value::String(_)), None) if base.is_some() => {
-            return Err("`base` goes with `operations`; a patch names its own base".to_owned());
-        }
         (Some(Value::String(patch)), None) => patch.into_bytes(),
         (None, Some(operations @ Value::Array(_))) => {
             let mut batch = Map::new();
@@ -261,13 +267,14 @@ fn edit(arguments: Value, preview: bool) -> Result<Edit, String> {
         }
         (None, None) => return Err("a call has `patch` or `operations`".to_owned()),
     };
-    Ok(Edit {
-        bytes,
+    let edit = Edit {
         preview,
         task_id,
         batch_id,
+        bases,
         ..Edit::default()
-    })
+    };
+    Ok(Call::Edit(bytes, edit))
 }
 
 #[cfg(test)]
@@ -302,6 +309,6 @@ mod tests {
         assert!(why(json!({"patch": "", "operations": []})).contains("cannot be combined"));
         assert!(why(json!({"patch": {}})).contains("is a string"));
         assert!(why(json!({"patch": "x", "policy": {}})).contains("`policy`"));
-        assert!(why(json!({"patch": "x", "base": {}})).contains("`base`"));
+        assert!(why(json!({"patch": "x", "base": {"a": "1"}})).contains("the base of a"));
     }
 }

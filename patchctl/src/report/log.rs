@@ -2,13 +2,14 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 use indicatif::HumanBytes;
 use patchcore::Error;
 use patchcore::report::Status;
 use patchcore::workspace::{
-    Audit, Collected, Log, Record, Recovered, SavedConflict, TransactionId, Unfinished,
+    Audit, Collected, Log, Rebuilt, Record, Recovered, SavedConflict, TransactionId, Unfinished,
     WorkspaceStatus,
 };
 use serde_json::{Value, json};
@@ -363,6 +364,43 @@ pub(crate) fn audit(audit: &Audit, context: &Context) -> Result<Exit, Failure> {
     } else {
         Exit::Code(1)
     })
+}
+
+/// What was rebuilt from the log.
+pub(crate) fn rebuilt(rebuilt: &Rebuilt, into: &Path, context: &Context) -> Result<Exit, Failure> {
+    let into = into.display().to_string();
+    let json = || {
+        let foreign = rebuilt.foreign.iter().map(|change| change.path.to_string());
+        json!({
+            "version": 1,
+            "directory": into,
+            "records": rebuilt.records,
+            "files": rebuilt.files,
+            "from_snapshot": rebuilt.from_snapshot,
+            "foreign": foreign.collect::<Vec<_>>(),
+        })
+    };
+    print(context, json, |out| {
+        let files = count(rebuilt.files, "file", "files");
+        let records = count(rebuilt.records, "record", "records");
+        writeln!(
+            out,
+            "rebuilt {files} from {records} in {}",
+            printable(&into)
+        )
+    })?;
+    if !rebuilt.from_snapshot {
+        let note = "there is no snapshot that the log leads on from: files that no batch touched are left out; `patchctl snapshot` takes one";
+        super::warn(note, context);
+    }
+    for change in &rebuilt.foreign {
+        let note = format!(
+            "{} was changed by somebody else; it is taken over as the log found it",
+            change.path
+        );
+        super::warn(&note, context);
+    }
+    Ok(Exit::Done)
 }
 
 /// What `gc` removed.

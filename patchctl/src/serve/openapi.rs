@@ -293,6 +293,11 @@ fn paths() -> Value {
                 json!({ "enum": ["json", "markdown"] }),
                 "of the report on one order",
             ),
+            parameter(
+                "generate",
+                json!({ "type": "boolean" }),
+                "has no effect: a report is made each time",
+            ),
         ],
         &["503"],
     );
@@ -304,6 +309,15 @@ fn paths() -> Value {
     let mut asked = operation("ask", "the orchestrator's answer", "Health", &[], &["503"]);
     asked["responses"]["200"] = json!({ "description": "the orchestrator's answer", "content": {
         "application/json": { "schema": {} } } });
+    let mut one_task = operation(
+        "task",
+        "one task",
+        "Health",
+        std::slice::from_ref(&uuid),
+        &["404", "503"],
+    );
+    one_task["responses"]["200"] = json!({ "description": "the task", "content": {
+        "application/json": { "schema": { "type": "object" } } } });
     let mut done = operation(
         "completeTask",
         "completes a task",
@@ -355,6 +369,7 @@ fn paths() -> Value {
         "/api/tasks": { "get": operation("tasks", "tasks of the manifest", "Tasks", &[
             parameter("status", string(), "of this status"), parameter("order_id", string(), "of this order"),
             limit()], &["503"]) },
+        "/api/tasks/{uuid}": { "get": one_task },
         "/api/tasks/{uuid}/complete": { "post": done },
         "/api/ask": { "post": with_body(asked, json!({ "application/json": { "schema": question } }), true) },
         "/api/events": { "get": stream("events", "events as they commit", "text/event-stream", "200") },

@@ -1,5 +1,6 @@
 //! The calls: what they take, and the request that each becomes.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use patchcore::dialect::Dialect;
@@ -8,7 +9,7 @@ use patchcore::plan::{Labelled, Script};
 use patchcore::report::Part;
 use patchcore::workspace::Log;
 use patchcore::workspace::record::TransactionState;
-use patchcore::{Code, Refusal, RelPath, Report};
+use patchcore::{Code, Digest, Refusal, RelPath, Report};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -19,6 +20,8 @@ use crate::cli::log::HistoryArgs;
 use crate::cli::placeholder::{ScanArgs, SyntaxArgs, WalkArgs};
 use crate::cli::task::{AskArgs, ClosingArgs, CompleteArgs, HelpArgs, ListArgs, TellArgs};
 use crate::commands::edit::{self, Request};
+#[cfg(feature = "serve")]
+use crate::commands::manifest;
 use crate::commands::{log, scan, task};
 use crate::exit::{Exit, Failure};
 use crate::report;
@@ -29,11 +32,9 @@ const MOST: usize = 200;
 /// Lines shown on either side of a placeholder.
 const CONTEXT: u64 = 10;
 
-/// A batch or patch to apply or check.
+/// How a batch or patch is applied or checked.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Edit {
-    /// The input as it came.
-    pub(crate) bytes: Vec<u8>,
     /// Only show what would be done.
     pub(crate) preview: bool,
     /// The format; `None` has it detected.
@@ -44,6 +45,8 @@ pub(crate) struct Edit {
     pub(crate) task_id: Option<String>,
     /// The batch's id where the input has none; another than its own is refused.
     pub(crate) batch_id: Option<String>,
+    /// Hashes that files must have.
+    pub(crate) bases: BTreeMap<RelPath, Digest>,
     /// Whether the answer has the diff.
     pub(crate) diff: bool,
 }
@@ -118,13 +121,18 @@ fn is_zero(number: &usize) -> bool {
 
 impl Service {
     /// `apply` and `check`.
-    pub(crate) fn edit(&self, call: &Edit, interrupt: &Interrupt) -> Answer {
+    pub(crate) fn edit(&self, input: &[u8], call: &Edit, interrupt: &Interrupt) -> Answer {
         self.enter(interrupt);
-        self.try_edit(call, interrupt)
+        self.try_edit(input, call, interrupt)
             .unwrap_or_else(|failure| Answer::of_failure(&failure))
     }
 
-    fn try_edit(&self, call: &Edit, interrupt: &Interrupt) -> Result<Answer, Failure> {
+    fn try_edit(
+        &self,
+        input: &[u8],
+        call: &Edit,
+        interrupt: &Interrupt,
+    ) -> Result<Answer, Failure> {
         let policy = &self.args.policy;
         let show = ShowArgs {
             no_diff: !call.diff,
@@ -139,10 +147,11 @@ impl Service {
         let mut labels = self.labels.clone();
         labels.task_id = labels.task_id.or_else(|| call.task_id.clone());
         let input = edit::Input {
-            bytes: &call.bytes,
+            bytes: input,
             dialect: dialect.resolve(Some(&self.place.root))?,
             labels,
             batch_id: None,
+            bases: call.bases.clone(),
             is_last: false,
         };
         let done = edit::with_script(input, policy, |script| {
@@ -252,6 +261,7 @@ impl Service {
             let args = HistoryArgs {
                 limit: call.limit.unwrap_or(20),
                 all: call.all,
+                replay: None,
             };
             let mut entries = Vec::new();
             log::each_entry(&self.place, &args, &mut |entry| {
@@ -332,6 +342,16 @@ impl Service {
             Ok(Answer::of(Exit::Done, &cut))
         };
         tasks().unwrap_or_else(|failure| Answer::of_failure(&failure))
+    }
+
+    /// `task get`.
+    #[cfg(feature = "serve")]
+    pub(crate) fn task(&self, uuid: &str) -> Answer {
+        let task = || -> Result<Answer, Failure> {
+            let manifest = manifest::read(&self.place)?;
+            Ok(Answer::of(Exit::Done, manifest.require(uuid)?))
+        };
+        task().unwrap_or_else(|failure| Answer::of_failure(&failure))
     }
 
     /// `task complete`.

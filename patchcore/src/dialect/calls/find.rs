@@ -250,23 +250,33 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// A value that stands by itself.
+    /// A value that stands by itself, or the elements of a list of them.
     fn value(&mut self, node: &Node) {
+        match &node.value {
+            Value::List(list) if !list.is_empty() => {
+                for (index, element) in list.iter().enumerate() {
+                    self.alone(element, &format!("[{index}]"));
+                }
+            }
+            _ => self.alone(node, ""),
+        }
+    }
+
+    fn alone(&mut self, node: &Node, path: &str) {
         let (calls, prose) = (self.found.calls.len(), self.found.prose.len());
         let faults = self.input.faults.len();
         match &node.value {
-            Value::List(list) => {
-                for (index, element) in list.iter().enumerate() {
-                    self.visit(element, &format!("[{index}]"), Within::default());
-                }
-            }
             Value::Text(text) => self.spoken(text, node.span),
-            _ => self.visit(node, "", Within::default()),
+            _ => self.visit(node, path, Within::default()),
         }
         let found = &self.found;
+        // A message among messages may have no call in it.
+        let is_message =
+            !path.is_empty() && ["role", "type"].iter().any(|key| node.get(key).is_some());
         if found.calls.len() == calls
             && found.prose.len() == prose
             && self.input.faults.len() == faults
+            && !is_message
         {
             let keys = node.members().unwrap_or_default().iter();
             let keys: Vec<&str> = keys.map(|member| &*member.key).take(6).collect();

@@ -245,11 +245,13 @@ fn sections<'a>(
     options: &Options,
 ) -> Result<Vec<Section<'a>>, Refusal> {
     let mut sections = Vec::with_capacity(files.len());
+    let letters = names::letters(&files);
     for mut file in files {
         if options.reverse {
             file = reversed(file);
         }
         let line = file.line;
+        let strip = strip.or_else(|| names::level_by_letter(&file, &letters));
         let mut section = names::resolve(file, strip, options)?;
         section.remarks = remarks.get(&line).cloned().unwrap_or_default();
         if is_crlf && section.kind == SectionKind::Create && section.binary.is_none() {

@@ -2,7 +2,7 @@
 
 use super::super::Options;
 use super::{Section, SectionKind, invalid};
-use crate::diff::parse::{Name, ParsedFile, Role};
+use crate::diff::parse::{Name, ParsedFile, Ranges, Role};
 use crate::diff::unquote;
 use crate::error::{Code, Hint, Refusal};
 use crate::path::RelPath;
@@ -147,8 +147,13 @@ fn names(file: &ParsedFile<'_>, strip: Option<usize>, options: &Options) -> Resu
         if full.strip_prefix(b"b/") == Some(bare) {
             // Only the new name has git's prefix.
             prefixed = new.replace(bare.clone());
-        } else if kind == SectionKind::Create {
-            strip = level_of_trees(bare, full).unwrap_or(0);
+        } else if kind == SectionKind::Create || makes_all(file) {
+            match (level_of_trees(bare, full), full.strip_prefix(b"b/")) {
+                (Some(level), _) => strip = level,
+                // Whatever the old name stands for, git's prefix is no part of the file's.
+                (None, Some(name)) => new = Some(name.to_vec()),
+                (None, None) => {}
+            }
         }
     }
     // `rename from` and its kin bear no prefix.
@@ -271,6 +276,40 @@ fn names(file: &ParsedFile<'_>, strip: Option<usize>, options: &Options) -> Resu
             }
         }
     })
+}
+
+/// Whether the one hunk says that there was nothing before.
+fn makes_all(file: &ParsedFile<'_>) -> bool {
+    let [hunk] = &file.hunks[..] else {
+        return false;
+    };
+    let none_before = |ranges: Ranges| ranges.old_start == 0 && ranges.old_count == 0;
+    hunk.ranges.is_some_and(none_before) && hunk.counts().0 == 0
+}
+
+/// The letters that git is told to put before names of one side (`i/` and `w/`, say), as files of a
+/// diff show that have both sides.
+pub(super) fn letters(files: &[ParsedFile<'_>]) -> Vec<u8> {
+    let mut letters = Vec::new();
+    for file in files {
+        if let (Some(Name::Path { bytes: old, .. }), Some(Name::Path { bytes: new, .. })) =
+            (&file.old, &file.new)
+            && has_prefixes(file)
+        {
+            letters.extend([old, new].into_iter().filter_map(|name| name.first()));
+        }
+    }
+    letters
+}
+
+/// The level of a file that has a name on one side alone, with a letter that the others have.
+pub(super) fn level_by_letter(file: &ParsedFile<'_>, letters: &[u8]) -> Option<usize> {
+    let name = match (&file.old, &file.new) {
+        (Some(Name::Path { bytes, .. }), Some(Name::Null) | None)
+        | (Some(Name::Null) | None, Some(Name::Path { bytes, .. })) => bytes,
+        _ => return None,
+    };
+    matches!(&name[..], [letter, b'/', ..] if letters.contains(letter)).then_some(1)
 }
 
 /// How many leading components set two names apart, where the rest of them is the same: names of

@@ -7,6 +7,7 @@ use super::{Binary, BinaryHunk, Current, Name, ParseError, ParsedFile, Parser};
 impl<'a> Parser<'a> {
     /// Reads `diff --git` and the extended header lines below it.
     pub(super) fn git_file(&mut self) -> Result<(), ParseError> {
+        self.elsewhere = None;
         let line = self.cursor.line;
         let first = self.cursor.peek().expect("the caller saw a header");
         let mut file = ParsedFile {
@@ -90,6 +91,7 @@ impl<'a> Parser<'a> {
 
     /// Reads a `---` and a `+++` line; one of them may be missing.
     pub(super) fn plain_file(&mut self) {
+        self.elsewhere = None;
         let mut file = ParsedFile {
             line: self.cursor.line,
             ..ParsedFile::default()
@@ -237,6 +239,7 @@ fn trim(line: &[u8]) -> &[u8] {
 /// `/dev/null` alone, git `NUL` and `nul` on Windows, and subversion writes `(nonexistent)`.
 fn is_null_device(name: &[u8]) -> bool {
     let name: Vec<u8> = name
+        .trim_ascii_end()
         .iter()
         .map(|byte| match byte {
             b'\\' => b'/',

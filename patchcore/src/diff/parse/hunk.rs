@@ -82,6 +82,18 @@ impl<'a> Parser<'a> {
                 });
             }
             self.refuse_lost_header(hunk)?;
+            // Of lines that may be the hunk's own, those that look like a header.
+            for (index, doubtful) in lines.iter().enumerate() {
+                let signs = |byte: &u8| b"-+*".contains(byte);
+                let name = doubtful
+                    .text
+                    .iter()
+                    .position(|byte| !signs(byte))
+                    .unwrap_or(0);
+                if name > 0 && doubtful.text[name] == b' ' {
+                    self.note_name(doubtful.text, line + index);
+                }
+            }
             hunk.doubt = Some(Box::new(Doubt::Behind { line, lines }));
         }
         Ok(true)

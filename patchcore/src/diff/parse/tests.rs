@@ -174,3 +174,37 @@ fn combined_and_context_diffs_are_told() {
             .contains("without a file name")
     );
 }
+
+#[test]
+fn a_hunk_below_text_that_names_another_file_is_refused() {
+    let first = "--- a/src/f.rs\n+++ b/src/f.rs\n@@ -1,2 +1,2 @@\n-a\n+A\n b\n";
+    let second = "@@ -8,2 +8,2 @@\n-c\n+C\n d\n";
+    for between in [
+        "--- a/g.rs\n",
+        "+++ b/g.rs\n",
+        "-- a/g.rs\n++ b/g.rs\n",
+        "Index: g\n",
+        "Index: g.rs\n====\n",
+        "g.rs\n",
+        "\n### `lib/g.rs`\n\n",
+        "Then in **g.rs**:\n",
+        "File: Makefile\n",
+    ] {
+        let text = format!("{first}{between}{second}");
+        let read = parse(text.as_bytes(), ParseOptions::default());
+        assert!(read.is_err(), "{text}");
+    }
+    for between in [
+        "",
+        "\n",
+        "And further down:\n",
+        "Further down in f.rs:\n",
+        "\n**src/f.rs**, e.g. the end:\n",
+        "--- a/src/f.rs\n+++ b/src/f.rs\n",
+        "see https://example.org/x.html\n",
+    ] {
+        let text = format!("{first}{between}{second}");
+        let read = parse(text.as_bytes(), ParseOptions::default());
+        assert!(read.is_ok(), "{text}: {:?}", read.err());
+    }
+}
