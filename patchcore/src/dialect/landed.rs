@@ -386,7 +386,10 @@ mod tests {
         for (old, new) in [
             ("a()\nb()\n", "if x:\n    a()\n    b()\n"),
             ("a()\nb()\n", "if (x) {\n    a()\n    b()\n}\na()\n"),
-            ("    a()\n    b()\n", "    try:\n        a()\n        b()\n    end\n"),
+            (
+                "    a()\n    b()\n",
+                "    try:\n        a()\n        b()\n    end\n",
+            ),
         ] {
             for indent in ["", "  ", "        "] {
                 let landed: String = split_lines(new.as_bytes())

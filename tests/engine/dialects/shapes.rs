@@ -47,7 +47,9 @@ fn check(shape: &Shape) -> Result<(), String> {
         };
     };
     let loaded = tree(&before, &script.paths());
-    let lowered = script.lower(&loaded).map_err(|refusal| refusal.to_string())?;
+    let lowered = script
+        .lower(&loaded)
+        .map_err(|refusal| refusal.to_string())?;
     let plan = patchcore::plan::plan(&lowered.batch, &loaded, &policy(&options));
     if shape.want == Want::Refused {
         return match first_refusal(&plan) {

@@ -166,7 +166,9 @@ pub(super) fn call(
     .into_iter()
     .any(|field| arguments.has(field));
     if COPIES.contains(&&*tool) {
-        arguments.fault("a call cannot copy a file; send a batch with a copy-file operation, or the new file");
+        arguments.fault(
+            "a call cannot copy a file; send a batch with a copy-file operation, or the new file",
+        );
         return Outcome::Edit;
     }
     let is_elsewhere = ELSEWHERE.iter().any(|word| tool.contains(word));
@@ -561,15 +563,16 @@ impl Reader<'_> {
         };
         for path in list.node.list().unwrap_or_default() {
             match path.text() {
-                Some(path) => {
-                    match RelPath::new(beneath_root(path.as_bytes(), self.options)) {
-                        Ok(path) => self.push(path, Act::Delete),
-                        Err(refusal) => arguments.fault_at(list, refusal.message),
-                    }
-                }
+                Some(path) => match RelPath::new(beneath_root(path.as_bytes(), self.options)) {
+                    Ok(path) => self.push(path, Act::Delete),
+                    Err(refusal) => arguments.fault_at(list, refusal.message),
+                },
                 None => {
                     let found = path.kind();
-                    arguments.fault_at(list, format!("expected a list of paths, found {found} in it"));
+                    arguments.fault_at(
+                        list,
+                        format!("expected a list of paths, found {found} in it"),
+                    );
                 }
             }
         }
@@ -846,7 +849,10 @@ pub(super) fn is_limited(arguments: &mut Arguments<'_, '_, '_>) -> bool {
         !matches!(member.node.value, Value::Null)
             && words_of(&member.key).any(|word| LIMITS.contains(&&*word))
     });
-    if let Some(key) = arguments.key(Field::New).filter(|_| arguments.has(Field::New)) {
+    if let Some(key) = arguments
+        .key(Field::New)
+        .filter(|_| arguments.has(Field::New))
+    {
         let content = arguments.key(Field::Content).unwrap_or("content");
         arguments.fault(format!("{key:?} and {content:?} are both new text; send {key:?} with the old text, or {content:?} alone for the whole file"));
         return true;
@@ -854,7 +860,10 @@ pub(super) fn is_limited(arguments: &mut Arguments<'_, '_, '_>) -> bool {
     let Some(limit) = limit else {
         return false;
     };
-    let message = format!("{:?} is no known parameter, and may limit the new text to a part of the file; send the old and the new text, or the whole file without it", limit.key);
+    let message = format!(
+        "{:?} is no known parameter, and may limit the new text to a part of the file; send the old and the new text, or the whole file without it",
+        limit.key
+    );
     let path = arguments.path_of(&limit.key);
     arguments.input.fault(limit.key_span, &path, message);
     true
@@ -868,7 +877,10 @@ fn words_of(name: &str) -> impl Iterator<Item = String> {
             words.push(String::new());
         }
         if c.is_alphabetic() {
-            words.last_mut().expect("there is one").extend(c.to_lowercase());
+            words
+                .last_mut()
+                .expect("there is one")
+                .extend(c.to_lowercase());
         }
     }
     words.into_iter()
