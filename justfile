@@ -73,3 +73,7 @@ board *FOLDERS:
 # the same bytes.
 writers edits="10000":
     PATCHCORE_WRITES={{ edits }} cargo test --release -p patchcore --test engine many_writers -- --nocapture
+
+# So many shell edits as agents write them, each recorded and taken back bit for bit.
+shell-edits edits="2000":
+    PATCHCORE_SHELL_EDITS={{ edits }} cargo test --release -p patchcore --test engine shell_edits -- --nocapture
