@@ -14,8 +14,8 @@ use crate::error::Refusal;
 use crate::operation::{Allowance, Labels, Matched};
 use crate::path::RelPath;
 use crate::plan::Outcome;
+pub use crate::rebase::Rebased;
 use crate::report::Status;
-use crate::text::LineNumber;
 use crate::workspace::record::{ChangeRecord, Record, TransactionState};
 
 mod hunks;
@@ -171,16 +171,6 @@ pub struct OperationName {
     pub op: String,
 }
 
-/// Where mapped lines were and where they are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Rebased {
-    /// The lines that the operation addressed in its base, both inclusive.
-    pub from: [LineNumber; 2],
-    /// The lines that they are now.
-    pub to: [LineNumber; 2],
-}
-
 /// How many events a record gives: one for the batch, and one for each operation.
 ///
 /// None for a batch that is not decided yet, and none for a transaction that is no batch of
@@ -274,6 +264,7 @@ fn of_operation(record: &Record, index: usize) -> Option<PatchEvent> {
         outcome: Some(outcome),
         guarded: Some(operation.guarded),
         matched: operation.matched,
+        rebased: operation.rebased,
         allow: operation.allow.clone(),
         before: change.and_then(|change| Some(change.before?.digest)),
         after: change.and_then(|change| Some(change.after?.digest)),

@@ -12,6 +12,7 @@ use crate::digest::Digest;
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
 use crate::path::RelPath;
+use crate::rebase::Rebased;
 
 /// Operations that land together or not at all.
 #[derive(Debug, Clone)]
@@ -143,6 +144,11 @@ pub struct Operation {
     /// Whether the front end judged it on the tree without a refused operation before it, and found
     /// nothing wrong: it is then not applied, instead of not evaluated.
     pub apart: bool,
+    /// Whether [`base`](Self::base) is what its agent was shown last, not what the sender named: such
+    /// a base guards the operation, and nothing is mapped by it.
+    pub shown: bool,
+    /// Where its lines were and where they are, where it was made for an older state of the file.
+    pub rebased: Option<Rebased>,
     /// Whether the sender's format writes names so that no mark, quote or remark can be taken for
     /// a part of one, as git quotes them.
     pub exact_name: bool,
@@ -241,6 +247,8 @@ impl Operation {
             bare: false,
             apart: false,
             exact_name: false,
+            shown: false,
+            rebased: None,
         }
     }
 

@@ -12,6 +12,7 @@ use crate::error::{Code, Refusal};
 use crate::operation::{Allowance, Batch, Matched};
 use crate::path::RelPath;
 use crate::plan::{ChangeKind, FileChange, Outcome, Plan, Verdict};
+use crate::rebase::Rebased;
 use crate::text::LineNumber;
 
 pub use reading::{Endings, Excerpt, FileReading, Part, Reading};
@@ -258,6 +259,9 @@ pub struct OperationReport {
     /// stands there exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matched: Option<Matched>,
+    /// Where its lines were and where they are, if they were mapped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebased: Option<Rebased>,
     /// What the sender let pass on its own responsibility.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<Allowance>,
@@ -282,6 +286,7 @@ impl OperationReport {
             guarded: verdict.guarded,
             note: verdict.note.clone(),
             matched: verdict.matched,
+            rebased: verdict.rebased,
             allow: verdict.allow.clone(),
             refusal: verdict.refusal.clone(),
         };

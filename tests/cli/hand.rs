@@ -135,6 +135,7 @@ pub(crate) fn record(operations: usize) -> Record {
         guarded: true,
         note: None,
         matched: None,
+        rebased: None,
         refusal: None,
         allow: Vec::new(),
         labels: None,

@@ -369,6 +369,28 @@ fn a_call_that_is_taken_back_leaves_the_tree_old_or_new() {
 }
 
 #[test]
+fn a_server_that_is_asked_to_end_takes_back_what_it_verifies() {
+    let sandbox = Sandbox::new(&[("a.txt", "one\n")]);
+    let mut client = Client::start(&sandbox, &["--verify", "sleep 60"]);
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+        "name": "edit", "arguments": replace("a.txt", "one", "two"),
+        "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+        },
+    }});
+    client.send(&call.to_string());
+    while sandbox.read("a.txt") == "one\n" {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let id = i32::try_from(client.child.id()).unwrap();
+    let pid = rustix::process::Pid::from_raw(id).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert!(client.child.wait().unwrap().success());
+    assert_eq!(sandbox.read("a.txt"), "one\n");
+}
+
+#[test]
 fn tasks_are_listed_completed_and_asked_about() {
     let orchestrator = Orchestrator::start();
     let sandbox = Sandbox::new(&[("a.ts", "// ###INIT###\nlet x = 1;\n")]);

@@ -18,6 +18,7 @@ mod oracle;
 mod placeholder;
 mod plan;
 mod random;
+mod rebase;
 mod rebuild;
 mod replays;
 mod rulebook;

@@ -27,6 +27,7 @@ fn operation(outcome: Outcome, file: &str) -> Verdict {
         guarded: true,
         note: None,
         matched: None,
+        rebased: None,
         allow: Vec::new(),
         refusal: None,
         labels: None,

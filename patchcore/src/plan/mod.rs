@@ -23,6 +23,7 @@ mod script;
 mod sequential;
 mod settle;
 mod stage;
+mod stale;
 mod tree;
 
 use std::borrow::Cow;
@@ -34,6 +35,7 @@ use crate::digest::Digest;
 use crate::error::{Code, Refusal};
 use crate::operation::{Allowance, Batch, Coordinates, Labels, Matched, Operation};
 use crate::path::{Protect, RelPath};
+use crate::rebase::Rebased;
 use crate::text::LineNumber;
 use crate::threads;
 
@@ -48,6 +50,8 @@ pub use labelled::Labelled;
 pub(crate) use names::not_found;
 pub use script::{Lowered, Missing, Notes, Script};
 pub(crate) use stage::{Onto, SharedBytes, Stage};
+#[cfg(feature = "workspace")]
+pub(crate) use stale::is_stale;
 pub(crate) use tree::Obstacle;
 #[cfg(feature = "workspace")]
 pub(crate) use tree::Other;
@@ -72,6 +76,9 @@ pub struct Policy {
     pub allow_omission: bool,
     /// Refuse such lines also where the sender's operation [allows](Allowance::Omission) them.
     pub forbid_omission: bool,
+    /// Let operations that were made for an older state of their file land where their lines are
+    /// now, if that is certain.
+    pub rebase: bool,
     /// Apply the groups of files whose operations all pass, instead of all or nothing.
     pub partial: bool,
     /// Let files be created whose names look as if a mark, a quote, a remark or another system's
@@ -97,6 +104,7 @@ impl Default for Policy {
             forbid_omission: false,
             allow_odd_names: false,
             partial: false,
+            rebase: false,
             allow_paths: Vec::new(),
             protect: Protect::default(),
             max_growth: MAX_GROWTH,
@@ -131,6 +139,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether the operation lands.
+    pub(crate) fn lands(self) -> bool {
+        matches!(self, Self::Applied | Self::Rebased)
+    }
+
     /// What an operation comes to that would have landed, in a batch that does not.
     pub(crate) fn held_back(self) -> Self {
         match self {
@@ -167,6 +180,9 @@ pub struct Verdict {
     /// What the sender let pass on its own responsibility.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<Allowance>,
+    /// Where its lines were and where they are, if they were mapped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebased: Option<Rebased>,
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Box<Refusal>>,
@@ -280,6 +296,7 @@ impl Verdict {
             guarded: true,
             note: None,
             matched: None,
+            rebased: None,
             allow: Vec::new(),
             refusal: None,
             labels: None,
@@ -290,6 +307,7 @@ impl Verdict {
     pub(crate) fn hold_back(&mut self) {
         let held_back = self.outcome.held_back();
         if held_back != self.outcome {
+            self.rebased = None;
             self.outcome = held_back;
             self.lines = None;
         }
@@ -305,6 +323,7 @@ impl Verdict {
     fn refuse(&mut self, refusal: Refusal) {
         self.outcome = Outcome::Refused;
         self.lines = None;
+        self.rebased = None;
         self.guarded &= refusal.code != Code::Unguarded;
         self.refusal = Some(Box::new(refusal));
     }
@@ -343,6 +362,12 @@ pub(crate) enum Hashing {
 }
 
 pub(crate) fn plan_with(batch: &Batch, tree: &Tree, policy: &Policy, hashing: Hashing) -> Plan {
+    let plan = plan_once(batch, tree, policy, hashing);
+    stale::replan(plan, batch, tree, policy, hashing)
+}
+
+/// Plans a batch as it is, whatever is known of older states of the files.
+fn plan_once(batch: &Batch, tree: &Tree, policy: &Policy, hashing: Hashing) -> Plan {
     /// From this many operations on, a second thread is worth its start.
     const MANY: usize = 1024;
     let front_end = || settle::front_end_refusals(batch, tree, policy);

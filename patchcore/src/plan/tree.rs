@@ -205,6 +205,10 @@ pub struct Tree {
     others: BTreeMap<RelPath, Other>,
     /// Edits that the log shows.
     landed: HashSet<(RelPath, TextEdit)>,
+    /// Older states of files, the newest first.
+    bases: BTreeMap<RelPath, Vec<Arc<Source>>>,
+    /// Files that are called otherwise by now.
+    moved: BTreeMap<RelPath, (RelPath, Arc<Source>)>,
 }
 
 impl Tree {
@@ -253,6 +257,40 @@ impl Tree {
     #[must_use]
     pub fn has_landed(&self, path: &RelPath, edit: &TextEdit) -> bool {
         !self.landed.is_empty() && self.landed.contains(&(path.clone(), edit.clone()))
+    }
+
+    /// Adds an older state of a file: what operations were made for that name its hash, or in
+    /// which nothing is wrong with them. The newest is added first.
+    pub fn add_base(&mut self, path: RelPath, base: Arc<Source>) {
+        let known = self.bases.entry(path).or_default();
+        if !known.iter().any(|other| other.digest() == base.digest()) {
+            known.push(base);
+        }
+    }
+
+    /// Says that the file that stood at a path is now at another, with these bytes.
+    pub fn add_moved(&mut self, from: RelPath, to: RelPath, source: Arc<Source>) {
+        self.moved.insert(from, (to, source));
+    }
+
+    /// Whether anything is known of older states.
+    pub(crate) fn has_bases(&self) -> bool {
+        !self.bases.is_empty()
+    }
+
+    /// The older state of a file that has this hash.
+    pub(crate) fn base(&self, path: &RelPath, digest: Digest) -> Option<&Arc<Source>> {
+        self.bases(path).find(|base| base.digest() == digest)
+    }
+
+    /// The older states of a file, the newest first.
+    pub(crate) fn bases(&self, path: &RelPath) -> impl Iterator<Item = &Arc<Source>> {
+        self.bases.get(path).into_iter().flatten()
+    }
+
+    /// What became of the file that stood at a path where none is now.
+    pub(crate) fn moved_to(&self, path: &RelPath) -> Option<(&RelPath, &Arc<Source>)> {
+        self.moved.get(path).map(|(to, source)| (to, source))
     }
 
     /// Says what it is that is refused at a path.
@@ -332,8 +370,7 @@ impl FromIterator<(RelPath, Entry)> for Tree {
     fn from_iter<I: IntoIterator<Item = (RelPath, Entry)>>(entries: I) -> Self {
         Self {
             entries: entries.into_iter().collect(),
-            others: BTreeMap::new(),
-            landed: HashSet::new(),
+            ..Self::default()
         }
     }
 }

@@ -29,11 +29,24 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
-use crate::text::{BOM, split_lines, trim_ending};
+use serde::{Deserialize, Serialize};
+
+use crate::text::{BOM, LineNumber, split_lines, trim_ending};
 use align::{Alignment, BUDGET, Place};
 
 /// Lines on each side of a range that must be the same in both states.
 pub const NEIGHBOURS: usize = 2;
+
+/// Where mapped lines were and where they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Rebased {
+    /// The lines that the operation addressed in its base, both inclusive.
+    pub from: [LineNumber; 2],
+    /// The lines that they are now.
+    pub to: [LineNumber; 2],
+}
 
 /// Why a range of the base has no place in the current file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -272,6 +272,9 @@ impl Workspace {
         if self.ask_of_missing(&plan, &lowered.batch, &mut loaded.tree)? {
             plan = planned(&loaded.tree);
         }
+        if self.add_bases(&lowered.batch, &plan, &mut loaded.tree)? {
+            plan = planned(&loaded.tree);
+        }
         plan = self.refuse_by_facts(plan, &lowered.batch, &options.policy)?;
         if hashing == Hashing::Now {
             // Whatever becomes of the plan, its digest is told.
@@ -368,7 +371,7 @@ impl Prepared<'_> {
             .map_or(&[][..], |lowered| &lowered.batch.operations);
         let mut blamed = false;
         for (operation, verdict) in operations.iter().zip(&mut self.plan.verdicts) {
-            let is_why = verdict.outcome == Outcome::Applied
+            let is_why = verdict.outcome.lands()
                 && refusal.code != Code::PlanMismatch
                 && refusal.file.as_deref() == Some(&*operation.shown_file());
             if is_why {

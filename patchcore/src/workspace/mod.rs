@@ -41,6 +41,7 @@ mod shelf;
 mod shown;
 mod snapshot;
 mod stage;
+mod stale;
 mod state;
 mod status;
 mod survey;

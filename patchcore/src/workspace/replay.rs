@@ -139,8 +139,9 @@ impl Workspace {
                 verdict.guarded = operation.guarded;
                 verdict.note = operation.note;
                 verdict.matched = operation.matched;
+                verdict.rebased = operation.rebased;
                 verdict.refusal = operation.refusal;
-                if operation.outcome != Outcome::Applied {
+                if !operation.outcome.lands() {
                     verdict.outcome = operation.outcome;
                 }
             }

@@ -42,6 +42,7 @@ impl Workspace {
             let batch = Cow::to_mut(&mut lowered.batch);
             for (index, base) in bases {
                 batch.operations[index].base = Some(base);
+                batch.operations[index].shown = true;
             }
         }
         Ok(())

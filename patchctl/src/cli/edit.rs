@@ -93,6 +93,10 @@ pub(crate) struct PolicyArgs {
     /// Refuse such lines also where the operation allows them by "allow": ["omission"] [env: PATCHCTL_FORBID_OMISSION]
     #[arg(long, conflicts_with = "allow_omission")]
     pub(crate) forbid_omission: bool,
+    /// Let operations that were made for an older state of their file land where their lines are
+    /// now, if that is certain [env: PATCHCTL_REBASE]
+    #[arg(long)]
+    pub(crate) rebase: bool,
     /// Apply the groups of files whose operations all pass
     #[arg(long)]
     pub(crate) partial: bool,

@@ -448,6 +448,7 @@ pub(crate) fn policy(args: &PolicyArgs) -> Result<Policy, Failure> {
     policy.allow_omission = args.allow_omission;
     policy.forbid_omission = forbids_omission(args);
     policy.partial = args.partial;
+    policy.rebase = args.rebase || is_set("PATCHCTL_REBASE");
     policy.max_growth = args.max_growth.unwrap_or(policy.max_growth);
     policy.allow_paths = args
         .allow_path

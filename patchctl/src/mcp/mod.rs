@@ -8,14 +8,16 @@ mod stdio;
 mod tools;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
+use patchcore::Error;
 use rmcp::ServiceExt as _;
 use tokio::sync::Semaphore;
 
 use crate::cli::Global;
 use crate::cli::server::McpArgs;
 use crate::exit::{Exit, Failure};
-use crate::service::Service;
+use crate::service::{self, Service};
 
 pub(crate) use handler::Handler;
 
@@ -31,16 +33,28 @@ pub(crate) fn run(global: &Global, args: &McpArgs) -> Result<Exit, Failure> {
         .max_blocking_threads(THREADS)
         .enable_time()
         .build()
-        .map_err(|error| patchcore::Error::io("start", "the server", error))?;
+        .map_err(|error| Error::io("start", "the server", error))?;
     let handler = Handler::new(service.clone(), Arc::new(Semaphore::new(AT_ONCE)));
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, stop.clone())
+            .map_err(|error| Error::io("handle signals of", "this process", error))?;
+    }
     runtime.block_on(async {
-        // A client that goes away before it has said anything has been served.
-        if let Ok(running) = handler.serve(stdio::Stdio::start()).await {
-            let _ = running.waiting().await;
+        let served = async {
+            // A client that goes away before it has said anything has been served.
+            if let Ok(running) = handler.serve(stdio::Stdio::start()).await {
+                let _ = running.waiting().await;
+            }
+        };
+        tokio::select! {
+            () = served => {}
+            () = service::asked_to_end(&stop) => {}
         }
     });
+    // What verifies is ended, and its batch taken back; what is being committed comes to its end
+    // before the process does.
     service.stop();
-    // What is being committed comes to its end before the process does.
     drop(runtime);
     Ok(Exit::Done)
 }

@@ -18,6 +18,8 @@ use crate::service::json;
 
 /// Longest line, in bytes.
 pub(super) const MAX_LINE: usize = 16 << 20;
+/// Most requests that are not answered yet; who sends more waits.
+const MAX_OPEN: usize = 32;
 /// Bytes of a longer one in which its id is looked for.
 const HEAD: usize = 64 << 10;
 
@@ -82,9 +84,10 @@ impl Transport<RoleServer> for Stdio {
     }
 
     async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
+        let mut open = self.open.subscribe();
+        let _ = open.wait_for(|open| open.len() < MAX_OPEN).await;
         let Some(message) = self.messages.recv().await else {
             // What was asked is answered before the end.
-            let mut open = self.open.subscribe();
             let _ = open.wait_for(HashSet::is_empty).await;
             return None;
         };

@@ -159,7 +159,7 @@ fn object(properties: Value, required: &[&str]) -> Arc<Map<String, Value>> {
 /// A call of a tool.
 pub(super) enum Call {
     Read(Read),
-    Edit(Edit),
+    Edit(Vec<u8>, Edit),
     Undo(Undo),
     History(History),
     Scan(Scan),
@@ -203,8 +203,8 @@ impl Call {
     pub(super) fn new(tool: &str, arguments: Value) -> Option<Result<Self, String>> {
         Some(match tool {
             "read" => read(arguments).map(Self::Read),
-            "edit" => edit(arguments, false).map(Self::Edit),
-            "check" => edit(arguments, true).map(Self::Edit),
+            "edit" => edit(arguments, false),
+            "check" => edit(arguments, true),
             "undo" => read(arguments).map(Self::Undo),
             "history" => read(arguments).map(Self::History),
             "scan" => read(arguments).map(Self::Scan),
@@ -219,7 +219,7 @@ impl Call {
     pub(super) fn carry_out(&self, service: &Service, interrupt: &Interrupt) -> Answer {
         match self {
             Self::Read(call) => service.read(call),
-            Self::Edit(call) => service.edit(call, interrupt),
+            Self::Edit(input, call) => service.edit(input, call, interrupt),
             Self::Undo(call) => service.undo(call.batch_id.as_deref(), false, interrupt),
             Self::History(call) => service.history(call),
             Self::Scan(call) => service.scan(call),
@@ -235,7 +235,7 @@ fn read<T: DeserializeOwned>(arguments: Value) -> Result<T, String> {
         .map_err(|error| format!("the arguments make no call: {error}"))
 }
 
-fn edit(arguments: Value, preview: bool) -> Result<Edit, String> {
+fn edit(arguments: Value, preview: bool) -> Result<Call, String> {
     let EditArguments {
         patch,
         operations,
@@ -267,14 +267,14 @@ fn edit(arguments: Value, preview: bool) -> Result<Edit, String> {
         }
         (None, None) => return Err("a call has `patch` or `operations`".to_owned()),
     };
-    Ok(Edit {
-        bytes,
+    let edit = Edit {
         preview,
         task_id,
         batch_id,
         bases,
         ..Edit::default()
-    })
+    };
+    Ok(Call::Edit(bytes, edit))
 }
 
 #[cfg(test)]

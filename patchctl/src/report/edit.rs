@@ -6,7 +6,9 @@ use anstyle::{AnsiColor, Style};
 use patchcore::diff;
 use patchcore::operation::Batch;
 use patchcore::plan::{Outcome, Plan};
+use patchcore::rebase::Rebased;
 use patchcore::report::{OperationReport, Report, Status};
+use patchcore::text::LineNumber;
 
 use super::{ALL, Context, printable, refusal};
 use crate::cli::Output;
@@ -98,7 +100,7 @@ fn notes(
 ) -> std::io::Result<()> {
     let noted: Vec<_> = operations
         .iter()
-        .filter_map(|operation| operation.note.as_deref().zip(Some(operation)))
+        .filter_map(|operation| Some((note(operation)?, operation)))
         .collect();
     let (shown, left) = context.cut(&noted);
     for (note, operation) in shown {
@@ -106,7 +108,7 @@ fn notes(
         writeln!(
             out,
             "{DIM}note{DIM:#}: operation {index} on {file}: {}",
-            printable(note)
+            printable(&note)
         )?;
     }
     if !left.is_empty() {
@@ -114,6 +116,27 @@ fn notes(
         writeln!(out, "{DIM}note{DIM:#}: {more}; {ALL}")?;
     }
     Ok(())
+}
+
+/// How an operation was read, and where its lines were.
+fn note(operation: &OperationReport) -> Option<String> {
+    let rebased = operation.rebased.as_ref().map(|Rebased { from, to }| {
+        let lines = |[first, last]: [LineNumber; 2]| match first == last {
+            true => format!("line {first}"),
+            false => format!("lines {first} to {last}"),
+        };
+        let are = if from[0] == from[1] { "is" } else { "are" };
+        match from == to {
+            true => format!("the file has changed, but not at {}", lines(*to)),
+            false => format!(
+                "the file has changed: {} {are} now {}",
+                lines(*from),
+                lines(*to)
+            ),
+        }
+    });
+    let both: Vec<String> = operation.note.clone().into_iter().chain(rebased).collect();
+    (!both.is_empty()).then(|| both.join("; "))
 }
 
 /// One line for each operation.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -218,26 +219,53 @@ fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Response> {
     }
 }
 
+/// Bytes of bodies that are held in memory, of all requests together.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+/// Most of them, unless one body may be longer.
+const MAX_HELD: usize = 256 << 20;
+
+/// A body, which counts as long as it is held.
+pub(super) struct Received {
+    pub(super) bytes: Vec<u8>,
+    held: usize,
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        HELD.fetch_sub(self.held, Ordering::Relaxed);
+    }
+}
+
 /// Reads a body within the limits.
 pub(super) async fn read_body(
     body: Body,
     most: usize,
     patience: Duration,
-) -> Result<Vec<u8>, Response> {
+) -> Result<Received, Response> {
     let read = async {
-        let mut bytes = Vec::new();
+        let mut received = Received {
+            bytes: Vec::new(),
+            held: 0,
+        };
         let mut parts = body.into_data_stream();
         while let Some(part) = parts.next().await {
             let Ok(part) = part else {
                 return Err(problem(StatusCode::BAD_REQUEST, "the body ends too early"));
             };
-            if bytes.len() + part.len() > most {
+            if received.bytes.len() + part.len() > most {
                 let why = format!("a body has at most {most} bytes");
                 return Err(problem(StatusCode::PAYLOAD_TOO_LARGE, &why));
             }
-            bytes.extend_from_slice(&part);
+            // What was sent counts, not what is announced: who is slow takes no room from others.
+            let held = HELD.fetch_add(part.len(), Ordering::Relaxed) + part.len();
+            received.held += part.len();
+            received.bytes.extend_from_slice(&part);
+            if held > MAX_HELD.max(most) {
+                let why = "too many large bodies at a time; send it again";
+                return Err(problem(StatusCode::SERVICE_UNAVAILABLE, why));
+            }
         }
-        Ok(bytes)
+        Ok(received)
     };
     match tokio::time::timeout(patience, read).await {
         Ok(read) => read,
@@ -250,8 +278,11 @@ pub(super) async fn read_body(
 
 /// Reads a JSON body; an empty one is an empty object.
 async fn read_json<T: DeserializeOwned>(body: Body, limits: Limits) -> Result<T, Response> {
-    let bytes = read_body(body, limits.body, limits.patience).await?;
-    let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes };
+    let received = read_body(body, limits.body, limits.patience).await?;
+    let bytes = match received.bytes.as_slice() {
+        [] => b"{}",
+        bytes => bytes,
+    };
     let parsed = crate::service::json::check(bytes).and_then(|()| serde_json::from_slice(bytes));
     parsed.map_err(|error| {
         problem(
@@ -291,9 +322,8 @@ async fn edit(
         let dialect = dialect.map(|name| name.parse::<Dialect>()).transpose();
         let dialect = dialect.map_err(|refusal| failed(&refusal.into()))?;
         let batch_id = key(request.headers())?;
-        let bytes = read_body(request.into_body(), limits.body, limits.patience).await?;
-        Ok(Edit {
-            bytes,
+        let received = read_body(request.into_body(), limits.body, limits.patience).await?;
+        let edit = Edit {
             preview,
             dialect,
             file,
@@ -301,14 +331,15 @@ async fn edit(
             batch_id,
             bases: BTreeMap::new(),
             diff,
-        })
+        };
+        Ok((received, edit))
     };
     match read.await {
-        Ok(edit) => {
+        Ok((received, edit)) => {
             let name = if preview { "check" } else { "apply" };
             respond(
                 call(&server, name, move |service, interrupt| {
-                    service.edit(&edit, interrupt)
+                    service.edit(&received.bytes, &edit, interrupt)
                 })
                 .await,
             )
@@ -511,6 +542,9 @@ struct ReportsQuery {
     order_id: Option<String>,
     #[serde(default)]
     format: Format,
+    /// A report is made each time, so that it is never older than the log.
+    #[serde(default, rename = "generate")]
+    _generate: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -522,7 +556,9 @@ enum Format {
 }
 
 async fn reports(State(server): State<Server>, uri: Uri) -> Response {
-    let ReportsQuery { order_id, format } = match query(&uri) {
+    let ReportsQuery {
+        order_id, format, ..
+    } = match query(&uri) {
         Ok(query) => query,
         Err(response) => return response,
     };

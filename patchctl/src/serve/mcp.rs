@@ -43,26 +43,26 @@ pub(super) fn endpoint(
     move |request: Request<Body>| {
         let service = service.clone();
         Box::pin(async move {
-            let (parts, body) = request.into_parts();
-            let body = if parts.method == Method::POST {
-                let bytes = match read_body(body, max_body, patience).await {
-                    Ok(bytes) => bytes,
+            let (parts, sent) = request.into_parts();
+            // Counts until the call is done.
+            let mut received = None;
+            let mut body = Body::empty();
+            if parts.method == Method::POST {
+                let held = match read_body(sent, max_body, patience).await {
+                    Ok(held) => received.insert(held),
                     Err(response) => return response,
                 };
                 // Of two equal keys the SDK would take one without a word.
-                if json::is_json(&bytes)
-                    && let Err(error) = json::check(&bytes)
+                if json::is_json(&held.bytes)
+                    && let Err(error) = json::check(&held.bytes)
                 {
-                    return problem(
-                        StatusCode::BAD_REQUEST,
-                        &format!("the message cannot be read: {error}"),
-                    );
+                    let why = format!("the message cannot be read: {error}");
+                    return problem(StatusCode::BAD_REQUEST, &why);
                 }
-                Body::from(bytes)
-            } else {
-                Body::empty()
-            };
+                body = Body::from(std::mem::take(&mut held.bytes));
+            }
             let response = service.handle(Request::from_parts(parts, body)).await;
+            drop(received);
             response.map(Body::new).into_response()
         })
     }

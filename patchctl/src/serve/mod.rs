@@ -17,7 +17,7 @@ use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::Router;
@@ -25,6 +25,8 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use patchcore::Error;
+use rustix::fs::Mode;
+use rustix::process::umask;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, watch};
 
@@ -32,7 +34,7 @@ use crate::cli::Global;
 use crate::cli::server::{HttpArgs, ServeArgs};
 use crate::exit::{Exit, Failure};
 use crate::report::{self, Context};
-use crate::service::Service;
+use crate::service::{Service, asked_to_end};
 
 use guard::Guard;
 use io::{Patient, Stream};
@@ -43,8 +45,8 @@ use metrics::Metrics;
 const AT_ONCE: usize = 8;
 /// Longest head of a request, in bytes.
 const MAX_HEAD: usize = 64 << 10;
-/// How often a signal is looked for.
-const LOOK: Duration = Duration::from_millis(50);
+/// How long the server waits where it cannot take a connection, or for streams to end.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What every request needs.
 #[derive(Clone)]
@@ -122,7 +124,11 @@ impl Listener {
         if let Some(path) = &args.socket {
             let failed = |error| Error::io("listen on", path, error);
             remove_dead(path).map_err(failed)?;
-            let listener = UnixListener::bind(path).map_err(failed)?;
+            // Nobody else can call before its mode is set.
+            let mask = umask(Mode::from_raw_mode(0o177));
+            let bound = UnixListener::bind(path);
+            umask(mask);
+            let listener = bound.map_err(failed)?;
             let socket = Socket(path.clone());
             let mode = std::fs::Permissions::from_mode(args.socket_mode);
             std::fs::set_permissions(path, mode).map_err(failed)?;
@@ -163,11 +169,7 @@ impl Listener {
     ) {
         let router = api::router(server, args.max_body, args.client_timeout);
         let connections = Arc::new(Semaphore::new(args.max_connections.get()));
-        let mut ended = pin!(async {
-            while !stop.load(Ordering::Relaxed) {
-                tokio::time::sleep(LOOK).await;
-            }
-        });
+        let mut ended = pin!(asked_to_end(stop));
         loop {
             let next = async {
                 let place = connections.clone().acquire_owned().await;
@@ -188,7 +190,7 @@ impl Listener {
                         });
                     }
                     // The client is gone, or there are no descriptors left: somebody will end.
-                    Err(_) => tokio::time::sleep(LOOK).await,
+                    Err(_) => tokio::time::sleep(PAUSE).await,
                 },
                 () = &mut ended => break,
             }
@@ -197,7 +199,14 @@ impl Listener {
         // Event streams end, and no connection takes another request.
         tell.send_replace(true);
         let all = u32::try_from(args.max_connections.get()).unwrap_or(u32::MAX);
-        let _ = tokio::time::timeout(args.grace, connections.acquire_many(all)).await;
+        let open = async {
+            let _ = connections.acquire_many(all).await;
+            // A WebSocket is no connection of HTTP's any more.
+            while server.live.streams() > 0 {
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        let _ = tokio::time::timeout(args.grace, open).await;
     }
 }
 

@@ -32,11 +32,9 @@ const MOST: usize = 200;
 /// Lines shown on either side of a placeholder.
 const CONTEXT: u64 = 10;
 
-/// A batch or patch to apply or check.
+/// How a batch or patch is applied or checked.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Edit {
-    /// The input as it came.
-    pub(crate) bytes: Vec<u8>,
     /// Only show what would be done.
     pub(crate) preview: bool,
     /// The format; `None` has it detected.
@@ -123,13 +121,18 @@ fn is_zero(number: &usize) -> bool {
 
 impl Service {
     /// `apply` and `check`.
-    pub(crate) fn edit(&self, call: &Edit, interrupt: &Interrupt) -> Answer {
+    pub(crate) fn edit(&self, input: &[u8], call: &Edit, interrupt: &Interrupt) -> Answer {
         self.enter(interrupt);
-        self.try_edit(call, interrupt)
+        self.try_edit(input, call, interrupt)
             .unwrap_or_else(|failure| Answer::of_failure(&failure))
     }
 
-    fn try_edit(&self, call: &Edit, interrupt: &Interrupt) -> Result<Answer, Failure> {
+    fn try_edit(
+        &self,
+        input: &[u8],
+        call: &Edit,
+        interrupt: &Interrupt,
+    ) -> Result<Answer, Failure> {
         let policy = &self.args.policy;
         let show = ShowArgs {
             no_diff: !call.diff,
@@ -144,7 +147,7 @@ impl Service {
         let mut labels = self.labels.clone();
         labels.task_id = labels.task_id.or_else(|| call.task_id.clone());
         let input = edit::Input {
-            bytes: &call.bytes,
+            bytes: input,
             dialect: dialect.resolve(Some(&self.place.root))?,
             labels,
             batch_id: None,

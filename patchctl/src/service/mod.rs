@@ -8,6 +8,7 @@ pub(crate) mod json;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 #[cfg(feature = "serve")]
 use patchcore::event::PatchEvent;
@@ -113,6 +114,16 @@ impl Interrupt {
 
     pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How often a signal is looked for.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Waits until a signal sets the flag.
+pub(crate) async fn asked_to_end(flag: &AtomicBool) {
+    while !flag.load(Ordering::Relaxed) {
+        tokio::time::sleep(LOOK).await;
     }
 }
 

@@ -44,6 +44,7 @@ fn sample() -> Record {
             guarded: true,
             note: None,
             matched: None,
+            rebased: None,
             allow: Vec::new(),
             refusal: None,
             labels: None,

@@ -1,0 +1,460 @@
+//! Operations that were made for an older state of their file: where their lines are by now.
+//!
+//! It is looked at only for what was refused, so that all else costs nothing.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::anchor::Resolver;
+use crate::digest::Digest;
+use crate::error::{Code, Refusal};
+use crate::operation::{Action, Address, Batch, Coordinates, Lines, Occurrence, Operation, Target};
+use crate::path::RelPath;
+use crate::rebase::{Lost, Map, Rebased};
+use crate::text::{LineNumber, Text};
+
+use super::content;
+use super::find::find_text;
+use super::{Hashing, Outcome, Plan, Policy, Source, Tree, plan_once};
+
+/// Most bytes of a refusal that has a suggestion, as JSON.
+const MAX_BYTES: usize = 1000;
+
+/// Whether an older state of the file may be why an operation is refused.
+pub(crate) fn is_stale(refusal: &Refusal) -> bool {
+    matches!(
+        refusal.code,
+        Code::BaseMismatch
+            | Code::ExpectMismatch
+            | Code::LineOutOfRange
+            | Code::AnchorAmbiguous
+            | Code::FileNotFound
+    )
+}
+
+/// Plans again what was refused and was made for an older state that the tree knows: with
+/// [`Policy::rebase`] it may land where its lines are now, without it the refusal says what would.
+pub(super) fn replan(
+    plan: Plan,
+    batch: &Batch,
+    tree: &Tree,
+    policy: &Policy,
+    hashing: Hashing,
+) -> Plan {
+    if !tree.has_bases() || batch.coordinates == Coordinates::Sequential || !plan.has_refusal() {
+        return plan;
+    }
+    let mut plan = plan;
+    let mut batch = Cow::Borrowed(batch);
+    if policy.rebase {
+        let stale = stale(&plan, &batch, |operation, code| {
+            operation.base.is_some() && code == Code::BaseMismatch
+        });
+        let moves = moves(&batch, tree, &stale);
+        let (moves, lost) = apart(moves);
+        if !moves.is_empty() {
+            for step in moves {
+                batch.to_mut().operations[step.index] = step.operation;
+            }
+            plan = plan_once(&batch, tree, policy, hashing);
+        }
+        say_why(&mut plan, lost);
+        let verdicts = plan.verdicts.iter_mut().zip(&batch.operations);
+        for (verdict, operation) in verdicts {
+            verdict.rebased = operation.rebased.filter(|_| verdict.outcome.lands());
+            if verdict.rebased.is_some() {
+                verdict.outcome = Outcome::Rebased;
+            }
+        }
+    }
+    suggest(plan, &batch, tree, policy)
+}
+
+/// Adds to refusals the merge patch that makes them pass, where there is one.
+fn suggest(mut plan: Plan, batch: &Batch, tree: &Tree, policy: &Policy) -> Plan {
+    let stale = stale(&plan, batch, |operation, _| operation.rebased.is_none());
+    let (moves, lost) = apart(moves(batch, tree, &stale));
+    if !policy.rebase {
+        say_why(&mut plan, lost);
+    }
+    if moves.is_empty() {
+        return plan;
+    }
+    let mut trial = batch.clone();
+    let mut there = Cow::Borrowed(tree);
+    for step in &moves {
+        if step.operation.file != trial.operations[step.index].file {
+            let entry = super::Entry::File(step.current.clone());
+            there.to_mut().insert(step.operation.file.clone(), entry);
+        }
+        trial.operations[step.index] = step.operation.clone();
+    }
+    let outcome = plan_once(&trial, &there, policy, Hashing::AtNeed);
+    for step in moves {
+        let passes = outcome.verdicts[step.index].refusal.is_none();
+        if let Some(refusal) = &mut plan.verdicts[step.index].refusal
+            && passes
+        {
+            refusal.suggestion = Some(Box::new(step.patch));
+            let is_long = |refusal: &Refusal| {
+                serde_json::to_string(refusal).is_ok_and(|text| text.len() > MAX_BYTES)
+            };
+            while is_long(refusal) && refusal.candidates.pop().is_some() {}
+            if is_long(refusal) {
+                refusal.found = None;
+            }
+        }
+    }
+    plan
+}
+
+/// The operations that an older state may be behind.
+fn stale(plan: &Plan, batch: &Batch, which: impl Fn(&Operation, Code) -> bool) -> Vec<usize> {
+    let verdicts = plan.verdicts.iter().zip(&batch.operations).enumerate();
+    let stale = verdicts.filter(|(_, (verdict, operation))| {
+        let refusal = verdict.refusal.as_deref();
+        let refusal = refusal.filter(|it| is_stale(it) && !operation.shown);
+        refusal.is_some_and(|refusal| which(operation, refusal.code))
+    });
+    stale.map(|(index, _)| index).collect()
+}
+
+/// Says in the refusals why there is no place.
+fn say_why(plan: &mut Plan, lost: Vec<(usize, Lost)>) {
+    for (index, lost) in lost {
+        if let Some(refusal) = &mut plan.verdicts[index].refusal
+            && refusal.code == Code::BaseMismatch
+        {
+            refusal.message = format!("{}; {lost}", refusal.message);
+        }
+    }
+}
+
+/// An operation at the place where its lines are now.
+struct Step {
+    index: usize,
+    operation: Operation,
+    /// What it then works on.
+    current: Arc<Source>,
+    /// The merge patch that makes the one of the other.
+    patch: Value,
+}
+
+type Moved = Result<Step, Lost>;
+
+fn apart(moves: Vec<(usize, Moved)>) -> (Vec<Step>, Vec<(usize, Lost)>) {
+    let (mut found, mut lost) = (Vec::new(), Vec::new());
+    for (index, moved) in moves {
+        match moved {
+            Ok(step) => found.push(step),
+            Err(why) => lost.push((index, why)),
+        }
+    }
+    (found, lost)
+}
+
+/// Where operations go; those of whose base nothing is known are left out.
+fn moves(batch: &Batch, tree: &Tree, stale: &[usize]) -> Vec<(usize, Moved)> {
+    let mut groups: HashMap<(&RelPath, Digest), Vec<usize>> = HashMap::new();
+    for &index in stale {
+        let operation = &batch.operations[index];
+        for base in bases(operation, batch, tree) {
+            let group = groups.entry((&operation.file, base)).or_default();
+            group.push(index);
+        }
+    }
+    let mut found: HashMap<usize, Option<Moved>> = HashMap::new();
+    for ((path, base), indices) in groups {
+        let (Some(base), Some((named, current))) = (tree.base(path, base), standing(tree, path))
+        else {
+            continue;
+        };
+        let pair = Pair {
+            path,
+            named,
+            base,
+            current,
+        };
+        for (index, moved) in pair.moves(batch, &indices) {
+            let known = found.entry(index).or_insert(None);
+            let agrees = match (&known, &moved) {
+                (Some(Ok(one)), Ok(other)) => one.patch == other.patch,
+                (Some(Err(_)), _) => continue,
+                _ => true,
+            };
+            *known = Some(moved.and_then(|step| agrees.then_some(step).ok_or(Lost::Ambiguous)));
+        }
+    }
+    let mut found: Vec<(usize, Moved)> = found
+        .into_iter()
+        .filter_map(|(index, moved)| Some((index, moved?)))
+        .collect();
+    found.sort_by_key(|(index, _)| *index);
+    found
+}
+
+/// The file that is meant by a path by now, and its name.
+fn standing<'t>(tree: &'t Tree, path: &'t RelPath) -> Option<(&'t RelPath, &'t Arc<Source>)> {
+    match tree.file(path) {
+        Some(source) => Some((path, source)),
+        None => tree.moved_to(path),
+    }
+}
+
+/// The states that an operation may have been made for: the one that it names, or all in which
+/// nothing is wrong with it.
+fn bases(operation: &Operation, batch: &Batch, tree: &Tree) -> Vec<Digest> {
+    if let Some(base) = operation.base {
+        return vec![base];
+    }
+    let passes = |source: &Arc<Source>| {
+        let entry = super::Entry::File(source.clone());
+        let alone: Tree = [(operation.file.clone(), entry)].into_iter().collect();
+        let mut one = Batch::new(vec![operation.clone()], batch.content);
+        one.labels = batch.labels.clone();
+        !plan_once(&one, &alone, &Policy::default(), Hashing::AtNeed).has_refusal()
+    };
+    let known = tree.bases(&operation.file);
+    let known = known.filter(|source| passes(source));
+    known.map(|source| source.digest()).collect()
+}
+
+/// Two states of a file.
+struct Pair<'a> {
+    path: &'a RelPath,
+    /// What the file is called now.
+    named: &'a RelPath,
+    base: &'a Arc<Source>,
+    current: &'a Arc<Source>,
+}
+
+impl Pair<'_> {
+    fn moves(&self, batch: &Batch, indices: &[usize]) -> Vec<(usize, Moved)> {
+        let (before, now) = (self.base.text(), self.current.text());
+        let operations = || indices.iter().map(|&index| &batch.operations[index]);
+        let blocks: Vec<Cow<'_, Lines>> = operations().flat_map(content::wanted_blocks).collect();
+        let blocks = || blocks.iter().map(|block| &**block);
+        let mut resolver = Resolver::new(self.path, &before, blocks());
+        let spots: Vec<Option<Spot>> = operations()
+            .map(|operation| Spot::of(&operation.action, &before, &mut resolver))
+            .collect();
+        let ranges: Vec<Range<usize>> = spots.iter().flatten().flat_map(Spot::ranges).collect();
+        let map = Map::new(self.base.bytes(), self.current.bytes());
+        let mut mapped = map.ranges(&ranges).into_iter();
+        let mut resolver = Resolver::new(self.path, &now, blocks());
+        let mut moves = Vec::new();
+        for (&index, spot) in indices.iter().zip(spots) {
+            let Some(spot) = spot else { continue };
+            let to: Result<Vec<_>, Lost> = mapped.by_ref().take(spot.ranges().count()).collect();
+            let operation = &batch.operations[index];
+            let moved = to.and_then(|to| {
+                let rewritten = self.rewrite(operation, &spot, &to, (&before, &now), &mut resolver);
+                let (operation, patch) = rewritten.ok_or(Lost::Changed)?;
+                Ok(Step {
+                    index,
+                    operation,
+                    current: self.current.clone(),
+                    patch,
+                })
+            });
+            moves.push((index, moved));
+        }
+        moves
+    }
+
+    /// The operation at the mapped lines; `None` where it cannot be said there.
+    fn rewrite(
+        &self,
+        operation: &Operation,
+        spot: &Spot,
+        to: &[Range<usize>],
+        (before, now): (&Text<'_>, &Text<'_>),
+        resolver: &mut Resolver<'_>,
+    ) -> Option<(Operation, Value)> {
+        let digest = self.current.digest();
+        let mut moved = operation.clone();
+        moved.base = Some(digest);
+        moved.rebased = Some(Rebased {
+            from: shown(spot.ranges())?,
+            to: shown(to.iter().cloned())?,
+        });
+        let mut patch = json!({ "base": digest.to_string() });
+        if self.named != self.path {
+            moved.file = self.named.clone();
+            patch["file"] = self.named.to_string().into();
+        }
+        match &mut moved.action {
+            Action::ReplaceBlock { at, .. } => patch_address(at, &to[0], resolver, &mut patch)?,
+            Action::InsertBefore(insertion) | Action::InsertAfter(insertion) => {
+                patch_address(&mut insertion.at, &to[0], resolver, &mut patch)?;
+            }
+            Action::Prepend(_) => (to[0].start == start_of_code(now)).then_some(())?,
+            Action::ReplaceText {
+                find, occurrence, ..
+            } => {
+                let Spot::Matches(places) = spot else {
+                    return None;
+                };
+                let (all, free) = (find_text(now, find), *occurrence == Occurrence::All);
+                let there = |(from, to): (&Match, &Range<usize>)| {
+                    let column = from.start - line_start(before, from.lines.start)?;
+                    Some(line_start(now, to.start)? + column)
+                };
+                let starts: Option<Vec<usize>> = places.iter().zip(to).map(there).collect();
+                let starts = starts?;
+                if free {
+                    let now: Vec<usize> = disjoint(&all).map(|place| place.start).collect();
+                    (now == starts).then_some(())?;
+                } else {
+                    let at = all.iter().position(|place| place.start == starts[0])?;
+                    if all.len() > 1 {
+                        let number = std::num::NonZeroU64::new(at as u64 + 1)?;
+                        *occurrence = Occurrence::Nth(number);
+                        patch["occurrence"] = number.get().into();
+                    } else {
+                        *occurrence = Occurrence::First;
+                        patch["occurrence"] = "first".into();
+                    }
+                }
+            }
+            _ => {}
+        }
+        Some((moved, patch))
+    }
+}
+
+/// Lines as reports show them. An empty range is shown as the line above it.
+fn shown(ranges: impl Iterator<Item = Range<usize>>) -> Option<[LineNumber; 2]> {
+    let both = ranges.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end))?;
+    let last = both.end.max(1) - 1;
+    Some([both.start.min(last), last].map(LineNumber::from_index))
+}
+
+/// Sets an address to lines, unless it means them as it is.
+fn patch_address(
+    at: &mut Address,
+    to: &Range<usize>,
+    resolver: &mut Resolver<'_>,
+    patch: &mut Value,
+) -> Option<()> {
+    let found = resolver.locate(at);
+    if found.is_ok_and(|found| found.first == to.start && found.count == to.len()) {
+        return Some(());
+    }
+    if to.is_empty() {
+        return None;
+    }
+    let lines = [to.start as u64 + 1, to.end as u64];
+    let mut address = json!({ "lines": lines });
+    let keys: &[&str] = match &at.target {
+        Target::Lines { first, last } if first == last => &["line"],
+        Target::Lines { .. } => &[],
+        Target::Text(_) => &["text"],
+        Target::Match(_) => &["match"],
+        Target::Between { .. } => &["between", "inclusive"],
+        Target::Placeholder(_) => &["placeholder"],
+    };
+    for key in keys {
+        address[key] = Value::Null;
+    }
+    if at.occurrence != Occurrence::Only {
+        address["occurrence"] = Value::Null;
+    }
+    patch["at"] = address;
+    *at = Address::only(Target::Lines {
+        first: lines[0],
+        last: lines[1],
+    });
+    Some(())
+}
+
+/// A match of a text.
+struct Match {
+    lines: Range<usize>,
+    start: usize,
+}
+
+/// Where an operation works in its base, in lines that count from 0.
+enum Spot {
+    Lines(Range<usize>),
+    Matches(Vec<Match>),
+}
+
+impl Spot {
+    /// `None` where it has no place there, and for what is not about lines.
+    fn of(action: &Action, text: &Text<'_>, resolver: &mut Resolver<'_>) -> Option<Self> {
+        let at = match action {
+            Action::ReplaceBlock { at, .. } => at,
+            Action::InsertBefore(insertion) | Action::InsertAfter(insertion) => &insertion.at,
+            Action::Append(_) => return Some(Self::Lines(text.line_count()..text.line_count())),
+            Action::Prepend(_) => {
+                let start = start_of_code(text);
+                return Some(Self::Lines(start..start));
+            }
+            Action::ReplaceText {
+                find, occurrence, ..
+            } => return Self::of_text(text, find, *occurrence),
+            _ => return None,
+        };
+        let located = resolver.locate(at).ok()?;
+        Some(Self::Lines(located.first..located.first + located.count))
+    }
+
+    fn of_text(text: &Text<'_>, find: &[u8], occurrence: Occurrence) -> Option<Self> {
+        let all = find_text(text, find);
+        let chosen: Vec<Range<usize>> = match occurrence {
+            Occurrence::Only if all.len() > 1 => return None,
+            Occurrence::Only | Occurrence::First => all.into_iter().take(1).collect(),
+            Occurrence::Last => all.into_iter().next_back().into_iter().collect(),
+            Occurrence::Nth(number) => {
+                let index = usize::try_from(number.get() - 1).ok()?;
+                all.into_iter().nth(index).into_iter().collect()
+            }
+            Occurrence::All => disjoint(&all).collect(),
+        };
+        let matches: Vec<Match> = chosen
+            .into_iter()
+            .map(|place| Match {
+                lines: text.line_at(place.start).index()
+                    ..text.line_at(place.end.max(place.start + 1) - 1).index() + 1,
+                start: place.start,
+            })
+            .collect();
+        (!matches.is_empty()).then_some(Self::Matches(matches))
+    }
+
+    fn ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let (lines, matches) = match self {
+            Self::Lines(lines) => (Some(lines.clone()), &[][..]),
+            Self::Matches(matches) => (None, &matches[..]),
+        };
+        lines
+            .into_iter()
+            .chain(matches.iter().map(|found| found.lines.clone()))
+    }
+}
+
+/// The places that do not overlap one before them.
+fn disjoint(places: &[Range<usize>]) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut end = 0;
+    places.iter().filter_map(move |place| {
+        let is_free = place.start >= end;
+        end = if is_free { place.end } else { end };
+        is_free.then(|| place.clone())
+    })
+}
+
+fn line_start(text: &Text<'_>, index: usize) -> Option<usize> {
+    let line = text.line(LineNumber::from_index(index))?;
+    Some(line.start)
+}
+
+/// The index of the line in front of which lines are prepended.
+fn start_of_code(text: &Text<'_>) -> usize {
+    let body = &text.bytes()[text.bom_len()..];
+    usize::from(body.starts_with(b"#!"))
+}
