@@ -542,6 +542,9 @@ struct ReportsQuery {
     order_id: Option<String>,
     #[serde(default)]
     format: Format,
+    /// A report is made each time, so that it is never older than the log.
+    #[serde(default, rename = "generate")]
+    _generate: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -553,7 +556,9 @@ enum Format {
 }
 
 async fn reports(State(server): State<Server>, uri: Uri) -> Response {
-    let ReportsQuery { order_id, format } = match query(&uri) {
+    let ReportsQuery {
+        order_id, format, ..
+    } = match query(&uri) {
         Ok(query) => query,
         Err(response) => return response,
     };

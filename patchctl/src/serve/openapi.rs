@@ -293,6 +293,11 @@ fn paths() -> Value {
                 json!({ "enum": ["json", "markdown"] }),
                 "of the report on one order",
             ),
+            parameter(
+                "generate",
+                json!({ "type": "boolean" }),
+                "has no effect: a report is made each time",
+            ),
         ],
         &["503"],
     );
