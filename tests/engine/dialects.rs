@@ -7,6 +7,7 @@
 mod git;
 mod ladder;
 mod laws;
+mod shapes;
 
 use std::collections::BTreeMap;
 use std::fs;

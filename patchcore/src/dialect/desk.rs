@@ -2,6 +2,7 @@
 
 use super::landed::{self, Landed};
 use super::{fold, whole};
+use crate::bytes;
 use crate::digest::Digest;
 use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Refusal};
@@ -17,7 +18,13 @@ pub(super) struct Desk<'t> {
     operations: Vec<Operation>,
     /// The edit that is about to be refused, if the log may show it.
     doubt: Option<Box<TextEdit>>,
+    /// What is left of [`APART`].
+    apart: usize,
 }
+
+/// How much text operations behind a refused one may be judged by, in all, in lines; two bytes of a
+/// line count as one more. Each may be looked for in its whole file, on every step: about a second.
+const APART: usize = 4_000_000;
 
 impl<'t> Desk<'t> {
     /// A desk for operations that follow one another.
@@ -32,6 +39,7 @@ impl<'t> Desk<'t> {
             coordinates,
             operations: Vec::new(),
             doubt: None,
+            apart: APART,
         }
     }
 
@@ -217,12 +225,19 @@ impl<'t> Desk<'t> {
     }
 
     /// Judges an operation that comes after a refused one on its file by the text without that one:
-    /// it would pass, or nothing is known of it.
+    /// it would pass, or nothing is known of it. Where many were judged so, no more are.
     pub(super) fn judge_apart(
         &mut self,
         path: &RelPath,
         judge: impl FnOnce(&mut Self) -> Result<(), Refusal>,
     ) {
+        let text = self.text(path).ok().flatten();
+        let work = text.map_or(0, |text| bytes::count(b'\n', &text) + text.len() / 2);
+        let Some(left) = self.apart.checked_sub(work + 1) else {
+            self.skip(path);
+            return;
+        };
+        self.apart = left;
         let from = self.operations.len();
         if judge(self).is_ok() {
             for operation in &mut self.operations[from..] {

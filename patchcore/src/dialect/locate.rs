@@ -20,6 +20,9 @@ pub(crate) struct Place {
 /// Most places that are told apart for one block: one more than a refusal lists.
 pub(super) const ENOUGH: usize = MAX_CANDIDATES + 1;
 
+/// Blocks that may be looked for by the same line, however often it is repeated.
+const SHARED: usize = 64;
+
 /// Where each block stands in the text, in order, up to a handful of places each.
 ///
 /// An empty block stands nowhere.
@@ -29,15 +32,36 @@ pub(super) fn find_blocks(text: &[u8], blocks: &[&[&[u8]]], fold: Fold) -> Vec<V
         .iter()
         .map(|block| block.iter().map(|line| fold.of(line)).collect())
         .collect();
-    // A block is looked for by its longest line, which is the one least likely to be repeated.
-    let mut keys: HashMap<&[u8], Vec<(usize, usize)>> = HashMap::new();
-    for (index, block) in folded.iter().enumerate() {
-        if let Some((at, key)) = block.iter().enumerate().max_by_key(|(_, line)| line.len()) {
-            keys.entry(key).or_default().push((index, at));
+    let start = if text.starts_with(BOM) { BOM.len() } else { 0 };
+    // Of blocks that are the same, one is looked for.
+    let mut first_of: HashMap<&[Cow<'_, [u8]>], usize> = HashMap::new();
+    let first: Vec<usize> = (folded.iter().enumerate())
+        .map(|(index, block)| *first_of.entry(block).or_insert(index))
+        .collect();
+    // A block is looked for by its longest line, which is the one least likely to be repeated; where
+    // many blocks share theirs, each by the line that is in fact repeated least.
+    let keys_by = |often: &HashMap<&[u8], usize>| {
+        let mut keys: HashMap<&[u8], Vec<(usize, usize)>> = HashMap::new();
+        for (index, block) in folded
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| first[*at] == *at)
+        {
+            let rank = |line: &Cow<'_, [u8]>| {
+                let often = often.get(line.as_ref()).copied().unwrap_or_default();
+                (std::cmp::Reverse(often), line.len())
+            };
+            if let Some((at, key)) = block.iter().enumerate().max_by_key(|(_, line)| rank(line)) {
+                keys.entry(key).or_default().push((index, at));
+            }
         }
+        keys
+    };
+    let mut keys = keys_by(&HashMap::new());
+    if keys.values().any(|blocks| blocks.len() > SHARED) {
+        keys = keys_by(&counts(&text[start..], &folded, fold));
     }
     let lengths: std::collections::HashSet<usize> = keys.keys().map(|key| key.len()).collect();
-    let start = if text.starts_with(BOM) { BOM.len() } else { 0 };
     let mut at = start;
     for (number, line) in split_lines(&text[start..]).enumerate() {
         let key = fold.of(line);
@@ -60,7 +84,28 @@ pub(super) fn find_blocks(text: &[u8], blocks: &[&[&[u8]]], fold: Fold) -> Vec<V
         }
         at += line.len();
     }
+    for (index, first) in first.into_iter().enumerate() {
+        if first != index {
+            found[index] = found[first].clone();
+        }
+    }
     found
+}
+
+/// How often the text has each line of the blocks.
+fn counts<'b>(
+    text: &[u8],
+    blocks: &'b [Vec<Cow<'_, [u8]>>],
+    fold: Fold,
+) -> HashMap<&'b [u8], usize> {
+    let lines = blocks.iter().flatten();
+    let mut counts: HashMap<&[u8], usize> = lines.map(|line| (line.as_ref(), 0)).collect();
+    for line in split_lines(text) {
+        if let Some(count) = counts.get_mut(fold.of(line).as_ref()) {
+            *count += 1;
+        }
+    }
+    counts
 }
 
 /// Where one block stands in a part of the text that starts with a line, see [`find_blocks`].

@@ -34,6 +34,12 @@ pub(super) struct Whole {
 }
 
 impl History {
+    /// How many steps and edits a copy takes over.
+    pub(super) fn size(&self) -> usize {
+        let edits = self.0.iter().map(|step| step.edits.as_slice().len());
+        self.0.len() + edits.sum::<usize>()
+    }
+
     /// Notes an operation that leaves the text as it is.
     pub(super) fn note(&mut self, operation: usize) {
         self.edit(operation, Assembled::default(), b"");

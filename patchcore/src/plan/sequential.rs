@@ -25,6 +25,9 @@ use super::{After, ChangeKind, FileChange, Outcome, Policy, Source, Tree, Verdic
 /// Bytes that the intermediate texts of one batch may come to, 4 GiB: about a second of copying.
 const COPY_BUDGET: usize = 4 << 30;
 
+/// Steps and edits that copies may take over from what they are copied from, in all: about a second.
+const HISTORY_BUDGET: usize = 1_000_000;
+
 type Stage<'t> = stage::Stage<'t, History>;
 type Current = stage::Current<History>;
 
@@ -41,6 +44,7 @@ pub(super) fn plan(
         terms: Terms::of(policy, tree),
         copied: HashSet::new(),
         rewritten: 0,
+        inherited: 0,
     };
     let mut verdicts = Vec::with_capacity(batch.operations.len());
     for (index, operation) in batch.operations.iter().enumerate() {
@@ -100,6 +104,8 @@ struct Planner<'a> {
     copied: HashSet<RelPath>,
     /// Bytes that the intermediate texts come to.
     rewritten: usize,
+    /// Steps and edits that copies took over.
+    inherited: usize,
 }
 
 impl<'a> Planner<'a> {
@@ -173,8 +179,17 @@ impl<'a> Planner<'a> {
                 stage.rename(path, to, index, onto)?
             }
             Action::CopyFile { to } => {
+                let source = stage.file(path)?;
+                let is_copy = source.copied;
+                self.inherited = self.inherited.saturating_add(source.history.size());
+                if self.inherited > HISTORY_BUDGET {
+                    let message = format!(
+                        "the operations up to {index} copy what {HISTORY_BUDGET} edits and copies before them made; copy the original files"
+                    );
+                    return Err(Refusal::new(Code::LimitExceeded, message).in_file(path));
+                }
                 let copy = stage.copy(path, to, onto)?;
-                if !self.copied.insert(path.clone()) {
+                if is_copy || !self.copied.insert(path.clone()) {
                     self.terms.grow(index, path, copy.content.len() as u64)?;
                 }
                 copy

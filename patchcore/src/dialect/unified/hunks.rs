@@ -5,6 +5,7 @@ mod landed;
 mod readings;
 mod refusal;
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use super::super::fold::Fold;
@@ -81,6 +82,7 @@ fn place_read(
         index,
         path,
         options,
+        compared: Cell::new(MOST_COMPARED),
     };
     let fold = if options.ignore_whitespace {
         Fold::SpaceRuns
@@ -161,7 +163,12 @@ struct File<'a> {
     index: Index<'a>,
     path: &'a RelPath,
     options: HunkOptions,
+    /// How many bytes may still be read to say what is most like a hunk that has no place.
+    compared: Cell<usize>,
 }
+
+/// Bytes that are read to say what is most like the hunks of a file that have no place.
+const MOST_COMPARED: usize = 8 << 20;
 
 /// At which ends of the file a hunk must match, as git has it.
 struct Anchors {

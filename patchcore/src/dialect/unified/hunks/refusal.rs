@@ -2,7 +2,7 @@
 
 use super::super::super::locate;
 use super::evidence::Against;
-use super::{File, How, Placed, Spot};
+use super::{File, How, MOST_COMPARED, Placed, Spot};
 use crate::anchor::near;
 use crate::diff::parse::{Hunk, HunkLine, Role};
 use crate::error::{Code, Hint, Refusal};
@@ -85,6 +85,12 @@ impl File<'_> {
         if anchors.end && hunk.lines.iter().all(|line| line.role != Role::Context) {
             refusal.hint = Some(Hint::UnidiffZero);
         }
+        let left = self.compared.get();
+        // The first hunk may be compared with any file.
+        if left < self.bytes.len() && left < MOST_COMPARED {
+            return refusal;
+        }
+        self.compared.set(left.saturating_sub(self.bytes.len()));
         // Another place is more like it than the one that its header says.
         let stated = self.stated_index(hunk);
         if let Some(near) = near::nearest(self.bytes, &texts)
