@@ -454,14 +454,21 @@ fn sections_of_an_envelope_behind_a_refused_one_are_judged_without_it() {
             [&*bad, &bad_again, &good].concat(),
             vec![Refused, NotEvaluated, NotApplied],
         ),
-        ([&*good, &bad, delete].concat(), vec![NotApplied, Refused, NotApplied]),
+        (
+            [&*good, &bad, delete].concat(),
+            vec![NotApplied, Refused, NotApplied],
+        ),
     ] {
         let patch = format!("*** Begin Patch\n{sections}*** End Patch\n");
         let script = parse(patch.as_bytes(), &Options::default()).unwrap();
         let tree = tree(&before, &script.paths());
         let batch = script.lower(&tree).unwrap().batch;
         let plan = plan(&batch, &tree, &Policy::default());
-        let outcomes: Vec<_> = plan.verdicts.iter().map(|verdict| verdict.outcome).collect();
+        let outcomes: Vec<_> = plan
+            .verdicts
+            .iter()
+            .map(|verdict| verdict.outcome)
+            .collect();
         assert_eq!(outcomes, expected, "{patch}");
     }
 }
