@@ -77,3 +77,7 @@ writers edits="10000":
 # So many shell edits as agents write them, each recorded and taken back bit for bit.
 shell-edits edits="2000":
     PATCHCORE_SHELL_EDITS={{ edits }} cargo test --release -p patchcore --test engine shell_edits -- --nocapture
+
+# What recording a command adds to it, on a tree of 10,000 files.
+commands:
+    cargo bench -p patchcore --bench commands

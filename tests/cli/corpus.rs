@@ -177,8 +177,8 @@ impl Ready {
     }
 
     /// The report without what differs from run to run.
-    pub(crate) fn normal(&self, report: Value) -> Value {
-        normal(report, &self.folder)
+    pub(crate) fn normal(&self, report: Value, root: &Path) -> Value {
+        normal(report, &self.folder, root)
     }
 
     /// All files of a tree but the engine's own.
@@ -298,7 +298,7 @@ fn run(folder: &Path, mut case: Case, update: bool) -> Result<(), String> {
         .filter(|path| !after.contains_key(*path))
         .cloned()
         .collect();
-    let report = normal(report, folder);
+    let report = normal(report, folder, &root);
     if update {
         write(&folder.join("after"), &changed);
         let text = if diff.stdout.is_empty() {
@@ -423,7 +423,10 @@ fn verdicts(report: &Value) -> Vec<String> {
 }
 
 /// The report without what differs from run to run.
-fn normal(mut report: Value, folder: &Path) -> Value {
+fn normal(report: Value, folder: &Path, root: &Path) -> Value {
+    let text = report.to_string();
+    let text = text.replace(root.to_str().unwrap(), "/ROOT");
+    let mut report: Value = serde_json::from_str(&text).unwrap();
     if let Some(report) = report.as_object_mut() {
         report.remove("transaction");
         let batch = fs::read_to_string(folder.join("batch.json")).unwrap_or_default();

@@ -75,7 +75,7 @@ fn compare(case: &Ready) -> Result<(), String> {
         // The same path each time: messages name it.
         let root = dir.path().join("tree");
         case.lay_out(&root);
-        let report = call(&root).map(|report| case.normal(report));
+        let report = call(&root).map(|report| case.normal(report, &root));
         let state = (report.clone(), Ready::files(&root), record(&root, has_id));
         std::fs::rename(&root, dir.path().join(name)).unwrap();
         report.map(|_| state)

@@ -235,8 +235,12 @@ fn shell_edits_are_recorded_and_taken_back_bit_for_bit() {
     assert!(changed * 10 >= edits * 7, "{changed} of {edits}");
 }
 
-/// All but the repository itself, which is not recorded.
+/// What is recorded: neither a repository's own files nor what git ignores.
 fn outside(files: &crate::undo_to::Files) -> crate::undo_to::Files {
-    let files = files.iter().filter(|it| !it.0.starts_with(".git/"));
+    let is_left_out = |name: &str| {
+        name.split('/').any(|part| part == ".git")
+            || [".orig", ".rej"].iter().any(|end| name.ends_with(end))
+    };
+    let files = files.iter().filter(|it| !is_left_out(&it.0));
     files.cloned().collect()
 }

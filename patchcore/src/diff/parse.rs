@@ -314,7 +314,7 @@ pub fn parse(bytes: &[u8], options: ParseOptions) -> Result<Diff<'_>, ParseError
         options,
         diff: Diff::default(),
         current: None,
-        elsewhere: None,
+        between: None,
     };
     parser.run()?;
     Ok(parser.diff)
@@ -326,8 +326,9 @@ struct Parser<'a> {
     diff: Diff<'a>,
     /// Whether a hunk met now belongs to the last file.
     current: Option<Current>,
-    /// A line below the last hunk that names another file, and the name.
-    elsewhere: Option<(usize, &'a [u8])>,
+    /// A line below the last hunk for which a hunk met now may belong to another file, or another
+    /// one be lost, and what it is.
+    between: Option<(usize, String)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -368,15 +369,10 @@ impl<'a> Parser<'a> {
     }
 
     fn hunk_at_cursor(&mut self) -> Result<(), ParseError> {
-        if let Some((line, name)) = self.elsewhere.take().filter(|_| self.current.is_some()) {
-            return Err(ParseError {
-                line: self.cursor.line,
-                message: format!(
-                    "a hunk below text that names another file, {:?} on line {line}; write --- and +++ lines above it",
-                    String::from_utf8_lossy(name)
-                ),
-                hint: None,
-            });
+        if let Some((line, what)) = self.between.take().filter(|_| self.current.is_some()) {
+            return Err(self.error(format!(
+                "a hunk below {what} on line {line}; write the header that is missing above it"
+            )));
         }
         match self.current {
             Some(Current::Adjacent) => {}
@@ -441,6 +437,9 @@ impl<'a> Parser<'a> {
             }
         }
         self.note_name(line, self.cursor.line);
+        if matches!(line[0], b'+' | b'-') && self.between.is_none() {
+            self.between = Some((self.cursor.line, "a change that belongs to no hunk".into()));
+        }
         if self.current == Some(Current::Adjacent) && !is_blank(line) {
             self.current = Some(Current::Apart);
         }
@@ -454,7 +453,7 @@ impl<'a> Parser<'a> {
 
     /// Notes a name of another file in a line that is no part of a hunk.
     fn note_name(&mut self, line: &'a [u8], number: usize) {
-        let Some(file) = self.diff.files.last().filter(|_| self.elsewhere.is_none()) else {
+        let Some(file) = self.diff.files.last().filter(|_| self.between.is_none()) else {
             return;
         };
         let is_known = |name: &[u8]| {
@@ -466,7 +465,9 @@ impl<'a> Parser<'a> {
             of(&file.old) || of(&file.new) || file.git.is_some_and(in_git)
         };
         let name = names_in(line).find(|name| !is_known(name));
-        self.elsewhere = name.map(|name| (number, name));
+        let name = name.map(String::from_utf8_lossy);
+        self.between =
+            name.map(|name| (number, format!("text that names another file, {name:?},")));
     }
 
     fn next_starts_with(&self, prefix: &[u8]) -> bool {

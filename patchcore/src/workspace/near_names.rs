@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::root::Root;
 use super::walk::is_skipped;
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Refusal, excerpt};
 use crate::path::RelPath;
-use crate::plan::Plan;
+use crate::plan::{Plan, not_found};
 
 /// Most refusals that get candidates: each costs a look into a directory.
 const MOST: usize = 20;
@@ -15,9 +15,11 @@ const MOST: usize = 20;
 const WALKED: usize = 50_000;
 /// Most candidates for a path.
 const SHOWN: usize = 3;
+/// Most bytes of the root's path that a refusal shows.
+const MAX_ROOT: usize = 200;
 
-/// Adds to refusals of files that do not exist the files whose paths end alike, and near names of
-/// the same directory.
+/// Adds to refusals of files that do not exist the root that their paths start at, the files whose
+/// paths end alike, and near names of the same directory.
 pub(super) fn add(root: &Root, top: &Path, plan: &mut Plan) {
     let verdicts = plan.verdicts.iter_mut();
     let refusals = verdicts.filter_map(|verdict| verdict.refusal.as_deref_mut());
@@ -38,6 +40,7 @@ pub(super) fn add_to<'r>(root: &Root, top: &Path, refusals: impl Iterator<Item =
         .collect();
     let alike = ending_alike(top, &wanted);
     for (refusal, mut names) in missing.iter_mut().zip(alike) {
+        name_root(refusal, top);
         if let Some(Ok(path)) = refusal.file.as_deref().map(RelPath::new) {
             for name in near(root, &path) {
                 if !names.contains(&name) {
@@ -48,6 +51,17 @@ pub(super) fn add_to<'r>(root: &Root, top: &Path, refusals: impl Iterator<Item =
         for name in names.into_iter().take(SHOWN) {
             **refusal = refusal.clone().with_candidate(None, &name);
         }
+    }
+}
+
+/// Says where the path of a missing file starts.
+fn name_root(refusal: &mut Refusal, top: &Path) {
+    let path = refusal.file.as_deref().map(RelPath::new);
+    if let Some(Ok(path)) = path
+        && refusal.message == not_found(&path).message
+    {
+        let root = excerpt(top.as_os_str().as_bytes(), MAX_ROOT);
+        refusal.message = format!("{path} does not exist in the root {root}; check its name");
     }
 }
 

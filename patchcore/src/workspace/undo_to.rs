@@ -1,5 +1,6 @@
 //! Taking back everything since a point of the log, as one batch.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
@@ -388,9 +389,8 @@ impl Since {
             let back = voided.into_iter().map(|it| (it, true));
             let gone = reinstated.into_iter().map(|it| (it, false));
             for (transaction, then) in [own].into_iter().chain(back).chain(gone) {
-                if !before.contains_key(&transaction) {
-                    let counted = log.undone_by(&transaction)?.is_none();
-                    before.insert(transaction, counted);
+                if let Entry::Vacant(unknown) = before.entry(transaction) {
+                    unknown.insert(log.undone_by(&transaction)?.is_none());
                 }
                 counts.insert(transaction, then);
             }

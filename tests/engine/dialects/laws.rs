@@ -112,7 +112,15 @@ proptest! {
     fn a_diff_of_another_text_is_refused_or_changes_what_it_says((old, new) in pair(), other in text()) {
         let patch = diff(&old, &new, 3);
         if let Some(got) = result(&patch, &other, &options(Dialect::UnifiedDiff)) {
-            // As many bytes come and go as the diff has.
+            // What is there already is left as it is: all that the diff adds stands there.
+            if got == other.as_bytes() {
+                let added = patch.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"+"));
+                for line in added.filter(|line| !line.starts_with(b"++ ")) {
+                    prop_assert!(other.lines().any(|other| other.as_bytes() == line));
+                }
+                return Ok(());
+            }
+            // As many lines come and go as the diff has.
             let delta = |a: usize, b: usize| b as isize - a as isize;
             let lines = |text: &[u8]| text.iter().filter(|byte| **byte == b'\n').count();
             prop_assert_eq!(delta(lines(other.as_bytes()), lines(&got)), delta(lines(old.as_bytes()), lines(new.as_bytes())));

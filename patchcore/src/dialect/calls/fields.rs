@@ -44,6 +44,8 @@ pub(in crate::dialect) enum Field {
     LineTag,
     /// The hash of the file that the edit was made for.
     Base,
+    /// Whether the text ends in a newline where it has none.
+    FinalNewline,
     /// What the sender lets pass on its own responsibility.
     Allow,
     /// Changes nothing about the edit.
@@ -88,6 +90,8 @@ const TABLE: &[(Field, &[&str])] = &[
             "original",
             "originaltext",
             "oldstr1",
+            "before",
+            "needle",
         ],
     ),
     (
@@ -109,6 +113,8 @@ const TABLE: &[(Field, &[&str])] = &[
             "inserttext",
             "updated",
             "newstr1",
+            "after",
+            "repl",
         ],
     ),
     (
@@ -130,6 +136,7 @@ const TABLE: &[(Field, &[&str])] = &[
             "changes",
             "strreplaceentries",
             "replacementchunks",
+            "diffs",
             "chunks",
         ],
     ),
@@ -158,6 +165,7 @@ const TABLE: &[(Field, &[&str])] = &[
         To,
         &[
             "destination",
+            "destinationpath",
             "newpath",
             "targetfilename",
             "dest",
@@ -207,6 +215,7 @@ const TABLE: &[(Field, &[&str])] = &[
         ],
     ),
     (Base, &["base", "basehash", "filehash"]),
+    (FinalNewline, &["addlastlinenewline"]),
     (Allow, &["allow"]),
     (
         Remark,

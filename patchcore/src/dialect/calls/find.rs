@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::fields::{self, Field, Input, plain};
 use super::markup;
-use super::node::{self, Node, Value};
+use super::node::{self, Member, Node, Value};
 use crate::batch::diagnostic::Span;
 use crate::dialect::{Dialect, detect, hashline};
 use crate::error::{Hint, excerpt};
@@ -48,6 +48,8 @@ pub(super) struct Found {
     pub(super) read: Vec<Span>,
     /// Whether it tells what an agent has done, beside its calls.
     pub(super) is_transcript: bool,
+    /// What an agent's program prints at its end, where that holds no call and no patch.
+    pub(super) answers: Vec<Span>,
     /// Values that hold no call.
     pub(super) others: Vec<(Span, String)>,
     /// The values themselves, where no call is looked for.
@@ -57,7 +59,9 @@ pub(super) struct Found {
 }
 
 /// Objects that hold calls, at any depth, in lower case without `_` and `-`.
-const CONTAINERS: [&str; 33] = [
+const CONTAINERS: [&str; 35] = [
+    "payload",
+    "value",
     "content",
     "message",
     "messages",
@@ -278,6 +282,9 @@ impl Walk<'_, '_> {
             && self.input.faults.len() == faults
             && !is_message
         {
+            if is_answer(node) {
+                return self.found.answers.push(node.span);
+            }
             let keys = node.members().unwrap_or_default().iter();
             let keys: Vec<&str> = keys.map(|member| &*member.key).take(6).collect();
             let shown = match keys.is_empty() {
@@ -317,6 +324,17 @@ impl Walk<'_, '_> {
             self.input.fault(node.span, path, message);
             return;
         }
+        if let Some(inner) = node.get("tool_call").and_then(Node::members) {
+            let ended = node.text_of("subtype") == Some("completed");
+            let within = Within {
+                state: ended.then_some(State::Executed).or(within.state),
+                ..within
+            };
+            for member in inner {
+                self.named_by_key(member, &format!("{path}.tool_call"), within);
+            }
+            return;
+        }
         if kind == Some("file_change") || kind.is_some_and(|kind| kind == "apply_patch_call") {
             return self.push(kind.map(str::to_owned), node.clone(), path, within);
         }
@@ -344,6 +362,28 @@ impl Walk<'_, '_> {
             return self.push(name, node.clone(), path, within);
         }
         self.inside(node, path, within, role.is_some() || kind.is_some());
+    }
+
+    /// A call under a key that names its tool, as in `{"editToolCall": {"args": …}}`.
+    fn named_by_key(&mut self, member: &Member, path: &str, within: Within<'_>) {
+        let Some(name) = member.key.strip_suffix("ToolCall") else {
+            return;
+        };
+        self.found.is_transcript = true;
+        let path = format!("{path}{}", node::step(&member.key, false));
+        let failed = member.node.get("result").is_some_and(|result| {
+            result.get("error").is_some() || result.get("rejected").is_some()
+        });
+        let within = Within {
+            state: match failed {
+                true => Some(State::Failed),
+                false => within.state,
+            },
+            ..within
+        };
+        if let Some(arguments) = member.node.get("args") {
+            self.push(Some(name.to_owned()), arguments.clone(), &path, within);
+        }
     }
 
     /// What an object holds that is no call itself.
@@ -489,6 +529,13 @@ impl Walk<'_, '_> {
             });
         }
     }
+}
+
+/// Whether an object is what an agent's program prints at its end: its answer, and figures.
+fn is_answer(node: &Node) -> bool {
+    let says = |key: &str| node.text_of(key).is_some();
+    let counts = ["stats", "usage", "session_id", "total_cost_usd"];
+    (says("response") || says("result")) && counts.iter().any(|key| node.get(key).is_some())
 }
 
 /// Whether a text has a line that opens a patch, or a call.

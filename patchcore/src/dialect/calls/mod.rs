@@ -208,6 +208,9 @@ pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<Calls, Unread> {
             );
         }
     }
+    if !found.answers.is_empty() && found.calls.is_empty() && steps.is_empty() {
+        remarks.push("the answer of an agent holds no edit".to_owned());
+    }
     let is_nothing = steps.is_empty() && remarks.is_empty();
     for (span, shown) in &found.others {
         // Events and figures beside calls are part of what an agent prints.

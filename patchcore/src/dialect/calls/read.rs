@@ -60,12 +60,52 @@ const SHELLS: &[&str] = &[
     "localshellcall",
     "exec",
 ];
-const DELETES: &[&str] = &["deletefile", "removefile", "fsdelete", "filedelete"];
-const MOVES: &[&str] = &["movefile", "renamefile", "move", "rename"];
+const DELETES: &[&str] = &[
+    "deletefile",
+    "deletefiles",
+    "deletepath",
+    "removefile",
+    "removefiles",
+    "removepath",
+    "fsdelete",
+    "filedelete",
+    "delete",
+];
+const MOVES: &[&str] = &[
+    "movefile",
+    "movepath",
+    "renamefile",
+    "renamepath",
+    "move",
+    "rename",
+];
+const COPIES: &[&str] = &["copyfile", "copypath", "copy"];
+/// Words in the name of a tool that makes or changes something other than files.
+const ELSEWHERE: &[&str] = &[
+    "todo",
+    "plan",
+    "directory",
+    "folder",
+    "memory",
+    "branch",
+    "issue",
+    "pullrequest",
+    "viewdiff",
+    "getdiff",
+    "gitdiff",
+];
 /// Words in the name of a tool that edits files.
 const EDITS: &[&str] = &[
     "edit", "replace", "write", "create", "insert", "patch", "diff", "delete", "remove", "append",
     "modify", "update", "move", "rename",
+];
+
+const REGEX: &str =
+    "the text to find is a regular expression, which is not supported; send the text itself";
+/// Words in the name of a parameter that may limit an edit to a part of its file.
+const LIMITS: &[&str] = &[
+    "line", "start", "end", "after", "before", "position", "index", "row", "column", "offset",
+    "anchor", "section", "symbol", "insert", "where", "range",
 ];
 
 /// What a call came to.
@@ -121,9 +161,20 @@ pub(super) fn call(
         Field::Content,
         Field::Edits,
         Field::Patch,
+        Field::Sketch,
     ]
     .into_iter()
     .any(|field| arguments.has(field));
+    if COPIES.contains(&&*tool) {
+        arguments.fault(
+            "a call cannot copy a file; send a batch with a copy-file operation, or the new file",
+        );
+        return Outcome::Edit;
+    }
+    let is_elsewhere = ELSEWHERE.iter().any(|word| tool.contains(word));
+    if is_elsewhere && !has_edit && !arguments.has(Field::Command) {
+        return Outcome::Nothing(format!("{shown} is not an edit of a file"));
+    }
     let is_look = LOOKS.iter().any(|word| tool.contains(word));
     let edits = EDITS.iter().any(|word| tool.contains(word));
     if looks || (is_look && !has_edit && !edits) {
@@ -312,7 +363,7 @@ impl Reader<'_> {
             return arguments.fault(format!("{key:?} asks for a preview and not for the edit; leave it out, and preview with `patchctl check`"));
         }
         if arguments.has(Field::Regex) && arguments.flag(Field::Regex).ok() != Some(false) {
-            return arguments.fault("the text to find is a regular expression, which is not supported; send the text itself");
+            return arguments.fault(REGEX);
         }
         if arguments.has(Field::LineTag) && !arguments.has(Field::Old) {
             return arguments.fault("the lines are named by another tool's tags, which cannot be checked; send the old and the new text");
@@ -328,7 +379,7 @@ impl Reader<'_> {
             Some(Named::Replace) if arguments.has(Field::Patch) => self.patch(arguments),
             Some(Named::Replace) => self.replace(arguments, matches, true),
             Some(Named::Unknown) => {}
-            None if DELETES.contains(&self.tool) => self.on_file(arguments, |_| Some(Act::Delete)),
+            None if DELETES.contains(&self.tool) => self.delete(arguments),
             None if MOVES.contains(&self.tool) => self.rename(arguments),
             None => self.unnamed(arguments, matches),
         }
@@ -392,7 +443,11 @@ impl Reader<'_> {
             {
                 return None;
             }
-            "write" => return None,
+            "write" | "literal" => return None,
+            "regex" | "regexp" => {
+                arguments.fault_at(member, REGEX);
+                Named::Unknown
+            }
             other => {
                 let shown = excerpt(other.as_bytes(), 64);
                 arguments.fault_at(member, format!("{shown:?} is no command; there are create, str_replace, insert, undo_edit and view"));
@@ -497,13 +552,49 @@ impl Reader<'_> {
         });
     }
 
+    /// One file, or a list of them.
+    fn delete(&mut self, arguments: &mut Arguments<'_, '_, '_>) {
+        let list = arguments.members.iter().find(|member| {
+            let names = ["paths", "filepaths", "files"];
+            names.contains(&&*plain(&member.key)) && member.node.list().is_some()
+        });
+        let Some(list) = list.filter(|_| self.options.file.is_none()) else {
+            return self.on_file(arguments, |_| Some(Act::Delete));
+        };
+        for path in list.node.list().unwrap_or_default() {
+            match path.text() {
+                Some(path) => match RelPath::new(beneath_root(path.as_bytes(), self.options)) {
+                    Ok(path) => self.push(path, Act::Delete),
+                    Err(refusal) => arguments.fault_at(list, refusal.message),
+                },
+                None => {
+                    let found = path.kind();
+                    arguments.fault_at(
+                        list,
+                        format!("expected a list of paths, found {found} in it"),
+                    );
+                }
+            }
+        }
+    }
+
     fn write(&mut self, arguments: &mut Arguments<'_, '_, '_>) {
+        if is_limited(arguments) {
+            return;
+        }
         if arguments.has(Field::Range) {
             let key = arguments.key(Field::Range).unwrap_or_default();
             return arguments.fault(format!("{key:?} limits the new text to a part of the file, which is not supported; send the old and the new text, or the whole file without it"));
         }
         self.on_file(arguments, |arguments| {
-            let text = required(arguments, Field::Content, "content")?;
+            let mut text = required(arguments, Field::Content, "content")?;
+            let has_flag = arguments.has(Field::FinalNewline);
+            if has_flag
+                && arguments.flag(Field::FinalNewline).ok() == Some(true)
+                && !text.ends_with('\n')
+            {
+                text.to_mut().push('\n');
+            }
             let verbatim = arguments.flag(Field::Verbatim).ok().unwrap_or_default();
             Some(Act::Write(text.into_owned(), whole::Form::of(verbatim)))
         });
@@ -749,6 +840,50 @@ enum Named {
     Replace,
     /// It is a fault already.
     Unknown,
+}
+
+/// Whether a whole file comes with a parameter that is not known and may limit it to a part of the
+/// file, which is a fault.
+pub(super) fn is_limited(arguments: &mut Arguments<'_, '_, '_>) -> bool {
+    let limit = arguments.unknown().find(|member| {
+        !matches!(member.node.value, Value::Null)
+            && words_of(&member.key).any(|word| LIMITS.contains(&&*word))
+    });
+    if let Some(key) = arguments
+        .key(Field::New)
+        .filter(|_| arguments.has(Field::New))
+    {
+        let content = arguments.key(Field::Content).unwrap_or("content");
+        arguments.fault(format!("{key:?} and {content:?} are both new text; send {key:?} with the old text, or {content:?} alone for the whole file"));
+        return true;
+    }
+    let Some(limit) = limit else {
+        return false;
+    };
+    let message = format!(
+        "{:?} is no known parameter, and may limit the new text to a part of the file; send the old and the new text, or the whole file without it",
+        limit.key
+    );
+    let path = arguments.path_of(&limit.key);
+    arguments.input.fault(limit.key_span, &path, message);
+    true
+}
+
+/// The words of a parameter's name, in lower case: `insertAfter_line` has three.
+fn words_of(name: &str) -> impl Iterator<Item = String> {
+    let mut words = vec![String::new()];
+    for c in name.chars() {
+        if c.is_uppercase() || matches!(c, '_' | '-' | ' ') {
+            words.push(String::new());
+        }
+        if c.is_alphabetic() {
+            words
+                .last_mut()
+                .expect("there is one")
+                .extend(c.to_lowercase());
+        }
+    }
+    words.into_iter()
 }
 
 pub(super) fn required<'n>(

@@ -3,7 +3,7 @@
 use super::fields::{Arguments, Field, Input, Taken};
 use super::find;
 use super::node::Node;
-use super::read::required;
+use super::read::{is_limited, required};
 use crate::batch::diagnostic::{Diagnostic, Fault};
 use crate::dialect::{Options, Unread, beneath_root};
 use crate::error::{Code, Refusal};
@@ -75,6 +75,9 @@ fn object(
     if arguments.has(Field::Range) {
         let key = arguments.key(Field::Range).unwrap_or_default();
         arguments.fault(format!("{key:?} limits the new text to a part of the file, which is not supported; send the old and the new text, or the whole file without it"));
+    }
+    if is_limited(&mut arguments) {
+        return;
     }
     let path = file(&mut arguments, options);
     if let (Some(path), Some(content)) = (path, content) {

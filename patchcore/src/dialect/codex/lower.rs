@@ -27,7 +27,15 @@ pub(super) fn lower(codex: &Codex<'_>, tree: &Tree) -> Batch {
             continue;
         }
         if desk.is_spoiled(&hunk.path) {
-            desk.skip(&hunk.path);
+            match hunk.action {
+                // Its chunks are judged one by one.
+                FileAction::Update { .. } => {
+                    if file(codex, hunk, &mut desk).is_err() {
+                        desk.skip(&hunk.path);
+                    }
+                }
+                _ => desk.judge_apart(&hunk.path, |desk| file(codex, hunk, desk)),
+            }
         } else if let Err(refusal) = file(codex, hunk, &mut desk) {
             desk.refuse(&hunk.path, refusal);
         }

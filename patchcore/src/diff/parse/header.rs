@@ -7,7 +7,7 @@ use super::{Binary, BinaryHunk, Current, Name, ParseError, ParsedFile, Parser};
 impl<'a> Parser<'a> {
     /// Reads `diff --git` and the extended header lines below it.
     pub(super) fn git_file(&mut self) -> Result<(), ParseError> {
-        self.elsewhere = None;
+        self.between = None;
         let line = self.cursor.line;
         let first = self.cursor.peek().expect("the caller saw a header");
         let mut file = ParsedFile {
@@ -91,7 +91,7 @@ impl<'a> Parser<'a> {
 
     /// Reads a `---` and a `+++` line; one of them may be missing.
     pub(super) fn plain_file(&mut self) {
-        self.elsewhere = None;
+        self.between = None;
         let mut file = ParsedFile {
             line: self.cursor.line,
             ..ParsedFile::default()

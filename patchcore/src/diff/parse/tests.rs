@@ -189,6 +189,9 @@ fn a_hunk_below_text_that_names_another_file_is_refused() {
         "\n### `lib/g.rs`\n\n",
         "Then in **g.rs**:\n",
         "File: Makefile\n",
+        // A header that is none: its changes would be left out.
+        "@ -4,2 +4,2 @\n-e\n+E\n f\n",
+        "\n@ -4,2 +4,2 @\n+E\n",
     ] {
         let text = format!("{first}{between}{second}");
         let read = parse(text.as_bytes(), ParseOptions::default());
