@@ -437,3 +437,38 @@ fn shown(files: &Files) -> String {
     };
     files.iter().map(file).collect::<Vec<_>>().join(", ")
 }
+
+#[test]
+fn sections_of_an_envelope_behind_a_refused_one_are_judged_without_it() {
+    use patchcore::plan::Outcome::{NotApplied, NotEvaluated, Refused};
+
+    let before = Files::from([(b"f".to_vec(), (b"a\nb\nc\n".to_vec(), false))]);
+    let section = |old: &str, new: &str| format!("*** Update File: f\n@@\n-{old}\n+{new}\n");
+    let delete = "*** Delete File: f\n";
+    let (bad, good) = (section("x", "y"), section("b", "B"));
+    let bad_again = section("z", "y");
+    for (sections, expected) in [
+        ([&*bad, &good].concat(), vec![Refused, NotApplied]),
+        ([&*bad, &bad_again].concat(), vec![Refused, NotEvaluated]),
+        (
+            [&*bad, &bad_again, &good].concat(),
+            vec![Refused, NotEvaluated, NotApplied],
+        ),
+        (
+            [&*good, &bad, delete].concat(),
+            vec![NotApplied, Refused, NotApplied],
+        ),
+    ] {
+        let patch = format!("*** Begin Patch\n{sections}*** End Patch\n");
+        let script = parse(patch.as_bytes(), &Options::default()).unwrap();
+        let tree = tree(&before, &script.paths());
+        let batch = script.lower(&tree).unwrap().batch;
+        let plan = plan(&batch, &tree, &Policy::default());
+        let outcomes: Vec<_> = plan
+            .verdicts
+            .iter()
+            .map(|verdict| verdict.outcome)
+            .collect();
+        assert_eq!(outcomes, expected, "{patch}");
+    }
+}

@@ -57,6 +57,7 @@ impl Guard {
     }
 
     /// The names under which the server is called.
+    #[cfg(feature = "mcp")]
     pub(super) fn names(&self) -> &[String] {
         &self.names
     }

@@ -77,6 +77,7 @@ impl<'de> Visitor<'de> for UniqueVisitor {
 
 /// The `id` of a message that cannot be read as JSON, as far as it can be seen: a number or a
 /// string at the top level.
+#[cfg(feature = "mcp")]
 pub(crate) fn id_of(text: &[u8]) -> Option<serde_json::Value> {
     let (mut depth, mut at) = (0_usize, 0);
     let mut is_key = false;
@@ -109,6 +110,7 @@ pub(crate) fn id_of(text: &[u8]) -> Option<serde_json::Value> {
 }
 
 /// Where the string ends that begins here, behind its quote.
+#[cfg(feature = "mcp")]
 fn end_of_string(text: &[u8], start: usize) -> Option<usize> {
     let mut at = start + 1;
     loop {
@@ -121,6 +123,7 @@ fn end_of_string(text: &[u8], start: usize) -> Option<usize> {
 }
 
 /// Whether the bytes are JSON at all.
+#[cfg(feature = "mcp")]
 pub(crate) fn is_json(text: &[u8]) -> bool {
     serde_json::from_slice::<serde_json::Value>(text).is_ok()
 }
@@ -128,6 +131,7 @@ pub(crate) fn is_json(text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "mcp")]
     use serde_json::json;
 
     #[test]
@@ -138,6 +142,7 @@ mod tests {
         assert!(check(b"{} x").is_err());
     }
 
+    #[cfg(feature = "mcp")]
     #[test]
     fn the_id_of_what_cannot_be_read_is_found() {
         let id = |text: &str| id_of(text.as_bytes());

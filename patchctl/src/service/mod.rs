@@ -40,6 +40,10 @@ pub(crate) struct Answer {
     /// How the command would have ended.
     pub(crate) exit: Exit,
     /// Why nothing was done, if nothing was.
+    #[cfg_attr(
+        not(feature = "serve"),
+        expect(dead_code, reason = "only HTTP has a status for each code")
+    )]
     pub(crate) code: Option<Code>,
     /// JSON, without secrets.
     pub(crate) body: String,
@@ -108,10 +112,12 @@ pub(crate) struct Interrupt(Arc<AtomicBool>);
 impl Interrupt {
     /// Nobody waits for the call any more: a command that verifies is ended, and its batch taken
     /// back. A batch that is past that is committed.
+    #[cfg(feature = "mcp")]
     pub(crate) fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
+    #[cfg(feature = "mcp")]
     pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

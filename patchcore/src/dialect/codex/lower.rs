@@ -27,7 +27,15 @@ pub(super) fn lower(codex: &Codex<'_>, tree: &Tree) -> Batch {
             continue;
         }
         if desk.is_spoiled(&hunk.path) {
-            desk.skip(&hunk.path);
+            match hunk.action {
+                // Its chunks are judged one by one.
+                FileAction::Update { .. } => {
+                    if file(codex, hunk, &mut desk).is_err() {
+                        desk.skip(&hunk.path);
+                    }
+                }
+                _ => desk.judge_apart(&hunk.path, |desk| file(codex, hunk, desk)),
+            }
         } else if let Err(refusal) = file(codex, hunk, &mut desk) {
             desk.refuse(&hunk.path, refusal);
         }
@@ -119,6 +127,18 @@ fn update(
             name: &name,
             strict: codex.strict,
         };
+        if desk.is_spoiled(path) && !desk.spend(path) {
+            if sequential {
+                desk.skip(path);
+            } else {
+                let message = format!("{name} is not looked for: too many before it have no place");
+                desk.refuse(
+                    path,
+                    Refusal::new(Code::LimitExceeded, message).in_file(path),
+                );
+            }
+            continue;
+        }
         let checked = check(codex, path, chunk);
         if checked.is_ok()
             && let Landed::Yes(there) = desk.settle(path, place.landed(chunk), text_edit(chunk))
