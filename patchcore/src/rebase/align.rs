@@ -286,10 +286,9 @@ fn rows(
     // All words from here on are untouched.
     let mut used = 0;
     let mut rows = Vec::new();
-    let mut wanted = wanted.peekable();
     let mut items = items.enumerate();
     let mut done = 0;
-    while let Some(next) = wanted.next() {
+    for next in wanted {
         while done < next {
             let (at, number) = items.next()?;
             let work = step(&mut words, &masks.0[number as usize], &mut used) + 1;
