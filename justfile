@@ -75,7 +75,7 @@ writers edits="10000":
     PATCHCORE_WRITES={{ edits }} cargo test --release -p patchcore --test engine many_writers -- --nocapture
 
 # So many shell edits as agents write them, each recorded and taken back bit for bit.
-shell-edits edits="2000":
+shell-edits edits="2500":
     PATCHCORE_SHELL_EDITS={{ edits }} cargo test --release -p patchcore --test engine shell_edits -- --nocapture
 
 # What recording a command adds to it, on a tree of 10,000 files.

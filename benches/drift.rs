@@ -1,7 +1,10 @@
 //! How often a unified diff lands where it should in a file that others have worked on, beside `git
 //! apply` and GNU `patch`: `cargo bench -p patchcore --bench drift -- 100000 1000` runs so many
-//! trials of the engine, and of the two tools.
+//! trials of the engine, and of the two tools. With `stale` in front of the numbers, a batch that
+//! names the state that it was made for comes to such a file instead.
 
+#[path = "../tests/engine/drift/stale.rs"]
+mod stale;
 #[path = "../tests/engine/drift/trial.rs"]
 mod trial;
 
@@ -9,7 +12,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use trial::{Random, Trial, make};
+use stale::Stale;
+use trial::{Random, Trial, Verdict, make};
 
 fn main() {
     // `cargo test --benches` only wants to see that it runs.
@@ -19,6 +23,12 @@ fn main() {
     let ours = counts.next().unwrap_or(default);
     let theirs = counts.next().unwrap_or(default / 40);
     let sources = sources();
+    if quick || std::env::args().any(|argument| argument == "stale") {
+        stale_batches(&sources, ours, theirs);
+        if !quick {
+            return;
+        }
+    }
     for intact in [true, false] {
         for with_blob in [true, false] {
             let target = if intact {
@@ -47,6 +57,73 @@ fn main() {
             run("GNU patch", theirs, &|trial| with(trial, &patch));
         }
     }
+}
+
+/// Batches that name an older state than the file has.
+fn stale_batches(sources: &[Vec<String>], ours: usize, theirs: usize) {
+    const SEED: u64 = 18;
+    for intact in [true, false] {
+        let target = if intact { "intact" } else { "changed or gone" };
+        println!("target {target}, seed {SEED}: right, refused, wrong");
+        let run = |name: &str, count: usize, judge: &dyn Fn(&Stale) -> Verdict| {
+            let mut random = Random(SEED);
+            let mut tally = [0; 3];
+            for _ in 0..count {
+                let source = &sources[random.below(sources.len())];
+                let trial = stale::make(source, &mut random, intact);
+                tally[judge(&trial) as usize] += 1;
+            }
+            println!("  {name:24} {tally:?}");
+        };
+        run("hash", ours, &Stale::strict);
+        run("expected lines, no hash", ours, &Stale::expecting);
+        run("--rebase", ours, &Stale::rebased);
+        run("suggestion, sent again", ours, &Stale::retried);
+        run("first match", ours, &Stale::first_match);
+        run("git apply", theirs, &|trial| {
+            stale_with(trial, &["git", "apply", "-"])
+        });
+        run("git apply -3", theirs, &three_way);
+        let patch = ["patch", "-p1", "--batch", "--no-backup-if-mismatch"];
+        run("GNU patch", theirs, &|trial| stale_with(trial, &patch));
+    }
+}
+
+/// What a tool makes of the diff of a stale operation, in a folder of its own.
+fn stale_with(trial: &Stale, tool: &[&str]) -> Verdict {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(dir.path().join("f"), &trial.current).expect("it can be written to");
+    let is_applied = run(tool, dir.path(), &trial.patch());
+    judged(trial, dir.path(), is_applied)
+}
+
+/// What git makes of it that has the blob which the diff names.
+fn three_way(trial: &Stale) -> Verdict {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let file = dir.path().join("f");
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git")
+            .args(arguments)
+            .current_dir(dir.path())
+            .stderr(Stdio::null())
+            .output()
+            .expect("git is installed");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    git(&["init", "-q"]);
+    std::fs::write(&file, &trial.base).expect("it can be written to");
+    let blob = git(&["hash-object", "-w", "f"]);
+    std::fs::write(&file, &trial.current).expect("it can be written to");
+    git(&["add", "f"]);
+    let index = format!("index {blob}..{} 100644\n--- ", "1".repeat(blob.len()));
+    let patch = trial.patch().replacen("--- ", &index, 1);
+    let is_applied = run(&["git", "apply", "-3", "-"], dir.path(), &patch);
+    judged(trial, dir.path(), is_applied)
+}
+
+fn judged(trial: &Stale, dir: &Path, is_applied: bool) -> Verdict {
+    let result = std::fs::read_to_string(dir.join("f")).expect("the tool leaves the file");
+    trial.judge(is_applied.then_some(&*result))
 }
 
 /// What a tool makes of a trial, in a folder of its own.

@@ -31,6 +31,7 @@ mod paths;
 mod placeholder;
 mod planted;
 mod protect;
+mod rebase;
 mod request;
 mod run;
 mod sandbox;

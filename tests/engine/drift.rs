@@ -1,6 +1,8 @@
 //! Diffs that come to files which others have worked on. `benches/drift.rs` runs many more of them,
 //! beside `git apply` and GNU `patch`.
 
+#[path = "drift/stale.rs"]
+mod stale;
 #[path = "drift/trial.rs"]
 mod trial;
 
@@ -74,4 +76,29 @@ fn where_the_target_has_changed_a_copy_of_it_is_mostly_not_taken_for_it() {
     // Any place that git takes is wrong here, and it takes nearly all.
     let [.., wrong] = tally(500, false);
     assert!(wrong * 2 <= 500, "{wrong} of 500");
+}
+
+#[test]
+fn a_batch_for_an_older_state_lands_where_its_lines_are_or_not_at_all() {
+    let sources = sources();
+    let mut random = Random(11);
+    let (mut first_matches, mut expecting) = (0, 0);
+    for intact in [true, false] {
+        let mut tally = [0; 3];
+        for _ in 0..600 {
+            let trial = stale::make(&sources[random.below(sources.len())], &mut random, intact);
+            assert_eq!(trial.strict(), Verdict::Refused);
+            expecting += usize::from(trial.expecting() == Verdict::Wrong);
+            first_matches += usize::from(trial.first_match() == Verdict::Wrong);
+            let verdict = trial.rebased();
+            assert_ne!(verdict, Verdict::Wrong, "{}", trial.patch());
+            // What is suggested is what would have been done.
+            assert_eq!(trial.retried(), verdict);
+            tally[verdict as usize] += 1;
+        }
+        assert!(!intact || tally[0] * 100 >= 93 * 600, "{tally:?}");
+    }
+    // Lines expected without a hash may stand at the same number by chance.
+    assert!(expecting <= 6, "{expecting}");
+    assert!(first_matches > 0, "the trial is too easy");
 }

@@ -679,3 +679,28 @@ fn many_places_in_one_long_line_take_time_in_proportion() {
     let split = plan(&lines, &tree, &Policy::default());
     assert_eq!(after(&split, "f"), "b\n".repeat(1 << 18).as_bytes());
 }
+
+/// A copy takes over what was done to the file that it is made of, and its bytes are new ones.
+#[test]
+fn copies_of_copies_are_bounded() {
+    let chain = |length: usize| {
+        let names: Vec<String> = (0..=length).map(|at| format!("f{at}")).collect();
+        let copies = names.windows(2).map(|pair| {
+            let to = RelPath::new(&*pair[1]).unwrap();
+            Operation::new(RelPath::new(&*pair[0]).unwrap(), Action::CopyFile { to })
+        });
+        let mut batch = Batch::new(copies.collect(), Digest::of(b""));
+        batch.coordinates = Coordinates::Sequential;
+        batch
+    };
+    let first = |tree: &Tree, length: usize| {
+        let plan = plan(&chain(length), tree, &Policy::default());
+        (0..length).find(|&index| code(&plan, index) == Some(Code::LimitExceeded))
+    };
+    let small = Tree::new().with_file(RelPath::new("f0").unwrap(), "x\n");
+    assert_eq!(first(&small, 1000), None);
+    assert!(first(&small, 3000).is_some());
+    let large = Tree::new().with_file(RelPath::new("f0").unwrap(), vec![b'x'; 64 << 20]);
+    assert_eq!(first(&large, 5), None);
+    assert_eq!(first(&large, 10), Some(5));
+}

@@ -437,12 +437,18 @@ impl<'a> Resolver<'a> {
         )
     }
 
+    /// Whether so many texts were nowhere that no more are compared with the lines that are there.
+    pub(crate) fn is_done_comparing(&self) -> bool {
+        const MOST: usize = 20;
+        self.compared == MOST
+    }
+
     /// Adds to a refusal of text that is nowhere which place is most similar, and what differs.
     ///
     /// A batch of many such texts is told of the first few.
     pub(crate) fn with_nearest(&mut self, mut refusal: Refusal, sent: &[u8]) -> Refusal {
-        const MOST: usize = 20;
-        if refusal.code != Code::AnchorNotFound || refusal.line.is_some() || self.compared == MOST {
+        let is_told = refusal.code != Code::AnchorNotFound || refusal.line.is_some();
+        if is_told || self.is_done_comparing() {
             return refusal;
         }
         self.compared += 1;

@@ -231,13 +231,10 @@ impl<'t> Desk<'t> {
         path: &RelPath,
         judge: impl FnOnce(&mut Self) -> Result<(), Refusal>,
     ) {
-        let text = self.text(path).ok().flatten();
-        let work = text.map_or(0, |text| bytes::count(b'\n', &text) + text.len() / 2);
-        let Some(left) = self.apart.checked_sub(work + 1) else {
+        if !self.spend(path) {
             self.skip(path);
             return;
-        };
-        self.apart = left;
+        }
         let from = self.operations.len();
         if judge(self).is_ok() {
             for operation in &mut self.operations[from..] {
@@ -247,6 +244,15 @@ impl<'t> Desk<'t> {
             self.operations.truncate(from);
             self.skip(path);
         }
+    }
+
+    /// Whether one more operation behind a refused one on its file may be looked for there.
+    pub(super) fn spend(&mut self, path: &RelPath) -> bool {
+        let text = self.text(path).ok().flatten();
+        let work = text.map_or(0, |text| bytes::count(b'\n', &text) + text.len() / 2);
+        let left = self.apart.checked_sub(work + 1);
+        self.apart = left.unwrap_or(self.apart);
+        left.is_some()
     }
 
     /// Adds an operation that comes after a refused one on its file.

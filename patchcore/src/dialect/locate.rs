@@ -265,4 +265,31 @@ mod tests {
             );
         }
     }
+
+    /// Many blocks at once are found where each alone is, whichever line they are looked for by.
+    #[test]
+    fn many_blocks_are_found_as_each_alone() {
+        let mut text = Vec::new();
+        for at in 0..400_u32 {
+            text.extend_from_slice(if at % 3 == 0 { b"aa\n" } else { b"bb\n" });
+            text.extend_from_slice(format!("{}\n", at % 10).as_bytes());
+        }
+        let blocks: Vec<String> = (0..300)
+            .map(|at| match at % 4 {
+                0 => "aa\n1\nbb\n".to_owned(),
+                1 => format!("{}\naa\n", at % 10),
+                2 => format!("bb\n{}\nbb\n{}\n", at % 10, (at + 1) % 10),
+                _ => format!("aa\nnowhere {at}\n"),
+            })
+            .collect();
+        let blocks: Vec<Vec<&[u8]>> = blocks.iter().map(|block| lines(block)).collect();
+        let blocks: Vec<&[&[u8]]> = blocks.iter().map(Vec::as_slice).collect();
+        for fold in [Fold::Bytes, Fold::Ending, Fold::Indentation] {
+            let found = find_blocks(&text, &blocks, fold);
+            assert!(found.iter().any(|places| places.len() == ENOUGH));
+            for (block, places) in blocks.iter().zip(found) {
+                assert_eq!(places, find_block(&text, block, fold));
+            }
+        }
+    }
 }

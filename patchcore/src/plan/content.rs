@@ -428,6 +428,8 @@ impl Scene<'_, '_> {
         let count = places.len();
         // Who names a place among several, or has seen the file, means what stands there.
         let landed = match occurrence {
+            // Much was looked for in vain.
+            _ if self.resolver.is_done_comparing() => Landed::No,
             Occurrence::Only | Occurrence::All if count < 2 && self.operation.base.is_none() => {
                 self.landed(find, content)
             }

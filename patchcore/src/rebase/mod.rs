@@ -6,7 +6,9 @@
 //!
 //! - every longest common subsequence of the two states matches the range with the same lines; and
 //! - the two lines above the range and the two below it, as far as the base has them, stand around
-//!   those lines too.
+//!   those lines too; and
+//! - no more places than in the base have those two lines above and those two below close to each
+//!   other. One more is a copy, and which of the two was copied is not known.
 //!
 //! A range of which a line was changed has no place, wherever a copy of it may stand. The same
 //! holds for a range whose neighbours were changed, and for one that has two places alike: it is
@@ -124,10 +126,16 @@ impl Map {
             let found = wanted.binary_search(&line);
             found.map_or(Place::None, |index| places[index])
         };
+        let pairs = [Pairs::of(&self.base), Pairs::of(&self.current)];
+        let mut budget = BUDGET;
         let ranges = ranges.iter();
         ranges
             .map(|range| match self.holds(range) {
-                true => self.judge(range, &place),
+                true => {
+                    let to = self.judge(range, &place)?;
+                    self.refuse_copies(range, &pairs, &mut budget)?;
+                    Ok(to)
+                }
                 false => Err(Lost::Changed),
             })
             .collect()
@@ -191,6 +199,67 @@ impl Map {
             return Err(Lost::Changed);
         }
         Ok(mapped)
+    }
+}
+
+impl Map {
+    /// Refuses a range between neighbours that stand close to each other at more places than they
+    /// did in the base.
+    fn refuse_copies(
+        &self,
+        range: &Range<usize>,
+        [base, current]: &[Pairs; 2],
+        budget: &mut usize,
+    ) -> Result<(), Lost> {
+        /// Lines that a changed copy may have more than the range.
+        const LONGER: usize = 8;
+        let pair = |start: Option<usize>| {
+            let lines = self.base.get(start?..start? + NEIGHBOURS)?;
+            Some([lines[0], lines[1]])
+        };
+        let (above, below) = (
+            pair(range.start.checked_sub(NEIGHBOURS)),
+            pair(Some(range.end)),
+        );
+        let (Some(above), Some(below)) = (above, below) else {
+            return Ok(());
+        };
+        let work = base.at(above).len() + current.at(above).len();
+        *budget = budget.checked_sub(work).ok_or(Lost::TooLarge)?;
+        let reach = range.len() + LONGER;
+        let count = |pairs: &Pairs| pairs.close(above, below, reach);
+        match count(current) > count(base) {
+            true => Err(Lost::Ambiguous),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Where each two neighbouring lines stand.
+struct Pairs(HashMap<[u32; NEIGHBOURS], Vec<usize>>);
+
+impl Pairs {
+    fn of(lines: &[u32]) -> Self {
+        let mut pairs: HashMap<[u32; NEIGHBOURS], Vec<usize>> = HashMap::new();
+        for (at, pair) in lines.windows(NEIGHBOURS).enumerate() {
+            pairs.entry([pair[0], pair[1]]).or_default().push(at);
+        }
+        Self(pairs)
+    }
+
+    fn at(&self, pair: [u32; NEIGHBOURS]) -> &[usize] {
+        self.0.get(&pair).map_or(&[], |places| places)
+    }
+
+    /// At how many places one pair has another behind it, with at most so many lines in between.
+    fn close(&self, above: [u32; NEIGHBOURS], below: [u32; NEIGHBOURS], reach: usize) -> usize {
+        let behind = self.at(below);
+        let is_close = |at: &&usize| {
+            let end = **at + NEIGHBOURS;
+            let next = behind.partition_point(|&other| other < end);
+            behind.get(next).is_some_and(|&other| other <= end + reach)
+        };
+        self.at(above).iter().filter(is_close).count()
     }
 }
 

@@ -132,7 +132,7 @@ fn own(lines: &[String], random: &mut Random) -> String {
 }
 
 /// Part of a file with lines inserted and deleted.
-fn drifted(
+pub(crate) fn drifted(
     part: &[String],
     lines: &[String],
     (start, end): (usize, usize),
@@ -204,7 +204,7 @@ fn diff(
     text
 }
 
-fn joined(parts: &[&[String]]) -> String {
+pub(crate) fn joined(parts: &[&[String]]) -> String {
     let mut text = String::new();
     for line in parts.iter().copied().flatten() {
         text.push_str(line);

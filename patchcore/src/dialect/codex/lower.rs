@@ -127,6 +127,18 @@ fn update(
             name: &name,
             strict: codex.strict,
         };
+        if desk.is_spoiled(path) && !desk.spend(path) {
+            if sequential {
+                desk.skip(path);
+            } else {
+                let message = format!("{name} is not looked for: too many before it have no place");
+                desk.refuse(
+                    path,
+                    Refusal::new(Code::LimitExceeded, message).in_file(path),
+                );
+            }
+            continue;
+        }
         let checked = check(codex, path, chunk);
         if checked.is_ok()
             && let Landed::Yes(there) = desk.settle(path, place.landed(chunk), text_edit(chunk))
