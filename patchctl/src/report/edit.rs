@@ -108,7 +108,7 @@ fn notes(
         writeln!(
             out,
             "{DIM}note{DIM:#}: operation {index} on {file}: {}",
-            printable(&note)
+            printable(note)
         )?;
     }
     if !left.is_empty() {
