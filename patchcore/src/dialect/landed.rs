@@ -79,18 +79,8 @@ pub(super) fn lines(text: &[u8], old: &[&[u8]], new: &[&[u8]], rungs: Rungs) -> 
             false => Landed::No,
         };
     }
-    // New lines that wrap the old ones hold them deeper indented, where they are found as well.
-    let deeper = match rungs {
-        Rungs::Exact => Vec::new(),
-        Rungs::All => at_step(text, old, Fold::Indentation),
-    };
-    let mut standing = searched.iter().chain(&deeper).peekable();
-    if standing.peek().is_some() {
-        let is_wrapped = holds(new, old) && standing.all(|part| is_inside(part, &there));
-        return match is_wrapped {
-            true => Landed::Yes(place),
-            false => Landed::No,
-        };
+    if !searched.is_empty() || !at_step(text, old, Fold::Indentation).is_empty() {
+        return Landed::No;
     }
     match shift.is_none() && is_telling(old, new) {
         true => Landed::Yes(place),
@@ -162,10 +152,7 @@ pub(crate) fn characters(text: &[u8], old: &[u8], new: &[u8], rungs: Rungs) -> L
         let (old, new): (Vec<_>, Vec<_>) = (split_lines(old).collect(), split_lines(new).collect());
         let moved = at_step(text, &old, Fold::Indentation);
         if !moved.is_empty() || !places(text, &old, rungs).is_empty() {
-            return match holds(&new, &old) {
-                true => lines(text, &old, &new, rungs),
-                false => Landed::No,
-            };
+            return Landed::No;
         }
         let found = occurrences(text, &new.concat());
         return match found[..] {
@@ -189,13 +176,7 @@ pub(crate) fn characters(text: &[u8], old: &[u8], new: &[u8], rungs: Rungs) -> L
         text.len().saturating_sub(edges)
     };
     let is_more = inner(new) > inner(old);
-    let found = occurrences(text, new);
-    if found.is_empty() && is_more {
-        // It may stand there with other indentation.
-        let (old, new): (Vec<_>, Vec<_>) = (split_lines(old).collect(), split_lines(new).collect());
-        return lines(text, &old, &new, rungs);
-    }
-    let [there] = &found[..] else {
+    let [there] = &occurrences(text, new)[..] else {
         return Landed::No;
     };
     match is_more && searched.iter().all(|place| is_inside(place, there)) {
@@ -379,36 +360,6 @@ mod tests {
                 assert_eq!(line(judged), expected, "{text:?} {old:?} {new:?}");
             }
         }
-    }
-
-    #[test]
-    fn new_lines_that_wrap_the_old_ones_have_landed() {
-        for (old, new) in [
-            ("a()\nb()\n", "if x:\n    a()\n    b()\n"),
-            ("a()\nb()\n", "if (x) {\n    a()\n    b()\n}\na()\n"),
-            (
-                "    a()\n    b()\n",
-                "    try:\n        a()\n        b()\n    end\n",
-            ),
-        ] {
-            for indent in ["", "  ", "        "] {
-                let landed: String = split_lines(new.as_bytes())
-                    .map(|line| format!("{indent}{}", String::from_utf8_lossy(line)))
-                    .collect();
-                let file = format!("start\n{landed}end of it\n");
-                assert_eq!(line(of_lines(&file, old, new)), at(2), "{file}");
-                let judged =
-                    characters(file.as_bytes(), old.as_bytes(), new.as_bytes(), Rungs::All);
-                assert_eq!(line(judged), at(2), "{file}");
-                // Once more elsewhere, it is not known which is meant.
-                let twice = format!("{file}      a()\n      b()\n");
-                assert_eq!(line(of_lines(&twice, old, new)), None, "{twice}");
-            }
-        }
-        // Before it lands.
-        let file = "start\n  a()\n  b()\n";
-        let (old, new) = ("a()\nb()\n", "if x:\n    a()\n    b()\n");
-        assert_eq!(line(of_lines(file, old, new)), None);
     }
 
     #[test]

@@ -121,8 +121,8 @@ impl Scan<'_> {
                 if ends(dialect, line) {
                     inside = None;
                 }
-            } else if self.read == Dialect::Hashline && line.starts_with(b"+")
-                || self.read == Dialect::UnifiedDiff && hunk.holds(line)
+            } else if (self.read == Dialect::Hashline && line.starts_with(b"+"))
+                || (self.read == Dialect::UnifiedDiff && hunk.holds(line))
             {
             } else if let Some(dialect) = self.mark(line, next) {
                 self.in_message = false;
