@@ -21,7 +21,6 @@ use super::disk::{self, Dir, File};
 use super::gc;
 use super::journal::{self, WriteFault};
 use super::options::ApplyOptions;
-use super::rebuild::FirstHeader;
 use super::record::{
     CommandRecord, Journal, Method, Record, TransactionId, TransactionState, form,
 };
@@ -229,12 +228,11 @@ impl Workspace {
         let listing = match paths {
             [] => {
                 let listing = snapshot::take(&self.root, &held, &objects, None, &[])?;
-                let header = FirstHeader {
+                let header = snapshot::FirstHeader {
                     id: TransactionId::now(),
                     head: chain::previous(&held)?.map(|previous| previous.transaction),
                 };
-                let line = serde_json::to_string(&header).expect("plain values");
-                snapshot::begin(&held, &objects, &line, &listing)?;
+                snapshot::begin(&held, &objects, &header, &listing)?;
                 listing
             }
             paths => {

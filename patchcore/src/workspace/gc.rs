@@ -8,7 +8,7 @@ use super::options::{ApplyOptions, Retention};
 use super::record::{Record, TransactionId};
 use super::removed::{self, Removed};
 use super::state::{Held, fail};
-use super::{Workspace, disk, ledger, rebuild, snapshot};
+use super::{Workspace, disk, ledger, snapshot};
 use crate::error::Error;
 
 /// What was removed from the log.
@@ -112,7 +112,7 @@ fn collect(log: &Log, held: &Held, retention: &Retention) -> Result<Collected, E
         let removed = removed_by(log, before, *last, &going, &staying, lost);
         removed::write(held, &removed)?;
         // What is left of the log does not begin where the first snapshot was taken.
-        let head = rebuild::head_of_first(&held.state)?;
+        let head = snapshot::first(&held.state)?.map(|(header, _)| header.head);
         if head.is_some_and(|head| head.is_none_or(|head| *last > head)) {
             snapshot::forget_first(held)?;
         }

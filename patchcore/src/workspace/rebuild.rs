@@ -5,8 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
 use super::Workspace;
 use super::audit::{ForeignChange, History};
 use super::disk::Dir;
@@ -14,21 +12,11 @@ use super::load;
 use super::log::Log;
 use super::record::{Identity, Record, TransactionId, TransactionState};
 use super::snapshot::{self, Listing, Stored};
-use super::state::{StateDir, state_path};
+use super::state::state_path;
 use crate::digest::Digest;
 use crate::error::{Code, Error, Refusal, Stop};
 use crate::path::RelPath;
 use crate::plan::ChangeKind;
-
-/// The first line of the first snapshot.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct FirstHeader {
-    /// The moment, sorted among transactions.
-    pub(super) id: TransactionId,
-    /// The last record in the log then.
-    pub(super) head: Option<TransactionId>,
-}
 
 /// What was rebuilt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +98,7 @@ impl Workspace {
         if let Some(state) = self.state()? {
             stored = Stored::open(&state)?;
             let log = self.log()?;
-            let first = first(&state)?;
+            let first = snapshot::first(&state)?;
             from_snapshot = first.is_some();
             let head = first.and_then(|(header, listing)| {
                 replay.begin(header.id, listing);
@@ -127,19 +115,6 @@ impl Workspace {
             foreign: replay.foreign,
         })
     }
-}
-
-/// The first snapshot, if it still leads somewhere.
-fn first(state: &StateDir) -> Result<Option<(FirstHeader, Listing)>, Error> {
-    let Some((line, listing)) = snapshot::first(state)? else {
-        return Ok(None);
-    };
-    Ok((serde_json::from_str(&line).ok()).map(|header| (header, listing)))
-}
-
-/// The last record before the first snapshot; `None` where there is no such snapshot.
-pub(super) fn head_of_first(state: &StateDir) -> Result<Option<Option<TransactionId>>, Error> {
-    Ok(first(state)?.map(|(header, _)| header.head))
 }
 
 impl Replay {

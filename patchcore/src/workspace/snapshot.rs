@@ -32,6 +32,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use super::disk::{Dir, File, FileKind, unix_millis};
 use super::record::{MAX_TEXT, TransactionId};
@@ -100,25 +101,39 @@ fn make_way(state: &StateDir, dir: &Dir, name: &str) -> Result<(), Error> {
 /// Name of the listing of the first snapshot.
 const FIRST: &str = "first";
 
-/// The first snapshot with its first line; no lock is needed.
-pub(super) fn first(state: &StateDir) -> Result<Option<(String, Listing)>, Error> {
-    match (state.part(SNAPSHOTS)?, &state.key) {
-        (Some(snapshots), Some(key)) => Listing::read(&snapshots, FIRST, key),
-        _ => Ok(None),
-    }
+/// The first line of the first snapshot.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FirstHeader {
+    /// The moment, sorted among transactions.
+    pub(super) id: TransactionId,
+    /// The last record in the log then.
+    pub(super) head: Option<TransactionId>,
+}
+
+/// The first snapshot of the whole tree, from which the log leads on; no lock is needed.
+pub(super) fn first(state: &StateDir) -> Result<Option<(FirstHeader, Listing)>, Error> {
+    let (Some(snapshots), Some(key)) = (state.part(SNAPSHOTS)?, &state.key) else {
+        return Ok(None);
+    };
+    let Some((line, listing)) = Listing::read(&snapshots, FIRST, key)? else {
+        return Ok(None);
+    };
+    Ok((serde_json::from_str(&line).ok()).map(|header| (header, listing)))
 }
 
 /// Keeps a listing of the whole tree as the first one, if there is none.
 pub(super) fn begin(
     held: &Held,
     objects: &Objects<'_>,
-    line: &str,
+    header: &FirstHeader,
     listing: &Listing,
 ) -> Result<(), Error> {
-    match Listing::read(&objects.dir, FIRST, &held.key)? {
-        Some(_) => Ok(()),
-        None => listing.write(&objects.dir, FIRST, line, held),
+    if Listing::read(&objects.dir, FIRST, &held.key)?.is_some() {
+        return Ok(());
     }
+    let line = serde_json::to_string(header).expect("plain values");
+    listing.write(&objects.dir, FIRST, &line, held)
 }
 
 /// Forgets the first snapshot, from which the log does not lead on any more.
