@@ -14,29 +14,29 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::Workspace;
-use super::apply::{Applied, finished, millis, new_record};
-use super::chain;
-use super::disk::{self, Dir, File};
-use super::gc;
-use super::journal::{self, WriteFault};
-use super::options::ApplyOptions;
-use super::record::{
-    CommandRecord, Journal, Method, Record, TransactionId, TransactionState, form,
-};
-use super::recover::{self, Recovered};
-use super::snapshot::{self, Listing, Objects};
-use super::stage::Staging;
-use super::state::{CURRENT, Held, fail};
-use super::transaction::{Done, change_records};
 use crate::digest::Digest;
 use crate::error::{Code, Error, Refusal, Stop};
 use crate::operation::Labels;
 use crate::path::RelPath;
 use crate::plan::{Lowered, Outcome, Plan, Tree};
 use crate::report::Status;
+use crate::workspace::Workspace;
+use crate::workspace::commit::apply::{Applied, finished, millis, new_record};
+use crate::workspace::commit::recover::{self, Recovered};
+use crate::workspace::commit::stage::Staging;
+use crate::workspace::commit::transaction::{Done, change_records};
+use crate::workspace::disk::{self, Dir, File};
+use crate::workspace::options::ApplyOptions;
+use crate::workspace::state::chain;
+use crate::workspace::state::gc;
+use crate::workspace::state::journal::{self, WriteFault};
+use crate::workspace::state::record::{
+    CommandRecord, Journal, Method, Record, TransactionId, TransactionState, form,
+};
+use crate::workspace::state::snapshot::{self, Listing, Objects};
+use crate::workspace::state::{CURRENT, Held, fail};
 
-pub(super) mod observe;
+pub(crate) mod observe;
 
 /// A run that nobody attends to is given up after this time.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -135,7 +135,7 @@ impl Workspace {
         let id = TransactionId::now();
         let header = Header {
             id,
-            at: super::now(),
+            at: crate::workspace::now(),
             argv: command.argv.clone(),
             labels: command.labels.clone(),
             also: command.also.clone(),
@@ -257,7 +257,7 @@ impl Workspace {
 
     /// Finishes what another process left behind: its transaction, and the commands that it
     /// attended to.
-    pub(super) fn recovered(&self, held: &Held) -> Result<Recovered, Error> {
+    pub(crate) fn recovered(&self, held: &Held) -> Result<Recovered, Error> {
         let recovered = recover::recover(&self.root, held)?;
         if let Some((runs, names)) = snapshot::open_runs(&held.state)? {
             for name in names {

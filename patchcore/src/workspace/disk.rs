@@ -2,7 +2,7 @@
 //!
 //! Each call that changes something, and each that decides, is a step of the fault injector
 //! (feature `fault-injection`), so that a test which enumerates steps cannot miss one. Names are
-//! single components, relative to an open directory; [`Root`](super::root::Root) turns paths into
+//! single components, relative to an open directory; [`Root`](crate::workspace::root::Root) turns paths into
 //! directories. Only `ENOENT` means absent.
 
 mod copy;
@@ -15,20 +15,20 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Uid};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::fault::{self, Call};
+use crate::workspace::fault::{self, Call};
 use meta::stat;
 
-pub(super) use copy::copy;
-pub(super) use file::File;
-pub(super) use meta::{FileKind, Meta, TICK, earlier};
+pub(crate) use copy::copy;
+pub(crate) use file::File;
+pub(crate) use meta::{FileKind, Meta, TICK, earlier};
 
 /// An open directory.
 #[derive(Debug)]
-pub(super) struct Dir(pub(super) OwnedFd);
+pub(crate) struct Dir(pub(crate) OwnedFd);
 
 /// How a path is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Open {
+pub(crate) enum Open {
     /// A file, to be read; a FIFO or device does not block.
     Read,
     /// A directory, as a place to work in.
@@ -36,7 +36,7 @@ pub(super) enum Open {
 }
 
 impl Open {
-    pub(super) fn flags(self) -> OFlags {
+    pub(crate) fn flags(self) -> OFlags {
         let common = OFlags::CLOEXEC | OFlags::NOFOLLOW;
         match self {
             Self::Read => common | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY,
@@ -47,7 +47,7 @@ impl Open {
 
 impl Dir {
     /// Opens a directory by the caller's own path, links included: the root is the operator's word.
-    pub(super) fn open_root(path: &std::path::Path) -> io::Result<Self> {
+    pub(crate) fn open_root(path: &std::path::Path) -> io::Result<Self> {
         fault::step("open")?;
         let flags = OFlags::CLOEXEC | OFlags::DIRECTORY | OFlags::PATH;
         Ok(Self(retry_on_intr(|| {
@@ -57,7 +57,7 @@ impl Dir {
 
     /// Opens a path beneath the directory by `openat2`, through no link.
     #[cfg(target_os = "linux")]
-    pub(super) fn open_beneath(&self, path: &[u8], how: Open) -> io::Result<OwnedFd> {
+    pub(crate) fn open_beneath(&self, path: &[u8], how: Open) -> io::Result<OwnedFd> {
         use rustix::fs::ResolveFlags;
         fault::refused(Call::Openat2)?;
         fault::step("openat2")?;
@@ -76,12 +76,12 @@ impl Dir {
 
     /// There is no such call: the caller walks.
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn open_beneath(&self, _: &[u8], _: Open) -> io::Result<OwnedFd> {
+    pub(crate) fn open_beneath(&self, _: &[u8], _: Open) -> io::Result<OwnedFd> {
         Err(Errno::NOSYS.into())
     }
 
     /// Opens what stands at a name, if that is no link.
-    pub(super) fn open_at(&self, name: &[u8], how: Open) -> io::Result<OwnedFd> {
+    pub(crate) fn open_at(&self, name: &[u8], how: Open) -> io::Result<OwnedFd> {
         fault::step("openat")?;
         Ok(retry_on_intr(|| {
             rustix::fs::openat(&self.0, name, how.flags(), Mode::empty())
@@ -89,17 +89,17 @@ impl Dir {
     }
 
     /// Opens a directory in this one; `None` where there is none.
-    pub(super) fn directory(&self, name: &str) -> io::Result<Option<Dir>> {
+    pub(crate) fn directory(&self, name: &str) -> io::Result<Option<Dir>> {
         absent(self.open_at(name.as_bytes(), Open::Directory)).map(|fd| fd.map(Dir))
     }
 
     /// Opens a regular file in this directory; `None` where there is none.
-    pub(super) fn file(&self, name: &[u8]) -> io::Result<Option<File>> {
+    pub(crate) fn file(&self, name: &[u8]) -> io::Result<Option<File>> {
         absent(self.open_at(name, Open::Read)).map(|fd| fd.map(File))
     }
 
     /// Makes a new file; what stands there already is an error.
-    pub(super) fn create(&self, name: &[u8], mode: u32) -> io::Result<File> {
+    pub(crate) fn create(&self, name: &[u8], mode: u32) -> io::Result<File> {
         fault::step("create")?;
         let flags = OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::CREATE | OFlags::EXCL;
         let mode = Mode::from_raw_mode(mode);
@@ -109,7 +109,7 @@ impl Dir {
     }
 
     /// Opens a file to lock it, making it where it is missing.
-    pub(super) fn lock_file(&self, name: &str) -> io::Result<File> {
+    pub(crate) fn lock_file(&self, name: &str) -> io::Result<File> {
         fault::step("create")?;
         let flags = OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CREATE;
         let mode = Mode::from_raw_mode(0o600);
@@ -119,7 +119,7 @@ impl Dir {
     }
 
     /// Makes a directory.
-    pub(super) fn make_directory(&self, name: &[u8], mode: u32) -> io::Result<()> {
+    pub(crate) fn make_directory(&self, name: &[u8], mode: u32) -> io::Result<()> {
         fault::step("mkdir")?;
         Ok(rustix::fs::mkdirat(
             &self.0,
@@ -129,7 +129,7 @@ impl Dir {
     }
 
     /// Sets a directory's permission bits, whatever the umask.
-    pub(super) fn set_directory_mode(&self, name: &[u8], mode: u32) -> io::Result<()> {
+    pub(crate) fn set_directory_mode(&self, name: &[u8], mode: u32) -> io::Result<()> {
         fault::step("chmod")?;
         let dir = self.open_at(name, Open::Directory)?;
         // A handle that is only a path cannot be changed; one that can be read can.
@@ -139,7 +139,7 @@ impl Dir {
     }
 
     /// Lets the owner in again where a directory's permission bits keep them out.
-    pub(super) fn open_up(&self, name: &[u8]) -> io::Result<()> {
+    pub(crate) fn open_up(&self, name: &[u8]) -> io::Result<()> {
         match self.stat(name)? {
             Some(meta) if meta.kind == FileKind::Directory && meta.mode & 0o700 != 0o700 => {
                 fault::step("chmod")?;
@@ -151,19 +151,19 @@ impl Dir {
     }
 
     /// What stands at a name, the link itself where it is one; `None` where nothing does.
-    pub(super) fn stat(&self, name: &[u8]) -> io::Result<Option<Meta>> {
+    pub(crate) fn stat(&self, name: &[u8]) -> io::Result<Option<Meta>> {
         fault::step("stat")?;
         absent(stat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW))
     }
 
     /// The directory itself.
-    pub(super) fn stat_self(&self) -> io::Result<Meta> {
+    pub(crate) fn stat_self(&self) -> io::Result<Meta> {
         fault::step("stat")?;
         stat(&self.0, b"", AtFlags::EMPTY_PATH)
     }
 
     /// Whether files can be made and replaced in the directory at this path.
-    pub(super) fn is_writable(&self, path: &[u8]) -> io::Result<bool> {
+    pub(crate) fn is_writable(&self, path: &[u8]) -> io::Result<bool> {
         fault::step("access")?;
         let want = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
         let answer = fault::refused(Call::Faccessat2)
@@ -187,7 +187,7 @@ impl Dir {
 
     /// Two files change places in one call; [`is_missing_call`] of the error where kernel, sandbox
     /// or file system do not have it.
-    pub(super) fn exchange(&self, name: &[u8], other: &Dir, to: &[u8]) -> io::Result<()> {
+    pub(crate) fn exchange(&self, name: &[u8], other: &Dir, to: &[u8]) -> io::Result<()> {
         fault::step("exchange")?;
         fault::refused(Call::Renameat2)?;
         Ok(rustix::fs::renameat_with(
@@ -200,7 +200,7 @@ impl Dir {
     }
 
     /// Moves a file over whatever stands at the other name.
-    pub(super) fn rename(&self, name: &[u8], other: &Dir, to: &[u8]) -> io::Result<()> {
+    pub(crate) fn rename(&self, name: &[u8], other: &Dir, to: &[u8]) -> io::Result<()> {
         fault::step("rename")?;
         fault::refused_move(name)?;
         Ok(rustix::fs::renameat(&self.0, name, &other.0, to)?)
@@ -210,7 +210,7 @@ impl Dir {
     ///
     /// Without a call for it, a second name is made and the first one removed: a crash between
     /// leaves both. Where files have one name only, the other one is looked at first.
-    pub(super) fn rename_new(&self, name: &[u8], other: &Dir, to: &[u8]) -> io::Result<()> {
+    pub(crate) fn rename_new(&self, name: &[u8], other: &Dir, to: &[u8]) -> io::Result<()> {
         fault::step("rename-new")?;
         fault::refused_move(name)?;
         let flags = RenameFlags::NOREPLACE;
@@ -240,7 +240,7 @@ impl Dir {
     }
 
     /// Gives a file a second name.
-    pub(super) fn link(&self, name: &[u8], other: &Dir, to: &[u8]) -> io::Result<()> {
+    pub(crate) fn link(&self, name: &[u8], other: &Dir, to: &[u8]) -> io::Result<()> {
         fault::step("link")?;
         fault::refused(Call::Link)?;
         Ok(rustix::fs::linkat(
@@ -253,7 +253,7 @@ impl Dir {
     }
 
     /// Removes a file; whether there was one.
-    pub(super) fn remove_file(&self, name: &[u8]) -> io::Result<bool> {
+    pub(crate) fn remove_file(&self, name: &[u8]) -> io::Result<bool> {
         fault::step("unlink")?;
         let result = rustix::fs::unlinkat(&self.0, name, AtFlags::empty());
         absent(result.map_err(Into::into)).map(|done| done.is_some())
@@ -261,7 +261,7 @@ impl Dir {
 
     /// Takes away what has the name of a draft: a file is removed. A directory, which was never made
     /// here, gets another name.
-    pub(super) fn clear(&self, name: &[u8]) -> io::Result<()> {
+    pub(crate) fn clear(&self, name: &[u8]) -> io::Result<()> {
         match self.remove_file(name) {
             Err(error) if is_directory(&error) => {
                 let aside = format!(".{}", uuid::Uuid::now_v7());
@@ -272,20 +272,20 @@ impl Dir {
     }
 
     /// Removes an empty directory; whether there was one.
-    pub(super) fn remove_directory(&self, name: &[u8]) -> io::Result<bool> {
+    pub(crate) fn remove_directory(&self, name: &[u8]) -> io::Result<bool> {
         fault::step("rmdir")?;
         let result = rustix::fs::unlinkat(&self.0, name, AtFlags::REMOVEDIR);
         absent(result.map_err(Into::into)).map(|done| done.is_some())
     }
 
     /// Makes a symbolic link, whose text is what counts; `EEXIST` where something stands.
-    pub(super) fn make_link(&self, name: &[u8], text: &[u8]) -> io::Result<()> {
+    pub(crate) fn make_link(&self, name: &[u8], text: &[u8]) -> io::Result<()> {
         fault::step("symlink")?;
         Ok(rustix::fs::symlinkat(text, &self.0, name)?)
     }
 
     /// The text of a symbolic link; `None` where nothing stands.
-    pub(super) fn read_link(&self, name: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) fn read_link(&self, name: &[u8]) -> io::Result<Option<Vec<u8>>> {
         fault::step("readlink")?;
         match rustix::fs::readlinkat(&self.0, name, Vec::new()) {
             Ok(text) => Ok(Some(text.into_bytes())),
@@ -295,7 +295,7 @@ impl Dir {
     }
 
     /// Gives a symbolic link to another owner.
-    pub(super) fn set_link_owner(&self, name: &[u8], uid: u32, gid: u32) -> io::Result<()> {
+    pub(crate) fn set_link_owner(&self, name: &[u8], uid: u32, gid: u32) -> io::Result<()> {
         fault::step("chown")?;
         let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
         let flags = AtFlags::SYMLINK_NOFOLLOW;
@@ -309,7 +309,7 @@ impl Dir {
     }
 
     /// The names in the directory, `.` and `..` aside, in no order.
-    pub(super) fn names(&self) -> io::Result<Vec<Vec<u8>>> {
+    pub(crate) fn names(&self) -> io::Result<Vec<Vec<u8>>> {
         fault::step("readdir")?;
         let fd = self.readable()?;
         let mut names = Vec::new();
@@ -323,7 +323,7 @@ impl Dir {
     }
 
     /// Waits until the directory's entries have reached the disk.
-    pub(super) fn sync(&self) -> io::Result<()> {
+    pub(crate) fn sync(&self) -> io::Result<()> {
         fault::step("fsync")?;
         // An fsync that failed is never retried: the kernel may have dropped what it could not
         // write, and would then report success.
@@ -332,14 +332,14 @@ impl Dir {
 
     /// Waits until everything on the directory's file system has reached the disk.
     #[cfg(target_os = "linux")]
-    pub(super) fn sync_all(&self) -> io::Result<()> {
+    pub(crate) fn sync_all(&self) -> io::Result<()> {
         fault::step("syncfs")?;
         Ok(rustix::fs::syncfs(self.readable()?)?)
     }
 
     /// Waits until everything has reached the disk.
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn sync_all(&self) -> io::Result<()> {
+    pub(crate) fn sync_all(&self) -> io::Result<()> {
         fault::step("syncfs")?;
         rustix::fs::sync();
         Ok(())
@@ -348,7 +348,7 @@ impl Dir {
     /// Whether the file system puts off choosing blocks, so that a power cut may leave a renamed
     /// file empty unless its write-back was begun.
     #[cfg(target_os = "linux")]
-    pub(super) fn delays_allocation(&self) -> bool {
+    pub(crate) fn delays_allocation(&self) -> bool {
         use rustix::fs::FsWord;
         const EXT4: FsWord = 0xef53;
         const XFS: FsWord = 0x5846_5342;
@@ -361,12 +361,12 @@ impl Dir {
 
     /// There is no way to ask.
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn delays_allocation(&self) -> bool {
+    pub(crate) fn delays_allocation(&self) -> bool {
         false
     }
 
     /// The directory itself as a file that can be locked.
-    pub(super) fn lockable(&self) -> io::Result<File> {
+    pub(crate) fn lockable(&self) -> io::Result<File> {
         fault::step("open")?;
         Ok(File(self.readable()?))
     }
@@ -380,7 +380,7 @@ impl Dir {
 }
 
 /// Whether a file was to be removed or replaced where a directory stands.
-pub(super) fn is_directory(error: &io::Error) -> bool {
+pub(crate) fn is_directory(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),
         Some(Errno::ISDIR | Errno::PERM)
@@ -388,14 +388,14 @@ pub(super) fn is_directory(error: &io::Error) -> bool {
 }
 
 /// The time, in milliseconds since 1970; 0 for a clock that is before.
-pub(super) fn unix_millis() -> u64 {
+pub(crate) fn unix_millis() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let millis = since.map_or(0, |since| since.as_millis());
     fault::clock(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
 /// Whether an error says that kernel, sandbox or file system do not have a call or its flags.
-pub(super) fn is_missing_call(error: &io::Error) -> bool {
+pub(crate) fn is_missing_call(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),
         Some(Errno::INVAL | Errno::NOSYS | Errno::PERM | Errno::OPNOTSUPP)
@@ -418,13 +418,13 @@ fn is_real_user() -> bool {
 }
 
 /// The longest file that this process may write.
-pub(super) fn file_size_limit() -> u64 {
+pub(crate) fn file_size_limit() -> u64 {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize);
     limit.current.unwrap_or(u64::MAX)
 }
 
 /// The user whom file access is judged for.
-pub(super) fn effective_user() -> u32 {
+pub(crate) fn effective_user() -> u32 {
     // Asked once: it is wanted for each file, and a process that changes it starts anew.
     static USER: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
     *USER.get_or_init(|| rustix::process::geteuid().as_raw())
@@ -432,7 +432,7 @@ pub(super) fn effective_user() -> u32 {
 
 /// Whether what belongs to a user is ours: the user's whom file access is judged for, and for root
 /// also the one's who became root by `sudo`.
-pub(super) fn is_ours(uid: u32) -> bool {
+pub(crate) fn is_ours(uid: u32) -> bool {
     static BEHIND_SUDO: std::sync::OnceLock<Option<u32>> = std::sync::OnceLock::new();
     let behind_sudo = || {
         let uid = std::env::var("SUDO_UID").ok()?.parse().ok();
@@ -443,7 +443,7 @@ pub(super) fn is_ours(uid: u32) -> bool {
 
 /// Fills a buffer with random bytes.
 #[cfg(target_os = "linux")]
-pub(super) fn fill_with_random(bytes: &mut [u8]) -> io::Result<()> {
+pub(crate) fn fill_with_random(bytes: &mut [u8]) -> io::Result<()> {
     let mut filled = 0;
     while filled < bytes.len() {
         let flags = rustix::rand::GetRandomFlags::empty();
@@ -454,13 +454,13 @@ pub(super) fn fill_with_random(bytes: &mut [u8]) -> io::Result<()> {
 
 /// Fills a buffer with random bytes.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn fill_with_random(bytes: &mut [u8]) -> io::Result<()> {
+pub(crate) fn fill_with_random(bytes: &mut [u8]) -> io::Result<()> {
     use std::io::Read as _;
     std::fs::File::open("/dev/urandom")?.read_exact(bytes)
 }
 
 /// What the system drew at random for this boot, or else for this machine.
-pub(super) fn boot_id() -> Option<String> {
+pub(crate) fn boot_id() -> Option<String> {
     const PLACES: [&str; 2] = ["/proc/sys/kernel/random/boot_id", "/etc/machine-id"];
     PLACES.iter().find_map(|path| {
         let text = std::fs::read_to_string(path).ok()?;
@@ -471,13 +471,13 @@ pub(super) fn boot_id() -> Option<String> {
 }
 
 /// The owner of what has a path, the link itself where it is one; `None` where nothing has.
-pub(super) fn owner_of(path: &std::path::Path) -> io::Result<Option<u32>> {
+pub(crate) fn owner_of(path: &std::path::Path) -> io::Result<Option<u32>> {
     use std::os::unix::fs::MetadataExt as _;
     absent(std::fs::symlink_metadata(path).map(|meta| meta.uid()))
 }
 
 /// A path without links, as the operator's own paths are compared.
-pub(super) fn real_path(path: &std::path::Path) -> io::Result<std::path::PathBuf> {
+pub(crate) fn real_path(path: &std::path::Path) -> io::Result<std::path::PathBuf> {
     std::fs::canonicalize(path)
 }
 

@@ -27,41 +27,41 @@ mod off {
 
     use rustix::io::Errno;
 
-    use super::Call;
+    use crate::workspace::Call;
 
     #[inline(always)]
-    pub(in super::super) fn step(_: &'static str) -> io::Result<()> {
+    pub(crate) fn step(_: &'static str) -> io::Result<()> {
         Ok(())
     }
 
     #[inline(always)]
-    pub(in super::super) fn refused(_: Call) -> Result<(), Errno> {
+    pub(crate) fn refused(_: Call) -> Result<(), Errno> {
         Ok(())
     }
 
     #[inline(always)]
-    pub(in super::super) fn refused_move(_: &[u8]) -> Result<(), Errno> {
+    pub(crate) fn refused_move(_: &[u8]) -> Result<(), Errno> {
         Ok(())
     }
 
     #[inline(always)]
-    pub(in super::super) fn clock(millis: u64) -> u64 {
+    pub(crate) fn clock(millis: u64) -> u64 {
         millis
     }
 
     #[inline(always)]
-    pub(in super::super) fn torn<'a>(_: &'a [IoSlice<'a>]) -> Option<&'a [u8]> {
+    pub(crate) fn torn<'a>(_: &'a [IoSlice<'a>]) -> Option<&'a [u8]> {
         None
     }
 
     #[inline(always)]
-    pub(in super::super) fn inherit() -> impl Fn() + Send + Sync + Copy {
+    pub(crate) fn inherit() -> impl Fn() + Send + Sync + Copy {
         || ()
     }
 }
 
 #[cfg(not(feature = "fault-injection"))]
-pub(super) use off::*;
+pub(crate) use off::*;
 
 #[cfg(feature = "fault-injection")]
 mod on;
@@ -69,4 +69,4 @@ mod on;
 #[cfg(feature = "fault-injection")]
 pub use on::{Fault, FaultKind, Injected, at_time, inject, observe};
 #[cfg(feature = "fault-injection")]
-pub(super) use on::{clock, inherit, refused, refused_move, step, torn};
+pub(crate) use on::{clock, inherit, refused, refused_move, step, torn};

@@ -1,56 +1,16 @@
 //! The tree on disk: reading it, changing it all or nothing, and the log of what was done.
 
-mod adopt;
-mod apply;
-mod audit;
-mod bases;
-mod chain;
 mod command;
-mod compare;
+mod commit;
 mod disk;
 #[cfg_attr(feature = "fault-injection", doc(hidden))]
 pub mod fault;
-mod find;
-mod gc;
-mod ignored;
-mod install;
-mod journal;
-mod key;
-mod landed;
-mod large;
-mod layout;
-mod ledger;
-mod load;
-mod log;
-mod log_diff;
-mod look;
-mod memory;
-mod near_names;
+mod history;
 mod options;
-mod outcome;
-mod private;
 mod read;
-mod reader;
-mod rebuild;
-pub mod record;
-mod recover;
-mod removed;
-mod replay;
 mod root;
-mod shelf;
-mod shown;
-mod snapshot;
-mod stage;
-mod stale;
+mod seen;
 mod state;
-mod status;
-mod survey;
-mod tasks;
-mod transaction;
-mod undo;
-mod undo_to;
-mod verify;
-mod walk;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,30 +21,31 @@ use crate::error::Error;
 use crate::path::RelPath;
 use crate::plan::Tree;
 
-pub use adopt::{AdoptedFile, Adoption};
-pub use apply::{Applied, Preview};
-pub use audit::{Audit, Damage, ForeignChange};
-pub use bases::{Base, BaseName, InvalidBaseName};
 pub use command::{Command, Ending, OpenCommand, Snapshot};
-pub use compare::Comparison;
-pub use gc::Collected;
-pub use key::{InvalidSeal, Key, Seal};
-pub use load::MAX_FILE;
-pub use log::Log;
+pub use commit::adopt::{AdoptedFile, Adoption};
+pub use commit::apply::{Applied, Preview};
+pub use commit::recover::Recovered;
+pub use commit::verify::{MAX_OUTPUT, PRIVATE_VARIABLES};
+pub use history::audit::{Audit, Damage, ForeignChange};
+pub use history::rebuild::Rebuilt;
+pub use history::status::{Unfinished, WorkspaceStatus};
+pub use history::undo_to::Point;
 pub use options::{
     ApplyOptions, Keep, LOCK_WAIT, Retention, Review, Reviewed, VERIFY_LIMIT, Verify,
 };
-pub use private::{PrivateDir, PrivateLock};
-pub use read::{ReadFile, ReadFiles};
-pub use rebuild::Rebuilt;
-pub use record::{Record, TransactionId};
-pub use recover::Recovered;
-pub use snapshot::LastRead;
+pub use read::compare::Comparison;
+pub use read::load::MAX_FILE;
+pub use read::walk::{SKIPPED, WalkOptions, WalkProgress, Walked, WalkedFile};
+pub use seen::bases::{Base, BaseName, InvalidBaseName};
+pub use seen::view::{ReadFile, ReadFiles};
+pub use state::gc::Collected;
+pub use state::key::{InvalidSeal, Key, Seal};
+pub use state::log::Log;
+pub use state::private::{PrivateDir, PrivateLock};
+pub use state::record;
+pub use state::record::{Record, TransactionId};
+pub use state::snapshot::LastRead;
 pub use state::{STATE, SavedConflict, TASKS};
-pub use status::{Unfinished, WorkspaceStatus};
-pub use undo_to::Point;
-pub use verify::{MAX_OUTPUT, PRIVATE_VARIABLES};
-pub use walk::{SKIPPED, WalkOptions, WalkProgress, Walked, WalkedFile};
 
 /// A tree of files below a root that nothing leaves, and the state beside it.
 ///
@@ -103,7 +64,7 @@ pub use walk::{SKIPPED, WalkOptions, WalkProgress, Walked, WalkedFile};
 pub struct Workspace {
     root: root::Root,
     /// Takes the place of the key in the state directory.
-    key_file: Option<key::KeyFile>,
+    key_file: Option<state::key::KeyFile>,
     /// Something was found in the state that somebody else wrote, and nobody was told yet.
     foreign: Arc<AtomicBool>,
 }
@@ -121,7 +82,7 @@ impl Workspace {
     /// `sudo` is not another one), or where two directories may be meant; `IO` where a directory on
     /// the way cannot be looked at.
     pub fn find(start: impl AsRef<Path>) -> Result<PathBuf, Error> {
-        find::root_of(start.as_ref())
+        state::find::root_of(start.as_ref())
     }
 
     /// Opens a root. Nothing is written before the first batch.
@@ -145,7 +106,7 @@ impl Workspace {
     /// # Errors
     /// `IO` where it lies in the root, has no name, or its directory cannot be opened.
     pub fn with_key_file(mut self, path: impl AsRef<Path>) -> Result<Self, Error> {
-        self.key_file = Some(key::KeyFile::outside(path.as_ref(), &self.root)?);
+        self.key_file = Some(state::key::KeyFile::outside(path.as_ref(), &self.root)?);
         Ok(self)
     }
 
@@ -182,13 +143,13 @@ impl Workspace {
         &self.root.path
     }
 
-    /// Reads files, without a lock. What is no regular file, or lies behind a link, becomes an
+    /// Reads files, without a lock. What is not a regular file, or lies behind a link, becomes an
     /// [`Entry::Refused`](crate::plan::Entry::Refused).
     ///
     /// # Errors
     /// `IO` where a file that is there cannot be read.
     pub fn load(&self, paths: &[RelPath]) -> Result<Tree, Error> {
-        Ok(load::load(&self.root, paths)?.tree)
+        Ok(read::load::load(&self.root, paths)?.tree)
     }
 }
 

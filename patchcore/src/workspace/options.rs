@@ -92,7 +92,7 @@ impl Verify {
 }
 
 /// Whether a transaction stays in the log whatever its age and size.
-pub type Keep = dyn Fn(&super::TransactionId) -> bool + Send + Sync;
+pub type Keep = dyn Fn(&crate::workspace::TransactionId) -> bool + Send + Sync;
 
 /// What the log keeps.
 #[derive(Clone)]

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 
-use super::disk::{Dir, File, Open};
 use crate::error::{Code, Error, Refusal, Stop};
 use crate::path::RelPath;
+use crate::workspace::disk::{Dir, File, Open};
 
 /// The directory that nothing leaves.
 ///
@@ -18,14 +18,14 @@ use crate::path::RelPath;
 /// kernel or a sandbox does not let us, component by component with `O_NOFOLLOW`. Both say `ELOOP`
 /// for a link, wherever in the path it stands.
 #[derive(Debug)]
-pub(super) struct Root {
-    pub(super) dir: Arc<Dir>,
-    pub(super) path: PathBuf,
+pub(crate) struct Root {
+    pub(crate) dir: Arc<Dir>,
+    pub(crate) path: PathBuf,
     walks: AtomicBool,
 }
 
 impl Root {
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let dir = Dir::open_root(path).map_err(|error| Error::io("open", path, error))?;
         Ok(Self {
             dir: Arc::new(dir),
@@ -35,7 +35,7 @@ impl Root {
     }
 
     /// Opens what stands at a path.
-    pub(super) fn open_path(&self, path: &RelPath, how: Open) -> io::Result<OwnedFd> {
+    pub(crate) fn open_path(&self, path: &RelPath, how: Open) -> io::Result<OwnedFd> {
         if !self.walks.load(Ordering::Relaxed) {
             match self.dir.open_beneath(path.as_bytes(), how) {
                 Err(error) if is_refused(&error) => self.walks.store(true, Ordering::Relaxed),
@@ -60,7 +60,7 @@ impl Root {
         match dir.open_at(name, how) {
             Err(error) if error.raw_os_error() == Some(Errno::NOTDIR.raw_os_error()) => {
                 match dir.stat(name)? {
-                    Some(meta) if meta.kind == super::disk::FileKind::Symlink => {
+                    Some(meta) if meta.kind == crate::workspace::disk::FileKind::Symlink => {
                         Err(Errno::LOOP.into())
                     }
                     _ => Err(error),
@@ -71,7 +71,7 @@ impl Root {
     }
 
     /// Opens a file to read it; `None` where nothing stands.
-    pub(super) fn file(&self, path: &RelPath) -> io::Result<Option<File>> {
+    pub(crate) fn file(&self, path: &RelPath) -> io::Result<Option<File>> {
         match self.open_path(path, Open::Read) {
             Ok(fd) => Ok(Some(File::new(fd))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -80,7 +80,7 @@ impl Root {
     }
 
     /// Opens a directory; `None` stands for the root.
-    pub(super) fn directory(&self, path: Option<&RelPath>) -> io::Result<Arc<Dir>> {
+    pub(crate) fn directory(&self, path: Option<&RelPath>) -> io::Result<Arc<Dir>> {
         match path {
             None => Ok(Arc::clone(&self.dir)),
             Some(path) => Ok(Arc::new(Dir(self.open_path(path, Open::Directory)?))),
@@ -89,7 +89,7 @@ impl Root {
 
     /// An error on a path below the root: a refusal where the path is at fault, else the
     /// environment's.
-    pub(super) fn stop(&self, action: &'static str, path: &RelPath, error: io::Error) -> Stop {
+    pub(crate) fn stop(&self, action: &'static str, path: &RelPath, error: io::Error) -> Stop {
         match refusal(path, &error) {
             Some(refusal) => refusal.into(),
             None => self.error(action, path, error).into(),
@@ -97,14 +97,14 @@ impl Root {
     }
 
     /// An error on a path below the root.
-    pub(super) fn error(&self, action: &'static str, path: &RelPath, error: io::Error) -> Error {
+    pub(crate) fn error(&self, action: &'static str, path: &RelPath, error: io::Error) -> Error {
         Error::io(action, self.path.join(path.as_path()), error)
     }
 }
 
 /// What an error of opening a path means for an operation on it; `None` where the environment
 /// is at fault.
-pub(super) fn refusal(path: &RelPath, error: &io::Error) -> Option<Refusal> {
+pub(crate) fn refusal(path: &RelPath, error: &io::Error) -> Option<Refusal> {
     let errno = Errno::from_io_error(error)?;
     let (code, message) = match errno {
         Errno::LOOP => (
@@ -130,7 +130,7 @@ pub(super) fn refusal(path: &RelPath, error: &io::Error) -> Option<Refusal> {
 }
 
 /// Whether a directory was expected where there is none: a file, or a link.
-pub(super) fn is_no_directory(error: &io::Error) -> bool {
+pub(crate) fn is_no_directory(error: &io::Error) -> bool {
     let errno = Errno::from_io_error(error);
     matches!(errno, Some(Errno::NOTDIR | Errno::LOOP))
 }
@@ -144,18 +144,18 @@ fn is_refused(error: &io::Error) -> bool {
 }
 
 /// The parents of paths in order: neighbours share one, so the last one stays open.
-pub(super) struct Parents<'a> {
+pub(crate) struct Parents<'a> {
     root: &'a Root,
     last: Option<(Option<RelPath>, Arc<Dir>)>,
 }
 
 impl<'a> Parents<'a> {
-    pub(super) fn new(root: &'a Root) -> Self {
+    pub(crate) fn new(root: &'a Root) -> Self {
         Self { root, last: None }
     }
 
     /// The directory that holds the path's last component.
-    pub(super) fn of(&mut self, path: &RelPath) -> io::Result<Arc<Dir>> {
+    pub(crate) fn of(&mut self, path: &RelPath) -> io::Result<Arc<Dir>> {
         if let Some((known, dir)) = &self.last
             && path.is_in(known.as_ref())
         {

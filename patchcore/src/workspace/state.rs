@@ -15,6 +15,20 @@
 //! | `conflicts/` | what strangers wrote where a batch was being installed |
 //! | `abandoned/` | transactions that were set aside |
 
+pub(super) mod chain;
+pub(super) mod find;
+pub(super) mod gc;
+pub(super) mod journal;
+pub(super) mod key;
+pub(super) mod ledger;
+pub(super) mod log;
+pub(super) mod private;
+pub(super) mod reader;
+pub mod record;
+pub(super) mod removed;
+pub(super) mod snapshot;
+pub(super) mod tasks;
+
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,14 +36,13 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::Workspace;
-use super::disk::{self, Dir, File, FileKind, Meta, Open};
-use super::journal;
-use super::key::{self, Key};
-use super::record::TransactionId;
-use super::root::{Root, is_no_directory};
 use crate::error::Error;
 use crate::path::RelPath;
+use crate::workspace::Workspace;
+use crate::workspace::disk::{self, Dir, File, FileKind, Meta, Open};
+use crate::workspace::root::{Root, is_no_directory};
+use crate::workspace::state::key::Key;
+use crate::workspace::state::record::TransactionId;
 
 /// What a stranger wrote where a batch was being installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +57,7 @@ pub struct SavedConflict {
 pub const STATE: &str = ".mission_control";
 /// Name of the task manifest in it.
 pub const TASKS: &str = "tasks.json";
-pub(super) const CURRENT: &str = "current";
+pub(crate) const CURRENT: &str = "current";
 /// The directories in the state that a batch may need.
 const PARTS: [&str; 5] = ["txn", "log", "ledger", "conflicts", "abandoned"];
 const LOCK: &str = "lock";
@@ -52,37 +65,37 @@ const IGNORED: &str = "*\n!tasks.json\n";
 
 /// The state directory as a reader sees it: whatever is missing is empty.
 #[derive(Debug)]
-pub(super) struct StateDir {
-    pub(super) dir: Dir,
+pub(crate) struct StateDir {
+    pub(crate) dir: Dir,
     /// By which the state is recognized; `None` where there is none, so that nothing in the state
     /// is ours.
-    pub(super) key: Option<Key>,
+    pub(crate) key: Option<Key>,
     /// Something was found that somebody else wrote; the workspace's.
     foreign: Arc<AtomicBool>,
     /// Commands are being recorded, which new bytes are kept for.
-    pub(super) records_commands: AtomicBool,
+    pub(crate) records_commands: AtomicBool,
     /// What a person should know of it.
     notes: Mutex<Vec<String>>,
 }
 
 /// The state directory in the hands of the one writer.
 #[derive(Debug)]
-pub(super) struct Held {
-    pub(super) state: StateDir,
-    pub(super) txn: Dir,
-    pub(super) log: Dir,
+pub(crate) struct Held {
+    pub(crate) state: StateDir,
+    pub(crate) txn: Dir,
+    pub(crate) log: Dir,
     /// Seals what is written.
-    pub(super) key: Key,
+    pub(crate) key: Key,
     /// Kept for what its end does: it frees the lock.
     lock: Arc<File>,
 }
 
 /// The state after somebody removed or replaced parts of it.
 #[derive(Debug)]
-pub(super) struct Renewed {
-    pub(super) held: Held,
+pub(crate) struct Renewed {
+    pub(crate) held: Held,
     /// What was in the way, and where it is kept.
-    pub(super) moved: Vec<SavedConflict>,
+    pub(crate) moved: Vec<SavedConflict>,
 }
 
 impl StateDir {
@@ -97,12 +110,12 @@ impl StateDir {
     }
 
     /// Remembers that something was found which somebody else wrote.
-    pub(super) fn meet_foreign(&self) {
+    pub(crate) fn meet_foreign(&self) {
         self.foreign.store(true, Ordering::Relaxed);
     }
 
     /// Remembers what a person should know.
-    pub(super) fn note(&self, note: String) {
+    pub(crate) fn note(&self, note: String) {
         self.notes
             .lock()
             .expect("no thread panics with it")
@@ -110,17 +123,17 @@ impl StateDir {
     }
 
     /// What a person should know, once.
-    pub(super) fn take_notes(&self) -> Vec<String> {
+    pub(crate) fn take_notes(&self) -> Vec<String> {
         std::mem::take(&mut *self.notes.lock().expect("no thread panics with it"))
     }
 
     /// What to say of it, once.
-    pub(super) fn foreign_note(&self) -> Option<String> {
+    pub(crate) fn foreign_note(&self) -> Option<String> {
         foreign_note(&self.foreign)
     }
 
     /// Waits until the key has reached the disk, if it lies here.
-    pub(super) fn sync_key(&self) -> Result<(), Error> {
+    pub(crate) fn sync_key(&self) -> Result<(), Error> {
         let sync = || -> io::Result<()> {
             if let Some(file) = self.dir.file(key::KEY.as_bytes())? {
                 file.sync()?;
@@ -133,7 +146,7 @@ impl StateDir {
 
     /// A part of the state, for reading; `None` where it does not exist, and where what has its
     /// name is not a directory, which was never made here.
-    pub(super) fn part(&self, name: &str) -> Result<Option<Dir>, Error> {
+    pub(crate) fn part(&self, name: &str) -> Result<Option<Dir>, Error> {
         match self.dir.directory(name) {
             Err(error) if is_no_directory(&error) => {
                 self.meet_foreign();
@@ -145,7 +158,7 @@ impl StateDir {
 
     /// A part of the state, made where it does not exist; under the lock. What is no directory is
     /// set aside.
-    pub(super) fn make_part(&self, name: &str) -> Result<Dir, Error> {
+    pub(crate) fn make_part(&self, name: &str) -> Result<Dir, Error> {
         match self.dir.directory(name) {
             Ok(Some(dir)) => return Ok(dir),
             Ok(None) => {}
@@ -169,12 +182,12 @@ impl StateDir {
     }
 
     /// Moves what has the name of a part but was not made here to `abandoned`, under the lock.
-    pub(super) fn set_aside(&self, name: &str) -> Result<(), Error> {
+    pub(crate) fn set_aside(&self, name: &str) -> Result<(), Error> {
         self.set_aside_in(&self.dir, name)
     }
 
     /// As [`set_aside`](Self::set_aside), from a directory of the state.
-    pub(super) fn set_aside_in(&self, dir: &Dir, name: &str) -> Result<(), Error> {
+    pub(crate) fn set_aside_in(&self, dir: &Dir, name: &str) -> Result<(), Error> {
         const ABANDONED: &str = "abandoned";
         self.meet_foreign();
         let new = format!("{name}-{}", TransactionId::now());
@@ -201,13 +214,13 @@ impl StateDir {
     }
 
     /// The task manifest's bytes, if there is one.
-    pub(super) fn tasks(&self) -> Result<Option<Vec<u8>>, Error> {
+    pub(crate) fn tasks(&self) -> Result<Option<Vec<u8>>, Error> {
         let read = || -> io::Result<Option<Vec<u8>>> {
             let Some(file) = self.dir.file(TASKS.as_bytes())? else {
                 return Ok(None);
             };
             let size = file.stat()?.size;
-            file.read(size, super::MAX_FILE)?
+            file.read(size, crate::workspace::MAX_FILE)?
                 .ok_or_else(|| io::ErrorKind::FileTooLarge.into())
                 .map(Some)
         };
@@ -215,7 +228,7 @@ impl StateDir {
     }
 
     /// Whether another process holds the lock.
-    pub(super) fn is_locked(&self) -> Result<bool, Error> {
+    pub(crate) fn is_locked(&self) -> Result<bool, Error> {
         let test = || -> io::Result<bool> {
             match self.dir.file(b"lock") {
                 Ok(Some(lock)) => Ok(!lock.try_lock()?),
@@ -231,7 +244,7 @@ impl StateDir {
 
 impl Workspace {
     /// Opens the state; `None` where nothing was ever written.
-    pub(super) fn state(&self) -> Result<Option<StateDir>, Error> {
+    pub(crate) fn state(&self) -> Result<Option<StateDir>, Error> {
         let Some(dir) = self.state_dir()? else {
             return Ok(None);
         };
@@ -242,12 +255,12 @@ impl Workspace {
     /// Opens the state for writing, making what is missing, and waits for the lock.
     ///
     /// Where an unfinished transaction lies that cannot be ours, nothing is made: `FOREIGN_STATE`.
-    pub(super) fn hold(&self, wait: Duration) -> Result<Held, Error> {
+    pub(crate) fn hold(&self, wait: Duration) -> Result<Held, Error> {
         self.hold_with(wait, journal::foreign_if_left)
     }
 
     /// As [`hold`](Self::hold), to adopt or to set aside what lies there.
-    pub(super) fn hold_whatever(&self, wait: Duration) -> Result<Held, Error> {
+    pub(crate) fn hold_whatever(&self, wait: Duration) -> Result<Held, Error> {
         self.hold_with(wait, |_| Ok(()))
     }
 
@@ -358,7 +371,7 @@ impl Held {
     /// The state as it is now; `None` where it is still the one that we hold.
     ///
     /// What was removed is made again, and what is no directory of its own is moved out of the way.
-    pub(super) fn renewed(
+    pub(crate) fn renewed(
         &self,
         workspace: &Workspace,
         transaction: TransactionId,
@@ -472,7 +485,7 @@ impl Moved {
 }
 
 /// What to say of state that somebody else wrote, once.
-pub(super) fn foreign_note(met: &AtomicBool) -> Option<String> {
+pub(crate) fn foreign_note(met: &AtomicBool) -> Option<String> {
     let note = || {
         format!(
             "{STATE} holds state that was not written here (it came with a clone, an archive or a copy); it is ignored"
@@ -482,7 +495,7 @@ pub(super) fn foreign_note(met: &AtomicBool) -> Option<String> {
 }
 
 /// An error on a part of the state.
-pub(super) fn fail(action: &'static str, name: &str, error: io::Error) -> Error {
+pub(crate) fn fail(action: &'static str, name: &str, error: io::Error) -> Error {
     let path = std::path::Path::new(STATE).join(name);
     match Errno::from_io_error(&error) {
         Some(Errno::LOOP | Errno::NOTDIR) => Error::Redirected { path },
@@ -498,7 +511,7 @@ fn state_error(root: &Root, action: &'static str, error: io::Error) -> Error {
     }
 }
 
-pub(super) fn state_path() -> RelPath {
+pub(crate) fn state_path() -> RelPath {
     RelPath::new(STATE).expect("one plain component")
 }
 

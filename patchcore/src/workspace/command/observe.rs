@@ -4,14 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 
-use super::super::layout::{Content, Placement, Wanted};
-use super::super::log::Log;
-use super::super::record::{
-    DirectoryRecord, Identity, Record, Step, TransactionId, TransactionState,
-};
-use super::super::root::{Root, is_no_directory};
-use super::super::snapshot::{Listing, Objects, Row};
-use super::super::state::state_path;
 use crate::bytes;
 use crate::diff;
 use crate::digest::Digest;
@@ -20,6 +12,14 @@ use crate::error::Error;
 use crate::operation::{Action, Batch, Operation};
 use crate::path::RelPath;
 use crate::plan::{After, ChangeKind, FileChange, FileState, Source, Touch, Verdict};
+use crate::workspace::commit::layout::{Content, Placement, Wanted};
+use crate::workspace::root::{Root, is_no_directory};
+use crate::workspace::state::log::Log;
+use crate::workspace::state::record::{
+    DirectoryRecord, Identity, Record, Step, TransactionId, TransactionState,
+};
+use crate::workspace::state::snapshot::{Listing, Objects, Row};
+use crate::workspace::state::state_path;
 
 /// What a command did.
 #[derive(Debug, Default)]
@@ -145,7 +145,7 @@ pub(super) fn compare(base: &Listing, now: &Listing, objects: &Objects) -> Resul
     }
     for path in base.files.keys().filter(|path| is_left_out(now, path)) {
         observed.warnings.push(format!(
-            "{path} is no regular file any more, cannot be read, or is larger than 1 GiB; its change is not recorded"
+            "{path} is not a regular file any more, cannot be read, or is larger than 1 GiB; its change is not recorded"
         ));
     }
     observed.changes.sort_by(|a, b| a.path.cmp(&b.path));
@@ -251,7 +251,7 @@ fn renaming(from: &RelPath, to: &RelPath, old: Arc<Source>, row: &Row) -> FileCh
     }
 }
 
-pub(in super::super) fn creation(path: &RelPath, new: &Arc<Source>) -> FileChange {
+pub(crate) fn creation(path: &RelPath, new: &Arc<Source>) -> FileChange {
     let edits = match new.bytes() {
         b"" => Vec::new(),
         bytes => vec![Edit::insert(0, bytes)],
@@ -260,11 +260,7 @@ pub(in super::super) fn creation(path: &RelPath, new: &Arc<Source>) -> FileChang
     change(blank(path, ChangeKind::Created), b"", edits, new)
 }
 
-pub(in super::super) fn modification(
-    path: &RelPath,
-    old: &Arc<Source>,
-    new: &Arc<Source>,
-) -> FileChange {
+pub(crate) fn modification(path: &RelPath, old: &Arc<Source>, new: &Arc<Source>) -> FileChange {
     let (before, after) = (old.bytes(), new.bytes());
     let edits = match old.is_link() == new.is_link() {
         true => diff::edits(before, after),
@@ -311,7 +307,7 @@ fn lines(text: &[u8]) -> usize {
 }
 
 /// The batch that would have done the same.
-pub(in super::super) fn batch(changes: &[FileChange], record: &Record) -> Batch {
+pub(crate) fn batch(changes: &[FileChange], record: &Record) -> Batch {
     let operations = changes.iter().map(operation).collect();
     let mut batch = Batch::new(operations, record.content);
     batch.labels = Arc::new(record.labels.clone());
@@ -342,7 +338,7 @@ fn operation(change: &FileChange) -> Operation {
 }
 
 /// Everything was done.
-pub(in super::super) fn verdicts(batch: &Batch) -> Vec<Verdict> {
+pub(crate) fn verdicts(batch: &Batch) -> Vec<Verdict> {
     let operations = batch.operations.iter();
     operations.map(|it| Verdict::passed(batch, it)).collect()
 }

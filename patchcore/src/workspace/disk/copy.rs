@@ -8,13 +8,7 @@ use super::{Dir, FileKind};
 
 /// Copies a file of at most `limit` bytes, or a link, to a name that is made anew, whatever a crash
 /// left there.
-pub(in super::super) fn copy(
-    from: &Dir,
-    name: &[u8],
-    to: &Dir,
-    new: &str,
-    limit: u64,
-) -> io::Result<()> {
+pub(crate) fn copy(from: &Dir, name: &[u8], to: &Dir, new: &str, limit: u64) -> io::Result<()> {
     let draft = format!("{new}.draft");
     let file = match from.file(name) {
         Ok(Some(file)) => file,

@@ -6,25 +6,25 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, FlockOperation, Gid, Mode, Uid};
 use rustix::io::Errno;
 
-use super::super::fault;
 use super::meta::{Meta, stat};
+use crate::workspace::fault;
 
 /// An open file.
 #[derive(Debug)]
-pub(in super::super) struct File(pub(super) OwnedFd);
+pub(crate) struct File(pub(super) OwnedFd);
 
 impl File {
-    pub(in super::super) fn new(fd: OwnedFd) -> Self {
+    pub(crate) fn new(fd: OwnedFd) -> Self {
         Self(fd)
     }
 
-    pub(in super::super) fn stat(&self) -> io::Result<Meta> {
+    pub(crate) fn stat(&self) -> io::Result<Meta> {
         fault::step("stat")?;
         stat(&self.0, b"", AtFlags::EMPTY_PATH)
     }
 
     /// Reads to the end; `size` is what to expect, `limit` where to stop (`None` past it).
-    pub(in super::super) fn read(&self, size: u64, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) fn read(&self, size: u64, limit: u64) -> io::Result<Option<Vec<u8>>> {
         fault::step("read")?;
         if size > limit {
             return Ok(None);
@@ -47,7 +47,7 @@ impl File {
 
     /// Reads from the start into what room there is behind the bytes, and tells how much that was.
     /// What is read by other means is as if this had not been.
-    pub(in super::super) fn append_to(&self, bytes: &mut Vec<u8>) -> io::Result<usize> {
+    pub(crate) fn append_to(&self, bytes: &mut Vec<u8>) -> io::Result<usize> {
         fault::step("read")?;
         loop {
             let spare = rustix::buffer::spare_capacity(bytes);
@@ -59,7 +59,7 @@ impl File {
     }
 
     /// Reads what stands at an offset; fewer bytes than there is room for at the end alone.
-    pub(in super::super) fn read_at(&self, room: &mut [u8], offset: u64) -> io::Result<usize> {
+    pub(crate) fn read_at(&self, room: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut filled = 0;
         while filled < room.len() {
             match rustix::io::pread(&self.0, &mut room[filled..], offset + filled as u64) {
@@ -73,7 +73,7 @@ impl File {
     }
 
     /// Writes all of the pieces.
-    pub(in super::super) fn write_chunks<'a>(
+    pub(crate) fn write_chunks<'a>(
         &self,
         chunks: impl Iterator<Item = &'a [u8]>,
     ) -> io::Result<()> {
@@ -111,7 +111,7 @@ impl File {
         Ok(())
     }
 
-    pub(in super::super) fn set_owner(&self, uid: u32, gid: u32) -> io::Result<()> {
+    pub(crate) fn set_owner(&self, uid: u32, gid: u32) -> io::Result<()> {
         fault::step("chown")?;
         Ok(rustix::fs::fchown(
             &self.0,
@@ -120,13 +120,13 @@ impl File {
         )?)
     }
 
-    pub(in super::super) fn set_mode(&self, mode: u32) -> io::Result<()> {
+    pub(crate) fn set_mode(&self, mode: u32) -> io::Result<()> {
         fault::step("chmod")?;
         Ok(rustix::fs::fchmod(&self.0, Mode::from_raw_mode(mode))?)
     }
 
     /// The extended attributes; none where the file system has none.
-    pub(in super::super) fn attributes(&self) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    pub(crate) fn attributes(&self) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
         fault::step("listxattr")?;
         let mut names = [0_u8; 1024];
         let length = match rustix::fs::flistxattr(&self.0, &mut names[..]) {
@@ -161,21 +161,21 @@ impl File {
         Ok(attributes)
     }
 
-    pub(in super::super) fn set_attribute(&self, name: &[u8], value: &[u8]) -> io::Result<()> {
+    pub(crate) fn set_attribute(&self, name: &[u8], value: &[u8]) -> io::Result<()> {
         fault::step("setxattr")?;
         let flags = rustix::fs::XattrFlags::empty();
         Ok(rustix::fs::fsetxattr(&self.0, name, value, flags)?)
     }
 
     /// Waits until the file has reached the disk. A failure is final: see [`Dir::sync`].
-    pub(in super::super) fn sync(&self) -> io::Result<()> {
+    pub(crate) fn sync(&self) -> io::Result<()> {
         fault::step("fsync")?;
         Ok(rustix::fs::fsync(&self.0)?)
     }
 
     /// Begins writing the file to the disk, without waiting.
     #[cfg(target_os = "linux")]
-    pub(in super::super) fn start_write_back(&self) {
+    pub(crate) fn start_write_back(&self) {
         const PAGE: u64 = 4096;
         const SMALL: u64 = 16 * PAGE;
         // The kernel starts to write what it is told not to need. It is a hint, so nothing fails.
@@ -195,10 +195,10 @@ impl File {
 
     /// There is no such hint.
     #[cfg(not(target_os = "linux"))]
-    pub(in super::super) fn start_write_back(&self) {}
+    pub(crate) fn start_write_back(&self) {}
 
     /// Writes behind the end, wherever that is by now.
-    pub(in super::super) fn append(&self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn append(&self, bytes: &[u8]) -> io::Result<()> {
         fault::step("write")?;
         rustix::fs::fcntl_setfl(&self.0, rustix::fs::OFlags::APPEND)?;
         match rustix::io::write(&self.0, bytes)? {
@@ -208,13 +208,13 @@ impl File {
     }
 
     /// Takes all bytes away.
-    pub(in super::super) fn truncate(&self) -> io::Result<()> {
+    pub(crate) fn truncate(&self) -> io::Result<()> {
         fault::step("truncate")?;
         Ok(rustix::fs::ftruncate(&self.0, 0)?)
     }
 
     /// Takes the lock if it is free.
-    pub(in super::super) fn try_lock(&self) -> io::Result<bool> {
+    pub(crate) fn try_lock(&self) -> io::Result<bool> {
         fault::step("flock")?;
         match rustix::fs::flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(true),

@@ -10,40 +10,40 @@ use rustix::fs::{StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
 #[cfg(target_os = "linux")]
-use super::super::fault::{self, Call};
+use crate::workspace::fault::{self, Call};
 
 /// A file that changed so shortly before it was read, in nanoseconds, may have changed again
 /// within the same tick of the file system's clock.
-pub(in super::super) const TICK: i64 = 20_000_000;
+pub(crate) const TICK: i64 = 20_000_000;
 
 /// What is known of a file or directory without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) struct Meta {
-    pub(in super::super) kind: FileKind,
-    pub(in super::super) ino: u64,
+pub(crate) struct Meta {
+    pub(crate) kind: FileKind,
+    pub(crate) ino: u64,
     /// The mount where the kernel tells, else the device.
-    pub(in super::super) mount: u64,
-    pub(in super::super) device: u64,
+    pub(crate) mount: u64,
+    pub(crate) device: u64,
     /// Permission bits, set-id and sticky bits included.
-    pub(in super::super) mode: u32,
-    pub(in super::super) uid: u32,
-    pub(in super::super) gid: u32,
-    pub(in super::super) links: u32,
-    pub(in super::super) size: u64,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) links: u32,
+    pub(crate) size: u64,
     /// Seconds and nanoseconds.
-    pub(in super::super) mtime: [i64; 2],
-    pub(in super::super) ctime: [i64; 2],
+    pub(crate) mtime: [i64; 2],
+    pub(crate) ctime: [i64; 2],
     /// When the file was made, where the file system knows.
-    pub(in super::super) born: Option<[i64; 2]>,
+    pub(crate) born: Option<[i64; 2]>,
     /// Neither root nor owner may change it.
-    pub(in super::super) frozen: bool,
+    pub(crate) frozen: bool,
     /// Something is mounted right here.
-    pub(in super::super) mount_root: bool,
+    pub(crate) mount_root: bool,
 }
 
 impl Meta {
     /// When its bytes were written, in milliseconds since 1970; `None` for a time before.
-    pub(in super::super) fn written(&self) -> Option<u64> {
+    pub(crate) fn written(&self) -> Option<u64> {
         let [seconds, nanoseconds] = self.mtime.map(|part| u64::try_from(part).ok());
         seconds?
             .checked_mul(1000)?
@@ -54,7 +54,7 @@ impl Meta {
 #[cfg(test)]
 impl Meta {
     /// A file of nobody's, for tests.
-    pub(in super::super) fn sample() -> Self {
+    pub(crate) fn sample() -> Self {
         Self {
             kind: FileKind::File,
             ino: 0,
@@ -76,14 +76,14 @@ impl Meta {
 
 impl Meta {
     /// Whether both are of one file, under whatever names.
-    pub(in super::super) fn is_same_file(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_file(&self, other: &Self) -> bool {
         (self.ino, self.device) == (other.ino, other.device)
     }
 }
 
 /// What stands at a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum FileKind {
+pub(crate) enum FileKind {
     File,
     Directory,
     Symlink,
@@ -171,7 +171,7 @@ fn plain_stat(fd: &OwnedFd, name: &[u8], flags: AtFlags) -> io::Result<Meta> {
 }
 
 /// The moment before which a file system's clock can tell two changes apart.
-pub(in super::super) fn earlier([seconds, nanos]: [i64; 2]) -> [i64; 2] {
+pub(crate) fn earlier([seconds, nanos]: [i64; 2]) -> [i64; 2] {
     if nanos >= TICK {
         [seconds, nanos - TICK]
     } else {

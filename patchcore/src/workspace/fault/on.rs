@@ -78,7 +78,7 @@ pub fn at_time<T>(millis: u64, work: impl FnOnce() -> T) -> T {
     result
 }
 
-pub(in super::super) fn clock(millis: u64) -> u64 {
+pub(crate) fn clock(millis: u64) -> u64 {
     CLOCK.with(Cell::get).unwrap_or(millis)
 }
 
@@ -104,7 +104,7 @@ fn current() -> Option<Arc<State>> {
     CURRENT.with(|current| current.borrow().clone())
 }
 
-pub(in super::super) fn step(name: &'static str) -> io::Result<()> {
+pub(crate) fn step(name: &'static str) -> io::Result<()> {
     let Some(state) = current() else {
         return Ok(());
     };
@@ -133,7 +133,7 @@ fn dead() -> io::Error {
     io::Error::other("the process was stopped on purpose")
 }
 
-pub(in super::super) fn refused(call: Call) -> Result<(), Errno> {
+pub(crate) fn refused(call: Call) -> Result<(), Errno> {
     match current() {
         Some(state) if state.fault.missing.contains(&call) => match state.fault.missing_errno {
             0 => Err(Errno::INVAL),
@@ -143,7 +143,7 @@ pub(in super::super) fn refused(call: Call) -> Result<(), Errno> {
     }
 }
 
-pub(in super::super) fn refused_move(name: &[u8]) -> Result<(), Errno> {
+pub(crate) fn refused_move(name: &[u8]) -> Result<(), Errno> {
     match current() {
         Some(state) if state.fault.missing.contains(&Call::MoveJournal) && name == b"current" => {
             Err(Errno::XDEV)
@@ -153,7 +153,7 @@ pub(in super::super) fn refused_move(name: &[u8]) -> Result<(), Errno> {
 }
 
 /// The half of a write that goes through, where this one is torn or short.
-pub(in super::super) fn torn<'a>(pieces: &'a [IoSlice<'a>]) -> Option<&'a [u8]> {
+pub(crate) fn torn<'a>(pieces: &'a [IoSlice<'a>]) -> Option<&'a [u8]> {
     let state = current()?;
     let number = state
         .steps
@@ -168,7 +168,7 @@ pub(in super::super) fn torn<'a>(pieces: &'a [IoSlice<'a>]) -> Option<&'a [u8]> 
 }
 
 /// What a thread that the workspace starts calls first.
-pub(in super::super) fn inherit() -> impl Fn() + Send + Sync + Clone {
+pub(crate) fn inherit() -> impl Fn() + Send + Sync + Clone {
     let state = current();
     move || CURRENT.with(|current| (*current.borrow_mut()).clone_from(&state))
 }

@@ -1,0 +1,154 @@
+//! Edits by text that the log shows: sent again, they have landed.
+
+use crate::edit::{Edit, EditSet};
+use crate::error::{Code, Error, Refusal};
+use crate::operation::{Action, Batch, TextEdit};
+use crate::path::RelPath;
+use crate::plan::{Lowered, Plan, Script, Tree, Verdict};
+use crate::workspace::Workspace;
+use crate::workspace::state::log::Log;
+use crate::workspace::state::record::{ChangeRecord, Record, TransactionState};
+
+/// Most transactions that are looked through, the newest first.
+const LOOKED_THROUGH: usize = 200;
+
+impl Workspace {
+    /// Lowers a script; where an edit is refused whose new text is there, the log is asked whether
+    /// it has landed.
+    pub(crate) fn lower<'a>(
+        &self,
+        script: &'a dyn Script,
+        tree: &mut Tree,
+    ) -> Result<Result<Lowered<'a>, Refusal>, Error> {
+        loop {
+            let lowered = match script.lower(tree) {
+                Ok(lowered) => lowered,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            let operations = lowered.batch.operations.iter();
+            let doubts = operations.filter_map(|operation| {
+                Some((
+                    operation.file.clone(),
+                    (**operation.doubt.as_ref()?).clone(),
+                ))
+            });
+            let doubts: Vec<_> = doubts.collect();
+            // Each round knows of an edit more.
+            if !self.ask_log(tree, doubts)? {
+                return Ok(Ok(lowered));
+            }
+        }
+    }
+
+    /// Asks the log of the edits by text of a batch that its plan does not find in their files;
+    /// whether it shows one that was not known.
+    pub(crate) fn ask_of_missing(
+        &self,
+        plan: &Plan,
+        batch: &Batch,
+        tree: &mut Tree,
+    ) -> Result<bool, Error> {
+        let missing = |verdict: &Verdict| {
+            let refusal = verdict.refusal.as_deref();
+            refusal.is_some_and(|refusal| refusal.code == Code::AnchorNotFound)
+        };
+        let operations = batch.operations.iter().zip(&plan.verdicts);
+        let doubts = operations.filter_map(|(operation, verdict)| match &operation.action {
+            Action::ReplaceText { find, content, .. } if missing(verdict) => {
+                let (old, new) = (find.clone(), content.clone());
+                Some((operation.file.clone(), TextEdit { old, new }))
+            }
+            _ => None,
+        });
+        self.ask_log(tree, doubts.collect())
+    }
+
+    /// Asks the log of edits, and notes those that it shows; whether there is one.
+    fn ask_log(&self, tree: &mut Tree, edits: Vec<(RelPath, TextEdit)>) -> Result<bool, Error> {
+        let mut shown = false;
+        for (path, edit) in edits {
+            if !tree.has_landed(&path, &edit) && self.log_shows(&path, &edit)? {
+                tree.add_landed(path, edit);
+                shown = true;
+            }
+        }
+        Ok(shown)
+    }
+
+    /// Whether a transaction that counts replaced this text by that one in the file.
+    fn log_shows(&self, path: &RelPath, edit: &TextEdit) -> Result<bool, Error> {
+        let log = self.log()?;
+        let newest = log.transactions()?.into_iter().rev().take(LOOKED_THROUGH);
+        for transaction in newest {
+            let Ok(Some(record)) = log.read(&transaction) else {
+                continue;
+            };
+            let counts = record.state == TransactionState::Committed && record.undoes.is_none();
+            let change = record.changes.iter().find(|change| change.path == *path);
+            if let (true, Some(change)) = (counts, change)
+                && has_made(&log, &record, change, edit)?
+                && log.undone_by(&transaction)?.is_none()
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Whether a change turned the old text, where it stood, into the new one.
+fn has_made(
+    log: &Log,
+    record: &Record,
+    change: &ChangeRecord,
+    edit: &TextEdit,
+) -> Result<bool, Error> {
+    let Some(slot) = change.slot else {
+        return Ok(false);
+    };
+    if change.edits.iter().any(|edit| edit.is_cut()) {
+        return Ok(false);
+    }
+    let Some(before) = log.pre_image(&record.transaction, slot)? else {
+        return Ok(false);
+    };
+    let edits = change.edits.iter();
+    let edits = edits.map(|edit| Edit::replace(edit.span[0]..edit.span[1], edit.text.clone()));
+    let Ok(edits) = EditSet::new(edits.collect(), before.len()) else {
+        return Ok(false);
+    };
+    let after = edits.apply(&before);
+    let plain = |text: &[u8]| -> Vec<u8> {
+        let bytes = text.iter().copied();
+        bytes.filter(|byte| *byte != b'\r').collect()
+    };
+    let new = plain(&edit.new);
+    let with_cr = plain(&edit.old).iter().fold(Vec::new(), |mut text, byte| {
+        if *byte == b'\n' {
+            text.push(b'\r');
+        }
+        text.push(*byte);
+        text
+    });
+    for old in [plain(&edit.old), with_cr] {
+        if old.is_empty() {
+            continue;
+        }
+        for start in memchr::memmem::find_iter(&before, &old) {
+            let end = start + old.len();
+            let moved = |at: usize, is_end: bool| {
+                let above = edits.as_slice().iter().filter(|edit| {
+                    edit.span.end < at || edit.span.end == at && (is_end || !edit.span.is_empty())
+                });
+                let delta = |edit: &Edit| edit.text.len() as isize - edit.span.len() as isize;
+                at.checked_add_signed(above.map(delta).sum())
+            };
+            let there = moved(start, false).zip(moved(end, true));
+            let made = there.and_then(|(start, end)| after.get(start..end));
+            if made.is_some_and(|made| plain(made) == new) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,494 @@
+//! Taking a batch back: a batch of its own, made from the record and its pre-images.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::digest::Digest;
+use crate::edit::{Edit, EditSet};
+use crate::error::{Code, Error, Refusal, Stop};
+use crate::path::RelPath;
+use crate::placeholder::Scanner;
+use crate::plan::{
+    self, After, ChangeKind, FileChange, FileState, Holds, Obstacle, Outcome, Plan, Source, Touch,
+    Verdict,
+};
+use crate::report::Status;
+use crate::task::{self, Manifest};
+use crate::workspace::Workspace;
+use crate::workspace::commit::apply::{Applied, finished, millis, new_record};
+use crate::workspace::commit::layout::{Restored, Wanted};
+use crate::workspace::commit::survey;
+use crate::workspace::commit::transaction::{Done, Work};
+use crate::workspace::history::undo_to::{redone_of, undone_of};
+use crate::workspace::options::ApplyOptions;
+use crate::workspace::read::load::{self, Loaded};
+use crate::workspace::state::Held;
+use crate::workspace::state::journal;
+use crate::workspace::state::log::{Log, PreFile};
+use crate::workspace::state::record::{
+    ChangeRecord, Record, Redone, TransactionId, TransactionState,
+};
+
+impl Workspace {
+    /// Takes a batch back: bytes, modes, names and directories. `name` is a transaction's id or a
+    /// batch's; without one it is the last batch that is neither undone nor an undo itself.
+    ///
+    /// Where a file has changed since, the report refuses with `CHANGED_SINCE` and the tree stays
+    /// as it is. A batch that was taken back already is left alone.
+    ///
+    /// # Errors
+    /// `INVALID_BATCH` where the log has no such batch, or none that changed anything;
+    /// `LOCK_TIMEOUT`, `UNFINISHED`, `IO`.
+    pub fn undo(
+        &self,
+        name: Option<&str>,
+        options: &ApplyOptions<'_>,
+    ) -> Result<Applied<'static>, Stop> {
+        let began = Instant::now();
+        let held = self.hold(options.lock_wait)?;
+        let recovered = self.recovered(&held)?;
+        let log = self.log()?;
+        let undone = match name {
+            Some(name) => by_name(&log, name)?,
+            None => last(&log)?,
+        };
+        let mut record = mirror(&held, &undone, options)?;
+        record.redoes = redone(&log, &undone)?;
+        settle_others(&log, &undone, &mut record)?;
+        let mut plan = plan::plan(
+            &crate::workspace::commit::apply::no_batch(),
+            &crate::Tree::new(),
+            &options.policy,
+        );
+        plan.verdicts = record.operations.clone();
+        if log.undone_by(&undone.transaction)?.is_some() {
+            for operation in &mut record.operations {
+                operation.outcome = Outcome::AlreadyApplied;
+            }
+            record.status = Status::Unchanged;
+            record.undoes = None;
+            record.redoes = None;
+            (record.undoes_also, record.redoes_also) = (Vec::new(), Vec::new());
+            journal::log_only(&held, &record, options.durable)?;
+            return Ok(finished(&held, record, plan, &recovered, Done::default()));
+        }
+        let mut done = Done::default();
+        let mut reopened = Vec::new();
+        match self.reverse(&log, &undone, options) {
+            Ok(reversal) => {
+                plan = Plan::new(reversal.changes, plan.verdicts);
+                record.plan = plan.digest();
+                record.status = Status::Applied;
+                let (open, tasks) = reopen(held.state.tasks()?, &plan.changes);
+                reopened = open;
+                let work = Work {
+                    workspace: self,
+                    root: &self.root,
+                    held: &held,
+                    options,
+                    loaded: &reversal.loaded,
+                    changes: &plan.changes,
+                    tasks,
+                    restored: Some(&reversal.restored),
+                    began,
+                };
+                match work.commit(&mut record) {
+                    Ok(committed) => done = committed,
+                    Err(Stop::Refused(refusal)) => {
+                        plan.changes.clear();
+                        refuse(&mut record, vec![*refusal]);
+                    }
+                    Err(Stop::Failed(error)) => return Err(error.into()),
+                }
+            }
+            Err(Obstruction::Refused(refusals)) => refuse(&mut record, refusals),
+            Err(Obstruction::Failed(error)) => return Err(error.into()),
+        }
+        if record.state == TransactionState::Refused {
+            record.duration_ms = millis(began);
+            journal::log_only(&held, &record, options.durable)?;
+        }
+        plan.verdicts = record.operations.clone();
+        let is_done = record.state == TransactionState::Committed;
+        let mut applied = finished(&held, record, plan, &recovered, done);
+        for task in reopened.into_iter().filter(|_| is_done) {
+            let warning = format!("task {task} is open again: its placeholder is back");
+            applied.report.warnings.push(warning);
+        }
+        Ok(applied)
+    }
+
+    /// The changes that lead back from a record.
+    fn reverse(
+        &self,
+        log: &Log,
+        undone: &Record,
+        options: &ApplyOptions<'_>,
+    ) -> Result<Reversal, Obstruction> {
+        let mut paths: Vec<RelPath> = undone
+            .changes
+            .iter()
+            .flat_map(|change| [Some(&change.path), change.from.as_ref()])
+            .flatten()
+            .cloned()
+            .collect();
+        paths.sort();
+        paths.dedup();
+        // What the operator opened for the batch is not open for ever: the way back asks again.
+        let protected = paths
+            .iter()
+            .filter_map(|path| plan::paths::protected(path, &options.policy));
+        let refusals: Vec<Refusal> = protected.collect();
+        if !refusals.is_empty() {
+            return Err(Obstruction::Refused(refusals));
+        }
+        let loaded = load::load(&self.root, &paths)?;
+        let refusals = changed_since(undone, &loaded, options);
+        if !refusals.is_empty() {
+            return Err(Obstruction::Refused(refusals));
+        }
+        let mut restored = Restored::default();
+        let journal = &undone.journal;
+        restored.made = journal.made.iter().map(|made| made.path.clone()).collect();
+        for emptied in &journal.emptied {
+            restored
+                .directories
+                .insert(emptied.path.clone(), emptied.mode);
+        }
+        let mut changes = Vec::with_capacity(undone.changes.len());
+        for change in &undone.changes {
+            let pre = pre_file(log, undone, change)?;
+            let back_at = change
+                .from
+                .as_ref()
+                .filter(|_| change.kind == ChangeKind::Renamed);
+            if let Some(pre) = &pre {
+                let wanted = Wanted {
+                    mode: pre.meta.mode,
+                    owner: Some((pre.meta.uid, pre.meta.gid)),
+                    attributes: pre.attributes.clone(),
+                };
+                let path = back_at.unwrap_or(&change.path);
+                restored.files.insert(path.clone(), wanted);
+            }
+            changes.push(invert(change, &loaded, pre));
+        }
+        plan::show_replacements(&mut changes);
+        changes.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(Reversal {
+            changes,
+            loaded,
+            restored,
+        })
+    }
+}
+
+/// The completed tasks whose placeholders come back, and the manifest in which they are open. One
+/// that cannot be read is left alone: taking back files does not depend on it.
+pub(crate) fn reopen(
+    tasks: Option<Vec<u8>>,
+    changes: &[FileChange],
+) -> (Vec<String>, Option<Vec<u8>>) {
+    let Some(Ok(mut manifest)) = tasks.map(|bytes| Manifest::parse(&bytes)) else {
+        return (Vec::new(), None);
+    };
+    let open = task::reopen(&mut manifest, &Scanner::new(), changes);
+    let bytes = (!open.is_empty()).then(|| manifest.to_bytes());
+    (open, bytes)
+}
+
+pub(crate) struct Reversal {
+    pub(crate) changes: Vec<FileChange>,
+    pub(crate) loaded: Loaded,
+    pub(crate) restored: Restored,
+}
+
+/// Why a batch cannot be taken back.
+pub(crate) enum Obstruction {
+    Refused(Vec<Refusal>),
+    Failed(Error),
+}
+
+impl From<Error> for Obstruction {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+fn by_name(log: &Log, name: &str) -> Result<Record, Stop> {
+    let found = match log.find(name)? {
+        Some(transaction) => log.read(&transaction)?,
+        None => None,
+    };
+    let shown = crate::error::excerpt(name.as_bytes(), 100);
+    match found {
+        Some(record) if is_undoable(&record) => Ok(record),
+        Some(_) => Err(no_such(format!(
+            "batch {shown:?} changed nothing, so there is nothing to undo"
+        ))),
+        None => Err(no_such(format!(
+            "the log has no batch {shown:?}; see history"
+        ))),
+    }
+}
+
+fn last(log: &Log) -> Result<Record, Stop> {
+    for transaction in log.transactions()?.into_iter().rev() {
+        if let Some(record) = log.read(&transaction)?
+            && is_undoable(&record)
+            && record.undoes.is_none()
+            && log.undone_by(&transaction)?.is_none()
+        {
+            return Ok(record);
+        }
+    }
+    Err(no_such(
+        "the log has no batch that could be undone".to_owned(),
+    ))
+}
+
+/// The batch that counts again when an undo is taken back; `None` where the log has lost it, so that
+/// nothing of it could be sent again or undone.
+fn redone(log: &Log, undone: &Record) -> Result<Option<Redone>, Error> {
+    match undone.undoes {
+        Some(transaction) => redone_of(log, transaction),
+        None => Ok(None),
+    }
+}
+
+/// What else no longer counts, and counts again, where an undo of several batches is taken back.
+fn settle_others(log: &Log, undone: &Record, record: &mut Record) -> Result<(), Error> {
+    for again in &undone.redoes_also {
+        record.undoes_also.push(undone_of(log, again.transaction)?);
+    }
+    for gone in &undone.undoes_also {
+        (record.redoes_also).extend(redone_of(log, gone.transaction)?);
+    }
+    Ok(())
+}
+
+fn is_undoable(record: &Record) -> bool {
+    record.state == TransactionState::Committed && !record.changes.is_empty()
+}
+
+fn no_such(message: String) -> Stop {
+    Refusal::new(Code::InvalidBatch, message).into()
+}
+
+/// The record of an undo, before anything is known of how it ends.
+fn mirror(held: &Held, undone: &Record, options: &ApplyOptions<'_>) -> Result<Record, Error> {
+    let mut record = new_record(held, options)?;
+    record.content = Digest::of(undone.transaction.as_bytes());
+    record.labels = undone.labels.clone();
+    record.undoes = Some(undone.transaction);
+    record.undoes_batch = undone.has_own_id().then(|| undone.batch_id.clone());
+    record.operations.clone_from(&undone.operations);
+    for operation in &mut record.operations {
+        operation.refusal = None;
+        operation.lines = None;
+        operation.outcome = match operation.outcome {
+            Outcome::Applied | Outcome::Rebased | Outcome::Undone => Outcome::Undone,
+            _ => Outcome::NotApplied,
+        };
+    }
+    Ok(record)
+}
+
+pub(crate) fn refuse(record: &mut Record, refusals: Vec<Refusal>) {
+    record.status = Status::Refused;
+    record.state = TransactionState::Refused;
+    let mut unplaced = None;
+    for refusal in refusals {
+        let mut operations = record.operations.iter_mut();
+        let blamed = operations.find(|operation| {
+            operation.refusal.is_none() && Some(&*operation.file) == refusal.file.as_deref()
+        });
+        match blamed {
+            Some(operation) => {
+                operation.outcome = Outcome::Refused;
+                operation.refusal = Some(Box::new(refusal));
+            }
+            None => {
+                unplaced.get_or_insert(refusal);
+            }
+        }
+    }
+    record.operations.iter_mut().for_each(Verdict::hold_back);
+    record.refusal = unplaced;
+}
+
+/// What stands elsewhere than the record left it, a refusal for each path.
+fn changed_since(undone: &Record, loaded: &Loaded, options: &ApplyOptions<'_>) -> Vec<Refusal> {
+    let mut left: BTreeMap<&RelPath, Option<FileState>> = BTreeMap::new();
+    for change in &undone.changes {
+        if let (ChangeKind::Renamed, Some(from)) = (change.kind, &change.from) {
+            left.entry(from).or_insert(None);
+        }
+        let state = left.entry(&change.path).or_insert(None);
+        *state = change.after.or(*state);
+    }
+    changed(&left, undone.transaction, loaded, options)
+}
+
+/// What stands elsewhere than a transaction left it, a refusal for each path.
+pub(crate) fn changed(
+    left: &BTreeMap<&RelPath, Option<FileState>>,
+    since: TransactionId,
+    loaded: &Loaded,
+    options: &ApplyOptions<'_>,
+) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    for (&path, &expected) in left {
+        let standing = loaded.tree.standing(path);
+        let there = standing.map(|source| source.state());
+        // Where nothing was left, a directory or file of the batch's own may be in the way.
+        let in_the_way = loaded.tree.obstacle(path);
+        let may_go = expected.is_none()
+            && in_the_way.is_some_and(|it| it != Obstacle::Directory(Holds::Others));
+        if let (plan::Entry::Refused(refusal), None, false) =
+            (loaded.tree.get(path), standing, may_go)
+        {
+            refusals.push((**refusal).clone());
+        } else if there != expected {
+            let why = match (there, expected) {
+                (None, _) => "is gone",
+                (Some(_), None) => "was created",
+                (Some(now), Some(then)) if now.link != then.link => "has another type",
+                (Some(now), Some(then)) if now.digest == then.digest => "has another mode",
+                _ => "has changed",
+            };
+            let message = format!(
+                "{path} {why} since transaction {}; undo what came later first, or restore it by hand",
+                since
+            );
+            refusals.push(Refusal::new(Code::ChangedSince, message).in_file(path));
+        } else if let Some(found) = loaded.found(path) {
+            refusals.extend(survey::irreplaceable(path, &found.meta, options));
+        }
+    }
+    refusals
+}
+
+/// The pre-image of a change, whole and unaltered; `None` where the change has none.
+fn pre_file(
+    log: &Log,
+    undone: &Record,
+    change: &ChangeRecord,
+) -> Result<Option<PreFile>, Obstruction> {
+    let Some(slot) = change.slot.filter(|_| change.kind != ChangeKind::Copied) else {
+        return Ok(None);
+    };
+    let steps = &undone.journal.steps;
+    let old = steps
+        .iter()
+        .find(|step| step.slot == slot)
+        .and_then(|step| step.old);
+    let pre = log.pre_file(&undone.transaction, slot)?;
+    match (pre, old) {
+        (Some(pre), Some(old))
+            if Digest::of(&pre.bytes) == old.digest && pre.is_link() == old.link =>
+        {
+            Ok(Some(pre))
+        }
+        _ => {
+            let message = format!(
+                "the log no longer holds {} as it was before transaction {}",
+                change.path, undone.transaction
+            );
+            let refusal = Refusal::new(Code::SnapshotMissing, message).in_file(&change.path);
+            Err(Obstruction::Refused(vec![refusal]))
+        }
+    }
+}
+
+/// The change that takes a change back.
+fn invert(change: &ChangeRecord, loaded: &Loaded, pre: Option<PreFile>) -> FileChange {
+    let current = loaded.tree.standing(&change.path).cloned();
+    let swapped = |touches: &[Touch], single: bool| {
+        let touch = |touch: &Touch| Touch {
+            operation: touch.operation,
+            edit: if single { 0 } else { touch.edit },
+            added: touch.removed,
+            removed: touch.added,
+        };
+        touches.iter().map(touch).collect()
+    };
+    let mut back = FileChange {
+        path: change.path.clone(),
+        from: None,
+        kind: change.kind,
+        source: current.clone(),
+        dressed_as: None,
+        edits: EditSet::default(),
+        before: current.clone(),
+        after: None,
+        touches: swapped(&change.touches, true),
+        lines_added: change.lines_removed,
+        lines_removed: change.lines_added,
+    };
+    let Some(pre) = pre else {
+        let len = current.map_or(0, |source| source.bytes().len());
+        back.kind = ChangeKind::Deleted;
+        back.edits = whole(0..len, Vec::new(), len);
+        back.lines_removed = back.source.as_ref().map_or(0, |source| {
+            crate::text::Text::new(source.bytes()).line_count()
+        });
+        back.lines_added = 0;
+        return back;
+    };
+    back.after = Some(After::hashed(FileState {
+        digest: Digest::of(&pre.bytes),
+        executable: !pre.is_link() && pre.meta.mode & 0o100 != 0,
+        link: pre.is_link(),
+    }));
+    match (change.kind, current) {
+        (ChangeKind::Deleted, _) | (_, None) => {
+            back.kind = ChangeKind::Created;
+            (back.source, back.before) = (None, None);
+            back.edits = whole(0..0, pre.bytes, 0);
+        }
+        (kind, Some(current)) => {
+            if kind == ChangeKind::Renamed
+                && let Some(from) = &change.from
+            {
+                back.path.clone_from(from);
+                back.from = Some(change.path.clone());
+                back.before = None;
+            }
+            let edits = inverted_edits(change, &current, &pre.bytes);
+            back.touches = swapped(&change.touches, edits.is_none());
+            let len = current.bytes().len();
+            back.edits = edits.unwrap_or_else(|| whole(0..len, pre.bytes, len));
+        }
+    }
+    back
+}
+
+/// The edits of the record, turned round; `None` where they do not lead to the pre-image.
+fn inverted_edits(change: &ChangeRecord, current: &Arc<Source>, pre: &[u8]) -> Option<EditSet> {
+    let mut shift = 0_isize;
+    let mut edits = Vec::with_capacity(change.edits.len());
+    for edit in &change.edits {
+        let [start, end] = edit.span;
+        let at = start.checked_add_signed(shift)?;
+        edits.push(Edit::replace(
+            at..at.checked_add(edit.len)?,
+            pre.get(start..end)?,
+        ));
+        shift = shift
+            .checked_add_unsigned(edit.len)?
+            .checked_sub_unsigned(end - start)?;
+    }
+    let edits = EditSet::new(edits, current.bytes().len()).ok()?;
+    (Digest::of_chunks(edits.chunks(current.bytes())) == Digest::of(pre)).then_some(edits)
+}
+
+fn whole(span: std::ops::Range<usize>, text: Vec<u8>, len: usize) -> EditSet {
+    let edits = if span.is_empty() && text.is_empty() {
+        Vec::new()
+    } else {
+        vec![Edit::replace(span, text)]
+    };
+    EditSet::new(edits, len).expect("one edit of all bytes")
+}

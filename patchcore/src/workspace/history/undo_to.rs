@@ -1,0 +1,485 @@
+//! Taking back everything since a point of the log, as one batch.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::digest::Digest;
+use crate::error::{Code, Error, Refusal, Stop};
+use crate::path::RelPath;
+use crate::plan::{self, FileChange, FileState, Outcome, Plan, Source};
+use crate::report::{Mode, Status};
+use crate::workspace::Workspace;
+use crate::workspace::command::observe;
+use crate::workspace::commit::apply::{Applied, finished, millis, new_record};
+use crate::workspace::commit::layout::{Restored, Wanted};
+use crate::workspace::commit::transaction::{Done, Work};
+use crate::workspace::history::undo::{self, Obstruction, Reversal};
+use crate::workspace::options::ApplyOptions;
+use crate::workspace::read::load;
+use crate::workspace::state::journal;
+use crate::workspace::state::log::{Log, PreFile};
+use crate::workspace::state::record::{
+    ChangeRecord, Identity, Record, Redone, TransactionId, TransactionState, Undone,
+};
+use crate::workspace::state::state_path;
+
+/// A point of the log, which everything behind it is taken back to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Point {
+    /// Right after a batch: a transaction's id, or a sender's batch id.
+    Batch(String),
+    /// A moment, in milliseconds since 1970.
+    Time(u64),
+}
+
+impl Point {
+    /// Reads a point: a moment in RFC 3339, like `2026-05-01T12:00:00Z`, or else an id.
+    ///
+    /// ```
+    /// use patchcore::workspace::Point;
+    /// assert_eq!(Point::parse("1970-01-01T00:00:02Z"), Point::Time(2000));
+    /// assert_eq!(Point::parse("batch-7"), Point::Batch("batch-7".to_owned()));
+    /// ```
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let moment = text.parse::<jiff::Timestamp>().ok();
+        match moment.and_then(|moment| u64::try_from(moment.as_millisecond()).ok()) {
+            Some(millis) => Self::Time(millis),
+            None => Self::Batch(text.to_owned()),
+        }
+    }
+}
+
+impl Workspace {
+    /// Takes back everything that was committed since a point of the log, whatever it was: edits,
+    /// undos, what commands did. It becomes one batch, all or nothing, which can be undone itself.
+    ///
+    /// Where a file is not as the log left it, then or now, the report refuses with `CHANGED_SINCE`
+    /// and the tree stays as it is: what nobody recorded is not thrown away. With
+    /// [`Mode::Preview`] nothing is written.
+    ///
+    /// # Errors
+    /// `INVALID_BATCH` where the log has no such batch; `SNAPSHOT_MISSING` where the log does not go
+    /// back that far, or has a gap; `LOCK_TIMEOUT`, `UNFINISHED`, `IO`.
+    pub fn undo_to(
+        &self,
+        point: &Point,
+        mode: Mode,
+        options: &ApplyOptions<'_>,
+    ) -> Result<Applied<'static>, Stop> {
+        let began = Instant::now();
+        let held = self.hold(options.lock_wait)?;
+        let recovered = self.recovered(&held)?;
+        let log = self.log()?;
+        let since = Since::new(&log, point)?;
+        let mut record = new_record(&held, options)?;
+        record.content = Digest::of(format!("{point:?}").as_bytes());
+        let mut plan = plan::plan(
+            &crate::workspace::commit::apply::no_batch(),
+            &crate::Tree::new(),
+            &options.policy,
+        );
+        let mut done = Done::default();
+        let mut reopened = Vec::new();
+        match self.reverse_all(&log, &since, options) {
+            Ok(reversal) if mode == Mode::Preview => {
+                plan = planned(reversal.changes, &mut record);
+            }
+            Ok(reversal) if since.changing.is_empty() => {
+                plan = planned(reversal.changes, &mut record);
+                record.status = Status::Unchanged;
+                journal::log_only(&held, &record, options.durable)?;
+                return Ok(finished(&held, record, plan, &recovered, Done::default()));
+            }
+            Ok(reversal) => {
+                plan = planned(reversal.changes, &mut record);
+                since.settle(&log, &mut record)?;
+                let (open, tasks) = undo::reopen(held.state.tasks()?, &plan.changes);
+                reopened = open;
+                let work = Work {
+                    workspace: self,
+                    root: &self.root,
+                    held: &held,
+                    options,
+                    loaded: &reversal.loaded,
+                    changes: &plan.changes,
+                    tasks,
+                    restored: Some(&reversal.restored),
+                    began,
+                };
+                match work.commit(&mut record) {
+                    Ok(committed) => done = committed,
+                    Err(Stop::Refused(refusal)) => {
+                        plan.changes.clear();
+                        undo::refuse(&mut record, vec![*refusal]);
+                    }
+                    Err(Stop::Failed(error)) => return Err(error.into()),
+                }
+            }
+            Err(Obstruction::Refused(refusals)) => refuse(&mut record, refusals),
+            Err(Obstruction::Failed(error)) => return Err(error.into()),
+        }
+        if mode == Mode::Preview {
+            record.changes = plan.changes.iter().map(ChangeRecord::of).collect();
+            record.status = Status::of(&plan, record.refusal.is_some(), mode);
+            record.state = TransactionState::Previewed;
+        } else if record.state == TransactionState::Refused {
+            record.duration_ms = millis(began);
+            (record.undoes, record.undoes_batch) = (None, None);
+            (record.undoes_also, record.redoes_also) = (Vec::new(), Vec::new());
+            journal::log_only(&held, &record, options.durable)?;
+        }
+        plan.verdicts.clone_from(&record.operations);
+        let is_done = record.state == TransactionState::Committed;
+        let mut applied = finished(&held, record, plan, &recovered, done);
+        for task in reopened.into_iter().filter(|_| is_done) {
+            let warning = format!("task {task} is open again: its placeholder is back");
+            applied.report.warnings.push(warning);
+        }
+        Ok(applied)
+    }
+
+    /// The changes that lead back to the point.
+    fn reverse_all(
+        &self,
+        log: &Log,
+        since: &Since,
+        options: &ApplyOptions<'_>,
+    ) -> Result<Reversal, Obstruction> {
+        let history = since.files()?;
+        let protected = history
+            .keys()
+            .filter_map(|path| plan::paths::protected(path, &options.policy));
+        let refusals: Vec<Refusal> = protected.collect();
+        if !refusals.is_empty() {
+            return Err(Obstruction::Refused(refusals));
+        }
+        let paths: Vec<RelPath> = history.keys().cloned().collect();
+        let loaded = load::load(&self.root, &paths)?;
+        let left = history.iter();
+        let left = left.map(|(path, file)| (path, file.left.as_ref().map(state)));
+        let newest = since.changing.last().map(|record| record.transaction);
+        if let Some(newest) = newest {
+            let refusals = undo::changed(&left.collect(), newest, &loaded, options);
+            if !refusals.is_empty() {
+                return Err(Obstruction::Refused(refusals));
+            }
+        }
+        let mut restored = since.directories();
+        let mut changes = Vec::new();
+        for (path, file) in &history {
+            if file.is_as_it_was() {
+                continue;
+            }
+            let current = loaded.tree.standing(path);
+            let Some((transaction, slot, old)) = file.before else {
+                if let Some(current) = current {
+                    changes.push(FileChange::deletion(path.clone(), current, 0));
+                }
+                continue;
+            };
+            let pre = pre_file(log, path, transaction, slot, &old)?;
+            let wanted = Wanted {
+                mode: pre.meta.mode,
+                owner: Some((pre.meta.uid, pre.meta.gid)),
+                attributes: pre.attributes,
+            };
+            restored.files.insert(path.clone(), wanted);
+            let then = Arc::new(match old.link {
+                true => Source::link(pre.bytes),
+                false => Source::new(pre.bytes, old.mode & 0o100 != 0),
+            });
+            changes.push(match current {
+                Some(current) => observe::modification(path, current, &then),
+                None => observe::creation(path, &then),
+            });
+        }
+        for (index, change) in changes.iter_mut().enumerate() {
+            for touch in &mut change.touches {
+                touch.operation = index;
+            }
+        }
+        Ok(Reversal {
+            changes,
+            loaded,
+            restored,
+        })
+    }
+}
+
+/// The plan of the changes, and what the record says of them.
+fn planned(changes: Vec<FileChange>, record: &mut Record) -> Plan {
+    let batch = observe::batch(&changes, record);
+    let mut verdicts = observe::verdicts(&batch);
+    for verdict in &mut verdicts {
+        verdict.outcome = Outcome::Undone;
+    }
+    record.operations.clone_from(&verdicts);
+    let plan = Plan::new(changes, verdicts);
+    record.plan = plan.digest();
+    record.status = Status::Applied;
+    record.state = TransactionState::Committed;
+    plan
+}
+
+/// Refuses as a whole: the first reason, which says how many more there are.
+fn refuse(record: &mut Record, mut refusals: Vec<Refusal>) {
+    let more = refusals.len() - 1;
+    let mut refusal = refusals.swap_remove(0);
+    if more > 0 {
+        let files = match more {
+            1 => "1 more file".to_owned(),
+            more => format!("{more} more files"),
+        };
+        refusal.message = format!("{}; the same goes for {files}", refusal.message);
+    }
+    record.status = Status::Refused;
+    record.state = TransactionState::Refused;
+    record.refusal = Some(refusal);
+}
+
+/// A file in the time since the point.
+#[derive(Debug)]
+struct FileHistory {
+    /// What stood there at the point, and where it is kept; `None` where nothing stood there.
+    before: Option<(TransactionId, u32, Identity)>,
+    /// What the last transaction left.
+    left: Option<Identity>,
+    last: TransactionId,
+}
+
+impl FileHistory {
+    fn is_as_it_was(&self) -> bool {
+        let before = self.before.as_ref().map(|(_, _, old)| known(old));
+        before == self.left.as_ref().map(known)
+    }
+}
+
+/// By what a file is known to be as it was left.
+fn known(identity: &Identity) -> (Digest, bool, u32) {
+    let mode = if identity.link { 0 } else { identity.mode };
+    (identity.digest, identity.link, mode)
+}
+
+fn state(identity: &Identity) -> FileState {
+    FileState {
+        digest: identity.digest,
+        executable: !identity.link && identity.mode & 0o100 != 0,
+        link: identity.link,
+    }
+}
+
+/// What the log holds behind the point.
+struct Since {
+    /// Committed records that changed something, the oldest first.
+    changing: Vec<Record>,
+}
+
+impl Since {
+    fn new(log: &Log, point: &Point) -> Result<Self, Stop> {
+        let from = match point {
+            Point::Time(_) => None,
+            Point::Batch(name) => {
+                let shown = crate::error::excerpt(name.as_bytes(), 100);
+                let message = format!(
+                    "the log has no batch {shown:?}, and that is no moment in RFC 3339; see history"
+                );
+                let found = log.find(name)?;
+                Some(found.ok_or_else(|| Refusal::new(Code::InvalidBatch, message))?)
+            }
+        };
+        let mut changing = Vec::new();
+        let mut before = None;
+        for transaction in log.transactions()? {
+            // What was not written here says nothing.
+            let Some(record) = log.read(&transaction)? else {
+                continue;
+            };
+            let is_behind = match point {
+                Point::Time(millis) => transaction.unix_millis() > *millis,
+                Point::Batch(_) => from.is_some_and(|from| transaction > from),
+            };
+            let previous = record.previous.map(|previous| previous.transaction);
+            if is_behind && previous != before {
+                let message = match before {
+                    None => format!("the log goes back to transaction {transaction} only"),
+                    Some(before) => {
+                        format!("the log has a gap between transactions {before} and {transaction}")
+                    }
+                };
+                return Err(Refusal::new(Code::SnapshotMissing, message).into());
+            }
+            before = Some(transaction);
+            let changes = record.state == TransactionState::Committed
+                && !(record.changes.is_empty() && record.journal.steps.is_empty());
+            if is_behind && changes {
+                changing.push(record);
+            }
+        }
+        Ok(Self { changing })
+    }
+
+    /// What became of each file.
+    fn files(&self) -> Result<BTreeMap<RelPath, FileHistory>, Obstruction> {
+        let mut files: BTreeMap<RelPath, FileHistory> = BTreeMap::new();
+        let mut refusals = Vec::new();
+        let state = state_path();
+        for record in &self.changing {
+            let transaction = record.transaction;
+            let steps = record.journal.steps.iter();
+            for step in steps.filter(|step| !step.path.lies_below(&state)) {
+                let Some(file) = files.get_mut(&step.path) else {
+                    let before = step.old.map(|old| (transaction, step.slot, old));
+                    let file = FileHistory {
+                        before,
+                        left: step.new,
+                        last: transaction,
+                    };
+                    files.insert(step.path.clone(), file);
+                    continue;
+                };
+                if file.left.as_ref().map(known) != step.old.as_ref().map(known) {
+                    let (path, last) = (&step.path, file.last);
+                    let message = format!(
+                        "{path} was changed by somebody else between transactions {last} and {transaction}, which going back would lose; go back to {last} at most"
+                    );
+                    refusals.push(Refusal::new(Code::ChangedSince, message).in_file(path));
+                }
+                (file.left, file.last) = (step.new, transaction);
+            }
+        }
+        match refusals.is_empty() {
+            true => Ok(files),
+            false => Err(Obstruction::Refused(refusals)),
+        }
+    }
+
+    /// The directories that have to go and to come back: what happened to one first tells whether
+    /// it was there.
+    fn directories(&self) -> Restored {
+        let mut restored = Restored::default();
+        let mut seen: BTreeSet<&RelPath> = BTreeSet::new();
+        for record in &self.changing {
+            let journal = &record.journal;
+            // A transaction removes directories before it makes any.
+            for emptied in &journal.emptied {
+                if seen.insert(&emptied.path) {
+                    (restored.directories).insert(emptied.path.clone(), emptied.mode);
+                }
+            }
+            for made in &journal.made {
+                if seen.insert(&made.path) {
+                    restored.made.insert(made.path.clone());
+                }
+            }
+        }
+        restored
+    }
+
+    /// Says in the record which batches no longer count, and which ones count again.
+    fn settle(&self, log: &Log, record: &mut Record) -> Result<(), Error> {
+        let first = self.changing.first().map(|first| first.transaction);
+        let is_since = |transaction: &TransactionId| first.is_some_and(|it| *transaction >= it);
+        let mut counts: HashMap<TransactionId, bool> = HashMap::new();
+        let mut before: HashMap<TransactionId, bool> = HashMap::new();
+        for record in self.changing.iter().rev() {
+            let own = (record.transaction, false);
+            let (voided, reinstated) = effects(log, record)?;
+            let back = voided.into_iter().map(|it| (it, true));
+            let gone = reinstated.into_iter().map(|it| (it, false));
+            for (transaction, then) in [own].into_iter().chain(back).chain(gone) {
+                if let Entry::Vacant(unknown) = before.entry(transaction) {
+                    unknown.insert(log.undone_by(&transaction)?.is_none());
+                }
+                counts.insert(transaction, then);
+            }
+        }
+        let mut undone: Vec<TransactionId> = Vec::new();
+        let mut redone: Vec<TransactionId> = Vec::new();
+        for (transaction, then) in counts {
+            let then = then && !is_since(&transaction);
+            match (before[&transaction], then) {
+                (true, false) => undone.push(transaction),
+                (false, true) => redone.push(transaction),
+                _ => {}
+            }
+        }
+        undone.sort_unstable();
+        redone.sort_unstable();
+        record.undoes = undone.pop();
+        record.undoes_batch = match record.undoes {
+            Some(undone) => undone_of(log, undone)?.batch_id,
+            None => None,
+        };
+        let also = undone.into_iter().map(|undone| undone_of(log, undone));
+        record.undoes_also = also.collect::<Result<_, _>>()?;
+        for transaction in redone {
+            record.redoes_also.extend(redone_of(log, transaction)?);
+        }
+        Ok(())
+    }
+}
+
+/// Which transactions a record voided, and which ones it reinstated.
+fn effects(log: &Log, record: &Record) -> Result<(Vec<TransactionId>, Vec<TransactionId>), Error> {
+    let mut voided: Vec<TransactionId> = record.undoes.into_iter().collect();
+    voided.extend(record.undoes_also.iter().map(|undone| undone.transaction));
+    let mut reinstated: Vec<TransactionId> = Vec::new();
+    // What counts again may be an undo, whose own effects come with it.
+    let mut next = record.redoes.as_ref().map(|redone| redone.transaction);
+    while let Some(transaction) = next.take() {
+        reinstated.push(transaction);
+        if let Some(again) = log.read(&transaction)?
+            && let Some(undone) = again.undoes
+        {
+            voided.push(undone);
+            next = again.redoes.as_ref().map(|redone| redone.transaction);
+        }
+    }
+    reinstated.extend(record.redoes_also.iter().map(|redone| redone.transaction));
+    Ok((voided, reinstated))
+}
+
+/// A batch that does not count any more.
+pub(crate) fn undone_of(log: &Log, transaction: TransactionId) -> Result<Undone, Error> {
+    let record = log.read(&transaction)?;
+    Ok(Undone {
+        transaction,
+        batch_id: record
+            .filter(Record::has_own_id)
+            .map(|record| record.batch_id),
+    })
+}
+
+/// A batch that counts again; `None` where the log has lost it.
+pub(crate) fn redone_of(log: &Log, transaction: TransactionId) -> Result<Option<Redone>, Error> {
+    let batch = log.read(&transaction)?;
+    Ok(batch.map(|batch| Redone {
+        transaction,
+        batch_id: batch.has_own_id().then(|| batch.batch_id.clone()),
+        content: batch.content,
+        request: batch.request,
+    }))
+}
+
+/// The file that stood at a path, whole and unaltered.
+fn pre_file(
+    log: &Log,
+    path: &RelPath,
+    transaction: TransactionId,
+    slot: u32,
+    old: &Identity,
+) -> Result<PreFile, Obstruction> {
+    match log.pre_file(&transaction, slot)? {
+        Some(pre) if Digest::of(&pre.bytes) == old.digest && pre.is_link() == old.link => Ok(pre),
+        _ => {
+            let message = format!(
+                "the log no longer holds {path} as it was before transaction {transaction}"
+            );
+            let refusal = Refusal::new(Code::SnapshotMissing, message).in_file(path);
+            Err(Obstruction::Refused(vec![refusal]))
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! Looking at the whole tree, through no link and not beyond the root.
+
+use std::io;
+use std::sync::Arc;
+
+use super::rules::Rules;
+use super::{Listing, Objects, Row, is_kept};
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::path::RelPath;
+use crate::workspace::STATE;
+use crate::workspace::disk::{Dir, FileKind, Meta, earlier};
+use crate::workspace::read::load::{self, MAX_FILE};
+use crate::workspace::root::{Root, is_no_directory};
+use crate::workspace::state::Held;
+
+/// Name of the listing of the last snapshot.
+pub(super) const INDEX: &str = "index";
+/// Longest ignore file that is read, in bytes.
+const MAX_RULES: u64 = 1 << 20;
+
+/// Takes a snapshot of the tree: lists it, and keeps the bytes of every file that is not kept yet.
+///
+/// Left out is what git ignores (by `.gitignore` files and `.git/info/exclude`), every `.git`, the
+/// state, and what is neither a regular file nor a link; but not what `base` holds or `also` names.
+pub(crate) fn take(
+    root: &Root,
+    held: &Held,
+    objects: &Objects<'_>,
+    base: Option<&Listing>,
+    also: &[RelPath],
+) -> Result<Listing, Error> {
+    walk(root, held, objects, base, also, false)
+}
+
+/// As [`take`], of these files and what is below these directories alone, ignored or not; it does not
+/// count as the last snapshot.
+pub(crate) fn take_of(
+    root: &Root,
+    held: &Held,
+    objects: &Objects<'_>,
+    paths: &[RelPath],
+) -> Result<Listing, Error> {
+    walk(root, held, objects, None, paths, true)
+}
+
+fn walk(
+    root: &Root,
+    held: &Held,
+    objects: &Objects<'_>,
+    base: Option<&Listing>,
+    also: &[RelPath],
+    alone: bool,
+) -> Result<Listing, Error> {
+    let known = Listing::read(&objects.dir, INDEX, &held.key)?;
+    let mut taking = Taking {
+        root,
+        objects,
+        known: known.map(|(_, listing)| listing).unwrap_or_default(),
+        base,
+        also,
+        alone,
+        taken: Listing {
+            began: load::now(),
+            ..Listing::default()
+        },
+    };
+    let nothing = Rules::default();
+    taking.directory(Arc::clone(&root.dir), None, &nothing, Scope::All)?;
+    taking.taken.left_out.sort();
+    let taken = taking.taken;
+    if !alone && taken.files != taking.known.files {
+        taken.write(&objects.dir, INDEX, "", held)?;
+    }
+    Ok(taken)
+}
+
+/// What of a directory is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    All,
+    /// It is ignored: only what is wanted all the same.
+    Wanted,
+}
+
+struct Taking<'a> {
+    root: &'a Root,
+    objects: &'a Objects<'a>,
+    /// The last snapshot: a file that is as it was then need not be read.
+    known: Listing,
+    base: Option<&'a Listing>,
+    also: &'a [RelPath],
+    /// Whether nothing but `also` is looked at.
+    alone: bool,
+    taken: Listing,
+}
+
+impl Taking<'_> {
+    /// Lists a directory and all below. Of those above it none stays open: there may be more than a
+    /// process can have open files.
+    fn directory(
+        &mut self,
+        dir: Arc<Dir>,
+        at: Option<&RelPath>,
+        above: &Rules<'_>,
+        scope: Scope,
+    ) -> Result<(), Error> {
+        let listed = match dir.names() {
+            // It went meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.taken.left_out.extend(at.cloned());
+                return Ok(());
+            }
+            result => result.map_err(|error| self.failed("list", at, error))?,
+        };
+        let mut names = listed;
+        names.sort_unstable();
+        let now = self.rules_now(&dir, at, &names)?;
+        let rules = Rules::new(at, &now, &self.rules_earlier(at)?, Some(above));
+        let mut below = Vec::new();
+        for name in names {
+            if let Ok(path) = child(at, &name) {
+                below.extend(self.entry(&dir, &name, path, &rules, scope)?);
+            }
+        }
+        drop(dir);
+        for (path, mode, scope) in below {
+            let inner = match self.root.directory(Some(&path)) {
+                Ok(inner) => inner,
+                Err(error) if is_gone(&error) => continue,
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    self.taken.left_out.push(path);
+                    continue;
+                }
+                Err(error) => return Err(self.failed("open", Some(&path), error)),
+            };
+            self.taken.directories.insert(path.clone(), mode);
+            self.directory(inner, Some(&path), &rules, scope)?;
+        }
+        Ok(())
+    }
+
+    /// Takes what stands at a name; gives a directory that is to be looked into, its permission bits
+    /// and what of it is looked at.
+    fn entry(
+        &mut self,
+        dir: &Dir,
+        name: &[u8],
+        path: RelPath,
+        rules: &Rules<'_>,
+        scope: Scope,
+    ) -> Result<Option<(RelPath, u32, Scope)>, Error> {
+        if name == STATE.as_bytes() {
+            return Ok(None);
+        }
+        let meta = match dir.stat(name) {
+            Ok(Some(meta)) => meta,
+            Ok(None) => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.taken.left_out.push(path);
+                return Ok(None);
+            }
+            Err(error) => return Err(self.failed("look at", Some(&path), error)),
+        };
+        let is_wanted = self.base.is_some_and(|base| base.has_at_or_below(&path))
+            || self
+                .also
+                .iter()
+                .any(|named| path == *named || path.lies_below(named) || named.lies_below(&path));
+        if self.alone && !is_wanted {
+            return Ok(None);
+        }
+        let is_dir = meta.kind == FileKind::Directory;
+        let is_out = scope == Scope::Wanted || name == b".git" || rules.is_ignored(&path, is_dir);
+        if is_out && !is_wanted {
+            if scope == Scope::All {
+                self.taken.left_out.push(path);
+            }
+            return Ok(None);
+        }
+        if is_dir {
+            let is_named = (self.also.iter()).any(|named| path == *named || path.lies_below(named));
+            let scope = if is_out && !is_named {
+                Scope::Wanted
+            } else {
+                Scope::All
+            };
+            return Ok(Some((path, meta.mode, scope)));
+        }
+        self.file(dir, name, path, &meta)?;
+        Ok(None)
+    }
+
+    fn file(&mut self, dir: &Dir, name: &[u8], path: RelPath, meta: &Meta) -> Result<(), Error> {
+        if !is_kept(meta.kind) || meta.size > MAX_FILE {
+            self.taken.left_out.push(path);
+            return Ok(());
+        }
+        let settled = earlier(self.known.began);
+        if let Some(known) = self.known.files.get(&path)
+            && known.is_of(meta)
+            && meta.mtime < settled
+            && meta.ctime < settled
+        {
+            self.taken.files.insert(path, *known);
+            return Ok(());
+        }
+        let bytes = match read(dir, name, meta) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.taken.left_out.push(path);
+                return Ok(());
+            }
+            Err(error) => return Err(self.failed("read", Some(&path), error)),
+        };
+        let digest = Digest::of(&bytes);
+        self.objects.put(&digest, &bytes)?;
+        self.taken.files.insert(path, Row::new(meta, digest));
+        Ok(())
+    }
+
+    /// The ignore files of a directory as they are.
+    fn rules_now(
+        &self,
+        dir: &Dir,
+        at: Option<&RelPath>,
+        names: &[Vec<u8>],
+    ) -> Result<Vec<Vec<u8>>, Error> {
+        let mut found = Vec::new();
+        if names.binary_search(&b".gitignore".to_vec()).is_ok() {
+            found.extend(rules_of(dir, b".gitignore").map_err(|e| self.failed("read", at, e))?);
+        }
+        if at.is_none() && names.binary_search(&b".git".to_vec()).is_ok() {
+            let exclude = RelPath::new(".git/info").expect("two plain components");
+            if let Ok(info) = self.root.directory(Some(&exclude)) {
+                found.extend(rules_of(&info, b"exclude").map_err(|e| self.failed("read", at, e))?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The ignore file of a directory as it was in the base.
+    fn rules_earlier(&self, at: Option<&RelPath>) -> Result<Vec<Vec<u8>>, Error> {
+        let Some(base) = self.base else {
+            return Ok(Vec::new());
+        };
+        let Ok(path) = child(at, b".gitignore") else {
+            return Ok(Vec::new());
+        };
+        match base.files.get(&path) {
+            Some(row) if !row.link && row.size <= MAX_RULES => {
+                Ok(self.objects.get(&row.digest)?.into_iter().collect())
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn failed(&self, action: &'static str, path: Option<&RelPath>, error: io::Error) -> Error {
+        match path {
+            Some(path) => self.root.error(action, path, error),
+            None => Error::io(action, &self.root.path, error),
+        }
+    }
+}
+
+/// The bytes of a file, or the target of a link; `None` where it is gone or something else by now.
+fn read(dir: &Dir, name: &[u8], meta: &Meta) -> io::Result<Option<Vec<u8>>> {
+    if meta.kind == FileKind::Symlink {
+        return match dir.read_link(name) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(None),
+            result => result,
+        };
+    }
+    let file = match dir.file(name) {
+        Ok(Some(file)) => file,
+        Ok(None) => return Ok(None),
+        Err(error) if is_gone(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if file.stat()?.kind != FileKind::File {
+        return Ok(None);
+    }
+    file.read(meta.size, MAX_FILE)
+}
+
+/// An ignore file, if it is a regular file of bounded length.
+fn rules_of(dir: &Dir, name: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    match dir.stat(name)? {
+        Some(meta) if meta.kind == FileKind::File && meta.size <= MAX_RULES => {
+            read(dir, name, &meta)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Whether what was listed is gone, or something else by now.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || is_no_directory(error)
+}
+
+fn child(at: Option<&RelPath>, name: &[u8]) -> Result<RelPath, crate::error::Refusal> {
+    match at {
+        Some(at) => RelPath::new([at.as_bytes(), b"/", name].concat()),
+        None => RelPath::new(name),
+    }
+}
