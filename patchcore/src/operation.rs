@@ -569,7 +569,7 @@ impl Pattern {
                     let why = why.strip_prefix("error: ").unwrap_or(why);
                     Refusal::new(
                         Code::InvalidBatch,
-                        format!("{source:?} is no regular expression: {why}"),
+                        format!("{source:?} is not a valid regular expression: {why}"),
                     )
                 }
             })

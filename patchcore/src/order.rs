@@ -247,10 +247,10 @@ fn validate_payload(path: &str, value: &Value, names: Names, violations: &mut Ve
     for (id, prompt) in payload {
         let here = member(path, id);
         if id.is_empty() && names == Names::Any {
-            violations.push(at(here.clone(), "is no placeholder name: it is empty"));
+            violations.push(at(here.clone(), "is not a placeholder name: it is empty"));
         }
         if !is_name(id) && names == Names::BuiltIn {
-            let message = "is no placeholder name: an upper-case letter, then those, digits and _";
+            let message = "is not a placeholder name: an upper-case letter, then those, digits and _";
             violations.push(at(here.clone(), message));
         }
         if !prompt.is_string() {
@@ -294,7 +294,7 @@ fn kind(value: &Value) -> &'static str {
 }
 
 fn parse_value(bytes: &[u8]) -> Result<Value, Vec<Violation>> {
-    serde_json::from_slice(bytes).map_err(|error| vec![at("$", format!("is no JSON: {error}"))])
+    serde_json::from_slice(bytes).map_err(|error| vec![at("$", format!("is not valid JSON: {error}"))])
 }
 
 #[cfg(test)]

@@ -175,7 +175,7 @@ impl<'a> Resolver<'a> {
         let refusal = Refusal::new(
             Code::WeakGuard,
             format!(
-                "the lines expected at line {line} of {path} stand at {count} places; widen the \
+                "the lines expected at line {line} of {path} are at {count} places; widen the \
                  guard with \"before\" or \"after\", or send the file's hash as \"base\""
             ),
         );
@@ -410,10 +410,10 @@ impl<'a> Resolver<'a> {
                     let (path, line) = (self.path, LineNumber::from_index(number));
                     let message = match (here, wanted) {
                         (None, _) => {
-                            format!("more lines are expected than stand at line {line} of {path}")
+                            format!("more lines are expected than there are at line {line} of {path}")
                         }
                         (_, None) => {
-                            format!("fewer lines are expected than stand at line {line} of {path}")
+                            format!("fewer lines are expected than there are at line {line} of {path}")
                         }
                         _ => format!("line {line} of {path} is not the one expected"),
                     };

@@ -159,7 +159,7 @@ fn check_fields(
         if seen & (1 << index) != 0 && !takes.contains(&field) {
             let near = nearest(field, takes);
             let takes = takes.join(", ");
-            let message = format!("{field:?} does not go with {op}, which takes file, {takes}");
+            let message = format!("{field:?} cannot be used with {op}, which takes file, {takes}");
             r.field(field, |r| r.record_near(keys[index], message, near))?;
         }
     }

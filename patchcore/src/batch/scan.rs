@@ -122,7 +122,7 @@ impl<'a> Scanner<'a> {
             return Err(Fault::new(
                 Code::InvalidBatch,
                 Span::at(at),
-                "a comma with nothing behind it",
+                "a comma with nothing after it",
             ));
         }
         Ok(true)
@@ -267,7 +267,7 @@ impl<'a> Scanner<'a> {
                         end: start + 1 + shown.len_utf8(),
                     },
                     format!(
-                        "\"\\{}\" is no escape of JSON; a backslash itself is \"\\\\\"",
+                        "\"\\{}\" is not a JSON escape; a backslash itself is \"\\\\\"",
                         shown.escape_default()
                     ),
                 ));
@@ -389,7 +389,7 @@ impl<'a> Scanner<'a> {
         Err(Fault::new(
             Code::InvalidBatch,
             Span::at(at),
-            "more data behind the batch",
+            "more data after the batch",
         ))
     }
 

@@ -45,9 +45,9 @@ faults! {
     cut_short: "{\"operations\": [\n" => 2, 1, "operations[0]", "the batch ends where a value is expected";
     cut_in_a_string: r#"{"operations": [{"op": "app"#
         => 1, 28, "operations[0].op", "the batch ends where the string's closing quote is expected";
-    trailing_data: "{\"operations\": []}\n x" => 2, 2, "$", "more data behind the batch";
-    second_batch: r#"{"operations": []}{"operations": []}"# => 1, 19, "$", "more data behind the batch";
-    trailing_comma: r#"{"operations": [],}"# => 1, 19, "$", "a comma with nothing behind it";
+    trailing_data: "{\"operations\": []}\n x" => 2, 2, "$", "more data after the batch";
+    second_batch: r#"{"operations": []}{"operations": []}"# => 1, 19, "$", "more data after the batch";
+    trailing_comma: r#"{"operations": [],}"# => 1, 19, "$", "a comma with nothing after it";
     missing_comma: r#"{"batch_id": "x" "operations": []}"# => 1, 18, "$", "expected \",\" or \"}\", found \"\\\"\"";
     missing_colon: r#"{"operations" []}"# => 1, 15, "$", "expected \":\", found \"[\"";
     single_quotes: "{'operations': []}" => 1, 2, "$", "expected a field's name in double quotes, found \"'\"";
@@ -70,7 +70,7 @@ faults! {
     control_in_string: "{\"operations\": [], \"agent\": \"é\u{1}\"}"
         => 1, 31, "agent", "a control character inside a string; write it as \\u0001";
     unknown_escape: r#"{"operations": [], "agent": "a\q"}"#
-        => 1, 31, "agent", "\"\\q\" is no escape of JSON; a backslash itself is \"\\\\\"";
+        => 1, 31, "agent", "\"\\q\" is not a JSON escape; a backslash itself is \"\\\\\"";
     cut_escape: r#"{"operations": [], "agent": "\u12"}"#
         => 1, 30, "agent", "\\u needs four hexadecimal digits";
     lone_surrogate: r#"{"operations": [], "agent": "x\ud800y"}"#
@@ -98,7 +98,7 @@ faults! {
     misspelt_field_is_not_missing_as_well: one(r#"{"op": "append", "file": "a", "cotnent": ""}"#)
         => 2, 31, "operations[0].cotnent", "unknown field \"cotnent\" of append; did you mean \"content\"?";
     field_of_another_operation: one(r#"{"find": "x", "op": "append", "file": "a", "content": ""}"#)
-        => 2, 2, "operations[0].find", "\"find\" does not go with append, which takes file, content, content_base64";
+        => 2, 2, "operations[0].find", "\"find\" cannot be used with append, which takes file, content, content_base64";
     two_contents: one(r#"{"op": "append", "file": "a", "content": "", "content_base64": ""}"#)
         => 2, 46, "operations[0].content_base64", "stands beside \"content\", which it stands for";
     no_base64: one(r#"{"op": "append", "file": "a", "content_base64": "a*=="}"#)
@@ -156,7 +156,7 @@ faults! {
     inclusive_of_text: one(r#"{"op": "insert-after", "file": "a", "content": "", "at": {"inclusive": true, "text": "x"}}"#)
         => 2, 59, "operations[0].at.inclusive", "\"inclusive\" goes with \"between\", not with \"text\"";
     broken_regex: one(r#"{"op": "insert-after", "file": "a", "content": "", "at": {"between": ["a", "("]}}"#)
-        => 2, 76, "operations[0].at.between[1]", "\"(\" is no regular expression: unclosed group";
+        => 2, 76, "operations[0].at.between[1]", "\"(\" is not a valid regular expression: unclosed group";
 }
 
 #[test]

@@ -74,7 +74,7 @@ pub fn detect(bytes: &[u8]) -> Result<Dialect, Refusal> {
     match seen[..] {
         [(dialect, _)] => Ok(dialect),
         [(first, a), (second, b), ..] => unclear(format!(
-            "the patch mixes dialects: {first} at line {a} and {second} at line {b}; send them apart"
+            "the patch mixes dialects: {first} at line {a} and {second} at line {b}; send them separately"
         ))
         .map_err(|refusal| refusal.with_hint(Hint::Dialect)),
         [] => match json_at.and_then(|at| json(&body[at..])) {

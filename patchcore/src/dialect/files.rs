@@ -28,7 +28,7 @@ pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<Files, Unread> {
         let path = &file.path;
         return Err(Refusal::new(
             Code::Overlap,
-            format!("{path} comes twice; send each file once"),
+            format!("{path} appears twice; send each file once"),
         )
         .in_file(path)
         .into());

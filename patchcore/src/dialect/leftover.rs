@@ -457,12 +457,12 @@ fn mixed(one: (Dialect, usize), other: (Dialect, usize)) -> Refusal {
     };
     let message = if first.0 == second.0 {
         format!(
-            "the patch mixes {} as it is and in a JSON call, at lines {} and {}; send them apart",
+            "the patch mixes {} as it is and in a JSON call, at lines {} and {}; send them separately",
             first.0, first.1, second.1
         )
     } else {
         format!(
-            "the patch mixes dialects: {} at line {} and {} at line {}; send them apart",
+            "the patch mixes dialects: {} at line {} and {} at line {}; send them separately",
             first.0, first.1, second.0, second.1
         )
     };

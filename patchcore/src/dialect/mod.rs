@@ -156,7 +156,7 @@ impl FromStr for Dialect {
                 let names = Self::ALL.map(Dialect::name).join(", ");
                 Refusal::new(
                     Code::InvalidBatch,
-                    format!("{name:?} is no dialect; there are {names}"),
+                    format!("{name:?} is not a dialect; the dialects are {names}"),
                 )
             })
     }

@@ -196,7 +196,7 @@ fn read(raw: Raw, options: &Options, changes: &mut Vec<Change>) -> Result<(), Re
             Some(other) => {
                 return Err(Refusal::new(
                     Code::InvalidBatch,
-                    format!("documentChanges[{index}]: {other:?} is no kind; there are create, rename and delete"),
+                    format!("documentChanges[{index}]: {other:?} is not a kind of change; the kinds are create, rename and delete"),
                 ));
             }
         });
@@ -213,7 +213,7 @@ fn path(uri: &str, options: &Options) -> Result<RelPath, Refusal> {
         if uri.contains("://") {
             return Err(Refusal::new(
                 Code::PathEscape,
-                format!("{uri:?} is no file of this machine"),
+                format!("{uri:?} is not a file on this machine"),
             ));
         }
         return RelPath::new(uri);

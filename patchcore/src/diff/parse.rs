@@ -376,7 +376,7 @@ impl<'a> Parser<'a> {
         }
         match self.current {
             Some(Current::Adjacent) => {}
-            Some(Current::Apart) => self.remark("junk stands between the hunks of a file"),
+            Some(Current::Apart) => self.remark("there is text between the hunks of a file"),
             None if self.options.headerless => {
                 self.diff.files.push(ParsedFile {
                     line: self.cursor.line,
@@ -444,7 +444,7 @@ impl<'a> Parser<'a> {
             self.current = Some(Current::Apart);
         }
         if line.trim_ascii_start().starts_with(b"```") {
-            self.remark("a fence stands around the diff");
+            self.remark("there is a fence around the diff");
             // What follows a fence starts anew.
             self.current = None;
         }

@@ -115,7 +115,7 @@ fn find(path: &[u8]) -> Option<(&'static str, Vec<u8>)> {
     }
     let at = remark(path)?;
     Some((
-        "has a remark behind it",
+        "has a remark after it",
         without(path[..at].trim_ascii_end()),
     ))
 }

@@ -97,7 +97,7 @@ fn spelt(path: &RelPath, target: &[u8]) -> Result<(), Refusal> {
     if components.any(|component| is_name(&component)) && components.any(|it| it == b"..") {
         return refuse(
             Code::PathEscape,
-            "goes up again behind a name, which may be a link itself; say it without",
+            "goes up again after a name, which may be a link itself; say it without",
         );
     }
     Ok(())

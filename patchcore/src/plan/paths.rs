@@ -135,7 +135,7 @@ fn collisions(batch: &Batch, refused: &mut Vec<(usize, Refusal)>) {
             (!leaving.of(batch).keeps_apart(above, path)).then_some(above)
         });
         if let Some(above) = above {
-            let why = format!("cannot stand below {above}, which the batch names as a file");
+            let why = format!("cannot be below {above}, which the batch names as a file");
             clash(run, path, why);
         }
     }

@@ -179,7 +179,7 @@ impl<'de> Deserialize<'de> for Task {
         for name in ["file_path", "placeholder", "instruction", "status"] {
             let raw = fields.raw(name).unwrap_or("null");
             if raw != "null" && !raw.starts_with('"') {
-                let message = format!("\"{name}\" of task {uuid} is no text");
+                let message = format!("\"{name}\" of task {uuid} is not text");
                 return Err(serde::de::Error::custom(message));
             }
         }

@@ -90,7 +90,7 @@ fn configuration(args: &DoctorArgs, findings: &mut Vec<Finding>) -> Option<Confi
             findings.push(Finding::bad(
                 "configuration",
                 error.to_string(),
-                "mend the option or variable that it names",
+                "correct the option or variable that it names",
             ));
             None
         }
@@ -214,7 +214,7 @@ fn state(workspace: &Workspace, findings: &mut Vec<Finding>) {
                 "{} entries of the log were not written here (a clone, an archive or a copy); they are ignored",
                 status.foreign
             ),
-            "nothing; where state shall outlive a copy, keep the key in PATCHCTL_KEY_FILE",
+            "nothing; where state has to outlive a copy, keep the key in PATCHCTL_KEY_FILE",
         ));
     }
     findings.push(match status.locked {

@@ -28,7 +28,7 @@ pub(crate) fn run(args: &OrderArgs, context: &Context) -> Result<Exit, Failure> 
 fn create(args: &CreateArgs, context: &Context) -> Result<Exit, Failure> {
     let api = Api::new(&Config::require(&args.connection)?)?;
     let order: NewOrder = serde_json::from_slice(&read(&args.file)?)
-        .map_err(|error| Failure::Usage(format!("no order to be made: {error}")))?;
+        .map_err(|error| Failure::Usage(format!("no order can be made: {error}")))?;
     print(&api.create_order(&order)?, context)
 }
 

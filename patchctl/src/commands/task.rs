@@ -304,7 +304,7 @@ pub(crate) fn clarification(args: &AskArgs, again: &mut dyn FnMut(&str)) -> Resu
     let api = Api::new(&Config::require(&args.connection)?)?;
     let more: Map<String, Value> = match &args.context {
         Some(text) => serde_json::from_str(text)
-            .map_err(|error| Failure::Usage(format!("--context is no JSON object: {error}")))?,
+            .map_err(|error| Failure::Usage(format!("--context is not a JSON object: {error}")))?,
         None => Map::new(),
     };
     let question = Clarification {

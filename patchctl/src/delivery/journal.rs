@@ -118,7 +118,7 @@ impl EventLog {
         {
             let id = transaction
                 .parse()
-                .map_err(|_| format!("{transaction} is no transaction"))?;
+                .map_err(|_| format!("{transaction} is not a transaction id"))?;
             let record = self
                 .record(&id)
                 .map_err(|error| error.to_string())?

@@ -204,7 +204,7 @@ fn parse(line: &[u8]) -> Result<Option<ClientJsonRpcMessage>, Value> {
             if value.get("method").is_some() && value.get("id").is_none() {
                 return Ok(None);
             }
-            let message = format!("the message is no request of the protocol: {error}");
+            let message = format!("the message is not a request of the protocol: {error}");
             Err(unread(-32600, message, line))
         }
     }

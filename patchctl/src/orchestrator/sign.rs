@@ -30,7 +30,7 @@ impl SigningKey {
             .ok_or("does not start with whsec_")?;
         let key = LENIENT
             .decode(encoded)
-            .map_err(|_| "is not base64 behind whsec_")?;
+            .map_err(|_| "is not base64 after whsec_")?;
         if key.len() < 16 {
             return Err("holds fewer than 16 bytes");
         }

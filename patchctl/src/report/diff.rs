@@ -68,7 +68,7 @@ impl<'a> DiffOutput<'a> {
                 // Where standard error is gone there is nobody left to tell.
                 let _ = writeln!(
                     context.stderr(),
-                    "skipped: {} is no regular file",
+                    "skipped: {} is not a regular file",
                     printable(&path)
                 );
             }

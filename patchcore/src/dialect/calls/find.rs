@@ -561,10 +561,10 @@ fn other_format(node: &Node) -> Option<&'static str> {
             .any(|edit| edit.get("range").is_some())
     };
     if node.get("documentChanges").is_some() || node.get("changes").is_some_and(has_ranges) {
-        return Some("a WorkspaceEdit beside calls; send them apart");
+        return Some("a WorkspaceEdit together with calls; send them separately");
     }
     if node.get("operations").and_then(Node::list).is_some() {
-        return Some("a batch of operations beside calls; send them apart");
+        return Some("a batch of operations together with calls; send them separately");
     }
     None
 }

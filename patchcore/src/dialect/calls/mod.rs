@@ -215,9 +215,9 @@ pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<Calls, Unread> {
     for (span, shown) in &found.others {
         // Events and figures beside calls are part of what an agent prints.
         if is_nothing && input.faults.is_empty() {
-            input.fault(*span, "", format!("{shown} is no edit that is known; send \"path\", \"old_string\" and \"new_string\", \"edits\", or \"content\" for the whole file"));
+            input.fault(*span, "", format!("{shown} is not a known edit; send \"path\", \"old_string\" and \"new_string\", \"edits\", or \"content\" for the whole file"));
         } else if !found.is_transcript {
-            remarks.push(format!("{shown} is no call and edits nothing"));
+            remarks.push(format!("{shown} is not a call and edits nothing"));
         }
     }
     if !input.faults.is_empty() {
@@ -254,7 +254,7 @@ fn prose(
             remarks.push(format!("a text of the agent shows a patch in the dialect {dialect}, which is not applied: the agent has edited files itself"));
         } else if !found.calls.is_empty() || index > 0 {
             let message = format!(
-                "a text with a patch in the dialect {dialect} stands beside other edits; send them apart"
+                "a text with a patch in the dialect {dialect} is mixed with other edits; send them separately"
             );
             input.fault(prose.span, "", message);
         } else {

@@ -233,7 +233,7 @@ fn value(scan: &mut Scanner<'_>, path: &mut Vec<String>) -> Result<Node, Fault> 
                     return Err(Fault::new(
                         Code::InvalidBatch,
                         key_span,
-                        format!("duplicate field {key:?}; it stands twice in one object"),
+                        format!("duplicate field {key:?}; it appears twice in one object"),
                     ));
                 }
                 let node = value_in(scan, path)?;

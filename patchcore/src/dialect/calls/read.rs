@@ -416,7 +416,7 @@ impl Reader<'_> {
         let message = match arguments.has(Field::New) {
             true => "the text to replace is missing; send \"old_string\" beside it",
             false => {
-                "there is no edit that is known; send \"old_string\" and \"new_string\", \"edits\", or \"content\" for the whole file"
+                "there is not a known edit; send \"old_string\" and \"new_string\", \"edits\", or \"content\" for the whole file"
             }
         };
         let mut message = message.to_owned();
@@ -450,7 +450,7 @@ impl Reader<'_> {
             }
             other => {
                 let shown = excerpt(other.as_bytes(), 64);
-                arguments.fault_at(member, format!("{shown:?} is no command; there are create, str_replace, insert, undo_edit and view"));
+                arguments.fault_at(member, format!("{shown:?} is not a command; the commands are create, str_replace, insert, undo_edit and view"));
                 Named::Unknown
             }
         })
@@ -748,7 +748,7 @@ impl Reader<'_> {
             (true, Some(shared)) if self.options.file.is_none() => {
                 let path = self.path(inner);
                 if path.as_ref().is_some_and(|path| path != shared) {
-                    return inner.fault(format!("the edit names another file than its call, which is for {shared}; send it apart"));
+                    return inner.fault(format!("the edit names another file than its call, which is for {shared}; send it separately"));
                 }
                 path
             }

@@ -222,7 +222,7 @@ fn carry_out(operation: Operation, desk: &mut Desk<'_>) -> Result<(), Refusal> {
         Action::Refused(refusal) => Err(*refusal),
         _ => {
             let message = format!(
-                "the patch changes {path} in a way that cannot stand beside other calls; send it apart"
+                "the patch changes {path} in a way that cannot be combined with other calls; send it separately"
             );
             Err(Refusal::new(Code::InvalidBatch, message).in_file(&path))
         }
@@ -236,7 +236,7 @@ fn insert(bytes: &[u8], line: u64, new: &str, path: &RelPath, name: &str) -> Res
     if line > count {
         return Err(Refusal::new(
             Code::LineOutOfRange,
-            format!("{name} inserts behind line {line} of {path}, which has {count} lines"),
+            format!("{name} inserts after line {line} of {path}, which has {count} lines"),
         )
         .in_file(path));
     }

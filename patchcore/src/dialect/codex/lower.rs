@@ -317,7 +317,7 @@ impl Search<'_> {
             if !chunk.anchors.is_empty() && !chunk.end_of_file {
                 return Err(Refusal::new(
                     Code::AnchorNotFound,
-                    format!("{name} only adds lines and keeps none, so its place behind its @@ line in {path} is not said; repeat the line above or below as context"),
+                    format!("{name} only adds lines and keeps none, so its place after its @@ line in {path} is not said; repeat the line above or below as context"),
                 )
                 .in_file(path));
             }
@@ -393,7 +393,7 @@ impl Search<'_> {
                 let (above, _) = ladder::all(text, 0..part.from, &old, Rungs::Exact);
                 if let Some(place) = above.first() {
                     refusal.message = format!(
-                        "{name} matches line {} of {path}, which stands above the chunk or anchor before it; send chunks in the file's order",
+                        "{name} matches line {} of {path}, which is above the chunk or anchor before it; send chunks in the file's order",
                         place.line
                     );
                     return Err(refusal);

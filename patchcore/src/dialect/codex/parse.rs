@@ -48,7 +48,7 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Codex<'a>,
                 let next = reader.lines.get(reader.at + 1).copied().unwrap_or_default();
                 if let Some(other) = detect::mark(line, next) {
                     return Err(reader.invalid(format!(
-                        "a {other} patch beside the codex patch; send them apart"
+                        "a {other} patch together with the codex patch; send them separately"
                     )));
                 }
             }
@@ -138,7 +138,7 @@ impl<'a> Reader<'a, '_> {
                 self.update(path)?;
             } else {
                 return Err(self.invalid(format!(
-                    "{:?} is no header; a file starts with \"*** Add File: \", \"*** Delete File: \" or \"*** Update File: \"",
+                    "{:?} is not a header; a file starts with \"*** Add File: \", \"*** Delete File: \" or \"*** Update File: \"",
                     excerpt(header, 80)
                 )));
             }

@@ -66,7 +66,7 @@ pub(in crate::dialect) fn with_nearest(
     block: &[&[u8]],
 ) -> Refusal {
     let Some(near) = near::nearest(text, block) else {
-        refusal.message = format!("{said}, and nothing there is like it; read the file");
+        refusal.message = format!("{said}, and nothing there is similar; read the file");
         return refusal;
     };
     refusal.message = format!(

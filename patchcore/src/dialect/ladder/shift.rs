@@ -117,7 +117,7 @@ fn check_levels(sought: &Sought<'_>) -> Result<(), &'static str> {
     }
     if new.len() > 1 {
         if old.len() == 1 {
-            return Err("a single line to search does not tell how several new ones are indented");
+            return Err("a single line to search does not show how several new ones are indented");
         }
         if !old.iter().any(|line| new.contains(line)) {
             return Err("no line of both halves has the same indentation in them");

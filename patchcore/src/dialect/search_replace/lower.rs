@@ -185,7 +185,7 @@ fn check_rivals(
             let path = &block.path;
             return Err(Refusal::new(
                 Code::AnchorAmbiguous,
-                format!("{name} names no file; the block before was for {path}, the text above speaks of {rival}, and both have its lines; write the path alone on the line above the block"),
+                format!("{name} names no file; the block before was for {path}, the text above names {rival}, and both have its lines; write the path alone on the line above the block"),
             )
             .in_file(path));
         }

@@ -36,7 +36,7 @@ pub(in crate::dialect) fn parse(bytes: &[u8], options: &Options) -> Result<Searc
         let next = reader.lines.get(reader.at + 1).copied().unwrap_or_default();
         if let Some(other) = detect::mark(line, next) {
             return Err(reader.invalid(format!(
-                "a {other} patch beside search/replace blocks; send them apart"
+                "a {other} patch together with search/replace blocks; send them separately"
             )));
         }
         reader.at += 1;
@@ -151,7 +151,7 @@ impl<'a> Reader<'a, '_> {
                 self.is_misplaced(line) || marks::is_line_number(line)
             };
             if is_mark {
-                return Err(self.invalid("a mark where the block's REPLACE mark is due; a line of the file that looks like one is written with a backslash before it"));
+                return Err(self.invalid("a mark where the block's REPLACE mark is expected; a line of the file that looks like one is written with a backslash before it"));
             }
             replace.extend_from_slice(marks::unescaped(self.lines[self.at]));
             self.at += 1;
@@ -282,7 +282,7 @@ impl<'a> Reader<'a, '_> {
                 && !last.as_bytes().ends_with(other)
             {
                 return Err(self.invalid(format!(
-                    "the line above the block speaks of {}, the block before was for {last}; write the path alone on the line above",
+                    "the line above the block names {}, the block before was for {last}; write the path alone on the line above",
                     crate::error::excerpt(other, 120)
                 )));
             }

@@ -162,7 +162,7 @@ impl<'a> Parser<'a> {
         std::str::from_utf8(text.trim_ascii())
             .ok()
             .and_then(|text| u32::from_str_radix(text, 8).ok())
-            .ok_or_else(|| self.error("a file mode that is no octal number"))
+            .ok_or_else(|| self.error("a file mode that is not an octal number"))
     }
 
     /// Reads `OLD..NEW [MODE]`.

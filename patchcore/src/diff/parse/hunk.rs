@@ -112,7 +112,7 @@ impl<'a> Parser<'a> {
         {
             return Err(ParseError {
                 line,
-                message: "a changed line behind one that starts with none of ' ', '+', '-': it is unclear whether the hunk above goes on".into(),
+                message: "a changed line after one that starts with none of ' ', '+', '-': it is unclear whether the hunk above goes on".into(),
                 hint: None,
             });
         }
@@ -198,7 +198,7 @@ impl<'a> Parser<'a> {
         } else if names_new {
             (
                 self.cursor.line,
-                "a \"+++\" line without a \"---\" line above it, right behind a hunk; write both lines of the file's header",
+                "a \"+++\" line without a \"---\" line above it, right after a hunk; write both lines of the file's header",
             )
         } else {
             return Ok(());
@@ -431,7 +431,7 @@ fn ranges(line: &[u8]) -> Header<'_> {
         let heading = rest
             .trim_ascii_start()
             .strip_prefix(b"@@")
-            .ok_or("no \"@@\" behind the ranges")?;
+            .ok_or("no \"@@\" after the ranges")?;
         let fits = |start: u64, count: u64| {
             start
                 .checked_add(count)

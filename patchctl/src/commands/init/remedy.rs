@@ -55,7 +55,7 @@ impl Run<'_> {
                         again.insert(uuid);
                     }
                     Err(refusal) => {
-                        let why = format!("the remedy is no path: {}", refusal.message);
+                        let why = format!("the remedy is not a path: {}", refusal.message);
                         notes.insert(uuid.clone(), why.clone());
                         steps.push((uuid, Step::Block(why)));
                     }

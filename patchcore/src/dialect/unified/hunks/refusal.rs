@@ -26,7 +26,7 @@ impl File<'_> {
                     ))
                     .with_hint(Hint::UnidiffZero);
                 }
-                Some(_) => "it speaks of an empty file, and the file is not empty",
+                Some(_) => "it expects an empty file, and the file is not empty",
                 None => "it has neither line numbers nor context to find its place by",
             };
             return refuse(format!("{name} has no place: {why}"));
@@ -39,7 +39,7 @@ impl File<'_> {
         } else if anchors.start {
             "by its header it must match at the start of the file"
         } else {
-            "its old lines stand nowhere else"
+            "its old lines are nowhere else"
         };
         let texts: Vec<&[u8]> = old.iter().map(|line| line.text).collect();
         let mut refusal = match self.first_difference(hunk, how) {
@@ -80,7 +80,7 @@ impl File<'_> {
             ))
             .at_line(line)
             .with_found(found),
-            None => refuse(format!("{name} does not apply: its old lines stand nowhere in the file")),
+            None => refuse(format!("{name} does not apply: its old lines are not in the file")),
         };
         if anchors.end && hunk.lines.iter().all(|line| line.role != Role::Context) {
             refusal.hint = Some(Hint::UnidiffZero);
@@ -178,7 +178,7 @@ impl File<'_> {
         Refusal::new(
             Code::InvalidBatch,
             format!(
-                "{name} has a new line behind one that is marked as the last, without a newline"
+                "{name} has a new line after one that is marked as the last, without a newline"
             ),
         )
         .in_file(self.path)
@@ -240,7 +240,7 @@ impl File<'_> {
         Refusal::new(
             Code::AnchorNotFound,
             format!(
-                "{name} does not apply: its old lines are at line {line} only, {why}; read the file and send the hunk anew"
+                "{name} does not apply: its old lines are at line {line} only, {why}; read the file and send the hunk again"
             ),
         )
         .in_file(self.path)
