@@ -250,7 +250,8 @@ fn validate_payload(path: &str, value: &Value, names: Names, violations: &mut Ve
             violations.push(at(here.clone(), "is not a placeholder name: it is empty"));
         }
         if !is_name(id) && names == Names::BuiltIn {
-            let message = "is not a placeholder name: an upper-case letter, then those, digits and _";
+            let message =
+                "is not a placeholder name: an upper-case letter, then those, digits and _";
             violations.push(at(here.clone(), message));
         }
         if !prompt.is_string() {
@@ -294,7 +295,8 @@ fn kind(value: &Value) -> &'static str {
 }
 
 fn parse_value(bytes: &[u8]) -> Result<Value, Vec<Violation>> {
-    serde_json::from_slice(bytes).map_err(|error| vec![at("$", format!("is not valid JSON: {error}"))])
+    serde_json::from_slice(bytes)
+        .map_err(|error| vec![at("$", format!("is not valid JSON: {error}"))])
 }
 
 #[cfg(test)]
@@ -343,7 +345,7 @@ mod tests {
         assert!(
             lines
                 .iter()
-                .any(|line| line.starts_with("$.placeholder_payload[\"B-1\"]: is no placeholder"))
+                .any(|line| line.starts_with("$.placeholder_payload[\"B-1\"]: is not a placeholder"))
         );
         assert_eq!(lines.len(), 12);
     }
@@ -354,7 +356,7 @@ mod tests {
         assert!(
             Order::parse(b"{").unwrap_err()[0]
                 .message
-                .starts_with("is no JSON")
+                .starts_with("is not valid JSON")
         );
         assert_eq!(Payload::parse(b"3").unwrap_err()[0].path, "$");
         assert_eq!(

@@ -425,7 +425,10 @@ fn what_cannot_be_recorded_is_said() {
         way(&root.join("a.txt"));
         let ended = workspace.end_command(&open.id, Ending::Exited(Some(0)), &options());
         let said = ended.unwrap_err().to_string();
-        assert!(said.contains("a.txt is not a regular file any more"), "{said}");
+        assert!(
+            said.contains("a.txt is not a regular file any more"),
+            "{said}"
+        );
         // It is over: no edit waits for it.
         let batch = batch(vec![append("b.txt", "x")]);
         let added = workspace.apply(&batch, &options());

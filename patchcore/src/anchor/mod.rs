@@ -410,10 +410,14 @@ impl<'a> Resolver<'a> {
                     let (path, line) = (self.path, LineNumber::from_index(number));
                     let message = match (here, wanted) {
                         (None, _) => {
-                            format!("more lines are expected than there are at line {line} of {path}")
+                            format!(
+                                "more lines are expected than there are at line {line} of {path}"
+                            )
                         }
                         (_, None) => {
-                            format!("fewer lines are expected than there are at line {line} of {path}")
+                            format!(
+                                "fewer lines are expected than there are at line {line} of {path}"
+                            )
                         }
                         _ => format!("line {line} of {path} is not the one expected"),
                     };

@@ -1,11 +1,12 @@
 //! Operations in the making, beside the tree that they lead to.
 
-use super::landed::{self, Landed};
-use super::{fold, whole};
+use super::whole;
 use crate::bytes;
 use crate::digest::Digest;
 use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Refusal};
+use crate::locate::fold;
+use crate::locate::landed::{self, Landed};
 use crate::operation::{Action, Allowance, Batch, Coordinates, Matched, Operation, TextEdit};
 use crate::path::RelPath;
 use crate::plan::{Onto, SharedBytes, Stage, Tree, not_found};

@@ -1,12 +1,12 @@
 //! Exact characters in a file, as `str_replace` and `edit_file` look for them.
 
-use super::fold::Fold;
-use super::ladder::{self, Miss, Rungs, Sought};
-use super::landed::{self, Landed};
-use super::locate::Place;
-use super::replace::{self, Tail};
 use crate::edit::Edit;
 use crate::error::{Code, MAX_CANDIDATES, Refusal};
+use crate::locate::Place;
+use crate::locate::fold::Fold;
+use crate::locate::ladder::{self, Miss, Rungs, Sought};
+use crate::locate::landed::{self, Landed};
+use crate::locate::replace::{self, Tail};
 use crate::operation::{Matched, TextEdit};
 use crate::path::RelPath;
 use crate::text::{Text, split_lines, trim_ending};

@@ -6,11 +6,12 @@
 use std::collections::BTreeSet;
 
 use super::calls::{self, WholeFile};
-use super::{Options, Unread, omission, whole};
+use super::{Options, Unread, whole};
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
 use crate::operation::{Action, Batch, Operation};
 use crate::path::RelPath;
+use crate::plan::omission;
 use crate::plan::{Entry, Lowered, Script, Tree};
 
 /// Parsed files.

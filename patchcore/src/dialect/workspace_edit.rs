@@ -14,11 +14,12 @@ use serde::Deserialize;
 
 use self::position::{Lines, Range};
 use super::desk::Desk;
-use super::{Options, beneath_root, json, omission};
+use super::{Options, beneath_root, json};
 use crate::digest::Digest;
 use crate::edit::Edit;
 use crate::error::{Code, Hint, Refusal};
 use crate::path::RelPath;
+use crate::plan::omission;
 use crate::plan::{Lowered, Script, Tree};
 
 /// A parsed edit.

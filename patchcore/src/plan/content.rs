@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::anchor::{Edge, Located, Resolver, guard_block};
-use crate::dialect::ladder::Rungs;
-use crate::dialect::landed::{self, Landed};
 use crate::digest::Digest;
 use crate::edit::Edit;
 use crate::error::{Code, Hint, Refusal};
+use crate::locate::ladder::Rungs;
+use crate::locate::landed::{self, Landed};
 use crate::operation::{
     Action, Address, Guard, Indent, Insertion, Lines, Occurrence, Operation, Target, TextEdit,
 };
@@ -309,7 +309,7 @@ impl Scene<'_, '_> {
         Refusal::new(
             Code::Unguarded,
             format!(
-                "line {line} of {path} is addressed without a guard; send the lines that stand \
+                "line {line} of {path} is addressed without a guard; send the lines that are \
                  there as \"expect\", or the file's hash as \"base\": {digest}"
             ),
         )
@@ -572,7 +572,7 @@ impl Scene<'_, '_> {
             Code::Unguarded,
             format!(
                 "line {line} of {path} is addressed by its number alone, which does not say what \
-                 stands there; send the text to replace (the file's hash is {digest})"
+                 is there; send the text to replace (the file's hash is {digest})"
             ),
         )
         .with_hint(Hint::AllowUnguarded)

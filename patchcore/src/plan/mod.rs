@@ -14,6 +14,7 @@ mod history;
 mod labelled;
 mod link;
 mod names;
+pub(crate) mod omission;
 mod original;
 pub(crate) mod paths;
 mod position;

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use crate::dialect::omission::{self, Balance};
 use crate::digest::{Digest, Hasher};
 use crate::error::{Code, Refusal};
 use crate::operation::{Action, Allowance, Batch, Operation, Target};
 use crate::path::RelPath;
+use crate::plan::omission::{self, Balance};
 use crate::text::split_lines;
 
 use super::encoding;

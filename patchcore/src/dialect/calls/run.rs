@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use super::{Act, Calls, Patch, Step};
 use crate::dialect::desk::Desk;
 use crate::dialect::exact::{self, Find, Matches};
-use crate::dialect::ladder::Rungs;
-use crate::dialect::landed::Landed;
-use crate::dialect::{minimal_edit, omission, whole};
+use crate::dialect::{minimal_edit, whole};
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
+use crate::locate::ladder::Rungs;
+use crate::locate::landed::Landed;
 use crate::operation::{Action, Allowance, Batch, Coordinates, Operation};
 use crate::path::RelPath;
+use crate::plan::omission;
 use crate::plan::{Entry, Lowered, Script, SharedBytes, Tree};
 use crate::text::{LineNumber, Text};
 
@@ -149,7 +150,7 @@ impl Running<'_> {
             old,
             new,
             matches,
-            rungs: Rungs::of(&self.calls.options),
+            rungs: Rungs::of(self.calls.options.strict),
         };
         let landed = desk.settle(self.path, find.landed(&text), find.edit());
         if let Landed::Yes(place) = landed {

@@ -294,7 +294,7 @@ fn what_is_not_clear_is_refused_by_its_name() {
         ("@@\n-keep me\n+kept\n", "--- a/FILE"),
         (
             r#"{"role":"assistant","content":[{"type":"text","text":"f.txt\n<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE\n"},{"type":"tool_use","id":"1","name":"Edit","input":{"file_path":"f.txt","old_string":"keep me","new_string":"kept"}}]}"#,
-            "beside other edits",
+            "mixed with other edits",
         ),
         (
             r#"[{"path":"f.txt","old_str":"a","new_str":"b"},{"documentChanges":[]}]"#,

@@ -5,17 +5,17 @@ use std::ops::Range;
 
 use super::{Chunk, Codex, FileAction, FileHunk, Role};
 use crate::dialect::desk::Desk;
-use crate::dialect::fold::{Fold, LADDER};
-use crate::dialect::ladder::{self, Found, Miss, Rungs, Sought};
-use crate::dialect::landed::{self, Landed};
-use crate::dialect::locate::{self, Place};
-use crate::dialect::omission::{self, Balance};
-use crate::dialect::replace::{self, Line, Tail};
 use crate::dialect::whole;
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
+use crate::locate::fold::{Fold, LADDER};
+use crate::locate::ladder::{self, Found, Miss, Rungs, Sought};
+use crate::locate::landed::{self, Landed};
+use crate::locate::replace::{self, Line, Tail};
+use crate::locate::{self, Place};
 use crate::operation::{Batch, Coordinates, Matched, TextEdit};
 use crate::path::RelPath;
+use crate::plan::omission::{self, Balance};
 use crate::plan::{Entry, Tree};
 use crate::text::LineNumber;
 

@@ -5,16 +5,18 @@ use std::ops::Range;
 
 use super::{Block, Reading, SearchReplace};
 use crate::dialect::desk::Desk;
-use crate::dialect::ladder::{self, Miss, Rungs, Sought};
-use crate::dialect::landed::{self, Landed};
-use crate::dialect::locate::{self, Place};
-use crate::dialect::replace::{self, Line, Tail};
-use crate::dialect::{fold::Fold, omission, whole};
+use crate::dialect::whole;
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
+use crate::locate::fold::Fold;
+use crate::locate::ladder::{self, Miss, Rungs, Sought};
+use crate::locate::landed::{self, Landed};
+use crate::locate::replace::{self, Line, Tail};
+use crate::locate::{self, Place};
 use crate::operation::{Batch, TextEdit};
 use crate::path::RelPath;
 use crate::plan::Tree;
+use crate::plan::omission;
 use crate::text::{LineNumber, Text, split_lines, trim_ending};
 
 /// Locates blocks in a tree, each in the text that those before it left.

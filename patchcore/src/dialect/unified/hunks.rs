@@ -8,14 +8,15 @@ mod refusal;
 use std::cell::Cell;
 use std::ops::Range;
 
-use super::super::fold::Fold;
-use super::super::{locate, omission};
 use super::{HunkOptions, Section, ends};
 use crate::diff::parse::{Hunk, HunkLine, Role};
 use crate::edit::Edit;
 use crate::error::Refusal;
+use crate::locate;
+use crate::locate::fold::Fold;
 use crate::operation::Matched;
 use crate::path::RelPath;
+use crate::plan::omission;
 use crate::text::{BOM, LineEnding, LineNumber, Text};
 
 use evidence::Evidence;
@@ -40,7 +41,7 @@ impl Placed {
         Self {
             edits: Vec::new(),
             span: 0..0,
-            note: Some(super::super::landed::note(line)),
+            note: Some(crate::locate::landed::note(line)),
             matched: None,
         }
     }

@@ -66,7 +66,9 @@ impl Look<'_> {
             if !unchanged {
                 return Err(Refusal::new(
                     Code::Conflict,
-                    format!("{path} changed on disk while the batch was being applied; send it again"),
+                    format!(
+                        "{path} changed on disk while the batch was being applied; send it again"
+                    ),
                 )
                 .in_file(path)
                 .into());

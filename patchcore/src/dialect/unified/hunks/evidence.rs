@@ -8,9 +8,10 @@
 
 use std::cell::OnceCell;
 
-use super::super::super::{blob, locate};
+use super::super::super::blob;
 use super::{File, How, Spot};
 use crate::diff::parse::Hunk;
+use crate::locate;
 use crate::text::LineNumber;
 
 /// Whether the file is the one that the patch was made for, by the `index` line.

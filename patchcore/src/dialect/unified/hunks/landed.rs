@@ -1,10 +1,10 @@
 //! Hunks that stand in the file already.
 
 use super::super::super::blob;
-use super::super::super::ladder::Rungs;
-use super::super::super::landed::{self, Landed};
 use super::super::{Section, SectionKind};
 use crate::diff::parse::{Hunk, Role};
+use crate::locate::ladder::Rungs;
+use crate::locate::landed::{self, Landed};
 use crate::operation::TextEdit;
 use crate::text::LineNumber;
 

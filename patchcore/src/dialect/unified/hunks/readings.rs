@@ -1,12 +1,13 @@
 //! Hunks that can be read in more than one way: their file decides, or nobody does.
 
-use super::super::super::{blob, locate};
+use super::super::super::blob;
 use super::{Index, Placed, place_read, terminated};
-use crate::dialect::fold::Fold;
 use crate::dialect::unified::HunkOptions;
 use crate::diff::parse::{Doubt, Hunk, HunkLine, Role};
 use crate::edit::EditSet;
 use crate::error::{Code, Hint, Refusal};
+use crate::locate;
+use crate::locate::fold::Fold;
 use crate::path::RelPath;
 use crate::text::{Text, trim_ending};
 

@@ -1,11 +1,11 @@
 //! Why a hunk has no place.
 
-use super::super::super::locate;
 use super::evidence::Against;
 use super::{File, How, MOST_COMPARED, Placed, Spot};
 use crate::anchor::near;
 use crate::diff::parse::{Hunk, HunkLine, Role};
 use crate::error::{Code, Hint, Refusal};
+use crate::locate;
 use crate::path::RelPath;
 use crate::text::{LineNumber, trim_ending};
 

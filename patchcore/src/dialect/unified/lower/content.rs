@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::super::super::landed::{self, Landed};
 use super::super::super::{blob, minimal_edit};
 use super::super::hunks::{self, Placed, Standing};
 use super::super::{HunkOptions, Section, SectionKind, Unified};
@@ -10,6 +9,7 @@ use super::{Lowering, on};
 use crate::diff::blob_name;
 use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Refusal};
+use crate::locate::landed::{self, Landed};
 use crate::operation::{Action, Operation, TextEdit};
 use crate::path::RelPath;
 use crate::plan::{Source, Tree};

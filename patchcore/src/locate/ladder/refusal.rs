@@ -2,13 +2,13 @@
 
 use super::{Miss, Unclear};
 use crate::anchor::near;
-use crate::dialect::locate::{self, Place};
 use crate::error::{Code, Refusal};
+use crate::locate::{self, Place};
 use crate::path::RelPath;
 
 /// The refusal of a block that was found with punctuation folded and whose new lines do not say
 /// what becomes of a character of the file; `line` counts the lines of the block from 0.
-pub(in crate::dialect) fn uncarried(
+pub(crate) fn uncarried(
     text: &[u8],
     path: &RelPath,
     place: &Place,
@@ -30,7 +30,7 @@ pub(in crate::dialect) fn uncarried(
 }
 
 /// The refusal of a block that has no place, or too many; `name` says which block.
-pub(in crate::dialect) fn refusal(
+pub(crate) fn refusal(
     miss: &Miss,
     text: &[u8],
     path: &RelPath,
@@ -59,7 +59,7 @@ pub(in crate::dialect) fn refusal(
 }
 
 /// A refusal that says which place is most like the block, and what is different there.
-pub(in crate::dialect) fn with_nearest(
+pub(crate) fn with_nearest(
     mut refusal: Refusal,
     said: &str,
     text: &[u8],
@@ -77,12 +77,7 @@ pub(in crate::dialect) fn with_nearest(
 }
 
 /// The refusal of a block that stands somewhere with other indentation, where it may not be put.
-pub(in crate::dialect) fn unclear(
-    unclear: &Unclear,
-    text: &[u8],
-    path: &RelPath,
-    name: &str,
-) -> Refusal {
+pub(crate) fn unclear(unclear: &Unclear, text: &[u8], path: &RelPath, name: &str) -> Refusal {
     match unclear {
         Unclear::Several(places) => {
             let lines: Vec<String> = places.iter().map(|place| place.line.to_string()).collect();

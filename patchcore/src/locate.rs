@@ -1,10 +1,15 @@
 //! Finds blocks of whole lines in a text: one pass, whatever the number of blocks.
 
+pub(crate) mod fold;
+pub(crate) mod ladder;
+pub(crate) mod landed;
+pub(crate) mod replace;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::fold::Fold;
+use self::fold::Fold;
 use crate::error::{MAX_CANDIDATES, Refusal};
 use crate::text::{BOM, LineNumber, Text, split_lines};
 
@@ -18,7 +23,7 @@ pub(crate) struct Place {
 }
 
 /// Most places that are told apart for one block: one more than a refusal lists.
-pub(super) const ENOUGH: usize = MAX_CANDIDATES + 1;
+pub(crate) const ENOUGH: usize = MAX_CANDIDATES + 1;
 
 /// Blocks that may be looked for by the same line, however often it is repeated.
 const SHARED: usize = 64;
@@ -26,7 +31,7 @@ const SHARED: usize = 64;
 /// Where each block stands in the text, in order, up to a handful of places each.
 ///
 /// An empty block stands nowhere.
-pub(super) fn find_blocks(text: &[u8], blocks: &[&[&[u8]]], fold: Fold) -> Vec<Vec<Place>> {
+pub(crate) fn find_blocks(text: &[u8], blocks: &[&[&[u8]]], fold: Fold) -> Vec<Vec<Place>> {
     let mut found = vec![Vec::new(); blocks.len()];
     let folded: Vec<Vec<Cow<'_, [u8]>>> = blocks
         .iter()
@@ -109,7 +114,7 @@ fn counts<'b>(
 }
 
 /// Where one block stands in a part of the text that starts with a line, see [`find_blocks`].
-pub(super) fn find_in(text: &[u8], part: Range<usize>, block: &[&[u8]], fold: Fold) -> Vec<Place> {
+pub(crate) fn find_in(text: &[u8], part: Range<usize>, block: &[&[u8]], fold: Fold) -> Vec<Place> {
     let above = crate::bytes::count(b'\n', &text[..part.start]);
     let places = find_blocks(&text[part.clone()], &[block], fold)
         .pop()
@@ -124,12 +129,12 @@ pub(super) fn find_in(text: &[u8], part: Range<usize>, block: &[&[u8]], fold: Fo
 }
 
 /// The lines from a byte offset on, endings included.
-pub(super) fn lines_from(text: &[u8], at: usize) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn lines_from(text: &[u8], at: usize) -> impl Iterator<Item = &[u8]> {
     split_lines(text.get(at..).unwrap_or_default())
 }
 
 /// The end of the block if it stands at a byte offset where a line starts.
-pub(super) fn block_at(
+pub(crate) fn block_at(
     text: &[u8],
     at: usize,
     block: &[&[u8]],
@@ -146,14 +151,14 @@ pub(super) fn block_at(
 }
 
 /// The line that starts at a byte offset; `None` at the end.
-pub(super) fn line_at(text: &[u8], at: usize) -> Option<&[u8]> {
+pub(crate) fn line_at(text: &[u8], at: usize) -> Option<&[u8]> {
     let rest = text.get(at..).filter(|rest| !rest.is_empty())?;
     let end = crate::bytes::find(b'\n', rest).map_or(rest.len(), |at| at + 1);
     Some(&rest[..end])
 }
 
 /// Lists the places in a refusal.
-pub(super) fn with_places(mut refusal: Refusal, text: &[u8], places: &[Place]) -> Refusal {
+pub(crate) fn with_places(mut refusal: Refusal, text: &[u8], places: &[Place]) -> Refusal {
     for place in places {
         let shown = line_at(text, place.span.start).unwrap_or_default();
         refusal = refusal.with_candidate(Some(place.line), crate::text::trim_ending(shown));
@@ -163,7 +168,7 @@ pub(super) fn with_places(mut refusal: Refusal, text: &[u8], places: &[Place]) -
 
 /// The places where most lines of the block stand, as information for whoever sent it: never fit
 /// to be edited.
-pub(super) fn nearest(text: &[u8], block: &[&[u8]]) -> Vec<Place> {
+pub(crate) fn nearest(text: &[u8], block: &[&[u8]]) -> Vec<Place> {
     const SHOWN: usize = 3;
     let mut wanted: HashMap<&[u8], Vec<usize>> = HashMap::new();
     for (index, line) in block.iter().enumerate() {

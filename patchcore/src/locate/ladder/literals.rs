@@ -183,7 +183,7 @@ fn rules(path: &RelPath) -> Option<&'static Rules> {
 
 /// Whether one of the lines that start at these offsets, in order, starts inside a string or a
 /// here-document; never for a language that is not known.
-pub(super) fn any_inside(path: &RelPath, text: &[u8], starts: &[usize]) -> bool {
+pub(crate) fn any_inside(path: &RelPath, text: &[u8], starts: &[usize]) -> bool {
     let Some(rules) = rules(path) else {
         return false;
     };

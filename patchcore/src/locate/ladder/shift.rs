@@ -1,10 +1,10 @@
 //! The step of the ladder on which a block is found whatever its indentation.
 
 use super::{Sought, Unclear, literals};
-use crate::dialect::fold::Fold;
-use crate::dialect::locate::{self, Place};
-use crate::dialect::replace::{self, Line};
 use crate::edit::Edit;
+use crate::locate::fold::Fold;
+use crate::locate::replace::{self, Line};
+use crate::locate::{self, Place};
 use crate::text::trim_ending;
 
 /// By how much the lines of the file are indented otherwise than those of the block.
@@ -23,7 +23,7 @@ enum Shift<'a> {
 ///
 /// # Errors
 /// Why the lines do not tell how the new ones are to be indented.
-pub(super) fn fit(sought: &Sought<'_>) -> Result<Option<(Place, Vec<Edit>)>, Unclear> {
+pub(crate) fn fit(sought: &Sought<'_>) -> Result<Option<(Place, Vec<Edit>)>, Unclear> {
     let text = sought.text;
     if sought.old.iter().all(|line| is_blank(line)) {
         return Ok(None);

@@ -15,8 +15,8 @@ use std::ops::Range;
 
 use super::fold::{Fold, LADDER};
 use super::ladder::Rungs;
-use super::locate::{self, Place};
 use crate::error::Refusal;
+use crate::locate::{self, Place};
 use crate::text::{LineNumber, Text, split_lines};
 
 /// Fewest characters that are not blank by which a new text is known again.
@@ -48,7 +48,7 @@ pub(crate) fn mention(mut refusal: Refusal, landed: &Landed) -> Refusal {
 }
 
 /// Judges an edit of whole lines.
-pub(super) fn lines(text: &[u8], old: &[&[u8]], new: &[&[u8]], rungs: Rungs) -> Landed {
+pub(crate) fn lines(text: &[u8], old: &[&[u8]], new: &[&[u8]], rungs: Rungs) -> Landed {
     if old.is_empty() || new.iter().all(|line| is_blank(line)) {
         return Landed::No;
     }

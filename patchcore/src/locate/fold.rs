@@ -7,7 +7,7 @@ use crate::text::trim_ending;
 
 /// What two lines may differ in and still be held for the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fold {
+pub(crate) enum Fold {
     /// Nothing.
     Bytes,
     /// The line ending.
@@ -24,7 +24,7 @@ pub(super) enum Fold {
 
 impl Fold {
     /// The line as far as it counts; lines that are held for the same give the same bytes.
-    pub(super) fn of(self, line: &[u8]) -> Cow<'_, [u8]> {
+    pub(crate) fn of(self, line: &[u8]) -> Cow<'_, [u8]> {
         match self {
             Self::Bytes => Cow::Borrowed(line),
             Self::Ending => Cow::Borrowed(trim_ending(line)),
@@ -43,7 +43,7 @@ impl Fold {
 }
 
 /// What a verdict says where a step of the ladder was needed to find the place.
-pub(super) fn note(matched: Matched) -> Option<&'static str> {
+pub(crate) fn note(matched: Matched) -> Option<&'static str> {
     Some(match matched {
         Matched::LineEndings => return None,
         Matched::TrailingBlanks => "trailing white space was ignored to find the place",
@@ -61,7 +61,7 @@ pub(super) fn note(matched: Matched) -> Option<&'static str> {
 }
 
 /// The rungs of the ladder that agents' formats are located by.
-pub(super) const LADDER: [Fold; 3] = [Fold::Ending, Fold::TrailingSpace, Fold::Punctuation];
+pub(crate) const LADDER: [Fold; 3] = [Fold::Ending, Fold::TrailingSpace, Fold::Punctuation];
 
 fn squeeze(line: &[u8]) -> Cow<'_, [u8]> {
     let line = match line {
@@ -113,12 +113,12 @@ fn ascii(c: char) -> Option<&'static str> {
 }
 
 /// Lines of a file that are changed, as the file and as the patch has them, and what comes instead.
-pub(super) struct Run<'a> {
+pub(crate) struct Run<'a> {
     /// Without endings.
-    pub(super) file: Vec<&'a [u8]>,
+    pub(crate) file: Vec<&'a [u8]>,
     /// The same but for what [`Fold::Punctuation`] folds.
-    pub(super) old: Vec<&'a [u8]>,
-    pub(super) new: Vec<&'a [u8]>,
+    pub(crate) old: Vec<&'a [u8]>,
+    pub(crate) new: Vec<&'a [u8]>,
 }
 
 /// A part of a line that is kept or goes as a whole: a word, or another character.
@@ -136,7 +136,7 @@ impl Run<'_> {
     /// # Errors
     /// The line, from 0, with a character that the patch writes otherwise than the file, of which
     /// it is unclear whether the new lines keep it.
-    pub(super) fn carry(&self) -> Result<Vec<Vec<u8>>, usize> {
+    pub(crate) fn carry(&self) -> Result<Vec<Vec<u8>>, usize> {
         let as_sent = || Ok(self.new.iter().map(|line| line.to_vec()).collect());
         let same = |(file, old): (&&[u8], &&[u8])| file.trim_ascii_end() == old.trim_ascii_end();
         if self.new.is_empty() || self.file.iter().zip(&self.old).all(same) {

@@ -13,42 +13,42 @@ mod shift;
 
 use std::ops::Range;
 
-pub(super) use escapes::Escaping;
-pub(super) use refusal::{refusal, uncarried, unclear};
+pub(crate) use escapes::Escaping;
+pub(crate) use refusal::{refusal, uncarried, unclear};
 
 use super::fold::{Fold, LADDER};
-use super::locate::{self, Place};
 use super::replace::{self, Line, Tail};
 use crate::edit::Edit;
+use crate::locate::{self, Place};
 use crate::operation::Matched;
 use crate::path::RelPath;
 use crate::text::{split_lines, trim_ending};
 
 /// A block's one place.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
-    pub(super) place: Place,
-    pub(super) fold: Fold,
+pub(crate) struct Found {
+    pub(crate) place: Place,
+    pub(crate) fold: Fold,
 }
 
 /// A block's one place, and what it does there.
 #[derive(Debug, Clone)]
-pub(super) struct Fit {
-    pub(super) place: Place,
-    pub(super) matched: Matched,
-    pub(super) edits: Vec<Edit>,
+pub(crate) struct Fit {
+    pub(crate) place: Place,
+    pub(crate) matched: Matched,
+    pub(crate) edits: Vec<Edit>,
 }
 
 /// Why a block has no place.
 #[derive(Debug, Clone)]
-pub(super) enum Miss {
+pub(crate) enum Miss {
     Nowhere,
     Ambiguous(Vec<Place>),
 }
 
 /// Why a block that stands somewhere with other indentation has no place.
 #[derive(Debug, Clone)]
-pub(super) enum Unclear {
+pub(crate) enum Unclear {
     /// It stands at several places so.
     Several(Vec<Place>),
     /// Why its lines do not tell how the new ones are to be indented.
@@ -66,29 +66,25 @@ pub(crate) enum Rungs {
 
 impl Rungs {
     /// The rungs for patches that are read strictly, or kindly.
-    pub(super) fn of(options: &super::Options) -> Self {
-        if options.strict {
-            Self::Exact
-        } else {
-            Self::All
-        }
+    pub(crate) fn of(strict: bool) -> Self {
+        if strict { Self::Exact } else { Self::All }
     }
 }
 
 /// A block to find, and what becomes of its lines.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sought<'a> {
-    pub(super) path: &'a RelPath,
-    pub(super) text: &'a [u8],
+pub(crate) struct Sought<'a> {
+    pub(crate) path: &'a RelPath,
+    pub(crate) text: &'a [u8],
     /// The lines to find.
-    pub(super) old: &'a [&'a [u8]],
+    pub(crate) old: &'a [&'a [u8]],
     /// What becomes of them.
-    pub(super) lines: &'a [Line<'a>],
-    pub(super) tail: Tail,
+    pub(crate) lines: &'a [Line<'a>],
+    pub(crate) tail: Tail,
 }
 
 /// The one place of a block of lines in a part of the text.
-pub(super) fn find(
+pub(crate) fn find(
     text: &[u8],
     part: Range<usize>,
     block: &[&[u8]],
@@ -106,7 +102,7 @@ pub(super) fn find(
 }
 
 /// All places on the first rung that has any, and that rung.
-pub(super) fn all(
+pub(crate) fn all(
     text: &[u8],
     part: Range<usize>,
     block: &[&[u8]],
@@ -131,7 +127,7 @@ pub(super) fn all(
 /// Which step of the ladder a place was found on; `None` where the block stands there exactly.
 ///
 /// A line of the block without an ending, and the last line of a file without one, have any.
-pub(super) fn matched(text: &[u8], place: &Place, block: &[&[u8]], fold: Fold) -> Option<Matched> {
+pub(crate) fn matched(text: &[u8], place: &Place, block: &[&[u8]], fold: Fold) -> Option<Matched> {
     match fold {
         Fold::Bytes | Fold::SpaceRuns | Fold::Indentation => None,
         Fold::TrailingSpace => Some(Matched::TrailingBlanks),
@@ -152,7 +148,7 @@ pub(super) fn matched(text: &[u8], place: &Place, block: &[&[u8]], fold: Fold) -
 ///
 /// # Errors
 /// Why a block that is there with other indentation cannot be put there.
-pub(super) fn beyond(sought: &Sought<'_>) -> Result<Option<Fit>, Unclear> {
+pub(crate) fn beyond(sought: &Sought<'_>) -> Result<Option<Fit>, Unclear> {
     let Sought { text, old, .. } = *sought;
     if !all(text, 0..text.len(), old, Rungs::All).0.is_empty() {
         return Ok(None);
@@ -224,7 +220,7 @@ fn unescaped(sought: &Sought<'_>) -> Option<Fit> {
 }
 
 /// Old and new text with each level of escaping undone that leaves the added lines as they are.
-pub(super) fn undone(old: &[&[u8]], lines: &[Line<'_>]) -> Vec<(Vec<u8>, Vec<u8>)> {
+pub(crate) fn undone(old: &[&[u8]], lines: &[Line<'_>]) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut joined = Vec::new();
     for line in old {
         joined.extend_from_slice(trim_ending(line));

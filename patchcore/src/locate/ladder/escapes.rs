@@ -2,7 +2,7 @@
 
 /// A way in which text is escaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::dialect) enum Escaping {
+pub(crate) enum Escaping {
     /// As in a JSON string.
     Json,
     /// As in HTML.
@@ -12,10 +12,10 @@ pub(in crate::dialect) enum Escaping {
 }
 
 impl Escaping {
-    pub(in crate::dialect) const ALL: [Self; 3] = [Self::Json, Self::Html, Self::Backslash];
+    pub(crate) const ALL: [Self; 3] = [Self::Json, Self::Html, Self::Backslash];
 
     /// The text that was escaped so; `None` where it is not escaped, or not so.
-    pub(in crate::dialect) fn undone(self, text: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn undone(self, text: &[u8]) -> Option<Vec<u8>> {
         let undone = match self {
             Self::Json => json(text)?,
             Self::Html => html(text),

@@ -1,13 +1,13 @@
 //! Byte edits for lines that change between lines that stay.
 
 use super::fold::{self, Fold};
-use super::locate;
 use crate::edit::Edit;
+use crate::locate;
 use crate::text::{LineEnding, Text, split_lines, trim_ending};
 
 /// A line of a located block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Line<'a> {
+pub(crate) enum Line<'a> {
     /// Stays.
     Kept,
     /// Goes.
@@ -18,7 +18,7 @@ pub(super) enum Line<'a> {
 
 /// Whether the last line of a file ends in a newline afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tail {
+pub(crate) enum Tail {
     /// If it did before.
     Kept,
     /// Also if new lines are the last: they are written whole.
@@ -28,7 +28,7 @@ pub(super) enum Tail {
 /// The edits of a block whose first old line starts at a byte offset.
 ///
 /// New lines take the ending of their neighbours.
-pub(super) fn edits(bytes: &[u8], start: usize, lines: &[Line<'_>], tail: Tail) -> Vec<Edit> {
+pub(crate) fn edits(bytes: &[u8], start: usize, lines: &[Line<'_>], tail: Tail) -> Vec<Edit> {
     let text = Text::new(bytes);
     let mut edits: Vec<Edit> = Vec::new();
     let mut at = start;
@@ -68,7 +68,7 @@ pub(super) fn edits(bytes: &[u8], start: usize, lines: &[Line<'_>], tail: Tail) 
 ///
 /// # Errors
 /// The number of the old line, from 0, of which a character can neither be kept nor left.
-pub(super) fn folded_edits(
+pub(crate) fn folded_edits(
     bytes: &[u8],
     start: usize,
     old: &[&[u8]],
@@ -163,7 +163,7 @@ fn ending_at(text: &Text<'_>, at: usize) -> LineEnding {
 }
 
 /// Old and new lines as one block: what both begin and end with stays.
-pub(super) fn between<'n>(old: &[&[u8]], new: &'n [u8]) -> Vec<Line<'n>> {
+pub(crate) fn between<'n>(old: &[&[u8]], new: &'n [u8]) -> Vec<Line<'n>> {
     let new: Vec<&[u8]> = split_lines(new).map(trim_ending).collect();
     let same = |(old, new): &(&&[u8], &&[u8])| trim_ending(old) == **new;
     let above = old.iter().zip(&new).take_while(same).count();

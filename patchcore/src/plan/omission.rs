@@ -320,7 +320,7 @@ impl Balance {
 ///
 /// A line that the old text holds, too, is the author's and no omission. One that might be an
 /// ordinary comment is an omission only where the edit brings fewer lines than it replaces.
-pub(super) fn find<'l>(
+pub(crate) fn find<'l>(
     new: impl IntoIterator<Item = &'l [u8]>,
     mut in_old: impl FnMut(&[u8]) -> bool,
     balance: Balance,
@@ -336,7 +336,7 @@ pub(super) fn find<'l>(
 }
 
 /// Refuses new text for a line that stands for code left out and that the old text lacks.
-pub(super) fn check_new(file: &RelPath, new: &[u8], old: &[u8]) -> Result<(), Refusal> {
+pub(crate) fn check_new(file: &RelPath, new: &[u8], old: &[u8]) -> Result<(), Refusal> {
     let lines = |text| split_lines(text).count();
     check_new_in(file, new, || old, Balance::of(lines(old), lines(new)))
 }
@@ -356,7 +356,7 @@ pub(crate) fn check_new_in<'o>(
 }
 
 /// The refusal that names the line.
-pub(super) fn refusal(file: &dyn std::fmt::Display, line: &[u8]) -> Refusal {
+pub(crate) fn refusal(file: &dyn std::fmt::Display, line: &[u8]) -> Refusal {
     let shown = excerpt(line.trim_ascii(), 80);
     Refusal::new(
         Code::LazyOmission,
