@@ -109,7 +109,7 @@ impl<'a> Reader<'a> {
         };
         if *seen & (1 << index) != 0 {
             self.within(Segment::Name(fields[index]), |r| {
-                r.fault(span, format!("{key:?} stands twice"))
+                r.fault(span, format!("{key:?} appears twice"))
             })?;
             self.skip()?;
             return Ok(None);

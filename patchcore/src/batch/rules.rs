@@ -70,7 +70,7 @@ pub(super) fn one_place(occurrence: Occurrence) -> Checked {
 /// A file has one hash: `known` are the paths that have one already.
 pub(super) fn one_hash(path: &str, is_known: bool) -> Checked {
     check(!is_known, Code::InvalidBatch, || {
-        format!("{:?} stands twice in \"base\"", short(path))
+        format!("{:?} appears twice in \"base\"", short(path))
     })
 }
 

@@ -56,9 +56,9 @@ faults! {
         => 1, 20, "batchId", "unknown field \"batchId\" of a batch; did you mean \"batch_id\"?";
     unknown_field_that_resembles_none: r#"{"operations": [], "zzz": {"a": [1, "x\"]"]}}"#
         => 1, 20, "zzz", "unknown field \"zzz\" of a batch; it takes version, batch_id, order_id, task_id, factory, phase, agent, base, coordinates, operations";
-    duplicate_key: "{\"operations\": [],\n\"operations\": []}" => 2, 1, "operations", "\"operations\" stands twice";
+    duplicate_key: "{\"operations\": [],\n\"operations\": []}" => 2, 1, "operations", "\"operations\" appears twice";
     duplicate_key_spelt_with_escapes: r#"{"agent": "a", "\u0061gent": "b", "operations": []}"#
-        => 1, 16, "agent", "\"agent\" stands twice";
+        => 1, 16, "agent", "\"agent\" appears twice";
     version_as_fraction: r#"{"operations": [], "version": 1.0}"#
         => 1, 31, "version", "expected the version 1; 1.0 is written as a fraction or with an exponent; write whole numbers in digits";
     wrong_label: r#"{"operations": [], "agent": ["codex"]}"#
@@ -275,7 +275,7 @@ fn duplicate_paths_of_base_are_found_in_every_spelling() {
     let json = format!(r#"{{"operations": [], "base": {{"a/b": "{hash}", "./a//b": "{hash}"}}}}"#);
     let fault = fault(json);
     assert_eq!(fault.path, "base[\"./a//b\"]");
-    assert_eq!(fault.message, "\"./a//b\" stands twice in \"base\"");
+    assert_eq!(fault.message, "\"./a//b\" appears twice in \"base\"");
 }
 
 const CONTRACT: &str = r##"{
