@@ -343,9 +343,9 @@ mod tests {
             );
         }
         assert!(
-            lines
-                .iter()
-                .any(|line| line.starts_with("$.placeholder_payload[\"B-1\"]: is not a placeholder"))
+            lines.iter().any(
+                |line| line.starts_with("$.placeholder_payload[\"B-1\"]: is not a placeholder")
+            )
         );
         assert_eq!(lines.len(), 12);
     }
