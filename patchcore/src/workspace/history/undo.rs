@@ -1,6 +1,7 @@
 //! Taking a batch back: a batch of its own, made from the record and its pre-images.
 
 use std::collections::BTreeMap;
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,6 +19,7 @@ use crate::task::{self, Manifest};
 use crate::workspace::Workspace;
 use crate::workspace::commit::apply::{Applied, finished, millis, new_record};
 use crate::workspace::commit::layout::{Restored, Wanted};
+use crate::workspace::commit::recover::Recovered;
 use crate::workspace::commit::survey;
 use crate::workspace::commit::transaction::{Done, Work};
 use crate::workspace::history::undo_to::{redone_of, undone_of};
@@ -73,34 +75,13 @@ impl Workspace {
             journal::log_only(&held, &record, options.durable)?;
             return Ok(finished(&held, record, plan, &recovered, Done::default()));
         }
-        let mut done = Done::default();
-        let mut reopened = Vec::new();
+        let mut back = Back::default();
         match self.reverse(&log, &undone, options) {
-            Ok(reversal) => {
-                plan = Plan::new(reversal.changes, plan.verdicts);
+            Ok(mut reversal) => {
+                plan = Plan::new(take(&mut reversal.changes), plan.verdicts);
                 record.plan = plan.digest();
                 record.status = Status::Applied;
-                let (open, tasks) = reopen(held.state.tasks()?, &plan.changes);
-                reopened = open;
-                let work = Work {
-                    workspace: self,
-                    root: &self.root,
-                    held: &held,
-                    options,
-                    loaded: &reversal.loaded,
-                    changes: &plan.changes,
-                    tasks,
-                    restored: Some(&reversal.restored),
-                    began,
-                };
-                match work.commit(&mut record) {
-                    Ok(committed) => done = committed,
-                    Err(Stop::Refused(refusal)) => {
-                        plan.changes.clear();
-                        refuse(&mut record, vec![*refusal]);
-                    }
-                    Err(Stop::Failed(error)) => return Err(error.into()),
-                }
+                back = self.go_back(&held, options, &reversal, &mut plan, &mut record, began)?;
             }
             Err(Obstruction::Refused(refusals)) => refuse(&mut record, refusals),
             Err(Obstruction::Failed(error)) => return Err(error.into()),
@@ -110,13 +91,40 @@ impl Workspace {
             journal::log_only(&held, &record, options.durable)?;
         }
         plan.verdicts = record.operations.clone();
-        let is_done = record.state == TransactionState::Committed;
-        let mut applied = finished(&held, record, plan, &recovered, done);
-        for task in reopened.into_iter().filter(|_| is_done) {
-            let warning = format!("task {task} is open again: its placeholder is back");
-            applied.report.warnings.push(warning);
+        Ok(back.told(&held, record, plan, &recovered))
+    }
+
+    /// Commits the way back. Where the tree has changed meanwhile, the record is a refusal.
+    pub(crate) fn go_back(
+        &self,
+        held: &Held,
+        options: &ApplyOptions<'_>,
+        reversal: &Reversal,
+        plan: &mut Plan,
+        record: &mut Record,
+        began: Instant,
+    ) -> Result<Back, Error> {
+        let (reopened, tasks) = reopen(held.state.tasks()?, &plan.changes);
+        let work = Work {
+            workspace: self,
+            root: &self.root,
+            held,
+            options,
+            loaded: &reversal.loaded,
+            changes: &plan.changes,
+            tasks,
+            restored: Some(&reversal.restored),
+            began,
+        };
+        match work.commit(record) {
+            Ok(done) => Ok(Back { done, reopened }),
+            Err(Stop::Refused(refusal)) => {
+                plan.changes.clear();
+                refuse(record, vec![*refusal]);
+                Ok(Back::default())
+            }
+            Err(Stop::Failed(error)) => Err(error),
         }
-        Ok(applied)
     }
 
     /// The changes that lead back from a record.
@@ -196,6 +204,32 @@ pub(crate) fn reopen(
     let open = task::reopen(&mut manifest, &Scanner::new(), changes);
     let bytes = (!open.is_empty()).then(|| manifest.to_bytes());
     (open, bytes)
+}
+
+/// What the way back took.
+#[derive(Default)]
+pub(crate) struct Back {
+    done: Done,
+    /// The tasks that are open again.
+    reopened: Vec<String>,
+}
+
+impl Back {
+    /// The report on it.
+    pub(crate) fn told(
+        self,
+        held: &Held,
+        record: Record,
+        plan: Plan,
+        recovered: &Recovered,
+    ) -> Applied<'static> {
+        let mut applied = finished(held, record, plan, recovered, self.done);
+        for task in self.reopened {
+            let warning = format!("task {task} is open again: its placeholder is back");
+            applied.report.warnings.push(warning);
+        }
+        applied
+    }
 }
 
 pub(crate) struct Reversal {

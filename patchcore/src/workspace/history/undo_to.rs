@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,8 +15,8 @@ use crate::workspace::Workspace;
 use crate::workspace::command::observe;
 use crate::workspace::commit::apply::{Applied, finished, millis, new_record};
 use crate::workspace::commit::layout::{Restored, Wanted};
-use crate::workspace::commit::transaction::{Done, Work};
-use crate::workspace::history::undo::{self, Obstruction, Reversal};
+use crate::workspace::commit::transaction::Done;
+use crate::workspace::history::undo::{self, Back, Obstruction, Reversal};
 use crate::workspace::options::ApplyOptions;
 use crate::workspace::read::load;
 use crate::workspace::state::journal;
@@ -81,8 +82,7 @@ impl Workspace {
             &crate::Tree::new(),
             &options.policy,
         );
-        let mut done = Done::default();
-        let mut reopened = Vec::new();
+        let mut back = Back::default();
         match self.reverse_all(&log, &since, options) {
             Ok(reversal) if mode == Mode::Preview => {
                 plan = planned(reversal.changes, &mut record);
@@ -93,30 +93,10 @@ impl Workspace {
                 journal::log_only(&held, &record, options.durable)?;
                 return Ok(finished(&held, record, plan, &recovered, Done::default()));
             }
-            Ok(reversal) => {
-                plan = planned(reversal.changes, &mut record);
+            Ok(mut reversal) => {
+                plan = planned(take(&mut reversal.changes), &mut record);
                 since.settle(&log, &mut record)?;
-                let (open, tasks) = undo::reopen(held.state.tasks()?, &plan.changes);
-                reopened = open;
-                let work = Work {
-                    workspace: self,
-                    root: &self.root,
-                    held: &held,
-                    options,
-                    loaded: &reversal.loaded,
-                    changes: &plan.changes,
-                    tasks,
-                    restored: Some(&reversal.restored),
-                    began,
-                };
-                match work.commit(&mut record) {
-                    Ok(committed) => done = committed,
-                    Err(Stop::Refused(refusal)) => {
-                        plan.changes.clear();
-                        undo::refuse(&mut record, vec![*refusal]);
-                    }
-                    Err(Stop::Failed(error)) => return Err(error.into()),
-                }
+                back = self.go_back(&held, options, &reversal, &mut plan, &mut record, began)?;
             }
             Err(Obstruction::Refused(refusals)) => refuse(&mut record, refusals),
             Err(Obstruction::Failed(error)) => return Err(error.into()),
@@ -132,13 +112,7 @@ impl Workspace {
             journal::log_only(&held, &record, options.durable)?;
         }
         plan.verdicts.clone_from(&record.operations);
-        let is_done = record.state == TransactionState::Committed;
-        let mut applied = finished(&held, record, plan, &recovered, done);
-        for task in reopened.into_iter().filter(|_| is_done) {
-            let warning = format!("task {task} is open again: its placeholder is back");
-            applied.report.warnings.push(warning);
-        }
-        Ok(applied)
+        Ok(back.told(&held, record, plan, &recovered))
     }
 
     /// The changes that lead back to the point.
