@@ -282,6 +282,7 @@ impl Operation {
 
     /// Whether nothing says which text its position is meant for: neither a hash nor lines that
     /// have to stand there.
+    #[cfg(feature = "workspace")]
     pub(crate) fn lacks_guard(&self) -> bool {
         let by_number = |at: &Address, guard: &Guard| {
             matches!(at.target, Target::Lines { .. }) && guard.expect.is_none()

@@ -27,7 +27,7 @@ mod off {
 
     use rustix::io::Errno;
 
-    use crate::workspace::Call;
+    use super::Call;
 
     #[inline(always)]
     pub(crate) fn step(_: &'static str) -> io::Result<()> {
