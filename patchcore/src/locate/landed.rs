@@ -255,6 +255,11 @@ fn is_blank(line: &[u8]) -> bool {
     line.trim_ascii().is_empty()
 }
 
+/// Whether lines are in a text exactly.
+pub(crate) fn stand(text: &[u8], block: &[&[u8]]) -> bool {
+    !places(text, block, Rungs::Exact).is_empty()
+}
+
 /// Where lines stand, at the first step of the ladder at which they stand anywhere.
 fn places(text: &[u8], block: &[&[u8]], rungs: Rungs) -> Vec<Range<usize>> {
     let steps = match rungs {

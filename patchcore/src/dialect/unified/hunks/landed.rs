@@ -47,12 +47,14 @@ pub(in super::super) fn landed(bytes: &[u8], section: &Section<'_>) -> Option<Ve
             let landed = Landed::Yes(super::locate::Place { span, line });
             return Some(Standing { landed, edit });
         }
-        let landed = landed::lines(
-            bytes,
-            &lines(&side(hunk, Role::Added)),
-            &lines(&side(hunk, Role::Removed)),
-            Rungs::Exact,
-        );
+        let (old, new) = (side(hunk, Role::Added), side(hunk, Role::Removed));
+        let landed = match landed::lines(bytes, &lines(&old), &lines(&new), Rungs::Exact) {
+            // With context on both sides, what it adds may be meant once more right there.
+            Landed::Yes(place) if is_between(hunk) && landed::stand(bytes, &lines(&old)) => {
+                Landed::Maybe(place)
+            }
+            landed => landed,
+        };
         let (Landed::Yes(place) | Landed::Maybe(place)) = &landed else {
             return None;
         };
@@ -61,6 +63,13 @@ pub(in super::super) fn landed(bytes: &[u8], section: &Section<'_>) -> Option<Ve
         in_order.then_some(Standing { landed, edit })
     };
     section.hunks.iter().map(judge).collect()
+}
+
+/// Whether a hunk has context above and below what it changes.
+fn is_between(hunk: &Hunk<'_>) -> bool {
+    let ends = [hunk.lines.first(), hunk.lines.last()];
+    ends.iter()
+        .all(|line| line.is_some_and(|line| line.role == Role::Context))
 }
 
 /// The lines of a hunk but for those of one role.
