@@ -1,6 +1,7 @@
-//! A script under labels that the operator gives.
+//! A script under labels and hashes that do not come with it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::digest::{Digest, Hasher};
@@ -13,7 +14,8 @@ use super::{Lowered, Script, Tree};
 
 /// A script whose batch has labels and an id of the operator's, which go before its own.
 ///
-/// So a patch in any format can be held to the rules of a task.
+/// So a patch in any format can be held to the rules of a task, and to what its sender was shown
+/// ([`with_bases`](Self::with_bases)).
 ///
 /// ```
 /// use patchcore::dialect::{self, Options};
@@ -32,6 +34,7 @@ pub struct Labelled<'s> {
     script: &'s dyn Script,
     labels: Labels,
     id: Option<String>,
+    bases: BTreeMap<RelPath, Digest>,
     /// The batch where the script is one; for a patch, what its id is looked up by.
     batch: Option<Batch>,
 }
@@ -40,23 +43,56 @@ impl<'s> Labelled<'s> {
     /// A script under these labels; those that are `None` stay the script's own.
     #[must_use]
     pub fn new(script: &'s dyn Script, labels: Labels, id: Option<String>) -> Self {
-        let mut labelled = Self {
+        let bases = BTreeMap::new();
+        Self {
             script,
             labels,
             id,
+            bases,
             batch: None,
-        };
-        labelled.batch = match (script.as_batch(), script.received()) {
-            (Some(batch), _) => Some(labelled.relabelled(batch.clone())),
-            (None, Some(received)) if labelled.id.is_some() => {
-                Some(labelled.relabelled(Batch::new(Vec::new(), received)))
+        }
+        .with_batch()
+    }
+
+    /// Lands only on files with these hashes, as if each operation without a `base` of its own had
+    /// the one of its file. A file that no operation names has no say.
+    ///
+    /// ```
+    /// use patchcore::dialect::{self, Options};
+    /// use patchcore::operation::Labels;
+    /// use patchcore::plan::{Labelled, Script as _, plan};
+    /// use patchcore::{Code, Digest, Policy, RelPath, Tree};
+    ///
+    /// let patch = dialect::parse(b"--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n", &Options::default())?;
+    /// let file = RelPath::new("f")?;
+    /// let shown = [(file.clone(), Digest::of(b"a\n"))].into();
+    /// let script = Labelled::new(&patch, Labels::default(), None).with_bases(shown);
+    /// let tree = Tree::new().with_file(file, "a\nsince\n");
+    /// let planned = plan(&script.lower(&tree)?.batch, &tree, &Policy::default());
+    /// let refusal = planned.verdicts[0].refusal.as_ref().expect("the file has moved on");
+    /// assert_eq!(refusal.code, Code::BaseMismatch);
+    /// # Ok::<(), patchcore::Refusal>(())
+    /// ```
+    #[must_use]
+    pub fn with_bases(self, bases: BTreeMap<RelPath, Digest>) -> Self {
+        match bases.is_empty() {
+            true => self,
+            false => Self { bases, ..self }.with_batch(),
+        }
+    }
+
+    fn with_batch(mut self) -> Self {
+        self.batch = match (self.script.as_batch(), self.script.received()) {
+            (Some(batch), _) => Some(self.labelled(batch.clone())),
+            (None, Some(received)) if self.id.is_some() => {
+                Some(self.labelled(Batch::new(Vec::new(), received)))
             }
             _ => None,
         };
-        labelled
+        self
     }
 
-    fn relabelled(&self, mut batch: Batch) -> Batch {
+    fn labelled(&self, mut batch: Batch) -> Batch {
         let before = Arc::clone(&batch.labels);
         let common = Arc::new(self.over(&before));
         for operation in &mut batch.operations {
@@ -64,6 +100,12 @@ impl<'s> Labelled<'s> {
                 true => Arc::clone(&common),
                 false => Arc::new(self.over(&operation.labels)),
             };
+            let base = self.bases.get(&operation.file).copied();
+            operation.base = operation.base.or(base);
+        }
+        if !self.bases.is_empty() {
+            // Held to other hashes it is another batch.
+            batch.content = self.held(batch.content);
         }
         batch.labels = common;
         if self.id.is_some() {
@@ -90,6 +132,17 @@ impl<'s> Labelled<'s> {
         let mut hasher = Hasher::default();
         hasher.update(received.as_bytes());
         hasher.update(format!("{:?}", self.labels).as_bytes());
+        self.held(hasher.finish())
+    }
+
+    fn held(&self, of: Digest) -> Digest {
+        let mut hasher = Hasher::default();
+        hasher.update(of.as_bytes());
+        for (path, digest) in &self.bases {
+            hasher.update(&path.as_bytes().len().to_le_bytes());
+            hasher.update(path.as_bytes());
+            hasher.update(digest.as_bytes());
+        }
         hasher.finish()
     }
 
@@ -122,7 +175,7 @@ impl Script for Labelled<'_> {
             return Ok(batch.into());
         }
         let lowered = self.script.lower(tree)?;
-        let mut batch = self.relabelled(lowered.batch.into_owned());
+        let mut batch = self.labelled(lowered.batch.into_owned());
         // With an id, a patch is known again by what was sent, not by what it comes to in a tree.
         if let Some(known) = &self.batch {
             batch.content = known.content;

@@ -3,7 +3,6 @@
 //! Planning is pure: it reads a [`Batch`] and a [`Tree`] and touches no disk.
 
 mod assemble;
-mod based;
 mod change;
 mod content;
 mod encoding;
@@ -40,7 +39,6 @@ use crate::rebase::Rebased;
 use crate::text::LineNumber;
 use crate::threads;
 
-pub use based::Based;
 #[cfg(feature = "workspace")]
 pub(crate) use change::show_replacements;
 pub use change::{After, ChangeKind, FileChange, FileState, Touch};

@@ -11,7 +11,7 @@ use patchcore::dialect::{self, Dialect};
 use patchcore::event;
 use patchcore::operation::Labels;
 use patchcore::path::Protect;
-use patchcore::plan::{Based, Labelled, Script};
+use patchcore::plan::{Labelled, Script};
 use patchcore::task::Rules;
 use patchcore::workspace::{Applied, ApplyOptions, LOCK_WAIT, Verify};
 use patchcore::{Digest, Error, Policy, Refusal, RelPath};
@@ -157,11 +157,10 @@ pub(crate) fn with_script<T>(
         bases,
         is_last: input_is_last,
     } = input;
-    let then = |script: &dyn Script| {
-        if bases.is_empty() {
-            return under_labels(script, labels, batch_id, then);
-        }
-        under_labels(&Based::new(script, bases), labels, batch_id, then)
+    let is_plain = batch_id.is_none() && labels == Labels::default() && bases.is_empty();
+    let then = |script: &dyn Script| match is_plain {
+        true => then(script),
+        false => then(&Labelled::new(script, labels, batch_id).with_bases(bases)),
     };
     options.allow_omission = policy.allow_omission;
     options.forbid_omission = forbids_omission(policy);
@@ -189,19 +188,6 @@ pub(crate) fn with_script<T>(
             None => Err(Refusal::from(unread).into()),
         },
     }
-}
-
-/// Goes on with a script under the labels that the operator gives, if any.
-fn under_labels<T>(
-    script: &dyn Script,
-    labels: Labels,
-    id: Option<String>,
-    then: impl FnOnce(&dyn Script) -> T,
-) -> T {
-    if id.is_none() && labels == Labels::default() {
-        return then(script);
-    }
-    then(&Labelled::new(script, labels, id))
 }
 
 /// The bytes of a file or of standard input, within the limit, and a name for messages.

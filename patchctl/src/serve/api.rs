@@ -1,31 +1,25 @@
-//! What there is to call, and how an answer becomes one of HTTP's.
+//! What there is to call.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::ws::{self, WebSocket, WebSocketUpgrade};
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, Request, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
-use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use futures_util::StreamExt as _;
-use futures_util::stream;
-use patchcore::Code;
 use patchcore::dialect::Dialect;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::Server;
-use super::live::{Events, Unavailable};
+use super::answer::{failed, json_response, problem, respond, respond_found};
 use super::openapi;
+use super::request::{Limits, key, query, read_body, read_json};
 use super::statistics::{Group, OrderReport, Statistics, Trends};
+use super::stream::{sse, websocket};
 use crate::cli::events::{Filter, ListArgs, moment};
 use crate::commands::events;
 use crate::exit::{Exit, Failure};
@@ -34,18 +28,6 @@ use crate::service::{Answer, Ask, Edit, History, Interrupt, Read, Scan, Service,
 
 /// Most events in one answer.
 const MAX_EVENTS: usize = 1000;
-/// How often an event stream says that it is there.
-const HEARTBEAT: Duration = Duration::from_secs(15);
-/// Longest message of a client's on an event stream, in bytes.
-const MAX_MESSAGE: usize = 4 << 10;
-
-/// How requests are read.
-#[derive(Clone, Copy)]
-struct Limits {
-    body: usize,
-    patience: Duration,
-}
-
 /// All of it, behind the guard.
 pub(super) fn router(server: &Server, max_body: usize, patience: Duration) -> Router {
     let limits = Limits {
@@ -141,47 +123,6 @@ async fn guarded(State(server): State<Server>, request: Request<Body>, next: Nex
     response
 }
 
-/// The status of an answer.
-fn status(answer: &Answer) -> StatusCode {
-    match (answer.exit, answer.code) {
-        (_, Some(Code::LimitExceeded)) => StatusCode::PAYLOAD_TOO_LARGE,
-        (Exit::Code(1), _) => StatusCode::CONFLICT,
-        (Exit::Code(2), _) => StatusCode::BAD_REQUEST,
-        (Exit::Code(3), _) => StatusCode::SERVICE_UNAVAILABLE,
-        // Committed, or partly so, as the body says.
-        _ => StatusCode::OK,
-    }
-}
-
-fn respond(answer: Answer) -> Response {
-    json_response(status(&answer), answer.body)
-}
-
-/// The answer to a look at one thing, which may not be there.
-fn respond_found(answer: Answer) -> Response {
-    let is_missing = matches!(
-        answer.code,
-        Some(Code::TaskUnknown | Code::FileNotFound | Code::PlaceholderNotFound)
-    );
-    match is_missing {
-        true => json_response(StatusCode::NOT_FOUND, answer.body),
-        false => respond(answer),
-    }
-}
-
-fn json_response(status: StatusCode, body: String) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
-}
-
-/// Says what is wrong with a request.
-pub(super) fn problem(status: StatusCode, why: &str) -> Response {
-    json_response(status, json!({ "error": why }).to_string())
-}
-
-fn failed(failure: &Failure) -> Response {
-    respond(Answer::of_failure(failure))
-}
-
 /// Carries a call out where it may block, when its turn comes.
 async fn call(
     server: &Server,
@@ -209,87 +150,6 @@ async fn call(
     };
     server.metrics.call(name, ended, began.elapsed());
     answer
-}
-
-/// Reads the parameters of a request's target.
-fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Response> {
-    match Query::try_from_uri(uri) {
-        Ok(Query(query)) => Ok(query),
-        Err(rejection) => Err(problem(StatusCode::BAD_REQUEST, &rejection.body_text())),
-    }
-}
-
-/// Bytes of bodies that are held in memory, of all requests together.
-static HELD: AtomicUsize = AtomicUsize::new(0);
-/// Most of them, unless one body may be longer.
-const MAX_HELD: usize = 256 << 20;
-
-/// A body, which counts as long as it is held.
-pub(super) struct Received {
-    pub(super) bytes: Vec<u8>,
-    held: usize,
-}
-
-impl Drop for Received {
-    fn drop(&mut self) {
-        HELD.fetch_sub(self.held, Ordering::Relaxed);
-    }
-}
-
-/// Reads a body within the limits.
-pub(super) async fn read_body(
-    body: Body,
-    most: usize,
-    patience: Duration,
-) -> Result<Received, Response> {
-    let read = async {
-        let mut received = Received {
-            bytes: Vec::new(),
-            held: 0,
-        };
-        let mut parts = body.into_data_stream();
-        while let Some(part) = parts.next().await {
-            let Ok(part) = part else {
-                return Err(problem(StatusCode::BAD_REQUEST, "the body ends too early"));
-            };
-            if received.bytes.len() + part.len() > most {
-                let why = format!("a body has at most {most} bytes");
-                return Err(problem(StatusCode::PAYLOAD_TOO_LARGE, &why));
-            }
-            // What was sent counts, not what is announced: who is slow takes no room from others.
-            let held = HELD.fetch_add(part.len(), Ordering::Relaxed) + part.len();
-            received.held += part.len();
-            received.bytes.extend_from_slice(&part);
-            if held > MAX_HELD.max(most) {
-                let why = "too many large bodies at a time; send it again";
-                return Err(problem(StatusCode::SERVICE_UNAVAILABLE, why));
-            }
-        }
-        Ok(received)
-    };
-    match tokio::time::timeout(patience, read).await {
-        Ok(read) => read,
-        Err(_) => Err(problem(
-            StatusCode::REQUEST_TIMEOUT,
-            "the body takes too long",
-        )),
-    }
-}
-
-/// Reads a JSON body; an empty one is an empty object.
-async fn read_json<T: DeserializeOwned>(body: Body, limits: Limits) -> Result<T, Response> {
-    let received = read_body(body, limits.body, limits.patience).await?;
-    let bytes = match received.bytes.as_slice() {
-        [] => b"{}",
-        bytes => bytes,
-    };
-    let parsed = crate::service::json::check(bytes).and_then(|()| serde_json::from_slice(bytes));
-    parsed.map_err(|error| {
-        problem(
-            StatusCode::BAD_REQUEST,
-            &format!("the body cannot be read: {error}"),
-        )
-    })
 }
 
 #[derive(Deserialize)]
@@ -345,30 +205,6 @@ async fn edit(
             )
         }
         Err(response) => response,
-    }
-}
-
-/// The id under which a batch is known that has none.
-fn key(headers: &HeaderMap) -> Result<Option<String>, Response> {
-    let mut keys = headers.get_all("idempotency-key").iter();
-    let bad = || {
-        problem(
-            StatusCode::BAD_REQUEST,
-            "`Idempotency-Key` is one line of 1 to 255 ASCII characters",
-        )
-    };
-    let Some(key) = keys.next() else {
-        return Ok(None);
-    };
-    let text = key.to_str().map_err(|_| bad())?.trim();
-    // Some send it as a string of structured fields.
-    let text = text
-        .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'))
-        .unwrap_or(text);
-    match keys.next().is_none() && (1..=255).contains(&text.len()) {
-        true => Ok(Some(text.to_owned())),
-        false => Err(bad()),
     }
 }
 
@@ -721,108 +557,4 @@ async fn metrics(State(server): State<Server>) -> Response {
         "text/plain; version=0.0.4; charset=utf-8",
     )];
     (kind, server.metrics.text(server.live.streams())).into_response()
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EventsQuery {
-    #[serde(default)]
-    after: Option<String>,
-}
-
-async fn begin(server: &Server, uri: &Uri, headers: &HeaderMap) -> Result<Events, Response> {
-    let EventsQuery { after } = query(uri)?;
-    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
-    // A browser that comes back names what it has, whatever it asked for first.
-    let after = last.map(str::to_owned).or(after);
-    let events = server.live.begin(after.as_deref()).await;
-    let events = events.map_err(|why| match why {
-        Unavailable::Full => problem(StatusCode::SERVICE_UNAVAILABLE, "there are too many event streams"),
-        Unavailable::Unknown => problem(
-            StatusCode::GONE,
-            "the log has no such event, or no longer: what came behind it cannot be told; `after=0` \
-             begins with what the log still has",
-        ),
-        Unavailable::Failed(failure) => failed(&failure),
-    })?;
-    server.metrics.stream();
-    Ok(events)
-}
-
-async fn sse(State(server): State<Server>, uri: Uri, headers: HeaderMap) -> Response {
-    let events = match begin(&server, &uri, &headers).await {
-        Ok(events) => events,
-        Err(response) => return response,
-    };
-    let stopping = server.stopping.clone();
-    let batches = stream::unfold(
-        (events, stopping),
-        |(mut events, mut stopping)| async move {
-            let sent = tokio::select! {
-                sent = events.next() => sent.ok()?,
-                () = super::stopped(&mut stopping) => return None,
-            };
-            let sent = sent.into_iter().map(|event| {
-                Ok::<_, Infallible>(
-                    Event::default()
-                        .id(event.id)
-                        .event("patch")
-                        .data(event.body),
-                )
-            });
-            Some((stream::iter(sent), (events, stopping)))
-        },
-    );
-    let keep = KeepAlive::new().interval(HEARTBEAT);
-    Sse::new(batches.flatten()).keep_alive(keep).into_response()
-}
-
-async fn websocket(
-    State(server): State<Server>,
-    upgrade: WebSocketUpgrade,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response {
-    match begin(&server, &uri, &headers).await {
-        Ok(events) => upgrade
-            .max_message_size(MAX_MESSAGE)
-            .max_frame_size(MAX_MESSAGE)
-            .on_upgrade(move |socket| send_events(socket, events, server)),
-        Err(response) => response,
-    }
-}
-
-/// Sends events until the client or the server goes away.
-async fn send_events(mut socket: WebSocket, mut events: Events, server: Server) {
-    let mut stopping = server.stopping.clone();
-    let mut beat = tokio::time::interval(HEARTBEAT);
-    loop {
-        tokio::select! {
-            sent = events.next() => {
-                let Ok(sent) = sent else { break };
-                for event in sent {
-                    if socket.send(ws::Message::text(event.body)).await.is_err() {
-                        return;
-                    }
-                }
-            }
-            // What a client says is not listened to, but that it goes away is.
-            message = socket.recv() => match message {
-                Some(Ok(ws::Message::Close(_)) | Err(_)) | None => return,
-                Some(Ok(_)) => {}
-            },
-            _ = beat.tick() => {
-                if socket.send(ws::Message::Ping(Bytes::new())).await.is_err() {
-                    return;
-                }
-            }
-            () = super::stopped(&mut stopping) => break,
-        }
-    }
-    // The client may be gone.
-    let close = ws::CloseFrame {
-        code: ws::close_code::AWAY,
-        reason: "".into(),
-    };
-    let _ = socket.send(ws::Message::Close(Some(close))).await;
 }

@@ -11,7 +11,8 @@ use rmcp::transport::streamable_http_server::StreamableHttpService;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 
 use super::Server;
-use super::api::{problem, read_body};
+use super::answer::problem;
+use super::request::read_body;
 use crate::mcp::Handler;
 use crate::service::json;
 

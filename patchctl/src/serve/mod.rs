@@ -3,6 +3,7 @@
 //! Here is what listens and stops; `guard` says who may call, `api` what there is to call, `live`
 //! has the events as they commit, `openapi` describes it all.
 
+mod answer;
 mod api;
 mod guard;
 mod io;
@@ -11,7 +12,9 @@ mod live;
 mod mcp;
 mod metrics;
 mod openapi;
+mod request;
 mod statistics;
+mod stream;
 
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};

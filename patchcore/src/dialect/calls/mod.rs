@@ -20,6 +20,7 @@
 //! of its text as a further, blank line, and the old text must match at one place unless
 //! `replace_all` is set. `undo_edit` takes back an edit of the same input.
 
+mod edits;
 mod envelope;
 mod fields;
 mod find;
@@ -30,6 +31,7 @@ mod read;
 mod run;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod whole_files;
 
 use std::collections::BTreeSet;

@@ -1,9 +1,9 @@
 //! Whole files: `[{"path": …, "content": …}]`, or `{"files": […]}`.
 
+use super::edits::{is_limited, required};
 use super::fields::{Arguments, Field, Input, Taken};
 use super::find;
 use super::node::Node;
-use super::read::{is_limited, required};
 use crate::batch::diagnostic::{Diagnostic, Fault};
 use crate::dialect::{Options, Unread, beneath_root};
 use crate::error::{Code, Refusal};
