@@ -415,7 +415,8 @@ mod tests {
             ..options.clone()
         };
         // With the look at what is left over.
-        crate::dialect::parse(patch.as_bytes(), &options).map_err(|unread| format!("{unread:?}"))?;
+        crate::dialect::parse(patch.as_bytes(), &options)
+            .map_err(|unread| format!("{unread:?}"))?;
         let options = &options;
         match parse(patch.as_bytes(), options) {
             Ok(patch) => Ok(patch
