@@ -204,9 +204,17 @@ pub(super) fn json(body: &[u8]) -> Option<Dialect> {
             Field::Allow,
         ];
         fields.into_iter().any(means)
-            || ["operation", "op", "input", "arguments", "args", "params", "parameters"]
-                .into_iter()
-                .any(has)
+            || [
+                "operation",
+                "op",
+                "input",
+                "arguments",
+                "args",
+                "params",
+                "parameters",
+            ]
+            .into_iter()
+            .any(has)
     };
     Some(if codex::may_be_called(body, has) {
         Dialect::Codex

@@ -2,8 +2,8 @@
 
 use super::fields::{Arguments, Field, Taken, plain};
 use super::find::Call;
-use super::node::Member;
 use super::lines::Lines;
+use super::node::Member;
 use super::tools::{DELETES, MOVES, tool_end};
 use super::write::{End, WHOLE};
 use super::{Act, Step, rest};
@@ -84,11 +84,7 @@ impl Reader<'_> {
     }
 
     /// Reads what the call does; gives the parameters that say so.
-    fn act(
-        &mut self,
-        arguments: &mut Arguments<'_, '_, '_>,
-        matches: Matches,
-    ) -> &'static [Field] {
+    fn act(&mut self, arguments: &mut Arguments<'_, '_, '_>, matches: Matches) -> &'static [Field] {
         match self.command(arguments) {
             Some(Named::Create) => {
                 self.create(arguments);
@@ -227,7 +223,10 @@ impl Reader<'_> {
             return Some(Named::End(End::Top));
         }
         if arguments.has(Field::Content) && !self.has_part(arguments) {
-            if matches!(&*said, "create" | "createfile" | "newfile" | "new" | "add" | "addfile") {
+            if matches!(
+                &*said,
+                "create" | "createfile" | "newfile" | "new" | "add" | "addfile"
+            ) {
                 return Some(Named::Create);
             }
             if matches!(&*said, "write" | "overwrite" | "rewrite" | "writefile") {
@@ -242,7 +241,10 @@ impl Reader<'_> {
         if is_tool {
             return None;
         }
-        arguments.fault_at(member, unlike(&member.key, member.node.text().unwrap_or_default()));
+        arguments.fault_at(
+            member,
+            unlike(&member.key, member.node.text().unwrap_or_default()),
+        );
         Some(Named::Unknown)
     }
 
@@ -322,9 +324,10 @@ impl Reader<'_> {
 
     /// One file, or a list of them.
     fn delete(&mut self, arguments: &mut Arguments<'_, '_, '_>) {
-        let list = arguments.members.iter().find(|member| {
-            PATHS.contains(&&*plain(&member.key)) && member.node.list().is_some()
-        });
+        let list = arguments
+            .members
+            .iter()
+            .find(|member| PATHS.contains(&&*plain(&member.key)) && member.node.list().is_some());
         let Some(list) = list.filter(|_| self.options.file.is_none()) else {
             return self.on_file(arguments, |_| Some(Act::Delete));
         };
@@ -405,9 +408,10 @@ impl Reader<'_> {
     }
 
     fn rename(&mut self, arguments: &mut Arguments<'_, '_, '_>) {
-        let source = arguments.members.iter().find(|member| {
-            SOURCES.contains(&&*plain(&member.key))
-        });
+        let source = arguments
+            .members
+            .iter()
+            .find(|member| SOURCES.contains(&&*plain(&member.key)));
         let from = match source.and_then(|member| member.node.text()) {
             Some(from) => self.rel_path(from, arguments, Field::Path),
             None => self.path(arguments),
@@ -605,8 +609,21 @@ impl<'n> Arguments<'n, '_, '_> {
 /// Whether the kind of an edit is another than to replace text or to write a file.
 fn says_other(said: &str) -> bool {
     let words = [
-        "append", "prepend", "insert", "delete", "remove", "move", "rename", "copy", "undo",
-        "replacelines", "replacerange", "replaceblock", "linerange", "regex", "add",
+        "append",
+        "prepend",
+        "insert",
+        "delete",
+        "remove",
+        "move",
+        "rename",
+        "copy",
+        "undo",
+        "replacelines",
+        "replacerange",
+        "replaceblock",
+        "linerange",
+        "regex",
+        "add",
     ];
     words.iter().any(|word| said.starts_with(word))
 }

@@ -60,7 +60,9 @@ fn is_of_shell(word: &str) -> bool {
 
 fn runs_more(command: &str) -> String {
     let shown = excerpt(command.trim().as_bytes(), 80);
-    format!("the command runs {shown:?} beside the patch, which is not run here; send the patch alone")
+    format!(
+        "the command runs {shown:?} beside the patch, which is not run here; send the patch alone"
+    )
 }
 
 /// What an envelope holds.

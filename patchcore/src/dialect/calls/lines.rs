@@ -137,9 +137,7 @@ fn bounds(member: &Member) -> Option<Bounds> {
         Some(u64::try_from(number).ok())
     };
     Some(match &*plain(&member.key) {
-        "startline" | "oldstrstartlinenumber" | "oldstrstartlinenumber1" => {
-            Bounds::First(line()??)
-        }
+        "startline" | "oldstrstartlinenumber" | "oldstrstartlinenumber1" => Bounds::First(line()??),
         "endline" | "oldstrendlinenumber" | "oldstrendlinenumber1" => {
             line()?.map_or(Bounds::None, Bounds::Last)
         }

@@ -1,9 +1,9 @@
 //! A patch of another dialect as a parameter, for the file of its call.
 
+use super::Step;
 use super::edits::Reader;
 use super::fields::{Arguments, Field, Taken};
 use super::lines::Lines;
-use super::Step;
 use crate::dialect::{Dialect, Options, detect, parse_text, unified};
 use crate::error::excerpt;
 use crate::path::RelPath;

@@ -5,10 +5,10 @@ use super::edits::{Reader, preview};
 use super::fields::{Arguments, Field, Input, Taken, plain};
 use super::find::{Call, State};
 use super::node::{Node, Value};
-use super::{envelope, find, look, patch, rest};
 use super::tools::{
     COPIES, EDITS, ELSEWHERE, LOOKS, SHELLS, TALKS, is_writer, last_part, tool_end,
 };
+use super::{envelope, find, look, patch, rest};
 use crate::dialect::{Dialect, Options, beneath_root};
 use crate::error::excerpt;
 use crate::path::RelPath;
@@ -77,8 +77,12 @@ pub(super) fn call(
     let mut patches = arguments.find(Field::Patch);
     let has_patch = patches.any(|member| member.node.text().is_some_and(find::may_hold_patch));
     // Text that is looked for, or said, is none that is written.
-    let has_edit = has(&[Field::Edits, Field::Sketch, Field::InsertLine, Field::LineTag])
-        || has_patch
+    let has_edit = has(&[
+        Field::Edits,
+        Field::Sketch,
+        Field::InsertLine,
+        Field::LineTag,
+    ]) || has_patch
         || (has(&[Field::Old]) && has(&[Field::New]))
         || (!is_look && !talks && has(&[Field::Old, Field::Patch]));
     if COPIES.contains(&&*tool) {

@@ -343,7 +343,10 @@ fn unknown(name: &str, member: &Member, main: &str, options: &Options) -> Option
     let has = |list: &[&str]| words.iter().any(|word| list.contains(&&**word));
     if has(PLACES)
         && let Some(text) = node.text()
-        && (text.contains('/') || words.last().is_some_and(|word| PLACES.contains(&&**word) || word == "path"))
+        && (text.contains('/')
+            || words
+                .last()
+                .is_some_and(|word| PLACES.contains(&&**word) || word == "path"))
         && !matches!(words.last().map(String::as_str), Some("name" | "id"))
     {
         let is_here = text.is_empty() || is_here(text, options);
@@ -387,7 +390,9 @@ fn another(key: &str, main: &str) -> String {
 }
 
 fn limit(key: &str, main: &str) -> String {
-    format!("{key:?} may limit {main:?}, which is not supported; leave it out, or send the edit in another form")
+    format!(
+        "{key:?} may limit {main:?}, which is not supported; leave it out, or send the edit in another form"
+    )
 }
 
 fn elsewhere(key: &str, node: &Node) -> String {
@@ -442,7 +447,15 @@ fn is_utf8(node: &Node) -> bool {
     let name = node.text().map(plain).unwrap_or_default();
     matches!(
         &*name,
-        "" | "utf8" | "ascii" | "usascii" | "text" | "plain" | "auto" | "default" | "none" | "string"
+        "" | "utf8"
+            | "ascii"
+            | "usascii"
+            | "text"
+            | "plain"
+            | "auto"
+            | "default"
+            | "none"
+            | "string"
     ) && matches!(node.value, Value::Text(_))
 }
 
@@ -507,7 +520,12 @@ fn words_of(name: &str) -> Vec<String> {
             words.push(String::new());
         }
         was_lower = c.is_lowercase();
-        if c.is_alphabetic() || (c.is_ascii_digit() && words.last().is_some_and(|word| word == "base" || word == "base6")) {
+        if c.is_alphabetic()
+            || (c.is_ascii_digit()
+                && words
+                    .last()
+                    .is_some_and(|word| word == "base" || word == "base6"))
+        {
             let word = words.last_mut().expect("there is one");
             word.extend(c.to_lowercase());
         }

@@ -50,7 +50,11 @@ pub(super) fn run(calls: &Calls, tree: &Tree) -> Batch {
                     name: &name,
                     moves: moves.get(path).map(Vec::as_slice).unwrap_or_default(),
                 };
-                let old = if has_lines { text_at(path, &desk) } else { None };
+                let old = if has_lines {
+                    text_at(path, &desk)
+                } else {
+                    None
+                };
                 if desk.is_spoiled(path) {
                     desk.judge_apart(path, |desk| step.run(desk, &mut history));
                 } else if let Err(refusal) = step.run(&mut desk, &mut history) {

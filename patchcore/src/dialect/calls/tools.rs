@@ -172,16 +172,68 @@ const SUFFIXES: &[&str] = &[
 ];
 /// Words of names that do something with a writer's name, and do not write.
 const UNDONE: &[&str] = &[
-    "undo", "revert", "preview", "check", "validate", "verify", "can", "dry", "simulate",
-    "propose", "suggest", "plan", "review", "before", "after", "hook", "log", "get", "confirm",
-    "request", "ask", "test", "diff", "github", "gitlab", "bitbucket", "remote", "cloud", "s3",
-    "drive", "memory", "append", "prepend",
+    "undo",
+    "revert",
+    "preview",
+    "check",
+    "validate",
+    "verify",
+    "can",
+    "dry",
+    "simulate",
+    "propose",
+    "suggest",
+    "plan",
+    "review",
+    "before",
+    "after",
+    "hook",
+    "log",
+    "get",
+    "confirm",
+    "request",
+    "ask",
+    "test",
+    "diff",
+    "github",
+    "gitlab",
+    "bitbucket",
+    "remote",
+    "cloud",
+    "s3",
+    "drive",
+    "memory",
+    "append",
+    "prepend",
 ];
 /// Words in the name of a tool that says something to somebody.
 pub(super) const TALKS: &[&str] = &[
-    "message", "comment", "notify", "notification", "send", "post", "say", "speak", "respond",
-    "response", "reply", "answer", "report", "email", "mail", "chat", "slack", "print", "echo",
-    "show", "display", "log", "finish", "complete", "submit", "review",
+    "message",
+    "comment",
+    "notify",
+    "notification",
+    "send",
+    "post",
+    "say",
+    "speak",
+    "respond",
+    "response",
+    "reply",
+    "answer",
+    "report",
+    "email",
+    "mail",
+    "chat",
+    "slack",
+    "print",
+    "echo",
+    "show",
+    "display",
+    "log",
+    "finish",
+    "complete",
+    "submit",
+    "review",
 ];
 
 /// Whether a tool of this name, or a call without one, writes whole files.
@@ -196,7 +248,15 @@ pub(super) fn is_writer(tool: &str) -> bool {
 /// The end of a file that a tool of this name puts text at.
 pub(super) fn tool_end(tool: &str) -> Option<End> {
     let has = |words: &[&str]| words.iter().any(|word| tool.contains(word));
-    if has(&["prepend", "attop", "totop", "atstart", "tostart", "atbeginning", "tobeginning"]) {
+    if has(&[
+        "prepend",
+        "attop",
+        "totop",
+        "atstart",
+        "tostart",
+        "atbeginning",
+        "tobeginning",
+    ]) {
         return Some(End::Top);
     }
     let is_bottom = has(&["append", "attheend", "totheend", "tobottom", "atbottom"])

@@ -89,7 +89,10 @@ pub(in crate::dialect) fn beside(command: &str) -> Option<Beside<'_>> {
             inside = true;
             continue;
         }
-        if trimmed.is_empty() || trimmed.starts_with('#') || trimmed.bytes().all(|b| b"'\")".contains(&b)) {
+        if trimmed.is_empty()
+            || trimmed.starts_with('#')
+            || trimmed.bytes().all(|b| b"'\")".contains(&b))
+        {
             continue;
         }
         if let Some(ends) = tag
@@ -122,16 +125,22 @@ fn call(line: &str) -> Option<&str> {
     };
     let before = before.trim();
     let change = before.strip_suffix("&&").unwrap_or(before).trim();
-    let is_change = change.strip_prefix("cd ").is_some_and(|to| {
-        before.ends_with("&&") && !to.contains([';', '&', '|', '\n'])
-    });
-    let piped = before.strip_prefix("cat ").and_then(|rest| rest.strip_suffix('|'));
+    let is_change = change
+        .strip_prefix("cd ")
+        .is_some_and(|to| before.ends_with("&&") && !to.contains([';', '&', '|', '\n']));
+    let piped = before
+        .strip_prefix("cat ")
+        .and_then(|rest| rest.strip_suffix('|'));
     let document = match piped {
         Some(document) if behind.trim().is_empty() => document,
         _ if before.is_empty() || is_change => behind,
         _ => return None,
     };
-    let word = document.trim().strip_prefix("<<")?.trim_start_matches('-').trim();
+    let word = document
+        .trim()
+        .strip_prefix("<<")?
+        .trim_start_matches('-')
+        .trim();
     let word = word.strip_suffix("2>&1").unwrap_or(word).trim();
     let word = word.trim_matches(['\'', '"', '\\']);
     let is_word = |c: char| c.is_alphanumeric() || "_-.".contains(c);
@@ -147,7 +156,11 @@ pub(super) fn runs_more(line: &[u8]) -> bool {
     let Some(at) = line.find("apply_patch").or_else(|| line.find("applypatch")) else {
         return false;
     };
-    let joins = |text: &str| ["&&", "||", ";", " | "].iter().any(|sign| text.contains(sign));
+    let joins = |text: &str| {
+        ["&&", "||", ";", " | "]
+            .iter()
+            .any(|sign| text.contains(sign))
+    };
     let is_call = line[at..].contains("<<") || line[..at].contains("<<");
     is_call && (joins(&line[..at]) || joins(&line[at..])) && call(line).is_none()
 }
@@ -155,7 +168,9 @@ pub(super) fn runs_more(line: &[u8]) -> bool {
 /// Why the envelope in the argument of `apply_patch "…"` is not taken; `None` where the text is no
 /// such command.
 pub(in crate::dialect) fn not_unquoted(text: &str) -> Option<&'static str> {
-    let at = text.find("apply_patch").or_else(|| text.find("applypatch"))?;
+    let at = text
+        .find("apply_patch")
+        .or_else(|| text.find("applypatch"))?;
     let (_, envelope) = text[at..].split_once("*** Begin Patch")?;
     let mut escaped = false;
     let expands = envelope.chars().any(|c| {
@@ -164,8 +179,12 @@ pub(in crate::dialect) fn not_unquoted(text: &str) -> Option<&'static str> {
         is_sign
     });
     Some(match expands && text[at..].contains('"') {
-        true => "the shell would put something in for `$` and backticks in the argument of apply_patch; send the patch in a here-document whose word is quoted: apply_patch <<'EOF'",
-        false => "the argument of apply_patch is not one quoted text that ends the command; send the patch in a here-document whose word is quoted: apply_patch <<'EOF'",
+        true => {
+            "the shell would put something in for `$` and backticks in the argument of apply_patch; send the patch in a here-document whose word is quoted: apply_patch <<'EOF'"
+        }
+        false => {
+            "the argument of apply_patch is not one quoted text that ends the command; send the patch in a here-document whose word is quoted: apply_patch <<'EOF'"
+        }
     })
 }
 
@@ -256,18 +275,33 @@ mod tests {
             ("bash -lc \"apply_patch <<'EOF'\n", "\nEOF\""),
             ("cat <<'EOF' | apply_patch\n", "\nEOF"),
             ("# first\napply_patch << 'EOF' 2>&1\n", "\nEOF\n\n"),
-            ("apply_patch <<'A'\n*** Begin Patch\n*** Delete File: b\n*** End Patch\nA\napply_patch <<'EOF'\n", "\nEOF\n"),
+            (
+                "apply_patch <<'A'\n*** Begin Patch\n*** Delete File: b\n*** End Patch\nA\napply_patch <<'EOF'\n",
+                "\nEOF\n",
+            ),
         ] {
             let command = format!("{before}{envelope}{behind}");
             assert_eq!(beside(&command), None, "{command}");
         }
         for (before, behind, other) in [
-            ("sed -i s/a/b/ f && apply_patch <<'EOF'\n", "\nEOF", "sed -i s/a/b/ f && apply_patch <<'EOF'"),
+            (
+                "sed -i s/a/b/ f && apply_patch <<'EOF'\n",
+                "\nEOF",
+                "sed -i s/a/b/ f && apply_patch <<'EOF'",
+            ),
             ("rm f\napply_patch <<'EOF'\n", "\nEOF", "rm f"),
             ("apply_patch <<'EOF'\n", "\nEOF\nrm f", "rm f"),
-            ("apply_patch <<'EOF' && rm f\n", "\nEOF\n", "apply_patch <<'EOF' && rm f"),
+            (
+                "apply_patch <<'EOF' && rm f\n",
+                "\nEOF\n",
+                "apply_patch <<'EOF' && rm f",
+            ),
             ("apply_patch <<'EOF'\n", "\nEOF && rm f\n", "EOF && rm f"),
-            ("cd a && cd b && apply_patch <<'EOF'\n", "\nEOF\n", "cd a && cd b && apply_patch <<'EOF'"),
+            (
+                "cd a && cd b && apply_patch <<'EOF'\n",
+                "\nEOF\n",
+                "cd a && cd b && apply_patch <<'EOF'",
+            ),
         ] {
             let command = format!("{before}{envelope}{behind}");
             assert_eq!(beside(&command), Some(Beside::Command(other)), "{command}");
