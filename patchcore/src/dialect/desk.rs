@@ -192,13 +192,11 @@ impl<'t> Desk<'t> {
         self.create(path, content)
     }
 
-    /// Deletes a file that has to exist.
+    /// Deletes a file that has to exist; which text it has, the sender has not said.
     pub(super) fn delete(&mut self, path: &RelPath, note: Option<String>) -> Result<(), Refusal> {
-        // A hash speaks of the file before the patch.
-        let base = self.stage.file(path)?.guard();
         self.stage.delete(path, self.operations.len())?;
         self.push(path, Action::DeleteFile { expect: None }, note)
-            .base = Some(base);
+            .guardless = true;
         Ok(())
     }
 
