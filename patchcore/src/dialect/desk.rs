@@ -104,10 +104,14 @@ impl<'t> Desk<'t> {
     /// known, the log is asked before the patch is lowered again.
     pub(super) fn settle(&mut self, path: &RelPath, landed: Landed, edit: TextEdit) -> Landed {
         match landed {
-            Landed::Maybe(place) if self.stage.tree().has_landed(path, &edit) => Landed::Yes(place),
-            Landed::Maybe(place) => {
+            Landed::Maybe(place) | Landed::Part(place)
+                if self.stage.tree().has_landed(path, &edit) =>
+            {
+                Landed::Yes(place)
+            }
+            Landed::Maybe(_) | Landed::Part(_) => {
                 self.doubt = Some(Box::new(edit));
-                Landed::Maybe(place)
+                landed
             }
             other => other,
         }

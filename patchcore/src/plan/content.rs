@@ -447,6 +447,9 @@ impl Scene<'_, '_> {
             let refusal = self.resolver.with_nearest(refusal, find);
             return Err(landed::mention(refusal, &landed));
         }
+        if let Some(refusal) = landed::unclear(&landed, path, &format!("{shown:?}")) {
+            return Err(refusal);
+        }
         let index = match occurrence {
             Occurrence::Only if count > 1 => {
                 return Err(ambiguous(
@@ -489,18 +492,16 @@ impl Scene<'_, '_> {
     /// Whether the edit has landed already, by the file or the log.
     fn landed(&self, find: &[u8], content: &[u8]) -> Landed {
         let landed = landed::characters(self.text.bytes(), find, content, Rungs::Exact);
-        match landed {
-            Landed::Maybe(place) => {
-                let edit = TextEdit {
-                    old: find.to_vec(),
-                    new: content.to_vec(),
-                };
-                match self.terms.tree.has_landed(self.path, &edit) {
-                    true => Landed::Yes(place),
-                    false => Landed::Maybe(place),
-                }
-            }
-            other => other,
+        let (Landed::Maybe(place) | Landed::Part(place)) = &landed else {
+            return landed;
+        };
+        let edit = TextEdit {
+            old: find.to_vec(),
+            new: content.to_vec(),
+        };
+        match self.terms.tree.has_landed(self.path, &edit) {
+            true => Landed::Yes(place.clone()),
+            false => landed,
         }
     }
 

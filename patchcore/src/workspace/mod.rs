@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::path::RelPath;
 use crate::plan::Tree;
 
-pub use command::{Command, Ending, OpenCommand, Snapshot};
+pub use command::{Command, EndedCommand, Ending, OpenCommand, Snapshot};
 pub use commit::adopt::{AdoptedFile, Adoption};
 pub use commit::apply::{Applied, Preview};
 pub use commit::recover::Recovered;

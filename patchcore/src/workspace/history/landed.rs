@@ -50,7 +50,9 @@ impl Workspace {
     ) -> Result<bool, Error> {
         let missing = |verdict: &Verdict| {
             let refusal = verdict.refusal.as_deref();
-            refusal.is_some_and(|refusal| refusal.code == Code::AnchorNotFound)
+            refusal.is_some_and(|refusal| {
+                matches!(refusal.code, Code::AnchorNotFound | Code::AnchorAmbiguous)
+            })
         };
         let operations = batch.operations.iter().zip(&plan.verdicts);
         let doubts = operations.filter_map(|(operation, verdict)| match &operation.action {
