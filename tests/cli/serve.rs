@@ -1,5 +1,6 @@
 //! `serve`: the engine over HTTP, seen by a client that speaks it by hand.
 
+mod bounds;
 mod client;
 mod hostile;
 mod openapi;

@@ -53,7 +53,8 @@ pub(crate) fn record(root: &Path, work: impl FnOnce()) -> Option<Applied<'static
         .unwrap();
     work();
     let ending = Ending::Exited(Some(0));
-    workspace.end_command(&open.id, ending, &options()).unwrap()
+    let ended = workspace.end_command(&open.id, ending, &options());
+    ended.unwrap().applied
 }
 
 /// One thing that a command may do; what cannot be done here is left.
@@ -250,7 +251,7 @@ fn overlapping_runs_record_each_change_once_and_name_one_another() {
     let ending = Ending::Exited(Some(0));
     let end = |id| {
         let ended = workspace.end_command(id, ending, &options()).unwrap();
-        ended.unwrap().record
+        ended.applied.unwrap().record
     };
     let inner_record = end(&inner.id);
     fs::write(root.join("d/two"), "outer\n").unwrap();

@@ -7,7 +7,7 @@ use std::path::Path;
 use patchcore::Code;
 use patchcore::plan::Outcome;
 use patchcore::report::{Mode, Status};
-use patchcore::workspace::{Applied, Point, TransactionId, Workspace};
+use patchcore::workspace::{Applied, Point, Retention, TransactionId, Workspace};
 
 use crate::command::{edit, options, record, start};
 use crate::random::Random;
@@ -254,4 +254,78 @@ fn a_log_with_a_gap_leads_back_to_the_gap_at_most() {
             "{stop:?}"
         );
     }
+}
+
+#[test]
+fn a_log_that_gc_removed_leads_nowhere() {
+    let dir = tree(&[("a", "0\n")]);
+    let root = dir.path();
+    apply_new(root, batch(vec![append("a", "1")]));
+    let last = name(&apply_new(root, batch(vec![append("a", "2")])));
+    let workspace = Workspace::open(root).unwrap();
+    let retention = Retention {
+        max_bytes: 0,
+        ..Retention::default()
+    };
+    workspace.gc(&retention).unwrap();
+    for mode in [Mode::Apply, Mode::Preview] {
+        for point in ["2001-01-01T00:00:00Z", &last] {
+            let stop = workspace.undo_to(&Point::parse(point), mode, &options());
+            let stop = stop.unwrap_err();
+            assert_eq!(stop.code(), Code::SnapshotMissing, "{point}: {stop}");
+            assert!(stop.to_string().contains("gc removed"), "{stop}");
+        }
+    }
+    let stop = workspace.undo(Some(&last), &options()).unwrap_err();
+    assert_eq!(stop.code(), Code::SnapshotMissing, "{stop}");
+    // Behind what is gone there is nothing.
+    let nothing = go(root, "2901-01-01T00:00:00Z", Mode::Apply);
+    assert_eq!(nothing.report.status, Status::Unchanged);
+}
+
+#[test]
+fn a_last_record_that_somebody_removed_is_missed() {
+    let dir = tree(&[("a", "0\n"), ("b", "0\n")]);
+    let root = dir.path();
+    let first = name(&apply_new(root, batch(vec![append("a", "1")])));
+    let last = name(&apply_new(root, batch(vec![append("b", "2")])));
+    fs::remove_dir_all(root.join(".mission_control/log").join(&last)).unwrap();
+    let workspace = Workspace::open(root).unwrap();
+    for point in ["2001-01-01T00:00:00Z", &first] {
+        let stop = workspace.undo_to(&Point::parse(point), Mode::Apply, &options());
+        let stop = stop.unwrap_err();
+        assert_eq!(stop.code(), Code::SnapshotMissing, "{point}: {stop}");
+        assert!(stop.to_string().contains(&last), "{stop}");
+    }
+    let copy = tempfile::tempdir().unwrap();
+    let stop = workspace.rebuild(copy.path()).unwrap_err();
+    assert_eq!(stop.code(), Code::SnapshotMissing, "{stop}");
+    assert!(stop.to_string().contains(&last), "{stop}");
+}
+
+#[test]
+fn what_somebody_else_did_right_behind_the_point_stays_and_is_told() {
+    let dir = tree(&[("a", "0\n"), ("b", "0\n")]);
+    let root = dir.path();
+    let workspace = Workspace::open(root).unwrap();
+    workspace.snapshot(&[], &options()).unwrap();
+    fs::write(root.join("b"), "theirs\n").unwrap();
+    let first = name(&apply_new(root, batch(vec![append("a", "1")])));
+    fs::write(root.join("a"), "theirs\n").unwrap();
+    apply_new(root, batch(vec![append("a", "2"), append("b", "2")]));
+    for mode in [Mode::Preview, Mode::Apply] {
+        let undone = go(root, &first, mode);
+        assert_eq!(undone.report.code(), None);
+        let told = &undone.report.warnings;
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(
+            told[0].starts_with("a was changed by somebody else"),
+            "{told:?}"
+        );
+        assert!(
+            told[1].starts_with("b was changed by somebody else"),
+            "{told:?}"
+        );
+    }
+    assert_eq!(fs::read(root.join("a")).unwrap(), b"theirs\n");
 }

@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::path::RelPath;
 use crate::plan::Tree;
 
-pub use command::{Command, Ending, OpenCommand, Snapshot};
+pub use command::{Command, EndedCommand, Ending, OpenCommand, Snapshot};
 pub use commit::adopt::{AdoptedFile, Adoption};
 pub use commit::apply::{Applied, Preview};
 pub use commit::recover::Recovered;
@@ -96,6 +96,20 @@ impl Workspace {
             key_file: None,
             foreign: Arc::default(),
         })
+    }
+
+    /// Whether both were opened on the same directory, whatever stands at its path now. A directory
+    /// that is held open here is not taken for one that was made after it.
+    ///
+    /// # Errors
+    /// `IO` where one of them cannot be looked at.
+    pub fn is_same_root(&self, other: &Self) -> Result<bool, Error> {
+        let identity = |workspace: &Self| {
+            let stat = workspace.root.dir.stat_self();
+            stat.map(|stat| (stat.device, stat.ino))
+                .map_err(|error| Error::io("look at", &workspace.root.path, error))
+        };
+        Ok(identity(self)? == identity(other)?)
     }
 
     /// Keeps the key in a file outside of the root instead of in the state directory: where inodes

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use patchcore::plan::{ChangeKind, Plan};
 use patchcore::report::{FileReport, Report};
-use patchcore::workspace::TransactionId;
+use patchcore::workspace::{EndedCommand, TransactionId};
 use serde_json::json;
 
 use super::edit::{self, DIM, Details, count};
@@ -23,11 +23,20 @@ pub(crate) fn begun(id: &TransactionId, context: &Context) -> Result<(), Failure
     .map_err(Failure::Output)
 }
 
-/// The command changed nothing.
-pub(crate) fn nothing(context: &Context) -> Result<(), Failure> {
+/// There is nothing to record: the command changed nothing, or what it did is recorded already.
+pub(crate) fn nothing(ended: &EndedCommand, context: &Context) -> Result<(), Failure> {
+    let earlier: Vec<&str> = (ended.earlier.iter())
+        .map(|record| &*record.batch_id)
+        .collect();
     match context.output {
-        Output::Json => writeln!(context.stdout(), "{}", json!({ "status": "unchanged" })),
-        Output::Human if context.verbosity > 0 => {
+        Output::Json => {
+            let report = match earlier.is_empty() {
+                true => json!({ "status": "unchanged" }),
+                false => json!({ "status": "applied", "earlier": earlier }),
+            };
+            writeln!(context.stdout(), "{report}")
+        }
+        Output::Human if context.verbosity > 0 && earlier.is_empty() => {
             writeln!(context.stderr(), "the command changed no file")
         }
         Output::Human => Ok(()),

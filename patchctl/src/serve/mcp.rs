@@ -22,7 +22,9 @@ pub(super) fn endpoint(
     max_body: usize,
     patience: Duration,
 ) -> impl Fn(Request<Body>) -> Answering + Clone + Send + Sync + 'static {
-    let handler = Handler::new(server.service.clone(), server.turns.clone());
+    let metrics = server.metrics.clone();
+    let handler = Handler::new(server.service.clone(), server.turns.clone())
+        .counted(move |name, answer, took| metrics.call(name, answer.ended(), took));
     let names = server.guard.names();
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)

@@ -135,6 +135,7 @@ impl Workspace {
         let began = Instant::now();
         let held = self.hold(options.lock_wait)?;
         let recovered = self.recovered(&held)?;
+        self.record_open_runs(&held, &script.paths(), options)?;
         let mut record = new_record(&held, options)?;
         record.request = replay::request(script, options);
         let asked = Asked {

@@ -13,6 +13,8 @@ use crate::workspace::Workspace;
 use crate::workspace::disk::Dir;
 use crate::workspace::history::audit::{ForeignChange, History};
 use crate::workspace::read::load;
+use crate::workspace::state::StateDir;
+use crate::workspace::state::chain::{self, End};
 use crate::workspace::state::log::Log;
 use crate::workspace::state::record::{Identity, Record, TransactionId, TransactionState};
 use crate::workspace::state::snapshot::{self, Listing, Stored};
@@ -72,6 +74,8 @@ struct Replay {
     history: History,
     foreign: Vec<ForeignChange>,
     records: usize,
+    /// Whether it began with a snapshot of the whole tree.
+    from_snapshot: bool,
 }
 
 impl Workspace {
@@ -92,28 +96,45 @@ impl Workspace {
             let message = format!("{} is not empty; name a new directory", into.display());
             return Err(Refusal::new(Code::FileExists, message).into());
         }
-        let mut replay = Replay::default();
-        let mut from_snapshot = false;
-        let mut stored = None;
+        let replay = self.read_steadily(crate::workspace::LOCK_WAIT, |state| {
+            Ok(state.map(|state| self.replay(state)))
+        })?;
+        let replay = replay.transpose()?.unwrap_or_default();
         if let Some(state) = self.state()? {
-            stored = Stored::open(&state)?;
-            let log = self.log()?;
-            let first = snapshot::first(&state)?;
-            from_snapshot = first.is_some();
-            let head = first.and_then(|(header, listing)| {
-                replay.begin(header.id, listing);
-                header.head
-            });
-            replay.follow_all(&log, from_snapshot, head)?;
-            replay.write(self, &log, stored.as_ref(), &target, into)?;
+            let stored = Stored::open(&state)?;
+            replay.write(self, &self.log()?, stored.as_ref(), &target, into)?;
         }
-        drop(stored);
         Ok(Rebuilt {
             records: replay.records,
             files: replay.files.len(),
-            from_snapshot,
+            from_snapshot: replay.from_snapshot,
             foreign: replay.foreign,
         })
+    }
+
+    /// Follows the log to its end.
+    fn replay(&self, state: &StateDir) -> Result<Replay, Stop> {
+        let first = snapshot::first(state)?;
+        let mut replay = Replay {
+            from_snapshot: first.is_some(),
+            ..Replay::default()
+        };
+        let head = first.and_then(|(header, listing)| {
+            replay.begin(header.id, listing);
+            header.head
+        });
+        let last = replay.follow_all(&self.log()?, head)?;
+        let message = match chain::end(state, last)? {
+            // What the snapshot holds is known; and without one, what is known begins with the log.
+            End::Removed(end) if last.is_some() && head.is_none_or(|head| end > head) => {
+                format!("gc removed the records up to transaction {end} from the log")
+            }
+            End::Missing(end) => {
+                format!("transaction {end} is missing in the log, though it was the last one")
+            }
+            End::Removed(_) | End::Whole => return Ok(replay),
+        };
+        Err(Refusal::new(Code::SnapshotMissing, message).into())
     }
 }
 
@@ -132,12 +153,12 @@ impl Replay {
         self.directories = listing.directories;
     }
 
+    /// Carries out what lies behind the snapshot; gives the last record of the log.
     fn follow_all(
         &mut self,
         log: &Log,
-        from_snapshot: bool,
         head: Option<TransactionId>,
-    ) -> Result<(), Stop> {
+    ) -> Result<Option<TransactionId>, Stop> {
         let mut before = None;
         for transaction in log.transactions()? {
             // What was not written here says nothing.
@@ -147,7 +168,7 @@ impl Replay {
             let is_behind = head.is_none_or(|head| transaction > head);
             let previous = record.previous.map(|previous| previous.transaction);
             // Without a snapshot, what comes first is where it begins.
-            let is_start = before.is_none() && (!from_snapshot || previous == head);
+            let is_start = before.is_none() && (!self.from_snapshot || previous == head);
             if is_behind && previous != before && !is_start {
                 let message = format!(
                     "the log has a gap before transaction {transaction}, so what came of it is not known"
@@ -159,7 +180,7 @@ impl Replay {
                 self.follow(log, &record)?;
             }
         }
-        Ok(())
+        Ok(before)
     }
 
     fn follow(&mut self, log: &Log, record: &Record) -> Result<(), Stop> {

@@ -55,6 +55,7 @@ impl Workspace {
             Some(name) => by_name(&log, name)?,
             None => last(&log)?,
         };
+        self.record_open_runs(&held, &paths_of(&undone), options)?;
         let mut record = mirror(&held, &undone, options)?;
         record.redoes = redone(&log, &undone)?;
         settle_others(&log, &undone, &mut record)?;
@@ -134,15 +135,7 @@ impl Workspace {
         undone: &Record,
         options: &ApplyOptions<'_>,
     ) -> Result<Reversal, Obstruction> {
-        let mut paths: Vec<RelPath> = undone
-            .changes
-            .iter()
-            .flat_map(|change| [Some(&change.path), change.from.as_ref()])
-            .flatten()
-            .cloned()
-            .collect();
-        paths.sort();
-        paths.dedup();
+        let paths = paths_of(undone);
         // What the operator opened for the batch is not open for ever: the way back asks again.
         let protected = paths
             .iter()
@@ -151,14 +144,14 @@ impl Workspace {
         if !refusals.is_empty() {
             return Err(Obstruction::Refused(refusals));
         }
-        let loaded = load::load(&self.root, &paths)?;
+        let mut restored = Restored::default();
+        let journal = &undone.journal;
+        restored.made = journal.made.iter().map(|made| made.path.clone()).collect();
+        let loaded = load::load_beside(&self.root, &paths, &restored.made)?;
         let refusals = changed_since(undone, &loaded, options);
         if !refusals.is_empty() {
             return Err(Obstruction::Refused(refusals));
         }
-        let mut restored = Restored::default();
-        let journal = &undone.journal;
-        restored.made = journal.made.iter().map(|made| made.path.clone()).collect();
         for emptied in &journal.emptied {
             restored
                 .directories
@@ -261,10 +254,19 @@ fn by_name(log: &Log, name: &str) -> Result<Record, Stop> {
         Some(_) => Err(no_such(format!(
             "batch {shown:?} changed nothing, so there is nothing to undo"
         ))),
-        None => Err(no_such(format!(
-            "the log has no batch {shown:?}; see history"
-        ))),
+        None => match log.removed(name)? {
+            Some(transaction) => Err(removed(transaction).into()),
+            None => Err(no_such(format!(
+                "the log has no batch {shown:?}; see history"
+            ))),
+        },
     }
+}
+
+/// The refusal of a transaction whose record is too old.
+pub(crate) fn removed(transaction: TransactionId) -> Refusal {
+    let message = format!("gc removed the record of transaction {transaction} from the log");
+    Refusal::new(Code::SnapshotMissing, message)
 }
 
 fn last(log: &Log) -> Result<Record, Stop> {
@@ -300,6 +302,16 @@ fn settle_others(log: &Log, undone: &Record, record: &mut Record) -> Result<(), 
         (record.redoes_also).extend(redone_of(log, gone.transaction)?);
     }
     Ok(())
+}
+
+/// The paths that a record's changes name.
+fn paths_of(record: &Record) -> Vec<RelPath> {
+    let changes = record.changes.iter();
+    let named = changes.flat_map(|change| [Some(&change.path), change.from.as_ref()]);
+    let mut paths: Vec<RelPath> = named.flatten().cloned().collect();
+    paths.sort();
+    paths.dedup();
+    paths
 }
 
 fn is_undoable(record: &Record) -> bool {

@@ -131,6 +131,10 @@ pub struct CommandRecord {
     /// Whether the process that attended to the command died before its end.
     #[serde(default, skip_serializing_if = "is_false")]
     pub interrupted: bool,
+    /// Whether the command was still running: this is what it had done to files that another batch
+    /// was about to change. What else it did is in later records with the same `id`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub runs_on: bool,
     /// Files and directories that were not looked at (ignored by git, unreadable, or no regular
     /// files), at most 100 of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "form::paths")]
