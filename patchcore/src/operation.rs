@@ -147,6 +147,9 @@ pub struct Operation {
     /// Whether [`base`](Self::base) is what its agent was shown last, not what the sender named: such
     /// a base guards the operation, and nothing is mapped by it.
     pub shown: bool,
+    /// Whether it is a deletion in a format that has no way to say which text goes: it passes without
+    /// a guard, unless its agent was shown another text.
+    pub guardless: bool,
     /// Where its lines were and where they are, where it was made for an older state of the file.
     pub rebased: Option<Rebased>,
     /// Whether the sender's format writes names so that no mark, quote or remark can be taken for
@@ -248,6 +251,7 @@ impl Operation {
             apart: false,
             exact_name: false,
             shown: false,
+            guardless: false,
             rebased: None,
         }
     }

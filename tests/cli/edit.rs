@@ -453,3 +453,67 @@ fn a_command_of_one_operation_is_carried_out_each_time() {
     }
     assert_eq!(sandbox.read("f"), "a\nb\nb\n");
 }
+
+#[test]
+fn a_file_that_never_was_is_neither_deleted_nor_renamed() {
+    let sandbox = Sandbox::new(&[("nape.txt", "a\n"), ("b", "b\n")]);
+    let hashline = "[nope.txt]\nREM\n";
+    for arguments in [
+        &["delete-file", "nope.txt"][..],
+        &["delete-file", "nope.txt", "--allow-unguarded"],
+        &["rename-file", "nope.txt", "b"],
+        &["apply", "--allow-unguarded"],
+    ] {
+        let run = sandbox.run_with(hashline, arguments).exits(1);
+        assert!(run.err.contains("FILE_NOT_FOUND"), "{}", run.err);
+        assert!(run.err.contains("nape.txt"), "{}", run.err);
+    }
+    // What the log shows has happened.
+    sandbox.run(&["rename-file", "b", "c"]).exits(0);
+    sandbox
+        .run(&["delete-file", "nape.txt", "--expect", "a"])
+        .exits(0);
+    for arguments in [&["rename-file", "b", "c"][..], &["delete-file", "nape.txt"]] {
+        let run = sandbox.run(arguments).exits(0);
+        assert!(run.err.contains("is not there"), "{}", run.err);
+    }
+    sandbox.run(&["rename-file", "b", "nape.txt"]).exits(1);
+    // Undone, it has not.
+    sandbox.run(&["undo"]).exits(0);
+    sandbox.run(&["delete-file", "nape.txt"]).exits(1);
+}
+
+#[test]
+fn a_deletion_in_another_format_is_held_to_what_its_agent_read() {
+    let envelope = "*** Begin Patch\n*** Delete File: f\n*** End Patch\n";
+    let call = r#"{"name": "delete_file", "input": {"path": "f"}}"#;
+    let apply = &["apply", "--agent", "codex", "--output", "json"][..];
+    for input in [envelope, call] {
+        let sandbox = Sandbox::new(&[("f", "a\n")]);
+        sandbox.run(&["read", "f", "--agent", "codex"]).exits(0);
+        sandbox.write("f", "b\n");
+        let report = sandbox.run_with(input, apply).exits(1).json();
+        let refusal = &report["operations"][0]["refusal"];
+        assert_eq!(refusal["code"], "BASE_MISMATCH", "{report}");
+        assert_eq!(sandbox.read("f"), "b\n");
+        // Without anything read it is unguarded, and says so.
+        let other = &["apply", "--output", "json"];
+        let report = sandbox.run_with(input, other).exits(0).json();
+        assert_eq!(report["operations"][0]["guarded"], false, "{report}");
+    }
+}
+
+#[test]
+fn a_file_that_prose_names_is_found_wherever_it_is() {
+    let block =
+        |old: &str, new: &str| format!("<<<<<<< SEARCH\n{old}\n=======\n{new}\n>>>>>>> REPLACE\n");
+    let sandbox = Sandbox::new(&[("src/f.py", "a\nb\n"), ("lib/g.py", "b\n")]);
+    let patch = format!(
+        "src/f.py\n{}\nIn g.py do:\n\n{}",
+        block("a", "A"),
+        block("b", "B")
+    );
+    let run = sandbox.run_with(&patch, &["apply"]).exits(1);
+    assert!(run.err.contains("names lib/g.py"), "{}", run.err);
+    assert_eq!(sandbox.read("src/f.py"), "a\nb\n");
+}

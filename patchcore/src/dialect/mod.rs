@@ -213,6 +213,10 @@ impl Script for Patch<'_> {
         self.script.paths()
     }
 
+    fn mentions(&self) -> Vec<RelPath> {
+        self.script.mentions()
+    }
+
     fn as_batch(&self) -> Option<&Batch> {
         self.script.as_batch()
     }

@@ -101,6 +101,20 @@ impl Workspace {
         })
     }
 
+    /// Whether both were opened on the same directory, whatever stands at its path now. A directory
+    /// that is held open here is not taken for one that was made after it.
+    ///
+    /// # Errors
+    /// `IO` where one of them cannot be looked at.
+    pub fn is_same_root(&self, other: &Self) -> Result<bool, Error> {
+        let identity = |workspace: &Self| {
+            let stat = workspace.root.dir.stat_self();
+            stat.map(|stat| (stat.device, stat.ino))
+                .map_err(|error| Error::io("look at", &workspace.root.path, error))
+        };
+        Ok(identity(self)? == identity(other)?)
+    }
+
     /// Keeps the key in a file outside of the root instead of in the state directory: where inodes
     /// are not stable (FUSE), or where state has to outlive a copy (the cache of a CI, an image).
     ///

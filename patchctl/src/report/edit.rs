@@ -180,6 +180,7 @@ fn summary(report: &Report) -> String {
                 count(operations, "operation")
             )
         }
+        Status::Unchanged if operations == 0 => "nothing to do: the input edits no file".to_owned(),
         Status::Unchanged => "nothing to do: all of it is there already".to_owned(),
         Status::Previewed if files == 0 => "would change nothing".to_owned(),
         Status::Previewed => format!(

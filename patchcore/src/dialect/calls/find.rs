@@ -357,8 +357,13 @@ impl Walk<'_, '_> {
                 .unwrap_or(arguments);
             return self.called(Some(name), arguments, &path, within);
         }
+        if let Some((method, params)) = method(node) {
+            let path = format!("{path}{}", node::step("params", path.is_empty()));
+            return self.called(Some(method), params, &path, within);
+        }
         if is_edit(node) {
-            let name = name_of(node).map(str::to_owned);
+            let name = name_of(node).filter(|name| !is_own_name(name, node));
+            let name = name.map(str::to_owned);
             return self.push(name, node.clone(), path, within);
         }
         self.inside(node, path, within, role.is_some() || kind.is_some());
@@ -539,7 +544,7 @@ fn is_answer(node: &Node) -> bool {
 }
 
 /// Whether a text has a line that opens a patch, or a call.
-fn may_hold_patch(text: &str) -> bool {
+pub(super) fn may_hold_patch(text: &str) -> bool {
     let mut lines = split_lines(text.as_bytes()).map(trim_ending).peekable();
     while let Some(line) = lines.next() {
         let next = lines.peek().copied().unwrap_or_default();
@@ -604,11 +609,30 @@ fn state(node: &Node) -> Option<State> {
 /// The name of the tool that an object names.
 fn name_of(node: &Node) -> Option<&str> {
     let members = node.members()?;
-    NAMES.iter().find_map(|wanted| {
+    let named = NAMES.iter().find_map(|wanted| {
         let mut named = members
             .iter()
             .filter(|member| plain(&member.key) == *wanted);
         named.find_map(|member| member.node.text())
+    });
+    // A part of a message of Vercel's interface.
+    let part = || node.text_of("type")?.strip_prefix("tool-");
+    named.or_else(|| part().filter(|name| !matches!(*name, "call" | "use" | "result" | "error")))
+}
+
+/// The method of a request whose parameters are those of an edit.
+fn method(node: &Node) -> Option<(&str, &Node)> {
+    let (method, params) = (node.text_of("method")?, node.get("params")?);
+    (is_edit(params) && named(params).is_none()).then_some((method, params))
+}
+
+/// Whether a name is that of the file beside it, and of no tool.
+fn is_own_name(name: &str, node: &Node) -> bool {
+    let members = node.members().unwrap_or_default().iter();
+    let mut paths = members.filter(|member| fields::field(&member.key) == Some(Field::Path));
+    paths.any(|member| {
+        let path = member.node.text().unwrap_or_default();
+        path == name || path.rsplit('/').next() == Some(name)
     })
 }
 
