@@ -1,5 +1,7 @@
 //! `mcp`: the engine as tools over the Model Context Protocol, seen by a client.
 
+mod session;
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -278,6 +280,12 @@ fn what_cannot_be_read_is_answered_and_nothing_is_done() {
         "]".repeat(100_000)
     );
     assert_eq!(code(&deep).0, json!(6));
+    // Read, this would take a hundred times its room.
+    let many = format!(
+        r#"{{"jsonrpc":"2.0","id":8,"method":"x","params":[{}0]}}"#,
+        "[],".repeat(2_000_000)
+    );
+    assert_eq!(code(&many), (json!(8), json!(-32600)));
     let long = format!(
         r#"{{"jsonrpc":"2.0","id":7,"method":"x","params":"{}"}}"#,
         "x".repeat(17 << 20)

@@ -209,7 +209,11 @@ fn parse(line: &[u8]) -> Result<Option<ClientJsonRpcMessage>, Value> {
         return Ok(None);
     }
     if let Err(error) = json::check(line) {
-        let code = if json::is_json(line) { -32600 } else { -32700 };
+        let code = if json::is_json(&error) {
+            -32600
+        } else {
+            -32700
+        };
         return Err(unread(
             code,
             format!("the message cannot be read: {error}"),

@@ -55,9 +55,9 @@ pub(super) fn endpoint(
                     Ok(held) => received.insert(held),
                     Err(response) => return response,
                 };
-                // Of two equal keys the SDK would take one without a word.
-                if json::is_json(&held.bytes)
-                    && let Err(error) = json::check(&held.bytes)
+                // Of two equal keys the SDK would take one without a word. What is no JSON it says.
+                if let Err(error) = json::check(&held.bytes)
+                    && json::is_json(&error)
                 {
                     let why = format!("the message cannot be read: {error}");
                     return problem(StatusCode::BAD_REQUEST, &why);
