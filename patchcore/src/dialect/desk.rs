@@ -49,6 +49,11 @@ impl<'t> Desk<'t> {
         self.coordinates
     }
 
+    /// The tree before the patch.
+    pub(super) fn tree(&self) -> &'t Tree {
+        self.stage.tree()
+    }
+
     /// The bytes at a path now; `None` where there is no file.
     pub(super) fn text(&self, path: &RelPath) -> Result<Option<SharedBytes>, Refusal> {
         self.stage.look(path)
@@ -187,13 +192,11 @@ impl<'t> Desk<'t> {
         self.create(path, content)
     }
 
-    /// Deletes a file that has to exist.
+    /// Deletes a file that has to exist; which text it has, the sender has not said.
     pub(super) fn delete(&mut self, path: &RelPath, note: Option<String>) -> Result<(), Refusal> {
-        // A hash speaks of the file before the patch.
-        let base = self.stage.file(path)?.guard();
         self.stage.delete(path, self.operations.len())?;
         self.push(path, Action::DeleteFile { expect: None }, note)
-            .base = Some(base);
+            .guardless = true;
         Ok(())
     }
 

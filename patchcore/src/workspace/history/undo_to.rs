@@ -153,6 +153,7 @@ impl Workspace {
                 return Err(Obstruction::Refused(refusals));
             }
         }
+        let (mut refusals, mut notes) = (Vec::new(), Vec::new());
         let mut changes = Vec::new();
         for (path, file) in &history {
             if file.is_as_it_was() {
@@ -166,11 +167,19 @@ impl Workspace {
                 continue;
             };
             let pre = pre_file(log, path, transaction, slot, &old)?;
-            let wanted = Wanted {
+            let mut wanted = Wanted {
                 mode: pre.meta.mode,
                 owner: Some((pre.meta.uid, pre.meta.gid)),
                 attributes: pre.attributes,
             };
+            match undo::kept_mode(path, file.left, Some(old), &loaded) {
+                undo::Mode::AsLeft => {}
+                undo::Mode::Kept(mode) => {
+                    notes.push(undo::keeps_mode(path, mode));
+                    wanted.mode = mode;
+                }
+                undo::Mode::Lost => refusals.push(undo::has_other_mode(path, file.last)),
+            }
             restored.files.insert(path.clone(), wanted);
             let then = Arc::new(match old.link {
                 true => Source::link(pre.bytes),
@@ -181,15 +190,20 @@ impl Workspace {
                 None => observe::creation(path, &then),
             });
         }
+        if !refusals.is_empty() {
+            return Err(Obstruction::Refused(refusals));
+        }
         for (index, change) in changes.iter_mut().enumerate() {
             for touch in &mut change.touches {
                 touch.operation = index;
             }
         }
+        notes.extend(since.changing.iter().filter_map(undo::stays_away));
         Ok(Reversal {
             changes,
             loaded,
             restored,
+            notes,
         })
     }
 }
