@@ -91,7 +91,10 @@ impl Reader<'_> {
             && field(&member.key) == Some(Field::Kind)
             && !command.as_ref().is_some_and(|command| command.is(member))
         {
-            arguments.fault_at(member, unlike(&member.key, member.node.text().unwrap_or_default()));
+            arguments.fault_at(
+                member,
+                unlike(&member.key, member.node.text().unwrap_or_default()),
+            );
             return &[];
         }
         match command {
@@ -346,7 +349,10 @@ impl Reader<'_> {
         };
         if arguments.has(Field::Path) {
             let key = arguments.key(Field::Path).unwrap_or_default();
-            return arguments.fault(format!("{key:?} and {:?} both say what to delete; send one", list.key));
+            return arguments.fault(format!(
+                "{key:?} and {:?} both say what to delete; send one",
+                list.key
+            ));
         }
         for path in list.node.list().unwrap_or_default() {
             match path.text() {
@@ -431,7 +437,9 @@ impl Reader<'_> {
             .find(|member| SOURCES.contains(&&*plain(&member.key)));
         if source.is_some() && arguments.has(Field::Path) {
             let key = arguments.key(Field::Path).unwrap_or_default();
-            return arguments.fault(format!("{key:?} names a file beside the one that is moved; send one"));
+            return arguments.fault(format!(
+                "{key:?} names a file beside the one that is moved; send one"
+            ));
         }
         let from = match source.and_then(|member| member.node.text()) {
             Some(from) => self.rel_path(from, arguments, Field::Path),

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use super::fields::{self, Field, Input, plain};
-use super::{markup, tools};
 use super::node::{self, Member, Node, Value};
+use super::{markup, tools};
 use crate::batch::diagnostic::Span;
 use crate::dialect::{Dialect, detect, hashline};
 use crate::error::{Hint, excerpt};
@@ -660,11 +660,19 @@ pub(in crate::dialect) fn name_above(text: &str) -> Option<&str> {
         return Some(rest.trim()).filter(is_name);
     }
     let said = line.trim_matches(['`', '*', ':', ' ']);
-    let said = ["Action:", "Tool:", "Function:", "tool:", "function:", "Call:"]
-        .iter()
-        .find_map(|what| said.strip_prefix(*what))
-        .map_or(said, str::trim);
-    Some(said.trim_matches(['`', '*', ':', ' '])).filter(|name| is_name(name) && !name.contains('.') && tools::is_edit(name))
+    let said = [
+        "Action:",
+        "Tool:",
+        "Function:",
+        "tool:",
+        "function:",
+        "Call:",
+    ]
+    .iter()
+    .find_map(|what| said.strip_prefix(*what))
+    .map_or(said, str::trim);
+    Some(said.trim_matches(['`', '*', ':', ' ']))
+        .filter(|name| is_name(name) && !name.contains('.') && tools::is_edit(name))
 }
 
 /// The method of a request whose parameters are those of an edit.

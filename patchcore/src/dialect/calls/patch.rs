@@ -15,8 +15,8 @@ const PREFIXES: &[&str] = &[
 ];
 /// What stands for the two states of one file, in place of its name.
 const STATES: &[&str] = &[
-    "a", "b", "old", "new", "original", "modified", "before", "after", "current", "updated", "left",
-    "right", "file", "-",
+    "a", "b", "old", "new", "original", "modified", "before", "after", "current", "updated",
+    "left", "right", "file", "-",
 ];
 /// What the old state of a file is called, behind its name.
 const COPIES: &[&str] = &[".orig", ".old", ".bak", ".new", "~"];
@@ -123,7 +123,9 @@ fn is_same(name: &[u8], path: &[u8]) -> bool {
     if is_one_of(STATES, name) {
         return true;
     }
-    let copy = COPIES.iter().find_map(|end| name.strip_suffix(end.as_bytes()));
+    let copy = COPIES
+        .iter()
+        .find_map(|end| name.strip_suffix(end.as_bytes()));
     let mut name = match copy {
         Some(own) if !path.ends_with(name) => own,
         _ => name,

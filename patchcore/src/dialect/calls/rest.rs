@@ -240,7 +240,14 @@ const EXPLAINS: &[&str] = &[
     "plan",
 ];
 /// Names of objects with flags of a tool in them.
-const OPTIONS: &[&str] = &["options", "opts", "config", "settings", "constraints", "params"];
+const OPTIONS: &[&str] = &[
+    "options",
+    "opts",
+    "config",
+    "settings",
+    "constraints",
+    "params",
+];
 /// Last words of names that say something about an edit and hold none.
 const ABOUT: &[&str] = &[
     "type",
@@ -418,8 +425,8 @@ fn unknown(name: &str, member: &Member, main: &str, options: &Options) -> Option
             shown(node)
         ));
     }
-    let is_about = (ABOUT.contains(&last) || has(EXPLAINS))
-        && !node.text().is_some_and(find::may_hold_patch);
+    let is_about =
+        (ABOUT.contains(&last) || has(EXPLAINS)) && !node.text().is_some_and(find::may_hold_patch);
     if has(EDITS) && !is_about && !matches!(node.value, Value::Bool(_) | Value::Number(_)) {
         return Some(another(key, main));
     }

@@ -78,7 +78,9 @@ fn object(
             && !tools::may_write(name)
         {
             let name = excerpt(name.as_bytes(), 60);
-            arguments.fault(format!("{name:?} is no tool that writes whole files; send each edit in a call of its own"));
+            arguments.fault(format!(
+                "{name:?} is no tool that writes whole files; send each edit in a call of its own"
+            ));
         }
         for (node, path) in arguments.objects(Field::Files).ok().unwrap_or_default() {
             object(&node, &path, options, arguments.input, files);
