@@ -25,7 +25,7 @@ use crate::cli::{Color, Global, Output};
 use crate::exit::{Exit, Failure};
 use crate::redact::Redacting;
 
-pub(crate) use escape::{printable, printable_json};
+pub(crate) use escape::{one_line, printable, printable_json};
 pub(crate) use frame::input_fault;
 
 /// Most refusals, notes or warnings that are printed unless more is asked for.
