@@ -15,6 +15,7 @@ mod history;
 mod laws;
 mod omission;
 mod oracle;
+mod overlap;
 mod placeholder;
 mod plan;
 mod random;
