@@ -135,6 +135,8 @@ fn a_run_that_was_killed_is_recorded_by_the_next_command() {
     std::io::BufRead::read_line(&mut out, &mut line).unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
+    let taken = sandbox.run(&["snapshot"]).exits(0);
+    assert!(taken.err.contains("was interrupted"), "{}", taken.err);
     sandbox
         .run(&["append", "b.txt", "--content", "x", "--allow-unguarded"])
         .exits(0);

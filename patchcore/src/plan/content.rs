@@ -306,12 +306,14 @@ impl Scene<'_, '_> {
 
     fn unguarded(&self, located: &Located) -> Refusal {
         let (path, line, digest) = (self.path, located.line(), (self.digest)());
+        let to_guard = self.operation.to_guard.clone().unwrap_or_else(|| {
+            format!(
+                "send the lines that are there as \"expect\", or the file's hash as \"base\": {digest}"
+            )
+        });
         Refusal::new(
             Code::Unguarded,
-            format!(
-                "line {line} of {path} is addressed without a guard; send the lines that are \
-                 there as \"expect\", or the file's hash as \"base\": {digest}"
-            ),
+            format!("line {line} of {path} is addressed without a guard; {to_guard}"),
         )
         .with_hint(Hint::AllowUnguarded)
         .in_file(path)

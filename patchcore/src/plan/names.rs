@@ -488,10 +488,11 @@ pub(super) fn check_deletion(
         if policy.allow_unguarded || operation.guardless {
             return Ok(());
         }
-        let digest = source.digest();
+        let by_hash = || format!("send its hash as \"base\": {}", source.digest());
+        let to_guard = operation.to_guard.clone().unwrap_or_else(by_hash);
         return Err(Refusal::new(
             Code::Unguarded,
-            format!("{path} is deleted without a guard; send its hash as \"base\": {digest}"),
+            format!("{path} is deleted without a guard; {to_guard}"),
         )
         .with_hint(Hint::AllowUnguarded)
         .in_file(path)

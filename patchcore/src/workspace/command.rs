@@ -217,8 +217,7 @@ impl Workspace {
         let run = Run { header, listing };
         let mut ended = self.record_run(&held, &runs, run, ending, &recovered, options)?;
         if ended.applied.is_none() {
-            ended.warnings.extend(held.state.foreign_note());
-            ended.warnings.extend(held.state.take_notes());
+            ended.warnings.extend(self.notes());
         }
         Ok(ended)
     }

@@ -13,8 +13,8 @@ mod seen;
 mod state;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::error::Error;
@@ -67,6 +67,8 @@ pub struct Workspace {
     key_file: Option<state::key::KeyFile>,
     /// Something was found in the state that somebody else wrote, and nobody was told yet.
     foreign: Arc<AtomicBool>,
+    /// What a person should know of what was done on the way, and nobody was told yet.
+    notes: Arc<Mutex<Vec<String>>>,
 }
 
 impl Workspace {
@@ -95,6 +97,7 @@ impl Workspace {
             root,
             key_file: None,
             foreign: Arc::default(),
+            notes: Arc::default(),
         })
     }
 
@@ -129,6 +132,16 @@ impl Workspace {
     #[must_use]
     pub fn foreign_note(&self) -> Option<String> {
         state::foreign_note(&self.foreign)
+    }
+
+    /// What a person should know since the last call: of commands that were interrupted and are
+    /// recorded by now, and of state that was not written here. A [`Report`](crate::Report) has it
+    /// among its warnings.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> = self.foreign_note().into_iter().collect();
+        notes.append(&mut self.notes.lock().expect("no thread panics with it"));
+        notes
     }
 
     /// The key by which the state is recognized; `None` where nothing was ever written here, and

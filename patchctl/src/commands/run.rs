@@ -122,6 +122,7 @@ impl<'a> Recording<'a> {
             let open = self
                 .workspace
                 .begin_command(&self.command()?, false, &self.options()?)?;
+            report::warn_of_notes(&self.workspace, context);
             report::run::begun(&open.id, context)?;
             return Ok(Exit::Done);
         }
@@ -135,6 +136,7 @@ impl<'a> Recording<'a> {
         let open = self
             .workspace
             .begin_command(&self.command()?, true, &self.options()?)?;
+        report::warn_of_notes(&self.workspace, context);
         if signals.came() {
             let message = "interrupted before the command was run";
             return Err(Failure::Usage(message.to_owned()));
@@ -176,6 +178,7 @@ impl<'a> Recording<'a> {
             };
             self.workspace
                 .begin_command(&command, false, &self.options()?)?;
+            report::warn_of_notes(&self.workspace, context);
             return Ok(Exit::Done);
         }
         let wait = self.commit.lock_wait;

@@ -9,7 +9,7 @@ use patchcore::workspace::{EndedCommand, TransactionId};
 use serde_json::json;
 
 use super::edit::{self, DIM, Details, count};
-use super::{ALL, Context, printable};
+use super::{ALL, Context, one_line};
 use crate::cli::Output;
 use crate::exit::Failure;
 
@@ -113,9 +113,9 @@ fn line(file: &FileReport) -> String {
         ChangeKind::Mode => "mode of",
         ChangeKind::Modified => "modified",
     };
-    let path = printable(&file.path);
+    let path = one_line(&file.path);
     match &file.from {
-        Some(from) => format!("{change} {} to {path}", printable(from)),
+        Some(from) => format!("{change} {} to {path}", one_line(from)),
         None => format!(
             "{change} {path} (+{} −{})",
             file.lines_added, file.lines_removed

@@ -14,6 +14,7 @@ use crate::operation::{Action, Batch, Operation};
 use crate::path::RelPath;
 use crate::plan::{After, ChangeKind, FileChange, FileState, Source, Touch, Verdict};
 use crate::workspace::commit::layout::{Content, Placement, Wanted};
+use crate::workspace::disk::earlier;
 use crate::workspace::root::{Root, is_no_directory};
 use crate::workspace::state::log::Log;
 use crate::workspace::state::record::{
@@ -404,11 +405,26 @@ pub(crate) fn verdicts(batch: &Batch) -> Vec<Verdict> {
     operations.map(|it| Verdict::passed(batch, it)).collect()
 }
 
+/// What was left out of a listing and is nowhere any more, where files came that are older than the
+/// listing: they may have come of it.
+pub(super) fn gone<'a>(base: &'a Listing, now: &'a Listing) -> impl Iterator<Item = &'a RelPath> {
+    let settled = earlier(base.began);
+    let is_old =
+        |(path, row): (&RelPath, &Row)| !base.files.contains_key(path) && row.mtime < settled;
+    let may_have_moved = now.files.iter().any(is_old);
+    let is_there = |path: &RelPath| {
+        now.files.contains_key(path) || now.directories.contains_key(path) || is_left_out(now, path)
+    };
+    let left_out = base.left_out.iter().filter(move |_| may_have_moved);
+    left_out.filter(move |path| !is_there(path))
+}
+
 /// The directories that came and went.
 pub(super) fn directories(base: &Listing, now: &Listing) -> Directories {
     let record = |(path, mode): (&RelPath, &u32)| DirectoryRecord {
         path: path.clone(),
         mode: *mode,
+        exact: true,
     };
     let mut made: Vec<_> = (now.directories.iter())
         .filter(|(path, _)| !base.directories.contains_key(*path))

@@ -157,6 +157,10 @@ impl Workspace {
             },
             interrupted: ending == Some(Ending::Interrupted),
             runs_on: ending.is_none(),
+            gone: observe::gone(base, now)
+                .take(MAX_LEFT_OUT)
+                .cloned()
+                .collect(),
             left_out: now.left_out.iter().take(MAX_LEFT_OUT).cloned().collect(),
             overlaps,
         });
@@ -169,6 +173,11 @@ impl Workspace {
         record.state = TransactionState::Committed;
         record.operations.clone_from(&plan.verdicts);
         let mut notes = observed.warnings;
+        if let Some(gone) = record.command.as_ref().and_then(|it| it.gone.first()) {
+            notes.push(format!(
+                "{gone} is gone, which was not looked at before: what came of it is recorded as new, and undo removes it but does not bring {gone} back"
+            ));
+        }
         let mut breaks_rules = false;
         // What a command that runs on did is judged at its end, by the rules that it was begun with.
         if ending.is_some() {

@@ -189,7 +189,8 @@ impl Workspace {
     /// Says what [`apply`](Self::apply) would do, and writes nothing. No lock is needed.
     ///
     /// # Errors
-    /// `UNFINISHED` where another run left the tree half installed, `IO`.
+    /// `LOCK_TIMEOUT` where another process installs or verifies a batch all the while, `UNFINISHED`
+    /// where one left the tree half installed, `IO`.
     pub fn check<'a>(
         &self,
         script: &'a dyn Script,

@@ -153,6 +153,7 @@ impl Workspace {
                 return Err(Obstruction::Refused(refusals));
             }
         }
+        let (mut refusals, mut notes) = (Vec::new(), Vec::new());
         let mut changes = Vec::new();
         for (path, file) in &history {
             if file.is_as_it_was() {
@@ -166,11 +167,19 @@ impl Workspace {
                 continue;
             };
             let pre = pre_file(log, path, transaction, slot, &old)?;
-            let wanted = Wanted {
+            let mut wanted = Wanted {
                 mode: pre.meta.mode,
                 owner: Some((pre.meta.uid, pre.meta.gid)),
                 attributes: pre.attributes,
             };
+            match undo::kept_mode(path, file.left, Some(old), &loaded) {
+                undo::Mode::AsLeft => {}
+                undo::Mode::Kept(mode) => {
+                    notes.push(undo::keeps_mode(path, mode));
+                    wanted.mode = mode;
+                }
+                undo::Mode::Lost => refusals.push(undo::has_other_mode(path, file.last)),
+            }
             restored.files.insert(path.clone(), wanted);
             let then = Arc::new(match old.link {
                 true => Source::link(pre.bytes),
@@ -181,15 +190,20 @@ impl Workspace {
                 None => observe::creation(path, &then),
             });
         }
+        if !refusals.is_empty() {
+            return Err(Obstruction::Refused(refusals));
+        }
         for (index, change) in changes.iter_mut().enumerate() {
             for touch in &mut change.touches {
                 touch.operation = index;
             }
         }
+        notes.extend(since.changing.iter().filter_map(undo::stays_away));
         Ok(Reversal {
             changes,
             loaded,
             restored,
+            notes,
         })
     }
 }
@@ -265,12 +279,11 @@ struct Since {
 }
 
 /// What was left at a path, and by which transaction.
-type Known = BTreeMap<RelPath, (TransactionId, Option<(Digest, bool, u32)>)>;
+type Left = (TransactionId, Option<(Digest, bool, u32)>);
+/// What was left at each path.
+type Known = BTreeMap<RelPath, Left>;
 
-fn as_listed(
-    id: TransactionId,
-    listing: Listing,
-) -> impl Iterator<Item = (RelPath, (TransactionId, Option<(Digest, bool, u32)>))> {
+fn as_listed(id: TransactionId, listing: Listing) -> impl Iterator<Item = (RelPath, Left)> {
     let known = |row: Row| (row.digest, row.link, if row.link { 0 } else { row.mode });
     let files = listing.files.into_iter();
     files.map(move |(path, row)| (path, (id, Some(known(row)))))
