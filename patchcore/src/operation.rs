@@ -147,6 +147,14 @@ pub struct Operation {
     /// Whether [`base`](Self::base) is what its agent was shown last, not what the sender named: such
     /// a base guards the operation, and nothing is mapped by it.
     pub shown: bool,
+    /// Whether it is a deletion in a format that has no way to say which text goes: it passes without
+    /// a guard, unless its agent was shown another text.
+    pub guardless: bool,
+    /// What a sender of its format does to guard it, for the refusal of one without a guard; `None`
+    /// where that is `expect` or `base`.
+    pub to_guard: Option<String>,
+    /// For an [`Action::Refused`], what it would have done, as [`name`](Self::name) gives it.
+    pub meant: Option<&'static str>,
     /// Where its lines were and where they are, where it was made for an older state of the file.
     pub rebased: Option<Rebased>,
     /// Whether the sender's format writes names so that no mark, quote or remark can be taken for
@@ -248,6 +256,9 @@ impl Operation {
             apart: false,
             exact_name: false,
             shown: false,
+            guardless: false,
+            to_guard: None,
+            meant: None,
             rebased: None,
         }
     }
@@ -302,9 +313,9 @@ impl Operation {
     /// The operation's name as batches and reports spell it.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        self.spelled
-            .as_ref()
-            .map_or_else(|| self.action.name(), |spelled| spelled.op)
+        let spelled = self.spelled.as_ref().map(|spelled| spelled.op);
+        let meant = spelled.or(self.meant);
+        meant.unwrap_or_else(|| self.action.name())
     }
 
     /// The file as reports show it: what the sender wrote where that is no path.

@@ -18,6 +18,7 @@ mod dialect;
 mod diff;
 mod edit;
 mod events;
+mod formats;
 mod hand;
 mod hostile;
 mod init;

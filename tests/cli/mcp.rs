@@ -1,5 +1,7 @@
 //! `mcp`: the engine as tools over the Model Context Protocol, seen by a client.
 
+mod session;
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -278,6 +280,12 @@ fn what_cannot_be_read_is_answered_and_nothing_is_done() {
         "]".repeat(100_000)
     );
     assert_eq!(code(&deep).0, json!(6));
+    // Read, this would take a hundred times its room.
+    let many = format!(
+        r#"{{"jsonrpc":"2.0","id":8,"method":"x","params":[{}0]}}"#,
+        "[],".repeat(2_000_000)
+    );
+    assert_eq!(code(&many), (json!(8), json!(-32600)));
     let long = format!(
         r#"{{"jsonrpc":"2.0","id":7,"method":"x","params":"{}"}}"#,
         "x".repeat(17 << 20)
@@ -300,6 +308,79 @@ fn what_cannot_be_read_is_answered_and_nothing_is_done() {
     let mut after = sandbox.tree();
     after.retain(|path, _| before.contains_key(path));
     assert_eq!(after, before);
+}
+
+#[test]
+fn requests_of_another_form_are_told_from_methods_that_are_not_there() {
+    let sandbox = Sandbox::new(&[("a.txt", "one\n")]);
+    let mut client = Client::start(&sandbox, &[]);
+    for params in [
+        json!({"name": 1}),
+        json!({"name": "read", "arguments": []}),
+        json!({"name": "read", "arguments": "x"}),
+        json!({}),
+    ] {
+        let answer = client.ask("tools/call", params.clone());
+        assert_eq!(answer["error"]["code"], -32602, "{params}: {answer}");
+    }
+    let answer = client.ask("tools/shell", json!({}));
+    assert_eq!(answer["error"]["code"], -32601, "{answer}");
+    client.end();
+}
+
+#[test]
+fn a_request_whose_id_is_in_use_is_answered_and_not_carried_out() {
+    let sandbox = Sandbox::new(&[("a.txt", "one\n")]);
+    let mut client = Client::start(&sandbox, &["--verify", "sleep 1"]);
+    let call = |text: &str| {
+        json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {
+            "name": "edit",
+            "arguments": {"operations": [{"op": "append", "file": "a.txt", "content": text}]},
+            "_meta": {
+                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                "io.modelcontextprotocol/clientCapabilities": {},
+            },
+        }})
+        .to_string()
+    };
+    client.send(&call("first"));
+    client.send(&call("second"));
+    let refused = client.receive().unwrap();
+    assert_eq!(
+        (&refused["id"], &refused["error"]["code"]),
+        (&json!(7), &json!(-32600))
+    );
+    let applied = client.receive().unwrap();
+    assert_eq!(applied["result"]["structuredContent"]["status"], "applied");
+    assert_eq!(client.end(), 0);
+    assert_eq!(sandbox.read("a.txt"), "one\nfirst\n");
+}
+
+#[test]
+fn no_batch_of_another_agent_is_taken_back() {
+    let sandbox = Sandbox::new(&[("a.txt", "one\n")]);
+    let other = [
+        "append",
+        "a.txt",
+        "--content",
+        "x",
+        "--agent",
+        "other",
+        "--output",
+        "json",
+    ];
+    let id = sandbox.run(&other).exits(0).json()["batch_id"].clone();
+    for agent in [&["--agent", "codex"][..], &[]] {
+        let mut client = Client::start(&sandbox, agent);
+        let (failed, said) = client.call("undo", json!({}));
+        assert!(failed, "{agent:?}: {said}");
+        if !agent.is_empty() {
+            let (failed, said) = client.call("undo", json!({"batch_id": id}));
+            assert!(failed, "{said}");
+        }
+        client.end();
+    }
+    assert_eq!(sandbox.read("a.txt"), "one\nx\n");
 }
 
 #[test]

@@ -135,6 +135,8 @@ fn a_run_that_was_killed_is_recorded_by_the_next_command() {
     std::io::BufRead::read_line(&mut out, &mut line).unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
+    let taken = sandbox.run(&["snapshot"]).exits(0);
+    assert!(taken.err.contains("was interrupted"), "{}", taken.err);
     sandbox
         .run(&["append", "b.txt", "--content", "x", "--allow-unguarded"])
         .exits(0);
@@ -278,4 +280,52 @@ fn a_deep_tree_is_recorded_with_few_open_files() {
     sandbox.run(&["undo"]).exits(0);
     sandbox.run(&["undo"]).exits(0);
     assert_eq!(sandbox.tree(), before);
+}
+
+#[test]
+fn what_a_command_did_before_it_called_us_is_recorded_and_told() {
+    let sandbox = sandbox();
+    let before = sandbox.tree();
+    let this = env!("CARGO_BIN_EXE_patchctl");
+    let script = format!("sed -i s/one/ONE/ a.txt; {this} append a.txt --content three");
+    let run = sandbox.run(&["run", "--", "sh", "-c", &script]).exits(0);
+    assert!(run.err.contains("what the command"), "{}", run.err);
+    assert!(
+        run.err.contains("what it had done to a.txt before"),
+        "{}",
+        run.err
+    );
+    let history = sandbox.run(&["history"]).exits(0).out;
+    assert_eq!(history.lines().count(), 2, "{history}");
+    sandbox.run(&["audit"]).exits(0);
+    sandbox.run(&["undo"]).exits(0);
+    sandbox.run(&["undo"]).exits(0);
+    assert_eq!(sandbox.tree(), before);
+    let arguments = ["run", "--output", "json", "--", "sh", "-c", &script];
+    let run = sandbox.run(&arguments).exits(0);
+    let last = run.out.lines().last().unwrap();
+    let report: serde_json::Value = serde_json::from_str(last).unwrap();
+    assert_eq!(report["status"], "applied");
+    assert_eq!(report["earlier"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn a_rule_holds_for_what_was_done_before_another_batch() {
+    let sandbox = Sandbox::new(&[("a.ts", "// ###ONE###\n"), ("b.ts", "// ###TWO###\nx\n")]);
+    let tasks = serde_json::json!({
+        "order_id": "O-1",
+        "tasks": [
+            {"uuid": "u-1", "order_id": "O-1", "file_path": "a.ts", "placeholder": "ONE", "status": "pending"},
+            {"uuid": "u-2", "order_id": "O-1", "file_path": "b.ts", "placeholder": "TWO", "status": "pending"}
+        ]
+    });
+    sandbox.write(".mission_control/tasks.json", tasks.to_string());
+    let this = env!("CARGO_BIN_EXE_patchctl");
+    let script = format!("sed -i /TWO/d b.ts; {this} append b.ts --content y; {this} undo");
+    let task = ["run", "--task-id", "u-1", "--on-violation", "undo"];
+    let run = [&task[..], &["--", "sh", "-c", &script]].concat();
+    let run = sandbox.run(&run).exits(1);
+    assert!(run.err.contains("breaks a rule"), "{}", run.err);
+    assert!(run.err.contains("is taken back"), "{}", run.err);
+    assert_eq!(sandbox.read("b.ts"), "// ###TWO###\nx\n");
 }

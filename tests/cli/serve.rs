@@ -1,5 +1,6 @@
 //! `serve`: the engine over HTTP, seen by a client that speaks it by hand.
 
+mod bounds;
 mod client;
 mod hostile;
 mod openapi;
@@ -276,7 +277,9 @@ fn events_come_as_they_commit_and_again_from_the_last_one_that_is_known() {
 fn fifty_clients_at_once_lose_no_update() {
     let sandbox = Sandbox::new(&[("count.txt", "0\n"), ("log.txt", "start\n")]);
     let server = Server::start(&sandbox, &[]);
-    let (clients, each, counted) = (50, 6, 2);
+    // `PATCHCTL_TEST_EDITS=200` makes 10,000 of it.
+    let each = std::env::var("PATCHCTL_TEST_EDITS").map_or(8, |edits| edits.parse().unwrap());
+    let (clients, counted) = (50, 2);
     std::thread::scope(|scope| {
         for client in 0..clients {
             let server = &server;
@@ -284,6 +287,14 @@ fn fifty_clients_at_once_lose_no_update() {
                 for n in 0..each {
                     let line = format!("{client}/{n}");
                     assert_eq!(server.apply(&append("log.txt", &line)).status, 200);
+                    let target = [
+                        "/api/files?path=log.txt&from=1&to=1",
+                        "/api/patches/history?limit=5",
+                        "/api/patches/logs?limit=5",
+                        "/api/tasks",
+                        "/healthz",
+                    ][(client + n) % 5];
+                    assert_eq!(server.get(target).status, 200, "{target}");
                     // Read, add one, write: an edit of what another has changed is refused.
                     if n >= counted {
                         continue;

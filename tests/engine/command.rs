@@ -53,7 +53,8 @@ pub(crate) fn record(root: &Path, work: impl FnOnce()) -> Option<Applied<'static
         .unwrap();
     work();
     let ending = Ending::Exited(Some(0));
-    workspace.end_command(&open.id, ending, &options()).unwrap()
+    let ended = workspace.end_command(&open.id, ending, &options());
+    ended.unwrap().applied
 }
 
 /// One thing that a command may do; what cannot be done here is left.
@@ -250,7 +251,7 @@ fn overlapping_runs_record_each_change_once_and_name_one_another() {
     let ending = Ending::Exited(Some(0));
     let end = |id| {
         let ended = workspace.end_command(id, ending, &options()).unwrap();
-        ended.unwrap().record
+        ended.applied.unwrap().record
     };
     let inner_record = end(&inner.id);
     fs::write(root.join("d/two"), "outer\n").unwrap();
@@ -475,4 +476,91 @@ fn what_was_planted_among_the_snapshots_stops_nothing() {
     workspace.undo(None, &options()).unwrap();
     assert_eq!(fs::read_to_string(root.join("a.txt")).unwrap(), "1\n");
     assert!(workspace.audit().unwrap().is_clean());
+}
+
+#[test]
+fn what_was_ignored_and_is_moved_into_sight_is_told_at_both_ends() {
+    let dir = start();
+    let root = dir.path();
+    fs::create_dir(root.join("build")).unwrap();
+    fs::write(root.join("build/out"), "only copy\n").unwrap();
+    fs::write(root.join(".gitignore"), "build/\n").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(30));
+    let applied = record(root, || {
+        fs::rename(root.join("build"), root.join("seen")).unwrap();
+    })
+    .unwrap();
+    let told = applied.report.warnings.join("\n");
+    assert!(
+        told.contains("undo removes it but does not bring build back"),
+        "{told}"
+    );
+    let workspace = Workspace::open(root).unwrap();
+    let undone = workspace.undo(None, &options()).unwrap();
+    let told = undone.report.warnings.join("\n");
+    assert!(
+        told.contains("build was there before the command"),
+        "{told}"
+    );
+    // What is new is no reason for it.
+    fs::create_dir(root.join("build")).unwrap();
+    fs::write(root.join("build/out"), "x\n").unwrap();
+    let applied = record(root, || {
+        fs::remove_dir_all(root.join("build")).unwrap();
+        fs::write(root.join("new"), "new\n").unwrap();
+    })
+    .unwrap();
+    assert_eq!(applied.report.warnings, Vec::<String>::new());
+}
+
+#[test]
+fn a_reader_knows_a_writer_at_work_from_one_that_died() {
+    let dir = start();
+    let root = dir.path();
+    apply(root, &batch(vec![append("a.txt", "x")]));
+    let current = root.join(".mission_control/txn/current");
+    fs::create_dir(&current).unwrap();
+    fs::write(current.join("manifest"), "half written").unwrap();
+    let workspace = Workspace::open(root).unwrap();
+    let audit = || {
+        let options = ApplyOptions {
+            lock_wait: std::time::Duration::from_millis(50),
+            ..options()
+        };
+        let batch = batch(vec![append("a.txt", "x")]);
+        workspace.check(&batch, &options).unwrap_err().code()
+    };
+    let lock = fs::File::open(root.join(".mission_control/lock")).unwrap();
+    lock.lock().unwrap();
+    assert_eq!(audit(), patchcore::Code::LockTimeout);
+    drop(lock);
+    assert_eq!(audit(), patchcore::Code::Unfinished);
+}
+
+#[test]
+fn a_run_that_was_interrupted_is_told_whoever_records_it() {
+    let dir = start();
+    let root = dir.path();
+    let ways: [&dyn Fn(&Workspace); 4] = [
+        &|workspace| drop(workspace.snapshot(&[], &options()).unwrap()),
+        &|workspace| {
+            workspace.gc(&Retention::default()).unwrap();
+        },
+        &|workspace| drop(workspace.recover().unwrap()),
+        &|workspace| {
+            let begun = workspace.begin_command(&Command::default(), true, &options());
+            drop(begun.unwrap());
+        },
+    ];
+    for (round, way) in ways.iter().enumerate() {
+        let workspace = Workspace::open(root).unwrap();
+        let begun = workspace.begin_command(&Command::default(), true, &options());
+        let open = begun.unwrap();
+        fs::write(root.join("a.txt"), format!("{round}\n")).unwrap();
+        drop(open);
+        way(&workspace);
+        let notes = workspace.notes();
+        assert_eq!(notes.len(), 1, "{round}: {notes:?}");
+        assert!(notes[0].contains("was interrupted"), "{notes:?}");
+    }
 }

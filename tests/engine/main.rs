@@ -16,6 +16,7 @@ mod laws;
 mod layout;
 mod omission;
 mod oracle;
+mod overlap;
 mod placeholder;
 mod plan;
 mod random;

@@ -342,22 +342,80 @@ fn names_speak_of_the_old_tree() {
 
 #[test]
 fn what_has_happened_is_already_applied() {
-    let tree = Tree::new().with_file(path("b"), "B\n");
+    let mut tree = Tree::new().with_file(path("b"), "B\n");
+    tree.add_gone(path("gone"), None);
+    tree.add_gone(path("a"), Some(path("b")));
+    let expected = Action::DeleteFile {
+        expect: Some(Lines::new("x")),
+    };
     let again = batch(vec![
         ("b", create("B\n")),
         ("gone", Action::DeleteFile { expect: None }),
+        ("known", expected),
         ("a", rename("b")),
         ("b", Action::SetMode { executable: false }),
     ]);
-    let plan = plan(&again, &tree, &Policy::default());
-    assert!(
-        plan.verdicts
-            .iter()
-            .all(|v| v.outcome == Outcome::AlreadyApplied),
-        "{:?}",
-        plan.verdicts
-    );
-    assert!(plan.changes.is_empty());
+    for coordinates in [Coordinates::Original, Coordinates::Sequential] {
+        let mut again = again.clone();
+        again.coordinates = coordinates;
+        let plan = plan(&again, &tree, &Policy::default());
+        assert!(
+            plan.verdicts
+                .iter()
+                .all(|v| v.outcome == Outcome::AlreadyApplied),
+            "{:?}",
+            plan.verdicts
+        );
+        assert!(plan.changes.is_empty());
+        for index in [1, 2, 3] {
+            let note = plan.verdicts[index].note.as_deref().unwrap_or_default();
+            assert!(note.contains("is not there"), "{note}");
+        }
+    }
+}
+
+#[test]
+fn what_never_was_has_not_happened() {
+    let mut tree = Tree::new().with_file(path("b"), "B\n");
+    tree.add_gone(path("gone"), Some(path("c")));
+    tree.add_gone(path("moved"), Some(path("c")));
+    let mut of_another = Operation::new(path("a"), rename("b"));
+    of_another.base = Some(Digest::of(b"A\n"));
+    for operation in [
+        Operation::new(path("gone"), Action::DeleteFile { expect: None }),
+        Operation::new(path("moved"), rename("b")),
+        Operation::new(path("a"), rename("b")),
+        of_another,
+    ] {
+        for coordinates in [Coordinates::Original, Coordinates::Sequential] {
+            for policy in [false, true] {
+                let mut batch = Batch::new(vec![operation.clone()], Digest::of(b""));
+                batch.coordinates = coordinates;
+                let mut terms = Policy::default();
+                terms.allow_unguarded = policy;
+                let plan = plan(&batch, &tree, &terms);
+                assert_eq!(code(&plan, 0), Some(Code::FileNotFound), "{operation:?}");
+            }
+        }
+    }
+    // What the batch itself took away is gone.
+    let mut twice = batch(vec![
+        ("n", create("x")),
+        (
+            "n",
+            Action::DeleteFile {
+                expect: Some(Lines::new("x")),
+            },
+        ),
+        ("n", Action::DeleteFile { expect: None }),
+        ("b", rename("c")),
+        ("b", rename("c")),
+    ]);
+    twice.coordinates = Coordinates::Sequential;
+    let plan = plan(&twice, &tree, &Policy::default());
+    assert_eq!(code(&plan, 2), None);
+    assert_eq!(plan.verdicts[2].outcome, Outcome::AlreadyApplied);
+    assert_eq!(plan.verdicts[4].outcome, Outcome::AlreadyApplied);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The log, carried out again in another directory, and many writers of one log.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,7 +13,7 @@ use patchcore::{Code, Stop};
 use crate::command::{options, start};
 use crate::random::Random;
 use crate::undo_to::{files, step};
-use crate::workspace::{append, apply_new, batch, create, path, tree};
+use crate::workspace::{append, apply_new, batch, create, delete, path, tree};
 
 fn rebuild(root: &Path, into: &Path) -> Result<Rebuilt, Stop> {
     Workspace::open(root).unwrap().rebuild(into)
@@ -210,4 +211,62 @@ fn many_writers_lose_nothing_and_the_log_has_them_in_one_order() {
     assert_eq!(rebuilt.records, WRITERS * writes);
     assert_eq!(rebuilt.foreign, []);
     assert_eq!(files(copy.path()), files(root));
+}
+
+#[test]
+fn a_directory_that_somebody_else_made_of_a_file_is_taken_over_and_so_is_the_reverse() {
+    let dir = tree(&[
+        ("f", "0\n"),
+        ("d/x", "0\n"),
+        ("d/y/z", "0\n"),
+        ("d-e", "0\n"),
+    ]);
+    let root = dir.path();
+    take_snapshot(root);
+    apply_new(root, batch(vec![append("f", "1"), append("d/x", "1")]));
+    fs::remove_file(root.join("f")).unwrap();
+    fs::create_dir(root.join("f")).unwrap();
+    fs::remove_dir_all(root.join("d")).unwrap();
+    fs::write(root.join("d"), "now a file\n").unwrap();
+    apply_new(
+        root,
+        batch(vec![create("f/below", "2\n"), append("d", "2")]),
+    );
+    let copy = tempfile::tempdir().unwrap();
+    let rebuilt = rebuild(root, copy.path()).unwrap();
+    assert_eq!(files(copy.path()), files(root));
+    let foreign: Vec<_> = rebuilt
+        .foreign
+        .iter()
+        .map(|it| it.path.to_string())
+        .collect();
+    assert_eq!(foreign, ["d/x", "d/y/z", "f"]);
+}
+
+#[test]
+fn a_directory_that_an_edit_made_has_the_mode_that_it_came_to_have() {
+    let dir = tree(&[("a", "0\n"), ("open/x", "0\n"), ("shut/x", "0\n")]);
+    let root = dir.path();
+    let set = |name: &str, bits: u32| {
+        fs::set_permissions(root.join(name), fs::Permissions::from_mode(bits)).unwrap();
+    };
+    let mode = |root: &Path, name: &str| root.join(name).metadata().unwrap().permissions().mode();
+    set("open", 0o777);
+    set("shut", 0o700);
+    take_snapshot(root);
+    apply_new(root, batch(vec![create("new/deep/x", "1\n")]));
+    let work = vec![delete("open/x", "0\n"), delete("shut/x", "0\n")];
+    apply_new(root, batch(work));
+    assert!(!root.join("open").try_exists().unwrap());
+    Workspace::open(root)
+        .unwrap()
+        .undo(None, &options())
+        .unwrap();
+    assert_eq!(mode(root, "open") & 0o777, 0o777);
+    assert_eq!(mode(root, "shut") & 0o777, 0o700);
+    let copy = tempfile::tempdir().unwrap();
+    rebuild(root, copy.path()).unwrap();
+    for name in ["new", "new/deep", "open", "shut"] {
+        assert_eq!(mode(copy.path(), name), mode(root, name), "{name}");
+    }
 }

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use patchcore::Code;
+use patchcore::operation::{Action, Operation};
 use patchcore::plan::Outcome;
 use patchcore::report::{Mode, Status};
-use patchcore::workspace::{Applied, Point, TransactionId, Workspace};
+use patchcore::workspace::{Applied, Point, Retention, TransactionId, Workspace};
 
 use crate::command::{edit, options, record, start};
 use crate::random::Random;
-use crate::workspace::{append, apply_new, batch, create, delete, rename, snapshot, tree};
+use crate::workspace::{append, apply_new, batch, create, delete, path, rename, snapshot, tree};
 
 pub(crate) type Files = Vec<(String, u32, Vec<u8>)>;
 
@@ -254,4 +256,144 @@ fn a_log_with_a_gap_leads_back_to_the_gap_at_most() {
             "{stop:?}"
         );
     }
+}
+
+#[test]
+fn a_log_that_gc_removed_leads_nowhere() {
+    let dir = tree(&[("a", "0\n")]);
+    let root = dir.path();
+    apply_new(root, batch(vec![append("a", "1")]));
+    let last = name(&apply_new(root, batch(vec![append("a", "2")])));
+    let workspace = Workspace::open(root).unwrap();
+    let retention = Retention {
+        max_bytes: 0,
+        ..Retention::default()
+    };
+    workspace.gc(&retention).unwrap();
+    for mode in [Mode::Apply, Mode::Preview] {
+        for point in ["2001-01-01T00:00:00Z", &last] {
+            let stop = workspace.undo_to(&Point::parse(point), mode, &options());
+            let stop = stop.unwrap_err();
+            assert_eq!(stop.code(), Code::SnapshotMissing, "{point}: {stop}");
+            assert!(stop.to_string().contains("gc removed"), "{stop}");
+        }
+    }
+    let stop = workspace.undo(Some(&last), &options()).unwrap_err();
+    assert_eq!(stop.code(), Code::SnapshotMissing, "{stop}");
+    // Behind what is gone there is nothing.
+    let nothing = go(root, "2901-01-01T00:00:00Z", Mode::Apply);
+    assert_eq!(nothing.report.status, Status::Unchanged);
+}
+
+#[test]
+fn a_last_record_that_somebody_removed_is_missed() {
+    let dir = tree(&[("a", "0\n"), ("b", "0\n")]);
+    let root = dir.path();
+    let first = name(&apply_new(root, batch(vec![append("a", "1")])));
+    let last = name(&apply_new(root, batch(vec![append("b", "2")])));
+    fs::remove_dir_all(root.join(".mission_control/log").join(&last)).unwrap();
+    let workspace = Workspace::open(root).unwrap();
+    for point in ["2001-01-01T00:00:00Z", &first] {
+        let stop = workspace.undo_to(&Point::parse(point), Mode::Apply, &options());
+        let stop = stop.unwrap_err();
+        assert_eq!(stop.code(), Code::SnapshotMissing, "{point}: {stop}");
+        assert!(stop.to_string().contains(&last), "{stop}");
+    }
+    let copy = tempfile::tempdir().unwrap();
+    let stop = workspace.rebuild(copy.path()).unwrap_err();
+    assert_eq!(stop.code(), Code::SnapshotMissing, "{stop}");
+    assert!(stop.to_string().contains(&last), "{stop}");
+}
+
+#[test]
+fn what_somebody_else_did_right_behind_the_point_stays_and_is_told() {
+    let dir = tree(&[("a", "0\n"), ("b", "0\n")]);
+    let root = dir.path();
+    let workspace = Workspace::open(root).unwrap();
+    workspace.snapshot(&[], &options()).unwrap();
+    fs::write(root.join("b"), "theirs\n").unwrap();
+    let first = name(&apply_new(root, batch(vec![append("a", "1")])));
+    fs::write(root.join("a"), "theirs\n").unwrap();
+    apply_new(root, batch(vec![append("a", "2"), append("b", "2")]));
+    for mode in [Mode::Preview, Mode::Apply] {
+        let undone = go(root, &first, mode);
+        assert_eq!(undone.report.code(), None);
+        let told = &undone.report.warnings;
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(
+            told[0].starts_with("a was changed by somebody else"),
+            "{told:?}"
+        );
+        assert!(
+            told[1].starts_with("b was changed by somebody else"),
+            "{told:?}"
+        );
+    }
+    assert_eq!(fs::read(root.join("a")).unwrap(), b"theirs\n");
+}
+
+#[test]
+fn a_mode_that_somebody_else_gave_stays_where_the_batch_gave_none() {
+    let dir = tree(&[("a", "0\n"), ("b", "0\n"), ("c", "0\n")]);
+    let root = dir.path();
+    let set = |name: &str, bits: u32| {
+        fs::set_permissions(root.join(name), fs::Permissions::from_mode(bits)).unwrap();
+    };
+    let mode = |name: &str| root.join(name).metadata().unwrap().permissions().mode() & 0o7777;
+    for name in ["a", "b", "c"] {
+        set(name, 0o644);
+    }
+    let workspace = Workspace::open(root).unwrap();
+    let executable = Operation::new(path("b"), Action::SetMode { executable: true });
+    let change = || vec![append("a", "1"), rename("c", "d")];
+    apply_new(root, batch(change()));
+    set("a", 0o600);
+    set("d", 0o640);
+    let undone = workspace.undo(None, &options()).unwrap();
+    assert_eq!(undone.report.code(), None, "{:?}", undone.report);
+    assert_eq!((mode("a"), mode("c")), (0o600, 0o640));
+    let told = undone.report.warnings.join("\n");
+    assert!(told.contains("a keeps mode 0600"), "{told}");
+    assert!(told.contains("c keeps mode 0640"), "{told}");
+    // By what the undo left, it can be taken back again.
+    let name = undone.record.transaction.to_string();
+    let again = workspace.undo(Some(&name), &options()).unwrap();
+    assert_eq!(again.report.code(), None, "{:?}", again.report);
+    assert_eq!((mode("a"), mode("d")), (0o600, 0o640));
+    set("a", 0o400);
+    let back = go(root, "2001-01-01T00:00:00Z", Mode::Apply);
+    assert_eq!(
+        back.report.code(),
+        Some(Code::ChangedSince),
+        "between the batches"
+    );
+    apply_new(root, batch(vec![append("b", "1")]));
+    set("b", 0o600);
+    let then = before_last(root);
+    let back = go(root, &then, Mode::Apply);
+    assert_eq!(back.report.code(), None, "{:?}", back.report);
+    assert_eq!(
+        (mode("b"), fs::read(root.join("b")).unwrap()),
+        (0o600, b"0\n".to_vec())
+    );
+    // Both changed it.
+    apply_new(root, batch(vec![executable]));
+    assert_eq!(mode("b"), 0o700);
+    set("b", 0o711);
+    for undone in [
+        workspace.undo(None, &options()).unwrap(),
+        go(root, &before_last(root), Mode::Apply),
+    ] {
+        assert_eq!(undone.report.code(), Some(Code::ChangedSince));
+    }
+    assert_eq!(mode("b"), 0o711);
+}
+
+/// The transaction before the last one that changed something.
+fn before_last(root: &Path) -> String {
+    let log = Workspace::open(root).unwrap().log().unwrap();
+    let transactions = log.transactions().unwrap().into_iter();
+    let changed = |id: &TransactionId| !log.read(id).unwrap().unwrap().changes.is_empty();
+    let all: Vec<TransactionId> = transactions.filter(changed).collect();
+    all[all.len() - 2].to_string()
 }

@@ -49,6 +49,11 @@ impl<'t> Desk<'t> {
         self.coordinates
     }
 
+    /// The tree before the patch.
+    pub(super) fn tree(&self) -> &'t Tree {
+        self.stage.tree()
+    }
+
     /// The bytes at a path now; `None` where there is no file.
     pub(super) fn text(&self, path: &RelPath) -> Result<Option<SharedBytes>, Refusal> {
         self.stage.look(path)
@@ -104,10 +109,14 @@ impl<'t> Desk<'t> {
     /// known, the log is asked before the patch is lowered again.
     pub(super) fn settle(&mut self, path: &RelPath, landed: Landed, edit: TextEdit) -> Landed {
         match landed {
-            Landed::Maybe(place) if self.stage.tree().has_landed(path, &edit) => Landed::Yes(place),
-            Landed::Maybe(place) => {
+            Landed::Maybe(place) | Landed::Part(place)
+                if self.stage.tree().has_landed(path, &edit) =>
+            {
+                Landed::Yes(place)
+            }
+            Landed::Maybe(_) | Landed::Part(_) => {
                 self.doubt = Some(Box::new(edit));
-                Landed::Maybe(place)
+                landed
             }
             other => other,
         }
@@ -183,13 +192,11 @@ impl<'t> Desk<'t> {
         self.create(path, content)
     }
 
-    /// Deletes a file that has to exist.
+    /// Deletes a file that has to exist; which text it has, the sender has not said.
     pub(super) fn delete(&mut self, path: &RelPath, note: Option<String>) -> Result<(), Refusal> {
-        // A hash speaks of the file before the patch.
-        let base = self.stage.file(path)?.guard();
         self.stage.delete(path, self.operations.len())?;
         self.push(path, Action::DeleteFile { expect: None }, note)
-            .base = Some(base);
+            .guardless = true;
         Ok(())
     }
 

@@ -77,7 +77,7 @@ pub fn detect(bytes: &[u8]) -> Result<Dialect, Refusal> {
             "the patch mixes dialects: {first} at line {a} and {second} at line {b}; send them separately"
         ))
         .map_err(|refusal| refusal.with_hint(Hint::Dialect)),
-        [] => match json_at.and_then(|at| json(&body[at..])) {
+        [] => match json_at.and_then(|at| json_below(body, at)) {
             Some(dialect) => Ok(dialect),
             // So is what is empty, and what can be nothing but JSON.
             None if matches!(body.trim_ascii_start().first(), None | Some(b'[' | b'"')) => {
@@ -96,11 +96,25 @@ pub fn detect(bytes: &[u8]) -> Result<Dialect, Refusal> {
     }
 }
 
+/// The dialect of JSON at an offset; below the name of a tool it is a call.
+fn json_below(body: &[u8], at: usize) -> Option<Dialect> {
+    let dialect = json(&body[at..])?;
+    let above = std::str::from_utf8(&body[..at]).unwrap_or_default();
+    match dialect {
+        Dialect::Files if calls::name_above(above).is_some() => Some(Dialect::StrReplace),
+        dialect => Some(dialect),
+    }
+}
+
 /// The format that a text is nearest to, and what it lacks.
 fn near_format(body: &[u8]) -> Option<&'static str> {
     let lines: Vec<&[u8]> = split_lines(body).map(trim_ending).collect();
     let starts = |mark: &str| lines.iter().any(|line| line.starts_with(mark.as_bytes()));
     let is_fence = |line: &&[u8]| line.starts_with(b"```");
+    let command = std::str::from_utf8(body).ok();
+    if let Some(why) = command.and_then(codex::not_unquoted) {
+        return Some(why);
+    }
     if starts("*** End Patch") || starts("*** Update File: ") || starts("*** Add File: ") {
         return Some(
             "this looks like an envelope without its first line; put \"*** Begin Patch\" above it",
@@ -188,6 +202,30 @@ pub(super) fn json(body: &[u8]) -> Option<Dialect> {
             .into_iter()
             .any(has)
     };
+    // What a list of whole files cannot say.
+    let is_told = || {
+        let fields = [
+            Field::Range,
+            Field::Append,
+            Field::Overwrite,
+            Field::OnlyNew,
+            Field::IfExists,
+            Field::Base,
+            Field::Allow,
+        ];
+        fields.into_iter().any(means)
+            || [
+                "operation",
+                "op",
+                "input",
+                "arguments",
+                "args",
+                "params",
+                "parameters",
+            ]
+            .into_iter()
+            .any(has)
+    };
     Some(if codex::may_be_called(body, has) {
         Dialect::Codex
     } else if first == b'{' && has("operations") {
@@ -204,7 +242,7 @@ pub(super) fn json(body: &[u8]) -> Option<Dialect> {
         || means(Field::Sketch)
         || has("command")
         // Of a tool that writes whole files.
-        || (means(Field::Path) && means(Field::Content) && !has("files") && (is_named() || means(Field::Range) || !has("path") && !has("file")))
+        || (means(Field::Path) && means(Field::Content) && !has("files") && (is_named() || is_told() || !has("path") && !has("file")))
         || (means(Field::Path) && ["diff", "patch", "mode"].into_iter().any(has))
         || (means(Field::Patch) && is_hashline_call(body))
     {

@@ -88,6 +88,13 @@ pub(super) fn edits(
     if !wanted {
         return Err(refuse_count(text, &found, find, path, name));
     }
+    let all = find.matches == Matches::All && found.len() > 1;
+    if !all && memchr::memmem::find(find.new.as_bytes(), find.old.as_bytes()).is_some() {
+        let name = format!("the text that {name} looks for");
+        if let Some(refusal) = landed::unclear(&find.landed(text), path, &name) {
+            return Err(refusal);
+        }
+    }
     let lines = Text::new(text);
     let edits = disjoint(&found, old.len()).into_iter().map(|at| {
         let new = with_ending(&lines, at, find.new);

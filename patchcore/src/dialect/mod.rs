@@ -213,6 +213,10 @@ impl Script for Patch<'_> {
         self.script.paths()
     }
 
+    fn mentions(&self) -> Vec<RelPath> {
+        self.script.mentions()
+    }
+
     fn as_batch(&self) -> Option<&Batch> {
         self.script.as_batch()
     }
@@ -249,6 +253,11 @@ impl fmt::Debug for Patch<'_> {
 /// `INVALID_BATCH` for what is malformed, or not clear enough; `PATH_ESCAPE` for names that lead
 /// out of the root. For calls in JSON, every fault has its line, column and JSON path.
 pub fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Patch<'a>, Unread> {
+    // What is forbidden is not allowed, whoever allows it.
+    let options = &Options {
+        allow_omission: options.allow_omission && !options.forbid_omission,
+        ..options.clone()
+    };
     let dialect = match options.dialect {
         Some(dialect) => dialect,
         None => detect(bytes)?,

@@ -9,15 +9,28 @@
 //!   text has at least [`ENOUGH`] characters that are not blank; or the log shows this very edit,
 //!   which the workspace looks up where lowering asks for it ([`Tree::has_landed`]).
 //!
+//! A new text of characters that ends, or starts, in the middle of a word or number of the file is
+//! not there: what stands there is something longer. Where the text to find cut that word before,
+//! too, only the log can tell.
+//!
+//! An edit that names the function or part of the file that it is for has landed only there.
+//!
 //! A deletion leaves nothing that could be found again: it is never held for one that has landed.
+
+mod edge;
+mod heading;
 
 use std::ops::Range;
 
 use super::fold::{Fold, LADDER};
 use super::ladder::Rungs;
-use crate::error::Refusal;
+use crate::error::{Code, Refusal};
 use crate::locate::{self, Place};
+use crate::path::RelPath;
 use crate::text::{LineNumber, Text, split_lines};
+
+use edge::{Edge, edges, is_cut};
+pub(crate) use heading::is_below;
 
 /// Fewest characters that are not blank by which a new text is known again.
 const ENOUGH: usize = 16;
@@ -31,6 +44,24 @@ pub(crate) enum Landed {
     Yes(Place),
     /// The text to find is gone and the new text stands at this line alone, which may be chance.
     Maybe(Place),
+    /// The new text stands at this line alone, as a part of a longer word: only the log can tell.
+    Part(Place),
+    /// The new text stands at this line alone, outside of the function or part of the file that the
+    /// edit names: another edit has brought it there.
+    Elsewhere(Place),
+}
+
+impl Landed {
+    /// Holds an edit to the part of the file that it names; `is_below` says of an offset whether it
+    /// is there.
+    pub(crate) fn within(self, is_below: impl Fn(&Range<usize>) -> bool) -> Self {
+        match self {
+            Self::Yes(place) | Self::Maybe(place) if !is_below(&place.span) => {
+                Self::Elsewhere(place)
+            }
+            other => other,
+        }
+    }
 }
 
 /// What the verdict on an edit says that has landed at a line.
@@ -40,11 +71,24 @@ pub(crate) fn note(line: LineNumber) -> String {
 
 /// Says in the refusal of an edit whose text is not found where its new text stands.
 pub(crate) fn mention(mut refusal: Refusal, landed: &Landed) -> Refusal {
-    if let Landed::Maybe(Place { line, .. }) = landed {
+    if let Landed::Maybe(Place { line, .. }) | Landed::Elsewhere(Place { line, .. }) = landed {
         let stands = format!("; what it would replace that by stands at line {line} already");
         refusal.message.push_str(&stands);
     }
     refusal
+}
+
+/// The refusal of an edit whose text stands only where its new text stands, as a part of a longer
+/// word; `None` where that is not what is known of it.
+pub(crate) fn unclear(landed: &Landed, path: &RelPath, name: &str) -> Option<Refusal> {
+    let Landed::Part(Place { line, .. }) = landed else {
+        return None;
+    };
+    let message = format!(
+        "{name} stands in {path} only within its new text, at line {line}, which goes on there in the same word: whether the edit has landed cannot be told; send the whole word or line that gives way"
+    );
+    let refusal = Refusal::new(Code::AnchorAmbiguous, message).in_file(path);
+    Some(refusal.at_line(*line))
 }
 
 /// Judges an edit of whole lines.
@@ -155,15 +199,19 @@ pub(crate) fn characters(text: &[u8], old: &[u8], new: &[u8], rungs: Rungs) -> L
             return Landed::No;
         }
         let found = occurrences(text, &new.concat());
-        return match found[..] {
-            [ref there] => {
+        let whole = found.iter().filter(|place| !is_cut(text, place));
+        return match (&whole.collect::<Vec<_>>()[..], &found[..]) {
+            ([there], _) => {
                 let place = place(text, there);
                 match is_telling(&old, &new) {
                     true => Landed::Yes(place),
                     false => Landed::Maybe(place),
                 }
             }
-            [] => lines(text, &old, &new, rungs),
+            ([], found) => match (lines(text, &old, &new, rungs), found) {
+                (Landed::No, [there]) => Landed::Part(place(text, there)),
+                (landed, _) => landed,
+            },
             _ => Landed::No,
         };
     }
@@ -179,9 +227,14 @@ pub(crate) fn characters(text: &[u8], old: &[u8], new: &[u8], rungs: Rungs) -> L
     let [there] = &occurrences(text, new)[..] else {
         return Landed::No;
     };
-    match is_more && searched.iter().all(|place| is_inside(place, there)) {
-        true => Landed::Yes(place(text, there)),
-        false => Landed::No,
+    if !is_more || !searched.iter().all(|place| is_inside(place, there)) {
+        return Landed::No;
+    }
+    let edges = searched.iter().map(|part| edges(text, part, there));
+    match edges.max() {
+        Some(Edge::Open) => Landed::No,
+        Some(Edge::Part) => Landed::Part(place(text, there)),
+        Some(Edge::Whole) | None => Landed::Yes(place(text, there)),
     }
 }
 
@@ -319,8 +372,13 @@ mod tests {
             Landed::No => None,
             Landed::Yes(place) => Some(Ok(place.line.get())),
             Landed::Maybe(place) => Some(Err(place.line.get())),
+            Landed::Part(place) => Some(Err(place.line.get() + PART)),
+            Landed::Elsewhere(_) => unreachable!("no part is named"),
         }
     }
+
+    /// Added to the line of what is a part of a longer word.
+    const PART: u64 = 100;
 
     fn at(line: u64) -> Option<Result<u64, u64>> {
         Some(Ok(line))
@@ -407,6 +465,86 @@ mod tests {
             line(of_lines("a:\n  b\n", "a:\n  c\n", "a:\n  b\n")),
             maybe(1)
         );
+    }
+
+    #[test]
+    fn a_new_text_that_goes_on_in_the_file_is_not_there() {
+        let class = "class U:\n    id: int\n    name_full: str\n";
+        let name = ("    id: int", "    id: int\n    name");
+        let import = ("import logging", "import logging\nimport requests");
+        for (text, old, new, expected) in [
+            (class, name.0, name.1, None),
+            ("    id: int\n    name: str\n", name.0, name.1, None),
+            ("    id: int\n    name = 5\n", name.0, name.1, None),
+            ("    id: int\n    name # x\n", name.0, name.1, at(1)),
+            (
+                "import logging\nimport requests_mock\n",
+                import.0,
+                import.1,
+                None,
+            ),
+            (
+                "import logging\nimport requests.adapters\n",
+                import.0,
+                import.1,
+                None,
+            ),
+            (
+                "import logging\nimport requests\n",
+                import.0,
+                import.1,
+                at(1),
+            ),
+            ("f([1,\n2])\n", "1", "1,\n2", at(1)),
+            // At its start.
+            (
+                "# import os\nimport sys\n",
+                "import sys",
+                "import os\nimport sys",
+                None,
+            ),
+            (
+                "  import os\nimport sys\n",
+                "import sys",
+                "import os\nimport sys",
+                at(1),
+            ),
+            ("xlog\n", "g", "log", maybe(1 + PART)),
+            ("x_(log)\n", "(log)", "_(log)", None),
+            // A word that was cut before.
+            ("timeout=100\n", "timeout=1", "timeout=10", maybe(1 + PART)),
+            ("timeout=10.5\n", "timeout=1", "timeout=10", maybe(1 + PART)),
+            ("timeout=10\n", "timeout=1", "timeout=10", at(1)),
+            (
+                "def get_all_users\n",
+                "def get_",
+                "def get_all_",
+                maybe(1 + PART),
+            ),
+            // Where both end, nothing was added.
+            ("console.logger\n", "log", "console.log", at(1)),
+            // A name of several words.
+            (
+                "x = api.v2.get()\n",
+                "x = api",
+                "x = api.v2",
+                maybe(1 + PART),
+            ),
+            ("x = api.v2()\n", "x = api", "x = api.v2", at(1)),
+            // Without the text to find.
+            ("the colors\n", "colour", "color", maybe(1 + PART)),
+            ("the color\n", "colour", "color", maybe(1)),
+            (
+                "return compute(100)\n",
+                "return compute(2",
+                "return compute(1",
+                maybe(1 + PART),
+            ),
+            ("colors, color\n", "colour", "color", maybe(1)),
+        ] {
+            let judged = characters(text.as_bytes(), old.as_bytes(), new.as_bytes(), Rungs::All);
+            assert_eq!(line(judged), expected, "{text:?} {old:?} {new:?}");
+        }
     }
 
     #[test]

@@ -306,12 +306,14 @@ impl Scene<'_, '_> {
 
     fn unguarded(&self, located: &Located) -> Refusal {
         let (path, line, digest) = (self.path, located.line(), (self.digest)());
+        let to_guard = self.operation.to_guard.clone().unwrap_or_else(|| {
+            format!(
+                "send the lines that are there as \"expect\", or the file's hash as \"base\": {digest}"
+            )
+        });
         Refusal::new(
             Code::Unguarded,
-            format!(
-                "line {line} of {path} is addressed without a guard; send the lines that are \
-                 there as \"expect\", or the file's hash as \"base\": {digest}"
-            ),
+            format!("line {line} of {path} is addressed without a guard; {to_guard}"),
         )
         .with_hint(Hint::AllowUnguarded)
         .in_file(path)
@@ -447,6 +449,9 @@ impl Scene<'_, '_> {
             let refusal = self.resolver.with_nearest(refusal, find);
             return Err(landed::mention(refusal, &landed));
         }
+        if let Some(refusal) = landed::unclear(&landed, path, &format!("{shown:?}")) {
+            return Err(refusal);
+        }
         let index = match occurrence {
             Occurrence::Only if count > 1 => {
                 return Err(ambiguous(
@@ -489,18 +494,16 @@ impl Scene<'_, '_> {
     /// Whether the edit has landed already, by the file or the log.
     fn landed(&self, find: &[u8], content: &[u8]) -> Landed {
         let landed = landed::characters(self.text.bytes(), find, content, Rungs::Exact);
-        match landed {
-            Landed::Maybe(place) => {
-                let edit = TextEdit {
-                    old: find.to_vec(),
-                    new: content.to_vec(),
-                };
-                match self.terms.tree.has_landed(self.path, &edit) {
-                    true => Landed::Yes(place),
-                    false => Landed::Maybe(place),
-                }
-            }
-            other => other,
+        let (Landed::Maybe(place) | Landed::Part(place)) = &landed else {
+            return landed;
+        };
+        let edit = TextEdit {
+            old: find.to_vec(),
+            new: content.to_vec(),
+        };
+        match self.terms.tree.has_landed(self.path, &edit) {
+            true => Landed::Yes(place.clone()),
+            false => landed,
         }
     }
 

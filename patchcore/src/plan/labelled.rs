@@ -156,6 +156,10 @@ impl Script for Labelled<'_> {
         self.script.paths()
     }
 
+    fn mentions(&self) -> Vec<RelPath> {
+        self.script.mentions()
+    }
+
     fn as_batch(&self) -> Option<&Batch> {
         self.batch.as_ref()
     }

@@ -53,6 +53,8 @@ pub(super) struct Names<'a> {
     pub(super) nodes: Vec<Node<'a>>,
     /// Operations that are settled already: refused, or with nothing to do.
     pub(super) settled: HashMap<usize, Result<(), Refusal>>,
+    /// What verdicts say of operations with nothing to do.
+    pub(super) notes: Vec<(usize, String)>,
     /// Operations that put a file in the place of one that no operation takes away, with its path.
     pub(super) replacing: Vec<(usize, RelPath)>,
 }
@@ -71,6 +73,7 @@ pub(super) fn resolve<'a>(
     let names = Names {
         nodes: Vec::new(),
         settled,
+        notes: Vec::new(),
         replacing: Vec::new(),
     };
     let mut naming = Naming {
@@ -202,7 +205,8 @@ impl<'a> Naming<'a, '_> {
 
     fn delete(&mut self, index: usize, operation: &Operation) -> Result<bool, Refusal> {
         let Some(node) = self.existing(operation)? else {
-            // It has happened.
+            let note = has_gone(operation, self.tree)?;
+            self.names.notes.push((index, note));
             return Ok(false);
         };
         if let Some(source) = &self.names.nodes[node].source {
@@ -235,13 +239,13 @@ impl<'a> Naming<'a, '_> {
                 .ok_or_else(|| not_found(&operation.file));
         }
         let Some(node) = self.existing(operation)? else {
-            return match self.tree.get(to) {
-                // It has happened.
-                Entry::File(there) if operation.base.is_none_or(|base| base == there.digest()) => {
-                    Ok(false)
-                }
-                _ => Err(not_found(&operation.file)),
+            let there = match self.tree.get(to) {
+                Entry::File(there) => Some(there.digest()),
+                _ => None,
             };
+            let note = has_moved(operation, to, there, self.tree)?;
+            self.names.notes.push((index, note));
+            return Ok(false);
         };
         if let (Some(base), Some(source)) = (operation.base, &self.names.nodes[node].source)
             && base != source.digest()
@@ -481,13 +485,14 @@ pub(super) fn check_deletion(
         expect: Some(expect),
     } = &operation.action
     else {
-        if policy.allow_unguarded {
+        if policy.allow_unguarded || operation.guardless {
             return Ok(());
         }
-        let digest = source.digest();
+        let by_hash = || format!("send its hash as \"base\": {}", source.digest());
+        let to_guard = operation.to_guard.clone().unwrap_or_else(by_hash);
         return Err(Refusal::new(
             Code::Unguarded,
-            format!("{path} is deleted without a guard; send its hash as \"base\": {digest}"),
+            format!("{path} is deleted without a guard; {to_guard}"),
         )
         .with_hint(Hint::AllowUnguarded)
         .in_file(path)
@@ -505,6 +510,47 @@ pub(super) fn check_deletion(
         ..Guard::default()
     };
     Resolver::new(path, &text, []).check(&guard, &all, Edge::Whole)
+}
+
+/// What the verdict on a deletion says whose file is not there before the batch: that it has
+/// happened is believed of a file of which the sender names the text, or as the log shows it.
+///
+/// # Errors
+/// `FILE_NOT_FOUND` where nothing says that there ever was such a file.
+pub(super) fn has_gone(operation: &Operation, tree: &Tree) -> Result<String, Refusal> {
+    let path = &operation.file;
+    let is_known = operation.base.is_some()
+        || matches!(operation.action, Action::DeleteFile { expect: Some(_) })
+        || tree.has_gone(path, None);
+    match is_known {
+        true => Ok(format!("{path} is not there, nothing is left to delete")),
+        false => Err(not_found(path)),
+    }
+}
+
+/// What the verdict on a rename says whose file is not there before the batch, where a file with
+/// this hash stands at the new path: that it has happened is believed of the file that the sender
+/// means by its hash, or as the log shows it.
+///
+/// # Errors
+/// `FILE_NOT_FOUND` where nothing says that the one file became the other.
+pub(super) fn has_moved(
+    operation: &Operation,
+    to: &RelPath,
+    there: Option<Digest>,
+    tree: &Tree,
+) -> Result<String, Refusal> {
+    let path = &operation.file;
+    let is_it = match operation.base {
+        Some(base) => there == Some(base),
+        None => there.is_some() && tree.has_gone(path, Some(to)),
+    };
+    match is_it {
+        true => Ok(format!(
+            "{path} is not there, and its file is at {to} already"
+        )),
+        false => Err(not_found(path)),
+    }
 }
 
 fn same_guard(one: &Operation, other: &Operation) -> bool {

@@ -43,6 +43,9 @@ pub(super) fn plan(
             Err(refusal) => verdicts[index].refuse(refusal),
         }
     }
+    for (index, note) in names.notes {
+        verdicts[index].add_note(note);
+    }
     for (index, path) in names.replacing {
         verdicts[index].add_note(format!("replaces {path}"));
     }

@@ -16,6 +16,13 @@ pub trait Script {
     /// Every path that has to be loaded before [`lower`](Self::lower).
     fn paths(&self) -> Vec<RelPath>;
 
+    /// Names of files that text around the edits speaks of, whole paths or their last components:
+    /// the files of the workspace that are called so are loaded as well, since an edit may be meant
+    /// for one of them.
+    fn mentions(&self) -> Vec<RelPath> {
+        Vec::new()
+    }
+
     /// The batch, where the script is one already, or what stands in for it: only a script that
     /// has one has an id by which the ledger knows it before anything is loaded.
     fn as_batch(&self) -> Option<&Batch> {

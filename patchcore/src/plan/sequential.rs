@@ -17,7 +17,7 @@ use super::content;
 use super::encoding;
 use super::growth::Terms;
 use super::history::History;
-use super::names::{changed, check_deletion};
+use super::names::{changed, check_deletion, has_gone, has_moved};
 use super::position;
 use super::stage::{self, Onto, Slot};
 use super::{After, ChangeKind, FileChange, Outcome, Policy, Source, Tree, Verdict};
@@ -155,6 +155,10 @@ impl<'a> Planner<'a> {
             },
             Action::DeleteFile { .. } => {
                 let Some(there) = stage.get(path)? else {
+                    // An operation before has done it, or it was so before the batch.
+                    if !stage.has_taken(path) {
+                        verdict.add_note(has_gone(operation, stage.tree())?);
+                    }
                     return Ok(false);
                 };
                 if operation.base.is_none_or(|base| base != there.guard()) {
@@ -169,12 +173,16 @@ impl<'a> Planner<'a> {
                 return Ok(false);
             }
             Action::RenameFile { to } => {
-                if stage.look(path)?.is_none()
-                    && let Some(there) = stage.get(to)?
-                    && operation.base.is_none_or(|base| base == there.guard())
-                {
-                    // It has happened.
-                    return Ok(false);
+                if stage.look(path)?.is_none() {
+                    let there = stage.get(to)?.map(|there| there.guard());
+                    if !stage.has_taken(path) || there.is_none() {
+                        verdict.add_note(has_moved(operation, to, there, stage.tree())?);
+                        return Ok(false);
+                    }
+                    if operation.base.is_none_or(|base| Some(base) == there) {
+                        // An operation before has done it.
+                        return Ok(false);
+                    }
                 }
                 stage.rename(path, to, index, onto)?
             }

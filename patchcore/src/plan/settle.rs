@@ -55,11 +55,11 @@ fn check_omission(operation: &Operation, tree: &Tree, policy: &Policy) -> Result
     omission::check_new_in(&operation.file, text, old, balance)
 }
 
-/// Whether new lines may stand for code that was left out: by the operator's word, or by the
-/// sender's where the operator leaves it that.
+/// Whether new lines may stand for code that was left out: by the operator's word or by the sender's,
+/// where it is not forbidden.
 fn may_omit(operation: &Operation, policy: &Policy) -> bool {
     let allowed = operation.allow.contains(&Allowance::Omission);
-    policy.allow_omission || (allowed && !policy.forbid_omission)
+    (policy.allow_omission || allowed) && !policy.forbid_omission
 }
 
 /// Whether an operation brings fewer lines than it says to replace.

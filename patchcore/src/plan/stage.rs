@@ -146,6 +146,11 @@ impl<'t, H: Default> Stage<'t, H> {
         }
     }
 
+    /// Whether the batch itself took away or moved what stood at a path.
+    pub(crate) fn has_taken(&self, path: &RelPath) -> bool {
+        matches!(self.slots.get(path), Some(Slot::Gone(_)))
+    }
+
     /// The bytes at a path before the batch; `None` where there was no file.
     pub(crate) fn before(&self, path: &RelPath) -> Option<SharedBytes> {
         match self.tree.get(path) {

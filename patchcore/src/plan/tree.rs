@@ -205,6 +205,8 @@ pub struct Tree {
     others: BTreeMap<RelPath, Other>,
     /// Edits that the log shows.
     landed: HashSet<(RelPath, TextEdit)>,
+    /// Deletions and renames that the log shows, with the new path.
+    gone: HashSet<(RelPath, Option<RelPath>)>,
     /// Older states of files, the newest first.
     bases: BTreeMap<RelPath, Vec<Arc<Source>>>,
     /// Files that are called otherwise by now.
@@ -257,6 +259,18 @@ impl Tree {
     #[must_use]
     pub fn has_landed(&self, path: &RelPath, edit: &TextEdit) -> bool {
         !self.landed.is_empty() && self.landed.contains(&(path.clone(), edit.clone()))
+    }
+
+    /// Notes that the log shows how the file at a path went: it was renamed to another, or deleted.
+    pub fn add_gone(&mut self, path: RelPath, to: Option<RelPath>) {
+        self.gone.insert((path, to));
+    }
+
+    /// Whether the log shows that the file at a path was renamed to another, or, without one, that it
+    /// was deleted, as far as it was asked.
+    #[must_use]
+    pub fn has_gone(&self, path: &RelPath, to: Option<&RelPath>) -> bool {
+        !self.gone.is_empty() && self.gone.contains(&(path.clone(), to.cloned()))
     }
 
     /// Adds an older state of a file: what operations were made for that name its hash, or in

@@ -7,36 +7,32 @@
 //! difference goes into the log with the old bytes as pre-images. Nothing is installed: the tree is
 //! already as the record says.
 //!
+//! Where another batch is about to touch a file that the command has changed already, that change is
+//! recorded before the batch, by [`earlier`]: else the batch would hide it.
+//!
 //! What is written after the end of the command, by a daemon that it left behind, is nobody's.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
 use crate::error::{Code, Error, Refusal, Stop};
 use crate::operation::Labels;
 use crate::path::RelPath;
-use crate::plan::{Lowered, Outcome, Plan, Tree};
-use crate::report::Status;
 use crate::workspace::Workspace;
-use crate::workspace::commit::apply::{Applied, finished, millis, new_record};
+use crate::workspace::commit::apply::Applied;
 use crate::workspace::commit::recover::{self, Recovered};
-use crate::workspace::commit::stage::Staging;
-use crate::workspace::commit::transaction::{Done, change_records};
 use crate::workspace::disk::{self, Dir, File};
 use crate::workspace::options::ApplyOptions;
 use crate::workspace::state::chain;
-use crate::workspace::state::gc;
-use crate::workspace::state::journal::{self, WriteFault};
-use crate::workspace::state::record::{
-    CommandRecord, Journal, Method, Record, TransactionId, TransactionState, form,
-};
+use crate::workspace::state::record::{Record, TransactionId, form};
 use crate::workspace::state::snapshot::{self, Listing, Objects};
-use crate::workspace::state::{CURRENT, Held, fail};
+use crate::workspace::state::{Held, fail};
 
+mod earlier;
 pub(crate) mod observe;
+mod write;
 
 /// A run that nobody attends to is given up after this time.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -83,6 +79,20 @@ pub struct Snapshot {
     pub left_out: Vec<String>,
 }
 
+/// What a command did.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct EndedCommand {
+    /// The batch of what was not recorded before its end; `None` where there is nothing.
+    pub applied: Option<Applied<'static>>,
+    /// The batches of what it had done to files before other batches changed them, oldest first.
+    pub earlier: Vec<Record>,
+    /// What a person should know where there is no batch; else the batch's report says it.
+    pub warnings: Vec<String>,
+    /// Whether something that it did breaks a rule of the review.
+    pub breaks_rules: bool,
+}
+
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
@@ -111,6 +121,25 @@ struct Header {
     /// Runs that were open then.
     overlaps: Vec<TransactionId>,
     attended: bool,
+}
+
+impl Header {
+    /// How the run is called in what people are told.
+    fn shown(&self) -> String {
+        match self.argv.as_slice() {
+            [] => format!("the run {}", self.id),
+            argv => {
+                let command = crate::error::excerpt(argv.join(" ").as_bytes(), 100);
+                format!("the command {command:?}")
+            }
+        }
+    }
+}
+
+/// A command that is being recorded, with the tree from before it.
+struct Run {
+    header: Header,
+    listing: Listing,
 }
 
 impl Workspace {
@@ -156,7 +185,10 @@ impl Workspace {
     }
 
     /// Records what a command did since [`begin_command`](Self::begin_command), as one batch that
-    /// can be undone; `None` where it changed nothing.
+    /// can be undone.
+    ///
+    /// What it had done to a file before another batch changed that file was recorded then, as a
+    /// batch of its own.
     ///
     /// Where `options` has a review, an operation that breaks one of its rules says so in its note;
     /// it was done all the same.
@@ -168,7 +200,7 @@ impl Workspace {
         id: &TransactionId,
         ending: Ending,
         options: &ApplyOptions<'_>,
-    ) -> Result<Option<Applied<'static>>, Stop> {
+    ) -> Result<EndedCommand, Stop> {
         let held = self.hold(options.lock_wait)?;
         let recovered = recover::recover(&self.root, &held)?;
         let read = |runs: &Dir| read_run(runs, &id.to_string(), &held);
@@ -182,7 +214,12 @@ impl Workspace {
             );
             return Err(Refusal::new(Code::InvalidBatch, message).into());
         };
-        Ok(self.record_run(&held, &runs, header, listing, ending, &recovered, options)?)
+        let run = Run { header, listing };
+        let mut ended = self.record_run(&held, &runs, run, ending, &recovered, options)?;
+        if ended.applied.is_none() {
+            ended.warnings.extend(self.notes());
+        }
+        Ok(ended)
     }
 
     /// The last run that was begun under a name and is still open.
@@ -283,19 +320,21 @@ impl Workspace {
         };
         if is_over {
             let (nothing, options) = (Recovered::Nothing, ApplyOptions::default());
-            let command = crate::error::excerpt(header.argv.join(" ").as_bytes(), 100);
+            let run = Run { header, listing };
+            let command = run.header.shown();
             let ending = Ending::Interrupted;
-            let note = match self
-                .record_run(held, runs, header, listing, ending, &nothing, &options)
-            {
-                Ok(Some(applied)) => format!(
-                    "the command {command:?} was interrupted; what it had done is recorded as batch {}",
+            let note = match self.record_run(held, runs, run, ending, &nothing, &options) {
+                Ok(EndedCommand {
+                    applied: Some(applied),
+                    ..
+                }) => format!(
+                    "{command} was interrupted; what it had done is recorded as batch {}",
                     applied.record.batch_id
                 ),
-                Ok(None) => return Ok(true),
+                Ok(_) => return Ok(true),
                 // Its run is over all the same, and nobody's edit has to wait for it.
                 Err(Error::Damaged { why, .. }) => {
-                    format!("the command {command:?} was interrupted, and {why}")
+                    format!("{command} was interrupted, and {why}")
                 }
                 Err(error) => return Err(error),
             };
@@ -303,169 +342,6 @@ impl Workspace {
         }
         Ok(is_over)
     }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "all that is known of a run at its end"
-    )]
-    fn record_run(
-        &self,
-        held: &Held,
-        runs: &Dir,
-        header: Header,
-        base: Listing,
-        ending: Ending,
-        recovered: &Recovered,
-        options: &ApplyOptions<'_>,
-    ) -> Result<Option<Applied<'static>>, Error> {
-        let began = Instant::now();
-        let objects = Objects::open(&held.state)?;
-        let log = self.log()?;
-        let base = observe::with_commits(base, &log, header.head.as_ref())?;
-        let now = snapshot::take(&self.root, held, &objects, Some(&base), &header.also)?;
-        let observed = observe::compare(&base, &now, &objects)?;
-        let name = header.id.to_string();
-        if observed.changes.is_empty() {
-            remove_run(runs, &name)?;
-            if observed.warnings.is_empty() {
-                return Ok(None);
-            }
-            return Err(Error::Damaged {
-                what: "the record of the command".to_owned(),
-                why: observed.warnings.join("; "),
-            });
-        }
-        let mut record = new_record(held, options)?;
-        let others = open_ids(runs)?.into_iter().filter(|id| *id != header.id);
-        let mut overlaps: Vec<_> = header.overlaps.iter().copied().chain(others).collect();
-        overlaps.sort_unstable();
-        overlaps.dedup();
-        record.command = Some(CommandRecord {
-            id: header.id,
-            argv: header.argv,
-            began: header.at,
-            exit: match ending {
-                Ending::Exited(status) => status,
-                Ending::Interrupted => None,
-            },
-            interrupted: ending == Ending::Interrupted,
-            left_out: now.left_out.iter().take(MAX_LEFT_OUT).cloned().collect(),
-            overlaps,
-        });
-        record.labels = header.labels;
-        record.content = Digest::of(header.id.as_bytes());
-        let batch = observe::batch(&observed.changes, &record);
-        let plan = Plan::new(observed.changes, observe::verdicts(&batch));
-        record.plan = plan.digest();
-        record.status = Status::Applied;
-        record.state = TransactionState::Committed;
-        record.operations.clone_from(&plan.verdicts);
-        let broken = broken_rules(batch, &plan, held, options)?;
-        let mut notes = observed.warnings;
-        for (index, refusal) in broken {
-            let note = format!("breaks a rule: {}", refusal.message);
-            notes.push(format!("{}: {note}", record.operations[index].file));
-            record.operations[index].note = Some(note);
-        }
-        record.duration_ms = millis(began);
-        let directories = observe::directories(&base, &now);
-        self.write_observed(held, &mut record, &plan, &base, &now, directories, options)?;
-        snapshot::keep(held, &objects, &plan.changes)?;
-        remove_run(runs, &name)?;
-        gc::now_and_then(self, held, &record, options);
-        let done = Done {
-            notes,
-            ..Done::default()
-        };
-        Ok(Some(finished(held, record, plan, recovered, done)))
-    }
-
-    /// Writes the record and its pre-images into the log.
-    #[expect(clippy::too_many_arguments, reason = "all that a record is made from")]
-    fn write_observed(
-        &self,
-        held: &Held,
-        record: &mut Record,
-        plan: &Plan,
-        base: &Listing,
-        now: &Listing,
-        (made, emptied): observe::Directories,
-        options: &ApplyOptions<'_>,
-    ) -> Result<(), Error> {
-        let io = |error| fail("make", "txn/current", error);
-        held.txn
-            .make_directory(CURRENT.as_bytes(), 0o700)
-            .map_err(io)?;
-        let current = held
-            .txn
-            .directory(CURRENT)
-            .map_err(io)?
-            .ok_or_else(|| io(std::io::ErrorKind::NotFound.into()))?;
-        let write = || -> Result<Digest, WriteFault> {
-            let before = WriteFault::Before;
-            let layout =
-                observe::layout(&self.root, &plan.changes, base, now).map_err(|error| {
-                    before(fail("read attributes for", "txn/current", error).into())
-                })?;
-            let staging = Staging {
-                root: &self.root,
-                current: &current,
-                transaction: record.transaction,
-                sync: options.durable,
-                write_back: !options.durable && current.delays_allocation(),
-                // Whoever owned it, its bytes are kept.
-                allow_owner_change: true,
-                draft: false,
-            };
-            let beside = vec![false; layout.places.len()];
-            let staged = staging.all(&layout.places, &beside).map_err(before)?;
-            record.changes = change_records(&plan.changes, &layout.pre_images);
-            record.journal = Journal {
-                method: Method::Observed,
-                durable: options.durable,
-                made,
-                steps: layout.steps(&staged),
-                emptied,
-            };
-            journal::write(held, &current, record)
-        };
-        match write() {
-            Ok(digest) => journal::finish(held, record, digest),
-            Err(WriteFault::Unknown(error)) => Err(error),
-            Err(WriteFault::Before(stop)) => {
-                let _ = journal::discard(&self.root, held, &current);
-                Err(match stop {
-                    Stop::Failed(error) => error,
-                    Stop::Refused(refusal) => Error::LimitExceeded(refusal.message),
-                })
-            }
-        }
-    }
-}
-
-/// What breaks the rules of the review, by operation.
-fn broken_rules(
-    batch: crate::operation::Batch,
-    plan: &Plan,
-    held: &Held,
-    options: &ApplyOptions<'_>,
-) -> Result<Vec<(usize, Refusal)>, Error> {
-    let Some(review) = options.review else {
-        return Ok(Vec::new());
-    };
-    let tasks = held.state.tasks()?;
-    let lowered = Lowered::from(batch);
-    let judged = review.review(&lowered, &Tree::new(), plan.clone(), tasks.as_deref());
-    Ok(match judged {
-        Ok(judged) => {
-            let verdicts = judged.plan.verdicts.into_iter().enumerate();
-            verdicts
-                .filter(|(_, verdict)| verdict.outcome == Outcome::Refused)
-                .filter_map(|(index, verdict)| Some((index, *verdict.refusal?)))
-                .collect()
-        }
-        Err(refusal) => vec![(0, refusal)],
-    })
 }
 
 fn read_run(runs: &Dir, name: &str, held: &Held) -> Result<Option<(Header, Listing)>, Error> {

@@ -13,15 +13,15 @@ mod seen;
 mod state;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::error::Error;
 use crate::path::RelPath;
 use crate::plan::Tree;
 
-pub use command::{Command, Ending, OpenCommand, Snapshot};
+pub use command::{Command, EndedCommand, Ending, OpenCommand, Snapshot};
 pub use commit::adopt::{AdoptedFile, Adoption};
 pub use commit::apply::{Applied, Preview};
 pub use commit::recover::Recovered;
@@ -67,6 +67,8 @@ pub struct Workspace {
     key_file: Option<state::key::KeyFile>,
     /// Something was found in the state that somebody else wrote, and nobody was told yet.
     foreign: Arc<AtomicBool>,
+    /// What a person should know of what was done on the way, and nobody was told yet.
+    notes: Arc<Mutex<Vec<String>>>,
 }
 
 impl Workspace {
@@ -95,7 +97,22 @@ impl Workspace {
             root,
             key_file: None,
             foreign: Arc::default(),
+            notes: Arc::default(),
         })
+    }
+
+    /// Whether both were opened on the same directory, whatever stands at its path now. A directory
+    /// that is held open here is not taken for one that was made after it.
+    ///
+    /// # Errors
+    /// `IO` where one of them cannot be looked at.
+    pub fn is_same_root(&self, other: &Self) -> Result<bool, Error> {
+        let identity = |workspace: &Self| {
+            let stat = workspace.root.dir.stat_self();
+            stat.map(|stat| (stat.device, stat.ino))
+                .map_err(|error| Error::io("look at", &workspace.root.path, error))
+        };
+        Ok(identity(self)? == identity(other)?)
     }
 
     /// Keeps the key in a file outside of the root instead of in the state directory: where inodes
@@ -115,6 +132,16 @@ impl Workspace {
     #[must_use]
     pub fn foreign_note(&self) -> Option<String> {
         state::foreign_note(&self.foreign)
+    }
+
+    /// What a person should know since the last call: of commands that were interrupted and are
+    /// recorded by now, and of state that was not written here. A [`Report`](crate::Report) has it
+    /// among its warnings.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> = self.foreign_note().into_iter().collect();
+        notes.append(&mut self.notes.lock().expect("no thread panics with it"));
+        notes
     }
 
     /// The key by which the state is recognized; `None` where nothing was ever written here, and

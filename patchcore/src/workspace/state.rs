@@ -75,7 +75,7 @@ pub(crate) struct StateDir {
     /// Commands are being recorded, which new bytes are kept for.
     pub(crate) records_commands: AtomicBool,
     /// What a person should know of it.
-    notes: Mutex<Vec<String>>,
+    notes: Arc<Mutex<Vec<String>>>,
 }
 
 /// The state directory in the hands of the one writer.
@@ -105,7 +105,7 @@ impl StateDir {
             key,
             foreign: Arc::clone(&workspace.foreign),
             records_commands: AtomicBool::new(false),
-            notes: Mutex::default(),
+            notes: Arc::clone(&workspace.notes),
         }
     }
 
@@ -550,6 +550,12 @@ fn is_in_the_way(error: &io::Error) -> bool {
     )
 }
 
+/// The error of one who has waited for the lock for so long.
+pub(crate) fn locked(waited: Duration) -> Error {
+    let path = std::path::Path::new(STATE).join(LOCK);
+    Error::LockTimeout { path, waited }
+}
+
 /// Waits until a file is locked.
 fn wait_for(file: &File, wait: Duration) -> Result<(), Error> {
     const SHORTEST: Duration = Duration::from_micros(200);
@@ -561,8 +567,7 @@ fn wait_for(file: &File, wait: Duration) -> Result<(), Error> {
     while !file.try_lock().map_err(|error| fail("lock", LOCK, error))? {
         let waited = began.get_or_insert_with(Instant::now).elapsed();
         if waited >= wait {
-            let path = std::path::Path::new(STATE).join(LOCK);
-            return Err(Error::LockTimeout { path, waited: wait });
+            return Err(locked(wait));
         }
         std::thread::sleep(pause.min(wait - waited));
         pause = (pause * 2).min(LONGEST);

@@ -90,7 +90,7 @@ pub(crate) struct PolicyArgs {
     /// Let new lines pass that stand for code that was left out
     #[arg(long)]
     pub(crate) allow_omission: bool,
-    /// Refuse such lines also where the operation allows them by "allow": ["omission"] [env: PATCHCTL_FORBID_OMISSION]
+    /// Refuse such lines also where the operation allows them by "allow": ["omission"]; the variable wins over --allow-omission [env: PATCHCTL_FORBID_OMISSION]
     #[arg(long, conflicts_with = "allow_omission")]
     pub(crate) forbid_omission: bool,
     /// Let operations that were made for an older state of their file land where their lines are

@@ -65,20 +65,37 @@ pub(crate) struct HttpArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<std::path::PathBuf>,
     /// One more name under which the server is called (repeatable) [default: its address, localhost]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = host)]
     pub(crate) host: Vec<String>,
     /// Most bytes of a request's body
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
     pub(crate) max_body: usize,
     /// Most connections at a time; more wait
-    #[arg(long, value_name = "N", default_value = "256")]
-    pub(crate) max_connections: std::num::NonZeroUsize,
+    #[arg(long, value_name = "N", default_value = "256", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) max_connections: u32,
     /// Longest that a client may take to send a request, or to take in a part of an answer
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = super::orchestrator::duration)]
     pub(crate) client_timeout: std::time::Duration,
     /// Longest that open requests go on after SIGTERM or SIGINT
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = super::orchestrator::duration)]
     pub(crate) grace: std::time::Duration,
+}
+
+/// A name as `Host` has it, without a port, in lower case.
+#[cfg(feature = "serve")]
+fn host(text: &str) -> Result<String, String> {
+    if let Ok(address) = text.parse::<std::net::Ipv6Addr>() {
+        return Ok(format!("[{address}]"));
+    }
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    let is_address = bare.is_some_and(|bare| bare.parse::<std::net::Ipv6Addr>().is_ok());
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    match is_address || (!text.is_empty() && text.bytes().all(is_part)) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err("a name is a host name or an address, without scheme and port".to_owned()),
+    }
 }
 
 #[cfg(feature = "serve")]

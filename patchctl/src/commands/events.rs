@@ -67,6 +67,35 @@ pub(crate) fn page(
     Ok(lines)
 }
 
+/// The events that are asked for, oldest first, with how far their delivery has come, and whether
+/// there are more.
+#[cfg(feature = "serve")]
+pub(crate) fn oldest(
+    place: &Location,
+    args: &ListArgs,
+) -> Result<(Vec<(PatchEvent, Option<Delivery>)>, bool), Failure> {
+    let mut journal = EventLog::open(place)?;
+    let deliveries = Deliveries::open(place)?;
+    let matcher = Matcher::new(&args.filter);
+    let mut left = args.skip;
+    let mut lines = Vec::new();
+    let mut more = false;
+    find::oldest_first(&mut journal, &matcher, &mut |event| {
+        if left > 0 {
+            left -= 1;
+            return Ok(true);
+        }
+        if lines.len() == args.limit {
+            more = true;
+            return Ok(false);
+        }
+        let state = deliveries.of(&event)?;
+        lines.push((event, state));
+        Ok(true)
+    })?;
+    Ok((lines, more))
+}
+
 /// Goes through the events that are asked for, newest first, while `take` says so.
 #[cfg(feature = "serve")]
 pub(crate) fn each(

@@ -144,7 +144,7 @@ impl Run<'_> {
             manifest.take_over(order, tasks);
             Ok(())
         })?;
-        report::warn_of_foreign(&self.workspace, context);
+        report::warn_of_notes(&self.workspace, context);
         let untold = task::send_statuses(&self.workspace, &manifest, &self.api)?;
         report::warn_of_all(&untold, context);
         let mut marked = self.mark(&manifest, &|task| task.status().is_open())?;

@@ -42,7 +42,7 @@ pub(crate) fn recover(
         None if args.abandon => workspace.abandon()?,
         None => workspace.recover()?,
     };
-    report::warn_of_foreign(&workspace, context);
+    report::warn_of_notes(&workspace, context);
     report::log::recovered(&recovered, context)
 }
 
@@ -236,6 +236,6 @@ pub(crate) fn gc(global: &Global, args: &GcArgs, context: &Context) -> Result<Ex
     };
     let workspace = place.open()?;
     let collected = workspace.gc(&retention)?;
-    report::warn_of_foreign(&workspace, context);
+    report::warn_of_notes(&workspace, context);
     report::log::collected(&collected, context)
 }

@@ -1,6 +1,7 @@
 //! Where a command works: the root, and files named on the command line.
 
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use patchcore::workspace::Workspace;
 use patchcore::{Code, Error, Refusal, RelPath};
@@ -16,6 +17,8 @@ pub(crate) struct Location {
     current: PathBuf,
     /// Where the key is kept, if not in the state.
     key_file: Option<PathBuf>,
+    /// The directory that a server was started on, held open.
+    started_on: Option<Arc<Workspace>>,
 }
 
 impl Location {
@@ -33,16 +36,19 @@ impl Location {
             root,
             current,
             key_file: global.key_file.clone(),
+            started_on: None,
         })
     }
 
-    /// The same root for callers who know no current directory: paths are relative to the root.
+    /// The same root for callers who know no current directory: paths are relative to the root. It
+    /// is the directory that is there now: what later takes its place is not opened.
     #[cfg(any(feature = "mcp", feature = "serve"))]
     pub(crate) fn of_server(global: &Global) -> Result<Self, Failure> {
         let place = Self::of(global)?;
         Ok(Self {
             key_file: place.key_file.map(|file| place.current.join(file)),
             current: place.root.clone(),
+            started_on: Some(Arc::new(Workspace::open(&place.root)?)),
             root: place.root,
         })
     }
@@ -50,6 +56,13 @@ impl Location {
     /// Opens the root.
     pub(crate) fn open(&self) -> Result<Workspace, Failure> {
         let workspace = Workspace::open(&self.root)?;
+        if let Some(started_on) = &self.started_on
+            && !workspace.is_same_root(started_on)?
+        {
+            let why = "another directory has taken its place; start the server again to work there";
+            let error = std::io::Error::other(why);
+            return Err(Error::io("open the root", &self.root, error).into());
+        }
         Ok(match &self.key_file {
             Some(path) => workspace.with_key_file(self.current.join(path))?,
             None => workspace,

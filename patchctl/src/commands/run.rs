@@ -122,6 +122,7 @@ impl<'a> Recording<'a> {
             let open = self
                 .workspace
                 .begin_command(&self.command()?, false, &self.options()?)?;
+            report::warn_of_notes(&self.workspace, context);
             report::run::begun(&open.id, context)?;
             return Ok(Exit::Done);
         }
@@ -135,6 +136,7 @@ impl<'a> Recording<'a> {
         let open = self
             .workspace
             .begin_command(&self.command()?, true, &self.options()?)?;
+        report::warn_of_notes(&self.workspace, context);
         if signals.came() {
             let message = "interrupted before the command was run";
             return Err(Failure::Usage(message.to_owned()));
@@ -176,6 +178,7 @@ impl<'a> Recording<'a> {
             };
             self.workspace
                 .begin_command(&command, false, &self.options()?)?;
+            report::warn_of_notes(&self.workspace, context);
             return Ok(Exit::Done);
         }
         let wait = self.commit.lock_wait;
@@ -205,30 +208,32 @@ impl<'a> Recording<'a> {
         let ended = self
             .workspace
             .end_command(id, Ending::Exited(told), &options)?;
-        let Some(applied) = ended else {
-            report::run::nothing(context)?;
-            return Ok(passed_on);
-        };
-        let delivered = self.deliver(&applied);
-        report::run::recorded(&applied.report, &applied.plan, self.args.diff, context)?;
-        let breaks = applied
-            .report
-            .operations
-            .iter()
-            .any(|operation| operation.note.is_some());
-        let mut complete = delivered.complete;
-        for note in &delivered.notes {
+        for note in &ended.warnings {
             report::warn(note, context);
         }
-        if breaks && self.args.on_violation == Violation::Undo {
-            let undone = self
-                .workspace
-                .undo(applied.report.transaction.as_deref(), &self.options()?)?;
-            complete &= self.deliver(&undone).complete;
-            report::run::taken_back(&undone.report, context)?;
+        let mut complete = true;
+        match &ended.applied {
+            Some(applied) => {
+                let delivered = self.deliver(applied);
+                report::run::recorded(&applied.report, &applied.plan, self.args.diff, context)?;
+                complete = delivered.complete;
+                for note in &delivered.notes {
+                    report::warn(note, context);
+                }
+            }
+            None => report::run::nothing(&ended, context)?,
+        }
+        if ended.breaks_rules && self.args.on_violation == Violation::Undo {
+            let last = ended.applied.as_ref().map(|applied| &applied.record);
+            for record in last.into_iter().chain(ended.earlier.iter().rev()) {
+                let name = record.transaction.to_string();
+                let undone = self.workspace.undo(Some(&name), &self.options()?)?;
+                complete &= self.deliver(&undone).complete;
+                report::run::taken_back(&undone.report, context)?;
+            }
         }
         Ok(match passed_on {
-            Exit::Done if breaks => Exit::Code(1),
+            Exit::Done if ended.breaks_rules => Exit::Code(1),
             Exit::Done if self.args.delivery.require_delivery && !complete => Exit::Code(4),
             exit => exit,
         })

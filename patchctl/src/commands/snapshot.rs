@@ -35,7 +35,7 @@ pub(crate) fn run(
         ..ApplyOptions::default()
     };
     let snapshot = workspace.snapshot(&paths, &options)?;
-    report::warn_of_foreign(&workspace, context);
+    report::warn_of_notes(&workspace, context);
     let mut out = context.stdout();
     match context.output {
         Output::Json => {

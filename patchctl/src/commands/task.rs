@@ -169,7 +169,7 @@ impl Change<'_> {
         let mut changed = Changed {
             uuid: self.uuid.to_owned(),
             status: self.status.clone(),
-            warnings: workspace.foreign_note().into_iter().collect(),
+            warnings: workspace.notes(),
             exit: Exit::Done,
         };
         if self.status == TaskStatus::Complete {

@@ -5,21 +5,29 @@ use std::time::Duration;
 
 use patchcore::{Code, Refusal, Report, schema};
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProgressNotificationParam,
-    ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Resource,
-    ResourceContents, ServerCapabilities, ServerConfig,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest,
+    CustomResult, ErrorCode, Implementation, ListResourcesResult, ListToolsResult,
+    PaginatedRequestParams, ProgressNotificationParam, ReadResourceRequestParams,
+    ReadResourceResponse, ReadResourceResult, Resource, ResourceContents, ServerCapabilities,
+    ServerConfig,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::Value;
-use tokio::sync::Semaphore;
 
 use super::tools::{self, Call};
-use crate::service::{Answer, Interrupt, Service};
+use crate::service::{Answer, Interrupt, Service, Turns};
 
 /// Where the schemas of the wire types are found.
 const SCHEMAS: &str = "patchctl://schema/";
+/// Methods that have parameters.
+const METHODS: [&str; 5] = [
+    "initialize",
+    "tools/list",
+    "tools/call",
+    "resources/list",
+    "resources/read",
+];
 /// How often a client that wants to know hears that a call goes on.
 const PROGRESS: Duration = Duration::from_secs(1);
 
@@ -27,13 +35,34 @@ const PROGRESS: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(crate) struct Handler {
     service: Arc<Service>,
-    turns: Arc<Semaphore>,
+    turns: Turns,
+    #[cfg(feature = "serve")]
+    count: Option<Count>,
 }
+
+/// Counts a call: which, what came of it, and how long it took.
+#[cfg(feature = "serve")]
+type Count = Arc<dyn Fn(&'static str, &Answer, Duration) + Send + Sync>;
 
 impl Handler {
     /// Carries out as many calls at a time as there are turns.
-    pub(crate) fn new(service: Arc<Service>, turns: Arc<Semaphore>) -> Self {
-        Self { service, turns }
+    pub(crate) fn new(service: Arc<Service>, turns: Turns) -> Self {
+        Self {
+            service,
+            turns,
+            #[cfg(feature = "serve")]
+            count: None,
+        }
+    }
+
+    /// The same, with each call counted.
+    #[cfg(feature = "serve")]
+    pub(crate) fn counted(
+        mut self,
+        count: impl Fn(&'static str, &Answer, Duration) + Send + Sync + 'static,
+    ) -> Self {
+        self.count = Some(Arc::new(count));
+        self
     }
 
     /// Carries a call out where it may block. A client that takes it back before its turn has it
@@ -45,14 +74,24 @@ impl Handler {
     ) -> Result<Answer, ErrorData> {
         let taken_back = || ErrorData::internal_error("the call was taken back", None);
         let turn = tokio::select! {
-            turn = self.turns.clone().acquire_owned() => turn.map_err(|_| taken_back())?,
+            turn = self.turns.take(call.kind()) => turn,
             () = context.ct.cancelled() => return Err(taken_back()),
         };
         let interrupt = Interrupt::default();
         let (service, flag) = (self.service.clone(), interrupt.clone());
+        #[cfg(feature = "serve")]
+        let (count, began) = (self.count.clone(), std::time::Instant::now());
         let mut work = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            (!flag.is_set()).then(|| call.carry_out(&service, &flag))
+            if flag.is_set() {
+                return None;
+            }
+            let answer = call.carry_out(&service, &flag);
+            #[cfg(feature = "serve")]
+            if let Some(count) = count {
+                count(call.name(), &answer, began.elapsed());
+            }
+            Some(answer)
         });
         let token = context.meta.get_progress_token();
         let mut ticks = tokio::time::interval(PROGRESS);
@@ -125,6 +164,26 @@ impl ServerHandler for Handler {
         // In the order of the report, for clients that show a model the text alone.
         result.content = vec![ContentBlock::text(answer.body)];
         Ok(result.into())
+    }
+
+    /// What the SDK takes for no request of the protocol's: one whose parameters it cannot read, or
+    /// a method that is not there.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let method = request.method;
+        Err(match METHODS.contains(&method.as_str()) {
+            true => {
+                let message = format!("the parameters of {method} have another form");
+                ErrorData::invalid_params(message, None)
+            }
+            false => {
+                let message = format!("there is no method {method:?}");
+                ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None)
+            }
+        })
     }
 
     async fn list_resources(

@@ -12,29 +12,28 @@ use std::sync::atomic::AtomicBool;
 
 use patchcore::Error;
 use rmcp::ServiceExt as _;
-use tokio::sync::Semaphore;
 
 use crate::cli::Global;
 use crate::cli::server::McpArgs;
 use crate::exit::{Exit, Failure};
-use crate::service::{self, Service};
+use crate::service::{self, Service, Turns};
 
 pub(crate) use handler::Handler;
 
-/// Calls that are carried out at a time; more wait.
+/// Calls at a time that read or edit files; more wait.
 const AT_ONCE: usize = 4;
-/// Threads for what blocks: the calls, and writing answers beside them.
-const THREADS: usize = AT_ONCE + 4;
+/// Threads for what blocks beside the calls: writing answers.
+const WRITERS: usize = 4;
 
 /// `mcp`.
 pub(crate) fn run(global: &Global, args: &McpArgs) -> Result<Exit, Failure> {
     let service = Arc::new(Service::new(global, args.engine.clone())?);
     let runtime = tokio::runtime::Builder::new_current_thread()
-        .max_blocking_threads(THREADS)
+        .max_blocking_threads(Turns::threads(AT_ONCE) + WRITERS)
         .enable_time()
         .build()
         .map_err(|error| Error::io("start", "the server", error))?;
-    let handler = Handler::new(service.clone(), Arc::new(Semaphore::new(AT_ONCE)));
+    let handler = Handler::new(service.clone(), Turns::new(AT_ONCE));
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, stop.clone())

@@ -60,6 +60,15 @@ impl Stdio {
     }
 }
 
+impl Stdio {
+    /// Writes an answer that is ours. Where the client is gone, its input ends, too.
+    async fn say(&self, answer: Value) {
+        let output = self.output.clone();
+        let _ =
+            tokio::task::spawn_blocking(move || output.write(answer.to_string().as_bytes())).await;
+    }
+}
+
 impl Transport<RoleServer> for Stdio {
     type Error = io::Error;
 
@@ -85,30 +94,40 @@ impl Transport<RoleServer> for Stdio {
 
     async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
         let mut open = self.open.subscribe();
-        let _ = open.wait_for(|open| open.len() < MAX_OPEN).await;
-        let Some(message) = self.messages.recv().await else {
-            // What was asked is answered before the end.
-            let _ = open.wait_for(HashSet::is_empty).await;
-            return None;
-        };
-        match &message {
-            ClientJsonRpcMessage::Request(request) => {
-                let id = request.id.clone();
-                self.open.send_modify(|open| {
-                    open.insert(id);
-                });
-            }
-            ClientJsonRpcMessage::Notification(notification) => {
-                if let ClientNotification::CancelledNotification(cancelled) =
-                    &notification.notification
-                    && let Some(id) = &cancelled.params.request_id
-                {
-                    self.open.send_if_modified(|open| open.remove(id));
+        loop {
+            let _ = open.wait_for(|open| open.len() < MAX_OPEN).await;
+            let Some(message) = self.messages.recv().await else {
+                // What was asked is answered before the end.
+                let _ = open.wait_for(HashSet::is_empty).await;
+                return None;
+            };
+            match &message {
+                ClientJsonRpcMessage::Request(request) => {
+                    let id = request.id.clone();
+                    let is_new = self.open.send_if_modified(|open| open.insert(id.clone()));
+                    if !is_new {
+                        let why = "a request with this id is not answered yet";
+                        let answer = json!({
+                            "jsonrpc": "2.0",
+                            "id": id,
+                            "error": { "code": -32600, "message": why },
+                        });
+                        self.say(answer).await;
+                        continue;
+                    }
                 }
+                ClientJsonRpcMessage::Notification(notification) => {
+                    if let ClientNotification::CancelledNotification(cancelled) =
+                        &notification.notification
+                        && let Some(id) = &cancelled.params.request_id
+                    {
+                        self.open.send_if_modified(|open| open.remove(id));
+                    }
+                }
+                _ => {}
             }
-            _ => {}
+            return Some(message);
         }
-        Some(message)
     }
 
     async fn close(&mut self) -> Result<(), io::Error> {
@@ -190,7 +209,11 @@ fn parse(line: &[u8]) -> Result<Option<ClientJsonRpcMessage>, Value> {
         return Ok(None);
     }
     if let Err(error) = json::check(line) {
-        let code = if json::is_json(line) { -32600 } else { -32700 };
+        let code = if json::is_json(&error) {
+            -32600
+        } else {
+            -32700
+        };
         return Err(unread(
             code,
             format!("the message cannot be read: {error}"),

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use crate::service::{Answer, Ask, Edit, History, Interrupt, Read, Scan, Service, Tasks};
+use crate::service::{Answer, Ask, Edit, History, Interrupt, Kind, Read, Scan, Service, Tasks};
 
 pub(super) const INSTRUCTIONS: &str = "Read a file, then edit it: a batch lands whole or not at \
      all, and only where what it expects is there. A refusal shows what stands there now; mend the \
@@ -215,6 +215,33 @@ impl Call {
         })
     }
 
+    /// What it may have to wait for.
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Read(_) | Self::Edit(..) | Self::Undo(_) | Self::Scan(_) | Self::TaskDone(_) => {
+                Kind::Tree
+            }
+            Self::History(_) | Self::Tasks(_) => Kind::Look,
+            Self::Ask(_) => Kind::Ask,
+        }
+    }
+
+    /// The name under which it is counted, as the same call over HTTP.
+    #[cfg(feature = "serve")]
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Read(_) => "read",
+            Self::Edit(_, edit) if edit.preview => "check",
+            Self::Edit(..) => "apply",
+            Self::Undo(_) => "undo",
+            Self::History(_) => "history",
+            Self::Scan(_) => "scan",
+            Self::Tasks(_) => "tasks",
+            Self::TaskDone(_) => "task_done",
+            Self::Ask(_) => "ask",
+        }
+    }
+
     /// Carries it out.
     pub(super) fn carry_out(&self, service: &Service, interrupt: &Interrupt) -> Answer {
         match self {
@@ -248,7 +275,12 @@ fn edit(arguments: Value, preview: bool) -> Result<Call, String> {
         let path = RelPath::new(path).map_err(|refusal| refusal.message)?;
         let digest = digest.as_str().and_then(|digest| digest.parse().ok());
         let digest = digest.ok_or_else(|| format!("the base of {path} is not `sha256:…`"))?;
-        bases.insert(path, digest);
+        if bases
+            .insert(path, digest)
+            .is_some_and(|other| other != digest)
+        {
+            return Err("`base` names one file twice, with different hashes".to_owned());
+        }
     }
     let bytes = match (patch, operations) {
         (Some(Value::String(patch)), None) => patch.into_bytes(),

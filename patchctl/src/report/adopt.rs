@@ -7,7 +7,7 @@ use patchcore::workspace::{AdoptedFile, Adoption};
 use serde_json::{Value, json};
 
 use super::log::print;
-use super::{Context, printable};
+use super::{Context, one_line};
 use crate::exit::{Exit, Failure};
 
 /// Prints it; the exit is 0, since nothing was asked for but to look.
@@ -74,8 +74,8 @@ fn human(adoption: &Adoption, out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
         "batch {} of {}",
-        printable(&adoption.record.batch_id),
-        printable(&adoption.record.at)
+        one_line(&adoption.record.batch_id),
+        one_line(&adoption.record.at)
     )?;
     if let Some(undone) = &adoption.record.undoes {
         writeln!(out, "  it undoes transaction {undone}")?;
@@ -85,7 +85,7 @@ fn human(adoption: &Adoption, out: &mut dyn Write) -> io::Result<()> {
         writeln!(
             out,
             "  make directory {} (mode {:o})",
-            printable(&path),
+            one_line(&path),
             made.mode
         )?;
     }
@@ -94,14 +94,10 @@ fn human(adoption: &Adoption, out: &mut dyn Write) -> io::Result<()> {
     }
     for removed in &adoption.removed {
         let path = removed.path.to_string();
-        writeln!(
-            out,
-            "  remove directory {} if it is empty",
-            printable(&path)
-        )?;
+        writeln!(out, "  remove directory {} if it is empty", one_line(&path))?;
     }
     match &adoption.obstacle {
-        Some(why) => writeln!(out, "it cannot be adopted: {}", printable(why)),
+        Some(why) => writeln!(out, "it cannot be adopted: {}", one_line(why)),
         None => writeln!(
             out,
             "to do that: patchctl recover --adopt {}\nto set it aside: patchctl recover --abandon",
@@ -116,7 +112,7 @@ fn one_file(file: &AdoptedFile, out: &mut dyn Write) -> io::Result<()> {
         (Some(_), None) => "delete",
         _ => "replace",
     };
-    writeln!(out, "  {verb} {}", printable(&file.path.to_string()))?;
+    writeln!(out, "  {verb} {}", one_line(&file.path.to_string()))?;
     writeln!(out, "    expects {}", shown(file.before.as_ref()))?;
     let is_expected = file.found == file.before.map(|before| before.digest);
     if !is_expected {

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::PathBuf;
 
-use super::{ALL, Context, edit, printable};
+use super::{ALL, Context, edit, one_line};
 use crate::cli::Output;
 use crate::exit::Failure;
 use crate::redact::Redacting;
@@ -69,7 +69,7 @@ impl<'a> DiffOutput<'a> {
                 let _ = writeln!(
                     context.stderr(),
                     "skipped: {} is not a regular file",
-                    printable(&path)
+                    one_line(&path)
                 );
             }
             if !left.is_empty() {

@@ -10,7 +10,7 @@ use patchcore::rebase::Rebased;
 use patchcore::report::{OperationReport, Report, Status};
 use patchcore::text::LineNumber;
 
-use super::{ALL, Context, printable, refusal};
+use super::{ALL, Context, one_line, printable, refusal};
 use crate::cli::Output;
 use crate::exit::Failure;
 
@@ -104,11 +104,11 @@ fn notes(
         .collect();
     let (shown, left) = context.cut(&noted);
     for (note, operation) in shown {
-        let (index, file) = (operation.index, printable(&operation.file));
+        let (index, file) = (operation.index, one_line(&operation.file));
         writeln!(
             out,
             "{DIM}note{DIM:#}: operation {index} on {file}: {}",
-            printable(note)
+            one_line(note)
         )?;
     }
     if !left.is_empty() {
@@ -146,7 +146,7 @@ pub(crate) fn verdicts(report: &Report, out: &mut impl Write) -> std::io::Result
         let lines = operation
             .lines
             .map_or_else(String::new, |[first, last]| format!(":{first}-{last}"));
-        let (index, op, file) = (operation.index, &operation.op, printable(&operation.file));
+        let (index, op, file) = (operation.index, &operation.op, one_line(&operation.file));
         writeln!(out, "{index:>4} {outcome:<16} {op} {file}{lines}")?;
     }
     Ok(())
@@ -180,6 +180,7 @@ fn summary(report: &Report) -> String {
                 count(operations, "operation")
             )
         }
+        Status::Unchanged if operations == 0 => "nothing to do: the input edits no file".to_owned(),
         Status::Unchanged => "nothing to do: all of it is there already".to_owned(),
         Status::Previewed if files == 0 => "would change nothing".to_owned(),
         Status::Previewed => format!(
@@ -198,7 +199,7 @@ fn summary(report: &Report) -> String {
     if matches!(report.status, Status::Applied | Status::Partial)
         && let Some(batch) = &report.batch_id
     {
-        line.push_str(&format!("  [batch {}]", printable(batch)));
+        line.push_str(&format!("  [batch {}]", one_line(batch)));
     }
     if report.status == Status::Previewed {
         line.push_str(&format!("  [plan {}]", report.plan));

@@ -15,6 +15,29 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     })
 }
 
+/// As [`printable`], for what belongs on one line, as names do: line feeds and tabs, which could forge
+/// another line or column, are escaped as well.
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+    let breaks = |c: char| matches!(c, '\n' | '\t' | '\u{2028}' | '\u{2029}');
+    let safe = printable(text);
+    if !safe.contains(breaks) {
+        return safe;
+    }
+    let mut line = String::with_capacity(safe.len() + 16);
+    for c in safe.chars() {
+        match c as u32 {
+            code @ ..0x100 if breaks(c) => {
+                let _ = write!(line, "\\x{code:02x}");
+            }
+            code if breaks(c) => {
+                let _ = write!(line, "\\u{{{code:x}}}");
+            }
+            _ => line.push(c),
+        }
+    }
+    Cow::Owned(line)
+}
+
 /// As [`printable`], for JSON: the escapes are those of JSON, and mean the same to every reader.
 pub(crate) fn printable_json(json: &str) -> Cow<'_, str> {
     escaped(json, |safe, c| {
@@ -42,7 +65,10 @@ fn escaped(text: &str, escape: impl Fn(&mut String, char)) -> Cow<'_, str> {
             false => safe.push(c),
         }
     }
-    Cow::Owned(safe)
+    match safe == text {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(safe),
+    }
 }
 
 fn is_unsafe(c: char) -> bool {
@@ -52,7 +78,26 @@ fn is_unsafe(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{printable, printable_json};
+    use std::borrow::Cow;
+
+    use super::{one_line, printable, printable_json};
+
+    #[test]
+    fn a_name_stays_on_its_line() {
+        assert_eq!(
+            one_line("a\n9\tfake\u{2028}\u{1b}"),
+            "a\\x0a9\\x09fake\\u{2028}\\x1b"
+        );
+        assert_eq!(one_line("src/é b.rs"), "src/é b.rs");
+    }
+
+    #[test]
+    fn what_is_not_changed_is_not_taken_for_escaped() {
+        for text in ["a::b ## c", "use std::fmt;", "#[x]"] {
+            assert!(matches!(printable(text), Cow::Borrowed(_)), "{text}");
+        }
+        assert!(matches!(printable("::x"), Cow::Owned(_)));
+    }
 
     #[test]
     fn escaped_json_means_the_same() {

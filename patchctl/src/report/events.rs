@@ -6,7 +6,7 @@ use patchcore::event::{EventKind, PatchEvent};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Context, printable};
+use super::{Context, one_line, printable};
 use crate::cli::Output;
 use crate::delivery::Tally;
 use crate::exit::Failure;
@@ -44,7 +44,7 @@ pub(crate) fn list(
                     serde_json::to_writer(&mut out, &Line { event, delivery })?;
                     writeln!(out)?;
                 }
-                Output::Human => writeln!(out, "{}", printable(&line(event, *delivery)))?,
+                Output::Human => writeln!(out, "{}", one_line(&line(event, *delivery)))?,
             }
         }
         out.flush()
@@ -63,12 +63,12 @@ pub(crate) fn show(
     let mut out = context.stdout();
     let mut print = || -> std::io::Result<()> {
         for (event, delivery) in events {
-            writeln!(out, "{}", printable(&line(event, *delivery)))?;
+            writeln!(out, "{}", one_line(&line(event, *delivery)))?;
             writeln!(out, "  event_id     {}", event.event_id)?;
             writeln!(out, "  transaction  {}", event.transaction)?;
-            writeln!(out, "  batch_id     {}", printable(&event.batch_id))?;
+            writeln!(out, "  batch_id     {}", one_line(&event.batch_id))?;
             if let Some(refusal) = &event.refusal {
-                writeln!(out, "  refusal      {}", printable(&refusal.to_string()))?;
+                writeln!(out, "  refusal      {}", one_line(&refusal.to_string()))?;
             }
             for (name, hash) in [("before", event.before), ("after", event.after)] {
                 if let Some(hash) = hash {
@@ -112,7 +112,7 @@ pub(crate) fn dead(letters: &[DeadLetter], context: &Context) -> Result<(), Fail
                         letter.kind.name(),
                         letter.reason
                     );
-                    writeln!(out, "{}", printable(&text))?;
+                    writeln!(out, "{}", one_line(&text))?;
                 }
             }
         }
@@ -153,7 +153,7 @@ pub(crate) fn flushed(tally: &Tally, pending: u64, context: &Context) -> Result<
 /// Prints what people should know, on standard error.
 pub(crate) fn notes(notes: &[String], context: &Context) -> Result<(), Failure> {
     for note in notes {
-        let text = printable(note);
+        let text = one_line(note);
         writeln!(context.stderr(), "warning: {text}").map_err(Failure::Output)?;
     }
     Ok(())

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::edit::{colored_diff, verdicts};
 use super::refusal::explain;
-use super::{Context, printable};
+use super::{Context, one_line, printable};
 use crate::cli::Output;
 use crate::exit::{Exit, Failure};
 
@@ -136,10 +136,10 @@ pub(crate) fn status(status: &WorkspaceStatus, context: &Context) -> Result<Exit
     print(context, json, |out| {
         match &unfinished {
             Some((_, _, message)) if status.locked => {
-                writeln!(out, "{BOLD}at work{BOLD:#}: {}", printable(message))?;
+                writeln!(out, "{BOLD}at work{BOLD:#}: {}", one_line(message))?;
             }
             Some((_, _, message)) => {
-                writeln!(out, "{BAD}unfinished{BAD:#}: {}", printable(message))?
+                writeln!(out, "{BAD}unfinished{BAD:#}: {}", one_line(message))?
             }
             None => writeln!(out, "{GOOD}clean{GOOD:#}: nothing is unfinished")?,
         }
@@ -151,7 +151,7 @@ pub(crate) fn status(status: &WorkspaceStatus, context: &Context) -> Result<Exit
             .iter()
             .try_for_each(|saved| kept(saved, out))?;
         for name in &status.abandoned {
-            writeln!(out, "set aside: {}", printable(name))?;
+            writeln!(out, "set aside: {}", one_line(name))?;
         }
         let size = HumanBytes(status.bytes);
         writeln!(
@@ -202,13 +202,13 @@ pub(crate) fn entry(
             status_name(record.status),
         )?;
         if record.has_own_id() {
-            write!(out, "  batch {}", printable(&record.batch_id))?;
+            write!(out, "  batch {}", one_line(&record.batch_id))?;
         }
         for label in [&record.labels.task_id, &record.labels.agent]
             .into_iter()
             .flatten()
         {
-            write!(out, "  {DIM}{}{DIM:#}", printable(label))?;
+            write!(out, "  {DIM}{}{DIM:#}", one_line(label))?;
         }
         match (record.undoes, undone_by) {
             (Some(id), _) => writeln!(out, "  undoes {id}"),
@@ -258,7 +258,7 @@ pub(crate) fn damaged(
         writeln!(
             out,
             "{BOLD}{transaction}{BOLD:#}  {BAD}damaged{BAD:#}: {}",
-            printable(&why)
+            one_line(&why)
         )
     })
 }
@@ -335,7 +335,7 @@ pub(crate) fn audit(audit: &Audit, context: &Context) -> Result<Exit, Failure> {
             writeln!(
                 out,
                 "{BAD}changed{BAD:#}: {} {what} by somebody else between transaction {} and {until}",
-                printable(&change.path.to_string()),
+                one_line(&change.path.to_string()),
                 change.since,
             )?;
         }
@@ -344,7 +344,7 @@ pub(crate) fn audit(audit: &Audit, context: &Context) -> Result<Exit, Failure> {
                 out,
                 "{BAD}damaged{BAD:#}: {}: {}",
                 damage.transaction,
-                printable(&damage.why)
+                one_line(&damage.why)
             )?;
         }
         let files = count(audit.files, "file", "files");
@@ -383,11 +383,7 @@ pub(crate) fn rebuilt(rebuilt: &Rebuilt, into: &Path, context: &Context) -> Resu
     print(context, json, |out| {
         let files = count(rebuilt.files, "file", "files");
         let records = count(rebuilt.records, "record", "records");
-        writeln!(
-            out,
-            "rebuilt {files} from {records} in {}",
-            printable(&into)
-        )
+        writeln!(out, "rebuilt {files} from {records} in {}", one_line(&into))
     })?;
     if !rebuilt.from_snapshot {
         let note = "there is no snapshot that the log leads on from: files that no batch touched are left out; `patchctl snapshot` takes one";
@@ -431,8 +427,8 @@ fn kept(saved: &SavedConflict, out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
         "conflict: what another program wrote to {} is kept as {}",
-        printable(&saved.path.to_string()),
-        printable(&saved.kept)
+        one_line(&saved.path.to_string()),
+        one_line(&saved.kept)
     )
 }
 

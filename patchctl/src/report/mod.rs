@@ -25,7 +25,7 @@ use crate::cli::{Color, Global, Output};
 use crate::exit::{Exit, Failure};
 use crate::redact::Redacting;
 
-pub(crate) use escape::{printable, printable_json};
+pub(crate) use escape::{one_line, printable, printable_json};
 pub(crate) use frame::input_fault;
 
 /// Most refusals, notes or warnings that are printed unless more is asked for.
@@ -118,10 +118,8 @@ pub(crate) fn warn_of_all(texts: &[String], context: &Context) {
 }
 
 /// Says that state was met which was not written here, if it was.
-pub(crate) fn warn_of_foreign(workspace: &Workspace, context: &Context) {
-    if let Some(note) = workspace.foreign_note() {
-        warn(&note, context);
-    }
+pub(crate) fn warn_of_notes(workspace: &Workspace, context: &Context) {
+    warn_of_all(&workspace.notes(), context);
 }
 
 /// Prints what a person should know beside the result.

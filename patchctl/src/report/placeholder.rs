@@ -5,7 +5,7 @@ use std::io::Write as _;
 use anstyle::{AnsiColor, Style};
 use patchcore::workspace::Walked;
 
-use super::{Context, printable};
+use super::{Context, one_line};
 use crate::cli::Output;
 use crate::commands::scan::{Found, Hit, Standing};
 
@@ -20,8 +20,8 @@ const MOST: usize = 10;
 pub(crate) fn hits(hits: &[Hit], context: &Context) -> std::io::Result<()> {
     let mut out = std::io::BufWriter::new(context.stdout());
     for hit in hits {
-        let (file, line, column) = (printable(&hit.file), hit.line, hit.column);
-        let id = printable(&hit.id);
+        let (file, line, column) = (one_line(&hit.file), hit.line, hit.column);
+        let id = one_line(&hit.id);
         write!(out, "{PLACE}{file}{PLACE:#}:{line}:{column}: {id}")?;
         match hit.status {
             Some(Standing::Unknown) => writeln!(out, " {UNKNOWN}unknown{UNKNOWN:#}")?,
@@ -45,7 +45,7 @@ pub(crate) fn scanned(found: &Found, context: &Context) -> std::io::Result<()> {
     }
     let mut err = context.stderr();
     for id in missing.iter().take(MOST) {
-        writeln!(err, "{WARNING}missing{WARNING:#}: {}", printable(id))?;
+        writeln!(err, "{WARNING}missing{WARNING:#}: {}", one_line(id))?;
     }
     if missing.len() > MOST {
         writeln!(err, "… and {} more are missing", missing.len() - MOST)?;
@@ -74,7 +74,7 @@ pub(crate) fn unread(walked: &Walked, context: &Context) -> std::io::Result<()> 
     let mut err = context.stderr();
     for error in walked.failures.iter().take(MOST) {
         let error = error.to_string();
-        writeln!(err, "{WARNING}warning{WARNING:#}: {}", printable(&error))?;
+        writeln!(err, "{WARNING}warning{WARNING:#}: {}", one_line(&error))?;
     }
     if walked.failures.len() > MOST {
         let more = walked.failures.len() - MOST;

@@ -10,7 +10,7 @@ use patchcore::text::{LineEnding, LineNumber, Tag, split_lines, trim_ending};
 use patchcore::workspace::ReadFiles;
 
 use super::edit::count;
-use super::{Context, printable, printable_json, refusal};
+use super::{Context, one_line, printable, printable_json, refusal};
 use crate::cli::Output;
 use crate::exit::Failure;
 
@@ -105,12 +105,16 @@ pub(crate) fn listing(
     match form {
         Form::Numbered => {
             let path = excerpt.path.to_string();
-            let (path, base) = (printable(&path), source.digest());
+            let (path, base) = (one_line(&path), source.digest());
             writeln!(out, "{path}: {lines_shown}, base {base}{remarks}")?;
         }
         Form::Hashline => {
             let header = Tag::from(&source.digest()).header(excerpt.path);
-            writeln!(out, "{}", printable(&header))?;
+            if !altered.is_empty() {
+                let path = excerpt.path.to_string();
+                writeln!(out, "{}: {}", one_line(&path), not_exact(&altered))?;
+            }
+            writeln!(out, "{}", one_line(&header))?;
         }
     }
     out.write_all(lines.as_bytes())

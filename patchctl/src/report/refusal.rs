@@ -6,10 +6,11 @@ use std::io::Write;
 use anstyle::{AnsiColor, Style};
 use patchcore::operation::{Action, Batch, Guard};
 use patchcore::report::{OperationReport, Report};
+use patchcore::text::LineNumber;
 use patchcore::{Code, Refusal};
 
 use super::edit::{ADDED, BOLD, DIM, REMOVED, count};
-use super::{ALL, Context, hint, printable};
+use super::{ALL, Context, hint, one_line, printable};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 
@@ -67,7 +68,7 @@ pub(crate) fn explain(
         out,
         "{ERROR}refused[{}]{ERROR:#}{BOLD}: {}{BOLD:#}",
         refusal.code,
-        printable(&refusal.message)
+        one_line(&refusal.message)
     )?;
     let line = refusal
         .line
@@ -81,11 +82,11 @@ pub(crate) fn explain(
         Some(operation) => writeln!(
             out,
             "  {DIM}-->{DIM:#} {}{line} (operation {}, {})",
-            printable(file),
+            one_line(file),
             operation.index,
             operation.op
         )?,
-        None if !file.is_empty() => writeln!(out, "  {DIM}-->{DIM:#} {}{line}", printable(file))?,
+        None if !file.is_empty() => writeln!(out, "  {DIM}-->{DIM:#} {}{line}", one_line(file))?,
         None => {}
     }
     let expected = guard
@@ -102,7 +103,9 @@ pub(crate) fn explain(
     }
     if let Some(found) = &refusal.found {
         writeln!(out, "   {DIM}|{DIM:#} found")?;
-        frame(found, refusal.line.map(|line| line.get()), ADDED, out)?;
+        // A listing brings its own numbers.
+        let first = refusal.line.filter(|_| !is_listing(found));
+        frame(found, first.map(LineNumber::get), ADDED, out)?;
     }
     if !refusal.candidates.is_empty() {
         writeln!(out, "   {DIM}={DIM:#} may be meant:")?;
@@ -124,6 +127,17 @@ pub(crate) fn explain(
         writeln!(out, "   {DIM}={DIM:#} hint: {}", hint::words(hint))?;
     }
     Ok(())
+}
+
+/// Whether text is a listing with tags: its header, and lines that bear their numbers.
+fn is_listing(text: &str) -> bool {
+    let mut lines = text.lines();
+    let header = lines.next().unwrap_or_default();
+    let is_numbered = |line: &str| {
+        let number = line.split_once(':').map(|(number, _)| number);
+        number.is_some_and(|number| number.parse::<u64>().is_ok())
+    };
+    header.starts_with('[') && header.ends_with(']') && lines.next().is_some_and(is_numbered)
 }
 
 /// Lines with their numbers, or without where they stand nowhere.

@@ -5,11 +5,11 @@ use std::io::{self, Write};
 
 use patchcore::plan::{ChangeKind, Plan};
 use patchcore::report::{FileReport, Report};
-use patchcore::workspace::TransactionId;
+use patchcore::workspace::{EndedCommand, TransactionId};
 use serde_json::json;
 
 use super::edit::{self, DIM, Details, count};
-use super::{ALL, Context, printable};
+use super::{ALL, Context, one_line};
 use crate::cli::Output;
 use crate::exit::Failure;
 
@@ -23,11 +23,20 @@ pub(crate) fn begun(id: &TransactionId, context: &Context) -> Result<(), Failure
     .map_err(Failure::Output)
 }
 
-/// The command changed nothing.
-pub(crate) fn nothing(context: &Context) -> Result<(), Failure> {
+/// There is nothing to record: the command changed nothing, or what it did is recorded already.
+pub(crate) fn nothing(ended: &EndedCommand, context: &Context) -> Result<(), Failure> {
+    let earlier: Vec<&str> = (ended.earlier.iter())
+        .map(|record| &*record.batch_id)
+        .collect();
     match context.output {
-        Output::Json => writeln!(context.stdout(), "{}", json!({ "status": "unchanged" })),
-        Output::Human if context.verbosity > 0 => {
+        Output::Json => {
+            let report = match earlier.is_empty() {
+                true => json!({ "status": "unchanged" }),
+                false => json!({ "status": "applied", "earlier": earlier }),
+            };
+            writeln!(context.stdout(), "{report}")
+        }
+        Output::Human if context.verbosity > 0 && earlier.is_empty() => {
             writeln!(context.stderr(), "the command changed no file")
         }
         Output::Human => Ok(()),
@@ -104,9 +113,9 @@ fn line(file: &FileReport) -> String {
         ChangeKind::Mode => "mode of",
         ChangeKind::Modified => "modified",
     };
-    let path = printable(&file.path);
+    let path = one_line(&file.path);
     match &file.from {
-        Some(from) => format!("{change} {} to {path}", printable(from)),
+        Some(from) => format!("{change} {} to {path}", one_line(from)),
         None => format!(
             "{change} {path} (+{} −{})",
             file.lines_added, file.lines_removed

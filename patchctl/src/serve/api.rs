@@ -24,7 +24,7 @@ use crate::cli::events::{Filter, ListArgs, moment};
 use crate::commands::events;
 use crate::exit::{Exit, Failure};
 use crate::redact;
-use crate::service::{Answer, Ask, Edit, History, Interrupt, Read, Scan, Service, Tasks};
+use crate::service::{Answer, Ask, Edit, History, Interrupt, Kind, Read, Scan, Service, Tasks};
 
 /// Most events in one answer.
 const MAX_EVENTS: usize = 1000;
@@ -126,30 +126,25 @@ async fn guarded(State(server): State<Server>, request: Request<Body>, next: Nex
 /// Carries a call out where it may block, when its turn comes.
 async fn call(
     server: &Server,
+    kind: Kind,
     name: &'static str,
     work: impl FnOnce(&Service, &Interrupt) -> Answer + Send + 'static,
 ) -> Answer {
     let began = Instant::now();
-    // Nobody closes it.
-    let turn = server.turns.clone().acquire_owned().await;
-    let service = server.service.clone();
-    // A client that goes away does not take its call back: it can ask what became of it.
+    let turn = server.turns.take(kind).await;
+    let (service, metrics) = (server.service.clone(), server.metrics.clone());
+    // A client that goes away does not take back a call that has begun: it can ask what became of
+    // it.
     let done = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        work(&service, &Interrupt::default())
+        let answer = work(&service, &Interrupt::default());
+        metrics.call(name, answer.ended(), began.elapsed());
+        answer
     });
-    let answer = done.await.unwrap_or_else(|error| {
+    done.await.unwrap_or_else(|error| {
         let error = std::io::Error::other(error);
         Answer::of_failure(&patchcore::Error::io("carry out", name, error).into())
-    });
-    let ended = match answer.exit {
-        Exit::Done | Exit::Code(4..) => "done",
-        Exit::Code(1) => "refused",
-        Exit::Code(2) => "invalid",
-        Exit::Code(_) => "failed",
-    };
-    server.metrics.call(name, ended, began.elapsed());
-    answer
+    })
 }
 
 #[derive(Deserialize)]
@@ -198,7 +193,7 @@ async fn edit(
         Ok((received, edit)) => {
             let name = if preview { "check" } else { "apply" };
             respond(
-                call(&server, name, move |service, interrupt| {
+                call(&server, Kind::Tree, name, move |service, interrupt| {
                     service.edit(&received.bytes, &edit, interrupt)
                 })
                 .await,
@@ -225,12 +220,18 @@ struct UndoQuery {
 async fn undo(State(server): State<Server>, request: Request<Body>, limits: Limits) -> Response {
     let read = async {
         let UndoQuery { diff } = query(request.uri())?;
+        let key = key(request.headers())?;
         let undo: Undo = read_json(request.into_body(), limits).await?;
+        if key.is_some() && undo.batch_id.is_none() {
+            let why = "`Idempotency-Key` does not make it safe to send an undo again: name the \
+                       batch with `batch_id`";
+            return Err(problem(StatusCode::BAD_REQUEST, why));
+        }
         Ok((undo, diff))
     };
     match read.await {
         Ok((undo, diff)) => respond(
-            call(&server, "undo", move |service, interrupt| {
+            call(&server, Kind::Tree, "undo", move |service, interrupt| {
                 service.undo(undo.batch_id.as_deref(), diff, interrupt)
             })
             .await,
@@ -242,7 +243,7 @@ async fn undo(State(server): State<Server>, request: Request<Body>, limits: Limi
 async fn history(State(server): State<Server>, uri: Uri) -> Response {
     match query::<History>(&uri) {
         Ok(history) => respond(
-            call(&server, "history", move |service, _| {
+            call(&server, Kind::Look, "history", move |service, _| {
                 service.history(&history)
             })
             .await,
@@ -296,9 +297,12 @@ async fn logs(State(server): State<Server>, uri: Uri) -> Response {
         Ok((args, query.sort))
     });
     match asked {
-        Ok((args, sort)) => {
-            respond(call(&server, "logs", move |service, _| list(service, args, sort)).await)
-        }
+        Ok((args, sort)) => respond(
+            call(&server, Kind::Look, "logs", move |service, _| {
+                list(service, args, sort)
+            })
+            .await,
+        ),
         Err(response) => response,
     }
 }
@@ -309,18 +313,8 @@ fn list(service: &Service, mut args: ListArgs, sort: Sort) -> Answer {
         let limit = args.limit;
         let place = service.place();
         if sort == Sort::Oldest {
-            // The log is read backwards: the last page of it is the first of this order.
-            let mut total = 0;
-            events::each(place, &args.filter, &mut |_| {
-                total += 1;
-                Ok(true)
-            })?;
-            let left = total - args.skip.min(total);
-            args.limit = limit.min(left);
-            args.skip = left - args.limit;
-            let mut page = events::page(place, &args)?;
-            page.reverse();
-            return Ok(Answer::events(&page, left > limit));
+            let (page, more) = events::oldest(place, &args)?;
+            return Ok(Answer::events(&page, more));
         }
         args.limit = limit + 1;
         let mut page = events::page(place, &args)?;
@@ -343,7 +337,7 @@ async fn stats(State(server): State<Server>) -> Response {
             Err(failure) => Answer::of_failure(&failure),
         }
     };
-    respond(call(&server, "stats", stats).await)
+    respond(call(&server, Kind::Look, "stats", stats).await)
 }
 
 #[derive(Deserialize)]
@@ -368,7 +362,7 @@ async fn trends(State(server): State<Server>, uri: Uri) -> Response {
             Err(failure) => Answer::of_failure(&failure),
         }
     };
-    respond(call(&server, "trends", trends).await)
+    respond(call(&server, Kind::Look, "trends", trends).await)
 }
 
 #[derive(Deserialize)]
@@ -412,7 +406,7 @@ async fn reports(State(server): State<Server>, uri: Uri) -> Response {
                 Err(failure) => Answer::of_failure(&failure),
             }
         };
-        return respond(call(&server, "reports", list).await);
+        return respond(call(&server, Kind::Look, "reports", list).await);
     };
     let one = move |service: &Service, _: &Interrupt| {
         let filter = Filter {
@@ -436,7 +430,7 @@ async fn reports(State(server): State<Server>, uri: Uri) -> Response {
             },
         }
     };
-    let answer = call(&server, "reports", one).await;
+    let answer = call(&server, Kind::Look, "reports", one).await;
     match format {
         _ if answer.body == "null" => problem(StatusCode::NOT_FOUND, "the log knows no such order"),
         Format::Markdown if !answer.is_error() => {
@@ -471,7 +465,12 @@ async fn files(State(server): State<Server>, uri: Uri) -> Response {
                 lines,
                 around: query.around,
             };
-            respond_found(call(&server, "read", move |service, _| service.read(&read)).await)
+            respond_found(
+                call(&server, Kind::Tree, "read", move |service, _| {
+                    service.read(&read)
+                })
+                .await,
+            )
         }
         Err(response) => response,
     }
@@ -493,7 +492,12 @@ async fn placeholders(State(server): State<Server>, uri: Uri) -> Response {
                 paths: query.path.into_iter().collect(),
                 limit: query.limit,
             };
-            respond(call(&server, "scan", move |service, _| service.scan(&scan)).await)
+            respond(
+                call(&server, Kind::Tree, "scan", move |service, _| {
+                    service.scan(&scan)
+                })
+                .await,
+            )
         }
         Err(response) => response,
     }
@@ -518,19 +522,29 @@ async fn tasks(State(server): State<Server>, uri: Uri) -> Response {
                 order_id: query.order_id,
                 limit: query.limit,
             };
-            respond(call(&server, "tasks", move |service, _| service.tasks(&tasks)).await)
+            respond(
+                call(&server, Kind::Look, "tasks", move |service, _| {
+                    service.tasks(&tasks)
+                })
+                .await,
+            )
         }
         Err(response) => response,
     }
 }
 
 async fn task(State(server): State<Server>, Path(uuid): Path<String>) -> Response {
-    respond_found(call(&server, "task", move |service, _| service.task(&uuid)).await)
+    respond_found(
+        call(&server, Kind::Look, "task", move |service, _| {
+            service.task(&uuid)
+        })
+        .await,
+    )
 }
 
 async fn complete(State(server): State<Server>, Path(uuid): Path<String>) -> Response {
     respond_found(
-        call(&server, "task_done", move |service, _| {
+        call(&server, Kind::Tree, "task_done", move |service, _| {
             service.task_done(&uuid)
         })
         .await,
@@ -539,9 +553,12 @@ async fn complete(State(server): State<Server>, Path(uuid): Path<String>) -> Res
 
 async fn ask(State(server): State<Server>, request: Request<Body>, limits: Limits) -> Response {
     match read_json::<Ask>(request.into_body(), limits).await {
-        Ok(question) => {
-            respond(call(&server, "ask", move |service, _| service.ask(&question)).await)
-        }
+        Ok(question) => respond(
+            call(&server, Kind::Ask, "ask", move |service, _| {
+                service.ask(&question)
+            })
+            .await,
+        ),
         Err(response) => response,
     }
 }

@@ -4,6 +4,7 @@
 //! choose `Host` (which a name that was bound anew to 127.0.0.1 still has) nor leave out `Origin`.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
@@ -14,6 +15,17 @@ use crate::cli::server::HttpArgs;
 use crate::commands::place::read_bytes;
 use crate::exit::Failure;
 use crate::redact;
+
+/// What to say of a token that every user of this machine can read.
+pub(super) fn open_token(args: &HttpArgs) -> Option<String> {
+    let path = args.token_file.as_ref()?;
+    // Where it cannot be read, that is said elsewhere.
+    let mode = std::fs::metadata(path).ok()?.permissions().mode();
+    (mode & 0o004 != 0).then(|| {
+        let path = path.display();
+        format!("{path} can be read by every user of this machine, who can call with its token: chmod 640")
+    })
+}
 
 /// Fewest characters of a token.
 const SHORTEST: usize = 16;
@@ -159,7 +171,7 @@ fn names(listen: SocketAddr, more: &[String]) -> Vec<String> {
     if listen.ip().is_loopback() {
         names.extend(["localhost", "127.0.0.1", "[::1]"].map(str::to_owned));
     }
-    names.extend(more.iter().map(|name| name.to_ascii_lowercase()));
+    names.extend(more.iter().cloned());
     names.sort();
     names.dedup();
     names
@@ -174,7 +186,7 @@ mod tests {
             token: token.map(|token| digest(token.as_bytes())),
             names: names(
                 "127.0.0.1:8000".parse().unwrap(),
-                &["Agents.example".to_owned()],
+                &["agents.example".to_owned()],
             ),
         }
     }

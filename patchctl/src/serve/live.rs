@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use patchcore::event;
 use patchcore::workspace::TransactionId;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::delivery::{Diffs, EventLog};
 use crate::exit::Failure;
@@ -23,6 +23,10 @@ const FRESH: Duration = Duration::from_millis(100);
 const MAX_STREAMS: usize = 32;
 /// Most events that are read before they are sent.
 const AT_ONCE: usize = 64;
+/// Bytes of events behind which no more are read before those are sent.
+const BYTES_AT_ONCE: usize = 1 << 20;
+/// Most looks at the log at a time.
+pub(super) const LOOKS: usize = 4;
 
 /// All streams of a server.
 pub(super) struct Live {
@@ -30,6 +34,9 @@ pub(super) struct Live {
     /// When the log was looked at, and what was there.
     entries: Mutex<Option<(Instant, Arc<[TransactionId]>)>>,
     open: AtomicUsize,
+    /// A look that has begun comes to its end, even where its stream is gone: without a bound,
+    /// clients that come and go would take all threads.
+    looks: Arc<Semaphore>,
 }
 
 /// An event as it is sent.
@@ -70,6 +77,7 @@ impl Live {
             service,
             entries: Mutex::default(),
             open: AtomicUsize::new(0),
+            looks: Arc::new(Semaphore::new(LOOKS)),
         }
     }
 
@@ -87,10 +95,31 @@ impl Live {
             return Ok(entries.clone());
         }
         let service = self.service.clone();
-        let entries = blocking(move || Ok(EventLog::open(service.place())?.entries()?)).await?;
+        let look = move || Ok(EventLog::open(service.place())?.entries()?);
+        let entries = self.look(look).await?;
         let entries: Arc<[TransactionId]> = entries.into();
         *known = Some((Instant::now(), entries.clone()));
         Ok(entries)
+    }
+
+    /// Looks at the log where it may block, when its turn comes.
+    async fn look<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        // Nobody closes it.
+        let turn = self.looks.clone().acquire_owned().await;
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        match done.await {
+            Ok(result) => result,
+            Err(error) => {
+                let error = std::io::Error::other(error);
+                Err(patchcore::Error::io("read", "the log", error).into())
+            }
+        }
     }
 
     /// Begins a stream: behind the event with an id, from the start of the log (`0`), or with what
@@ -119,7 +148,7 @@ impl Live {
             Some("0") => {}
             Some(id) => {
                 let (id, service, all) = (id.to_owned(), self.service.clone(), entries.clone());
-                let found = blocking(move || find(&service, &all, &id)).await;
+                let found = self.look(move || find(&service, &all, &id)).await;
                 let found = found.map_err(Unavailable::Failed)?;
                 let (index, total, next) = found.ok_or(Unavailable::Unknown)?;
                 events.seen.extend(&entries[..=index]);
@@ -169,11 +198,11 @@ impl Events {
             let (mut log, mut current) = (self.log.take(), self.current);
             let mut waiting = self.waiting.clone();
             let service = self.live.service.clone();
-            let (log, current, waiting, sent) = blocking(move || {
+            let look = move || {
                 let sent = render(&service, &mut log, &mut current, &mut waiting)?;
                 Ok((log, current, waiting, sent))
-            })
-            .await?;
+            };
+            let (log, current, waiting, sent) = self.live.look(look).await?;
             self.log = log;
             self.current = current;
             self.waiting = waiting;
@@ -185,6 +214,10 @@ impl Events {
 }
 
 /// Reads the next events. An entry that cannot be read is left out: `doctor` shows it.
+///
+/// # Errors
+/// Where the log has lost an entry that was still to be sent: the stream ends, and whoever comes
+/// back for it is told.
 fn render(
     service: &Service,
     log: &mut Option<EventLog>,
@@ -196,15 +229,22 @@ fn render(
         None => log.insert(EventLog::open(service.place())?),
     };
     // Entries that came since it was opened.
-    log.entries()?;
-    let mut sent = Vec::new();
-    while sent.len() < AT_ONCE {
+    let known: HashSet<TransactionId> = log.entries()?.into_iter().collect();
+    let (mut sent, mut bytes) = (Vec::new(), 0);
+    while sent.len() < AT_ONCE && bytes < BYTES_AT_ONCE {
         let Some((entry, total, next)) = current else {
             let Some(entry) = waiting.pop_front() else {
                 break;
             };
-            if let Ok(Some(record)) = log.record(&entry) {
-                *current = Some((entry, event::count(&record), 0));
+            match log.record(&entry) {
+                Ok(Some(record)) => *current = Some((entry, event::count(&record), 0)),
+                Ok(None) if !known.contains(&entry) && sent.is_empty() => return Err(lost(&entry)),
+                Ok(None) if !known.contains(&entry) => {
+                    // Those before it go out first.
+                    waiting.push_front(entry);
+                    break;
+                }
+                _ => {}
             }
             continue;
         };
@@ -213,8 +253,12 @@ fn render(
             continue;
         }
         // A client that is cut off here goes on behind the last event that it has.
-        let rendered = log.render(&entry.to_string(), *next, Diffs::Carried);
-        let rendered = rendered.map_err(Failure::Usage)?;
+        let rendered = match log.render(&entry.to_string(), *next, Diffs::Carried) {
+            Ok(rendered) => rendered,
+            Err(why) if sent.is_empty() => return Err(Failure::Usage(why)),
+            Err(_) => break,
+        };
+        bytes += rendered.body.len();
         sent.push(Sent {
             id: rendered.id,
             body: String::from_utf8_lossy(&rendered.body).into_owned(),
@@ -224,15 +268,6 @@ fn render(
     Ok(sent)
 }
 
-/// Does what blocks.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
-) -> Result<T, Failure> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => {
-            let error = std::io::Error::other(error);
-            Err(patchcore::Error::io("read", "the log", error).into())
-        }
-    }
+fn lost(entry: &TransactionId) -> Failure {
+    Failure::Usage(format!("the log has lost the entry {entry} meanwhile"))
 }

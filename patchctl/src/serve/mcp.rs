@@ -22,7 +22,9 @@ pub(super) fn endpoint(
     max_body: usize,
     patience: Duration,
 ) -> impl Fn(Request<Body>) -> Answering + Clone + Send + Sync + 'static {
-    let handler = Handler::new(server.service.clone(), server.turns.clone());
+    let metrics = server.metrics.clone();
+    let handler = Handler::new(server.service.clone(), server.turns.clone())
+        .counted(move |name, answer, took| metrics.call(name, answer.ended(), took));
     let names = server.guard.names();
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
@@ -53,9 +55,9 @@ pub(super) fn endpoint(
                     Ok(held) => received.insert(held),
                     Err(response) => return response,
                 };
-                // Of two equal keys the SDK would take one without a word.
-                if json::is_json(&held.bytes)
-                    && let Err(error) = json::check(&held.bytes)
+                // Of two equal keys the SDK would take one without a word. What is no JSON it says.
+                if let Err(error) = json::check(&held.bytes)
+                    && json::is_json(&error)
                 {
                     let why = format!("the message cannot be read: {error}");
                     return problem(StatusCode::BAD_REQUEST, &why);

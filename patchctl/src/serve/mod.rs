@@ -16,7 +16,7 @@ mod request;
 mod statistics;
 mod stream;
 
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -37,14 +37,14 @@ use crate::cli::Global;
 use crate::cli::server::{HttpArgs, ServeArgs};
 use crate::exit::{Exit, Failure};
 use crate::report::{self, Context};
-use crate::service::{Service, asked_to_end};
+use crate::service::{Service, Turns, asked_to_end};
 
 use guard::Guard;
 use io::{Patient, Stream};
 use live::Live;
 use metrics::Metrics;
 
-/// Calls that are carried out at a time; more wait.
+/// Calls at a time that read or edit files; more wait.
 const AT_ONCE: usize = 8;
 /// Longest head of a request, in bytes.
 const MAX_HEAD: usize = 64 << 10;
@@ -55,7 +55,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Clone)]
 struct Server {
     service: Arc<Service>,
-    turns: Arc<Semaphore>,
+    turns: Turns,
     guard: Arc<Guard>,
     metrics: Arc<Metrics>,
     live: Arc<Live>,
@@ -74,13 +74,13 @@ pub(crate) fn run(global: &Global, args: &ServeArgs, context: &Context) -> Resul
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .max_blocking_threads(AT_ONCE + 4)
+        .max_blocking_threads(Turns::threads(AT_ONCE) + live::LOOKS)
         .enable_all()
         .build()
         .map_err(|error| Error::io("start", "the server", error))?;
     let (tell, stopping) = watch::channel(false);
     let server = Server {
-        turns: Arc::new(Semaphore::new(AT_ONCE)),
+        turns: Turns::new(AT_ONCE),
         live: Arc::new(Live::new(service.clone())),
         guard: Arc::new(guard),
         metrics: Arc::default(),
@@ -90,6 +90,9 @@ pub(crate) fn run(global: &Global, args: &ServeArgs, context: &Context) -> Resul
     let result = runtime.block_on(async {
         let listener = Listener::bind(&args.http).await?;
         report::events::done(&format!("listening on {}", listener.name), context)?;
+        if let Some(warning) = guard::open_token(&args.http) {
+            report::warn(&warning, context);
+        }
         listener.serve(&server, &args.http, &stop, &tell).await;
         Ok(Exit::Done)
     });
@@ -113,13 +116,32 @@ enum Kind {
 }
 
 /// A socket's name, which goes with the server.
-struct Socket(PathBuf);
+struct Socket {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl Socket {
+    fn new(path: &Path) -> std::io::Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            identity: identity(path)?,
+        })
+    }
+}
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // Where it is gone already, that is what is wanted.
-        let _ = std::fs::remove_file(&self.0);
+        // Where it is gone, or another server's, nothing is to be done.
+        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
+}
+
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    let metadata = std::fs::symlink_metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 impl Listener {
@@ -132,7 +154,7 @@ impl Listener {
             let bound = UnixListener::bind(path);
             umask(mask);
             let listener = bound.map_err(failed)?;
-            let socket = Socket(path.clone());
+            let socket = Socket::new(path).map_err(failed)?;
             let mode = std::fs::Permissions::from_mode(args.socket_mode);
             std::fs::set_permissions(path, mode).map_err(failed)?;
             return Ok(Self {
@@ -171,7 +193,7 @@ impl Listener {
         tell: &watch::Sender<bool>,
     ) {
         let router = api::router(server, args.max_body, args.client_timeout);
-        let connections = Arc::new(Semaphore::new(args.max_connections.get()));
+        let connections = Arc::new(Semaphore::new(args.max_connections as usize));
         let mut ended = pin!(asked_to_end(stop));
         loop {
             let next = async {
@@ -201,9 +223,8 @@ impl Listener {
         drop(self);
         // Event streams end, and no connection takes another request.
         tell.send_replace(true);
-        let all = u32::try_from(args.max_connections.get()).unwrap_or(u32::MAX);
         let open = async {
-            let _ = connections.acquire_many(all).await;
+            let _ = connections.acquire_many(args.max_connections).await;
             // A WebSocket is no connection of HTTP's any more.
             while server.live.streams() > 0 {
                 tokio::time::sleep(PAUSE).await;

@@ -1,12 +1,13 @@
 //! Events as they commit, over Server-Sent Events and a WebSocket.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::ws::{self, WebSocket, WebSocketUpgrade};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::StreamExt as _;
@@ -22,6 +23,8 @@ use super::request::query;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Longest message of a client's on an event stream, in bytes.
 const MAX_MESSAGE: usize = 4 << 10;
+/// Most messages of a client's between two heartbeats: nobody listens to them.
+const MAX_MESSAGES: usize = 1000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,9 +35,16 @@ struct EventsQuery {
 
 async fn begin(server: &Server, uri: &Uri, headers: &HeaderMap) -> Result<Events, Response> {
     let EventsQuery { after } = query(uri)?;
-    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
+    let mut last = headers.get_all("last-event-id").iter();
     // A browser that comes back names what it has, whatever it asked for first.
-    let after = last.map(str::to_owned).or(after);
+    let after = match (last.next().map(HeaderValue::to_str), last.next()) {
+        (None, _) => after,
+        (Some(Ok(id)), None) => Some(id.to_owned()),
+        _ => {
+            let why = "`Last-Event-ID` is one line with the id of an event";
+            return Err(problem(StatusCode::BAD_REQUEST, why));
+        }
+    };
     let events = server.live.begin(after.as_deref()).await;
     let events = events.map_err(|why| match why {
         Unavailable::Full => problem(StatusCode::SERVICE_UNAVAILABLE, "there are too many event streams"),
@@ -94,35 +104,52 @@ pub(super) async fn websocket(
 
 /// Sends events until the client or the server goes away.
 async fn send_events(mut socket: WebSocket, mut events: Events, server: Server) {
-    let mut stopping = server.stopping.clone();
-    let mut beat = tokio::time::interval(HEARTBEAT);
-    loop {
-        tokio::select! {
-            sent = events.next() => {
-                let Ok(sent) = sent else { break };
-                for event in sent {
-                    if socket.send(ws::Message::text(event.body)).await.is_err() {
-                        return;
-                    }
-                }
-            }
-            // What a client says is not listened to, but that it goes away is.
-            message = socket.recv() => match message {
-                Some(Ok(ws::Message::Close(_)) | Err(_)) | None => return,
-                Some(Ok(_)) => {}
-            },
-            _ = beat.tick() => {
-                if socket.send(ws::Message::Ping(Bytes::new())).await.is_err() {
-                    return;
-                }
-            }
-            () = super::stopped(&mut stopping) => break,
-        }
-    }
+    let code = match tell(&mut socket, &mut events, &server).await {
+        Some(code) => code,
+        None => return,
+    };
     // The client may be gone.
     let close = ws::CloseFrame {
-        code: ws::close_code::AWAY,
+        code,
         reason: "".into(),
     };
     let _ = socket.send(ws::Message::Close(Some(close))).await;
+}
+
+/// Why the server ends a WebSocket; `None` where the client did.
+async fn tell(socket: &mut WebSocket, events: &mut Events, server: &Server) -> Option<u16> {
+    let mut stopping = server.stopping.clone();
+    let mut beat = tokio::time::interval(HEARTBEAT);
+    let mut heard = 0;
+    loop {
+        // A look at the log goes on whatever the client says meanwhile.
+        let mut next = pin!(events.next());
+        let sent = loop {
+            tokio::select! {
+                sent = next.as_mut() => break sent,
+                // What a client says is not listened to, but that it goes away is.
+                message = socket.recv() => match message {
+                    Some(Ok(ws::Message::Close(_)) | Err(_)) | None => return None,
+                    Some(Ok(_)) if heard >= MAX_MESSAGES => return Some(ws::close_code::POLICY),
+                    Some(Ok(_)) => heard += 1,
+                },
+                _ = beat.tick() => {
+                    heard = 0;
+                    if socket.send(ws::Message::Ping(Bytes::new())).await.is_err() {
+                        return None;
+                    }
+                }
+                () = super::stopped(&mut stopping) => return Some(ws::close_code::AWAY),
+            }
+        };
+        // Where events cannot be told, the client is to come back for them and hear why.
+        let Ok(sent) = sent else {
+            return Some(ws::close_code::AGAIN);
+        };
+        for event in sent {
+            if socket.send(ws::Message::text(event.body)).await.is_err() {
+                return None;
+            }
+        }
+    }
 }

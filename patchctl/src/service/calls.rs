@@ -122,8 +122,8 @@ fn is_zero(number: &usize) -> bool {
 impl Service {
     /// `apply` and `check`.
     pub(crate) fn edit(&self, input: &[u8], call: &Edit, interrupt: &Interrupt) -> Answer {
-        self.enter(interrupt);
-        self.try_edit(input, call, interrupt)
+        self.enter(interrupt)
+            .and_then(|()| self.try_edit(input, call, interrupt))
             .unwrap_or_else(|failure| Answer::of_failure(&failure))
     }
 
@@ -198,27 +198,27 @@ impl Service {
         }
     }
 
-    /// `undo`: of a batch, or of the last one of the server's agent; where the server has none, of
-    /// the last one at all.
+    /// `undo`: of a batch, or of the last one of the server's agent. Where the server has an agent,
+    /// only its batches are taken back; where it has none, no batch of an agent's is unless it is
+    /// named.
     pub(crate) fn undo(&self, batch: Option<&str>, diff: bool, interrupt: &Interrupt) -> Answer {
-        self.enter(interrupt);
         let undo = || {
-            let own;
-            let batch = match (batch, &self.labels.agent) {
-                (None, Some(agent)) => {
-                    own = last_of(&self.place.open()?.log()?, agent)?;
-                    Some(own.as_str())
-                }
-                (batch, _) => batch,
+            self.enter(interrupt)?;
+            let log = self.place.open()?.log()?;
+            let agent = self.labels.agent.as_deref();
+            let batch = match batch {
+                None => last_of(&log, agent)?,
+                Some(name) => own(&log, name, agent)?,
             };
             let policy = PolicyArgs {
                 allow_path: self.args.policy.allow_path.clone(),
+                protect: self.args.policy.protect.clone(),
                 replace: self.args.policy.replace.clone(),
                 ..PolicyArgs::default()
             };
             let show = ShowArgs { no_diff: !diff };
             let request = self.request(&policy, &show, false, interrupt);
-            let done = log::take_back(&self.place, batch, &request)?;
+            let done = log::take_back(&self.place, Some(&batch), &request)?;
             answer(&done, &request)
         };
         undo().unwrap_or_else(|failure| Answer::of_failure(&failure))
@@ -426,11 +426,33 @@ fn answer(done: &edit::Done<'_>, request: &Request<'_>) -> Result<Answer, Failur
     Ok(Answer::of_report(done.exit, &report))
 }
 
-/// The last batch of an agent's that is neither undone nor an undo itself.
-fn last_of(log: &Log, agent: &str) -> Result<String, Failure> {
+/// A batch, unless the server has an agent and the batch is another's.
+fn own(log: &Log, name: &str, agent: Option<&str>) -> Result<String, Failure> {
+    let transaction = log.find(name)?;
+    let record = match &transaction {
+        Some(transaction) => log.read(transaction)?,
+        None => None,
+    };
+    let Some(record) = record else {
+        // Taking it back says what is wrong.
+        return Ok(name.to_owned());
+    };
+    let of = record.labels.agent.as_deref();
+    if agent.is_some_and(|agent| of != Some(agent)) {
+        let of = of.map_or("no agent".to_owned(), |of| format!("the agent {of:?}"));
+        let message = format!(
+            "batch {name:?} was made by {of}; this server takes back only batches of its own agent"
+        );
+        return Err(Refusal::new(Code::InvalidBatch, message).into());
+    }
+    Ok(record.transaction.to_string())
+}
+
+/// The last batch of an agent's, or of none, that is neither undone nor an undo itself.
+fn last_of(log: &Log, agent: Option<&str>) -> Result<String, Failure> {
     for transaction in log.transactions()?.into_iter().rev() {
         if let Some(record) = log.read(&transaction)?
-            && record.labels.agent.as_deref() == Some(agent)
+            && record.labels.agent.as_deref() == agent
             && record.state == TransactionState::Committed
             && !record.changes.is_empty()
             && record.undoes.is_none()
@@ -439,6 +461,11 @@ fn last_of(log: &Log, agent: &str) -> Result<String, Failure> {
             return Ok(transaction.to_string());
         }
     }
-    let message = format!("the log has no batch of the agent {agent:?} that could be undone");
+    let message = match agent {
+        Some(agent) => format!("the log has no batch of the agent {agent:?} that could be undone"),
+        None => "the log has no batch that could be undone and that no agent made; name one with \
+                 batch_id"
+            .to_owned(),
+    };
     Err(Refusal::new(Code::InvalidBatch, message).into())
 }

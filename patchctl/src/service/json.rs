@@ -1,66 +1,90 @@
 //! What is looked at in a caller's JSON before anything else reads it.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// Whether a text is JSON in which no object has a key twice. Of two equal keys most readers take
-/// one without a word.
+/// Most values in a text, each with its key: what is read of it takes many times the room of its
+/// shortest form.
+pub(crate) const MAX_VALUES: usize = 1_000_000;
+
+/// Whether a text is JSON of a bounded number of values in which no object has a key twice. Of two
+/// equal keys most readers take one without a word.
 ///
 /// # Errors
-/// What is wrong, and where.
+/// What is wrong, and where; [`is_json`] tells whether it is JSON at all.
 pub(crate) fn check(text: &[u8]) -> Result<(), serde_json::Error> {
-    serde_json::from_slice::<Unique>(text).map(|_| ())
+    let left = Cell::new(MAX_VALUES);
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    Unique(&left).deserialize(&mut deserializer)?;
+    deserializer.end()
 }
 
-struct Unique;
+/// Whether a text is JSON that [`check`] finds fault with.
+#[cfg(feature = "mcp")]
+pub(crate) fn is_json(fault: &serde_json::Error) -> bool {
+    fault.is_data()
+}
 
-impl<'de> Deserialize<'de> for Unique {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(UniqueVisitor)
+/// Reads a value and keeps nothing of it; knows how many more there may be.
+#[derive(Clone, Copy)]
+struct Unique<'a>(&'a Cell<usize>);
+
+impl<'de> DeserializeSeed<'de> for Unique<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        match self.0.get().checked_sub(1) {
+            Some(left) => self.0.set(left),
+            None => {
+                return Err(D::Error::custom(format_args!(
+                    "there are more than {MAX_VALUES} values"
+                )));
+            }
+        }
+        deserializer.deserialize_any(self)
     }
 }
 
-struct UniqueVisitor;
-
-impl<'de> Visitor<'de> for UniqueVisitor {
-    type Value = Unique;
+impl<'de> Visitor<'de> for Unique<'_> {
+    type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("JSON")
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Unique, E> {
-        Ok(Unique)
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Unique, E> {
-        Ok(Unique)
+    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Unique, E> {
-        Ok(Unique)
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Unique, E> {
-        Ok(Unique)
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_str<E: Error>(self, _: &str) -> Result<Unique, E> {
-        Ok(Unique)
+    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Unique, E> {
-        Ok(Unique)
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Unique, A::Error> {
-        while list.next_element::<Unique>()?.is_some() {}
-        Ok(Unique)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while list.next_element_seed(self)?.is_some() {}
+        Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Unique, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
         let mut keys: HashSet<String> = HashSet::new();
         while let Some(key) = object.next_key::<String>()? {
             if keys.contains(&key) {
@@ -69,9 +93,9 @@ impl<'de> Visitor<'de> for UniqueVisitor {
                 )));
             }
             keys.insert(key);
-            object.next_value::<Unique>()?;
+            object.next_value_seed(self)?;
         }
-        Ok(Unique)
+        Ok(())
     }
 }
 
@@ -122,12 +146,6 @@ fn end_of_string(text: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-/// Whether the bytes are JSON at all.
-#[cfg(feature = "mcp")]
-pub(crate) fn is_json(text: &[u8]) -> bool {
-    serde_json::from_slice::<serde_json::Value>(text).is_ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +158,15 @@ mod tests {
         let error = check(br#"{"a": [{"b": 1, "\u0062": 2}]}"#).unwrap_err();
         assert!(error.to_string().contains("\"b\" appears twice"), "{error}");
         assert!(check(b"{} x").is_err());
+        assert!(check(b"{").is_err_and(|fault| fault.is_eof()));
+    }
+
+    #[test]
+    fn values_are_counted() {
+        let list = |n: usize| format!("[{}0]", "[],".repeat(n - 2));
+        assert!(check(list(MAX_VALUES).as_bytes()).is_ok());
+        let error = check(list(MAX_VALUES + 1).as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("more than 1000000"), "{error}");
     }
 
     #[cfg(feature = "mcp")]

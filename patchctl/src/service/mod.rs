@@ -13,8 +13,9 @@ use std::time::Duration;
 #[cfg(feature = "serve")]
 use patchcore::event::PatchEvent;
 use patchcore::operation::Labels;
-use patchcore::{Code, Report};
+use patchcore::{Code, Error, Report};
 use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::cli::Global;
 use crate::cli::server::EngineArgs;
@@ -31,7 +32,15 @@ pub(crate) struct Service {
     place: Location,
     args: EngineArgs,
     labels: Labels,
-    running: Mutex<Vec<Weak<AtomicBool>>>,
+    running: Mutex<Running>,
+}
+
+/// The calls that run.
+#[derive(Debug, Default)]
+struct Running {
+    calls: Vec<Weak<AtomicBool>>,
+    /// Whether the server ends: no other call begins.
+    is_over: bool,
 }
 
 /// What a call comes to.
@@ -99,6 +108,17 @@ impl Answer {
         Self::of_report(exit, &Report::unread(failure.to_refusal()))
     }
 
+    /// How the call ended, in a word.
+    #[cfg(feature = "serve")]
+    pub(crate) fn ended(&self) -> &'static str {
+        match self.exit {
+            Exit::Done | Exit::Code(4..) => "done",
+            Exit::Code(1) => "refused",
+            Exit::Code(2) => "invalid",
+            Exit::Code(_) => "failed",
+        }
+    }
+
     /// Whether what was asked for was not done.
     pub(crate) fn is_error(&self) -> bool {
         matches!(self.exit, Exit::Code(1..=3))
@@ -120,6 +140,56 @@ impl Interrupt {
     #[cfg(feature = "mcp")]
     pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What a call may have to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The lock of the tree, and commands that verify.
+    Tree,
+    /// Nothing but the disk.
+    Look,
+    /// The orchestrator.
+    Ask,
+}
+
+/// Calls that look at the log or the tasks at a time, and those that ask.
+const BESIDE: usize = 4;
+
+/// Whose turn it is. Calls that wait for different things do not wait for each other: while all
+/// edits wait for one that verifies, the log can be read.
+#[derive(Debug, Clone)]
+pub(crate) struct Turns {
+    tree: Arc<Semaphore>,
+    look: Arc<Semaphore>,
+    ask: Arc<Semaphore>,
+}
+
+impl Turns {
+    /// Turns for as many calls at a time that read, scan or edit files.
+    pub(crate) fn new(tree: usize) -> Self {
+        Self {
+            tree: Arc::new(Semaphore::new(tree)),
+            look: Arc::new(Semaphore::new(BESIDE)),
+            ask: Arc::new(Semaphore::new(BESIDE)),
+        }
+    }
+
+    /// Threads that all of them may take.
+    pub(crate) fn threads(tree: usize) -> usize {
+        tree + 2 * BESIDE
+    }
+
+    /// Waits for a turn, which lasts until what is returned is dropped.
+    pub(crate) async fn take(&self, kind: Kind) -> Option<OwnedSemaphorePermit> {
+        let turns = match kind {
+            Kind::Tree => &self.tree,
+            Kind::Look => &self.look,
+            Kind::Ask => &self.ask,
+        };
+        // Nobody closes them.
+        turns.clone().acquire_owned().await.ok()
     }
 }
 
@@ -153,16 +223,26 @@ impl Service {
     }
 
     /// Remembers a call that runs, so that [`stop`](Self::stop) ends it.
-    fn enter(&self, interrupt: &Interrupt) {
+    ///
+    /// # Errors
+    /// Where the server ends.
+    fn enter(&self, interrupt: &Interrupt) -> Result<(), Failure> {
         let mut running = self.running.lock().unwrap_or_else(|held| held.into_inner());
-        running.retain(|call| call.strong_count() > 0);
-        running.push(Arc::downgrade(&interrupt.0));
+        if running.is_over {
+            let error = std::io::Error::other("the server ends");
+            return Err(Error::io("begin", "the call", error).into());
+        }
+        running.calls.retain(|call| call.strong_count() > 0);
+        running.calls.push(Arc::downgrade(&interrupt.0));
+        Ok(())
     }
 
-    /// Ends the verification commands of all calls that run; their batches are taken back.
+    /// Ends the verification commands of all calls that run, whose batches are taken back, and lets
+    /// no other begin.
     pub(crate) fn stop(&self) {
-        let running = self.running.lock().unwrap_or_else(|held| held.into_inner());
-        for call in running.iter().filter_map(Weak::upgrade) {
+        let mut running = self.running.lock().unwrap_or_else(|held| held.into_inner());
+        running.is_over = true;
+        for call in running.calls.iter().filter_map(Weak::upgrade) {
             call.store(true, Ordering::Relaxed);
         }
     }

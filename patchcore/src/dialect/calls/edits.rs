@@ -1,12 +1,14 @@
 //! From the parameters of a call that edits to its steps.
 
-use super::fields::{Arguments, Field, Taken, plain};
+use super::fields::{Arguments, Field, Taken, field, plain};
 use super::find::Call;
-use super::node::Value;
-use super::tools::{DELETES, MOVES};
-use super::{Act, Step};
+use super::lines::Lines;
+use super::node::Member;
+use super::tools::{DELETES, MOVES, tool_end};
+use super::write::{End, WHOLE};
+use super::{Act, Step, rest};
 use crate::dialect::exact::Matches;
-use crate::dialect::{Dialect, Options, beneath_root, detect, whole};
+use crate::dialect::{Options, beneath_root, whole};
 use crate::digest::{Digest, InvalidDigest};
 use crate::error::{Hint, excerpt};
 use crate::path::RelPath;
@@ -14,12 +16,6 @@ use std::borrow::Cow;
 
 const REGEX: &str =
     "the text to find is a regular expression, which is not supported; send the text itself";
-/// Words in the name of a parameter that may limit an edit to a part of its file.
-const LIMITS: &[&str] = &[
-    "line", "start", "end", "after", "before", "position", "index", "row", "column", "offset",
-    "anchor", "section", "symbol", "insert", "where", "range",
-];
-
 /// The hash of the file that a call was made for.
 fn base(arguments: &mut Arguments<'_, '_, '_>) -> Option<Digest> {
     let text = arguments.text(Field::Base).ok()?;
@@ -55,8 +51,8 @@ impl Reader<'_> {
                 .hinted(unknown.key_span, &path, message, Hint::Lenient);
         }
         if arguments.flag(Field::DryRun).ok() == Some(true) {
-            let key = arguments.key(Field::DryRun).unwrap_or_default();
-            return arguments.fault(format!("{key:?} asks for a preview and not for the edit; leave it out, and preview with `patchctl check`"));
+            let why = preview(arguments);
+            return arguments.fault(why);
         }
         if arguments.has(Field::Regex) && arguments.flag(Field::Regex).ok() != Some(false) {
             return arguments.fault(REGEX);
@@ -65,21 +61,20 @@ impl Reader<'_> {
             return arguments.fault("the lines are named by another tool's tags, which cannot be checked; send the old and the new text");
         }
         let before = self.steps.len();
+        let faults = arguments.input.faults.len();
         let allow = arguments.allowances();
         let matches = self.matches(arguments, Matches::One);
-        match self.command(arguments) {
-            Some(Named::Create) => self.create(arguments),
-            Some(Named::Insert) => self.insert(arguments),
-            Some(Named::Append) => self.append(arguments),
-            Some(Named::Undo) => self.on_file(arguments, |_| Some(Act::Undo)),
-            Some(Named::Replace) if arguments.has(Field::Patch) => self.patch(arguments),
-            Some(Named::Replace) => self.replace(arguments, matches, true),
-            Some(Named::Unknown) => {}
-            None if DELETES.contains(&self.tool) => self.delete(arguments),
-            None if MOVES.contains(&self.tool) => self.rename(arguments),
-            None => self.unnamed(arguments, matches),
-        }
+        let used = self.act(arguments, matches);
         let base = base(arguments);
+        if arguments.input.faults.len() == faults {
+            let names: &[&str] = match used {
+                MOVED => SOURCES,
+                DELETED => PATHS,
+                _ => &[],
+            };
+            let used: Vec<Field> = used.iter().copied().chain(ALWAYS).collect();
+            rest::check(arguments, &used, names, self.options);
+        }
         let notes = std::mem::take(&mut arguments.notes);
         for step in &mut self.steps[before..] {
             step.notes.splice(0..0, notes.iter().cloned());
@@ -88,26 +83,97 @@ impl Reader<'_> {
         }
     }
 
+    /// Reads what the call does; gives the parameters that say so.
+    fn act(&mut self, arguments: &mut Arguments<'_, '_, '_>, matches: Matches) -> &'static [Field] {
+        let command = self.command(arguments);
+        let other = arguments.of_other_kind();
+        if let Some(member) = other.filter(|_| command.is_some())
+            && field(&member.key) == Some(Field::Kind)
+            && !command.as_ref().is_some_and(|command| command.is(member))
+        {
+            arguments.fault_at(
+                member,
+                unlike(&member.key, member.node.text().unwrap_or_default()),
+            );
+            return &[];
+        }
+        match command {
+            Some(Named::Create) => {
+                self.create(arguments);
+                WHOLE
+            }
+            Some(Named::Insert) => self.insert(arguments),
+            Some(Named::End(end)) => {
+                self.extend(arguments, end);
+                EXTENDED
+            }
+            Some(Named::Undo) => {
+                self.on_file(arguments, |_| Some(Act::Undo));
+                &[]
+            }
+            Some(Named::Replace) if arguments.has(Field::Patch) => {
+                self.patch(arguments);
+                PATCHED
+            }
+            Some(Named::Replace) => {
+                self.replace(arguments, matches, true);
+                REPLACED
+            }
+            Some(Named::Write) if arguments.has(Field::Content) && !self.has_part(arguments) => {
+                self.write(arguments, true)
+            }
+            Some(Named::Unknown) => &[],
+            None if DELETES.contains(&self.tool) => {
+                self.delete(arguments);
+                DELETED
+            }
+            None if MOVES.contains(&self.tool) => {
+                self.rename(arguments);
+                MOVED
+            }
+            None | Some(Named::Write) => self.unnamed(arguments, matches),
+        }
+    }
+
+    /// Whether the parameters are those of an edit of a part of a file.
+    fn has_part(&self, arguments: &Arguments<'_, '_, '_>) -> bool {
+        [Field::Edits, Field::Old, Field::InsertLine, Field::Patch]
+            .into_iter()
+            .any(|field| arguments.has(field))
+    }
+
     /// A call without a command: its parameters say what it does.
-    fn unnamed(&mut self, arguments: &mut Arguments<'_, '_, '_>, matches: Matches) {
+    fn unnamed(
+        &mut self,
+        arguments: &mut Arguments<'_, '_, '_>,
+        matches: Matches,
+    ) -> &'static [Field] {
+        if let Some(end) = tool_end(self.tool).filter(|_| !self.has_part(arguments)) {
+            self.extend(arguments, end);
+            return EXTENDED;
+        }
         if arguments.has(Field::Edits) {
-            return self.edits(arguments, matches);
+            self.edits(arguments, matches);
+            return LISTED;
         }
         if arguments.has(Field::Old) {
-            return self.replace(arguments, matches, false);
+            self.replace(arguments, matches, false);
+            return REPLACED;
         }
         if arguments.has(Field::InsertLine) || self.tool == "insertcontent" {
             return self.insert(arguments);
         }
         if arguments.has(Field::Patch) {
-            return self.patch(arguments);
+            self.patch(arguments);
+            return PATCHED;
         }
         if arguments.has(Field::Content) {
-            return self.write(arguments);
+            return self.write(arguments, false);
         }
         if arguments.has(Field::Sketch) {
             let key = arguments.key(Field::Sketch).unwrap_or_default();
-            return arguments.fault(format!("{key:?} is a sketch of the new code that only a model can put in its place; send the old and the new text"));
+            arguments.fault(format!("{key:?} is a sketch of the new code that only a model can put in its place; send the old and the new text"));
+            return &[];
         }
         let message = match arguments.has(Field::New) {
             true => "the text to replace is missing; send \"old_string\" beside it",
@@ -120,26 +186,32 @@ impl Reader<'_> {
             message.push_str(&format!("; found the unknown parameter {:?}", unknown.key));
         }
         arguments.fault(message);
+        &[]
     }
 
     fn command(&mut self, arguments: &mut Arguments<'_, '_, '_>) -> Option<Named> {
         let Taken::Set(member) = arguments.member(Field::Command) else {
-            return None;
+            return self.kind(arguments);
         };
         let command = arguments.text(Field::Command).ok()?;
         Some(match &*command {
             "create" => Named::Create,
             "insert" => Named::Insert,
-            "append" => Named::Append,
+            "append" => Named::End(End::Bottom),
+            "prepend" => Named::End(End::Top),
             "undo_edit" => Named::Undo,
             "str_replace" | "strReplace" => Named::Replace,
             // The kind of a change, where the parameters say all of it.
-            "edit" | "overwrite" | "write" | "rewrite" | "replace" | "update" | "modify"
-                if plain(&member.key) != "command" =>
-            {
+            "edit" | "replace" | "update" | "modify" if plain(&member.key) != "command" => {
                 return None;
             }
-            "write" | "literal" => return None,
+            "overwrite" | "rewrite" if plain(&member.key) != "command" => Named::Write,
+            "write" => Named::Write,
+            // The modes that files are opened in.
+            "w" | "wt" if plain(&member.key) == "mode" => Named::Write,
+            "a" | "at" if plain(&member.key) == "mode" => Named::End(End::Bottom),
+            "x" | "xt" if plain(&member.key) == "mode" => Named::Create,
+            "literal" => return None,
             "regex" | "regexp" => {
                 arguments.fault_at(member, REGEX);
                 Named::Unknown
@@ -152,19 +224,60 @@ impl Reader<'_> {
         })
     }
 
+    /// What a parameter says that often says something else, where it is an edit of another kind
+    /// than the others would say.
+    fn kind(&self, arguments: &mut Arguments<'_, '_, '_>) -> Option<Named> {
+        let member = arguments
+            .find(Field::Kind)
+            .find(|member| member.node.text().is_some())?;
+        let said = plain(member.node.text().unwrap_or_default());
+        let has = |words: &[&str]| words.iter().any(|word| said.starts_with(word));
+        if has(&["append", "addtoend"]) {
+            return Some(Named::End(End::Bottom));
+        }
+        if has(&["prepend"]) {
+            return Some(Named::End(End::Top));
+        }
+        if arguments.has(Field::Content) && !self.has_part(arguments) {
+            if matches!(
+                &*said,
+                "create" | "createfile" | "newfile" | "new" | "add" | "addfile"
+            ) {
+                return Some(Named::Create);
+            }
+            if matches!(&*said, "write" | "overwrite" | "rewrite" | "writefile") {
+                return Some(Named::Write);
+            }
+        }
+        if !says_other(&said) || (said == "insert" && arguments.has(Field::InsertLine)) {
+            return None;
+        }
+        let is_tool = (DELETES.contains(&self.tool) && has(&["delete", "remove"]))
+            || (MOVES.contains(&self.tool) && has(&["move", "rename"]));
+        if is_tool {
+            return None;
+        }
+        arguments.fault_at(
+            member,
+            unlike(&member.key, member.node.text().unwrap_or_default()),
+        );
+        Some(Named::Unknown)
+    }
+
     fn matches(&self, arguments: &mut Arguments<'_, '_, '_>, outer: Matches) -> Matches {
         let all = arguments.flag(Field::ReplaceAll).ok();
         let count = arguments.count(Field::Count).ok();
         match (all, count.and_then(|count| u64::try_from(count).ok())) {
-            (Some(true), _) => Matches::All,
             (_, Some(count)) => Matches::Exactly(count),
+            (Some(true), _) => Matches::All,
             _ if self.options.all => Matches::All,
+            (Some(false), _) => Matches::One,
             _ => outer,
         }
     }
 
     /// The path of the call; a fault where there is none.
-    fn path(&self, arguments: &mut Arguments<'_, '_, '_>) -> Option<RelPath> {
+    pub(super) fn path(&self, arguments: &mut Arguments<'_, '_, '_>) -> Option<RelPath> {
         if let Some(path) = &self.options.file {
             return Some(path.clone());
         }
@@ -208,11 +321,12 @@ impl Reader<'_> {
             allow: Vec::new(),
             notes: Vec::new(),
             base: None,
+            lines: None,
             span: self.call.arguments.span,
         });
     }
 
-    fn on_file(
+    pub(super) fn on_file(
         &mut self,
         arguments: &mut Arguments<'_, '_, '_>,
         act: impl FnOnce(&mut Arguments<'_, '_, '_>) -> Option<Act>,
@@ -224,39 +338,22 @@ impl Reader<'_> {
         }
     }
 
-    fn create(&mut self, arguments: &mut Arguments<'_, '_, '_>) {
-        self.on_file(arguments, |arguments| {
-            let key = if arguments
-                .key(Field::Command)
-                .is_some_and(|key| plain(key) == "command")
-            {
-                "file_text"
-            } else {
-                "content"
-            };
-            required(arguments, Field::Content, key).map(|text| Act::Create(text.into_owned()))
-        });
-    }
-
-    fn append(&mut self, arguments: &mut Arguments<'_, '_, '_>) {
-        self.on_file(arguments, |arguments| {
-            let text = match arguments.has(Field::New) {
-                true => arguments.new_text("new_str"),
-                false => required(arguments, Field::Content, "content"),
-            };
-            text.map(|text| Act::Append(text.into_owned()))
-        });
-    }
-
     /// One file, or a list of them.
     fn delete(&mut self, arguments: &mut Arguments<'_, '_, '_>) {
-        let list = arguments.members.iter().find(|member| {
-            let names = ["paths", "filepaths", "files"];
-            names.contains(&&*plain(&member.key)) && member.node.list().is_some()
-        });
+        let list = arguments
+            .members
+            .iter()
+            .find(|member| PATHS.contains(&&*plain(&member.key)) && member.node.list().is_some());
         let Some(list) = list.filter(|_| self.options.file.is_none()) else {
             return self.on_file(arguments, |_| Some(Act::Delete));
         };
+        if arguments.has(Field::Path) {
+            let key = arguments.key(Field::Path).unwrap_or_default();
+            return arguments.fault(format!(
+                "{key:?} and {:?} both say what to delete; send one",
+                list.key
+            ));
+        }
         for path in list.node.list().unwrap_or_default() {
             match path.text() {
                 Some(path) => match RelPath::new(beneath_root(path.as_bytes(), self.options)) {
@@ -274,29 +371,15 @@ impl Reader<'_> {
         }
     }
 
-    fn write(&mut self, arguments: &mut Arguments<'_, '_, '_>) {
-        if is_limited(arguments) {
-            return;
+    fn insert(&mut self, arguments: &mut Arguments<'_, '_, '_>) -> &'static [Field] {
+        self.insert_at(arguments);
+        match self.tool == "insertcontent" {
+            true => &[Field::Range, Field::New, Field::Content],
+            false => &[Field::InsertLine, Field::New, Field::Content],
         }
-        if arguments.has(Field::Range) {
-            let key = arguments.key(Field::Range).unwrap_or_default();
-            return arguments.fault(format!("{key:?} limits the new text to a part of the file, which is not supported; send the old and the new text, or the whole file without it"));
-        }
-        self.on_file(arguments, |arguments| {
-            let mut text = required(arguments, Field::Content, "content")?;
-            let has_flag = arguments.has(Field::FinalNewline);
-            if has_flag
-                && arguments.flag(Field::FinalNewline).ok() == Some(true)
-                && !text.ends_with('\n')
-            {
-                text.to_mut().push('\n');
-            }
-            let verbatim = arguments.flag(Field::Verbatim).ok().unwrap_or_default();
-            Some(Act::Write(text.into_owned(), whole::Form::of(verbatim)))
-        });
     }
 
-    fn insert(&mut self, arguments: &mut Arguments<'_, '_, '_>) {
+    fn insert_at(&mut self, arguments: &mut Arguments<'_, '_, '_>) {
         let is_before = self.tool == "insertcontent";
         let field = if is_before {
             Field::Range
@@ -348,12 +431,16 @@ impl Reader<'_> {
     }
 
     fn rename(&mut self, arguments: &mut Arguments<'_, '_, '_>) {
-        let source = arguments.members.iter().find(|member| {
-            matches!(
-                &*plain(&member.key),
-                "source" | "sourcepath" | "oldpath" | "from" | "frompath"
-            )
-        });
+        let source = arguments
+            .members
+            .iter()
+            .find(|member| SOURCES.contains(&&*plain(&member.key)));
+        if source.is_some() && arguments.has(Field::Path) {
+            let key = arguments.key(Field::Path).unwrap_or_default();
+            return arguments.fault(format!(
+                "{key:?} names a file beside the one that is moved; send one"
+            ));
+        }
         let from = match source.and_then(|member| member.node.text()) {
             Some(from) => self.rel_path(from, arguments, Field::Path),
             None => self.path(arguments),
@@ -381,10 +468,7 @@ impl Reader<'_> {
     ) {
         let path = self.path(arguments);
         let replacement = replacement(arguments, is_command);
-        if matches == Matches::All && arguments.has(Field::Range) {
-            let key = arguments.key(Field::Range).unwrap_or_default();
-            return arguments.fault(format!("{key:?} limits the places to replace, which is not supported; send more of the text around each"));
-        }
+        let lines = Lines::of(arguments);
         let (Some(path), Some((old, new))) = (path, replacement) else {
             return;
         };
@@ -397,6 +481,14 @@ impl Reader<'_> {
                 matches,
             },
         );
+        self.on_lines(lines);
+    }
+
+    /// Holds the last step to lines.
+    fn on_lines(&mut self, lines: Option<Lines>) {
+        if let Some(step) = self.steps.last_mut() {
+            step.lines = lines;
+        }
     }
 
     /// A list of edits, each of which may name its own file.
@@ -419,8 +511,13 @@ impl Reader<'_> {
                 notes: Vec::new(),
             };
             let before = self.steps.len();
+            let faults = inner.input.faults.len();
             let allow = inner.allowances();
-            self.edit(&mut inner, shared.as_ref(), own, outer);
+            let used = self.edit(&mut inner, shared.as_ref(), own, outer);
+            if inner.input.faults.len() == faults {
+                let used: Vec<Field> = used.iter().copied().chain([Field::Allow]).collect();
+                rest::check(&mut inner, &used, &[], self.options);
+            }
             let notes = std::mem::take(&mut inner.notes);
             for step in &mut self.steps[before..] {
                 step.notes.extend(notes.iter().cloned());
@@ -435,16 +532,23 @@ impl Reader<'_> {
         shared: Option<&RelPath>,
         own: bool,
         outer: Matches,
-    ) {
+    ) -> &'static [Field] {
         if inner.has(Field::LineTag) && !inner.has(Field::Old) {
-            return inner.fault("the lines are named by another tool's tags, which cannot be checked; send the old and the new text");
+            inner.fault("the lines are named by another tool's tags, which cannot be checked; send the old and the new text");
+            return &[];
+        }
+        if let Some(member) = inner.of_other_kind() {
+            let said = member.node.text().unwrap_or_default();
+            inner.fault_at(member, unlike(&member.key, said));
+            return &[];
         }
         let matches = self.matches(inner, outer);
         let path = match (inner.has(Field::Path), shared) {
             (true, Some(shared)) if self.options.file.is_none() => {
                 let path = self.path(inner);
                 if path.as_ref().is_some_and(|path| path != shared) {
-                    return inner.fault(format!("the edit names another file than its call, which is for {shared}; send it separately"));
+                    inner.fault(format!("the edit names another file than its call, which is for {shared}; send it separately"));
+                    return &[];
                 }
                 path
             }
@@ -454,26 +558,33 @@ impl Reader<'_> {
             (_, None) => self.path(inner),
         };
         if inner.has(Field::Patch) && !inner.has(Field::Old) {
-            let Some(path) = path else { return };
-            return self.patch_of(inner, Some(path));
+            if let Some(path) = path {
+                self.patch_of(inner, Some(path));
+            }
+            return PATCHED;
         }
         if !inner.has(Field::Old) && inner.has(Field::Content) {
-            let Some(text) = required(inner, Field::Content, "content") else {
-                return;
-            };
-            if let Some(path) = path {
+            let key = inner.key(Field::Content).unwrap_or_default();
+            if !inner.has(Field::Path) {
+                inner.fault(format!("{key:?} is new text without the old; send \"old_string\" beside it, or the whole file in a call of its own"));
+                return &[];
+            }
+            let text = required(inner, Field::Content, "content");
+            if let (Some(text), Some(path)) = (text, path) {
                 self.push(path, Act::Write(text.into_owned(), whole::Form::OfFile));
             }
-            return;
+            return &[Field::Content];
         }
+        let lines = Lines::of(inner);
         let Some((old, new)) = replacement(inner, false) else {
-            return;
+            return &[];
         };
         let spelt = inner.key(Field::Old).unwrap_or_default();
         if old.is_empty() && matches!(&*plain(spelt), "oldtext") {
-            return inner.fault(format!(
+            inner.fault(format!(
                 "{spelt:?} is empty, which matches everywhere; give the text to replace"
             ));
+            return &[];
         }
         if let Some(path) = path {
             let may_create = old.is_empty();
@@ -486,100 +597,111 @@ impl Reader<'_> {
                     may_create,
                 },
             );
+            self.on_lines(lines);
         }
+        REPLACED
     }
+}
 
-    /// Text in another dialect, for the file of the call.
-    fn patch(&mut self, arguments: &mut Arguments<'_, '_, '_>) {
-        let path = match arguments.has(Field::Path) || self.options.file.is_some() {
-            true => match self.path(arguments) {
-                Some(path) => Some(path),
-                None => return,
-            },
-            false => None,
-        };
-        self.patch_of(arguments, path);
-    }
+/// The parameters that each kind of edit is read from.
+const REPLACED: &[Field] = &[
+    Field::Old,
+    Field::New,
+    Field::ReplaceAll,
+    Field::Count,
+    Field::Range,
+];
+const LISTED: &[Field] = &[Field::Edits, Field::ReplaceAll, Field::Count];
+const PATCHED: &[Field] = &[Field::Patch, Field::Range];
+const EXTENDED: &[Field] = &[Field::Content, Field::New];
+const DELETED: &[Field] = &[Field::Files];
+const MOVED: &[Field] = &[Field::To];
+/// Those that each call may have.
+const ALWAYS: [Field; 2] = [Field::Base, Field::Allow];
+/// Where a file is moved from.
+const SOURCES: &[&str] = &["source", "sourcepath", "oldpath", "from", "frompath"];
+/// The files to delete.
+const PATHS: &[&str] = &["paths", "filepaths", "files"];
 
-    fn patch_of(&mut self, arguments: &mut Arguments<'_, '_, '_>, path: Option<RelPath>) {
-        let Taken::Set(text) = arguments.text(Field::Patch) else {
-            return;
+impl<'n> Arguments<'n, '_, '_> {
+    /// The parameter that says another kind of edit than to replace text or to write a file; of
+    /// several, what is told by its kind.
+    pub(super) fn of_other_kind(&self) -> Option<&'n Member> {
+        let says = |member: &&Member| {
+            let said = member.node.text();
+            said.is_some_and(|said| says_other(&plain(said)))
         };
-        let dialect = match detect(text.as_bytes()) {
-            Ok(
-                dialect @ (Dialect::UnifiedDiff
-                | Dialect::Codex
-                | Dialect::SearchReplace
-                | Dialect::Hashline),
-            ) => dialect,
-            Ok(_) | Err(_) => {
-                let key = arguments.key(Field::Patch).unwrap_or_default();
-                return arguments.fault(format!("{key:?} holds no patch that is known: expected search/replace blocks, a unified diff or an envelope"));
-            }
-        };
-        let options = Options {
-            dialect: Some(dialect),
-            file: path,
-            ..self.options.clone()
-        };
-        self.steps
-            .push(Step::patch(dialect, text.into_owned(), options, self.call));
+        let mut fields = [Field::Kind, Field::Command].into_iter();
+        fields.find_map(|field| self.find(field).find(says))
     }
+}
+
+/// Whether the kind of an edit is another than to replace text or to write a file.
+fn says_other(said: &str) -> bool {
+    let words = [
+        "append",
+        "prepend",
+        "insert",
+        "delete",
+        "remove",
+        "move",
+        "rename",
+        "copy",
+        "undo",
+        "replacelines",
+        "replacerange",
+        "replaceblock",
+        "linerange",
+        "regex",
+        "add",
+    ];
+    words.iter().any(|word| said.starts_with(word))
+}
+
+pub(super) fn unlike(key: &str, said: &str) -> String {
+    format!(
+        "{key:?} is {:?}, and the other parameters are not those of such an edit; send \"old_string\" and \"new_string\", or leave it out",
+        excerpt(said.as_bytes(), 40)
+    )
+}
+
+impl Named {
+    /// Whether the kind that a parameter says is this one.
+    fn is(&self, member: &Member) -> bool {
+        let said = plain(member.node.text().unwrap_or_default());
+        let word = match self {
+            Self::End(End::Bottom) => &["append", "addtoend"][..],
+            Self::End(End::Top) => &["prepend"],
+            Self::Insert => &["insert"],
+            Self::Undo => &["undo"],
+            Self::Create => &["add"],
+            // It is a fault already.
+            Self::Unknown => return true,
+            Self::Replace | Self::Write => return false,
+        };
+        word.iter().any(|word| said.starts_with(word))
+    }
+}
+
+/// What is said of a call that asks for no more than a preview.
+pub(super) fn preview(arguments: &Arguments<'_, '_, '_>) -> String {
+    let key = arguments.key(Field::DryRun).unwrap_or_default();
+    format!(
+        "{key:?} asks for a preview and not for the edit; leave it out, and preview with `patchctl check`"
+    )
 }
 
 /// A command of the text-editor tool.
 enum Named {
     Create,
     Insert,
-    Append,
+    End(End),
     Undo,
     Replace,
+    /// Writes the whole file, says the kind of the change.
+    Write,
     /// It is a fault already.
     Unknown,
-}
-
-/// Whether a whole file comes with a parameter that is not known and may limit it to a part of the
-/// file, which is a fault.
-pub(super) fn is_limited(arguments: &mut Arguments<'_, '_, '_>) -> bool {
-    let limit = arguments.unknown().find(|member| {
-        !matches!(member.node.value, Value::Null)
-            && words_of(&member.key).any(|word| LIMITS.contains(&&*word))
-    });
-    if let Some(key) = arguments
-        .key(Field::New)
-        .filter(|_| arguments.has(Field::New))
-    {
-        let content = arguments.key(Field::Content).unwrap_or("content");
-        arguments.fault(format!("{key:?} and {content:?} are both new text; send {key:?} with the old text, or {content:?} alone for the whole file"));
-        return true;
-    }
-    let Some(limit) = limit else {
-        return false;
-    };
-    let message = format!(
-        "{:?} is no known parameter, and may limit the new text to a part of the file; send the old and the new text, or the whole file without it",
-        limit.key
-    );
-    let path = arguments.path_of(&limit.key);
-    arguments.input.fault(limit.key_span, &path, message);
-    true
-}
-
-/// The words of a parameter's name, in lower case: `insertAfter_line` has three.
-fn words_of(name: &str) -> impl Iterator<Item = String> {
-    let mut words = vec![String::new()];
-    for c in name.chars() {
-        if c.is_uppercase() || matches!(c, '_' | '-' | ' ') {
-            words.push(String::new());
-        }
-        if c.is_alphabetic() {
-            words
-                .last_mut()
-                .expect("there is one")
-                .extend(c.to_lowercase());
-        }
-    }
-    words.into_iter()
 }
 
 pub(super) fn required<'n>(
@@ -617,8 +739,15 @@ fn replacement(
         return None;
     }
     let is_plain = |member: &super::node::Member| {
-        let known = [Field::Command, Field::Path, Field::Old, Field::Remark];
-        super::fields::field(&member.key).is_some_and(|field| known.contains(&field))
+        let known = [
+            Field::Command,
+            Field::Path,
+            Field::Old,
+            Field::Remark,
+            Field::Kind,
+            Field::Directory,
+        ];
+        field(&member.key).is_some_and(|field| known.contains(&field))
     };
     let may_delete = is_command && arguments.members.iter().all(is_plain);
     let is_missing = matches!(arguments.member(Field::New), Taken::Missing);

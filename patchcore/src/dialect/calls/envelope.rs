@@ -3,24 +3,66 @@
 use super::fields::Input;
 use super::node::{Member, Node, Value};
 use crate::dialect::{Dialect, Options, codex, hashline};
+use crate::error::excerpt;
 
 /// Keys whose value the command of a call is run in.
 const DIRECTORIES: [&str; 4] = ["workdir", "cwd", "working_dir", "working_directory"];
 
-/// The envelope among the parameters of a call.
-pub(super) fn of(members: &[Member]) -> Option<String> {
-    let keys = ["input", "patch", "patchText", "command", "cmd", "diff"];
-    let mut ours = members.iter().filter(|member| keys.contains(&&*member.key));
-    ours.find_map(|member| in_value(&member.node))
+/// An envelope, and the parameter that holds it.
+pub(super) struct Found {
+    pub(super) key: String,
+    pub(super) text: String,
 }
 
-/// The envelope in a text, or in a list of words.
-pub(super) fn in_value(node: &Node) -> Option<String> {
+/// The envelope among the parameters of a call, or why there is one and it cannot be read.
+pub(super) fn of(members: &[Member], is_shell: bool) -> Option<Result<Found, String>> {
+    let keys = ["input", "patch", "patchText", "command", "cmd", "diff"];
+    let mut ours = members.iter().filter(|member| keys.contains(&&*member.key));
+    ours.find_map(|member| {
+        let is_shell = is_shell || matches!(&*member.key, "command" | "cmd");
+        let read = in_value(&member.node, is_shell)?;
+        let key = member.key.clone();
+        Some(read.map(|text| Found { key, text }))
+    })
+}
+
+/// The envelope in a text, or in a list of words, which may be those of a shell.
+pub(super) fn in_value(node: &Node, is_shell: bool) -> Option<Result<String, String>> {
     match &node.value {
-        Value::Text(text) => in_text(text),
-        Value::List(list) => list.iter().find_map(in_value),
+        Value::Text(text) => in_text(text, is_shell),
+        Value::List(list) => {
+            let mut found = list.iter().filter_map(|word| in_value(word, true));
+            let first = found.next()?;
+            if found.next().is_some() {
+                return Some(Err("the command has two envelopes; send one".to_owned()));
+            }
+            let mut words = list.iter().filter_map(Node::text);
+            let other = words.find(|word| !word.contains(BEGIN) && !is_of_shell(word));
+            if let (Ok(_), Some(other)) = (&first, other) {
+                return Some(Err(runs_more(other)));
+            }
+            Some(first)
+        }
         _ => None,
     }
+}
+
+const BEGIN: &str = "*** Begin Patch";
+
+/// Whether a word is that of a shell, or of the command that takes an envelope.
+fn is_of_shell(word: &str) -> bool {
+    let name = word.rsplit('/').next().unwrap_or(word);
+    matches!(
+        name,
+        "bash" | "sh" | "zsh" | "dash" | "env" | "apply_patch" | "applypatch" | ""
+    ) || matches!(word, "-c" | "-l" | "-lc" | "-e" | "-ec" | "-lec")
+}
+
+fn runs_more(command: &str) -> String {
+    let shown = excerpt(command.trim().as_bytes(), 80);
+    format!(
+        "the command runs {shown:?} beside the patch, which is not run here; send the patch alone"
+    )
 }
 
 /// What an envelope holds.
@@ -31,15 +73,26 @@ pub(super) fn dialect(text: &str) -> Dialect {
     }
 }
 
-fn in_text(text: &str) -> Option<String> {
-    if !text.contains("*** Begin Patch") {
+fn in_text(text: &str, is_shell: bool) -> Option<Result<String, String>> {
+    if !text.contains(BEGIN) {
         return None;
     }
-    let opens = |line: &str| line.trim() == "*** Begin Patch";
-    if text.lines().any(opens) {
-        return Some(text.to_owned());
+    if !text.lines().any(|line| line.trim() == BEGIN) {
+        return match codex::unquoted(text) {
+            Some(envelope) => Some(Ok(envelope)),
+            None if is_shell => codex::not_unquoted(text).map(|why| Err(why.to_owned())),
+            None => None,
+        };
     }
-    codex::unquoted(text)
+    if !is_shell {
+        return Some(Ok(text.to_owned()));
+    }
+    match codex::beside(text) {
+        Some(codex::Beside::Command(other)) => Some(Err(runs_more(other))),
+        // The envelope is the input of another command.
+        Some(codex::Beside::NoCall) => None,
+        None => Some(Ok(codex::unquoted(text).unwrap_or_else(|| text.to_owned()))),
+    }
 }
 
 /// Whether a call with an envelope is to run in another directory, which is a fault.
@@ -50,7 +103,7 @@ pub(super) fn is_elsewhere(
     input: &mut Input<'_>,
 ) -> bool {
     let members = arguments.members().unwrap_or_default();
-    if of(members).is_none() {
+    if of(members, false).is_none() {
         return false;
     }
     let elsewhere = members

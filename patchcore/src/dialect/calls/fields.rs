@@ -46,6 +46,21 @@ pub(in crate::dialect) enum Field {
     Base,
     /// Whether the text ends in a newline where it has none.
     FinalNewline,
+    /// Whether the text goes behind what the file holds.
+    Append,
+    /// Whether a file that exists is written over.
+    Overwrite,
+    /// Whether only a file that does not exist is written.
+    OnlyNew,
+    /// What becomes of a file that exists.
+    IfExists,
+    Encoding,
+    /// Whether the case of letters is ignored.
+    IgnoreCase,
+    /// The directory that the call is made in.
+    Directory,
+    /// The kind of edit, in a parameter that often says something else.
+    Kind,
     /// What the sender lets pass on its own responsibility.
     Allow,
     /// Changes nothing about the edit.
@@ -138,6 +153,7 @@ const TABLE: &[(Field, &[&str])] = &[
             "replacementchunks",
             "diffs",
             "chunks",
+            "replaceblocks",
         ],
     ),
     (Files, &["files"]),
@@ -150,6 +166,9 @@ const TABLE: &[(Field, &[&str])] = &[
             "allowmultiple",
             "changeall",
             "replaceallmatches",
+            "alloccurrences",
+            "all",
+            "global",
         ],
     ),
     (
@@ -174,7 +193,19 @@ const TABLE: &[(Field, &[&str])] = &[
             "topath",
         ],
     ),
-    (DryRun, &["dryrun"]),
+    (
+        DryRun,
+        &[
+            "dryrun",
+            "isdryrun",
+            "preview",
+            "previewonly",
+            "checkonly",
+            "validateonly",
+            "simulate",
+            "noop",
+        ],
+    ),
     (Verbatim, &["verbatim"]),
     (Executable, &["executable"]),
     (Regex, &["useregex", "isregex", "regex", "regexp"]),
@@ -193,7 +224,6 @@ const TABLE: &[(Field, &[&str])] = &[
             "offset",
             "limit",
             "range",
-            "append",
             "oldstrstartlinenumber",
             "oldstrendlinenumber",
             "oldstrstartlinenumber1",
@@ -216,6 +246,89 @@ const TABLE: &[(Field, &[&str])] = &[
     ),
     (Base, &["base", "basehash", "filehash"]),
     (FinalNewline, &["addlastlinenewline"]),
+    (Append, &["append"]),
+    (
+        Overwrite,
+        &[
+            "overwrite",
+            "allowoverwrite",
+            "overwriteexisting",
+            "overwriteifexists",
+            "replaceexisting",
+            "canoverwrite",
+            "shouldoverwrite",
+            "forceoverwrite",
+            "clobber",
+            "force",
+        ],
+    ),
+    (
+        OnlyNew,
+        &[
+            "createonly",
+            "onlycreate",
+            "newonly",
+            "onlynew",
+            "createnew",
+            "nooverwrite",
+            "donotoverwrite",
+            "dontoverwrite",
+            "preventoverwrite",
+            "noclobber",
+            "exclusive",
+            "failifexists",
+            "errorifexists",
+            "skipifexists",
+            "ignoreifexists",
+            "mustnotexist",
+            "ifnotexists",
+            "onlyifmissing",
+            "onlyifabsent",
+            "onlyifnotexists",
+        ],
+    ),
+    (
+        IfExists,
+        &[
+            "ifexists",
+            "ifexist",
+            "iffileexists",
+            "onexists",
+            "onexist",
+            "onexisting",
+            "whenexists",
+            "onconflict",
+            "conflict",
+            "conflictpolicy",
+            "conflictresolution",
+            "existingfile",
+            "overwritemode",
+            "overwritepolicy",
+        ],
+    ),
+    (Encoding, &["encoding", "charset", "fileencoding"]),
+    (IgnoreCase, &["ignorecase", "caseinsensitive"]),
+    (
+        Directory,
+        &["workdir", "cwd", "workingdir", "workingdirectory"],
+    ),
+    (
+        Kind,
+        &[
+            "type",
+            "kind",
+            "op",
+            "operation",
+            "operationtype",
+            "edittype",
+            "editmode",
+            "editkind",
+            "changetype",
+            "actiontype",
+            "writemode",
+            "insertmode",
+        ],
+    ),
     (Allow, &["allow"]),
     (
         Remark,
@@ -225,15 +338,10 @@ const TABLE: &[(Field, &[&str])] = &[
             "instructions",
             "description",
             "id",
-            "type",
             "name",
             "toolcallid",
             "tooluseid",
             "callid",
-            "workdir",
-            "cwd",
-            "workingdir",
-            "workingdirectory",
             "complexity",
             "rationale",
             "reason",
@@ -241,14 +349,11 @@ const TABLE: &[(Field, &[&str])] = &[
             "displaydescription",
             "emptyfile",
             "linecount",
-            "overwrite",
             "createdirectories",
             "security",
             "securityrisk",
             "timeout",
             "language",
-            "encoding",
-            "ignorecase",
             "taskprogress",
             "status",
             "title",
@@ -257,13 +362,28 @@ const TABLE: &[(Field, &[&str])] = &[
             "tool",
             "toolname",
             "concurrencysafe",
+            "aiproposedcontent",
+            "modifiedbyuser",
+            "codemarkdownlanguage",
+            "instructionreminder",
+            "implsource",
+            "targetlinterrorids",
+            "artifactmetadata",
+            "withescalatedpermissions",
+            "sandboxpermissions",
+            "additionalpermissions",
+            "prefixrule",
+            "justification",
+            "createdirs",
+            "createparents",
+            "meta",
         ],
     ),
 ];
 
-/// A name in the form of the table.
+/// A name in the form of the tables, without blanks too.
 pub(super) fn plain(name: &str) -> String {
-    let kept = name.chars().filter(|c| !matches!(c, '_' | '-'));
+    let kept = name.chars().filter(|c| !matches!(c, '_' | '-' | ' '));
     kept.flat_map(char::to_lowercase).collect()
 }
 
@@ -379,7 +499,7 @@ impl<'n> Arguments<'n, '_, '_> {
             .any(|member| !matches!(member.node.value, Value::Null))
     }
 
-    fn find(&self, wanted: Field) -> impl Iterator<Item = &'n Member> + use<'n> {
+    pub(super) fn find(&self, wanted: Field) -> impl Iterator<Item = &'n Member> + use<'n> {
         let members: &'n [Member] = self.members;
         members
             .iter()

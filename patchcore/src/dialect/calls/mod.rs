@@ -24,15 +24,19 @@ mod edits;
 mod envelope;
 mod fields;
 mod find;
+mod lines;
 mod look;
 mod markup;
 mod node;
+mod patch;
 mod read;
+mod rest;
 mod run;
 #[cfg(test)]
 mod tests;
 mod tools;
 mod whole_files;
+mod write;
 
 use std::collections::BTreeSet;
 
@@ -49,6 +53,7 @@ use crate::text::BOM;
 use fields::Input;
 pub(super) use fields::{Field, field};
 use find::Found;
+pub(super) use find::name_above;
 pub(super) use markup::is_opening_tag;
 use read::Outcome;
 pub(super) use whole_files::{WholeFile, whole_files};
@@ -99,6 +104,8 @@ struct Step {
     notes: Vec<String>,
     /// The hash of the file that the call was made for.
     base: Option<Digest>,
+    /// The lines that its text has to be on.
+    lines: Option<lines::Lines>,
     span: Span,
 }
 
@@ -108,6 +115,8 @@ enum Act {
     /// Writes the whole file, whether it exists or not.
     Write(String, whole::Form),
     Append(String),
+    /// Puts text before the first line, or behind the one that names the interpreter.
+    Prepend(String),
     Replace {
         old: String,
         new: String,
@@ -148,6 +157,7 @@ impl Step {
             allow: Vec::new(),
             notes: Vec::new(),
             base: None,
+            lines: None,
             span,
         }
     }
@@ -302,6 +312,7 @@ impl Script for Calls {
                     allow,
                     notes,
                     base: None,
+                    lines: None,
                     ..
                 },
             ] if notes.is_empty() && allow.is_empty() => run::alone(&*patch.parsed(), tree)?,

@@ -1,13 +1,14 @@
 //! From calls to what is to be done, one step after another.
 
 use super::Step;
-use super::edits::Reader;
-use super::envelope;
-use super::fields::{Arguments, Field, Input, Taken};
+use super::edits::{Reader, preview};
+use super::fields::{Arguments, Field, Input, Taken, plain};
 use super::find::{Call, State};
-use super::look;
 use super::node::{Node, Value};
-use super::tools::{COPIES, EDITS, ELSEWHERE, LOOKS, SHELLS, last_part};
+use super::tools::{
+    COPIES, EDITS, ELSEWHERE, LOOKS, SHELLS, TALKS, is_writer, last_part, tool_end,
+};
+use super::{envelope, find, look, patch, rest};
 use crate::dialect::{Dialect, Options, beneath_root};
 use crate::error::excerpt;
 use crate::path::RelPath;
@@ -51,25 +52,39 @@ pub(super) fn call(
         path: call.path.clone(),
         notes: Vec::new(),
     };
-    if let Some(text) = envelope::of(members) {
-        let dialect = envelope::dialect(&text);
-        steps.push(Step::patch(dialect, text, options.clone(), call));
-        return Outcome::Edit;
+    let is_shell = SHELLS.contains(&&*tool);
+    match envelope::of(members, is_shell) {
+        Some(Ok(found)) => {
+            enveloped(found, call, options, &mut arguments, steps);
+            return Outcome::Edit;
+        }
+        Some(Err(why)) => {
+            arguments.fault(why);
+            return Outcome::Edit;
+        }
+        None => {}
     }
-    if SHELLS.contains(&&*tool) {
+    if is_shell {
         return Outcome::Nothing(shell(shown, members.iter().find_map(|m| m.node.text())));
     }
     let looks = matches!(looked_at(&mut arguments), Some(true));
-    let has_edit = [
-        Field::Old,
-        Field::New,
-        Field::Content,
+    let is_look = LOOKS.iter().any(|word| tool.contains(word));
+    let edits = EDITS.iter().any(|word| tool.contains(word));
+    let is_known = edits || is_writer(&tool) || tool_end(&tool).is_some();
+    let talks = !is_known && TALKS.iter().any(|word| tool.contains(word));
+    let has = |fields: &[Field]| fields.iter().any(|field| arguments.has(*field));
+    let has_new = has(&[Field::New, Field::Content]);
+    let mut patches = arguments.find(Field::Patch);
+    let has_patch = patches.any(|member| member.node.text().is_some_and(find::may_hold_patch));
+    // Text that is looked for, or said, is none that is written.
+    let has_edit = has(&[
         Field::Edits,
-        Field::Patch,
         Field::Sketch,
-    ]
-    .into_iter()
-    .any(|field| arguments.has(field));
+        Field::InsertLine,
+        Field::LineTag,
+    ]) || has_patch
+        || (has(&[Field::Old]) && has(&[Field::New]))
+        || (!is_look && !talks && has(&[Field::Old, Field::Patch]));
     if COPIES.contains(&&*tool) {
         arguments.fault(
             "a call cannot copy a file; send a batch with a copy-file operation, or the new file",
@@ -77,11 +92,10 @@ pub(super) fn call(
         return Outcome::Edit;
     }
     let is_elsewhere = ELSEWHERE.iter().any(|word| tool.contains(word));
-    if is_elsewhere && !has_edit && !arguments.has(Field::Command) {
+    let has_path = arguments.has(Field::Path) || options.file.is_some();
+    if is_elsewhere && !has_edit && !(has_new && has_path) && !arguments.has(Field::Command) {
         return Outcome::Nothing(format!("{shown} is not an edit of a file"));
     }
-    let is_look = LOOKS.iter().any(|word| tool.contains(word));
-    let edits = EDITS.iter().any(|word| tool.contains(word));
     if looks || (is_look && !has_edit && !edits) {
         let path = arguments.text(Field::Path).ok();
         let of = (path.as_ref()).map_or_else(String::new, |path| format!(" of {path}"));
@@ -96,12 +110,8 @@ pub(super) fn call(
             None => Outcome::Nothing(why),
         };
     }
-    if !tool.is_empty()
-        && !edits
-        && !has_edit
-        && !arguments.has(Field::Command)
-        && !arguments.has(Field::InsertLine)
-    {
+    let may_write = has_new && has_path && !talks;
+    if !is_known && !has_edit && !may_write && !arguments.has(Field::Command) {
         return Outcome::Nothing(format!("{shown} is not an edit"));
     }
     Reader {
@@ -112,6 +122,33 @@ pub(super) fn call(
     }
     .read(&mut arguments);
     Outcome::Edit
+}
+
+/// A call with an envelope, which is all that it may hold.
+fn enveloped(
+    found: envelope::Found,
+    call: &Call,
+    options: &Options,
+    arguments: &mut Arguments<'_, '_, '_>,
+    steps: &mut Vec<Step>,
+) {
+    let dialect = envelope::dialect(&found.text);
+    let faults = arguments.input.faults.len();
+    if arguments.has(Field::Path)
+        && let Taken::Set(name) = arguments.text(Field::Path)
+        && let Ok(path) = RelPath::new(beneath_root(name.as_bytes(), options))
+        && let Some(other) = patch::another(&found.text, dialect, &path, options)
+    {
+        return arguments.fault(patch::names_another(&other, &path));
+    }
+    if arguments.flag(Field::DryRun).ok() == Some(true) {
+        let why = preview(arguments);
+        return arguments.fault(why);
+    }
+    rest::check(arguments, &[], &[&plain(&found.key)], options);
+    if arguments.input.faults.len() == faults {
+        steps.push(Step::patch(dialect, found.text, options.clone(), call));
+    }
 }
 
 /// A call that the agent itself has carried out, or tried to.
@@ -164,14 +201,22 @@ fn loose(
     input: &mut Input<'_>,
     steps: &mut Vec<Step>,
 ) -> Outcome {
-    if let Some(text) = envelope::in_value(&call.arguments) {
-        let dialect = envelope::dialect(&text);
-        steps.push(Step::patch(dialect, text, options.clone(), call));
-        return Outcome::Edit;
+    let is_shell = SHELLS.contains(&tool);
+    match envelope::in_value(&call.arguments, is_shell) {
+        Some(Ok(text)) => {
+            let dialect = envelope::dialect(&text);
+            steps.push(Step::patch(dialect, text, options.clone(), call));
+            return Outcome::Edit;
+        }
+        Some(Err(why)) => {
+            input.fault(call.arguments.span, &call.path, why);
+            return Outcome::Edit;
+        }
+        None => {}
     }
     let name = call.name.as_deref().unwrap_or("the call");
     if let Value::List(list) = &call.arguments.value
-        && SHELLS.contains(&tool)
+        && is_shell
     {
         let words: Vec<&str> = list.iter().filter_map(Node::text).collect();
         return Outcome::Nothing(shell(name, Some(&words.join(" "))));

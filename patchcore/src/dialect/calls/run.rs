@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::lines::Move;
 use super::{Act, Calls, Patch, Step};
 use crate::dialect::desk::Desk;
 use crate::dialect::exact::{self, Find, Matches};
@@ -18,6 +19,8 @@ use crate::text::{LineNumber, Text};
 
 /// Texts of a file before each edit of it.
 type History = HashMap<RelPath, Vec<Option<SharedBytes>>>;
+/// What the edits of a file before have done to its lines.
+type Moves = HashMap<RelPath, Vec<Move>>;
 
 /// A patch that is all of its input.
 pub(super) fn alone<'a>(script: &dyn Script, tree: &Tree) -> Result<Lowered<'a>, Refusal> {
@@ -31,11 +34,13 @@ pub(super) fn alone<'a>(script: &dyn Script, tree: &Tree) -> Result<Lowered<'a>,
 pub(super) fn run(calls: &Calls, tree: &Tree) -> Batch {
     let mut desk = Desk::new(tree);
     let mut history = History::new();
+    let mut moves = Moves::new();
+    let has_lines = calls.steps.iter().any(|step| step.lines.is_some());
     for (index, step) in calls.steps.iter().enumerate() {
         let name = format!("edit {}", index + 1);
         let before = desk.len();
         match (&step.act, &step.path) {
-            (Act::Patch(patch), _) => patched(patch, &mut desk),
+            (Act::Patch(patch), _) => patched(patch, step, &moves, &mut desk),
             (Act::Undo, Some(path)) if desk.is_spoiled(path) => desk.skip(path),
             (_, Some(path)) => {
                 let step = Running {
@@ -43,11 +48,23 @@ pub(super) fn run(calls: &Calls, tree: &Tree) -> Batch {
                     step,
                     path,
                     name: &name,
+                    moves: moves.get(path).map(Vec::as_slice).unwrap_or_default(),
+                };
+                let old = if has_lines {
+                    text_at(path, &desk)
+                } else {
+                    None
                 };
                 if desk.is_spoiled(path) {
                     desk.judge_apart(path, |desk| step.run(desk, &mut history));
                 } else if let Err(refusal) = step.run(&mut desk, &mut history) {
                     desk.refuse(path, refusal);
+                }
+                if let Some(old) = old
+                    && let Some(new) = text_at(path, &desk)
+                {
+                    let all = moves.entry(path.clone()).or_default();
+                    all.push(Move::between(&old, &new));
                 }
             }
             (_, None) => {}
@@ -59,11 +76,16 @@ pub(super) fn run(calls: &Calls, tree: &Tree) -> Batch {
     desk.into_batch(calls.content)
 }
 
+fn text_at(path: &RelPath, desk: &Desk<'_>) -> Option<SharedBytes> {
+    desk.text(path).ok().flatten()
+}
+
 struct Running<'r> {
     calls: &'r Calls,
     step: &'r Step,
     path: &'r RelPath,
     name: &'r str,
+    moves: &'r [Move],
 }
 
 impl Running<'_> {
@@ -128,6 +150,15 @@ impl Running<'_> {
                 let edit = insert(&file, count, text, path, name)?;
                 desk.splice(path, vec![edit], None)?;
             }
+            Act::Prepend(text) => {
+                self.check(text, b"")?;
+                let file = desk.file(path)?;
+                let bom = Text::new(&file).bom_len();
+                let above = u64::from(file[bom..].starts_with(b"#!"));
+                let text = text.strip_suffix('\n').unwrap_or(text);
+                let edit = insert(&file, above, text, path, name)?;
+                desk.splice(path, vec![edit], None)?;
+            }
             Act::Undo => return undo(path, name, desk, history.entry(path.clone()).or_default()),
             Act::Delete => desk.delete(path, None)?,
             Act::Rename(to) => desk.rename(path, to)?,
@@ -158,12 +189,15 @@ impl Running<'_> {
         }
         let (edits, matched) = exact::edits(&text, &find, self.path, self.name)
             .map_err(|refusal| desk.gone(self.path, old.as_bytes(), refusal))?;
+        if let Some(lines) = &self.step.lines {
+            lines.check(&text, &edits, self.moves, self.path)?;
+        }
         desk.splice_found(self.path, edits, matched)
     }
 }
 
 /// A patch among other steps, on the files as they are by then.
-fn patched(patch: &Patch, desk: &mut Desk<'_>) {
+fn patched(patch: &Patch, step: &Step, moves: &Moves, desk: &mut Desk<'_>) {
     let script = patch.parsed();
     let mut tree = Tree::new();
     let paths = script.paths();
@@ -199,6 +233,13 @@ fn patched(patch: &Patch, desk: &mut Desk<'_>) {
         let path = operation.file.clone();
         if desk.is_spoiled(&path) {
             desk.skip(&path);
+        } else if let Some(lines) = &step.lines
+            && let Action::Splice(edits) = &operation.action
+            && let Some(text) = text_at(&path, desk)
+            && let moves = moves.get(&path).map(Vec::as_slice).unwrap_or_default()
+            && let Err(refusal) = lines.check(&text, edits, moves, &path)
+        {
+            desk.refuse(&path, refusal);
         } else if let Err(refusal) = carry_out(operation, desk) {
             desk.refuse(&path, refusal);
         }

@@ -242,7 +242,7 @@ fn what_is_not_clear_is_refused_by_its_name() {
         ),
         (
             r#"{"action":"edit","args":{"path":"f.txt","content":"x","start":1,"end":-1}}"#,
-            "start",
+            "whole files",
         ),
         (
             r#"{"path":"f.txt","search":"k.*","replace":"x","use_regex":"true"}"#,

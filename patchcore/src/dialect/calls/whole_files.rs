@@ -1,13 +1,21 @@
 //! Whole files: `[{"path": …, "content": …}]`, or `{"files": […]}`.
 
-use super::edits::{is_limited, required};
+use super::edits::{required, unlike};
 use super::fields::{Arguments, Field, Input, Taken};
-use super::find;
 use super::node::Node;
+use super::{find, rest, tools};
 use crate::batch::diagnostic::{Diagnostic, Fault};
 use crate::dialect::{Options, Unread, beneath_root};
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Refusal, excerpt};
 use crate::path::RelPath;
+
+/// What a whole file is read from.
+const READ: &[Field] = &[
+    Field::Content,
+    Field::Executable,
+    Field::Verbatim,
+    Field::Overwrite,
+];
 
 /// A whole file, as it was sent.
 pub(in crate::dialect) struct WholeFile {
@@ -63,7 +71,17 @@ fn object(
         path: path.to_owned(),
         notes: Vec::new(),
     };
+    let faults = arguments.input.faults.len();
     if arguments.has(Field::Files) {
+        rest::check(&mut arguments, &[Field::Files], &[], options);
+        if let Some(name) = node.text_of("name").or(node.text_of("tool"))
+            && !tools::may_write(name)
+        {
+            let name = excerpt(name.as_bytes(), 60);
+            arguments.fault(format!(
+                "{name:?} is no tool that writes whole files; send each edit in a call of its own"
+            ));
+        }
         for (node, path) in arguments.objects(Field::Files).ok().unwrap_or_default() {
             object(&node, &path, options, arguments.input, files);
         }
@@ -72,12 +90,16 @@ fn object(
     let content = required(&mut arguments, Field::Content, "content");
     let executable = arguments.flag(Field::Executable).ok();
     let verbatim = arguments.flag(Field::Verbatim).ok().unwrap_or_default();
-    if arguments.has(Field::Range) {
-        let key = arguments.key(Field::Range).unwrap_or_default();
-        arguments.fault(format!("{key:?} limits the new text to a part of the file, which is not supported; send the old and the new text, or the whole file without it"));
+    if arguments.input.faults.len() == faults {
+        rest::check(&mut arguments, READ, &[], options);
     }
-    if is_limited(&mut arguments) {
-        return;
+    if let Some(member) = arguments.of_other_kind() {
+        let said = member.node.text().unwrap_or_default();
+        arguments.fault_at(member, unlike(&member.key, said));
+    }
+    if arguments.flag(Field::Overwrite).ok() == Some(false) {
+        let key = arguments.key(Field::Overwrite).unwrap_or_default();
+        arguments.fault(format!("{key:?} is false, and a whole file is written over the one that is there; send it as a call of \"create_file\""));
     }
     let path = file(&mut arguments, options);
     if let (Some(path), Some(content)) = (path, content) {

@@ -61,6 +61,133 @@ fn is_plain(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"/._-+@%,=:".contains(byte) || !byte.is_ascii()
 }
 
+/// What a shell command with an envelope is, beside the call that takes it.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::dialect) enum Beside<'t> {
+    /// It runs something else, too.
+    Command(&'t str),
+    /// It calls nothing that takes an envelope.
+    NoCall,
+}
+
+/// What a command with an envelope between its lines does beside taking it: `None` where it is no
+/// more than `[cd DIRECTORY &&] apply_patch <<` or the envelope itself.
+pub(in crate::dialect) fn beside(command: &str) -> Option<Beside<'_>> {
+    let mut tag = None;
+    let mut inside = false;
+    let mut called = false;
+    for (number, line) in command.lines().enumerate() {
+        let trimmed = line.trim();
+        if inside {
+            inside = trimmed != "*** End Patch" || line.starts_with(char::is_whitespace);
+            continue;
+        }
+        if trimmed == "*** Begin Patch" {
+            if !called && tag.is_none() && number > 0 {
+                return Some(Beside::NoCall);
+            }
+            inside = true;
+            continue;
+        }
+        if trimmed.is_empty()
+            || trimmed.starts_with('#')
+            || trimmed.bytes().all(|b| b"'\")".contains(&b))
+        {
+            continue;
+        }
+        if let Some(ends) = tag
+            && trimmed.trim_end_matches(['\'', '"', ')']) == ends
+        {
+            tag = None;
+            continue;
+        }
+        match call(trimmed) {
+            Some(ends) if tag.is_none() => {
+                tag = Some(ends);
+                called = true;
+            }
+            _ if !called && !command.contains("apply_patch") && !command.contains("applypatch") => {
+                return Some(Beside::NoCall);
+            }
+            _ => return Some(Beside::Command(trimmed)),
+        }
+    }
+    None
+}
+
+/// The word that ends the here-document of a line which only calls `apply_patch` with one, in a
+/// directory or not.
+fn call(line: &str) -> Option<&str> {
+    let line = std::str::from_utf8(without_shell(line.as_bytes())).ok()?;
+    let (before, behind) = match line.split_once("apply_patch") {
+        Some(parts) => parts,
+        None => line.split_once("applypatch")?,
+    };
+    let before = before.trim();
+    let change = before.strip_suffix("&&").unwrap_or(before).trim();
+    let is_change = change
+        .strip_prefix("cd ")
+        .is_some_and(|to| before.ends_with("&&") && !to.contains([';', '&', '|', '\n']));
+    let piped = before
+        .strip_prefix("cat ")
+        .and_then(|rest| rest.strip_suffix('|'));
+    let document = match piped {
+        Some(document) if behind.trim().is_empty() => document,
+        _ if before.is_empty() || is_change => behind,
+        _ => return None,
+    };
+    let word = document
+        .trim()
+        .strip_prefix("<<")?
+        .trim_start_matches('-')
+        .trim();
+    let word = word.strip_suffix("2>&1").unwrap_or(word).trim();
+    let word = word.trim_matches(['\'', '"', '\\']);
+    let is_word = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+    (!word.is_empty() && word.chars().all(is_word)).then_some(word)
+}
+
+/// Whether another command stands on the line that calls `apply_patch` with a here-document.
+pub(super) fn runs_more(line: &[u8]) -> bool {
+    let Ok(line) = std::str::from_utf8(line) else {
+        return false;
+    };
+    let line = line.trim();
+    let Some(at) = line.find("apply_patch").or_else(|| line.find("applypatch")) else {
+        return false;
+    };
+    let joins = |text: &str| {
+        ["&&", "||", ";", " | "]
+            .iter()
+            .any(|sign| text.contains(sign))
+    };
+    let is_call = line[at..].contains("<<") || line[..at].contains("<<");
+    is_call && (joins(&line[..at]) || joins(&line[at..])) && call(line).is_none()
+}
+
+/// Why the envelope in the argument of `apply_patch "…"` is not taken; `None` where the text is no
+/// such command.
+pub(in crate::dialect) fn not_unquoted(text: &str) -> Option<&'static str> {
+    let at = text
+        .find("apply_patch")
+        .or_else(|| text.find("applypatch"))?;
+    let (_, envelope) = text[at..].split_once("*** Begin Patch")?;
+    let mut escaped = false;
+    let expands = envelope.chars().any(|c| {
+        let is_sign = matches!(c, '$' | '`') && !escaped;
+        escaped = c == '\\' && !escaped;
+        is_sign
+    });
+    Some(match expands && text[at..].contains('"') {
+        true => {
+            "the shell would put something in for `$` and backticks in the argument of apply_patch; send the patch in a here-document whose word is quoted: apply_patch <<'EOF'"
+        }
+        false => {
+            "the argument of apply_patch is not one quoted text that ends the command; send the patch in a here-document whose word is quoted: apply_patch <<'EOF'"
+        }
+    })
+}
+
 /// The envelope that is the argument of `apply_patch "…"`, or of nothing but its escapes, in a text
 /// that is no more than that; `None` where the text is something else, or the shell would put
 /// something in.
@@ -135,7 +262,67 @@ fn envelope_in(value: &serde_json::Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{NotUnderstood, directory, unquoted};
+    use super::{Beside, NotUnderstood, beside, directory, not_unquoted, runs_more, unquoted};
+
+    #[test]
+    fn what_runs_beside_an_envelope_is_told() {
+        let envelope = "*** Begin Patch\n*** Delete File: a\n*** End Patch";
+        for (before, behind) in [
+            ("", ""),
+            ("apply_patch <<'EOF'\n", "\nEOF"),
+            ("apply_patch <<-EOF\n", "\nEOF\n"),
+            ("cd src && apply_patch <<\"EOF\"\n", "\nEOF\n"),
+            ("bash -lc \"apply_patch <<'EOF'\n", "\nEOF\""),
+            ("cat <<'EOF' | apply_patch\n", "\nEOF"),
+            ("# first\napply_patch << 'EOF' 2>&1\n", "\nEOF\n\n"),
+            (
+                "apply_patch <<'A'\n*** Begin Patch\n*** Delete File: b\n*** End Patch\nA\napply_patch <<'EOF'\n",
+                "\nEOF\n",
+            ),
+        ] {
+            let command = format!("{before}{envelope}{behind}");
+            assert_eq!(beside(&command), None, "{command}");
+        }
+        for (before, behind, other) in [
+            (
+                "sed -i s/a/b/ f && apply_patch <<'EOF'\n",
+                "\nEOF",
+                "sed -i s/a/b/ f && apply_patch <<'EOF'",
+            ),
+            ("rm f\napply_patch <<'EOF'\n", "\nEOF", "rm f"),
+            ("apply_patch <<'EOF'\n", "\nEOF\nrm f", "rm f"),
+            (
+                "apply_patch <<'EOF' && rm f\n",
+                "\nEOF\n",
+                "apply_patch <<'EOF' && rm f",
+            ),
+            ("apply_patch <<'EOF'\n", "\nEOF && rm f\n", "EOF && rm f"),
+            (
+                "cd a && cd b && apply_patch <<'EOF'\n",
+                "\nEOF\n",
+                "cd a && cd b && apply_patch <<'EOF'",
+            ),
+        ] {
+            let command = format!("{before}{envelope}{behind}");
+            assert_eq!(beside(&command), Some(Beside::Command(other)), "{command}");
+        }
+        let written = format!("cat > p.patch <<'EOF'\n{envelope}\nEOF\n");
+        assert_eq!(beside(&written), Some(Beside::NoCall));
+        assert!(runs_more(b"sed -i s/a/b/ f && apply_patch <<'EOF'"));
+        assert!(runs_more(b"apply_patch <<'EOF' && rm f"));
+        assert!(!runs_more(b"$ cd a && apply_patch <<'EOF'"));
+        assert!(!runs_more(b"Use apply_patch; it takes the envelope."));
+    }
+
+    #[test]
+    fn an_argument_that_is_not_taken_says_why() {
+        let why = |text: &str| not_unquoted(text).unwrap_or_default();
+        assert!(why("apply_patch \"*** Begin Patch\n+$HOME\n*** End Patch\"").contains("`$`"));
+        assert!(why("apply_patch \"*** Begin Patch\n+`a`\n*** End Patch\"").contains("`$`"));
+        let behind = "apply_patch \"*** Begin Patch\n+\\$a\n*** End Patch\" && rm f";
+        assert!(why(behind).contains("ends the command"));
+        assert_eq!(not_unquoted("grep '*** Begin Patch' f"), None);
+    }
 
     #[test]
     fn an_envelope_is_taken_out_of_a_quoted_argument() {

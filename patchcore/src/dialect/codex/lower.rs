@@ -117,6 +117,7 @@ fn update(
 ) -> Result<(), Refusal> {
     let text = desk.file(path)?;
     let sequential = desk.coordinates() == Coordinates::Sequential;
+    let changed = Changed::by(chunks);
     let mut cursor = 0;
     let mut before: Vec<Edit> = Vec::new();
     for (index, (chunk, exact)) in chunks.iter().zip(exact_places(&text, chunks)).enumerate() {
@@ -126,6 +127,7 @@ fn update(
             path,
             name: &name,
             strict: codex.strict,
+            changed: &changed,
         };
         if desk.is_spoiled(path) && !desk.spend(path) {
             if sequential {
@@ -141,7 +143,8 @@ fn update(
         }
         let checked = check(codex, path, chunk);
         if checked.is_ok()
-            && let Landed::Yes(there) = desk.settle(path, place.landed(chunk), text_edit(chunk))
+            && let Landed::Yes(there) =
+                desk.settle(path, place.landed(cursor, chunk), text_edit(chunk))
             && there.span.start >= cursor
             && (!chunk.end_of_file || there.span.end == text.len())
         {
@@ -270,17 +273,56 @@ struct Search<'a> {
     path: &'a RelPath,
     name: &'a str,
     strict: bool,
+    changed: &'a Changed<'a>,
+}
+
+/// The lines that the chunks of a file take away and add, without the white space around them.
+struct Changed<'a> {
+    removed: HashSet<&'a [u8]>,
+    added: HashSet<&'a [u8]>,
+}
+
+impl<'a> Changed<'a> {
+    fn by(chunks: &[Chunk<'a>]) -> Self {
+        let of = |wanted: Role| {
+            let lines = chunks.iter().flat_map(|chunk| &chunk.lines);
+            let lines = lines.filter(|(role, _)| *role == wanted);
+            lines.map(|(_, line)| line.trim_ascii()).collect()
+        };
+        Self {
+            removed: of(Role::Removed),
+            added: of(Role::Added),
+        }
+    }
 }
 
 impl Search<'_> {
     /// Whether a chunk has landed already.
-    fn landed(&self, chunk: &Chunk<'_>) -> Landed {
+    fn landed(&self, cursor: usize, chunk: &Chunk<'_>) -> Landed {
         let new = chunk
             .lines
             .iter()
             .filter(|(role, _)| *role != Role::Removed);
         let new: Vec<&[u8]> = new.map(|(_, text)| *text).collect();
-        landed::lines(self.text, &old_lines(chunk), &new, self.rungs())
+        let landed = landed::lines(self.text, &old_lines(chunk), &new, self.rungs());
+        landed.within(|span| self.is_below_anchor(cursor, chunk, span))
+    }
+
+    /// Whether lines of the file stand below the last line that a chunk's `@@` names; without such
+    /// a line they do. Another chunk may have changed it.
+    fn is_below_anchor(&self, cursor: usize, chunk: &Chunk<'_>, span: &Range<usize>) -> bool {
+        let anchors = chunk.anchors.iter().copied();
+        let anchors: Vec<&[u8]> = anchors
+            .filter(|anchor| !self.changed.removed.contains(anchor.trim_ascii()))
+            .collect();
+        if anchors.is_empty() {
+            return true;
+        }
+        let Ok(part) = behind_anchors(self.text, cursor, &anchors, self.path, self.name) else {
+            return false;
+        };
+        let is_new = |line: &[u8]| self.changed.added.contains(line.trim_ascii());
+        landed::is_below(self.text, part.opener, span.start, is_new)
     }
 
     fn rungs(&self) -> Rungs {
@@ -302,6 +344,7 @@ impl Search<'_> {
             path,
             name,
             strict,
+            ..
         } = *self;
         let mut old = old_lines(chunk);
         let mut lines: Vec<Line<'_>> = chunk
@@ -325,7 +368,7 @@ impl Search<'_> {
             // As in codex, what follows is not looked for behind them.
             return Ok((edits, cursor, None));
         }
-        let part = behind_anchors(text, cursor, chunk, path, name)?;
+        let part = behind_anchors(text, cursor, &chunk.anchors, path, name)?;
         let rungs = self.rungs();
         if chunk.end_of_file {
             loop {
@@ -398,7 +441,7 @@ impl Search<'_> {
                     );
                     return Err(refusal);
                 }
-                Err(landed::mention(refusal, &self.landed(chunk)))
+                Err(landed::mention(refusal, &self.landed(cursor, chunk)))
             }
         }
     }
@@ -475,6 +518,8 @@ fn at_end(text: &[u8], from: usize, old: &[&[u8]], rungs: Rungs) -> Option<Found
 /// Where a chunk is looked for.
 struct Part {
     from: usize,
+    /// Where the line of the last anchor starts; equal to `from` without an anchor.
+    opener: usize,
     /// Where the block ends that the last anchor opens; equal to `from` without an anchor.
     block_end: usize,
 }
@@ -482,14 +527,15 @@ struct Part {
 fn behind_anchors(
     text: &[u8],
     cursor: usize,
-    chunk: &Chunk<'_>,
+    anchors: &[&[u8]],
     path: &RelPath,
     name: &str,
 ) -> Result<Part, Refusal> {
     let mut from = cursor;
+    let mut opener = cursor;
     let mut block_end = cursor;
     let mut limit = text.len();
-    for anchor in &chunk.anchors {
+    for anchor in anchors {
         let block = [*anchor];
         let span: Range<usize> = match ladder::find(text, from..limit, &block, Rungs::All) {
             Ok(found) => found.place.span,
@@ -522,11 +568,15 @@ fn behind_anchors(
                 }
             },
         };
-        from = span.end;
+        (opener, from) = (span.start, span.end);
         block_end = block_of(text, span);
         limit = limit.min(block_end.max(from));
     }
-    Ok(Part { from, block_end })
+    Ok(Part {
+        from,
+        opener,
+        block_end,
+    })
 }
 
 /// The lines that are the anchor but for white space around them, up to two of them.

@@ -30,7 +30,7 @@ use crate::path::RelPath;
 use crate::plan::{Lowered, Script, Tree};
 use crate::text::split_lines;
 
-pub(super) use command::unquoted;
+pub(super) use command::{Beside, beside, not_unquoted, unquoted};
 pub(super) use parse::{BEGIN, is_root};
 
 /// Reads an envelope, or a command that has one as its argument.

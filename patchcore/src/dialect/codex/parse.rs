@@ -163,6 +163,15 @@ impl<'a> Reader<'a, '_> {
                 ));
             }
         };
+        if command::runs_more(back(1)) {
+            return Err(Refusal::new(
+                Code::InvalidBatch,
+                format!(
+                    "line {} of the patch: the command runs more than apply_patch, which is not run here; send the patch alone",
+                    self.at
+                ),
+            ));
+        }
         let Some(named) = named else {
             return Ok(Vec::new());
         };

@@ -33,10 +33,14 @@ fn guard(operation: &mut Operation, section: &Section, command: &Command, source
     match &section.tag {
         Tagged::By(tag) if *tag == present => operation.base = Some(source.digest()),
         Tagged::By(tag) => {
+            operation.meant = Some(operation.action.name());
             operation.action = Action::Refused(Box::new(stale(*tag, section, command, source)));
         }
         Tagged::Foreign(tag) => {
             let header = present.header(&section.path);
+            operation.to_guard = Some(format!(
+                "read the file as a listing with tags (`patchctl read --hashline`) and send its header, with the numbers as they are there; now it is {header}"
+            ));
             operation.note = Some(match tag.as_str() {
                 "" => format!("the header has no tag; the one of the file is {header}"),
                 tag => format!(

@@ -16,7 +16,7 @@ pub(in crate::dialect) fn parse(bytes: &[u8], options: &Options) -> Result<Hashl
     let mut reader = Reader {
         options,
         sections: Vec::new(),
-        is_open: false,
+        under: Under::Nothing,
         pending: None,
         faults: Vec::new(),
     };
@@ -61,6 +61,17 @@ struct Open {
     span: Span,
 }
 
+/// What a command stands under.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Under {
+    /// No header, or a fence, prose or the end of an envelope below it: which file is meant is open.
+    Nothing,
+    /// The header of the last section.
+    Header,
+    /// What is at fault and told already.
+    Fault,
+}
+
 /// A command whose rows are being read.
 struct Pending<'b> {
     said: Said<'b>,
@@ -77,8 +88,7 @@ enum Row<'b> {
 struct Reader<'b, 'o> {
     options: &'o Options,
     sections: Vec<Open>,
-    /// Whether commands go to the last section: not behind a header that is at fault.
-    is_open: bool,
+    under: Under,
     pending: Option<Pending<'b>>,
     faults: Vec<Fault>,
 }
@@ -88,7 +98,6 @@ impl<'b> Reader<'b, '_> {
         if let Some(row) = line.strip_prefix(b"+") {
             match &mut self.pending {
                 Some(pending) => pending.rows.push((Row::New(row), span)),
-                None if self.sections.is_empty() && !self.options.strict => {}
                 None => self.fault(span, "a row of new text stands under no command"),
             }
             return Flow::On;
@@ -108,11 +117,15 @@ impl<'b> Reader<'b, '_> {
         } else if let Some((verb, rest)) = words::verb(text) {
             self.flush();
             self.command(verb, rest, span);
-        } else if line.starts_with(b"```") || line.trim_ascii() == b"*** Begin Patch" {
+        } else if line.starts_with(b"```") {
             self.flush();
-        } else if line.trim_ascii() == b"*** End Patch" {
+            // A header may stand right above the fence of its commands.
+            if !self.is_waiting() {
+                self.close();
+            }
+        } else if matches!(line.trim_ascii(), b"*** Begin Patch" | b"*** End Patch") {
             self.flush();
-            return Flow::Ended;
+            self.close();
         } else if line.trim_ascii() == b"*** Abort" {
             self.fault(span, "the patch was given up by its sender");
         } else if let Some(pending) = &mut self.pending {
@@ -121,14 +134,47 @@ impl<'b> Reader<'b, '_> {
                 _ => Row::Other(line),
             };
             pending.rows.push((row, span));
-        } else if self.options.strict && !line.trim_ascii().is_empty() {
+        } else if !line.trim_ascii().is_empty() {
+            self.prose(line, span);
+        }
+        Flow::On
+    }
+
+    /// Whether the last section is open and has no command yet.
+    fn is_waiting(&self) -> bool {
+        let last = self.sections.last();
+        self.under == Under::Header && last.is_some_and(|open| open.section.commands.is_empty())
+    }
+
+    /// Commands need a header again, unless all are of one file.
+    fn close(&mut self) {
+        if self.options.file.is_none() {
+            self.under = Under::Nothing;
+        }
+    }
+
+    /// A line that is no part of a section.
+    fn prose(&mut self, line: &[u8], span: Span) {
+        let text = std::str::from_utf8(line).unwrap_or_default();
+        let shown = excerpt(line.trim_ascii(), 60);
+        if words::header(text).is_some_and(|header| header.path.contains(['.', '/', '#'])) {
+            self.fault(span, format!("{shown:?} looks like a header and opens no section; put its commands right below it, or give it the tag of a listing: [path#TAG]"));
+            self.under = Under::Fault;
+            return;
+        }
+        if words::is_odd_command(text) {
+            self.fault(span, format!("{shown:?} looks like a command and is none; commands are SWAP, DEL, INS.PRE, INS.POST, INS.HEAD, INS.TAIL, REM and MV, each at the start of its line"));
+            self.under = Under::Fault;
+            return;
+        }
+        if self.options.strict {
             let message = "text outside of a section is not allowed in strict mode";
             self.fault(span, message);
             if let Some(fault) = self.faults.last_mut() {
                 fault.hint = Some(Hint::Lenient);
             }
         }
-        Flow::On
+        self.close();
     }
 
     fn fault(&mut self, span: Span, message: impl Into<String>) {
@@ -166,7 +212,10 @@ impl<'b> Reader<'b, '_> {
             },
             None => Tagged::Foreign(String::new()),
         };
-        self.is_open = path.is_some();
+        self.under = match path {
+            Some(_) => Under::Header,
+            None => Under::Fault,
+        };
         if let Some(path) = path {
             let section = Section {
                 path,
@@ -178,10 +227,11 @@ impl<'b> Reader<'b, '_> {
     }
 
     fn command(&mut self, verb: &str, rest: &'b str, span: Span) {
-        if self.sections.is_empty() && self.faults.is_empty() {
+        if self.under == Under::Nothing {
+            self.under = Under::Fault;
             match self.options.file.clone() {
                 Some(path) => {
-                    self.is_open = true;
+                    self.under = Under::Header;
                     let section = Section {
                         path,
                         tag: Tagged::Foreign(String::new()),
@@ -189,8 +239,11 @@ impl<'b> Reader<'b, '_> {
                     };
                     self.sections.push(Open { section, span });
                 }
-                None => {
+                None if self.sections.is_empty() => {
                     self.fault(span, format!("{verb} stands under no header; put [path#TAG] above it, as the listing has it"));
+                }
+                None => {
+                    self.fault(span, format!("{verb} stands under no header: a fence, text or the end of the patch is between it and the section above; repeat [path#TAG] above it"));
                 }
             }
         }
@@ -242,8 +295,15 @@ impl<'b> Reader<'b, '_> {
                 None => return,
             },
         };
-        if let Some(open) = self.sections.last_mut().filter(|_| self.is_open) {
+        let is_open = self.under == Under::Header;
+        if let Some(open) = self.sections.last_mut().filter(|_| is_open) {
             open.section.commands.push(command);
+        }
+        // Below a command without rows, behind a blank line.
+        for (row, span) in &pending.rows {
+            if let Row::Other(line) = row {
+                self.prose(line, *span);
+            }
         }
     }
 
@@ -341,5 +401,103 @@ impl<'b> Reader<'b, '_> {
         for (span, message) in faults {
             self.fault(span, message);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The number of commands of each section, or what is wrong.
+    fn read(patch: &str, options: &Options) -> Result<Vec<(String, usize)>, String> {
+        let options = Options {
+            dialect: Some(Dialect::Hashline),
+            ..options.clone()
+        };
+        // With the look at what is left over.
+        crate::dialect::parse(patch.as_bytes(), &options)
+            .map_err(|unread| format!("{unread:?}"))?;
+        let options = &options;
+        match parse(patch.as_bytes(), options) {
+            Ok(patch) => Ok(patch
+                .sections
+                .iter()
+                .map(|section| (section.path.to_string(), section.commands.len()))
+                .collect()),
+            Err(unread) => Err(format!("{unread:?}")),
+        }
+    }
+
+    #[test]
+    fn a_command_needs_a_header_behind_a_fence_prose_and_an_envelope() {
+        let first = "[f.txt#911169DD]\nSWAP 1:\n+P\n";
+        let delete = "[f.txt#911169DD]\nDEL 1\n";
+        for rest in [
+            "```\nIn g.txt:\n```\nDEL 1\n",
+            "```\n```\nDEL 1\n",
+            "```\n[g.txt]\n```\nSWAP 1:\n+Q\n",
+            "```\n[g.txt]\n\nSWAP 1:\n+Q\n",
+            "```\n[g.txt#12]\n",
+            "```\n[g.txt#911169DD] is next:\nDEL 1\n",
+            "```\n+Q\n",
+            "*** End Patch\nDEL 4\n",
+            "*** End Patch\n+Q\n",
+            "*** End Patch\n*** Begin Patch\nDEL 4\n",
+        ] {
+            for strict in [false, true] {
+                let options = Options {
+                    strict,
+                    ..Options::default()
+                };
+                for start in [first, delete] {
+                    let patch = format!("{start}{rest}");
+                    assert!(read(&patch, &options).is_err(), "{patch}");
+                }
+            }
+        }
+        for rest in [
+            "\nAnd in g.txt:\nDEL 2\n",
+            "\n[g.txt]\n\nDEL 2\n",
+            "\ndel 2\n",
+            "\n> DEL 2\n",
+            "\nDELETE 2-3\n",
+            "\nINSERT 2:\n",
+            "\nrem\n",
+        ] {
+            let patch = format!("{delete}{rest}");
+            assert!(read(&patch, &Options::default()).is_err(), "{patch}");
+        }
+        let above = format!("+X\n{first}");
+        assert!(read(&above, &Options::default()).is_err());
+    }
+
+    #[test]
+    fn a_header_below_an_envelope_or_prose_is_read() {
+        let g = "[g.txt#911169DD]\nDEL 1\n";
+        for (patch, expected) in [
+            (
+                format!("*** Begin Patch\n[f.txt#911169DD]\nDEL 1\n*** End Patch\n{g}"),
+                2,
+            ),
+            (
+                format!(
+                    "*** Begin Patch\n[f.txt#911169DD]\nDEL 1\n*** End Patch\n\n*** Begin Patch\n{g}*** End Patch\n"
+                ),
+                2,
+            ),
+            (format!("Here:\n```\n{g}```\nand [1]\n"), 1),
+            ("[g.txt#911169DD]\n```\nDEL 1\n```\n".to_owned(), 1),
+        ] {
+            let sections = read(&patch, &Options::default()).unwrap();
+            assert_eq!(sections.len(), expected, "{patch}");
+            assert!(sections.iter().all(|(_, count)| *count == 1), "{patch}");
+        }
+        // Every command is of the file that is named outside of the patch.
+        let options = Options {
+            file: Some(RelPath::new("f.txt").unwrap()),
+            ..Options::default()
+        };
+        let sections = read("DEL 1\n```\nThen:\n```\nDEL 2\n", &options).unwrap();
+        assert_eq!(sections, [("f.txt".to_owned(), 2)]);
     }
 }

@@ -112,6 +112,23 @@ pub(super) fn command<'t>(verb: &str, rest: &'t str, strict: bool) -> Result<Sai
     }
 }
 
+/// Whether a line that is no command looks like one: in small letters, quoted, or with a verb that
+/// the format does not have.
+pub(super) fn is_odd_command(line: &str) -> bool {
+    const STEMS: [&str; 8] = ["SWAP", "DEL", "INS", "PUT", "CUT", "REP", "REM", "ADD"];
+    let quoted = |c: char| matches!(c, '>' | '|' | '`') || c.is_whitespace();
+    let text = line.trim_matches(quoted).to_ascii_uppercase();
+    if let Some((verb, rest)) = verb(&text) {
+        let is_said = command(verb, rest, false).is_ok() && !rest.contains(char::is_whitespace);
+        return is_said || rest == "*" || range(rest, false).is_some();
+    }
+    let Some((word, rest)) = text.split_once([' ', ':']) else {
+        return false;
+    };
+    let place = rest.trim().trim_end_matches(':').trim_end();
+    STEMS.iter().any(|stem| word.starts_with(stem)) && range(place, false).is_some()
+}
+
 fn lines_expected(verb: &str, found: &str) -> String {
     let found = crate::error::excerpt(found.as_bytes(), 40);
     match verb {

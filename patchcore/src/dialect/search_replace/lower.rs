@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::{Block, Reading, SearchReplace};
+use super::{Block, Reading, SearchReplace, names};
 use crate::dialect::desk::Desk;
 use crate::dialect::whole;
 use crate::edit::Edit;
@@ -176,7 +176,15 @@ fn check_rivals(
     name: &str,
     desk: &Desk<'_>,
 ) -> Result<(), Refusal> {
-    for rival in &block.rivals {
+    if block.rivals.is_empty() {
+        return Ok(());
+    }
+    let is_meant = |path: &&RelPath| {
+        let mut names = block.rivals.iter().map(RelPath::as_bytes);
+        **path != block.path && names.any(|name| names::ends(path.as_bytes(), name))
+    };
+    let files = desk.tree().iter().map(|(path, _)| path);
+    for rival in files.filter(is_meant) {
         let Ok(Some(text)) = desk.text(rival) else {
             continue;
         };

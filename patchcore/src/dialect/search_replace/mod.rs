@@ -60,9 +60,24 @@ struct Reading {
 impl Script for SearchReplace {
     fn paths(&self) -> Vec<RelPath> {
         let blocks = self.blocks.iter();
-        let paths = blocks.flat_map(|block| std::iter::once(&block.path).chain(&block.rivals));
-        let paths: BTreeSet<&RelPath> = paths.collect();
-        paths.into_iter().cloned().collect()
+        let paths = blocks.flat_map(|block| {
+            // A file is often called by its name alone beside another of its directory.
+            let parent = block.path.parent();
+            let beside = block.rivals.iter().filter_map(move |rival| {
+                let path = [parent.as_ref()?.as_bytes(), b"/", rival.as_bytes()].concat();
+                RelPath::new(&path).ok()
+            });
+            let own = std::iter::once(&block.path).chain(&block.rivals);
+            own.cloned().chain(beside)
+        });
+        let paths: BTreeSet<RelPath> = paths.collect();
+        paths.into_iter().collect()
+    }
+
+    fn mentions(&self) -> Vec<RelPath> {
+        let rivals = self.blocks.iter().flat_map(|block| &block.rivals);
+        let rivals: BTreeSet<&RelPath> = rivals.collect();
+        rivals.into_iter().cloned().collect()
     }
 
     fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {

@@ -103,11 +103,23 @@ fn is_file(word: &[u8]) -> bool {
         && path.is_ok_and(|path| Language::of(&path, b"").is_some())
 }
 
-/// The names of source files in a line of prose.
+/// What may be the name of a file in a line of prose, where there is such a file.
 pub(super) fn all_mentioned(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(|byte| b" \t`*\"'()[]<>:,;!?".contains(byte))
         .map(|word| word.strip_suffix(b".").unwrap_or(word))
-        .filter(|word| is_file(word))
+        .filter(|word| {
+            let is_marked = word.iter().any(|byte| b"./_-".contains(byte));
+            let is_letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte >= 0x80;
+            let capital = word.len() > 3 && word[0].is_ascii_uppercase();
+            (is_marked || capital) && word.iter().any(is_letter)
+        })
+}
+
+/// Whether a name is that of a path, or of its last components.
+pub(super) fn ends(path: &[u8], name: &[u8]) -> bool {
+    let name = name.strip_prefix(b"./").unwrap_or(name);
+    let above = path.strip_suffix(name);
+    above.is_some_and(|above| above.is_empty() || above.ends_with(b"/"))
 }
 
 /// The line behind a `File:`, `Path:` or `Filename:`, or a `File` before backticks.
@@ -308,8 +320,22 @@ mod tests {
                 "{line}"
             );
         }
-        let found: Vec<&[u8]> = super::all_mentioned(b"Then in b.py, and `c.rs`.").collect();
-        assert_eq!(found, [&b"b.py"[..], b"c.rs"]);
+        let found: Vec<&[u8]> =
+            super::all_mentioned(b"Then in b.py, and `c.rs`: see Makefile. Or i.e. 1.2").collect();
+        // A word at the start of a sentence is no file, which the tree tells.
+        assert_eq!(found, [&b"Then"[..], b"b.py", b"c.rs", b"Makefile", b"i.e"]);
+        for (path, name, expected) in [
+            ("src/f.py", "f.py", true),
+            ("src/f.py", "./src/f.py", true),
+            ("conf.py", "f.py", false),
+            ("f.py", "src/f.py", false),
+        ] {
+            assert_eq!(
+                super::ends(path.as_bytes(), name.as_bytes()),
+                expected,
+                "{path} {name}"
+            );
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Reads the blocks.
 
+use std::collections::BTreeSet;
+
 use super::super::{Options, beneath_root, detect, marks};
 use super::{Block, Reading, SearchReplace, names};
 use crate::digest::Digest;
@@ -279,7 +281,7 @@ impl<'a> Reader<'a, '_> {
             }
             if let (Some(last), Some(other)) = (&self.last, names::mentioned(above))
                 && !names::is_fence(above)
-                && !last.as_bytes().ends_with(other)
+                && !names::ends(last.as_bytes(), other)
             {
                 return Err(self.invalid(format!(
                     "the line above the block names {}, the block before was for {last}; write the path alone on the line above",
@@ -302,12 +304,10 @@ impl<'a> Reader<'a, '_> {
             Some(path) => {
                 let mut named = certain(path);
                 let others = text.flat_map(names::all_mentioned);
-                let others = others.filter(|other| !path.as_bytes().ends_with(other));
-                for other in others.filter_map(|other| RelPath::new(other).ok()) {
-                    if !named.rivals.contains(&other) {
-                        named.rivals.push(other);
-                    }
-                }
+                let others = others.filter(|other| !names::ends(path.as_bytes(), other));
+                let others = others.filter_map(|other| RelPath::new(other).ok());
+                let others: BTreeSet<RelPath> = others.collect();
+                named.rivals = others.into_iter().collect();
                 Ok(named)
             }
             None => Err(self.invalid(

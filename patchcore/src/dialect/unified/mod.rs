@@ -236,6 +236,20 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Levels<'a>
     levels::read(diff.files, options, build)
 }
 
+/// The names in the headers of a diff, as they are written; none for what is no diff.
+pub(super) fn names_in(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let options = ParseOptions {
+        counts: Counts::Checked,
+        headerless: true,
+    };
+    let diff = match parse::parse(bytes, options) {
+        Ok(diff) => diff,
+        Err(_) => return Vec::new(),
+    };
+    let files = diff.files.iter();
+    files.flat_map(names::written).collect()
+}
+
 /// The sections of a diff, with names that lack so many leading components; `None` guesses.
 fn sections<'a>(
     files: Vec<parse::ParsedFile<'a>>,

@@ -82,6 +82,28 @@ struct Names {
     other: Option<RelPath>,
 }
 
+/// The names of a section as its headers have them.
+pub(super) fn written(file: &ParsedFile<'_>) -> Vec<Vec<u8>> {
+    let named = [&file.old, &file.new].into_iter().flatten();
+    let named = named.filter_map(|name| match name {
+        Name::Path { bytes, .. } => Some(bytes.clone()),
+        Name::Null => None,
+    });
+    let moved = [
+        &file.rename_from,
+        &file.rename_to,
+        &file.copy_from,
+        &file.copy_to,
+    ];
+    let mut names: Vec<Vec<u8>> = named.chain(moved.into_iter().flatten().cloned()).collect();
+    if names.is_empty()
+        && let Some(name) = file.git.and_then(|rest| git_name(rest, 1))
+    {
+        names.push(name);
+    }
+    names
+}
+
 /// Whether the names of a file carry git's prefixes.
 pub(super) fn has_prefixes(file: &ParsedFile<'_>) -> bool {
     let taken = |name: &Option<Name>| match name {

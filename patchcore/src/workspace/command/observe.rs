@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 
+use super::Header;
 use crate::bytes;
 use crate::diff;
 use crate::digest::Digest;
@@ -13,10 +14,12 @@ use crate::operation::{Action, Batch, Operation};
 use crate::path::RelPath;
 use crate::plan::{After, ChangeKind, FileChange, FileState, Source, Touch, Verdict};
 use crate::workspace::commit::layout::{Content, Placement, Wanted};
+use crate::workspace::disk::earlier;
 use crate::workspace::root::{Root, is_no_directory};
 use crate::workspace::state::log::Log;
 use crate::workspace::state::record::{
-    DirectoryRecord, Identity, Record, Step, TransactionId, TransactionState,
+    ChangeRecord, CommandRecord, DirectoryRecord, Identity, Record, Step, TransactionId,
+    TransactionState,
 };
 use crate::workspace::state::snapshot::{Listing, Objects, Row};
 use crate::workspace::state::state_path;
@@ -32,24 +35,83 @@ pub(super) struct Observed {
 /// Directories that came, parents first, and that went, children first.
 pub(super) type Directories = (Vec<DirectoryRecord>, Vec<DirectoryRecord>);
 
-/// A listing, with what the log shows to have been committed since.
+/// The time since a run was begun, as the log shows it.
+pub(super) struct Since {
+    /// The run's listing, with what was committed since.
+    pub(super) listing: Listing,
+    /// The records of the run itself, oldest first.
+    pub(super) earlier: Vec<Record>,
+    /// Files that a transaction found otherwise than they were known, and as what they were known.
+    pub(super) hidden: Vec<(RelPath, Row, TransactionId)>,
+}
+
+/// A run's listing, with what the log shows to have been committed since.
 pub(super) fn with_commits(
     mut listing: Listing,
     log: &Log,
-    head: Option<&TransactionId>,
-) -> Result<Listing, Error> {
+    header: &Header,
+) -> Result<Since, Error> {
+    let (mut earlier, mut hidden) = (Vec::new(), Vec::new());
     for transaction in log.transactions()? {
-        if head.is_some_and(|head| transaction <= *head) {
+        if header.head.is_some_and(|head| transaction <= head) {
             continue;
         }
         match log.read(&transaction)? {
             Some(record) if record.state == TransactionState::Committed => {
-                commit(&mut listing, &record)
+                // A run that was begun before ours begins with what was there before.
+                let is_older = |run: &CommandRecord| run.id < header.id;
+                if !record.command.as_ref().is_some_and(is_older) {
+                    hidden.extend(hides(&listing, &record));
+                }
+                commit(&mut listing, &record);
+                if (record.command.as_ref()).is_some_and(|run| run.id == header.id) {
+                    earlier.push(record);
+                }
             }
             _ => {}
         }
     }
-    Ok(listing)
+    Ok(Since {
+        listing,
+        earlier,
+        hidden,
+    })
+}
+
+/// The files that a record found otherwise than the listing has them. What each run did is recorded
+/// before another batch changes it, but not what is written in the moment between.
+fn hides(listing: &Listing, record: &Record) -> Vec<(RelPath, Row, TransactionId)> {
+    let steps = record.journal.steps.iter();
+    let hidden = steps.filter_map(|step| {
+        let known = listing.files.get(&step.path)?;
+        let found = step.old.as_ref().map(|old| row(old, None));
+        let is_other = found.is_none_or(|found| !found.is_same(known));
+        is_other.then(|| (step.path.clone(), *known, record.transaction))
+    });
+    hidden.collect()
+}
+
+/// The files of changes, for people: the first one, and how many more.
+pub(super) fn names(changes: &[ChangeRecord]) -> String {
+    match changes {
+        [] => "no file".to_owned(),
+        [change] => change.path.to_string(),
+        [change, _] => format!("{} and 1 more file", change.path),
+        [change, more @ ..] => format!("{} and {} more files", change.path, more.len()),
+    }
+}
+
+/// What a record found, and what it left, at the paths that it touched.
+pub(super) fn around(record: &Record) -> (Listing, Listing) {
+    let (mut before, mut after) = (Listing::default(), Listing::default());
+    for step in &record.journal.steps {
+        for (listing, identity) in [(&mut before, &step.old), (&mut after, &step.new)] {
+            if let Some(identity) = identity {
+                (listing.files).insert(step.path.clone(), row(identity, None));
+            }
+        }
+    }
+    (before, after)
 }
 
 /// What a record left at each path.
@@ -89,7 +151,7 @@ fn commit(listing: &mut Listing, record: &Record) {
     }
 }
 
-fn row(new: &Identity, owner: Option<(u32, u32)>) -> Row {
+pub(super) fn row(new: &Identity, owner: Option<(u32, u32)>) -> Row {
     Row {
         link: new.link,
         mode: new.mode,
@@ -343,11 +405,26 @@ pub(crate) fn verdicts(batch: &Batch) -> Vec<Verdict> {
     operations.map(|it| Verdict::passed(batch, it)).collect()
 }
 
+/// What was left out of a listing and is nowhere any more, where files came that are older than the
+/// listing: they may have come of it.
+pub(super) fn gone<'a>(base: &'a Listing, now: &'a Listing) -> impl Iterator<Item = &'a RelPath> {
+    let settled = earlier(base.began);
+    let is_old =
+        |(path, row): (&RelPath, &Row)| !base.files.contains_key(path) && row.mtime < settled;
+    let may_have_moved = now.files.iter().any(is_old);
+    let is_there = |path: &RelPath| {
+        now.files.contains_key(path) || now.directories.contains_key(path) || is_left_out(now, path)
+    };
+    let left_out = base.left_out.iter().filter(move |_| may_have_moved);
+    left_out.filter(move |path| !is_there(path))
+}
+
 /// The directories that came and went.
 pub(super) fn directories(base: &Listing, now: &Listing) -> Directories {
     let record = |(path, mode): (&RelPath, &u32)| DirectoryRecord {
         path: path.clone(),
         mode: *mode,
+        exact: true,
     };
     let mut made: Vec<_> = (now.directories.iter())
         .filter(|(path, _)| !base.directories.contains_key(*path))

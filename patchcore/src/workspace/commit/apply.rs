@@ -19,6 +19,7 @@ use crate::workspace::commit::transaction::{Done, Work};
 use crate::workspace::now;
 use crate::workspace::options::{ApplyOptions, Reviewed};
 use crate::workspace::read::load::{self, Loaded};
+use crate::workspace::read::near_names;
 use crate::workspace::seen::view::ReadFiles;
 use crate::workspace::state::chain;
 use crate::workspace::state::chain::Next;
@@ -134,6 +135,7 @@ impl Workspace {
         let began = Instant::now();
         let held = self.hold(options.lock_wait)?;
         let recovered = self.recovered(&held)?;
+        self.record_open_runs(&held, &script.paths(), options)?;
         let mut record = new_record(&held, options)?;
         record.request = replay::request(script, options);
         let asked = Asked {
@@ -187,7 +189,8 @@ impl Workspace {
     /// Says what [`apply`](Self::apply) would do, and writes nothing. No lock is needed.
     ///
     /// # Errors
-    /// `UNFINISHED` where another run left the tree half installed, `IO`.
+    /// `LOCK_TIMEOUT` where another process installs or verifies a batch all the while, `UNFINISHED`
+    /// where one left the tree half installed, `IO`.
     pub fn check<'a>(
         &self,
         script: &'a dyn Script,
@@ -257,7 +260,14 @@ impl Workspace {
         hashing: Hashing,
         state: Option<&StateDir>,
     ) -> Result<Prepared<'a>, Error> {
-        let mut loaded = load::load(&self.root, &script.paths())?;
+        let mut paths = script.paths();
+        let called = near_names::called(self.path(), &script.mentions());
+        if !called.is_empty() {
+            paths.extend(called);
+            paths.sort();
+            paths.dedup();
+        }
+        let mut loaded = load::load(&self.root, &paths)?;
         let lowered = match self.lower(script, &mut loaded.tree)? {
             Ok(mut lowered) => {
                 self.guard_by_last_read(&mut lowered, &loaded.tree, &options.policy)?;

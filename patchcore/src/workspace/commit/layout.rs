@@ -285,9 +285,10 @@ impl<'a> Layout<'a> {
             }
             for path in missing.into_iter().rev() {
                 let mode = restored.and_then(|restored| restored.directories.get(&path).copied());
+                let exact = mode.is_some();
                 let mode = mode.unwrap_or(0o777);
                 known.insert(path.clone(), true);
-                self.made.push(DirectoryRecord { path, mode });
+                self.made.push(DirectoryRecord { path, mode, exact });
             }
         }
         Ok(())
@@ -348,6 +349,7 @@ impl<'a> Layout<'a> {
                 self.emptied.push(DirectoryRecord {
                     path: directory,
                     mode,
+                    exact: true,
                 });
             }
         }

@@ -125,6 +125,25 @@ impl History {
         }
     }
 
+    /// Takes note of a file that somebody else removed before a transaction, which did not touch it.
+    pub(crate) fn lose(
+        &mut self,
+        path: &RelPath,
+        until: TransactionId,
+        changed: &mut Vec<ForeignChange>,
+    ) {
+        let before = self.known.insert(path.clone(), (until, None));
+        if let Some((since, Some(expected))) = before {
+            changed.push(ForeignChange {
+                path: path.clone(),
+                since,
+                until: Some(until),
+                expected: Some(expected.digest),
+                found: None,
+            });
+        }
+    }
+
     /// Forgets all: what happened between is not known any more.
     fn clear(&mut self) {
         self.known.clear();
@@ -135,7 +154,8 @@ impl Workspace {
     /// Compares the log with the tree, and its records and pre-images with their hashes.
     ///
     /// # Errors
-    /// `UNFINISHED` where another run left the tree half installed, `IO`.
+    /// `LOCK_TIMEOUT` where another process installs or verifies a batch all the while, `UNFINISHED`
+    /// where one left the tree half installed, `IO`.
     pub fn audit(&self) -> Result<Audit, Error> {
         self.read_steadily(crate::workspace::LOCK_WAIT, |state| {
             let log = self.log()?;

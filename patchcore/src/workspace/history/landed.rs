@@ -1,10 +1,12 @@
-//! Edits by text that the log shows: sent again, they have landed.
+//! Edits by text, deletions and renames that the log shows: sent again, they have landed.
+
+use std::collections::HashMap;
 
 use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Error, Refusal};
 use crate::operation::{Action, Batch, TextEdit};
 use crate::path::RelPath;
-use crate::plan::{Lowered, Plan, Script, Tree, Verdict};
+use crate::plan::{ChangeKind, Lowered, Plan, Script, Tree, Verdict};
 use crate::workspace::Workspace;
 use crate::workspace::state::log::Log;
 use crate::workspace::state::record::{ChangeRecord, Record, TransactionState};
@@ -50,7 +52,9 @@ impl Workspace {
     ) -> Result<bool, Error> {
         let missing = |verdict: &Verdict| {
             let refusal = verdict.refusal.as_deref();
-            refusal.is_some_and(|refusal| refusal.code == Code::AnchorNotFound)
+            refusal.is_some_and(|refusal| {
+                matches!(refusal.code, Code::AnchorNotFound | Code::AnchorAmbiguous)
+            })
         };
         let operations = batch.operations.iter().zip(&plan.verdicts);
         let doubts = operations.filter_map(|(operation, verdict)| match &operation.action {
@@ -60,7 +64,67 @@ impl Workspace {
             }
             _ => None,
         });
-        self.ask_log(tree, doubts.collect())
+        let shown = self.ask_log(tree, doubts.collect())?;
+        Ok(self.ask_of_gone(plan, batch, tree)? || shown)
+    }
+
+    /// Asks the log of files that a batch deletes or renames and that its plan does not find: whether
+    /// the last transaction that counts and had to do with the path did the same. Whether it shows
+    /// one.
+    fn ask_of_gone(&self, plan: &Plan, batch: &Batch, tree: &mut Tree) -> Result<bool, Error> {
+        let is_missing = |verdict: &Verdict| {
+            let refusal = verdict.refusal.as_deref();
+            refusal.is_some_and(|refusal| refusal.code == Code::FileNotFound)
+        };
+        let operations = batch.operations.iter().zip(&plan.verdicts);
+        let mut wanted: HashMap<&RelPath, Option<&RelPath>> = HashMap::new();
+        for (operation, _) in operations.filter(|(_, verdict)| is_missing(verdict)) {
+            match &operation.action {
+                Action::DeleteFile { .. } => wanted.insert(&operation.file, None),
+                Action::RenameFile { to } => wanted.insert(&operation.file, Some(to)),
+                _ => continue,
+            };
+        }
+        if wanted.is_empty() {
+            return Ok(false);
+        }
+        let mut shown = false;
+        let log = self.log()?;
+        let newest = log.transactions()?.into_iter().rev().take(LOOKED_THROUGH);
+        for transaction in newest {
+            let Ok(Some(record)) = log.read(&transaction) else {
+                continue;
+            };
+            let counts = record.state == TransactionState::Committed && record.undoes.is_none();
+            if !counts || log.undone_by(&transaction)?.is_some() {
+                continue;
+            }
+            let mut settled = Vec::new();
+            for change in &record.changes {
+                let from = change.from.as_ref();
+                let from = from.filter(|_| change.kind == ChangeKind::Renamed);
+                let did_so = match (from, change.kind) {
+                    (Some(_), _) => Some(Some(&change.path)),
+                    (None, ChangeKind::Deleted) => Some(None),
+                    _ => None,
+                };
+                let went = from.unwrap_or(&change.path);
+                if let Some(to) = wanted.get(went)
+                    && did_so == Some(*to)
+                {
+                    shown |= !tree.has_gone(went, *to);
+                    tree.add_gone(went.clone(), to.cloned());
+                }
+                settled.extend([went, &change.path]);
+            }
+            for path in settled {
+                wanted.remove(path);
+            }
+            if wanted.is_empty() {
+                break;
+            }
+        }
+        Ok(shown)
     }
 
     /// Asks the log of edits, and notes those that it shows; whether there is one.

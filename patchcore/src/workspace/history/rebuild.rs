@@ -13,8 +13,10 @@ use crate::workspace::Workspace;
 use crate::workspace::disk::Dir;
 use crate::workspace::history::audit::{ForeignChange, History};
 use crate::workspace::read::load;
+use crate::workspace::state::StateDir;
+use crate::workspace::state::chain::{self, End};
 use crate::workspace::state::log::Log;
-use crate::workspace::state::record::{Identity, Record, TransactionId, TransactionState};
+use crate::workspace::state::record::{Identity, Method, Record, TransactionId, TransactionState};
 use crate::workspace::state::snapshot::{self, Listing, Stored};
 use crate::workspace::state::state_path;
 
@@ -68,10 +70,13 @@ impl File {
 #[derive(Debug, Default)]
 struct Replay {
     files: BTreeMap<RelPath, File>,
-    directories: BTreeMap<RelPath, u32>,
+    /// With their permission bits, where these are known.
+    directories: BTreeMap<RelPath, Option<u32>>,
     history: History,
     foreign: Vec<ForeignChange>,
     records: usize,
+    /// Whether it began with a snapshot of the whole tree.
+    from_snapshot: bool,
 }
 
 impl Workspace {
@@ -92,28 +97,45 @@ impl Workspace {
             let message = format!("{} is not empty; name a new directory", into.display());
             return Err(Refusal::new(Code::FileExists, message).into());
         }
-        let mut replay = Replay::default();
-        let mut from_snapshot = false;
-        let mut stored = None;
+        let replay = self.read_steadily(crate::workspace::LOCK_WAIT, |state| {
+            Ok(state.map(|state| self.replay(state)))
+        })?;
+        let replay = replay.transpose()?.unwrap_or_default();
         if let Some(state) = self.state()? {
-            stored = Stored::open(&state)?;
-            let log = self.log()?;
-            let first = snapshot::first(&state)?;
-            from_snapshot = first.is_some();
-            let head = first.and_then(|(header, listing)| {
-                replay.begin(header.id, listing);
-                header.head
-            });
-            replay.follow_all(&log, from_snapshot, head)?;
-            replay.write(self, &log, stored.as_ref(), &target, into)?;
+            let stored = Stored::open(&state)?;
+            replay.write(self, &self.log()?, stored.as_ref(), &target, into)?;
         }
-        drop(stored);
         Ok(Rebuilt {
             records: replay.records,
             files: replay.files.len(),
-            from_snapshot,
+            from_snapshot: replay.from_snapshot,
             foreign: replay.foreign,
         })
+    }
+
+    /// Follows the log to its end.
+    fn replay(&self, state: &StateDir) -> Result<Replay, Stop> {
+        let first = snapshot::first(state)?;
+        let mut replay = Replay {
+            from_snapshot: first.is_some(),
+            ..Replay::default()
+        };
+        let head = first.and_then(|(header, listing)| {
+            replay.begin(header.id, listing);
+            header.head
+        });
+        let last = replay.follow_all(&self.log()?, head)?;
+        let message = match chain::end(state, last)? {
+            // What the snapshot holds is known; and without one, what is known begins with the log.
+            End::Removed(end) if last.is_some() && head.is_none_or(|head| end > head) => {
+                format!("gc removed the records up to transaction {end} from the log")
+            }
+            End::Missing(end) => {
+                format!("transaction {end} is missing in the log, though it was the last one")
+            }
+            End::Removed(_) | End::Whole => return Ok(replay),
+        };
+        Err(Refusal::new(Code::SnapshotMissing, message).into())
     }
 }
 
@@ -129,15 +151,16 @@ impl Replay {
             };
             self.files.insert(path, file);
         }
-        self.directories = listing.directories;
+        let directories = listing.directories.into_iter();
+        self.directories = directories.map(|(path, mode)| (path, Some(mode))).collect();
     }
 
+    /// Carries out what lies behind the snapshot; gives the last record of the log.
     fn follow_all(
         &mut self,
         log: &Log,
-        from_snapshot: bool,
         head: Option<TransactionId>,
-    ) -> Result<(), Stop> {
+    ) -> Result<Option<TransactionId>, Stop> {
         let mut before = None;
         for transaction in log.transactions()? {
             // What was not written here says nothing.
@@ -147,7 +170,7 @@ impl Replay {
             let is_behind = head.is_none_or(|head| transaction > head);
             let previous = record.previous.map(|previous| previous.transaction);
             // Without a snapshot, what comes first is where it begins.
-            let is_start = before.is_none() && (!from_snapshot || previous == head);
+            let is_start = before.is_none() && (!self.from_snapshot || previous == head);
             if is_behind && previous != before && !is_start {
                 let message = format!(
                     "the log has a gap before transaction {transaction}, so what came of it is not known"
@@ -159,7 +182,7 @@ impl Replay {
                 self.follow(log, &record)?;
             }
         }
-        Ok(())
+        Ok(before)
     }
 
     fn follow(&mut self, log: &Log, record: &Record) -> Result<(), Stop> {
@@ -171,6 +194,12 @@ impl Replay {
             let steps = record.journal.steps.iter();
             steps.filter(|step| !step.path.lies_below(&state))
         };
+        let touched: BTreeSet<&RelPath> = steps().map(|step| &step.path).collect();
+        // Where a directory had become a file meanwhile, or the other way around, what the log knew
+        // there is gone.
+        for step in steps().filter(|step| step.old.is_some()) {
+            self.make_way(&step.path, transaction, &touched);
+        }
         for step in steps() {
             let Some(old) = &step.old else {
                 self.files.remove(&step.path);
@@ -216,17 +245,72 @@ impl Replay {
         }
         for (path, file) in left {
             match file {
-                Some(file) => self.files.insert(path.clone(), file),
-                None => self.files.remove(path),
-            };
+                Some(file) => {
+                    self.make_way(path, transaction, &touched);
+                    self.files.insert(path.clone(), file);
+                }
+                None => drop(self.files.remove(path)),
+            }
         }
         for emptied in &record.journal.emptied {
             self.directories.remove(&emptied.path);
         }
+        let is_observed = record.journal.method == Method::Observed;
         for made in &record.journal.made {
-            self.directories.insert(made.path.clone(), made.mode);
+            if self.files.contains_key(&made.path) {
+                self.lose(&made.path, transaction);
+            }
+            // What the umask took away is in no record.
+            let is_known = made.exact || is_observed || made.mode != 0o777;
+            (self.directories).insert(made.path.clone(), is_known.then_some(made.mode));
         }
         Ok(())
+    }
+
+    /// Takes out what cannot be there beside a file at a path: files above it, and all below it.
+    fn make_way(
+        &mut self,
+        path: &RelPath,
+        transaction: TransactionId,
+        touched: &BTreeSet<&RelPath>,
+    ) {
+        let above = std::iter::successors(path.parent(), RelPath::parent);
+        let above = above.filter(|above| self.files.contains_key(above));
+        let below = |path: &RelPath, other: &RelPath| other.lies_below(path);
+        let starts = |other: &RelPath| other.as_bytes().starts_with(path.as_bytes());
+        let files = self.files.range(path.clone()..).map(|(other, _)| other);
+        let files = files.take_while(|other| starts(other));
+        let in_the_way = above.chain(files.filter(|other| below(path, other)).cloned());
+        let in_the_way: Vec<RelPath> = in_the_way
+            .filter(|other| !touched.contains(other))
+            .collect();
+        for other in in_the_way {
+            self.lose(&other, transaction);
+        }
+        let directories = self.directories.range(path.clone()..);
+        let directories = directories.map(|(other, _)| other);
+        let directories = directories.take_while(|other| starts(other));
+        let gone = directories.filter(|other| *other == path || below(path, other));
+        let gone: Vec<RelPath> = gone.cloned().collect();
+        for directory in gone {
+            self.directories.remove(&directory);
+        }
+    }
+
+    /// Takes out a file that somebody else removed.
+    fn lose(&mut self, path: &RelPath, transaction: TransactionId) {
+        self.files.remove(path);
+        self.history.lose(path, transaction, &mut self.foreign);
+    }
+
+    /// The permission bits of a directory: those that the log knows, or else those that it has in the
+    /// tree.
+    fn mode_of(&self, workspace: &Workspace, path: &RelPath) -> Option<u32> {
+        if let Some(mode) = self.directories.get(path).copied().flatten() {
+            return Some(mode);
+        }
+        let there = workspace.root.directory(Some(path)).ok()?;
+        Some(there.stat_self().ok()?.mode)
     }
 
     fn write(
@@ -242,11 +326,17 @@ impl Replay {
         for path in self.files.keys() {
             wanted.extend(std::iter::successors(path.parent(), RelPath::parent));
         }
+        let modes: BTreeMap<&RelPath, u32> = (wanted.iter())
+            .filter_map(|path| Some((path, self.mode_of(workspace, path)?)))
+            .collect();
         for path in &wanted {
             let parent = parent_of(target, path).map_err(|error| io(path, error))?;
             let parent = parent.as_ref().unwrap_or(target);
+            // Where nobody knows its permission bits, they are those of a new directory.
+            let is_known = modes.contains_key(path);
+            let mode = if is_known { 0o700 } else { 0o777 };
             parent
-                .make_directory(path.file_name(), 0o700)
+                .make_directory(path.file_name(), mode)
                 .map_err(|error| io(path, error))?;
         }
         for (path, file) in &self.files {
@@ -264,8 +354,7 @@ impl Replay {
             put().map_err(|error| io(path, error))?;
         }
         // Those below come first: a directory may be closed to its owner.
-        for path in wanted.iter().rev() {
-            let mode = self.directories.get(path).copied().unwrap_or(0o755);
+        for (path, mode) in modes.into_iter().rev() {
             let parent = parent_of(target, path).map_err(|error| io(path, error))?;
             let parent = parent.as_ref().unwrap_or(target);
             parent

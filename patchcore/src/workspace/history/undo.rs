@@ -22,6 +22,7 @@ use crate::workspace::commit::layout::{Restored, Wanted};
 use crate::workspace::commit::recover::Recovered;
 use crate::workspace::commit::survey;
 use crate::workspace::commit::transaction::{Done, Work};
+use crate::workspace::disk::FileKind;
 use crate::workspace::history::undo_to::{redone_of, undone_of};
 use crate::workspace::options::ApplyOptions;
 use crate::workspace::read::load::{self, Loaded};
@@ -29,7 +30,7 @@ use crate::workspace::state::Held;
 use crate::workspace::state::journal;
 use crate::workspace::state::log::{Log, PreFile};
 use crate::workspace::state::record::{
-    ChangeRecord, Record, Redone, TransactionId, TransactionState,
+    ChangeRecord, Identity, Record, Redone, TransactionId, TransactionState,
 };
 
 impl Workspace {
@@ -55,6 +56,7 @@ impl Workspace {
             Some(name) => by_name(&log, name)?,
             None => last(&log)?,
         };
+        self.record_open_runs(&held, &paths_of(&undone), options)?;
         let mut record = mirror(&held, &undone, options)?;
         record.redoes = redone(&log, &undone)?;
         settle_others(&log, &undone, &mut record)?;
@@ -117,7 +119,10 @@ impl Workspace {
             began,
         };
         match work.commit(record) {
-            Ok(done) => Ok(Back { done, reopened }),
+            Ok(mut done) => {
+                done.notes.extend(reversal.notes.iter().cloned());
+                Ok(Back { done, reopened })
+            }
             Err(Stop::Refused(refusal)) => {
                 plan.changes.clear();
                 refuse(record, vec![*refusal]);
@@ -134,15 +139,7 @@ impl Workspace {
         undone: &Record,
         options: &ApplyOptions<'_>,
     ) -> Result<Reversal, Obstruction> {
-        let mut paths: Vec<RelPath> = undone
-            .changes
-            .iter()
-            .flat_map(|change| [Some(&change.path), change.from.as_ref()])
-            .flatten()
-            .cloned()
-            .collect();
-        paths.sort();
-        paths.dedup();
+        let paths = paths_of(undone);
         // What the operator opened for the batch is not open for ever: the way back asks again.
         let protected = paths
             .iter()
@@ -151,19 +148,20 @@ impl Workspace {
         if !refusals.is_empty() {
             return Err(Obstruction::Refused(refusals));
         }
-        let loaded = load::load(&self.root, &paths)?;
+        let mut restored = Restored::default();
+        let journal = &undone.journal;
+        restored.made = journal.made.iter().map(|made| made.path.clone()).collect();
+        let loaded = load::load_beside(&self.root, &paths, &restored.made)?;
         let refusals = changed_since(undone, &loaded, options);
         if !refusals.is_empty() {
             return Err(Obstruction::Refused(refusals));
         }
-        let mut restored = Restored::default();
-        let journal = &undone.journal;
-        restored.made = journal.made.iter().map(|made| made.path.clone()).collect();
         for emptied in &journal.emptied {
             restored
                 .directories
                 .insert(emptied.path.clone(), emptied.mode);
         }
+        let (mut refusals, mut notes) = (Vec::new(), Vec::new());
         let mut changes = Vec::with_capacity(undone.changes.len());
         for change in &undone.changes {
             let pre = pre_file(log, undone, change)?;
@@ -172,22 +170,36 @@ impl Workspace {
                 .as_ref()
                 .filter(|_| change.kind == ChangeKind::Renamed);
             if let Some(pre) = &pre {
-                let wanted = Wanted {
+                let mut wanted = Wanted {
                     mode: pre.meta.mode,
                     owner: Some((pre.meta.uid, pre.meta.gid)),
                     attributes: pre.attributes.clone(),
                 };
                 let path = back_at.unwrap_or(&change.path);
+                let (left, old) = (left_at(undone, &change.path), old_in(undone, change.slot));
+                match kept_mode(&change.path, left, old, &loaded) {
+                    Mode::AsLeft => {}
+                    Mode::Kept(mode) => {
+                        notes.push(keeps_mode(path, mode));
+                        wanted.mode = mode;
+                    }
+                    Mode::Lost => refusals.push(has_other_mode(&change.path, undone.transaction)),
+                }
                 restored.files.insert(path.clone(), wanted);
             }
             changes.push(invert(change, &loaded, pre));
         }
+        if !refusals.is_empty() {
+            return Err(Obstruction::Refused(refusals));
+        }
         plan::show_replacements(&mut changes);
         changes.sort_by(|a, b| a.path.cmp(&b.path));
+        notes.extend(stays_away(undone));
         Ok(Reversal {
             changes,
             loaded,
             restored,
+            notes,
         })
     }
 }
@@ -236,6 +248,69 @@ pub(crate) struct Reversal {
     pub(crate) changes: Vec<FileChange>,
     pub(crate) loaded: Loaded,
     pub(crate) restored: Restored,
+    /// What a person should know.
+    pub(crate) notes: Vec<String>,
+}
+
+/// What becomes of a file's permission bits on the way back.
+pub(crate) enum Mode {
+    /// They are as they were left: those from before come back.
+    AsLeft,
+    /// Somebody else changed them, but what is taken back did not: these stay.
+    Kept(u32),
+    /// Both did.
+    Lost,
+}
+
+/// Compares the permission bits of a file with those that a transaction left and found.
+pub(crate) fn kept_mode(
+    path: &RelPath,
+    left: Option<Identity>,
+    old: Option<Identity>,
+    loaded: &Loaded,
+) -> Mode {
+    let (Some(left), Some(old), Some(now)) = (left, old, loaded.found(path)) else {
+        return Mode::AsLeft;
+    };
+    if left.link || now.meta.kind != FileKind::File || now.meta.mode == left.mode {
+        return Mode::AsLeft;
+    }
+    match !old.link && old.mode == left.mode {
+        true => Mode::Kept(now.meta.mode),
+        false => Mode::Lost,
+    }
+}
+
+pub(crate) fn keeps_mode(path: &RelPath, mode: u32) -> String {
+    format!("{path} keeps mode {mode:04o}, which somebody else gave it")
+}
+
+pub(crate) fn has_other_mode(path: &RelPath, since: TransactionId) -> Refusal {
+    let message = format!(
+        "{path} has another mode since transaction {since}; undo what came later first, or restore it by hand"
+    );
+    Refusal::new(Code::ChangedSince, message).in_file(path)
+}
+
+/// What a transaction left at a path.
+fn left_at(record: &Record, path: &RelPath) -> Option<Identity> {
+    let mut steps = record.journal.steps.iter();
+    steps.find(|step| step.path == *path)?.new
+}
+
+/// What a slot of a transaction holds.
+fn old_in(record: &Record, slot: Option<u32>) -> Option<Identity> {
+    let mut steps = record.journal.steps.iter();
+    steps.find(|step| Some(step.slot) == slot)?.old
+}
+
+/// What does not come back where a command took away what is no part of its record.
+pub(crate) fn stays_away(record: &Record) -> Option<String> {
+    let command = record.command.as_ref()?;
+    let gone = command.gone.first()?;
+    Some(format!(
+        "{gone} was there before the command, but is not recorded, and does not come back; files that came of it are kept in the log until gc removes them"
+    ))
 }
 
 /// Why a batch cannot be taken back.
@@ -261,10 +336,19 @@ fn by_name(log: &Log, name: &str) -> Result<Record, Stop> {
         Some(_) => Err(no_such(format!(
             "batch {shown:?} changed nothing, so there is nothing to undo"
         ))),
-        None => Err(no_such(format!(
-            "the log has no batch {shown:?}; see history"
-        ))),
+        None => match log.removed(name)? {
+            Some(transaction) => Err(removed(transaction).into()),
+            None => Err(no_such(format!(
+                "the log has no batch {shown:?}; see history"
+            ))),
+        },
     }
+}
+
+/// The refusal of a transaction whose record is too old.
+pub(crate) fn removed(transaction: TransactionId) -> Refusal {
+    let message = format!("gc removed the record of transaction {transaction} from the log");
+    Refusal::new(Code::SnapshotMissing, message)
 }
 
 fn last(log: &Log) -> Result<Record, Stop> {
@@ -300,6 +384,16 @@ fn settle_others(log: &Log, undone: &Record, record: &mut Record) -> Result<(), 
         (record.redoes_also).extend(redone_of(log, gone.transaction)?);
     }
     Ok(())
+}
+
+/// The paths that a record's changes name.
+fn paths_of(record: &Record) -> Vec<RelPath> {
+    let changes = record.changes.iter();
+    let named = changes.flat_map(|change| [Some(&change.path), change.from.as_ref()]);
+    let mut paths: Vec<RelPath> = named.flatten().cloned().collect();
+    paths.sort();
+    paths.dedup();
+    paths
 }
 
 fn is_undoable(record: &Record) -> bool {

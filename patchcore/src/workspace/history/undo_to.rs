@@ -19,11 +19,13 @@ use crate::workspace::commit::transaction::Done;
 use crate::workspace::history::undo::{self, Back, Obstruction, Reversal};
 use crate::workspace::options::ApplyOptions;
 use crate::workspace::read::load;
+use crate::workspace::state::chain::{self, End};
 use crate::workspace::state::journal;
 use crate::workspace::state::log::{Log, PreFile};
 use crate::workspace::state::record::{
     ChangeRecord, Identity, Record, Redone, TransactionId, TransactionState, Undone,
 };
+use crate::workspace::state::snapshot::{self, Listing, Row};
 use crate::workspace::state::state_path;
 
 /// A point of the log, which everything behind it is taken back to.
@@ -74,7 +76,11 @@ impl Workspace {
         let held = self.hold(options.lock_wait)?;
         let recovered = self.recovered(&held)?;
         let log = self.log()?;
-        let since = Since::new(&log, point)?;
+        let mut since = Since::new(&log, point)?;
+        // What they did is behind the point, too.
+        if mode == Mode::Apply && self.record_open_runs(&held, &since.paths(), options)? {
+            since = Since::new(&log, point)?;
+        }
         let mut record = new_record(&held, options)?;
         record.content = Digest::of(format!("{point:?}").as_bytes());
         let mut plan = plan::plan(
@@ -112,7 +118,12 @@ impl Workspace {
             journal::log_only(&held, &record, options.durable)?;
         }
         plan.verdicts.clone_from(&record.operations);
-        Ok(back.told(&held, record, plan, &recovered))
+        let is_refused = record.state == TransactionState::Refused;
+        let mut applied = back.told(&held, record, plan, &recovered);
+        if !is_refused {
+            applied.report.warnings.extend(since.kept());
+        }
+        Ok(applied)
     }
 
     /// The changes that lead back to the point.
@@ -131,7 +142,8 @@ impl Workspace {
             return Err(Obstruction::Refused(refusals));
         }
         let paths: Vec<RelPath> = history.keys().cloned().collect();
-        let loaded = load::load(&self.root, &paths)?;
+        let mut restored = since.directories();
+        let loaded = load::load_beside(&self.root, &paths, &restored.made)?;
         let left = history.iter();
         let left = left.map(|(path, file)| (path, file.left.as_ref().map(state)));
         let newest = since.changing.last().map(|record| record.transaction);
@@ -141,7 +153,7 @@ impl Workspace {
                 return Err(Obstruction::Refused(refusals));
             }
         }
-        let mut restored = since.directories();
+        let (mut refusals, mut notes) = (Vec::new(), Vec::new());
         let mut changes = Vec::new();
         for (path, file) in &history {
             if file.is_as_it_was() {
@@ -155,11 +167,19 @@ impl Workspace {
                 continue;
             };
             let pre = pre_file(log, path, transaction, slot, &old)?;
-            let wanted = Wanted {
+            let mut wanted = Wanted {
                 mode: pre.meta.mode,
                 owner: Some((pre.meta.uid, pre.meta.gid)),
                 attributes: pre.attributes,
             };
+            match undo::kept_mode(path, file.left, Some(old), &loaded) {
+                undo::Mode::AsLeft => {}
+                undo::Mode::Kept(mode) => {
+                    notes.push(undo::keeps_mode(path, mode));
+                    wanted.mode = mode;
+                }
+                undo::Mode::Lost => refusals.push(undo::has_other_mode(path, file.last)),
+            }
             restored.files.insert(path.clone(), wanted);
             let then = Arc::new(match old.link {
                 true => Source::link(pre.bytes),
@@ -170,15 +190,20 @@ impl Workspace {
                 None => observe::creation(path, &then),
             });
         }
+        if !refusals.is_empty() {
+            return Err(Obstruction::Refused(refusals));
+        }
         for (index, change) in changes.iter_mut().enumerate() {
             for touch in &mut change.touches {
                 touch.operation = index;
             }
         }
+        notes.extend(since.changing.iter().filter_map(undo::stays_away));
         Ok(Reversal {
             changes,
             loaded,
             restored,
+            notes,
         })
     }
 }
@@ -249,50 +274,145 @@ fn state(identity: &Identity) -> FileState {
 struct Since {
     /// Committed records that changed something, the oldest first.
     changing: Vec<Record>,
+    /// As what the log, or the first snapshot, left files before the point.
+    known: Known,
+}
+
+/// What was left at a path, and by which transaction.
+type Left = (TransactionId, Option<(Digest, bool, u32)>);
+/// What was left at each path.
+type Known = BTreeMap<RelPath, Left>;
+
+fn as_listed(id: TransactionId, listing: Listing) -> impl Iterator<Item = (RelPath, Left)> {
+    let known = |row: Row| (row.digest, row.link, if row.link { 0 } else { row.mode });
+    let files = listing.files.into_iter();
+    files.map(move |(path, row)| (path, (id, Some(known(row)))))
+}
+
+/// The transaction of a point's name.
+fn found(log: &Log, name: &str) -> Result<TransactionId, Stop> {
+    if let Some(transaction) = log.find(name)? {
+        return Ok(transaction);
+    }
+    if let Some(removed) = log.removed(name)? {
+        return Err(undo::removed(removed).into());
+    }
+    let shown = crate::error::excerpt(name.as_bytes(), 100);
+    let message =
+        format!("the log has no batch {shown:?}, and that is no moment in RFC 3339; see history");
+    Err(Refusal::new(Code::InvalidBatch, message).into())
 }
 
 impl Since {
     fn new(log: &Log, point: &Point) -> Result<Self, Stop> {
         let from = match point {
             Point::Time(_) => None,
-            Point::Batch(name) => {
-                let shown = crate::error::excerpt(name.as_bytes(), 100);
-                let message = format!(
-                    "the log has no batch {shown:?}, and that is no moment in RFC 3339; see history"
-                );
-                let found = log.find(name)?;
-                Some(found.ok_or_else(|| Refusal::new(Code::InvalidBatch, message))?)
-            }
+            Point::Batch(name) => Some(found(log, name)?),
+        };
+        let is_behind = |transaction: &TransactionId| match point {
+            Point::Time(millis) => transaction.unix_millis() > *millis,
+            Point::Batch(_) => from.is_some_and(|from| *transaction > from),
+        };
+        let missing = |message: String| Refusal::new(Code::SnapshotMissing, message);
+        let mut snapshot = match log.state() {
+            Some(state) => snapshot::first(state)?,
+            None => None,
         };
         let mut changing = Vec::new();
+        let mut known = Known::default();
         let mut before = None;
         for transaction in log.transactions()? {
             // What was not written here says nothing.
             let Some(record) = log.read(&transaction)? else {
                 continue;
             };
-            let is_behind = match point {
-                Point::Time(millis) => transaction.unix_millis() > *millis,
-                Point::Batch(_) => from.is_some_and(|from| transaction > from),
-            };
+            let is_behind = is_behind(&transaction);
             let previous = record.previous.map(|previous| previous.transaction);
-            if is_behind && previous != before {
-                let message = match before {
-                    None => format!("the log goes back to transaction {transaction} only"),
-                    Some(before) => {
-                        format!("the log has a gap between transactions {before} and {transaction}")
+            if previous != before {
+                if is_behind {
+                    return Err(match before {
+                        None => missing(format!(
+                            "the log goes back to transaction {transaction} only"
+                        )),
+                        Some(before) => missing(format!(
+                            "the log has a gap between transactions {before} and {transaction}"
+                        )),
                     }
-                };
-                return Err(Refusal::new(Code::SnapshotMissing, message).into());
+                    .into());
+                }
+                // What happened between is not known any more.
+                known.clear();
             }
             before = Some(transaction);
-            let changes = record.state == TransactionState::Committed
-                && !(record.changes.is_empty() && record.journal.steps.is_empty());
-            if is_behind && changes {
-                changing.push(record);
+            if is_behind {
+                if record.state == TransactionState::Committed
+                    && !(record.changes.is_empty() && record.journal.steps.is_empty())
+                {
+                    changing.push(record);
+                }
+                continue;
+            }
+            let is_next =
+                |(header, _): &mut (snapshot::FirstHeader, Listing)| header.id < transaction;
+            if let Some((header, listing)) = snapshot.take_if(is_next) {
+                known.extend(as_listed(header.id, listing));
+            }
+            if record.state == TransactionState::Committed {
+                let steps = record.journal.steps.into_iter();
+                known
+                    .extend(steps.map(|step| {
+                        (step.path, (transaction, step.new.as_ref().map(self::known)))
+                    }));
             }
         }
-        Ok(Self { changing })
+        if let Some((header, listing)) = snapshot.filter(|(header, _)| !is_behind(&header.id)) {
+            known.extend(as_listed(header.id, listing));
+        }
+        let end = match log.state() {
+            Some(state) => chain::end(state, before)?,
+            None => End::Whole,
+        };
+        match end {
+            End::Removed(last) if is_behind(&last) => Err(missing(format!(
+                "gc removed the records up to transaction {last} from the log"
+            ))
+            .into()),
+            End::Missing(last) if is_behind(&last) => Err(missing(format!(
+                "transaction {last} is missing in the log, though it was the last one"
+            ))
+            .into()),
+            _ => Ok(Self { changing, known }),
+        }
+    }
+
+    /// What somebody else did to files between the point and the first transaction behind it that
+    /// touched them: no record tells on which side of the point it lies, and it stays.
+    fn kept(&self) -> Vec<String> {
+        let mut kept = Vec::new();
+        let mut seen = BTreeSet::new();
+        for record in &self.changing {
+            for step in &record.journal.steps {
+                if !seen.insert(&step.path) {
+                    continue;
+                }
+                if let Some((last, left)) = self.known.get(&step.path)
+                    && *left != step.old.as_ref().map(known)
+                {
+                    kept.push(format!(
+                        "{} was changed by somebody else between {last} and transaction {}; that change is in no record, and stays",
+                        step.path, record.transaction
+                    ));
+                }
+            }
+        }
+        kept
+    }
+
+    /// The files that were touched.
+    fn paths(&self) -> Vec<RelPath> {
+        let steps = self.changing.iter().flat_map(|it| &it.journal.steps);
+        let paths: BTreeSet<&RelPath> = steps.map(|step| &step.path).collect();
+        paths.into_iter().cloned().collect()
     }
 
     /// What became of each file.

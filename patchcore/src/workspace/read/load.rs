@@ -1,5 +1,6 @@
 //! Reading what a batch names: each file by one open, one stat and one read.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -79,6 +80,16 @@ impl Loaded {
 
 /// Reads the files at these paths.
 pub(crate) fn load(root: &Root, paths: &[RelPath]) -> Result<Loaded, Error> {
+    load_beside(root, paths, &BTreeSet::new())
+}
+
+/// Reads the files at these paths, where some directories may go although nothing is in them: what
+/// is taken back made them.
+pub(crate) fn load_beside(
+    root: &Root,
+    paths: &[RelPath],
+    made: &BTreeSet<RelPath>,
+) -> Result<Loaded, Error> {
     let began = now();
     let mut read: Vec<Read> = if paths.len() < PARALLEL {
         let shelf = Closed::default();
@@ -117,7 +128,8 @@ pub(crate) fn load(root: &Root, paths: &[RelPath]) -> Result<Loaded, Error> {
     }
     for path in directories {
         let io = |error| Error::io("list", root.path.join(path.as_path()), error);
-        if tree.below(&path).next().is_some() && holds_loaded(root, &path, &tree).map_err(io)? {
+        let may_go = tree.below(&path).next().is_some() || made.contains(&path);
+        if may_go && holds_loaded(root, &path, &tree, made).map_err(io)? {
             tree.note(path, Other::Directory(Holds::Loaded));
         }
     }
@@ -322,12 +334,17 @@ fn look_at(root: &Root, path: &RelPath, shelf: Option<&mut ReadArena>) -> Result
 }
 
 /// Whether a directory holds nothing but files and links of the tree, at any depth.
-fn holds_loaded(root: &Root, path: &RelPath, tree: &Tree) -> io::Result<bool> {
+fn holds_loaded(
+    root: &Root,
+    path: &RelPath,
+    tree: &Tree,
+    made: &BTreeSet<RelPath>,
+) -> io::Result<bool> {
     let dir = root.directory(Some(path))?;
     let names = dir.names()?;
-    // One that is empty was so before, and is not the batch's to remove.
+    // One that is empty was so before, and is not the batch's to remove; but what was made with it.
     if names.is_empty() {
-        return Ok(false);
+        return Ok(made.contains(path));
     }
     for name in names {
         let child = [path.as_bytes(), b"/", &name].concat();
@@ -340,7 +357,7 @@ fn holds_loaded(root: &Root, path: &RelPath, tree: &Tree) -> io::Result<bool> {
         let is_directory = dir
             .stat(&name)?
             .is_some_and(|meta| meta.kind == FileKind::Directory);
-        if !is_directory || !holds_loaded(root, &child, tree)? {
+        if !is_directory || !holds_loaded(root, &child, tree, made)? {
             return Ok(false);
         }
     }

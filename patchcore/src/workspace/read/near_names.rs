@@ -1,7 +1,10 @@
 //! Files that may be meant where a path does not exist.
 
+use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+
+use ignore::DirEntry;
 
 use crate::error::{Code, Refusal, excerpt};
 use crate::path::RelPath;
@@ -13,6 +16,8 @@ use crate::workspace::root::Root;
 const MOST: usize = 20;
 /// Most entries of the tree that are looked at for files that end alike.
 const WALKED: usize = 50_000;
+/// Most files that are loaded because a patch speaks of them.
+const CALLED: usize = 1_000;
 /// Most candidates for a path.
 const SHOWN: usize = 3;
 /// Most bytes of the root's path that a refusal shows.
@@ -85,15 +90,7 @@ fn components(path: &[u8]) -> Vec<Vec<u8>> {
 /// only costs a hint.
 fn ending_alike(top: &Path, wanted: &[Vec<Vec<u8>>]) -> Vec<Vec<Vec<u8>>> {
     let mut found: Vec<Vec<(usize, usize, Vec<u8>)>> = vec![Vec::new(); wanted.len()];
-    let walk = ignore::WalkBuilder::new(top)
-        .standard_filters(false)
-        .follow_links(false)
-        .filter_entry(|entry| !is_skipped(entry))
-        .build();
-    for entry in walk.take(WALKED).flatten() {
-        if !entry.file_type().is_some_and(|kind| kind.is_file()) {
-            continue;
-        }
+    for entry in walk(top) {
         let name = entry.file_name().as_bytes().to_ascii_lowercase();
         for (wanted, found) in wanted.iter().zip(&mut found) {
             if wanted.last() != Some(&name) {
@@ -118,6 +115,38 @@ fn ending_alike(top: &Path, wanted: &[Vec<Vec<u8>>]) -> Vec<Vec<Vec<u8>>> {
             .collect()
     });
     paths.collect()
+}
+
+/// The files below the top whose paths are one of some names, or end in it. That a directory cannot
+/// be listed leaves files out.
+pub(crate) fn called(top: &Path, names: &[RelPath]) -> Vec<RelPath> {
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let last: HashSet<&[u8]> = names.iter().map(RelPath::file_name).collect();
+    let is_called = |path: &RelPath| {
+        let mut ends = names
+            .iter()
+            .map(|name| path.as_bytes().strip_suffix(name.as_bytes()));
+        ends.any(|above| above.is_some_and(|above| above.is_empty() || above.ends_with(b"/")))
+    };
+    let files = walk(top).filter(|entry| last.contains(entry.file_name().as_bytes()));
+    let paths = files.filter_map(|entry| {
+        let path = entry.path().strip_prefix(top).ok()?;
+        RelPath::new(path.as_os_str().as_bytes()).ok()
+    });
+    paths.filter(is_called).take(CALLED).collect()
+}
+
+/// The files below the top, as many as are looked at.
+fn walk(top: &Path) -> impl Iterator<Item = DirEntry> {
+    let walk = ignore::WalkBuilder::new(top)
+        .standard_filters(false)
+        .follow_links(false)
+        .filter_entry(|entry| !is_skipped(entry))
+        .build();
+    let is_file = |entry: &DirEntry| entry.file_type().is_some_and(|kind| kind.is_file());
+    walk.take(WALKED).flatten().filter(is_file)
 }
 
 /// The nearest names, best first. That a directory cannot be listed only costs a hint.

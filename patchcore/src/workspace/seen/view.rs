@@ -94,8 +94,8 @@ impl Workspace {
     /// ```
     ///
     /// # Errors
-    /// `UNFINISHED` where another run left the tree half installed, `IO` where a file that is there
-    /// cannot be read.
+    /// `LOCK_TIMEOUT` where another process installs or verifies a batch all the while, `UNFINISHED`
+    /// where one left the tree half installed, `IO` where a file that is there cannot be read.
     pub fn read(
         &self,
         wanted: Vec<(RelPath, Part)>,
@@ -108,7 +108,7 @@ impl Workspace {
                 "what was read could not be remembered, so an edit has to name its base: {error}"
             ));
         }
-        read.warnings.extend(self.foreign_note());
+        read.warnings.extend(self.notes());
         Ok(read)
     }
 

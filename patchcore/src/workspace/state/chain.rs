@@ -141,6 +141,39 @@ pub(crate) fn on_its_way(state: &StateDir, head: &Previous) -> Result<OnItsWay, 
     })
 }
 
+/// Whether the log ends where its head says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It does, or nobody knows better.
+    Whole,
+    /// `gc` removed the records from behind the last one up to this one.
+    Removed(TransactionId),
+    /// Somebody removed this record, the last one.
+    Missing(TransactionId),
+}
+
+/// Compares the last record that was read with the head.
+pub(crate) fn end(state: &StateDir, last: Option<TransactionId>) -> Result<End, Error> {
+    let removed = removed::read(state)?;
+    let Some(head) = head(state)? else {
+        let removed = removed.map(|removed| removed.last);
+        return Ok(match removed {
+            Some(removed) if Some(removed) > last => End::Removed(removed),
+            _ => End::Whole,
+        });
+    };
+    if last >= Some(head.transaction) {
+        return Ok(End::Whole);
+    }
+    if removed.is_some_and(|removed| removed.covers(&head.transaction)) {
+        return Ok(End::Removed(head.transaction));
+    }
+    Ok(match on_its_way(state, &head)? {
+        OnItsWay::No => End::Missing(head.transaction),
+        OnItsWay::Torn | OnItsWay::Written(_) => End::Whole,
+    })
+}
+
 /// Whether a record is the one that the head names.
 fn is(record: &Record, digest: Digest, head: &Previous) -> bool {
     (record.transaction, digest) == (head.transaction, head.digest)

@@ -12,6 +12,7 @@ use crate::workspace::state::journal::{MANIFEST, MAX_RECORD, slot_name};
 use crate::workspace::state::key::Key;
 use crate::workspace::state::ledger;
 use crate::workspace::state::record::{LAST_LINE, Record, TransactionId, Unsealed};
+use crate::workspace::state::removed;
 use crate::workspace::state::{StateDir, fail};
 
 /// The log of a workspace, as it is when it is asked.
@@ -146,6 +147,24 @@ impl Log {
             }
         }
         Ok(None)
+    }
+
+    /// The transaction of this name, where `gc` removed its record.
+    pub(crate) fn removed(&self, name: &str) -> Result<Option<TransactionId>, Error> {
+        let Some((state, _)) = &self.parts else {
+            return Ok(None);
+        };
+        let named = match name.parse() {
+            Ok(transaction) => Some(transaction),
+            Err(_) => ledger::look_up(state, name)?.map(|entry| entry.transaction),
+        };
+        let removed = removed::read(state)?;
+        Ok(named.filter(|named| removed.is_some_and(|removed| removed.covers(named))))
+    }
+
+    /// The state that the log is a part of; `None` where nothing was ever written.
+    pub(crate) fn state(&self) -> Option<&StateDir> {
+        self.parts.as_ref().map(|(state, _)| state)
     }
 
     /// The transaction that took this one back, if one did.

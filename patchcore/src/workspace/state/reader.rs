@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::workspace::Workspace;
 use crate::workspace::disk::Meta;
 use crate::workspace::state::journal::{self, JournalState, MANIFEST};
-use crate::workspace::state::{StateDir, fail};
+use crate::workspace::state::{StateDir, fail, locked};
 
 /// What a reader compares: a transaction that comes or goes changes the directories of journal
 /// and log.
@@ -45,7 +45,13 @@ impl Workspace {
                 return Err(left_behind(state)?);
             }
             if began.elapsed() >= wait {
-                return Err(unfinished());
+                let state = self.state()?;
+                let is_locked = state.as_ref().map_or(Ok(false), StateDir::is_locked)?;
+                // Where nothing is half installed, batches have followed one another all the while.
+                return Err(match before.installing && !is_locked {
+                    true => unfinished(),
+                    false => locked(wait),
+                });
             }
             std::thread::sleep(Duration::from_millis(5));
         }

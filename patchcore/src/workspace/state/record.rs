@@ -131,11 +131,20 @@ pub struct CommandRecord {
     /// Whether the process that attended to the command died before its end.
     #[serde(default, skip_serializing_if = "is_false")]
     pub interrupted: bool,
+    /// Whether the command was still running: this is what it had done to files that another batch
+    /// was about to change. What else it did is in later records with the same `id`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub runs_on: bool,
     /// Files and directories that were not looked at (ignored by git, unreadable, or no regular
     /// files), at most 100 of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "form::paths")]
     #[cfg_attr(feature = "schema", schemars(with = "Vec<form::Bytes<'static>>"))]
     pub left_out: Vec<RelPath>,
+    /// What was not looked at when the snapshot was taken and is not there any more, where files came
+    /// that are older than the run, so that they may have come of it; at most 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "form::paths")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<form::Bytes<'static>>"))]
+    pub gone: Vec<RelPath>,
     /// Other commands that ran at the same time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overlaps: Vec<TransactionId>,
@@ -350,6 +359,9 @@ pub struct DirectoryRecord {
     pub path: RelPath,
     /// Its permission bits.
     pub mode: u32,
+    /// Whether it has just these bits when it has come; else the umask takes some away.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub exact: bool,
 }
 
 /// What happens at one path.

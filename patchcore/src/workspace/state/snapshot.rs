@@ -19,12 +19,14 @@ mod objects;
 mod reads;
 mod rules;
 mod take;
+mod within;
 
 pub(crate) use listing::{Listing, Row};
 pub(crate) use objects::{Objects, Stored};
 pub use reads::LastRead;
 pub(crate) use reads::{last as last_read, remember as remember_read};
-pub(crate) use take::{take, take_of};
+pub(crate) use take::{take, take_of, take_within};
+pub(crate) use within::Within;
 
 use std::collections::HashSet;
 use std::io;
@@ -40,6 +42,7 @@ use crate::path::RelPath;
 use crate::plan::FileChange;
 use crate::workspace::disk::{Dir, File, FileKind, unix_millis};
 use crate::workspace::root::is_no_directory;
+use crate::workspace::state::log;
 use crate::workspace::state::record::{MAX_TEXT, TransactionId};
 use crate::workspace::state::{Held, StateDir, fail};
 
@@ -209,16 +212,21 @@ pub(crate) fn keep(
     objects: &Objects<'_>,
     changes: &[FileChange],
 ) -> Result<(), Error> {
-    /// No agent has this name.
-    const NOBODY: &str = "\0";
     for change in changes.iter().filter(|change| is_cut(change)) {
         if let Some(after) = change.state_after() {
-            // An entry for each content, whatever the file.
-            let place = RelPath::new(after.digest.to_hex()).expect("one plain component");
-            reads::remember(held, &objects.dir, NOBODY, &place, after.digest)?;
+            pin(held, objects, after.digest)?;
         }
     }
     Ok(())
+}
+
+/// Keeps an object as long as what somebody has read.
+pub(crate) fn pin(held: &Held, objects: &Objects<'_>, digest: Digest) -> Result<(), Error> {
+    /// No agent has this name.
+    const NOBODY: &str = "\0";
+    // An entry for each content, whatever the file.
+    let place = RelPath::new(digest.to_hex()).expect("one plain component");
+    reads::remember(held, &objects.dir, NOBODY, &place, digest)
 }
 
 /// Removes the bytes that are not needed any more. Kept are those of a command that is being recorded,
@@ -234,6 +242,9 @@ pub(crate) fn forget(held: &Held, most: u64, max_age: Duration) -> Result<(usize
         if let Some((_, listing)) = Listing::read(&runs, &name, &held.key)? {
             wanted.extend(listing.files.values().map(|row| row.digest));
         }
+    }
+    if let Some(head) = head_of_runs(held)? {
+        wanted.extend(left_since(held, head)?);
     }
     if let Some((_, last)) = Listing::read(&objects.dir, take::INDEX, &held.key)? {
         let size: u64 = last.files.values().map(|row| row.size).sum();
@@ -254,6 +265,45 @@ pub(crate) fn forget(held: &Held, most: u64, max_age: Duration) -> Result<(usize
     }
     wanted.extend(forget_reads(held, &objects, most, max_age)?);
     objects.keep_only(&wanted)
+}
+
+/// Of the first line of a run's listing, the last record in the log when it was taken.
+#[derive(Deserialize)]
+struct RunHead {
+    head: Option<TransactionId>,
+}
+
+/// The last record in the log when the first of the commands that are being recorded began; the
+/// records behind it say what was not theirs.
+pub(crate) fn head_of_runs(held: &Held) -> Result<Option<Option<TransactionId>>, Error> {
+    let Some((runs, names)) = open_runs(&held.state)? else {
+        return Ok(None);
+    };
+    let mut heads = Vec::new();
+    for name in names {
+        if let Some((line, _)) = Listing::read(&runs, &name, &held.key)? {
+            let run: Option<RunHead> = serde_json::from_str(&line).ok();
+            heads.extend(run.map(|run| run.head));
+        }
+    }
+    Ok(heads.into_iter().min())
+}
+
+/// The hashes that transactions behind one have left: what commands that are being recorded did to
+/// these files is told by them.
+fn left_since(held: &Held, head: Option<TransactionId>) -> Result<HashSet<Digest>, Error> {
+    let mut left = HashSet::new();
+    for transaction in log::transactions(&held.log)? {
+        if Some(transaction) <= head {
+            continue;
+        }
+        // What cannot be read cannot be compared with, either.
+        if let Ok(Some((record, _))) = log::read(&held.log, Some(&held.key), &transaction) {
+            let steps = record.journal.steps.iter();
+            left.extend(steps.filter_map(|step| Some(step.new?.digest)));
+        }
+    }
+    Ok(left)
 }
 
 /// Forgets what was read too long ago, and what is too much; gives the hashes that stay.

@@ -105,6 +105,27 @@ pub(super) fn newest_first(
     Ok(())
 }
 
+/// Goes through the log from its oldest entry, while `take` says so. What cannot be read is left
+/// out: `doctor` shows it.
+#[cfg(feature = "serve")]
+pub(super) fn oldest_first(
+    journal: &mut EventLog,
+    matcher: &Matcher<'_>,
+    take: &mut dyn FnMut(PatchEvent) -> Result<bool, Failure>,
+) -> Result<(), Failure> {
+    for id in journal.entries()? {
+        let Ok(Some(record)) = journal.record(&id) else {
+            continue;
+        };
+        for event in event::events(&record) {
+            if matcher.matches(&event) && !take(event)? {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
 /// How far delivery has come, where there is a store.
 pub(super) struct Deliveries {
     store: Option<Store>,

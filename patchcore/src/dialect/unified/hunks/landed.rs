@@ -1,12 +1,15 @@
 //! Hunks that stand in the file already.
 
+use std::collections::HashSet;
+use std::ops::Range;
+
 use super::super::super::blob;
 use super::super::{Section, SectionKind};
 use crate::diff::parse::{Hunk, Role};
 use crate::locate::ladder::Rungs;
 use crate::locate::landed::{self, Landed};
 use crate::operation::TextEdit;
-use crate::text::LineNumber;
+use crate::text::{LineNumber, split_lines};
 
 /// A hunk of which the file holds what it leads to.
 #[derive(Debug)]
@@ -34,6 +37,7 @@ pub(in super::super) fn landed(bytes: &[u8], section: &Section<'_>) -> Option<Ve
     if !in_place || is_old || section.hunks.iter().any(|hunk| hunk.doubt.is_some()) {
         return None;
     }
+    let changed = Changed::by(section);
     let mut end = 0;
     let judge = |hunk: &Hunk<'_>| {
         let edit = TextEdit {
@@ -55,7 +59,8 @@ pub(in super::super) fn landed(bytes: &[u8], section: &Section<'_>) -> Option<Ve
             }
             landed => landed,
         };
-        let (Landed::Yes(place) | Landed::Maybe(place)) = &landed else {
+        let landed = landed.within(|span| is_below_heading(bytes, &changed, hunk, span));
+        let (Landed::Yes(place) | Landed::Maybe(place) | Landed::Elsewhere(place)) = &landed else {
             return None;
         };
         let in_order = place.span.start >= end;
@@ -63,6 +68,55 @@ pub(in super::super) fn landed(bytes: &[u8], section: &Section<'_>) -> Option<Ve
         in_order.then_some(Standing { landed, edit })
     };
     section.hunks.iter().map(judge).collect()
+}
+
+/// The lines that the hunks of a section take away and add, without the white space around them.
+struct Changed<'a> {
+    removed: HashSet<&'a [u8]>,
+    added: HashSet<&'a [u8]>,
+}
+
+impl<'a> Changed<'a> {
+    fn by(section: &Section<'a>) -> Self {
+        let of = |wanted: Role| {
+            let lines = section.hunks.iter().flat_map(|hunk| &hunk.lines);
+            let lines = lines.filter(|line| line.role == wanted);
+            lines.map(|line| line.text.trim_ascii()).collect()
+        };
+        Self {
+            removed: of(Role::Removed),
+            added: of(Role::Added),
+        }
+    }
+}
+
+/// Whether lines of a file stand below the line that the hunk's header names, or hold it; without
+/// such a name they do. Another hunk may have changed that line.
+fn is_below_heading(
+    bytes: &[u8],
+    changed: &Changed<'_>,
+    hunk: &Hunk<'_>,
+    span: &Range<usize>,
+) -> bool {
+    let is_named = |line: &[u8]| line.trim_ascii_start().starts_with(hunk.heading);
+    if hunk.heading.is_empty() || split_lines(&bytes[span.clone()]).any(is_named) {
+        return true;
+    }
+    let mut at = 0;
+    let mut opener = None;
+    for line in split_lines(&bytes[..span.start]) {
+        if is_named(line) {
+            opener = Some(at);
+        }
+        at += line.len();
+    }
+    match opener {
+        Some(opener) => {
+            let is_new = |line: &[u8]| changed.added.contains(line.trim_ascii());
+            landed::is_below(bytes, opener, span.start, is_new)
+        }
+        None => changed.removed.iter().any(|line| is_named(line)),
+    }
 }
 
 /// Whether a hunk has context above and below what it changes.

@@ -45,7 +45,7 @@ impl Install<'_> {
             match parent.make_directory(name, directory.mode) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
                 // What the umask took away comes back, for a directory that was there before.
-                Ok(()) if directory.mode != 0o777 => {
+                Ok(()) if directory.exact || directory.mode != 0o777 => {
                     parent.set_directory_mode(name, directory.mode)
                 }
                 result => result,

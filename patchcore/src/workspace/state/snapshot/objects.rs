@@ -6,6 +6,7 @@ use std::io;
 use super::{RUNS, SNAPSHOTS, make_way, regular_file, subdirectory};
 use crate::digest::Digest;
 use crate::error::Error;
+use crate::workspace::STATE;
 use crate::workspace::disk::{Dir, FileKind};
 use crate::workspace::read::load::MAX_FILE;
 use crate::workspace::root::is_no_directory;
@@ -59,6 +60,12 @@ impl<'a> Objects<'a> {
             dir.rename(DRAFT.as_bytes(), &dir, name.as_bytes())
         };
         put().map_err(|error| fail("write", "snapshots/objects", error))
+    }
+
+    /// Where an object lies, from the root on.
+    pub(crate) fn shown(digest: &Digest) -> String {
+        let (shard, name) = place(digest);
+        format!("{STATE}/{SNAPSHOTS}/objects/{shard}/{name}")
     }
 
     /// The bytes of that hash; `None` where they are gone, or no longer what they were.

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::rules::Rules;
-use super::{Listing, Objects, Row, is_kept};
+use super::{Listing, Objects, Row, Within, is_kept};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::path::RelPath;
@@ -30,7 +30,7 @@ pub(crate) fn take(
     base: Option<&Listing>,
     also: &[RelPath],
 ) -> Result<Listing, Error> {
-    walk(root, held, objects, base, also, false)
+    walk(root, held, objects, base, also, Extent::All)
 }
 
 /// As [`take`], of these files and what is below these directories alone, ignored or not; it does not
@@ -41,7 +41,28 @@ pub(crate) fn take_of(
     objects: &Objects<'_>,
     paths: &[RelPath],
 ) -> Result<Listing, Error> {
-    walk(root, held, objects, None, paths, true)
+    walk(root, held, objects, None, paths, Extent::Also)
+}
+
+/// As [`take`], of a part of the tree; it does not count as the last snapshot.
+pub(crate) fn take_within(
+    root: &Root,
+    held: &Held,
+    objects: &Objects<'_>,
+    base: &Listing,
+    also: &[RelPath],
+    within: &Within,
+) -> Result<Listing, Error> {
+    walk(root, held, objects, Some(base), also, Extent::Part(within))
+}
+
+/// How much of the tree is looked at.
+#[derive(Clone, Copy)]
+enum Extent<'a> {
+    All,
+    /// Nothing but what `also` names.
+    Also,
+    Part(&'a Within),
 }
 
 fn walk(
@@ -50,16 +71,20 @@ fn walk(
     objects: &Objects<'_>,
     base: Option<&Listing>,
     also: &[RelPath],
-    alone: bool,
+    extent: Extent<'_>,
 ) -> Result<Listing, Error> {
-    let known = Listing::read(&objects.dir, INDEX, &held.key)?;
+    let known = match extent {
+        // Reading it takes longer than reading a few files.
+        Extent::Part(_) => None,
+        Extent::All | Extent::Also => Listing::read(&objects.dir, INDEX, &held.key)?,
+    };
     let mut taking = Taking {
         root,
         objects,
         known: known.map(|(_, listing)| listing).unwrap_or_default(),
         base,
         also,
-        alone,
+        extent,
         taken: Listing {
             began: load::now(),
             ..Listing::default()
@@ -69,7 +94,7 @@ fn walk(
     taking.directory(Arc::clone(&root.dir), None, &nothing, Scope::All)?;
     taking.taken.left_out.sort();
     let taken = taking.taken;
-    if !alone && taken.files != taking.known.files {
+    if matches!(extent, Extent::All) && taken.files != taking.known.files {
         taken.write(&objects.dir, INDEX, "", held)?;
     }
     Ok(taken)
@@ -90,8 +115,7 @@ struct Taking<'a> {
     known: Listing,
     base: Option<&'a Listing>,
     also: &'a [RelPath],
-    /// Whether nothing but `also` is looked at.
-    alone: bool,
+    extent: Extent<'a>,
     taken: Listing,
 }
 
@@ -168,8 +192,10 @@ impl Taking<'_> {
                 .also
                 .iter()
                 .any(|named| path == *named || path.lies_below(named) || named.lies_below(&path));
-        if self.alone && !is_wanted {
-            return Ok(None);
+        match self.extent {
+            Extent::Also if !is_wanted => return Ok(None),
+            Extent::Part(within) if !within.covers(&path) => return Ok(None),
+            _ => {}
         }
         let is_dir = meta.kind == FileKind::Directory;
         let is_out = scope == Scope::Wanted || name == b".git" || rules.is_ignored(&path, is_dir);
