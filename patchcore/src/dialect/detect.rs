@@ -77,7 +77,7 @@ pub fn detect(bytes: &[u8]) -> Result<Dialect, Refusal> {
             "the patch mixes dialects: {first} at line {a} and {second} at line {b}; send them separately"
         ))
         .map_err(|refusal| refusal.with_hint(Hint::Dialect)),
-        [] => match json_at.and_then(|at| json(&body[at..])) {
+        [] => match json_at.and_then(|at| json_below(body, at)) {
             Some(dialect) => Ok(dialect),
             // So is what is empty, and what can be nothing but JSON.
             None if matches!(body.trim_ascii_start().first(), None | Some(b'[' | b'"')) => {
@@ -93,6 +93,16 @@ pub fn detect(bytes: &[u8]) -> Result<Dialect, Refusal> {
                 .map_err(|refusal| refusal.with_hint(Hint::Dialect)),
             },
         },
+    }
+}
+
+/// The dialect of JSON at an offset; below the name of a tool it is a call.
+fn json_below(body: &[u8], at: usize) -> Option<Dialect> {
+    let dialect = json(&body[at..])?;
+    let above = std::str::from_utf8(&body[..at]).unwrap_or_default();
+    match dialect {
+        Dialect::Files if calls::name_above(above).is_some() => Some(Dialect::StrReplace),
+        dialect => Some(dialect),
     }
 }
 

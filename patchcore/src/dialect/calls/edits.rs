@@ -1,6 +1,6 @@
 //! From the parameters of a call that edits to its steps.
 
-use super::fields::{Arguments, Field, Taken, plain};
+use super::fields::{Arguments, Field, Taken, field, plain};
 use super::find::Call;
 use super::lines::Lines;
 use super::node::Member;
@@ -85,7 +85,19 @@ impl Reader<'_> {
 
     /// Reads what the call does; gives the parameters that say so.
     fn act(&mut self, arguments: &mut Arguments<'_, '_, '_>, matches: Matches) -> &'static [Field] {
-        match self.command(arguments) {
+        let command = self.command(arguments);
+        let other = arguments.of_other_kind();
+        if let Some(member) = other.filter(|_| command.is_some())
+            && field(&member.key) == Some(Field::Kind)
+            && !command.as_ref().is_some_and(|command| command.is(member))
+        {
+            arguments.fault_at(
+                member,
+                unlike(&member.key, member.node.text().unwrap_or_default()),
+            );
+            return &[];
+        }
+        match command {
             Some(Named::Create) => {
                 self.create(arguments);
                 WHOLE
@@ -195,6 +207,10 @@ impl Reader<'_> {
             }
             "overwrite" | "rewrite" if plain(&member.key) != "command" => Named::Write,
             "write" => Named::Write,
+            // The modes that files are opened in.
+            "w" | "wt" if plain(&member.key) == "mode" => Named::Write,
+            "a" | "at" if plain(&member.key) == "mode" => Named::End(End::Bottom),
+            "x" | "xt" if plain(&member.key) == "mode" => Named::Create,
             "literal" => return None,
             "regex" | "regexp" => {
                 arguments.fault_at(member, REGEX);
@@ -331,6 +347,13 @@ impl Reader<'_> {
         let Some(list) = list.filter(|_| self.options.file.is_none()) else {
             return self.on_file(arguments, |_| Some(Act::Delete));
         };
+        if arguments.has(Field::Path) {
+            let key = arguments.key(Field::Path).unwrap_or_default();
+            return arguments.fault(format!(
+                "{key:?} and {:?} both say what to delete; send one",
+                list.key
+            ));
+        }
         for path in list.node.list().unwrap_or_default() {
             match path.text() {
                 Some(path) => match RelPath::new(beneath_root(path.as_bytes(), self.options)) {
@@ -412,6 +435,12 @@ impl Reader<'_> {
             .members
             .iter()
             .find(|member| SOURCES.contains(&&*plain(&member.key)));
+        if source.is_some() && arguments.has(Field::Path) {
+            let key = arguments.key(Field::Path).unwrap_or_default();
+            return arguments.fault(format!(
+                "{key:?} names a file beside the one that is moved; send one"
+            ));
+        }
         let from = match source.and_then(|member| member.node.text()) {
             Some(from) => self.rel_path(from, arguments, Field::Path),
             None => self.path(arguments),
@@ -595,13 +624,14 @@ const SOURCES: &[&str] = &["source", "sourcepath", "oldpath", "from", "frompath"
 const PATHS: &[&str] = &["paths", "filepaths", "files"];
 
 impl<'n> Arguments<'n, '_, '_> {
-    /// The parameter that says another kind of edit than to replace text or to write a file.
+    /// The parameter that says another kind of edit than to replace text or to write a file; of
+    /// several, what is told by its kind.
     pub(super) fn of_other_kind(&self) -> Option<&'n Member> {
         let says = |member: &&Member| {
             let said = member.node.text();
             said.is_some_and(|said| says_other(&plain(said)))
         };
-        let mut fields = [Field::Command, Field::Kind].into_iter();
+        let mut fields = [Field::Kind, Field::Command].into_iter();
         fields.find_map(|field| self.find(field).find(says))
     }
 }
@@ -633,6 +663,24 @@ pub(super) fn unlike(key: &str, said: &str) -> String {
         "{key:?} is {:?}, and the other parameters are not those of such an edit; send \"old_string\" and \"new_string\", or leave it out",
         excerpt(said.as_bytes(), 40)
     )
+}
+
+impl Named {
+    /// Whether the kind that a parameter says is this one.
+    fn is(&self, member: &Member) -> bool {
+        let said = plain(member.node.text().unwrap_or_default());
+        let word = match self {
+            Self::End(End::Bottom) => &["append", "addtoend"][..],
+            Self::End(End::Top) => &["prepend"],
+            Self::Insert => &["insert"],
+            Self::Undo => &["undo"],
+            Self::Create => &["add"],
+            // It is a fault already.
+            Self::Unknown => return true,
+            Self::Replace | Self::Write => return false,
+        };
+        word.iter().any(|word| said.starts_with(word))
+    }
 }
 
 /// What is said of a call that asks for no more than a preview.
@@ -699,7 +747,7 @@ fn replacement(
             Field::Kind,
             Field::Directory,
         ];
-        super::fields::field(&member.key).is_some_and(|field| known.contains(&field))
+        field(&member.key).is_some_and(|field| known.contains(&field))
     };
     let may_delete = is_command && arguments.members.iter().all(is_plain);
     let is_missing = matches!(arguments.member(Field::New), Taken::Missing);

@@ -369,6 +369,11 @@ const TABLE: &[(Field, &[&str])] = &[
             "implsource",
             "targetlinterrorids",
             "artifactmetadata",
+            "withescalatedpermissions",
+            "sandboxpermissions",
+            "additionalpermissions",
+            "prefixrule",
+            "justification",
             "createdirs",
             "createparents",
             "meta",
@@ -376,9 +381,9 @@ const TABLE: &[(Field, &[&str])] = &[
     ),
 ];
 
-/// A name in the form of the table.
+/// A name in the form of the tables, without blanks too.
 pub(super) fn plain(name: &str) -> String {
-    let kept = name.chars().filter(|c| !matches!(c, '_' | '-'));
+    let kept = name.chars().filter(|c| !matches!(c, '_' | '-' | ' '));
     kept.flat_map(char::to_lowercase).collect()
 }
 

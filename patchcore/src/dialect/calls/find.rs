@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use super::fields::{self, Field, Input, plain};
-use super::markup;
 use super::node::{self, Member, Node, Value};
+use super::{markup, tools};
 use crate::batch::diagnostic::Span;
 use crate::dialect::{Dialect, detect, hashline};
 use crate::error::{Hint, excerpt};
@@ -215,7 +215,7 @@ impl Walk<'_, '_> {
                         });
                         match &mut self.found.roots {
                             Some(roots) => roots.push(node),
-                            None => self.value(&node),
+                            None => self.value_at(&node, at),
                         }
                         at += length;
                         continue;
@@ -251,6 +251,16 @@ impl Walk<'_, '_> {
                 break;
             }
             at += rest.find('\n').map_or(rest.len(), |end| end + 1);
+        }
+    }
+
+    /// A value at an offset of the input; a call without a name may have it on the line above.
+    fn value_at(&mut self, node: &Node, at: usize) {
+        let before = self.found.calls.len();
+        self.value(node);
+        let calls = &mut self.found.calls[before..];
+        for call in calls.iter_mut().filter(|call| call.name.is_none()) {
+            call.name = name_above(&self.input.text[..at]).map(str::to_owned);
         }
     }
 
@@ -613,11 +623,56 @@ fn name_of(node: &Node) -> Option<&str> {
         let mut named = members
             .iter()
             .filter(|member| plain(&member.key) == *wanted);
-        named.find_map(|member| member.node.text())
+        named.find_map(|member| {
+            let node = &member.node;
+            node.text().or_else(|| node.text_of("name"))
+        })
     });
     // A part of a message of Vercel's interface.
     let part = || node.text_of("type")?.strip_prefix("tool-");
     named.or_else(|| part().filter(|name| !matches!(*name, "call" | "use" | "result" | "error")))
+}
+
+/// The name of a tool on the line above its parameters, as the templates of some models have it.
+pub(in crate::dialect) fn name_above(text: &str) -> Option<&str> {
+    let mut lines = text.lines().rev().map(str::trim);
+    let line = lines.find(|line| !line.is_empty() && !line.starts_with("```"))?;
+    let is_name = |name: &&str| {
+        let known = |c: char| c.is_ascii_alphanumeric() || "_-.:".contains(c);
+        !name.is_empty() && name.chars().all(known)
+    };
+    let word = |text: &'_ str| text.find(|c: char| c.is_whitespace() || "<>\"'".contains(c));
+    let is_template = line.contains("<|") || line.contains("<\u{ff5c}") || line.starts_with('[');
+    let is_tag = ["<tool", "<function", "<invoke", "<call"]
+        .iter()
+        .any(|tag| line.starts_with(tag));
+    if is_template && let Some((_, rest)) = line.rsplit_once(" to=") {
+        return Some(&rest[..word(rest).unwrap_or(rest.len())]).filter(is_name);
+    }
+    if is_tag && let Some((_, rest)) = line.split_once("name=") {
+        let rest = rest.trim_start_matches(['"', '\'']);
+        return Some(&rest[..word(rest).unwrap_or(rest.len())]).filter(is_name);
+    }
+    if (is_template || is_tag)
+        && let Some((_, rest)) = line.rsplit_once(['>', ']'])
+        && !rest.is_empty()
+    {
+        return Some(rest.trim()).filter(is_name);
+    }
+    let said = line.trim_matches(['`', '*', ':', ' ']);
+    let said = [
+        "Action:",
+        "Tool:",
+        "Function:",
+        "tool:",
+        "function:",
+        "Call:",
+    ]
+    .iter()
+    .find_map(|what| said.strip_prefix(*what))
+    .map_or(said, str::trim);
+    Some(said.trim_matches(['`', '*', ':', ' ']))
+        .filter(|name| is_name(name) && !name.contains('.') && tools::is_edit(name))
 }
 
 /// The method of a request whose parameters are those of an edit.

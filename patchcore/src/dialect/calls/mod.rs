@@ -53,6 +53,7 @@ use crate::text::BOM;
 use fields::Input;
 pub(super) use fields::{Field, field};
 use find::Found;
+pub(super) use find::name_above;
 pub(super) use markup::is_opening_tag;
 use read::Outcome;
 pub(super) use whole_files::{WholeFile, whole_files};

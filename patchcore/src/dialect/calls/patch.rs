@@ -9,9 +9,17 @@ use crate::error::excerpt;
 use crate::path::RelPath;
 
 /// Leading components that diffs put before a name.
-const PREFIXES: &[&[u8]] = &[
-    b"a", b"b", b"c", b"i", b"o", b"w", b"1", b"2", b"old", b"new", b"orig", b".",
+const PREFIXES: &[&str] = &[
+    "a", "b", "c", "i", "o", "w", "1", "2", ".", "old", "new", "orig", "original", "modified",
+    "before", "after", "current", "updated", "left", "right",
 ];
+/// What stands for the two states of one file, in place of its name.
+const STATES: &[&str] = &[
+    "a", "b", "old", "new", "original", "modified", "before", "after", "current", "updated",
+    "left", "right", "file", "-",
+];
+/// What the old state of a file is called, behind its name.
+const COPIES: &[&str] = &[".orig", ".old", ".bak", ".new", "~"];
 
 impl Reader<'_> {
     /// Text in another dialect, for the file of the call.
@@ -111,8 +119,17 @@ fn is_same(name: &[u8], path: &[u8]) -> bool {
         let rest = long.strip_suffix(short)?;
         rest.strip_suffix(b"/").map(<[u8]>::to_vec)
     };
-    let is_prefix = |part: &[u8]| PREFIXES.contains(&part);
-    let mut name = name;
+    let is_one_of = |words: &[&str], part: &[u8]| words.iter().any(|word| word.as_bytes() == part);
+    if is_one_of(STATES, name) {
+        return true;
+    }
+    let copy = COPIES
+        .iter()
+        .find_map(|end| name.strip_suffix(end.as_bytes()));
+    let mut name = match copy {
+        Some(own) if !path.ends_with(name) => own,
+        _ => name,
+    };
     loop {
         if name == path || above(path, name).is_some() {
             return true;
@@ -121,7 +138,7 @@ fn is_same(name: &[u8], path: &[u8]) -> bool {
             return true;
         }
         let slash = crate::bytes::find(b'/', name);
-        match slash.filter(|at| is_prefix(&name[..*at])) {
+        match slash.filter(|at| is_one_of(PREFIXES, &name[..*at])) {
             Some(at) => name = &name[at + 1..],
             None => return false,
         }

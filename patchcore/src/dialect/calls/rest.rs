@@ -63,6 +63,20 @@ const LIMITS: &[&str] = &[
     "until",
     "unless",
     "when",
+    "if",
+    "which",
+    "contains",
+    "guard",
+    "require",
+    "assert",
+    "precondition",
+    "node",
+    "ast",
+    "xpath",
+    "query",
+    "pattern",
+    "flags",
+    "undo",
     "condition",
     "conditional",
     "exist",
@@ -71,6 +85,19 @@ const LIMITS: &[&str] = &[
     "missing",
     "must",
     "skip",
+    "part",
+    "parts",
+    "partial",
+    "partially",
+    "chunk",
+    "chunks",
+    "fragment",
+    "piece",
+    "merge",
+    "delta",
+    "incremental",
+    "continuation",
+    "continued",
     "case",
     "whole",
     "boundary",
@@ -184,6 +211,42 @@ const EDITS: &[&str] = &[
     "values",
     "data",
     "payload",
+    "file",
+    "files",
+    "filename",
+    "path",
+    "paths",
+    "output",
+    "out",
+    "dest",
+    "destination",
+    "save",
+];
+/// Words of names that say how often something is replaced.
+const COUNTED: &[&str] = &["replacement", "replacements", "edits", "changes", "hunks"];
+/// Words anywhere in a name that only explains.
+const EXPLAINS: &[&str] = &[
+    "reason",
+    "description",
+    "summary",
+    "explanation",
+    "rationale",
+    "why",
+    "purpose",
+    "thought",
+    "thinking",
+    "goal",
+    "intent",
+    "plan",
+];
+/// Names of objects with flags of a tool in them.
+const OPTIONS: &[&str] = &[
+    "options",
+    "opts",
+    "config",
+    "settings",
+    "constraints",
+    "params",
 ];
 /// Last words of names that say something about an edit and hold none.
 const ABOUT: &[&str] = &[
@@ -235,6 +298,8 @@ const FLAGS: &[(&str, bool)] = &[
     ("mustbeunique", true),
     ("matchonce", true),
     ("unique", true),
+    ("enabled", true),
+    ("disabled", false),
 ];
 /// Words of names that say a directory, or another place than this root.
 const PLACES: &[&str] = &[
@@ -290,12 +355,11 @@ fn beside(
     let key = &member.key;
     let said = || shown(&member.node);
     match known {
-        Field::Path
-        | Field::Remark
-        | Field::Command
-        | Field::Kind
-        | Field::DryRun
-        | Field::Regex => None,
+        Field::Remark | Field::Command | Field::Kind => {
+            let is_text = member.node.text().is_some();
+            (!is_text && holds_edit(&member.node)).then(|| another(key, main))
+        }
+        Field::Path | Field::DryRun | Field::Regex => None,
         Field::Encoding => (!is_utf8(&member.node)).then(|| {
             format!("{key:?} is {}, and text is read as UTF-8 only; send the text itself, without it, or a batch with \"content_base64\"", said())
         }),
@@ -341,13 +405,13 @@ fn unknown(name: &str, member: &Member, main: &str, options: &Options) -> Option
     }
     let words = words_of(key);
     let has = |list: &[&str]| words.iter().any(|word| list.contains(&&**word));
+    let last = words.last().map_or("", String::as_str);
     if has(PLACES)
         && let Some(text) = node.text()
         && (text.contains('/')
-            || words
-                .last()
-                .is_some_and(|word| PLACES.contains(&&**word) || word == "path"))
-        && !matches!(words.last().map(String::as_str), Some("name" | "id"))
+            || last == "path"
+            || (PLACES.contains(&last) && !ELSEWHERE.contains(&last)))
+        && !matches!(last, "name" | "id")
     {
         let is_here = text.is_empty() || is_here(text, options);
         return (!is_here).then(|| elsewhere(key, node));
@@ -361,15 +425,22 @@ fn unknown(name: &str, member: &Member, main: &str, options: &Options) -> Option
             shown(node)
         ));
     }
-    let is_about = words.last().is_some_and(|word| ABOUT.contains(&&**word))
-        && !node.text().is_some_and(find::may_hold_patch);
+    let is_about =
+        (ABOUT.contains(&last) || has(EXPLAINS)) && !node.text().is_some_and(find::may_hold_patch);
     if has(EDITS) && !is_about && !matches!(node.value, Value::Bool(_) | Value::Number(_)) {
         return Some(another(key, main));
     }
     if holds_edit(node) {
         return Some(another(key, main));
     }
+    if OPTIONS.contains(&name)
+        && let Some(inner) = node.members()
+        && inner.iter().any(|member| is_option(member))
+    {
+        return Some(limit(key, main));
+    }
     let limits = has(LIMITS)
+        || (has(COUNTED) && matches!(node.value, Value::Number(_)))
         || LIMIT_NAMES.contains(&name)
         || LIMIT_PARTS.iter().any(|part| name.contains(part));
     if limits && !(is_about && matches!(node.value, Value::Text(_))) {
@@ -383,6 +454,15 @@ fn unknown(name: &str, member: &Member, main: &str, options: &Options) -> Option
         });
     }
     None
+}
+
+/// Whether a parameter among the options of a tool may change what it does.
+fn is_option(member: &Member) -> bool {
+    let known = field(&member.key);
+    let is_word = |word: &String| LIMITS.contains(&&**word);
+    let says = known.is_some_and(|field| field != Field::Remark)
+        || words_of(&member.key).iter().any(is_word);
+    says && !is_empty(&member.node) && flag(&member.node) != Some(false)
 }
 
 fn another(key: &str, main: &str) -> String {

@@ -236,6 +236,12 @@ pub(super) const TALKS: &[&str] = &[
     "review",
 ];
 
+/// Whether a name is that of a tool that edits.
+pub(super) fn is_edit(name: &str) -> bool {
+    let tool = last_part(name);
+    EDITS.iter().any(|word| tool.contains(word)) || is_writer(&tool) || tool_end(&tool).is_some()
+}
+
 /// Whether a tool of this name, or a call without one, writes whole files.
 pub(super) fn is_writer(tool: &str) -> bool {
     if tool.is_empty() || WRITERS.contains(&tool) {
@@ -243,6 +249,14 @@ pub(super) fn is_writer(tool: &str) -> bool {
     }
     let server = SUFFIXES.iter().find_map(|name| tool.strip_suffix(name));
     server.is_some_and(|server| !UNDONE.iter().any(|word| server.contains(word)))
+}
+
+/// Whether a name beside whole files is none of a tool that does something else with them.
+pub(super) fn may_write(name: &str) -> bool {
+    let tool = last_part(name);
+    let looks = ["read", "list", "search", "view", "get", "find", "check"];
+    let looks = looks.iter().any(|word| tool.starts_with(word)) && tool.contains("file");
+    !(looks || tool_end(&tool).is_some() || DELETES.contains(&&*tool))
 }
 
 /// The end of a file that a tool of this name puts text at.

@@ -3,10 +3,10 @@
 use super::edits::{required, unlike};
 use super::fields::{Arguments, Field, Input, Taken};
 use super::node::Node;
-use super::{find, rest};
+use super::{find, rest, tools};
 use crate::batch::diagnostic::{Diagnostic, Fault};
 use crate::dialect::{Options, Unread, beneath_root};
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Refusal, excerpt};
 use crate::path::RelPath;
 
 /// What a whole file is read from.
@@ -74,6 +74,14 @@ fn object(
     let faults = arguments.input.faults.len();
     if arguments.has(Field::Files) {
         rest::check(&mut arguments, &[Field::Files], &[], options);
+        if let Some(name) = node.text_of("name").or(node.text_of("tool"))
+            && !tools::may_write(name)
+        {
+            let name = excerpt(name.as_bytes(), 60);
+            arguments.fault(format!(
+                "{name:?} is no tool that writes whole files; send each edit in a call of its own"
+            ));
+        }
         for (node, path) in arguments.objects(Field::Files).ok().unwrap_or_default() {
             object(&node, &path, options, arguments.input, files);
         }

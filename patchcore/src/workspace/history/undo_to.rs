@@ -279,12 +279,11 @@ struct Since {
 }
 
 /// What was left at a path, and by which transaction.
-type Known = BTreeMap<RelPath, (TransactionId, Option<(Digest, bool, u32)>)>;
+type Left = (TransactionId, Option<(Digest, bool, u32)>);
+/// What was left at each path.
+type Known = BTreeMap<RelPath, Left>;
 
-fn as_listed(
-    id: TransactionId,
-    listing: Listing,
-) -> impl Iterator<Item = (RelPath, (TransactionId, Option<(Digest, bool, u32)>))> {
+fn as_listed(id: TransactionId, listing: Listing) -> impl Iterator<Item = (RelPath, Left)> {
     let known = |row: Row| (row.digest, row.link, if row.link { 0 } else { row.mode });
     let files = listing.files.into_iter();
     files.map(move |(path, row)| (path, (id, Some(known(row)))))

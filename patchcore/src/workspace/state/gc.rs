@@ -31,6 +31,8 @@ pub struct Collected {
 impl Workspace {
     /// Removes the oldest entries of the log until it is within its bounds.
     ///
+    /// What was recorded while a command is being recorded stays until that is over.
+    ///
     /// What is removed can no longer be shown or undone. That a batch was committed is remembered
     /// for the retention's whole age, whatever the log's size.
     ///
@@ -89,6 +91,7 @@ fn collect(log: &Log, held: &Held, retention: &Retention) -> Result<Collected, E
             age: age(&transaction, written, now),
         });
     }
+    let head_of_runs = snapshot::head_of_runs(held)?;
     let (mut going, mut staying) = (Vec::new(), Vec::new());
     for entry in entries {
         // The run that was to remove it died.
@@ -98,7 +101,9 @@ fn collect(log: &Log, held: &Held, retention: &Retention) -> Result<Collected, E
         let is_due = entry.age > retention.max_age || collected.bytes > retention.max_bytes;
         let is_kept = || {
             let keep = retention.keep.as_ref();
-            keep.is_some_and(|keep| keep(&entry.transaction))
+            // A command that is being recorded is told from others by what they recorded meanwhile.
+            let is_meanwhile = head_of_runs.is_some_and(|head| Some(entry.transaction) > head);
+            is_meanwhile || keep.is_some_and(|keep| keep(&entry.transaction))
         };
         if is_left || is_due && !is_kept() {
             collected.removed += 1;

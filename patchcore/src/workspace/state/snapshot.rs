@@ -238,18 +238,12 @@ pub(crate) fn forget(held: &Held, most: u64, max_age: Duration) -> Result<(usize
     };
     let objects = Objects::open(&held.state)?;
     let mut wanted = HashSet::new();
-    let mut heads = Vec::new();
     for name in names {
-        if let Some((line, listing)) = Listing::read(&runs, &name, &held.key)? {
+        if let Some((_, listing)) = Listing::read(&runs, &name, &held.key)? {
             wanted.extend(listing.files.values().map(|row| row.digest));
-            heads.extend(
-                serde_json::from_str::<RunHead>(&line)
-                    .ok()
-                    .map(|it| it.head),
-            );
         }
     }
-    if let Some(head) = heads.into_iter().min() {
+    if let Some(head) = head_of_runs(held)? {
         wanted.extend(left_since(held, head)?);
     }
     if let Some((_, last)) = Listing::read(&objects.dir, take::INDEX, &held.key)? {
@@ -277,6 +271,22 @@ pub(crate) fn forget(held: &Held, most: u64, max_age: Duration) -> Result<(usize
 #[derive(Deserialize)]
 struct RunHead {
     head: Option<TransactionId>,
+}
+
+/// The last record in the log when the first of the commands that are being recorded began; the
+/// records behind it say what was not theirs.
+pub(crate) fn head_of_runs(held: &Held) -> Result<Option<Option<TransactionId>>, Error> {
+    let Some((runs, names)) = open_runs(&held.state)? else {
+        return Ok(None);
+    };
+    let mut heads = Vec::new();
+    for name in names {
+        if let Some((line, _)) = Listing::read(&runs, &name, &held.key)? {
+            let run: Option<RunHead> = serde_json::from_str(&line).ok();
+            heads.extend(run.map(|run| run.head));
+        }
+    }
+    Ok(heads.into_iter().min())
 }
 
 /// The hashes that transactions behind one have left: what commands that are being recorded did to
