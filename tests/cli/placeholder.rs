@@ -379,6 +379,45 @@ fn a_check_tells_what_is_out_of_date() {
 }
 
 #[test]
+fn a_check_tells_of_comments_without_placeholder_or_task() {
+    let tree = with_tasks();
+    tree.write("data/mine.py", "# agent: mine, nobody injected it\nx = 1\n");
+    tree.run(&["inject", "--payload", "payload.json"]).exits(0);
+    tree.run(&["inject", "--tasks"]).exits(0);
+    let checks = [
+        ["inject", "--payload", "payload.json", "--check"].as_slice(),
+        &["inject", "--tasks", "--check"],
+    ];
+    for check in checks {
+        let said = tree.run(check).exits(0);
+        assert!(!said.err.contains("orphaned"), "{}", said.err);
+    }
+    // A placeholder that is gone, and one that still stands elsewhere.
+    let text = tree.read("src/a.ts");
+    tree.write("src/a.ts", &text.replace("// ###INIT###", "start();"));
+    tree.write("c.py", "# ###INIT###\n");
+    tree.run(&["inject", "--payload", "payload.json"]).exits(0);
+    let said = tree.run(checks[0]).exits(5);
+    assert!(
+        said.err.contains("src/a.ts line") && said.err.contains("placeholder INIT, which is not"),
+        "{}",
+        said.err
+    );
+    tree.write("src/a.ts", &text);
+    tree.run(checks[0]).exits(0);
+    // A task that is done, whose comment somebody brought back.
+    let before = tree.read("b.py");
+    tree.run(&["task", "complete", "u-2", "--force"]).exits(0);
+    tree.write("b.py", &before);
+    let said = tree.run(checks[1]).exits(5);
+    assert!(
+        said.err.contains("b.py line 4") && said.err.contains("task u-2, which is not open"),
+        "{}",
+        said.err
+    );
+}
+
+#[test]
 fn task_commands_read_and_write_the_manifest() {
     let tree = with_tasks();
     assert_eq!(

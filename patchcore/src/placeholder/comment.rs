@@ -60,16 +60,17 @@ pub(super) struct Comment {
 
 impl Comment {
     /// Lays a mark out in a style; `None` where a syntax of the scanner matches whatever is done
-    /// to the text.
+    /// to the text. Below documentation a comment is `plain`: no documentation itself.
     pub(super) fn new(
         mark: &Mark,
         name: Option<&str>,
         style: &'static CommentStyle,
+        plain: bool,
         scanner: &Scanner,
     ) -> Option<Self> {
         let [open, close] = match mark {
-            Mark::Task(_) => style.task,
-            Mark::Prompt(_) => style.prompt,
+            Mark::Prompt(_) if !plain => style.prompt,
+            Mark::Task(_) | Mark::Prompt(_) => style.task,
         };
         let text = mark.text(name);
         let mut lines: Vec<String> = text_lines(&text)
@@ -403,10 +404,15 @@ impl Existing {
 
     /// What it says in as many lines as it has by its layout, and then in as many as it may have
     /// after a formatter laid it out again, the most first.
-    pub(super) fn forms(&self, bytes: &[u8]) -> impl Iterator<Item = Form> {
+    pub(super) fn forms<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = Form> + 'a {
+        // Our text ends with a word: a last line without one is somebody else's.
+        let has_words = |lines: &usize| {
+            let last = bytes[self.ends[lines - 1]..self.ends[*lines]].trim_ascii();
+            *lines == 1 || !self.style.is_line() || last != self.style.opener().as_bytes()
+        };
         let others = (1..self.ends.len())
             .rev()
-            .filter(|lines| *lines != self.own);
+            .filter(move |lines| *lines != self.own && has_words(lines));
         std::iter::once(self.own).chain(others).map(move |lines| {
             let end = self.ends[lines];
             let text = &bytes[self.ends[0]..end];
@@ -539,6 +545,40 @@ pub(super) fn masked(
         }
     }
     masked
+}
+
+/// Lines above that are looked at for documentation.
+const MOST_ABOVE: usize = 64;
+
+/// Whether documentation (`/** … */`) stands above an offset, with nothing but the start of what it
+/// documents between them. Another such comment there would take its place.
+pub(super) fn is_below_documentation(bytes: &[u8], at: usize) -> bool {
+    let mut above = &bytes[..at];
+    for _ in 0..MOST_ABOVE {
+        above = above.trim_ascii_end();
+        if let Some(inner) = above.strip_suffix(b"*/") {
+            let Some(open) = memchr::memmem::rfind(inner, b"/*") else {
+                return false;
+            };
+            let comment = &inner[open + 2..];
+            if comment.starts_with(b"*") && kind_of(comment).is_none() {
+                return true;
+            }
+            above = &above[..open];
+            continue;
+        }
+        let start = crate::bytes::rfind(b'\n', above).map_or(0, |newline| newline + 1);
+        let line = &above[start..];
+        let from = memchr::memmem::rfind(line, b"*/").map_or(0, |close| close + 2);
+        let text = line[from..].trim_ascii_start();
+        let remark = text.starts_with(b"//") || text.starts_with(b"#") && !text.starts_with(b"#[");
+        let ends_statement = |byte: &u8| matches!(byte, b';' | b'{' | b'}');
+        if !remark && text.iter().any(ends_statement) {
+            return false;
+        }
+        above = &above[..start + from];
+    }
+    false
 }
 
 /// Where comments like ours may have their marks, in the order of the text.

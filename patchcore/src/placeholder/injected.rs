@@ -50,6 +50,13 @@ impl Injected {
         sums.insert(checksum(comment));
     }
 
+    /// Each id with each of its checksums.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .flat_map(|(id, sums)| sums.iter().map(move |sum| (id.as_str(), sum.as_str())))
+    }
+
     /// The checksums of what was injected for a placeholder.
     pub(super) fn sums(&self, id: &str) -> impl Iterator<Item = &str> {
         self.0.get(id).into_iter().flatten().map(String::as_str)

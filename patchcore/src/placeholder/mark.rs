@@ -126,7 +126,7 @@ impl<'a> Marker<'a> {
             for id in ids {
                 known.extend(self.injected.sums(id).map(str::to_owned));
                 if let (Some(style), Some(mark)) = (style, marks(id)) {
-                    let comment = Comment::new(&mark, None, style, self.scanner);
+                    let comment = Comment::new(&mark, None, style, false, self.scanner);
                     known.extend(comment.map(|comment| injected::checksum(&comment.words())));
                 }
             }
@@ -330,7 +330,7 @@ impl<'a> Wish<'a> {
     /// `None` where the text looks like a placeholder whatever is done to it.
     fn new(id: &'a str, mark: &Mark, site: Site, scanner: &Scanner) -> Option<Self> {
         let name = site.elsewhere.then_some(id);
-        let comment = Comment::new(mark, name, site.style, scanner)?;
+        let comment = Comment::new(mark, name, site.style, site.documented, scanner)?;
         Some(Self {
             id,
             kind: mark.kind(),
@@ -419,6 +419,7 @@ impl File<'_> {
             at,
             style: place.style,
             elsewhere: place.at != line,
+            documented: place.style.documents() && comment::is_below_documentation(self.bytes, at),
             above: first..next,
         }
     }
@@ -433,6 +434,8 @@ pub(super) struct Site {
     style: &'static CommentStyle,
     /// Whether that is another line than the placeholder's.
     elsewhere: bool,
+    /// Whether documentation stands above it.
+    documented: bool,
     /// The comments right above, by their indices.
     pub(super) above: Range<usize>,
 }

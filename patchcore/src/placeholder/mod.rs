@@ -18,6 +18,7 @@ mod context;
 mod injected;
 mod language;
 mod mark;
+mod orphan;
 mod scan;
 mod style;
 

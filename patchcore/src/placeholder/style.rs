@@ -33,6 +33,11 @@ impl CommentStyle {
         self.task[1].is_empty()
     }
 
+    /// Whether a prompt is documentation to the language's tools.
+    pub(super) fn documents(&self) -> bool {
+        self.prompt != self.task
+    }
+
     /// What opens any comment of the style.
     pub(super) fn opener(&self) -> &'static str {
         self.task[0].trim_end()

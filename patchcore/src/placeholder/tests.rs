@@ -368,7 +368,90 @@ places! {
     cgo: "a.go", "package main\n\n// #include <a.h>\nimport \"C\" // ###P###\n" => Some(2);
     nested_template: "page.njk", "{# x\n###P### #}\n" => Some(1);
     template_over_a_host: "a.yml.j2", "a: |\n  ###P###\n" => Some(1);
+    whitespace_control: "a.hbs", "<i>a</i>\n{{~x~}}\n###P###\n" => Some(1);
+    whitespace_control_of_jinja: "a.j2", "a\n{%- if x %} ###P###\n{% endif -%}\nb\n" => Some(1);
+    raw_block: "a.hbs", "{{{{raw}}}}\n###P###\n{{{{/raw}}}}\n" => Some(1);
+    lua_string_that_skips_newlines: "a.lua", "x = 'a\\z\n   b' -- ###P###\n" => Some(1);
+    heredocs_around_a_substitution: "a.sh",
+        "cat <<A; echo $(cat <<B\nb\nB\n)\na\nA\necho # ###P###\n" => Some(0);
+    switch_in_a_page: "a.php",
+        "<p>\n<?php switch (1): ?>\n<?php case 1: ?> ###P###\n<?php endswitch ?>\n" => Some(2);
+    list_in_a_quote_behind_a_fence: "a.md", "> ```\n> x\n> ```\n> - ###P###\n>   y\n" => Some(1);
+    fence_that_its_quote_ends: "a.md", "> ```\n> x\n\n```\n```\n\n###P###\n" => Some(0);
+    instruction_in_a_document_type: "a.xml",
+        "<?xml version=\"1.0\"?>\n<!DOCTYPE r [\n<?p ]>\n?>\n]>\n<r>\n###P###\n</r>\n" => Some(0);
+    document_type_without_end: "a.xml", "<!DOCTYPE r [\n<!-- ###P### -->\n" => None;
     generator: "a.ejs.t", "---\nto: src/a.ts\n---\nconst a = `\n###P###\n`\n" => Some(4);
+}
+
+/// A comment that is documentation itself would take the place of what stands above.
+#[test]
+fn below_documentation_a_prompt_is_none() {
+    for (name, above) in [
+        ("a.ts", "/** of f */\n"),
+        ("a.ts", "/**\n * of f; {x}\n */\n// and; so on\n@dec()\n"),
+        ("a.java", "  /** of f */ @Deprecated\n"),
+        ("a.c", "/** of f */\nstatic\n"),
+        ("A.vue", "<script>\n/** of f */\n"),
+    ] {
+        let source = format!("{above}f() // ###P###\n");
+        let after = inject(name, &source, &prompt("x"));
+        assert_eq!(after, format!("{above}/* agent: x */\nf() // ###P###\n"));
+        // The task's comment and another prompt change nothing about it.
+        let again = format!("{above}/** agent: x **/\nf() // ###P###\n");
+        let twice = run(
+            name,
+            again.as_bytes(),
+            &prompt("x"),
+            &mut Injected::default(),
+            MarkMode::Inject,
+        );
+        assert_eq!(twice.unwrap(), again.as_bytes());
+    }
+    for above in [
+        "/** of g */ g();\n",
+        "/* no doc */\n",
+        "/** of C */ class C {\n",
+    ] {
+        let source = format!("{above}f() // ###P###\n");
+        let after = inject("a.ts", &source, &prompt("x"));
+        assert!(after.contains("/** agent: x **/"), "{after}");
+    }
+}
+
+/// In a template every comment is the engine's, whatever it is a template for.
+#[test]
+fn the_host_of_a_template_lends_no_comment() {
+    for (name, comment) in [
+        ("a.ejs", "<%# agent: {% x -%>"),
+        ("a.njk", "{# agent: { % x #}"),
+        ("a.hbs", "{{!-- agent: {% x --}}"),
+    ] {
+        let source = "<script>\nlet a // ###P###\n</script>\n";
+        let after = inject(name, source, &prompt("{% x"));
+        assert_eq!(
+            after,
+            format!("<script>\n{comment}\nlet a // ###P###\n</script>\n")
+        );
+    }
+}
+
+/// A bare line of somebody else's comment below is none of ours.
+#[test]
+fn removal_leaves_the_comment_below() {
+    let source = "# ###P###\n# frozen_string_literal: true\n#\n#   more\n";
+    let mut injected = Injected::default();
+    let mark = prompt("a\n  b");
+    let after = run(
+        "a.rb",
+        source.as_bytes(),
+        &mark,
+        &mut injected,
+        MarkMode::Inject,
+    )
+    .unwrap();
+    let removed = run("a.rb", &after, &mark, &mut injected, MarkMode::Remove).unwrap();
+    assert_eq!(String::from_utf8(removed).unwrap(), source);
 }
 
 #[test]

@@ -40,8 +40,8 @@ pub(crate) struct InjectArgs {
     /// Take the comments out instead
     #[arg(long)]
     pub(crate) remove: bool,
-    /// Change nothing; exit with 5 where a comment is missing, out of date or edited by hand, or a
-    /// placeholder is not found
+    /// Change nothing; exit with 5 where a comment is missing, out of date or edited by hand, or
+    /// stands without its placeholder or task, or a placeholder is not found
     #[arg(long, conflicts_with_all = ["remove", "dry_run"])]
     pub(crate) check: bool,
     #[command(flatten)]

@@ -1,9 +1,10 @@
 //! `inject`: comments above placeholders, by one plan through the engine.
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Mutex;
 
-use patchcore::placeholder::Scanner;
-use patchcore::task::{Injection, Manifest};
+use patchcore::placeholder::{Marker, Scanner};
+use patchcore::task::{Injection, Manifest, TaskStatus};
 use patchcore::workspace::{WalkOptions, WalkProgress, Workspace};
 use patchcore::{Code, RelPath, Report};
 
@@ -30,6 +31,10 @@ pub(crate) fn run(global: &Global, args: &InjectArgs, context: &Context) -> Resu
             Injection::of_payload(payload, files, &manifest)
         }
         None => of_tasks(&place, args, &manifest)?,
+    };
+    let orphans = match args.check && !args.remove {
+        true => orphans(&workspace, &place, args, &scanner, &manifest)?,
+        false => Vec::new(),
     };
     injection = injection.with_scanner(scanner);
     if args.remove {
@@ -63,8 +68,10 @@ pub(crate) fn run(global: &Global, args: &InjectArgs, context: &Context) -> Resu
     let left_out = missing
         .iter()
         .map(|missing| format!("left out: {}", missing.refusal.message));
-    report::warn_of_all(&left_out.collect::<Vec<_>>(), context);
+    let orphaned = orphans.iter().map(|orphan| format!("orphaned: {orphan}"));
+    report::warn_of_all(&left_out.chain(orphaned).collect::<Vec<_>>(), context);
     match exit {
+        Exit::Done if !orphans.is_empty() => Ok(Exit::Code(5)),
         Exit::Done if args.check && !missing.is_empty() => Ok(Exit::Code(5)),
         Exit::Done if !missing.is_empty() => Ok(Exit::Code(6)),
         exit => Ok(exit),
@@ -83,6 +90,36 @@ fn is_out_of_date(report: &Report) -> bool {
                 Code::CommentEdited | Code::PlaceholderNotFound
             )
         })
+}
+
+/// What is wrong with comments whose placeholder or task is gone, in the order of the files.
+fn orphans(
+    workspace: &Workspace,
+    place: &Location,
+    args: &InjectArgs,
+    scanner: &Scanner,
+    manifest: &Manifest,
+) -> Result<Vec<String>, Failure> {
+    let open: HashSet<&str> = manifest
+        .tasks()
+        .iter()
+        .filter(|task| task.status() != TaskStatus::Complete)
+        .map(|task| task.uuid())
+        .collect();
+    let marker = Marker::new(scanner, manifest.injected());
+    let orphans = Mutex::new(BTreeMap::new());
+    let options = scan::walk_options(place, &args.walk)?;
+    workspace.walk(&options, &WalkProgress::default(), &|file| {
+        if let Ok(path) = file.path() {
+            let here = marker.orphans(&path, file.bytes(), &|task| open.contains(task));
+            if !here.is_empty() {
+                orphans.lock().expect("no holder panics").insert(path, here);
+            }
+        }
+    })?;
+    let orphans = orphans.into_inner().expect("no holder panics");
+    let messages = orphans.into_values().flatten().map(|orphan| orphan.message);
+    Ok(messages.collect())
 }
 
 /// The tasks of the manifest, those of the files that were named if any were.

@@ -109,6 +109,10 @@ fn prolog(bytes: &[u8], start: usize) -> usize {
             at = end_of(bytes, at, b"?>");
         } else if rest.len() >= 9 && rest[..9].eq_ignore_ascii_case(b"<!doctype") {
             let close = super::markup::doctype_end(bytes, at);
+            if bytes[at..close].last() != Some(&b'>') {
+                // One that is not closed has no line below.
+                return bytes.len() + 1;
+            }
             return next_line(bytes, close.saturating_sub(1));
         } else {
             return end;

@@ -334,13 +334,39 @@ fn long_bracket(text: &[u8], open: usize) -> Option<usize> {
     Some(end_of(text, open + 2 + equals, &close))
 }
 
-/// Comments and long brackets.
+/// The end of a quoted string, in which `\z` takes white space away, newlines, too.
+fn lua_string(text: &[u8], from: usize, quote: u8) -> usize {
+    let mut at = from + 1;
+    while let Some(&byte) = text.get(at) {
+        match byte {
+            b'\\' if text.get(at + 1) == Some(&b'z') => {
+                let rest = &text[at + 2..];
+                at += 2 + rest.len() - rest.trim_ascii_start().len();
+            }
+            b'\\' if text[at..].starts_with(b"\\\r\n") => at += 3,
+            b'\\' => at += 2,
+            b'\n' => break,
+            _ => {
+                at += 1;
+                if byte == quote {
+                    break;
+                }
+            }
+        }
+    }
+    at.min(text.len())
+}
+
+/// Comments, strings and long brackets.
 pub(super) fn lua(lexer: &mut Lexer<'_>) -> bool {
     if lexer.text[lexer.at] == b'[' {
         return match long_bracket(lexer.text, lexer.at) {
             Some(end) => lexer.take(end, "a string"),
             None => false,
         };
+    }
+    if let quote @ (b'"' | b'\'') = lexer.text[lexer.at] {
+        return lexer.take(lua_string(lexer.text, lexer.at, quote), "a string");
     }
     if !lexer.starts_with("--") {
         return false;
@@ -526,6 +552,16 @@ pub(super) fn erlang(lexer: &mut Lexer<'_>) -> bool {
     let skip = if lexer.starts_with("$\\") { 3 } else { 2 };
     lexer.at = (lexer.at + skip).min(lexer.text.len());
     true
+}
+
+/// `{{{{raw}}}} … {{{{/raw}}}}`, in which nothing is a tag.
+pub(super) fn handlebars(lexer: &mut Lexer<'_>) -> bool {
+    if !lexer.starts_with("{{{{") || lexer.starts_with("{{{{/") {
+        return false;
+    }
+    let close = end_of(lexer.text, lexer.at, b"{{{{/");
+    let end = end_of(lexer.text, close, b"}}}}");
+    lexer.take(end, "a raw block")
 }
 
 /// `{% … %}`, and what is between `{% raw %}` and `{% endraw %}`.

@@ -179,3 +179,30 @@ pub(super) fn cgo(text: &[u8], start: usize, sink: &mut Sink) {
         sink.add(text, top..line_end(text, at), "what is above import \"C\"");
     }
 }
+
+/// The white space that tags of a template take away: a comment in it would keep some of it.
+pub(super) fn trimmed(name: &str, text: &[u8], start: usize, sink: &mut Sink) {
+    let (opening, closing): (&[&str], &[&str]) = match name {
+        "Handlebars" => (&["{{~", "{{{{~"], &["~}}"]),
+        "Jinja" | "Liquid" => (&["{%-", "{{-", "{#-"], &["-%}", "-}}", "-#}"]),
+        _ => return,
+    };
+    let finds = |mark: &'static str| {
+        memchr::memmem::find_iter(&text[start..], mark.as_bytes()).map(move |at| start + at)
+    };
+    for at in opening.iter().flat_map(|mark| finds(mark)) {
+        let from = text[..at].trim_ascii_end().len().saturating_sub(1);
+        sink.add(
+            text,
+            from.max(start)..at + 1,
+            "white space that a tag takes away",
+        );
+    }
+    for mark in closing {
+        for at in finds(mark) {
+            let rest = text[at + mark.len()..].trim_ascii_start();
+            let to = text.len() - rest.len() + 1;
+            sink.add(text, at..to, "white space that a tag takes away");
+        }
+    }
+}

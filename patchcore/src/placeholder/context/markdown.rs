@@ -113,6 +113,9 @@ fn lex(text: &[u8], start: usize, expressions: Expressions, sink: &mut Sink) {
         };
         let kind = if is_item(trimmed) {
             Block::List
+        } else if trimmed[0] == b'>' {
+            // What a quote holds may be complete; the quote goes on.
+            Block::Paragraph
         } else if close.is_some() || heading {
             Block::Line
         } else if trimmed[0] == b'<' {
@@ -157,13 +160,21 @@ fn is_item(line: &[u8]) -> bool {
 fn block_end(text: &[u8], at: usize, line: &[u8]) -> Option<usize> {
     // A quote or an item may open one, too.
     let inner = line.trim_start_with_marks();
+    let quoted = line.starts_with(b">");
+    let item = !quoted && inner.len() < line.len();
     for fence in [b'`', b'~'] {
         let count = inner.iter().take_while(|b| **b == fence).count();
         if count >= 3 && !(fence == b'`' && inner[count..].contains(&b'`')) {
             let mut from = line_end(text, at) + 1;
             while from < text.len() {
                 let end = line_end(text, from);
-                let close = text[from..end].trim_ascii().trim_start_with_marks();
+                let here = &text[from..end];
+                // The end of the quote or item is that of its fence.
+                let left = item && here.first().is_some_and(|b| !b.is_ascii_whitespace());
+                if left || quoted && !here.trim_ascii().starts_with(b">") {
+                    return Some(from - 1);
+                }
+                let close = here.trim_ascii().trim_start_with_marks();
                 let run = close.iter().take_while(|b| **b == fence).count();
                 if run >= count && close[run..].trim_ascii().is_empty() {
                     return Some(end);

@@ -30,9 +30,14 @@ pub(super) fn svelte(text: &[u8], start: usize, sink: &mut Sink) {
 /// PHP between its tags; outside of them a comment is a tag of its own, which prints nothing.
 pub(super) fn php(text: &[u8], start: usize, sink: &mut Sink) {
     let mut at = start;
+    // The tag that opens a `switch`, before whose first case nothing may stand.
+    let mut switch = None;
     loop {
         let open = memchr::memmem::find(&text[at..], b"<?").map(|open| at + open);
         let Some(open) = open else { return };
+        if let Some(from) = switch.take() {
+            sink.add(text, from..open + 1, "a switch before its first case");
+        }
         if text[open..].starts_with(b"<?xml") {
             at = open + 2;
             continue;
@@ -51,11 +56,24 @@ pub(super) fn php(text: &[u8], start: usize, sink: &mut Sink) {
         php.code();
         let end = php.at;
         sink.region(from..end, &PHP);
+        switch = opens_switch(&text[from..end]).then_some(open);
         at = (end + 2).min(text.len());
         if end >= text.len() {
             return;
         }
     }
+}
+
+/// Whether code ends with the head of a `switch`.
+fn opens_switch(code: &[u8]) -> bool {
+    let code = code.trim_ascii_end();
+    let Some(head) = code.strip_suffix(b":").or_else(|| code.strip_suffix(b"{")) else {
+        return false;
+    };
+    let from = head.iter().rposition(|b| matches!(b, b';' | b'}'));
+    let head = &head[from.map_or(0, |at| at + 1)..];
+    memchr::memmem::rfind(head, b"switch")
+        .is_some_and(|at| !head[at..].iter().any(|b| matches!(b, b'{' | b':')))
 }
 
 struct Php<'a> {
@@ -161,6 +179,10 @@ pub(super) fn doctype_end(text: &[u8], at: usize) -> usize {
             b'>' if depth == 0 => return end + 1,
             b'<' if text[end..].starts_with(b"<!--") => {
                 end = end_of(text, end + 4, b"-->");
+                continue;
+            }
+            b'<' if text[end..].starts_with(b"<?") => {
+                end = end_of(text, end + 2, b"?>");
                 continue;
             }
             b'"' | b'\'' => {

@@ -174,11 +174,16 @@ impl Context {
         if let Some(lex) = lex {
             lex(bytes, from, &mut sink);
         }
+        if template {
+            lines::trimmed(language.name, bytes, from, &mut sink);
+        }
         if let Some(host) = host_of(language.name, name, &bytes[..from]) {
             // The comments are those of the template engine, wherever they stand; the host does not
             // see its tags.
             let mut below = Sink::default();
             host(&sink.blanked(bytes, |_| true), from, &mut below);
+            below.regions.clear();
+            below.children.clear();
             sink.merge(below);
         }
         let head = head::end(language.name, bytes, start);

@@ -137,7 +137,7 @@ rows! {
         joins: Some(b'`'), hook: Some(hooks::powershell), hooked: b"@#`" };
     terraform = TERRAFORM { line: &["#", "//"], block: &[C_BLOCK],
         strings: &[holed(one("\""), "${", b'}')], hook: Some(hooks::terraform), hooked: b"<" };
-    lua = LUA { strings: &[one("\""), one("'")], hook: Some(hooks::lua), hooked: b"-[" };
+    lua = LUA { hook: Some(hooks::lua), hooked: b"-[\"'" };
     haskell = HASKELL { block: &[nests("{-", "-}")], strings: &[many("\"")],
         hook: Some(hooks::haskell), hooked: b"-'[" };
     elm = ELM { line: &["--"], block: &[nests("{-", "-}")],
@@ -158,7 +158,8 @@ rows! {
     careted = CARETED { joins: Some(b'^') };
     underscored = UNDERSCORED { line: &["'"], strings: &[raw(one("\""))], joins: Some(b'_') };
     plain = PLAIN { };
-    handlebars = HANDLEBARS_TAGS { block: &[block("{{!--", "--}}"), block("{{", "}}")] };
+    handlebars = HANDLEBARS_TAGS { block: &[block("{{!--", "--}}"), block("{{", "}}")],
+        hook: Some(hooks::handlebars), hooked: b"{" };
     jinja = JINJA_TAGS { block: &[block("{#", "#}"), block("{{", "}}")],
         hook: Some(hooks::jinja), hooked: b"{" };
     tags = TAGS { block: &[block("<%", "%>")] };

@@ -245,7 +245,11 @@ impl Shell<'_> {
             b'(' if self.peek(2) == b'(' && self.arithmetic(self.at + 1) => {}
             b'(' => {
                 self.at += 2;
+                // The heredocs of the line around it start behind that line.
+                let outer = std::mem::take(&mut self.heredocs);
                 self.commands(true);
+                let inner = std::mem::replace(&mut self.heredocs, outer);
+                self.heredocs.extend(inner);
             }
             b'{' => self.parameter(),
             b'$' | b'#' | b'?' | b'!' => self.at += 2,
