@@ -42,11 +42,11 @@ fn list(place: &Location, args: &ListArgs, context: &Context) -> Result<Exit, Fa
     Ok(Exit::Done)
 }
 
+/// An event, and how far its delivery has come.
+type Listed = (PatchEvent, Option<Delivery>);
+
 /// The events that are asked for, newest first, with how far their delivery has come.
-pub(crate) fn page(
-    place: &Location,
-    args: &ListArgs,
-) -> Result<Vec<(PatchEvent, Option<Delivery>)>, Failure> {
+pub(crate) fn page(place: &Location, args: &ListArgs) -> Result<Vec<Listed>, Failure> {
     let mut journal = EventLog::open(place)?;
     let deliveries = Deliveries::open(place)?;
     let matcher = Matcher::new(&args.filter);
@@ -70,10 +70,7 @@ pub(crate) fn page(
 /// The events that are asked for, oldest first, with how far their delivery has come, and whether
 /// there are more.
 #[cfg(feature = "serve")]
-pub(crate) fn oldest(
-    place: &Location,
-    args: &ListArgs,
-) -> Result<(Vec<(PatchEvent, Option<Delivery>)>, bool), Failure> {
+pub(crate) fn oldest(place: &Location, args: &ListArgs) -> Result<(Vec<Listed>, bool), Failure> {
     let mut journal = EventLog::open(place)?;
     let deliveries = Deliveries::open(place)?;
     let matcher = Matcher::new(&args.filter);
