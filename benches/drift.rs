@@ -1,8 +1,12 @@
 //! How often a unified diff lands where it should in a file that others have worked on, beside `git
 //! apply` and GNU `patch`: `cargo bench -p patchcore --bench drift -- 100000 1000` runs so many
 //! trials of the engine, and of the two tools. With `stale` in front of the numbers, a batch that
-//! names the state that it was made for comes to such a file instead.
+//! names the state that it was made for comes to such a file instead. `-- formatters 1000 FOLDER` runs
+//! so many edits of a folder's files that rustfmt, black, ruff or prettier laid out anew; the folder
+//! is the project's own without one.
 
+#[path = "formatted.rs"]
+mod formatted;
 #[path = "../tests/engine/drift/stale.rs"]
 mod stale;
 #[path = "../tests/engine/drift/trial.rs"]
@@ -22,6 +26,12 @@ fn main() {
     let default = if quick { 20 } else { 20_000 };
     let ours = counts.next().unwrap_or(default);
     let theirs = counts.next().unwrap_or(default / 40);
+    if let Some(at) = std::env::args().position(|argument| argument == "formatters") {
+        let folder = std::env::args().nth(at + 2);
+        let project = || Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        formatted::run(&folder.map_or_else(project, Into::into), ours);
+        return;
+    }
     let sources = sources();
     if quick || std::env::args().any(|argument| argument == "stale") {
         stale_batches(&sources, ours, theirs);

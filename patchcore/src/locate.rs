@@ -3,6 +3,7 @@
 pub(crate) mod fold;
 pub(crate) mod ladder;
 pub(crate) mod landed;
+pub(crate) mod literals;
 pub(crate) mod replace;
 
 use std::borrow::Cow;

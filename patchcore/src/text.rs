@@ -81,6 +81,12 @@ impl LineEnding {
     }
 }
 
+/// The blanks and tabs in front of a line.
+pub(crate) fn lead(line: &[u8]) -> &[u8] {
+    let end = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t'));
+    &line[..end.count()]
+}
+
 /// A line without its ending, be it `\n`, `\r\n` or none.
 #[must_use]
 pub fn trim_ending(line: &[u8]) -> &[u8] {

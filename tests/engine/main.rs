@@ -13,6 +13,7 @@ mod forgery;
 mod generated;
 mod history;
 mod laws;
+mod layout;
 mod omission;
 mod oracle;
 mod overlap;

@@ -2,7 +2,10 @@
 //!
 //! It is looked at only for what was refused, so that all else costs nothing.
 
+mod laid;
+
 use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,7 +17,7 @@ use crate::digest::Digest;
 use crate::error::{Code, Refusal};
 use crate::operation::{Action, Address, Batch, Coordinates, Lines, Occurrence, Operation, Target};
 use crate::path::RelPath;
-use crate::rebase::{Lost, Map, Rebased};
+use crate::rebase::{Layouts, Lost, Map, Rebased};
 use crate::text::{LineNumber, Text};
 
 use super::content;
@@ -77,10 +80,11 @@ pub(super) fn replan(
 /// Adds to refusals the merge patch that makes them pass, where there is one.
 fn suggest(mut plan: Plan, batch: &Batch, tree: &Tree, policy: &Policy) -> Plan {
     let stale = stale(&plan, batch, |operation, _| operation.rebased.is_none());
-    let (moves, lost) = apart(moves(batch, tree, &stale));
+    let (mut moves, lost) = apart(moves(batch, tree, &stale));
     if !policy.rebase {
         say_why(&mut plan, lost);
     }
+    moves.retain(|step| step.patch.is_some());
     if moves.is_empty() {
         return plan;
     }
@@ -99,7 +103,7 @@ fn suggest(mut plan: Plan, batch: &Batch, tree: &Tree, policy: &Policy) -> Plan 
         if let Some(refusal) = &mut plan.verdicts[step.index].refusal
             && passes
         {
-            refusal.suggestion = Some(Box::new(step.patch));
+            refusal.suggestion = step.patch.map(Box::new);
             let is_long = |refusal: &Refusal| {
                 serde_json::to_string(refusal).is_ok_and(|text| text.len() > MAX_BYTES)
             };
@@ -140,8 +144,8 @@ struct Step {
     operation: Operation,
     /// What it then works on.
     current: Arc<Source>,
-    /// The merge patch that makes the one of the other.
-    patch: Value,
+    /// The merge patch that makes the one of the other; none where that takes new content.
+    patch: Option<Value>,
 }
 
 type Moved = Result<Step, Lost>;
@@ -211,16 +215,18 @@ fn bases(operation: &Operation, batch: &Batch, tree: &Tree) -> Vec<Digest> {
     if let Some(base) = operation.base {
         return vec![base];
     }
-    let passes = |source: &Arc<Source>| {
-        let entry = super::Entry::File(source.clone());
-        let alone: Tree = [(operation.file.clone(), entry)].into_iter().collect();
-        let mut one = Batch::new(vec![operation.clone()], batch.content);
-        one.labels = batch.labels.clone();
-        !plan_once(&one, &alone, &Policy::default(), Hashing::AtNeed).has_refusal()
-    };
     let known = tree.bases(&operation.file);
-    let known = known.filter(|source| passes(source));
+    let known = known.filter(|source| passes(operation, batch, source));
     known.map(|source| source.digest()).collect()
+}
+
+/// Whether nothing is wrong with an operation in a state of its file.
+fn passes(operation: &Operation, batch: &Batch, source: &Arc<Source>) -> bool {
+    let entry = super::Entry::File(source.clone());
+    let alone: Tree = [(operation.file.clone(), entry)].into_iter().collect();
+    let mut one = Batch::new(vec![operation.clone()], batch.content);
+    one.labels = batch.labels.clone();
+    !plan_once(&one, &alone, &Policy::default(), Hashing::AtNeed).has_refusal()
 }
 
 /// Two states of a file.
@@ -246,20 +252,41 @@ impl Pair<'_> {
         let map = Map::new(self.base.bytes(), self.current.bytes());
         let mut mapped = map.ranges(&ranges).into_iter();
         let mut resolver = Resolver::new(self.path, &now, blocks());
+        // Read only for lines that have no place as they are.
+        let layouts =
+            LazyCell::new(|| Layouts::new(self.named, self.base.bytes(), self.current.bytes()));
         let mut moves = Vec::new();
         for (&index, spot) in indices.iter().zip(spots) {
             let Some(spot) = spot else { continue };
             let to: Result<Vec<_>, Lost> = mapped.by_ref().take(spot.ranges().count()).collect();
             let operation = &batch.operations[index];
-            let moved = to.and_then(|to| {
-                let rewritten = self.rewrite(operation, &spot, &to, (&before, &now), &mut resolver);
-                let (operation, patch) = rewritten.ok_or(Lost::Changed)?;
-                Ok(Step {
-                    index,
-                    operation,
-                    current: self.current.clone(),
-                    patch,
-                })
+            let rewritten = match (to, &spot) {
+                (Err(Lost::Changed), Spot::Lines(lines)) => match &*layouts {
+                    Some(layouts) => layouts.range(lines).and_then(|laid| {
+                        let is_right = passes(operation, batch, self.base);
+                        let place = laid::Place {
+                            from: lines,
+                            laid,
+                            layouts,
+                        };
+                        let relaid = is_right
+                            .then(|| self.relay(operation, &place, &mut resolver))
+                            .flatten();
+                        relaid.ok_or(Lost::Changed)
+                    }),
+                    None => Err(Lost::Changed),
+                },
+                (to, _) => to.and_then(|to| {
+                    let moved = self.rewrite(operation, &spot, &to, (&before, &now), &mut resolver);
+                    let (operation, patch) = moved.ok_or(Lost::Changed)?;
+                    Ok((operation, Some(patch)))
+                }),
+            };
+            let moved = rewritten.map(|(operation, patch)| Step {
+                index,
+                operation,
+                current: self.current.clone(),
+                patch,
             });
             moves.push((index, moved));
         }

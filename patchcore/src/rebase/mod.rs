@@ -8,11 +8,13 @@
 //! - the two lines above the range and the two below it, as far as the base has them, stand around
 //!   those lines too; and
 //! - no more places than in the base have those two lines above and those two below close to each
-//!   other. One more is a copy, and which of the two was copied is not known.
+//!   other with something else in between. One more may be the range itself, changed, and what looks
+//!   like the range a copy of it.
 //!
 //! A range of which a line was changed has no place, wherever a copy of it may stand. The same
 //! holds for a range whose neighbours were changed, and for one that has two places alike: it is
-//! for the sender to look again.
+//! for the sender to look again. What a formatter laid out anew is found by its tokens, with
+//! `Policy::rebase` and in languages of which it is known what a string is.
 //!
 //! ```
 //! use patchcore::rebase::{Lost, Map};
@@ -26,6 +28,7 @@
 //! ```
 
 mod align;
+mod tokens;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -35,6 +38,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::{BOM, LineNumber, split_lines, trim_ending};
 use align::{Alignment, BUDGET, Place};
+pub(crate) use tokens::{Laid, Layouts};
 
 /// Lines on each side of a range that must be the same in both states.
 pub const NEIGHBOURS: usize = 2;
@@ -203,8 +207,8 @@ impl Map {
 }
 
 impl Map {
-    /// Refuses a range between neighbours that stand close to each other at more places than they
-    /// did in the base.
+    /// Refuses a range between neighbours that have something else in between at more places than
+    /// in the base.
     fn refuse_copies(
         &self,
         range: &Range<usize>,
@@ -227,8 +231,14 @@ impl Map {
         let work = base.at(above).len() + current.at(above).len();
         *budget = budget.checked_sub(work).ok_or(Lost::TooLarge)?;
         let reach = range.len() + LONGER;
-        let count = |pairs: &Pairs| pairs.close(above, below, reach);
-        match count(current) > count(base) {
+        let between = &self.base[range.clone()];
+        let count = |pairs: &Pairs, lines: &[u32]| {
+            let (above, below) = (pairs.at(above), pairs.at(below));
+            close(above, NEIGHBOURS, below, reach)
+                .filter(|place| &lines[place.clone()] != between)
+                .count()
+        };
+        match count(current, &self.current) > count(base, &self.base) {
             true => Err(Lost::Ambiguous),
             false => Ok(()),
         }
@@ -250,17 +260,22 @@ impl Pairs {
     fn at(&self, pair: [u32; NEIGHBOURS]) -> &[usize] {
         self.0.get(&pair).map_or(&[], |places| places)
     }
+}
 
-    /// At how many places one pair has another behind it, with at most so many lines in between.
-    fn close(&self, above: [u32; NEIGHBOURS], below: [u32; NEIGHBOURS], reach: usize) -> usize {
-        let behind = self.at(below);
-        let is_close = |at: &&usize| {
-            let end = **at + NEIGHBOURS;
-            let next = behind.partition_point(|&other| other < end);
-            behind.get(next).is_some_and(|&other| other <= end + reach)
-        };
-        self.at(above).iter().filter(is_close).count()
-    }
+/// What is between two sequences where the second follows the first with at most so many items in
+/// between; both are given by where they start, in order, and the first by its length.
+fn close<'a>(
+    above: &'a [usize],
+    length: usize,
+    below: &'a [usize],
+    reach: usize,
+) -> impl Iterator<Item = Range<usize>> + 'a {
+    above.iter().filter_map(move |at| {
+        let end = at + length;
+        let next = below.partition_point(|&other| other < end);
+        let next = *below.get(next)?;
+        (next <= end + reach).then_some(end..next)
+    })
 }
 
 /// The lines of a text, without endings and byte order mark.

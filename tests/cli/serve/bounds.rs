@@ -1,11 +1,11 @@
 //! What one client does is no other's loss, and what becomes of the tree is nobody else's.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, Write as _};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::client::{Server, Socket, append};
+use super::client::{Events, Server, Socket, append};
 use crate::sandbox::Sandbox;
 
 #[test]
@@ -80,6 +80,38 @@ fn pages_from_the_oldest_event_do_not_move_while_others_commit() {
             assert_eq!(page(), before);
         }
     });
+}
+
+#[test]
+fn a_stream_from_which_gc_takes_what_it_has_still_to_send_ends() {
+    let sandbox = Sandbox::new(&[("a.txt", "one\n")]);
+    let server = Server::start(&sandbox, &[]);
+    // More than the system takes in for a client that does not read.
+    let content = "0123456789abcde\n".repeat(900);
+    for dir in ["f", "g"] {
+        let create =
+            |n| json!({"op": "create-file", "file": format!("{dir}/{n}"), "content": content});
+        let batch = json!({"operations": (0..800).map(create).collect::<Vec<_>>()});
+        assert_eq!(server.apply(&batch).status, 200);
+    }
+    let mut stream = Events::open(&server, "/api/events?after=0", None);
+    let mut last = stream.next()["event_id"].clone();
+    sandbox.run(&["gc", "--max-size", "1"]).exits(0);
+    let mut seen = 1;
+    let mut line = String::new();
+    // The chunk that ends a body.
+    while line != "0\r\n" {
+        line.clear();
+        assert!(stream.0.read_line(&mut line).unwrap() > 0);
+        if let Some(id) = line.strip_prefix("id: ") {
+            last = id.trim().into();
+            seen += 1;
+        }
+    }
+    assert!(seen < 1602, "all was sent");
+    // Whoever comes back for the rest hears that it is gone.
+    let back = format!("/api/events?after={}", last.as_str().unwrap());
+    assert_eq!(server.get(&back).status, 410);
 }
 
 #[test]

@@ -189,6 +189,8 @@ struct Within<'p> {
     state: Option<State>,
     /// Texts of JSON around it.
     texts: usize,
+    /// The tool that an object around it names.
+    tool: Option<&'p str>,
 }
 
 impl Walk<'_, '_> {
@@ -326,6 +328,7 @@ impl Walk<'_, '_> {
             id: own_id.or(outer.id),
             state: state(node).or(outer.state),
             texts: outer.texts,
+            tool: tool_around(node).or(outer.tool),
         };
         if self.is_result(node, kind, own_id) {
             return;
@@ -463,7 +466,7 @@ impl Walk<'_, '_> {
 
     fn push(&mut self, name: Option<String>, arguments: Node, path: &str, within: Within<'_>) {
         let call = Call {
-            name,
+            name: name.or(within.tool.map(str::to_owned)),
             arguments,
             path: path.to_owned(),
             id: within.id.map(str::to_owned),
@@ -689,6 +692,17 @@ fn is_own_name(name: &str, node: &Node) -> bool {
         let path = member.node.text().unwrap_or_default();
         path == name || path.rsplit('/').next() == Some(name)
     })
+}
+
+/// The tool that an object names for what it holds, by a key of its own or by its kind of name.
+fn tool_around(node: &Node) -> Option<&str> {
+    let keys = ["tool", "toolname", "functionname", "recipientname"];
+    let members = node.members()?;
+    let mut told = members
+        .iter()
+        .filter(|member| keys.contains(&&*plain(&member.key)));
+    told.find_map(|member| member.node.text())
+        .or_else(|| name_of(node).filter(|name| tools::is_edit(name) && !is_own_name(name, node)))
 }
 
 /// The tool of a call, its parameters, and their key.

@@ -89,6 +89,8 @@ pub(super) fn another(
     options: &Options,
 ) -> Option<Vec<u8>> {
     let names = match dialect {
+        // It goes to the file that it names itself.
+        Dialect::Codex => return another_exactly(text, dialect, path, options),
         Dialect::UnifiedDiff => unified::names_in(text.as_bytes()),
         // A block without a name is for the file of the call.
         Dialect::SearchReplace => named(dialect, &format!("{path}\n{text}"), options),
@@ -96,6 +98,17 @@ pub(super) fn another(
     };
     let mut names = names.into_iter();
     names.find(|name| !is_same(name, path.as_bytes()))
+}
+
+/// The first name in a patch that is not all of a path.
+pub(super) fn another_exactly(
+    text: &str,
+    dialect: Dialect,
+    path: &RelPath,
+    options: &Options,
+) -> Option<Vec<u8>> {
+    let mut names = named(dialect, text, options).into_iter();
+    names.find(|name| name != path.as_bytes())
 }
 
 /// The files that a patch names by itself; none where it names none.

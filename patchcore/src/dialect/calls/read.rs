@@ -93,8 +93,17 @@ pub(super) fn call(
     }
     let is_elsewhere = ELSEWHERE.iter().any(|word| tool.contains(word));
     let has_path = arguments.has(Field::Path) || options.file.is_some();
-    if is_elsewhere && !has_edit && !(has_new && has_path) && !arguments.has(Field::Command) {
+    let writes = has_edit || (has_new && has_path);
+    if is_elsewhere && !writes && !arguments.has(Field::Command) {
         return Outcome::Nothing(format!("{shown} is not an edit of a file"));
+    }
+    let is_filled = |field| {
+        let mut members = arguments.find(field);
+        members.any(|member| !rest::is_empty(&member.node))
+    };
+    if looks && is_filled(Field::Old) && is_filled(Field::New) {
+        arguments.fault("the call is to look at a file, and has old and new text; send \"str_replace\" for the edit");
+        return Outcome::Edit;
     }
     if looks || (is_look && !has_edit && !edits) {
         let path = arguments.text(Field::Path).ok();
@@ -137,7 +146,7 @@ fn enveloped(
     if arguments.has(Field::Path)
         && let Taken::Set(name) = arguments.text(Field::Path)
         && let Ok(path) = RelPath::new(beneath_root(name.as_bytes(), options))
-        && let Some(other) = patch::another(&found.text, dialect, &path, options)
+        && let Some(other) = patch::another_exactly(&found.text, dialect, &path, options)
     {
         return arguments.fault(patch::names_another(&other, &path));
     }

@@ -435,7 +435,7 @@ fn unknown(name: &str, member: &Member, main: &str, options: &Options) -> Option
     }
     if OPTIONS.contains(&name)
         && let Some(inner) = node.members()
-        && inner.iter().any(|member| is_option(member))
+        && inner.iter().any(is_option)
     {
         return Some(limit(key, main));
     }

@@ -165,6 +165,56 @@ pub(super) fn runs_more(line: &[u8]) -> bool {
     is_call && (joins(&line[..at]) || joins(&line[at..])) && call(line).is_none()
 }
 
+/// The command beside an envelope in a text that changes files, too: on the lines next to those of
+/// the call that takes the envelope, `lines` being all, and `begin` the envelope's first.
+pub(super) fn neighbour<'a>(lines: &[&'a [u8]], begin: usize) -> Option<&'a [u8]> {
+    let opener = begin.checked_sub(1).and_then(|at| lines.get(at))?;
+    let tag = call(std::str::from_utf8(opener).ok()?.trim())?;
+    let is_near = |line: &&&[u8]| !line.trim_ascii().is_empty() && !line.starts_with(b"```");
+    let above = lines[..begin - 1].iter().rev().take_while(is_near);
+    let end = lines[begin..]
+        .iter()
+        .position(|line| line.trim_ascii() == tag.as_bytes());
+    let below = end.map_or(&[][..], |end| &lines[begin + end + 1..]);
+    let below = below.iter().take_while(is_near);
+    let mut near = above.chain(below);
+    near.find(|line| changes_files(line)).copied()
+}
+
+/// Whether a line is a command of a shell that changes files.
+fn changes_files(line: &[u8]) -> bool {
+    let Ok(line) = std::str::from_utf8(line) else {
+        return false;
+    };
+    let line = line.trim();
+    let line = line.strip_prefix("$ ").unwrap_or(line);
+    let starts = [
+        "sed -i",
+        "perl -i",
+        "perl -pi",
+        "rm -",
+        "rm ./",
+        "mv -",
+        "cp -",
+        "cat >",
+        "tee ",
+        "truncate ",
+        "git apply",
+        "git checkout ",
+        "git restore ",
+        "git rm ",
+        "git mv ",
+        "git reset ",
+        "git stash",
+        "patch -",
+    ];
+    let mut words = line.split(' ');
+    let is_file = |word: &str| word.contains(['/', '.']) && !word.ends_with('.');
+    let is_plain = matches!(words.next(), Some("rm" | "mv" | "cp")) && words.all(is_file);
+    let prints = (line.starts_with("echo ") || line.starts_with("printf ")) && line.contains(" >");
+    is_plain || prints || starts.iter().any(|start| line.starts_with(start))
+}
+
 /// Why the envelope in the argument of `apply_patch "…"` is not taken; `None` where the text is no
 /// such command.
 pub(in crate::dialect) fn not_unquoted(text: &str) -> Option<&'static str> {
@@ -262,7 +312,9 @@ fn envelope_in(value: &serde_json::Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Beside, NotUnderstood, beside, directory, not_unquoted, runs_more, unquoted};
+    use super::{
+        Beside, NotUnderstood, beside, directory, neighbour, not_unquoted, runs_more, unquoted,
+    };
 
     #[test]
     fn what_runs_beside_an_envelope_is_told() {
@@ -308,6 +360,31 @@ mod tests {
         }
         let written = format!("cat > p.patch <<'EOF'\n{envelope}\nEOF\n");
         assert_eq!(beside(&written), Some(Beside::NoCall));
+        for (text, other) in [
+            (
+                "rm f.py\napply_patch <<'EOF'\n*** Begin Patch\n*** End Patch\nEOF",
+                Some("rm f.py"),
+            ),
+            (
+                "apply_patch <<'EOF'\n*** Begin Patch\n*** End Patch\nEOF\n$ sed -i s/a/b/ f",
+                Some("$ sed -i s/a/b/ f"),
+            ),
+            (
+                "echo a > f\napply_patch <<'EOF'\n*** Begin Patch\n",
+                Some("echo a > f"),
+            ),
+            (
+                "rm is not needed.\napply_patch <<'EOF'\n*** Begin Patch\n",
+                None,
+            ),
+            ("rm f.py\n\napply_patch <<'EOF'\n*** Begin Patch\n", None),
+            ("rm f.py\n*** Begin Patch\n", None),
+        ] {
+            let lines: Vec<&[u8]> = text.lines().map(str::as_bytes).collect();
+            let begin = lines.iter().position(|line| *line == b"*** Begin Patch");
+            let found = neighbour(&lines, begin.unwrap());
+            assert_eq!(found, other.map(str::as_bytes), "{text}");
+        }
         assert!(runs_more(b"sed -i s/a/b/ f && apply_patch <<'EOF'"));
         assert!(runs_more(b"apply_patch <<'EOF' && rm f"));
         assert!(!runs_more(b"$ cd a && apply_patch <<'EOF'"));

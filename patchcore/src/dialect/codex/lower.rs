@@ -17,7 +17,7 @@ use crate::operation::{Batch, Coordinates, Matched, TextEdit};
 use crate::path::RelPath;
 use crate::plan::omission::{self, Balance};
 use crate::plan::{Entry, Tree};
-use crate::text::LineNumber;
+use crate::text::{LineNumber, Text};
 
 /// Locates an envelope in a tree.
 pub(super) fn lower(codex: &Codex<'_>, tree: &Tree) -> Batch {
@@ -373,6 +373,7 @@ impl Search<'_> {
         if chunk.end_of_file {
             loop {
                 if let Some(found) = at_end(text, part.from, &old, rungs) {
+                    self.check_part(chunk, &part, &found.place)?;
                     return self.located(&old, &lines, &found);
                 }
                 // The empty line that stands for the final newline.
@@ -416,7 +417,10 @@ impl Search<'_> {
             }
         };
         match chosen {
-            Some(place) => self.located(&old, &lines, &Found { place, fold }),
+            Some(place) => {
+                self.check_part(chunk, &part, &place)?;
+                self.located(&old, &lines, &Found { place, fold })
+            }
             None => {
                 let sought = Sought {
                     path,
@@ -430,6 +434,7 @@ impl Search<'_> {
                     && let Some(fit) = ladder::beyond(&sought).map_err(unclear)?
                     && fit.place.span.start >= part.from
                 {
+                    self.check_part(chunk, &part, &fit.place)?;
                     return Ok((fit.edits, fit.place.span.end, Some(fit.matched)));
                 }
                 let mut refusal = ladder::refusal(&Miss::Nowhere, text, path, &old, name);
@@ -448,6 +453,29 @@ impl Search<'_> {
 }
 
 impl Search<'_> {
+    /// Refuses a place behind the part of the file that the last `@@` line of a chunk opens.
+    fn check_part(&self, chunk: &Chunk<'_>, part: &Part, place: &Place) -> Result<(), Refusal> {
+        let Some(anchor) = chunk.anchors.last() else {
+            return Ok(());
+        };
+        if landed::is_below(self.text, part.opener, place.span.start, |_| false) {
+            return Ok(());
+        }
+        let Self { path, name, .. } = self;
+        let opener = Text::new(self.text).line_at(part.opener);
+        let message = format!(
+            "{name} matches line {} of {path}, which is behind what its @@ line {:?} opens at line {opener}; send the @@ line of the part that is meant",
+            place.line,
+            crate::error::excerpt(anchor.trim_ascii(), 60)
+        );
+        let refusal = Refusal::new(Code::AnchorNotFound, message).in_file(path);
+        Err(locate::with_places(
+            refusal,
+            self.text,
+            std::slice::from_ref(place),
+        ))
+    }
+
     /// The refusal of a chunk that has to end the file and does not.
     fn not_at_end(&self, old: &[&[u8]]) -> Refusal {
         let Self {

@@ -172,6 +172,16 @@ impl<'a> Reader<'a, '_> {
                 ),
             ));
         }
+        if let Some(other) = command::neighbour(&self.lines, self.at) {
+            return Err(Refusal::new(
+                Code::InvalidBatch,
+                format!(
+                    "line {} of the patch: the command {:?} beside apply_patch changes files, too, and is not run here; send the patch alone",
+                    self.at,
+                    excerpt(other, 80)
+                ),
+            ));
+        }
         let Some(named) = named else {
             return Ok(Vec::new());
         };

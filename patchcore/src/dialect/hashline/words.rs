@@ -116,7 +116,7 @@ pub(super) fn command<'t>(verb: &str, rest: &'t str, strict: bool) -> Result<Sai
 /// the format does not have.
 pub(super) fn is_odd_command(line: &str) -> bool {
     const STEMS: [&str; 8] = ["SWAP", "DEL", "INS", "PUT", "CUT", "REP", "REM", "ADD"];
-    let quoted = |c: char| matches!(c, '>' | '|' | '`') || c.is_whitespace();
+    let quoted = |c: char| ">|`-*".contains(c) || c.is_whitespace();
     let text = line.trim_matches(quoted).to_ascii_uppercase();
     if let Some((verb, rest)) = verb(&text) {
         let is_said = command(verb, rest, false).is_ok() && !rest.contains(char::is_whitespace);

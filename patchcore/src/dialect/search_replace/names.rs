@@ -105,7 +105,8 @@ fn is_file(word: &[u8]) -> bool {
 
 /// What may be the name of a file in a line of prose, where there is such a file.
 pub(super) fn all_mentioned(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|byte| b" \t`*\"'()[]<>:,;!?".contains(byte))
+    // Of a path with backslashes the last component is enough.
+    line.split(|byte| b" \t`*\"'()[]<>{}:,;!?@#=|\\".contains(byte))
         .map(|word| word.strip_suffix(b".").unwrap_or(word))
         .filter(|word| {
             let is_marked = word.iter().any(|byte| b"./_-".contains(byte));
@@ -321,9 +322,13 @@ mod tests {
             );
         }
         let found: Vec<&[u8]> =
-            super::all_mentioned(b"Then in b.py, and `c.rs`: see Makefile. Or i.e. 1.2").collect();
+            super::all_mentioned(b"Then in b.py, `c.rs` and x\\d.rs: see Makefile. Or i.e. 1.2")
+                .collect();
         // A word at the start of a sentence is no file, which the tree tells.
-        assert_eq!(found, [&b"Then"[..], b"b.py", b"c.rs", b"Makefile", b"i.e"]);
+        assert_eq!(
+            found,
+            [&b"Then"[..], b"b.py", b"c.rs", b"d.rs", b"Makefile", b"i.e"]
+        );
         for (path, name, expected) in [
             ("src/f.py", "f.py", true),
             ("src/f.py", "./src/f.py", true),

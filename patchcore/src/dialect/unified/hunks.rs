@@ -19,7 +19,7 @@ use crate::path::RelPath;
 use crate::plan::omission;
 use crate::text::{BOM, LineEnding, LineNumber, Text};
 
-use evidence::Evidence;
+use evidence::{Against, Evidence};
 pub(super) use landed::{Standing, landed};
 
 /// A hunk that has found its place.
@@ -398,7 +398,14 @@ impl File<'_> {
                 places.clear();
             }
             match (places.len(), spot.or_else(|| in_place[index].clone())) {
-                (1, Some(spot)) if spot.span == places[0].span => Ok(spot),
+                (1, Some(spot)) if spot.span == places[0].span => {
+                    match evidence.against(index, spot.span.start) {
+                        Some(against @ Against::Heading) => {
+                            Err(Box::new(self.incredible(hunk, name, &spot, &against)))
+                        }
+                        _ => Ok(spot),
+                    }
+                }
                 (1, None) => {
                     let place = places.remove(0);
                     // The newline that a new last line lacks can only be missing at the end.
@@ -409,7 +416,7 @@ impl File<'_> {
                     if self.old_lines_at(spot.span.start, hunk, how).is_err() {
                         return Err(Box::new(self.mismatch(hunk, name, how)));
                     }
-                    if let Some(against) = evidence.against(index) {
+                    if let Some(against) = evidence.against(index, spot.span.start) {
                         return Err(Box::new(self.incredible(hunk, name, &spot, &against)));
                     }
                     Ok(spot)

@@ -22,9 +22,9 @@ impl<'a> Parser<'a> {
         let header = self.cursor.peek().expect("the caller saw a header");
         let (ranges, heading) = match ranges(header) {
             Header::Numbers(ranges, heading) => (Some(ranges), heading),
-            Header::Free => {
+            Header::Free(heading) => {
                 self.remark("a hunk header without line numbers");
-                (None, &b""[..])
+                (None, heading)
             }
             Header::Malformed(why) => {
                 return Err(self.error(format!("malformed hunk header: {why}")));
@@ -400,7 +400,8 @@ fn holds_hunk_header(text: &[u8]) -> bool {
 enum Header<'a> {
     /// The ranges, and what follows the second `@@`.
     Numbers(Ranges, &'a [u8]),
-    Free,
+    /// No numbers, and what may be a line of the file.
+    Free(&'a [u8]),
     Malformed(&'static str),
 }
 
@@ -416,10 +417,13 @@ const NOTHING: Ranges = Ranges {
 fn ranges(line: &[u8]) -> Header<'_> {
     let rest = line[2..].trim_ascii_start();
     let Some(rest) = rest.strip_prefix(b"-") else {
-        return Header::Free;
+        let rest = rest.trim_ascii_end();
+        let heading = rest.strip_suffix(b"@@").unwrap_or(rest).trim_ascii_end();
+        let has_letter = heading.iter().any(u8::is_ascii_alphabetic);
+        return Header::Free(if has_letter { heading } else { b"" });
     };
     if !rest.first().is_some_and(u8::is_ascii_digit) {
-        return Header::Free;
+        return Header::Free(b"");
     }
     let read = || {
         let (old_start, old_count, rest) = range(rest)?;
@@ -450,7 +454,7 @@ fn ranges(line: &[u8]) -> Header<'_> {
     };
     match read() {
         // Written by a model that knows no numbers.
-        Ok((ranges, _)) if ranges == NOTHING => Header::Free,
+        Ok((ranges, heading)) if ranges == NOTHING => Header::Free(heading),
         Ok((ranges, heading)) => Header::Numbers(ranges, heading),
         Err(why) => Header::Malformed(why),
     }

@@ -7,7 +7,6 @@
 //!    level of escaping undone ([`beyond`]).
 
 mod escapes;
-mod literals;
 mod refusal;
 mod shift;
 

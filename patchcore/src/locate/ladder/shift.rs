@@ -1,11 +1,11 @@
 //! The step of the ladder on which a block is found whatever its indentation.
 
-use super::{Sought, Unclear, literals};
+use super::{Sought, Unclear};
 use crate::edit::Edit;
 use crate::locate::fold::Fold;
 use crate::locate::replace::{self, Line};
-use crate::locate::{self, Place};
-use crate::text::trim_ending;
+use crate::locate::{self, Place, literals};
+use crate::text::{lead, trim_ending};
 
 /// By how much the lines of the file are indented otherwise than those of the block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,12 +65,6 @@ pub(crate) fn fit(sought: &Sought<'_>) -> Result<Option<(Place, Vec<Edit>)>, Unc
 
 fn is_blank(line: &[u8]) -> bool {
     line.trim_ascii().is_empty()
-}
-
-/// The white space in front of a line.
-fn lead(line: &[u8]) -> &[u8] {
-    let end = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t'));
-    &line[..end.count()]
 }
 
 /// The one shift that explains every line that is not blank.

@@ -44,13 +44,17 @@ fn ends_part(line: &[u8], head: &[u8]) -> bool {
         return false;
     }
     let first = word(line);
-    if level(line) < level(head) {
-        // A label may stand further left.
-        return trimmed.strip_suffix(b":") != Some(first);
+    if first == word(head) {
+        return true;
     }
-    let signs = (last(line), last(head));
-    let same_sign = signs.0 == signs.1 && matches!(signs.0, Some(b'{' | b'(' | b')' | b':' | b'='));
-    first == word(head) || (same_sign && !STATEMENTS.contains(&first))
+    let sign = last(line);
+    let opens = matches!(sign, Some(b'{' | b'(' | b')' | b':' | b'='));
+    // Further left it need not look the same, and may be a label.
+    let is_alike = match level(line) < level(head) {
+        true => trimmed.strip_suffix(b":") != Some(first),
+        false => sign == last(head),
+    };
+    opens && is_alike && !STATEMENTS.contains(&first)
 }
 
 fn level(line: &[u8]) -> usize {

@@ -10,7 +10,7 @@ use std::cell::OnceCell;
 
 use super::super::super::blob;
 use super::{File, How, Spot};
-use crate::diff::parse::Hunk;
+use crate::diff::parse::{Hunk, Role};
 use crate::locate;
 use crate::text::LineNumber;
 
@@ -185,8 +185,13 @@ impl<'f, 'a> Evidence<'f, 'a> {
     }
 
     /// What speaks against the only place of a hunk, which is not the one that its header says.
-    pub(super) fn against(&self, index: usize) -> Option<Against> {
-        let sure = self.sure[index]?;
+    pub(super) fn against(&self, index: usize, start: usize) -> Option<Against> {
+        let below = || self.is_below_heading(&self.hunks[index], start);
+        let heading = || (below() == Some(false)).then_some(Against::Heading);
+        let Some(sure) = self.sure[index] else {
+            // Without a number the heading is all that says where it goes.
+            return heading();
+        };
         if sure.shift() == 0 || self.base() == Base::Proven {
             return None;
         }
@@ -202,8 +207,7 @@ impl<'f, 'a> Evidence<'f, 'a> {
         if !in_order || alone {
             return Some(Against::Neighbours);
         }
-        let below = self.is_below_heading(&self.hunks[index], sure.start);
-        (below == Some(false)).then_some(Against::Heading)
+        heading()
     }
 
     /// The nearest hunks above and below, by their headers, whose place is sure.
@@ -244,7 +248,10 @@ impl<'f, 'a> Evidence<'f, 'a> {
     /// Whether a place is in the function that the hunk's header names; `None` where that cannot be
     /// said. A line that somebody has copied proves nothing.
     fn is_below_heading(&self, hunk: &Hunk<'_>, at: usize) -> Option<bool> {
-        if hunk.heading.is_empty() {
+        let mut old = hunk.lines.iter().filter(|line| line.role != Role::Added);
+        if hunk.heading.is_empty()
+            || old.any(|line| line.text.trim_ascii_start().starts_with(hunk.heading))
+        {
             return None;
         }
         let lines: Vec<&[u8]> = crate::text::split_lines(self.file.bytes).collect();

@@ -115,7 +115,8 @@ fn is_below_heading(
             let is_new = |line: &[u8]| changed.added.contains(line.trim_ascii());
             landed::is_below(bytes, opener, span.start, is_new)
         }
-        None => changed.removed.iter().any(|line| is_named(line)),
+        // What stands there instead of numbers may be anything.
+        None => hunk.ranges.is_none() || changed.removed.iter().any(|line| is_named(line)),
     }
 }
 

@@ -1,8 +1,9 @@
-//! Whether a line starts inside a string that goes over several lines, or in a here-document.
+//! Where the comments, strings and here-documents of a file are, and whether a line starts inside one.
 //!
 //! A small scanner from the start of the file: where it errs, it rather takes text for a string.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use crate::bytes;
 use crate::path::RelPath;
@@ -19,6 +20,8 @@ struct Rules {
     heredoc: Option<&'static str>,
     /// Whether `${…}` in a back-quoted string is code.
     templates: bool,
+    /// Whether a string means the same between `'` and between `"`.
+    either_quote: bool,
 }
 
 /// A kind of string.
@@ -64,6 +67,7 @@ const PYTHON: Rules = Rules {
     strings: &[long("\"\"\""), long("'''"), short("\""), short("'")],
     heredoc: None,
     templates: false,
+    either_quote: true,
 };
 const SCRIPT: Rules = Rules {
     comments: &["//"],
@@ -71,6 +75,7 @@ const SCRIPT: Rules = Rules {
     strings: &[long("`"), short("\""), short("'")],
     heredoc: None,
     templates: true,
+    either_quote: true,
 };
 const GO: Rules = Rules {
     comments: &["//"],
@@ -78,6 +83,7 @@ const GO: Rules = Rules {
     strings: &[raw("`", "`"), short("\""), short("'")],
     heredoc: None,
     templates: false,
+    either_quote: false,
 };
 const RUST: Rules = Rules {
     comments: &["//"],
@@ -90,6 +96,7 @@ const RUST: Rules = Rules {
     ],
     heredoc: None,
     templates: false,
+    either_quote: false,
 };
 const C: Rules = Rules {
     comments: &["//"],
@@ -97,6 +104,7 @@ const C: Rules = Rules {
     strings: &[raw("R\"(", ")\""), short("\""), short("'")],
     heredoc: None,
     templates: false,
+    either_quote: false,
 };
 const JAVA: Rules = Rules {
     comments: &["//"],
@@ -104,6 +112,7 @@ const JAVA: Rules = Rules {
     strings: &[long("\"\"\""), raw("@\"", "\""), short("\""), short("'")],
     heredoc: None,
     templates: false,
+    either_quote: false,
 };
 const SHELL: Rules = Rules {
     comments: &["#"],
@@ -111,6 +120,7 @@ const SHELL: Rules = Rules {
     strings: &[long("\""), raw("'", "'")],
     heredoc: Some("<<"),
     templates: false,
+    either_quote: false,
 };
 const RUBY: Rules = Rules {
     comments: &["#"],
@@ -118,6 +128,7 @@ const RUBY: Rules = Rules {
     strings: &[long("\""), long("'"), long("`")],
     heredoc: Some("<<"),
     templates: false,
+    either_quote: false,
 };
 const PHP: Rules = Rules {
     comments: &["//", "#"],
@@ -125,6 +136,7 @@ const PHP: Rules = Rules {
     strings: &[long("\""), long("'")],
     heredoc: Some("<<<"),
     templates: false,
+    either_quote: false,
 };
 const LUA: Rules = Rules {
     comments: &["--"],
@@ -132,6 +144,7 @@ const LUA: Rules = Rules {
     strings: &[raw("[[", "]]"), raw("[=[", "]=]"), short("\""), short("'")],
     heredoc: None,
     templates: false,
+    either_quote: false,
 };
 const SQL: Rules = Rules {
     comments: &["--"],
@@ -139,6 +152,7 @@ const SQL: Rules = Rules {
     strings: &[raw("'", "'"), raw("$$", "$$")],
     heredoc: None,
     templates: false,
+    either_quote: false,
 };
 const TRIPLE: Rules = Rules {
     comments: &["#"],
@@ -146,6 +160,7 @@ const TRIPLE: Rules = Rules {
     strings: &[long("\"\"\""), raw("'''", "'''"), short("\""), short("'")],
     heredoc: None,
     templates: false,
+    either_quote: false,
 };
 const DOCKER: Rules = Rules {
     comments: &[],
@@ -153,6 +168,7 @@ const DOCKER: Rules = Rules {
     strings: &[],
     heredoc: Some("<<"),
     templates: false,
+    either_quote: false,
 };
 
 fn rules(path: &RelPath) -> Option<&'static Rules> {
@@ -190,12 +206,7 @@ pub(crate) fn any_inside(path: &RelPath, text: &[u8], starts: &[usize]) -> bool 
     let Some(&end) = starts.last() else {
         return false;
     };
-    let mut scanner = Scanner {
-        rules,
-        text,
-        at: 0,
-        inside: Vec::new(),
-    };
+    let mut scanner = Scanner::new(rules, text);
     scanner.run(end);
     let mut strings = scanner.inside.into_iter().peekable();
     starts.iter().any(|start| {
@@ -204,15 +215,63 @@ pub(crate) fn any_inside(path: &RelPath, text: &[u8], starts: &[usize]) -> bool 
     })
 }
 
+/// A comment, a string, a regular expression or a here-document, its marks included.
+///
+/// A back-quoted string with `${…}` in it is several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Literal {
+    pub(crate) span: Range<usize>,
+    pub(crate) kind: Kind,
+}
+
+/// What a [`Literal`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Comment,
+    /// A string on one line that means the same between `'` and between `"`.
+    Quoted,
+    /// Any other.
+    Text,
+}
+
+/// All literals of a text, in order; `None` for a language that is not known.
+pub(crate) fn literals(path: &RelPath, text: &[u8]) -> Option<Vec<Literal>> {
+    let mut scanner = Scanner::new(rules(path)?, text);
+    scanner.run(text.len());
+    Some(scanner.literals)
+}
+
+/// Whether indentation says where a block ends in the language of a file.
+pub(crate) fn is_indented(path: &RelPath) -> bool {
+    rules(path).is_some_and(|rules| std::ptr::eq(rules, &PYTHON))
+}
+
 struct Scanner<'a> {
     rules: &'static Rules,
     text: &'a [u8],
     at: usize,
+    literals: Vec<Literal>,
     /// From behind the opening mark up to the closing one of what goes over lines.
     inside: Vec<(usize, usize)>,
 }
 
-impl Scanner<'_> {
+impl<'a> Scanner<'a> {
+    fn new(rules: &'static Rules, text: &'a [u8]) -> Self {
+        Self {
+            rules,
+            text,
+            at: 0,
+            literals: Vec::new(),
+            inside: Vec::new(),
+        }
+    }
+
+    /// Notes a literal that ends where the scanner is.
+    fn note(&mut self, start: usize, kind: Kind) {
+        let span = start..self.at;
+        self.literals.push(Literal { span, kind });
+    }
+
     /// Scans the text up to the line at an offset.
     fn run(&mut self, end: usize) {
         // How many braces are open in each `${…}` that is.
@@ -248,7 +307,11 @@ impl Scanner<'_> {
                     _ => {}
                 }
             } else if std::ptr::eq(self.rules, &RUST) && rest[0] == b'\'' {
+                let start = self.at;
                 self.at += rust_char(rest);
+                if self.at > start + 1 {
+                    self.note(start, Kind::Text);
+                }
             } else {
                 self.at += 1;
             }
@@ -265,6 +328,7 @@ impl Scanner<'_> {
         self.at = self
             .find(close, from)
             .map_or(self.text.len(), |at| at + close.len());
+        self.note(self.text.len() - rest.len(), Kind::Comment);
         true
     }
 
@@ -279,7 +343,9 @@ impl Scanner<'_> {
         if self.rules.heredoc.is_some() && rest[0] == b'#' && !apart {
             return false;
         }
+        let start = self.at;
         self.at += bytes::find(b'\n', rest).unwrap_or(rest.len());
+        self.note(start, Kind::Comment);
         true
     }
 
@@ -289,7 +355,8 @@ impl Scanner<'_> {
     }
 
     fn string(&mut self, quote: &Quote, holes: &mut Vec<usize>) {
-        let from = self.at + quote.open.len();
+        let start = self.at;
+        let from = start + quote.open.len();
         if self.rules.templates && quote.lines {
             self.template(from, holes);
             return;
@@ -300,6 +367,9 @@ impl Scanner<'_> {
         }
         let closed = self.text[end..].starts_with(quote.close.as_bytes());
         self.at = end + if closed { quote.close.len() } else { 0 };
+        let is_short = quote.open.len() == 1 && !quote.lines;
+        let is_free = self.rules.either_quote && is_short && closed;
+        self.note(start, if is_free { Kind::Quoted } else { Kind::Text });
     }
 
     /// Where a string's closing mark, or the end of its line, stands.
@@ -319,6 +389,7 @@ impl Scanner<'_> {
 
     /// Text of a back-quoted string from an offset on, up to its end or a `${`.
     fn template(&mut self, from: usize, holes: &mut Vec<usize>) {
+        let start = from - 1;
         let mut at = from;
         while at < self.text.len() {
             match self.text[at] {
@@ -328,6 +399,7 @@ impl Scanner<'_> {
                     self.inside.push((from, at));
                     holes.push(0);
                     self.at = at + 2;
+                    self.note(start, Kind::Text);
                     return;
                 }
                 _ => {}
@@ -337,6 +409,7 @@ impl Scanner<'_> {
         let end = at.min(self.text.len());
         self.inside.push((from, end));
         self.at = (end + 1).min(self.text.len());
+        self.note(start, Kind::Text);
     }
 
     /// Whether a slash opens a regular expression, as far as what stands before it tells.
@@ -365,7 +438,9 @@ impl Scanner<'_> {
             }
             at += 1;
         }
+        let start = self.at;
         self.at = at.min(self.text.len());
+        self.note(start, Kind::Text);
     }
 
     /// The word that ends a here-document opened here.
@@ -430,6 +505,7 @@ impl Scanner<'_> {
             self.at += end;
         }
         self.inside.push((from.saturating_sub(1), self.at));
+        self.note(from, Kind::Text);
         let rest = &self.text[self.at..];
         self.at += bytes::find(b'\n', rest).unwrap_or(rest.len());
     }
