@@ -127,6 +127,9 @@ for line in open(sys.argv[1], newline=''):
 programs! {
     python_runs_the_same: "sample.py", "# @", ["\"\"\"", "'''", "coding: latin-1", "{print(1)}", "\\"], ["python3", "-B"];
     javascript_runs_the_same: "sample.js", "// @", ["`", "${process.exit(9)}", "*/", "/*", "</script>", "\\"], ["node"];
+    c_is_preprocessed_to_the_same: "sample.c", "// @", ["*/", "/*", "\"", "\\", "#endif", "\n#error x\n"], ["gcc", "-E", "-P"];
+    cpp_is_preprocessed_to_the_same: "sample.cpp", "// @", ["*/", "/*", ")x\"", "R\"(", "\\", "'"], ["g++", "-E", "-P"];
+    bash_runs_the_same: "sample.bash", "# @", ["$(touch x)", "`touch x`", "'", "\"", "\nA\n", "\nB\n", "\\", ")", ";;"], ["bash"];
     shells_run_the_same: "sample.sh", "# @", ["$(touch x)", "`touch x`", "'", "\"", "\nEOF_A\n", "\\", ")", ";;"], ["sh"];
     perl_runs_the_same: "sample.pl", "# @", ["\n=cut\n", "\n=pod\n", "}", "{", "/", "\nA\n", "\n__END__\n", "q("], ["perl"];
     ruby_runs_the_same: "sample.rb", "# @", ["\n=end\n", "\n=begin\n", "#{exit 9}", "\"", "'", "\nA\n", ")"], ["ruby"];

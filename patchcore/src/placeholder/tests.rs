@@ -380,6 +380,8 @@ places! {
     fence_that_its_quote_ends: "a.md", "> ```\n> x\n\n```\n```\n\n###P###\n" => Some(0);
     instruction_in_a_document_type: "a.xml",
         "<?xml version=\"1.0\"?>\n<!DOCTYPE r [\n<?p ]>\n?>\n]>\n<r>\n###P###\n</r>\n" => Some(0);
+    style_in_a_drawing: "a.html", "<p>\n<svg><style>\n/* ###P### */\n</style></svg>\n" => Some(2);
+    style_behind_a_drawing: "a.html", "<svg/><svg></svg>\n<style>\n/* ###P### */\n</style>\n" => Some(0);
     document_type_without_end: "a.xml", "<!DOCTYPE r [\n<!-- ###P### -->\n" => None;
     generator: "a.ejs.t", "---\nto: src/a.ts\n---\nconst a = `\n###P###\n`\n" => Some(4);
 }

@@ -203,6 +203,7 @@ fn lex(text: &[u8], start: usize, kind: Kind, sink: &mut Sink) {
         kind,
         sink,
         templates: 0,
+        drawings: 0,
         last: start,
     };
     markup.run();
@@ -215,6 +216,8 @@ struct Markup<'a> {
     sink: &'a mut Sink,
     /// How many `<template>` of a Vue file are open.
     templates: usize,
+    /// How many `<svg>` and `<math>` are open: in them a page's scripts and style sheets are markup.
+    drawings: usize,
     /// Where the text between two tags starts.
     last: usize,
 }
@@ -252,6 +255,9 @@ impl Markup<'_> {
             } else if rest.starts_with(b"</") {
                 if self.kind == Kind::Vue && is_named(&rest[2..], b"template") {
                     self.templates = self.templates.saturating_sub(1);
+                }
+                if is_named(&rest[2..], b"svg") || is_named(&rest[2..], b"math") {
+                    self.drawings = self.drawings.saturating_sub(1);
                 }
                 self.take(end_of(text, from, b">"), "a tag");
             } else if rest
@@ -369,11 +375,15 @@ impl Markup<'_> {
         }
         self.at = self.at.min(text.len());
         self.sink.add(text, from..self.at, "a tag");
-        if self.kind == Kind::Xml || (closed && self.kind != Kind::Html) {
+        if self.kind == Kind::Xml || (closed && (self.kind != Kind::Html || self.drawings > 0)) {
             return;
         }
+        self.drawings += usize::from(!closed && matches!(&name[..], b"svg" | b"math"));
         let tag = &text[open..self.at];
-        let raw = self.raw(&name, tag);
+        let raw = match self.raw(&name, tag) {
+            Raw::Code(..) if self.kind == Kind::Html && self.drawings > 0 => Raw::Text,
+            raw => raw,
+        };
         if name == b"template" && self.kind == Kind::Vue && !matches!(raw, Raw::Text) {
             self.templates += 1;
         }
