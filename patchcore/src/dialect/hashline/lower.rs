@@ -39,7 +39,7 @@ fn guard(operation: &mut Operation, section: &Section, command: &Command, source
         Tagged::Foreign(tag) => {
             let header = present.header(&section.path);
             operation.to_guard = Some(format!(
-                "read the file as a listing with tags (`patchctl read --hashline`) and send its header, with the numbers as they are there; now it is {header}"
+                "read the file as a listing with tags and send its header, with the numbers as they are there; now it is {header}"
             ));
             operation.note = Some(match tag.as_str() {
                 "" => format!("the header has no tag; the one of the file is {header}"),
