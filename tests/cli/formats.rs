@@ -123,7 +123,11 @@ fn a_stale_listing_is_refused_with_the_lines_as_they_are() {
             .run_with(format!("[f]\n{command}"), &["apply"])
             .exits(1);
         assert!(run.err.contains("UNGUARDED"), "{}", run.err);
-        assert!(run.err.contains("patchctl read --hashline"), "{}", run.err);
+        assert!(
+            run.err.contains("read the file as a listing with tags"),
+            "{}",
+            run.err
+        );
         assert!(!run.err.contains("\"base\""), "{}", run.err);
     }
 }

@@ -35,10 +35,6 @@ impl Entry {
     pub(crate) fn is_diff(self) -> bool {
         self == Self::Diff
     }
-
-    pub(crate) fn is_native(self) -> bool {
-        matches!(self, Self::Native | Self::Sequential)
-    }
 }
 
 /// The input that says a change; `None` where the format has no words for it.

@@ -275,19 +275,16 @@ pub(crate) fn predict(change: &Change, entry: Entry, files: &Files, overwrite: b
         },
         Change::Delete(name) => {
             let mut after = files.clone();
-            match (after.remove(*name), entry.is_native()) {
-                (None, false) => Predicted::Refused(Code::FileNotFound),
-                _ => one(after),
+            // Nothing shows that there ever was one.
+            match after.remove(*name) {
+                None => Predicted::Refused(Code::FileNotFound),
+                Some(_) => one(after),
             }
         }
         Change::Rename(from, to) | Change::Copy(from, to) => {
             let moves = matches!(change, Change::Rename(..));
             let Some(file) = files.get(*from) else {
-                // For native batches a rename of what is gone to what is there has happened.
-                return match moves && entry.is_native() && files.contains_key(*to) {
-                    true => one(files.clone()),
-                    false => Predicted::Refused(Code::FileNotFound),
-                };
+                return Predicted::Refused(Code::FileNotFound);
             };
             if moves && from == to {
                 return one(files.clone());
