@@ -156,6 +156,85 @@ fn parentheses_that_group_are_tokens_and_those_around_all_are_none() {
     assert!(rebased("f.py", &base, &current, replace(4, 5, "new\n")).is_err());
 }
 
+/// Whether a line is found that was written in one way and is in another.
+fn is_found(name: &str, was: &str, now: &str) -> bool {
+    let around = |line: &str| format!("a1 = 1\na2 = 2\n{line}\nb1 = 1\nb2 = 2\n");
+    let count = was.lines().count();
+    let operation = replace(3, 2 + count, "new\n");
+    match rebased(name, &around(was), &around(now), operation) {
+        Ok(result) => {
+            assert_eq!(result, around("new"), "{was} -> {now}");
+            true
+        }
+        Err(code) => {
+            assert_eq!(code, Code::BaseMismatch);
+            false
+        }
+    }
+}
+
+#[test]
+fn a_mark_that_a_formatter_leaves_alone_is_a_token() {
+    for (name, one, other) in [
+        ("f.py", "x = (a,)", "x = (a)"),
+        ("f.py", "x = '%s' % (a,)", "x = '%s' % (a)"),
+        ("f.py", "x = f(a),", "x = f(a)"),
+        ("f.py", "x = {1: 2},", "x = {1: 2}"),
+        ("f.py", "x = [(a, b), c]", "x = [a, b, c]"),
+        ("f.py", "f((a, b))", "f(a, b)"),
+        ("f.py", "f(x=(a, b))", "f(x=a, b)"),
+        ("f.py", "assert (a, b)", "assert a, b"),
+        ("f.py", "x = (a + b)[0]", "x = a + b[0]"),
+        ("f.py", "x = not (a or b)", "x = not a or b"),
+        ("f.py", "x = (a, b) in c", "x = a, b in c"),
+        ("f.py", "return ()", "return"),
+        ("f.py", "f()", "f"),
+        (
+            "f.py",
+            "if (a or b\n        and c):\n    pass",
+            "if (\n    (a or b)\n    and c\n):\n    pass",
+        ),
+        ("f.js", "x = (a || b)\n  && c", "x = a || b\n  && c"),
+        ("f.js", "x = (a, b)", "x = a, b"),
+        ("f.js", "x = [a,,]", "x = [a,]"),
+        ("f.js", "x = [,]", "x = []"),
+        ("f.rs", "let x = (a,);", "let x = (a);"),
+        ("f.rs", "let x = (a);", "let x = a;"),
+        ("f.sh", "echo a; rm b", "echo a rm b"),
+        ("f.sh", "(cd x)", "cd x"),
+    ] {
+        assert!(!is_found(name, one, other), "{one} -> {other}");
+        assert!(!is_found(name, other, one), "{other} -> {one}");
+    }
+}
+
+#[test]
+fn a_mark_that_a_formatter_adds_or_drops_is_none() {
+    for (name, one, other) in [
+        ("f.py", "return (a, b)", "return a, b"),
+        ("f.py", "for x in (a, b): pass", "for x in a, b:\n    pass"),
+        ("f.py", "f((a))", "f(a)"),
+        ("f.py", "f(a, b)", "f(\n    a,\n    b,\n)"),
+        ("f.py", "f(a)", "f(\n    a,\n)"),
+        ("f.py", "x = [a]", "x = [\n    a,\n]"),
+        ("f.py", "from a import b", "from a import (\n    b,\n)"),
+        ("f.py", "if a: b", "if (\n    a\n):\n    b"),
+        ("f.js", "if (a)\n  b()", "if (a) b();"),
+        ("f.py", "a; b", "a\nb"),
+        ("f.js", "f = x => y", "f = (x) => y;"),
+        ("f.js", "x = {a, b}", "x = {\n  a,\n  b,\n};"),
+        ("f.rs", "f(a);", "f(\n    a,\n);"),
+        (
+            "f.rs",
+            "match a { b => {}, c => d }",
+            "match a {\n    b => {}\n    c => d,\n}",
+        ),
+    ] {
+        assert!(is_found(name, one, other), "{one} -> {other}");
+        assert!(is_found(name, other, one), "{other} -> {one}");
+    }
+}
+
 #[test]
 fn new_lines_are_indented_as_their_place_is() {
     let base =
@@ -171,6 +250,23 @@ fn new_lines_are_indented_as_their_place_is() {
     let expected = tabs.replace("\t\tone();\n", "\t\tnew()\n\t\t\tmore()\n");
     let operation = replace(3, 3, "        new()\n            more()\n");
     assert_eq!(rebased("f.js", base, &tabs, operation), Ok(expected));
+    // Levels that are not known there, and two that would become one.
+    let deep = "        1()\n        2()\n        3()\n        4()\n        5()\n";
+    let deeper = format!("f() {{\n    if (a) {{\n{deep}    }}\n}}\n");
+    let halved = deeper.replace("    ", "  ");
+    let lands = |content| rebased("f.js", &deeper, &halved, replace(5, 5, content));
+    assert_eq!(lands("        x()\n"), Ok(halved.replace("3()", "x()")));
+    assert!(lands("    out()\n").is_err());
+    let two = "        a()\n          b()\n            c()\n";
+    assert!(
+        rebased(
+            "f.js",
+            base,
+            &base.replace("    ", "  "),
+            replace(3, 4, two)
+        )
+        .is_err()
+    );
     // The text of a string keeps its own.
     let operation = replace(3, 3, "        new(`\n            more`)\n");
     assert!(rebased("f.js", base, &tabs, operation).is_err());

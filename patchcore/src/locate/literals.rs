@@ -20,8 +20,9 @@ struct Rules {
     heredoc: Option<&'static str>,
     /// Whether `${…}` in a back-quoted string is code.
     templates: bool,
-    /// Whether a string means the same between `'` and between `"`.
-    either_quote: bool,
+    /// Whether a string means the same between `'` and between `"`, and parentheses around a value
+    /// are a matter of taste.
+    is_free: bool,
 }
 
 /// A kind of string.
@@ -67,7 +68,7 @@ const PYTHON: Rules = Rules {
     strings: &[long("\"\"\""), long("'''"), short("\""), short("'")],
     heredoc: None,
     templates: false,
-    either_quote: true,
+    is_free: true,
 };
 const SCRIPT: Rules = Rules {
     comments: &["//"],
@@ -75,7 +76,7 @@ const SCRIPT: Rules = Rules {
     strings: &[long("`"), short("\""), short("'")],
     heredoc: None,
     templates: true,
-    either_quote: true,
+    is_free: true,
 };
 const GO: Rules = Rules {
     comments: &["//"],
@@ -83,7 +84,7 @@ const GO: Rules = Rules {
     strings: &[raw("`", "`"), short("\""), short("'")],
     heredoc: None,
     templates: false,
-    either_quote: false,
+    is_free: false,
 };
 const RUST: Rules = Rules {
     comments: &["//"],
@@ -96,7 +97,7 @@ const RUST: Rules = Rules {
     ],
     heredoc: None,
     templates: false,
-    either_quote: false,
+    is_free: false,
 };
 const C: Rules = Rules {
     comments: &["//"],
@@ -104,7 +105,7 @@ const C: Rules = Rules {
     strings: &[raw("R\"(", ")\""), short("\""), short("'")],
     heredoc: None,
     templates: false,
-    either_quote: false,
+    is_free: false,
 };
 const JAVA: Rules = Rules {
     comments: &["//"],
@@ -112,7 +113,7 @@ const JAVA: Rules = Rules {
     strings: &[long("\"\"\""), raw("@\"", "\""), short("\""), short("'")],
     heredoc: None,
     templates: false,
-    either_quote: false,
+    is_free: false,
 };
 const SHELL: Rules = Rules {
     comments: &["#"],
@@ -120,7 +121,7 @@ const SHELL: Rules = Rules {
     strings: &[long("\""), raw("'", "'")],
     heredoc: Some("<<"),
     templates: false,
-    either_quote: false,
+    is_free: false,
 };
 const RUBY: Rules = Rules {
     comments: &["#"],
@@ -128,7 +129,7 @@ const RUBY: Rules = Rules {
     strings: &[long("\""), long("'"), long("`")],
     heredoc: Some("<<"),
     templates: false,
-    either_quote: false,
+    is_free: false,
 };
 const PHP: Rules = Rules {
     comments: &["//", "#"],
@@ -136,7 +137,7 @@ const PHP: Rules = Rules {
     strings: &[long("\""), long("'")],
     heredoc: Some("<<<"),
     templates: false,
-    either_quote: false,
+    is_free: false,
 };
 const LUA: Rules = Rules {
     comments: &["--"],
@@ -144,7 +145,7 @@ const LUA: Rules = Rules {
     strings: &[raw("[[", "]]"), raw("[=[", "]=]"), short("\""), short("'")],
     heredoc: None,
     templates: false,
-    either_quote: false,
+    is_free: false,
 };
 const SQL: Rules = Rules {
     comments: &["--"],
@@ -152,7 +153,7 @@ const SQL: Rules = Rules {
     strings: &[raw("'", "'"), raw("$$", "$$")],
     heredoc: None,
     templates: false,
-    either_quote: false,
+    is_free: false,
 };
 const TRIPLE: Rules = Rules {
     comments: &["#"],
@@ -160,7 +161,7 @@ const TRIPLE: Rules = Rules {
     strings: &[long("\"\"\""), raw("'''", "'''"), short("\""), short("'")],
     heredoc: None,
     templates: false,
-    either_quote: false,
+    is_free: false,
 };
 const DOCKER: Rules = Rules {
     comments: &[],
@@ -168,7 +169,7 @@ const DOCKER: Rules = Rules {
     strings: &[],
     heredoc: Some("<<"),
     templates: false,
-    either_quote: false,
+    is_free: false,
 };
 
 fn rules(path: &RelPath) -> Option<&'static Rules> {
@@ -241,9 +242,22 @@ pub(crate) fn literals(path: &RelPath, text: &[u8]) -> Option<Vec<Literal>> {
     Some(scanner.literals)
 }
 
-/// Whether indentation says where a block ends in the language of a file.
-pub(crate) fn is_indented(path: &RelPath) -> bool {
-    rules(path).is_some_and(|rules| std::ptr::eq(rules, &PYTHON))
+/// What of a language's layout has a meaning.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Language {
+    /// Whether indentation says where a block ends.
+    pub(crate) is_indented: bool,
+    /// Whether formatters put parentheses around values and take them away.
+    pub(crate) has_free_parentheses: bool,
+}
+
+/// The language of a file, if it is known.
+pub(crate) fn language(path: &RelPath) -> Option<Language> {
+    let rules = rules(path)?;
+    Some(Language {
+        is_indented: std::ptr::eq(rules, &PYTHON),
+        has_free_parentheses: rules.is_free,
+    })
 }
 
 struct Scanner<'a> {
@@ -368,7 +382,7 @@ impl<'a> Scanner<'a> {
         let closed = self.text[end..].starts_with(quote.close.as_bytes());
         self.at = end + if closed { quote.close.len() } else { 0 };
         let is_short = quote.open.len() == 1 && !quote.lines;
-        let is_free = self.rules.either_quote && is_short && closed;
+        let is_free = self.rules.is_free && is_short && closed;
         self.note(start, if is_free { Kind::Quoted } else { Kind::Text });
     }
 

@@ -2,8 +2,8 @@
 //!
 //! A formatter joins, splits and indents lines, and keeps their tokens, but for a `,` or `;` at an
 //! end and for parentheses that group nothing. So the tokens of a range and of two lines on each
-//! side of it are looked for, each line of a comment or string as one token. The range has a place if these
-//! tokens stand once in the base and once in the current file, and are whole lines in both.
+//! side of it are looked for, each line of a comment or string as one token. The range has a place
+//! if these tokens stand once in the base and once in the current file, and are whole lines in both.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -12,18 +12,19 @@ use std::ops::Range;
 
 use super::align::BUDGET;
 use super::{Lost, NEIGHBOURS, close};
-use crate::locate::literals::{self, Kind};
+use crate::locate::literals::{self, Kind, Language};
 use crate::path::RelPath;
 use crate::text::{BOM, lead, split_lines, trim_ending};
 
 /// Optional tokens among which the like of one is looked for.
 const RUN: usize = 64;
+/// Bytes of the longest file that is read as tokens: those of both states take 300 MB at most.
+const LONGEST: usize = 1 << 22;
 
 /// Two states of a file as tokens.
 pub(crate) struct Layouts<'t> {
     base: Layout<'t>,
     current: Layout<'t>,
-    is_indented: bool,
     /// How many tokens may still be looked at.
     budget: Cell<usize>,
 }
@@ -55,24 +56,33 @@ impl<'t> Levels<'t> {
         self.0.iter().all(|(from, to)| from == to)
     }
 
-    /// A line of the base, indented as lines of its level are now; `None` where its level is not
-    /// known.
+    /// Lines of the base, indented as lines of their levels are now; `None` where a level is not
+    /// known, or would become one with another.
     ///
     /// What a line has more than a known level, it has as many steps more, where two levels tell how
     /// long one is, and else as it is.
-    pub(crate) fn apply(&self, line: &[u8]) -> Option<Vec<u8>> {
-        let body = line.trim_ascii_start();
-        if body.is_empty() {
-            return Some(line.to_vec());
+    pub(crate) fn apply(&self, text: &[u8]) -> Option<Vec<Vec<u8>>> {
+        let mut levels = self.0.clone();
+        let mut moved = Vec::new();
+        for line in split_lines(text) {
+            let level = lead(line);
+            let is_blank = line.trim_ascii().is_empty();
+            moved.push(match is_blank {
+                true => line.to_vec(),
+                false => [&self.level(level)?, &line[level.len()..]].concat(),
+            });
         }
-        let level = lead(line);
+        let now = split_lines(text).zip(&moved);
+        let now = now.filter(|(line, _)| !line.trim_ascii().is_empty());
+        levels.extend(now.map(|(line, moved)| (lead(line), lead(moved))));
+        Levels::of(levels).map(drop)?;
+        Some(moved)
+    }
+
+    fn level(&self, level: &[u8]) -> Option<Vec<u8>> {
         let known = self.0.iter().rposition(|(from, _)| level.starts_with(from));
         let Some(known) = known else {
-            // Out of the lowest level that is known: the same steps down, or none.
-            let (from, to) = self.0.first()?;
-            let less = from.strip_prefix(level)?;
-            let to = to.strip_suffix(less)?;
-            return Some([to, &line[level.len()..]].concat());
+            return self.are_same().then(|| level.to_vec());
         };
         let (from, to) = self.0[known];
         let more = &level[from.len()..];
@@ -85,12 +95,12 @@ impl<'t> Levels<'t> {
             let count = more.len() / step.len();
             (more == step.repeat(count)).then(|| now.repeat(count))
         });
-        let more = steps.unwrap_or_else(|| more.to_vec());
-        Some([to, &more, &line[level.len()..]].concat())
+        Some([to, &*steps.unwrap_or_else(|| more.to_vec())].concat())
     }
 }
 
 struct Layout<'t> {
+    language: Language,
     lines: Vec<&'t [u8]>,
     tokens: Vec<Token>,
     /// The tokens that a formatter keeps: where they are among all, and their numbers.
@@ -107,8 +117,11 @@ struct Token {
     /// Whether it is a further line of a string.
     in_text: bool,
     line: usize,
-    /// The bracket that it is in.
-    inside: Option<u8>,
+    is_word: bool,
+    /// The number of the bracket that it is in.
+    inside: Option<u32>,
+    /// The bracket that opens or closes what this one closes or opens.
+    partner: Option<usize>,
 }
 
 /// The tokens of a range, and those of the range with its neighbours.
@@ -118,15 +131,18 @@ struct Window {
 }
 
 impl<'t> Layouts<'t> {
-    /// `None` for a language of which it is not known what a string is.
+    /// `None` for a language of which it is not known what a string is, and for a file that is too
+    /// long.
     pub(crate) fn new(path: &RelPath, base: &'t [u8], current: &'t [u8]) -> Option<Self> {
         let mut numbers = HashMap::new();
+        if base.len().max(current.len()) > LONGEST {
+            return None;
+        }
         let base = Layout::of(path, base, &mut numbers)?;
         let current = Layout::of(path, current, &mut numbers)?;
         Some(Self {
             base,
             current,
-            is_indented: literals::is_indented(path),
             budget: Cell::new(BUDGET),
         })
     }
@@ -202,21 +218,29 @@ impl<'t> Layouts<'t> {
         let mut pairs = Vec::with_capacity(base.len());
         while here < base.end && there < current.end {
             let (old, new) = (&self.base.tokens[here], &self.current.tokens[there]);
-            if old.number == new.number {
+            // Of two parentheses that look alike, one may group and the other not.
+            let goes = [self.base.may_go(here), self.current.may_go(there)];
+            if old.number == new.number && goes[0] == goes[1] {
                 pairs.push((here, there));
                 here += 1;
                 there += 1;
                 continue;
             }
-            // Of two that may come and go, the one goes whose like comes later.
+            // Of two that may come and go, the one goes whose like comes later. Where a `;` goes, what
+            // is behind it starts a line or closes a block.
             let run = self.current.tokens[there..current.end].iter();
             let mut run = run.take(RUN).take_while(|token| token.optional.is_some());
-            let is_added = old.optional.is_none() || run.any(|token| token.number == old.number);
-            let (layout, at) = match is_added {
-                true => (&self.current, &mut there),
-                false => (&self.base, &mut here),
+            let is_added = match goes {
+                [true, true] => run.any(|token| token.number == old.number),
+                [_, is_added] => is_added,
             };
-            if !layout.may_go(*at) {
+            let (layout, at, other, next) = match is_added {
+                true => (&self.current, &mut there, &self.base, here),
+                false => (&self.base, &mut here, &self.current, there),
+            };
+            let is_apart = other.starts_line(next) || other.is(next, CLOSING);
+            let is_end = layout.tokens[*at].optional == Some(b';');
+            if goes == [false, false] || (is_end && !is_apart) {
                 return None;
             }
             *at += 1;
@@ -273,11 +297,7 @@ impl<'t> Layouts<'t> {
         pairs: &[(usize, usize)],
     ) -> Option<Levels<'t>> {
         let (base, current) = (&self.base, &self.current);
-        let goes_on = |at: usize| match base.tokens[at].inside {
-            None => false,
-            Some(b'{') => self.is_indented,
-            Some(_) => true,
-        };
+        let goes_on = |at: usize| !base.is_in_block(at);
         let first = goes_on(window.range.start);
         let is_text = base.tokens[window.range.start].in_text;
         let counts = |at: usize| match first && !is_text {
@@ -310,6 +330,7 @@ impl<'t> Layout<'t> {
         text: &'t [u8],
         numbers: &mut HashMap<Cow<'t, [u8]>, u32>,
     ) -> Option<Self> {
+        let language = literals::language(path)?;
         let body = text.strip_prefix(BOM).unwrap_or(text);
         let lines: Vec<&[u8]> = split_lines(body).collect();
         if numbers.is_empty() {
@@ -337,6 +358,7 @@ impl<'t> Layout<'t> {
             .collect();
         let numbers = kept.iter().map(|&at| tokens[at].number).collect();
         Some(Self {
+            language,
             lines,
             tokens,
             kept,
@@ -382,26 +404,105 @@ impl<'t> Layout<'t> {
         at == 0 || self.tokens[at - 1].line < self.tokens[at].line
     }
 
-    /// Whether a formatter could have put a token there, or taken it away: a `,` in front of a closing
-    /// bracket or behind one, a `;` between statements, and parentheses that do not stand between a
-    /// name or an operator and what it works on.
+    fn is(&self, at: usize, marks: &[u32]) -> bool {
+        let token = self.tokens.get(at);
+        token.is_some_and(|token| marks.contains(&token.number))
+    }
+
+    /// Whether a token is in no bracket, or in one of statements.
+    fn is_in_block(&self, at: usize) -> bool {
+        match self.tokens[at].inside {
+            None => true,
+            Some(bracket) => bracket == OPENING_BRACE && !self.language.is_indented,
+        }
+    }
+
+    /// Whether a formatter could have put a token there, or taken it away.
     fn may_go(&self, at: usize) -> bool {
-        let tokens = &self.tokens;
-        let before = at.checked_sub(1).map(|at| &tokens[at]);
-        let after = tokens.get(at + 1);
-        let is = |token: Option<&Token>, marks: &[u32]| {
-            token.is_some_and(|token| marks.contains(&token.number))
-        };
-        match tokens[at].optional {
-            Some(b',') => is(after, CLOSING) || is(before, CLOSING),
-            Some(b';') => tokens[at].inside != Some(b'('),
-            Some(b'(') => before.is_none_or(|before| before.number < GROUPED),
-            Some(b')') => after.is_none_or(|after| {
-                let ends_line = after.line > tokens[at].line || after.kind == Some(Kind::Comment);
-                ends_line || after.number < GROUPED
-            }),
+        let token = &self.tokens[at];
+        match (token.optional, token.partner) {
+            (Some(b','), _) => self.ends_list(at),
+            (Some(b';'), _) => self.is_in_block(at),
+            (Some(b'('), Some(close)) => self.groups_nothing(at, close),
+            (Some(b')'), Some(open)) => self.groups_nothing(open, at),
             _ => false,
         }
+    }
+
+    /// Whether a `,` is the last of a list, and does not make one of a single value; or, where blocks
+    /// have braces, stands behind one.
+    fn ends_list(&self, at: usize) -> bool {
+        let Some(before) = at.checked_sub(1) else {
+            return false;
+        };
+        if !self.is(at + 1, CLOSING) {
+            return self.is(before, BRACE) && !self.language.is_indented;
+        }
+        let Some(open) = self.tokens[at + 1].partner else {
+            return false;
+        };
+        let is_empty = self.is(before, COMMA) || before == open;
+        let is_call = open.checked_sub(1).is_some_and(|name| {
+            let token = &self.tokens[name];
+            let is_name = token.is_word && token.number >= GROUPED;
+            is_name || self.is(name, CLOSING) || self.is(name, IMPORT)
+        });
+        let is_value = self.is(open, PARENTHESIS) && !is_call && !self.has_comma(open, at);
+        !is_empty && !is_value
+    }
+
+    /// Whether parentheses stand around all of a value: behind a mark or word that one follows, and in
+    /// front of what ends it.
+    fn groups_nothing(&self, open: usize, close: usize) -> bool {
+        let Some(before) = open.checked_sub(1) else {
+            return false;
+        };
+        if !self.language.has_free_parentheses || open + 1 == close {
+            return false;
+        }
+        let ends = self.ends_statement(close);
+        match self.has_comma(open, close) {
+            // Of several values only those that are a statement's whole.
+            true => {
+                let is_whole = self.is_in_block(open) && (ends || self.is(close + 1, COLON));
+                let listed = LISTED[usize::from(!self.language.is_indented)];
+                self.is(before, listed) && is_whole
+            }
+            false => {
+                let number = self.tokens[before].number;
+                let is_begun = match self.language.is_indented {
+                    true => (FREE.start..GROUPED).contains(&number),
+                    false => FREE.contains(&number),
+                };
+                is_begun && (ends || self.is(close + 1, ENDING))
+            }
+        }
+    }
+
+    /// Whether brackets have a `,` of their own inside, up to a token.
+    fn has_comma(&self, open: usize, end: usize) -> bool {
+        let mut at = open + 1;
+        while at < end {
+            if self.is(at, COMMA) {
+                return true;
+            }
+            at = match self.tokens[at].partner {
+                Some(close) if close > at => close + 1,
+                _ => at + 1,
+            };
+        }
+        false
+    }
+
+    /// Whether a statement ends behind a token: its line does, and the next goes on with nothing.
+    fn ends_statement(&self, at: usize) -> bool {
+        let mut behind = self.tokens[at + 1..].iter();
+        let next = behind.find(|token| token.kind != Some(Kind::Comment));
+        self.is_in_block(at)
+            && next.is_none_or(|next| {
+                let goes_on = !next.is_word && next.kind.is_none() && next.number > CLOSING[2];
+                next.line > self.tokens[at].line && (self.language.is_indented || !goes_on)
+            })
     }
 }
 
@@ -410,19 +511,31 @@ struct Reader<'t, 'n> {
     text: &'t [u8],
     at: usize,
     line: usize,
-    /// The brackets that are open.
-    open: Vec<u8>,
+    /// Where the brackets are that are open.
+    open: Vec<usize>,
     numbers: &'n mut HashMap<Cow<'t, [u8]>, u32>,
     tokens: Vec<Token>,
 }
 
-/// Tokens beside which parentheses may come and go without grouping anything, closing brackets first:
-/// their numbers are their places.
-const MARKS: [&str; 26] = [
-    ")", "]", "}", "(", "[", "{", ",", ";", "=", ":", "return", "yield", "if", "elif", "while",
-    "in", "for", "assert", "del", "with", "import", "print", "async", "case", "else", "throw",
+/// Brackets, and tokens that a value follows; their numbers are their places.
+const MARKS: [&str; 24] = [
+    ")", "]", "}", "(", "[", "{", ",", ";", ":", "=", "return", "throw", "case", "yield", "async",
+    "in", "del", "import", "with", "if", "elif", "while", "for", "assert",
 ];
 const CLOSING: &[u32] = &[0, 1, 2];
+const BRACE: &[u32] = &[2];
+const PARENTHESIS: &[u32] = &[3];
+const OPENING_BRACE: u32 = 5;
+const COMMA: &[u32] = &[6];
+const COLON: &[u32] = &[8];
+/// What may stand behind a value.
+const ENDING: &[u32] = &[0, 1, 2, 6, 7, 8, 9];
+/// What a value follows wherever it may stand in parentheses; what is behind that in [`MARKS`] is
+/// followed by parentheses that must be there, but in Python.
+const FREE: Range<u32> = 3..16;
+/// What several values follow, with parentheses around them or without: in Python, and elsewhere.
+const LISTED: [&[u32]; 2] = [&[9, 10, 13, 15, 16, 17, 18], &[10, 11]];
+const IMPORT: &[u32] = &[17];
 const GROUPED: u32 = MARKS.len() as u32;
 
 impl<'t> Reader<'t, '_> {
@@ -447,7 +560,7 @@ impl<'t> Reader<'t, '_> {
         for (number, line) in split_lines(&self.text[self.at..end]).enumerate() {
             let key = key(line, kind, number > 0);
             let next = self.at + line.len();
-            if number > 0 && kind == Kind::Comment && key.len() == MARK.len() {
+            if number > 0 && kind == Kind::Comment && key == FURTHER {
                 self.at = next;
             } else {
                 self.push(next, key, Some(kind));
@@ -463,27 +576,39 @@ impl<'t> Reader<'t, '_> {
     fn push(&mut self, end: usize, key: Cow<'t, [u8]>, kind: Option<Kind>) {
         self.at = end;
         let byte = (key.len() == 1 && kind.is_none()).then(|| key[0]);
-        if matches!(byte, Some(b')' | b']' | b'}')) {
-            self.open.pop();
+        let at = self.tokens.len();
+        let partner = match byte {
+            Some(b')' | b']' | b'}') => self.open.pop(),
+            _ => None,
+        };
+        if let Some(open) = partner {
+            self.tokens[open].partner = Some(at);
         }
+        let inside = self.open.last().map(|&open| self.tokens[open].number);
         let next = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
+        let is_word = kind.is_none() && is_word(key[0]);
         self.tokens.push(Token {
             number: *self.numbers.entry(key).or_insert(next),
             optional: byte.filter(|byte| b",;()".contains(byte)),
             kind,
             in_text: false,
             line: self.line,
-            inside: self.open.last().copied(),
+            is_word,
+            inside,
+            partner,
         });
-        if let Some(byte @ (b'(' | b'[' | b'{')) = byte {
-            self.open.push(byte);
+        if matches!(byte, Some(b'(' | b'[' | b'{')) {
+            self.open.push(at);
         }
     }
 }
 
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii()
+}
+
 /// The length of the token at the start of a text: a word, a run of one operator's byte, or a byte.
 fn length(rest: &[u8]) -> usize {
-    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii();
     let run = |test: &dyn Fn(u8) -> bool| rest.iter().take_while(|byte| test(**byte)).count();
     match rest[0] {
         byte if is_word(byte) => run(&is_word),
@@ -492,19 +617,19 @@ fn length(rest: &[u8]) -> usize {
     }
 }
 
-/// What a further line of a comment has in front, so that it is no token of code.
-const MARK: &[u8] = b"/ ";
+/// What a further line of a literal has in front, which no other token has.
+const FURTHER: &[u8] = b"\n";
 
 /// What is the same for lines of literals that a formatter does not tell apart.
 fn key(line: &[u8], kind: Kind, is_further: bool) -> Cow<'_, [u8]> {
     match kind {
-        Kind::Comment if is_further => Cow::Owned([MARK, line.trim_ascii()].concat()),
+        Kind::Comment if is_further => Cow::Owned([FURTHER, line.trim_ascii()].concat()),
         Kind::Comment => {
             let mark = line.iter().take_while(|byte| b"#/*-!".contains(byte));
             let (mark, words) = line.split_at(mark.count());
             Cow::Owned([mark, b" ", words.trim_ascii()].concat())
         }
-        Kind::Text if is_further => Cow::Owned([b"\" ", trim_ending(line)].concat()),
+        Kind::Text if is_further => Cow::Owned([FURTHER, b"\"", trim_ending(line)].concat()),
         Kind::Text => Cow::Borrowed(trim_ending(line)),
         Kind::Quoted => {
             let inside = &line[1..line.len() - 1];

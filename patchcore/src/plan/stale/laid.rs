@@ -9,7 +9,6 @@ use crate::anchor::Resolver;
 use crate::locate::literals;
 use crate::operation::{Action, Guard, Indent, Insertion, Lines, Operation};
 use crate::rebase::{Laid, Layouts, Rebased};
-use crate::text::split_lines;
 
 /// Lines of the base, and where they are now.
 pub(super) struct Place<'a, 't> {
@@ -80,11 +79,10 @@ impl Pair<'_> {
         Some((moved, is_as_sent.then_some(patch)))
     }
 
-    /// Content, indented as the lines of its place are by now; `None` where a line has too little
-    /// indentation for that, or is in a string.
+    /// Content, indented as the lines of its place are by now; `None` where the level of a line is
+    /// not known there, or the line is in a string.
     fn shifted(&self, content: &Lines, laid: &Laid<'_>) -> Option<Lines> {
-        let lines = split_lines(content.as_bytes()).map(|line| laid.levels.apply(line));
-        let lines: Vec<Vec<u8>> = lines.collect::<Option<_>>()?;
+        let lines = laid.levels.apply(content.as_bytes())?;
         let text = self.current.text();
         let above = super::line_start(&text, laid.lines.start)?;
         let mut there = text.bytes()[..above].to_vec();
