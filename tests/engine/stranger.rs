@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use patchcore::plan::{Lowered, Plan};
@@ -152,14 +153,16 @@ fn r9_what_is_kept_is_reported_also_where_another_step_of_the_batch_fails() {
     let root = dir.path().to_owned();
     let batch = batch(files.iter().map(|(name, _)| append(name, "x")).collect());
     let options = options();
-    let has_come = AtomicBool::new(false);
+    let once = Once::new();
     let stranger = move |_: usize, step: &str| {
-        if step == "exchange" && !has_come.swap(true, Ordering::SeqCst) {
-            // One of each run that a thread may be at: its own waits for us.
-            for number in [10, 74] {
-                fs::write(root.join(format!("a/f{number:03}")), "a stranger's\n").unwrap();
-            }
-            fs::rename(root.join("z"), root.join("elsewhere")).unwrap();
+        if step == "exchange" {
+            // Every thread waits here at its first exchange until the stranger is done.
+            once.call_once(|| {
+                for number in [10, 74] {
+                    fs::write(root.join(format!("a/f{number:03}")), "a stranger's\n").unwrap();
+                }
+                fs::rename(root.join("z"), root.join("elsewhere")).unwrap();
+            });
         }
     };
     let workspace = Workspace::open(dir.path()).unwrap();
