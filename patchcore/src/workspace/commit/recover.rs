@@ -3,8 +3,8 @@
 use crate::digest::Digest;
 use crate::error::{Error, Hint};
 use crate::path::RelPath;
-use crate::plan::paths;
 use crate::plan::Policy;
+use crate::plan::paths;
 use crate::workspace::STATE;
 use crate::workspace::Workspace;
 use crate::workspace::commit::install::Install;
