@@ -2,6 +2,7 @@
 
 mod evidence;
 mod landed;
+mod older;
 mod readings;
 mod refusal;
 
@@ -21,6 +22,7 @@ use crate::text::{BOM, LineEnding, LineNumber, Text};
 
 use evidence::{Against, Evidence};
 pub(super) use landed::{Standing, landed};
+pub(super) use older::older;
 
 /// A hunk that has found its place.
 #[derive(Debug, Clone)]

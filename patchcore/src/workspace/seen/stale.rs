@@ -41,7 +41,7 @@ impl Workspace {
         let operations = batch.operations.iter().zip(&plan.verdicts);
         let stale = operations.filter_map(|(operation, verdict)| {
             let refusal = verdict.refusal.as_deref();
-            let refusal = refusal.filter(|it| is_stale(it) && !operation.shown)?;
+            let refusal = refusal.filter(|it| is_stale(operation, it))?;
             Some((operation, refusal.code))
         });
         let mut asked = HashSet::new();
@@ -56,7 +56,8 @@ impl Workspace {
             }
             let labels = [&operation.labels, &batch.labels];
             let agent = labels.iter().find_map(|labels| labels.agent.as_deref());
-            let is_new = asked.insert((path.clone(), operation.base, agent));
+            let named = operation.older.as_ref().map(|older| &older.base);
+            let is_new = asked.insert((path.clone(), operation.base, named, agent));
             files.insert(path);
             if !is_new || files.len() > MAX_FILES {
                 continue;
@@ -79,10 +80,14 @@ impl Workspace {
     /// known.
     fn bases_of(&self, operation: &Operation, agent: Option<&str>) -> Result<Vec<Vec<u8>>, Error> {
         let path = &operation.file;
-        let named = |digest| {
-            let found = self.base(path, &BaseName::Content(digest));
+        let by = |name: &BaseName| {
+            let found = self.base(path, name);
             found.map(|base| base.map(|base| base.bytes))
         };
+        if let Some(older) = &operation.older {
+            return Ok(by(&older.base)?.into_iter().collect());
+        }
+        let named = |digest| by(&BaseName::Content(digest));
         if let Some(digest) = operation.base {
             return Ok(named(digest)?.into_iter().collect());
         }

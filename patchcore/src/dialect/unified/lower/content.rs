@@ -73,6 +73,14 @@ fn spliced(
     for (operation, doubt) in operations.iter_mut().zip(doubts) {
         operation.doubt = Some(Box::new(doubt));
     }
+    if operations.len() == section.hunks.len() {
+        for (operation, hunk) in operations.iter_mut().zip(&section.hunks) {
+            if let Action::Refused(_) = operation.action {
+                operation.older = hunks::older(hunk, section.index.as_ref(), options).map(Box::new);
+                operation.link = source.is_link();
+            }
+        }
+    }
     operations
 }
 
