@@ -250,3 +250,38 @@ fn lines_of_a_diff_keep_to_the_bytes_of_their_neighbours() {
     applied.exits(1);
     assert_eq!(sandbox.read("f"), mixed);
 }
+
+#[test]
+fn a_copy_is_not_taken_for_lines_that_the_base_has_elsewhere() {
+    let sandbox = Sandbox::new(&[("f", &lines())]);
+    sandbox.run(&["read", "f"]).exits(0);
+    let copy: String = (9..=15).map(|line| format!("line {line}\n")).collect();
+    let copied = lines().replace("line 12\n", "changed\n") + &copy;
+    sandbox.write("f", &copied);
+    let hunk = diff(&lines(), "X");
+    for permission in [&["apply"][..], &["apply", "--rebase"]] {
+        let refused = sandbox.run_with(&hunk, permission).exits(1);
+        let why = "stands at one place, which is not where its lines are";
+        assert!(refused.err.contains(why), "{}", refused.err);
+        assert_eq!(sandbox.read("f"), copied);
+    }
+    // What only moved lands as before, and is no rebase.
+    let moved = format!("new\n{}", lines());
+    sandbox.write("f", &moved);
+    sandbox.run_with(&hunk, &["apply"]).exits(0);
+    assert_eq!(sandbox.read("f"), moved.replace("line 12\n", "X\n"));
+}
+
+#[test]
+fn a_diff_lands_at_its_lines_and_not_at_a_whole_copy() {
+    let sandbox = Sandbox::new(&[("f", &lines())]);
+    sandbox.run(&["read", "f"]).exits(0);
+    let copy: String = (9..=15).map(|line| format!("line {line}\n")).collect();
+    let copied = lines().replace("line 9\n", "LINE 9\n") + "between\n" + &copy;
+    sandbox.write("f", &copied);
+    let hunk = diff(&lines(), "X");
+    let refused = sandbox.run_with(&hunk, &["apply"]).exits(1);
+    assert!(refused.err.contains("by now line 12"), "{}", refused.err);
+    sandbox.run_with(&hunk, &["apply", "--rebase"]).exits(0);
+    assert_eq!(sandbox.read("f"), copied.replacen("line 12\n", "X\n", 1));
+}

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::anchor::Resolver;
 use crate::digest::Digest;
-use crate::edit::Edit;
+use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Refusal};
 use crate::operation::{
     Action, Address, Batch, Coordinates, Lines, Occurrence, OlderEdit, Operation, Target,
@@ -40,7 +40,13 @@ pub(crate) fn is_stale(operation: &Operation, refusal: &Refusal) -> bool {
             | Code::AnchorAmbiguous
             | Code::FileNotFound
     );
-    (is_about_state || operation.older.is_some()) && !operation.shown
+    let is_older = matches!(operation.action, Action::Refused(_)) && operation.older.is_some();
+    (is_about_state || is_older) && !operation.shown
+}
+
+/// Whether an operation found a place that the state it was made for may deny.
+pub(crate) fn is_doubtful(operation: &Operation) -> bool {
+    matches!(operation.action, Action::Splice(_)) && operation.older.is_some()
 }
 
 /// Plans again what was refused and was made for an older state that the tree knows: with
@@ -52,11 +58,17 @@ pub(super) fn replan(
     policy: &Policy,
     hashing: Hashing,
 ) -> Plan {
-    if !tree.has_bases() || batch.coordinates == Coordinates::Sequential || !plan.has_refusal() {
+    if !tree.has_bases() || batch.coordinates == Coordinates::Sequential {
         return plan;
     }
     let mut plan = plan;
-    let mut batch = Cow::Borrowed(batch);
+    let mut batch = deny(batch, tree);
+    if let Cow::Owned(batch) = &batch {
+        plan = plan_once(batch, tree, policy, hashing);
+    }
+    if !plan.has_refusal() {
+        return plan;
+    }
     if policy.rebase {
         let stale = stale(&plan, &batch, |operation, code| {
             operation.older.is_some() || operation.base.is_some() && code == Code::BaseMismatch
@@ -79,6 +91,48 @@ pub(super) fn replan(
         }
     }
     suggest(plan, &batch, tree, policy)
+}
+
+/// Refuses what found its lines elsewhere than the state that it was made for has them: those were
+/// changed, and it found a copy.
+fn deny<'b>(batch: &'b Batch, tree: &Tree) -> Cow<'b, Batch> {
+    let mut judged = Cow::Borrowed(batch);
+    let operations = batch.operations.iter().enumerate();
+    let doubtful = operations.filter(|(_, operation)| is_doubtful(operation));
+    let doubtful: Vec<usize> = doubtful.map(|(index, _)| index).collect();
+    if doubtful.is_empty() {
+        return judged;
+    }
+    for (index, moved) in moves(batch, tree, &doubtful) {
+        let operation = &batch.operations[index];
+        let is_there = |step: &Step| same_result(&step.operation, operation, &step.current);
+        if moved.as_ref().is_ok_and(is_there) {
+            continue;
+        }
+        let path = &operation.file;
+        let note = operation.note.as_deref().unwrap_or("a hunk has moved");
+        let message = format!(
+            "what the hunk looks for in {path} stands at one place, which is not where its lines are: {note}"
+        );
+        let refusal = Refusal::new(Code::AnchorNotFound, message).in_file(path);
+        let judged = &mut judged.to_mut().operations[index];
+        judged.meant = Some(operation.name());
+        judged.note = None;
+        judged.action = Action::Refused(Box::new(refusal));
+    }
+    judged
+}
+
+/// Whether two edits of bytes leave the same of them.
+fn same_result(one: &Operation, other: &Operation, source: &Source) -> bool {
+    let result = |operation: &Operation| {
+        let Action::Splice(edits) = &operation.action else {
+            return None;
+        };
+        let edits = EditSet::new(edits.clone(), source.bytes().len()).ok()?;
+        Some(edits.apply(source.bytes()))
+    };
+    one.file == other.file && result(one).is_some_and(|one| result(other) == Some(one))
 }
 
 /// Adds to refusals the merge patch that makes them pass, where there is one.

@@ -7,7 +7,7 @@ use crate::digest::Digest;
 use crate::error::{Code, Error};
 use crate::operation::{Batch, Coordinates, Operation};
 use crate::path::RelPath;
-use crate::plan::{ChangeKind, Plan, Source, Tree, is_stale};
+use crate::plan::{ChangeKind, Plan, Source, Tree, is_doubtful, is_stale};
 use crate::workspace::BaseName;
 use crate::workspace::Workspace;
 use crate::workspace::read::load;
@@ -35,22 +35,25 @@ impl Workspace {
         plan: &Plan,
         tree: &mut Tree,
     ) -> Result<bool, Error> {
-        if !plan.has_refusal() || batch.coordinates == Coordinates::Sequential {
+        if batch.coordinates == Coordinates::Sequential {
             return Ok(false);
         }
         let operations = batch.operations.iter().zip(&plan.verdicts);
-        let stale = operations.filter_map(|(operation, verdict)| {
-            let refusal = verdict.refusal.as_deref();
-            let refusal = refusal.filter(|it| is_stale(operation, it))?;
-            Some((operation, refusal.code))
-        });
+        let stale =
+            operations.filter_map(|(operation, verdict)| match verdict.refusal.as_deref() {
+                Some(refusal) if is_stale(operation, refusal) => {
+                    Some((operation, Some(refusal.code)))
+                }
+                None if is_doubtful(operation) => Some((operation, None)),
+                _ => None,
+            });
         let mut asked = HashSet::new();
         let mut files = HashSet::new();
         let mut any = false;
         for (operation, code) in stale.take(MAX_ASKED) {
             let path = &operation.file;
             if operation.spelled.is_some()
-                || code == Code::BaseMismatch && tree.file(path).is_none()
+                || code == Some(Code::BaseMismatch) && tree.file(path).is_none()
             {
                 continue;
             }
@@ -62,7 +65,7 @@ impl Workspace {
             if !is_new || files.len() > MAX_FILES {
                 continue;
             }
-            if code == Code::FileNotFound {
+            if code == Some(Code::FileNotFound) {
                 any |= self.add_moved(path, tree)?;
                 if tree.moved_to(path).is_none() {
                     continue;

@@ -1,10 +1,10 @@
 //! What a hunk does to the blob that its diff names as the old one.
 
 use super::{HunkOptions, Index, ends_amid, is_nothing, omitted, terminated};
-use crate::diff::parse::{Hunk, Role};
+use crate::diff::parse::{Hunk, HunkLine, Role};
 use crate::edit::Edit;
 use crate::operation::{Older, OlderEdit};
-use crate::rebase::BaseName;
+use crate::rebase::{BaseName, NEIGHBOURS};
 
 /// The hunk as edits of the blob; `None` where the diff names none, and where what is wrong with the
 /// hunk is not the state of the file.
@@ -53,4 +53,14 @@ pub(in super::super) fn older(
             edits,
         },
     })
+}
+
+/// Whether a hunk has as much context on both sides as makes lines certain, so that lines beyond it
+/// decide nothing.
+pub(in super::super) fn has_neighbours(hunk: &Hunk<'_>) -> bool {
+    let lines = &hunk.lines;
+    let is_context = |line: &&HunkLine<'_>| line.role == Role::Context;
+    let above = lines.iter().take_while(is_context).count();
+    let below = lines.iter().rev().take_while(is_context).count();
+    above >= NEIGHBOURS && below >= NEIGHBOURS
 }
