@@ -106,7 +106,12 @@ fn deny<'b>(batch: &'b Batch, tree: &Tree) -> Cow<'b, Batch> {
     for (index, moved) in moves(batch, tree, &doubtful) {
         let operation = &batch.operations[index];
         let is_there = |step: &Step| same_result(&step.operation, operation, &step.current);
-        if moved.as_ref().is_ok_and(is_there) {
+        // Files that cannot be compared say nothing.
+        let is_right = match &moved {
+            Ok(step) => is_there(step),
+            Err(why) => *why == Lost::TooLarge,
+        };
+        if is_right {
             continue;
         }
         let path = &operation.file;
