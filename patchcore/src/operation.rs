@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
 use crate::path::RelPath;
-use crate::rebase::Rebased;
+use crate::rebase::{BaseName, Rebased};
 
 /// Operations that land together or not at all.
 #[derive(Debug, Clone)]
@@ -155,6 +155,9 @@ pub struct Operation {
     pub to_guard: Option<String>,
     /// For an [`Action::Refused`], what it would have done, as [`name`](Self::name) gives it.
     pub meant: Option<&'static str>,
+    /// For an [`Action::Refused`] whose sender named another state of the file: what it would do
+    /// there. It may land where its lines are now.
+    pub older: Option<Box<Older>>,
     /// Where its lines were and where they are, where it was made for an older state of the file.
     pub rebased: Option<Rebased>,
     /// Whether the sender's format writes names so that no mark, quote or remark can be taken for
@@ -210,6 +213,32 @@ pub enum Matched {
     Escapes,
 }
 
+/// What an operation does to the state of its file that it was made for.
+#[derive(Debug, Clone)]
+pub struct Older {
+    /// What the sender calls that state.
+    pub base: BaseName,
+    /// What it does there.
+    pub edit: OlderEdit,
+}
+
+/// An edit of an older state of a file.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum OlderEdit {
+    /// An action whose address speaks of that state.
+    Action(Action),
+    /// Whole lines of a diff.
+    Hunk {
+        /// How many lines stand above them.
+        above: usize,
+        /// All that has to stand there, byte for byte.
+        old: Vec<u8>,
+        /// Edits of `old`, each of whole lines.
+        edits: Vec<Edit>,
+    },
+}
+
 /// A text that gives way to another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TextEdit {
@@ -259,6 +288,7 @@ impl Operation {
             guardless: false,
             to_guard: None,
             meant: None,
+            older: None,
             rebased: None,
         }
     }

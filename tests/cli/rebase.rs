@@ -131,3 +131,157 @@ fn many_writers_of_one_state_all_land() {
     assert_eq!(sandbox.read("f"), expected);
     sandbox.run(&["audit"]).exits(0);
 }
+
+/// A diff of line 12 of [`lines`] that names its blob.
+fn diff(base: &str, content: &str) -> String {
+    let blob = patchcore::diff::BlobName::of(base.as_bytes()).to_string();
+    let context = |lines: std::ops::RangeInclusive<u32>| -> String {
+        lines.map(|line| format!(" line {line}\n")).collect()
+    };
+    format!(
+        "diff --git a/f b/f\nindex {}..1234567 100644\n--- a/f\n+++ b/f\n@@ -9,7 +9,7 @@\n{}-line 12\n+{content}\n{}",
+        &blob[..7],
+        context(9..=11),
+        context(13..=15),
+    )
+}
+
+/// The file as it was read, with lines above and a line of the hunk's context changed.
+fn drifted(sandbox: &Sandbox) -> String {
+    sandbox.run(&["read", "f"]).exits(0);
+    let drifted = lines()
+        .replace("line 5\n", "new\nline 5\n")
+        .replace("line 9\n", "LINE 9\n");
+    sandbox.write("f", &drifted);
+    drifted
+}
+
+/// Refused without the permission, and the tree left alone; with it the line is replaced, and
+/// everything comes back.
+fn lands_with_the_permission(sandbox: &Sandbox, patch: &str, hint: &str) {
+    let drifted = sandbox.read("f");
+    let refused = sandbox.run_with(patch, &["apply"]).exits(1);
+    assert!(refused.err.contains(hint), "{}", refused.err);
+    assert_eq!(sandbox.read("f"), drifted);
+    let applied = ["apply", "--rebase", "--output", "json"];
+    let applied = sandbox.run_with(patch, &applied).exits(0);
+    let rebased = &applied.json()["operations"][0]["rebased"];
+    assert_eq!(
+        *rebased,
+        json!({ "from": [12, 12], "to": [13, 13] }),
+        "{}",
+        applied.out
+    );
+    assert_eq!(sandbox.read("f"), drifted.replace("line 12\n", "X\n"));
+    sandbox.run(&["audit"]).exits(0);
+    sandbox.run(&["undo"]).exits(0);
+    assert_eq!(sandbox.read("f"), drifted);
+}
+
+#[test]
+fn a_diff_whose_blob_is_known_lands_where_its_lines_are_now() {
+    let sandbox = Sandbox::new(&[("f", &lines())]);
+    drifted(&sandbox);
+    let hint = "in the file that the diff was made for it is about line 12, by now line 13";
+    lands_with_the_permission(&sandbox, &diff(&lines(), "X"), hint);
+}
+
+#[test]
+fn a_listing_whose_tag_is_known_lands_where_its_lines_are_now() {
+    let sandbox = Sandbox::new(&[("f", &lines())]);
+    drifted(&sandbox);
+    let tag = patchcore::text::Tag::of(lines().as_bytes());
+    let patch = format!("[f#{tag}]\nSWAP 12.=12:\n+X\n");
+    lands_with_the_permission(&sandbox, &patch, "\"lines\":[13,13]");
+}
+
+#[test]
+fn a_diff_or_listing_inside_a_call_lands_likewise() {
+    let sandbox = Sandbox::new(&[("f", &lines())]);
+    drifted(&sandbox);
+    let call = json!({ "path": "f", "patch": diff(&lines(), "X") }).to_string();
+    lands_with_the_permission(&sandbox, &call, "by now line 13");
+}
+
+#[test]
+fn a_diff_whose_target_is_gone_does_not_go_to_a_copy() {
+    let sandbox = Sandbox::new(&[("f", &lines())]);
+    sandbox.run(&["read", "f"]).exits(0);
+    let copy: String = (10..=14).map(|line| format!("line {line}\n")).collect();
+    let gone = lines().replace("line 12\n", "");
+    let gone = format!("{gone}{copy}{copy}");
+    sandbox.write("f", &gone);
+    let tag = patchcore::text::Tag::of(lines().as_bytes());
+    for patch in [
+        diff(&lines(), "X"),
+        format!("[f#{tag}]\nSWAP 12.=12:\n+X\n"),
+    ] {
+        for permission in [&["apply"][..], &["apply", "--rebase"]] {
+            let refused = sandbox.run_with(&patch, permission).exits(1);
+            let why = "these lines, or those next to them, were changed meanwhile";
+            assert!(refused.err.contains(why), "{}", refused.err);
+            assert_eq!(sandbox.read("f"), gone);
+        }
+    }
+}
+
+#[test]
+fn a_diff_of_a_blob_that_nobody_kept_is_refused_as_before() {
+    let sandbox = Sandbox::new(&[("f", &lines())]);
+    sandbox.run(&["read", "f"]).exits(0);
+    let drifted = lines().replace("line 9\n", "LINE 9\n");
+    sandbox.write("f", &drifted);
+    let other = lines().replace("line 40\n", "other\n");
+    let refused = sandbox.run_with(diff(&other, "X"), &["apply", "--rebase"]);
+    let refused = refused.exits(1);
+    assert!(!refused.err.contains("by now"), "{}", refused.err);
+    assert_eq!(sandbox.read("f"), drifted);
+}
+
+#[test]
+fn lines_of_a_diff_keep_to_the_bytes_of_their_neighbours() {
+    let sandbox = Sandbox::new(&[("f", &lines())]);
+    sandbox.run(&["read", "f"]).exits(0);
+    let mixed = lines()
+        .replace("line 9\n", "LINE 9\n")
+        .replace("line 11\n", "line 11\r\n");
+    sandbox.write("f", &mixed);
+    let applied = sandbox.run_with(diff(&lines(), "X"), &["apply", "--rebase"]);
+    applied.exits(1);
+    assert_eq!(sandbox.read("f"), mixed);
+}
+
+#[test]
+fn a_copy_is_not_taken_for_lines_that_the_base_has_elsewhere() {
+    let sandbox = Sandbox::new(&[("f", &lines())]);
+    sandbox.run(&["read", "f"]).exits(0);
+    let copy: String = (9..=15).map(|line| format!("line {line}\n")).collect();
+    let copied = lines().replace("line 12\n", "changed\n") + &copy;
+    sandbox.write("f", &copied);
+    let hunk = diff(&lines(), "X");
+    for permission in [&["apply"][..], &["apply", "--rebase"]] {
+        let refused = sandbox.run_with(&hunk, permission).exits(1);
+        let why = "stands at one place, which is not where its lines are";
+        assert!(refused.err.contains(why), "{}", refused.err);
+        assert_eq!(sandbox.read("f"), copied);
+    }
+    // What only moved lands as before, and is no rebase.
+    let moved = format!("new\n{}", lines());
+    sandbox.write("f", &moved);
+    sandbox.run_with(&hunk, &["apply"]).exits(0);
+    assert_eq!(sandbox.read("f"), moved.replace("line 12\n", "X\n"));
+}
+
+#[test]
+fn a_diff_lands_at_its_lines_and_not_at_a_whole_copy() {
+    let sandbox = Sandbox::new(&[("f", &lines())]);
+    sandbox.run(&["read", "f"]).exits(0);
+    let copy: String = (9..=15).map(|line| format!("line {line}\n")).collect();
+    let copied = lines().replace("line 9\n", "LINE 9\n") + "between\n" + &copy;
+    sandbox.write("f", &copied);
+    let hunk = diff(&lines(), "X");
+    let refused = sandbox.run_with(&hunk, &["apply"]).exits(1);
+    assert!(refused.err.contains("by now line 12"), "{}", refused.err);
+    sandbox.run_with(&hunk, &["apply", "--rebase"]).exits(0);
+    assert_eq!(sandbox.read("f"), copied.replacen("line 12\n", "X\n", 1));
+}

@@ -50,7 +50,7 @@ pub(crate) use names::not_found;
 pub use script::{Lowered, Missing, Notes, Script};
 pub(crate) use stage::{Onto, SharedBytes, Stage};
 #[cfg(feature = "workspace")]
-pub(crate) use stale::is_stale;
+pub(crate) use stale::{is_doubtful, is_stale};
 pub(crate) use tree::Obstacle;
 #[cfg(feature = "workspace")]
 pub(crate) use tree::Other;

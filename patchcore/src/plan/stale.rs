@@ -14,11 +14,14 @@ use serde_json::{Value, json};
 
 use crate::anchor::Resolver;
 use crate::digest::Digest;
+use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Refusal};
-use crate::operation::{Action, Address, Batch, Coordinates, Lines, Occurrence, Operation, Target};
+use crate::operation::{
+    Action, Address, Batch, Coordinates, Lines, Occurrence, OlderEdit, Operation, Target,
+};
 use crate::path::RelPath;
-use crate::rebase::{Layouts, Lost, Map, Rebased};
-use crate::text::{LineNumber, Text};
+use crate::rebase::{Layouts, Lost, Map, NEIGHBOURS, Rebased};
+use crate::text::{BOM, LineNumber, Text};
 
 use super::content;
 use super::find::find_text;
@@ -28,15 +31,22 @@ use super::{Hashing, Outcome, Plan, Policy, Source, Tree, plan_once};
 const MAX_BYTES: usize = 1000;
 
 /// Whether an older state of the file may be why an operation is refused.
-pub(crate) fn is_stale(refusal: &Refusal) -> bool {
-    matches!(
+pub(crate) fn is_stale(operation: &Operation, refusal: &Refusal) -> bool {
+    let is_about_state = matches!(
         refusal.code,
         Code::BaseMismatch
             | Code::ExpectMismatch
             | Code::LineOutOfRange
             | Code::AnchorAmbiguous
             | Code::FileNotFound
-    )
+    );
+    let is_older = matches!(operation.action, Action::Refused(_)) && operation.older.is_some();
+    (is_about_state || is_older) && !operation.shown
+}
+
+/// Whether an operation found a place that the state it was made for may deny.
+pub(crate) fn is_doubtful(operation: &Operation) -> bool {
+    matches!(operation.action, Action::Splice(_)) && operation.older.is_some()
 }
 
 /// Plans again what was refused and was made for an older state that the tree knows: with
@@ -48,14 +58,20 @@ pub(super) fn replan(
     policy: &Policy,
     hashing: Hashing,
 ) -> Plan {
-    if !tree.has_bases() || batch.coordinates == Coordinates::Sequential || !plan.has_refusal() {
+    if !tree.has_bases() || batch.coordinates == Coordinates::Sequential {
         return plan;
     }
     let mut plan = plan;
-    let mut batch = Cow::Borrowed(batch);
+    let mut batch = deny(batch, tree);
+    if let Cow::Owned(batch) = &batch {
+        plan = plan_once(batch, tree, policy, hashing);
+    }
+    if !plan.has_refusal() {
+        return plan;
+    }
     if policy.rebase {
         let stale = stale(&plan, &batch, |operation, code| {
-            operation.base.is_some() && code == Code::BaseMismatch
+            operation.older.is_some() || operation.base.is_some() && code == Code::BaseMismatch
         });
         let moves = moves(&batch, tree, &stale);
         let (moves, lost) = apart(moves);
@@ -65,7 +81,7 @@ pub(super) fn replan(
             }
             plan = plan_once(&batch, tree, policy, hashing);
         }
-        say_why(&mut plan, lost);
+        say_why(&mut plan, &batch, lost);
         let verdicts = plan.verdicts.iter_mut().zip(&batch.operations);
         for (verdict, operation) in verdicts {
             verdict.rebased = operation.rebased.filter(|_| verdict.outcome.lands());
@@ -77,14 +93,61 @@ pub(super) fn replan(
     suggest(plan, &batch, tree, policy)
 }
 
+/// Refuses what found its lines elsewhere than the state that it was made for has them: those were
+/// changed, and it found a copy.
+fn deny<'b>(batch: &'b Batch, tree: &Tree) -> Cow<'b, Batch> {
+    let mut judged = Cow::Borrowed(batch);
+    let operations = batch.operations.iter().enumerate();
+    let doubtful = operations.filter(|(_, operation)| is_doubtful(operation));
+    let doubtful: Vec<usize> = doubtful.map(|(index, _)| index).collect();
+    if doubtful.is_empty() {
+        return judged;
+    }
+    for (index, moved) in moves(batch, tree, &doubtful) {
+        let operation = &batch.operations[index];
+        let is_there = |step: &Step| same_result(&step.operation, operation, &step.current);
+        // Files that cannot be compared say nothing.
+        let is_right = match &moved {
+            Ok(step) => is_there(step),
+            Err(why) => *why == Lost::TooLarge,
+        };
+        if is_right {
+            continue;
+        }
+        let path = &operation.file;
+        let note = operation.note.as_deref().unwrap_or("a hunk has moved");
+        let message = format!(
+            "what the hunk looks for in {path} stands at one place, which is not where its lines are: {note}"
+        );
+        let refusal = Refusal::new(Code::AnchorNotFound, message).in_file(path);
+        let judged = &mut judged.to_mut().operations[index];
+        judged.meant = Some(operation.name());
+        judged.note = None;
+        judged.action = Action::Refused(Box::new(refusal));
+    }
+    judged
+}
+
+/// Whether two edits of bytes leave the same of them.
+fn same_result(one: &Operation, other: &Operation, source: &Source) -> bool {
+    let result = |operation: &Operation| {
+        let Action::Splice(edits) = &operation.action else {
+            return None;
+        };
+        let edits = EditSet::new(edits.clone(), source.bytes().len()).ok()?;
+        Some(edits.apply(source.bytes()))
+    };
+    one.file == other.file && result(one).is_some_and(|one| result(other) == Some(one))
+}
+
 /// Adds to refusals the merge patch that makes them pass, where there is one.
 fn suggest(mut plan: Plan, batch: &Batch, tree: &Tree, policy: &Policy) -> Plan {
     let stale = stale(&plan, batch, |operation, _| operation.rebased.is_none());
     let (mut moves, lost) = apart(moves(batch, tree, &stale));
     if !policy.rebase {
-        say_why(&mut plan, lost);
+        say_why(&mut plan, batch, lost);
     }
-    moves.retain(|step| step.patch.is_some());
+    moves.retain(|step| step.patch.is_some() || step.is_of_lines());
     if moves.is_empty() {
         return plan;
     }
@@ -103,7 +166,12 @@ fn suggest(mut plan: Plan, batch: &Batch, tree: &Tree, policy: &Policy) -> Plan 
         if let Some(refusal) = &mut plan.verdicts[step.index].refusal
             && passes
         {
-            refusal.suggestion = step.patch.map(Box::new);
+            match (step.patch, step.operation.rebased) {
+                (None, Some(rebased)) => {
+                    refusal.message = format!("{}; {}", refusal.message, by_now(&rebased));
+                }
+                (patch, _) => refusal.suggestion = patch.map(Box::new),
+            }
             let is_long = |refusal: &Refusal| {
                 serde_json::to_string(refusal).is_ok_and(|text| text.len() > MAX_BYTES)
             };
@@ -121,17 +189,17 @@ fn stale(plan: &Plan, batch: &Batch, which: impl Fn(&Operation, Code) -> bool) -
     let verdicts = plan.verdicts.iter().zip(&batch.operations).enumerate();
     let stale = verdicts.filter(|(_, (verdict, operation))| {
         let refusal = verdict.refusal.as_deref();
-        let refusal = refusal.filter(|it| is_stale(it) && !operation.shown);
+        let refusal = refusal.filter(|it| is_stale(operation, it));
         refusal.is_some_and(|refusal| which(operation, refusal.code))
     });
     stale.map(|(index, _)| index).collect()
 }
 
 /// Says in the refusals why there is no place.
-fn say_why(plan: &mut Plan, lost: Vec<(usize, Lost)>) {
+fn say_why(plan: &mut Plan, batch: &Batch, lost: Vec<(usize, Lost)>) {
     for (index, lost) in lost {
         if let Some(refusal) = &mut plan.verdicts[index].refusal
-            && refusal.code == Code::BaseMismatch
+            && (refusal.code == Code::BaseMismatch || batch.operations[index].older.is_some())
         {
             refusal.message = format!("{}; {lost}", refusal.message);
         }
@@ -146,6 +214,26 @@ struct Step {
     current: Arc<Source>,
     /// The merge patch that makes the one of the other; none where that takes new content.
     patch: Option<Value>,
+}
+
+impl Step {
+    /// Whether it is part of a diff, on which no merge patch can be made.
+    fn is_of_lines(&self) -> bool {
+        matches!(self.operation.action, Action::Splice(_))
+    }
+}
+
+/// Says where the lines of a diff are.
+fn by_now(rebased: &Rebased) -> String {
+    let lines = |[first, last]: [LineNumber; 2]| match first == last {
+        true => format!("line {first}"),
+        false => format!("lines {first} to {last}"),
+    };
+    format!(
+        "in the file that the diff was made for it is about {}, by now {}",
+        lines(rebased.from),
+        lines(rebased.to)
+    )
 }
 
 type Moved = Result<Step, Lost>;
@@ -212,6 +300,11 @@ fn standing<'t>(tree: &'t Tree, path: &'t RelPath) -> Option<(&'t RelPath, &'t A
 /// The states that an operation may have been made for: the one that it names, or all in which
 /// nothing is wrong with it.
 fn bases(operation: &Operation, batch: &Batch, tree: &Tree) -> Vec<Digest> {
+    if let Some(older) = &operation.older {
+        let mut known = tree.bases(&operation.file);
+        let known = known.find(|source| older.base.is_of(source.bytes()));
+        return known.map(|source| source.digest()).into_iter().collect();
+    }
     if let Some(base) = operation.base {
         return vec![base];
     }
@@ -229,6 +322,36 @@ fn passes(operation: &Operation, batch: &Batch, source: &Arc<Source>) -> bool {
     !plan_once(&one, &alone, &Policy::default(), Hashing::AtNeed).has_refusal()
 }
 
+/// An operation in terms of the state that it was made for; `None` where it does not fit there.
+fn in_base<'o>(operation: &'o Operation, base: &Source) -> Option<Cow<'o, Operation>> {
+    let Some(older) = &operation.older else {
+        return Some(Cow::Borrowed(operation));
+    };
+    let is_other = operation.base.is_some_and(|named| named != base.digest());
+    (!is_other).then_some(())?;
+    let mut made = operation.clone();
+    made.older = None;
+    made.meant = None;
+    made.base = Some(base.digest());
+    made.action = match &older.edit {
+        OlderEdit::Action(action) => action.clone(),
+        OlderEdit::Hunk { above, old, edits } => {
+            let (text, bytes) = (base.text(), base.bytes());
+            let start = match above {
+                0 if old.starts_with(BOM) => 0,
+                _ => start_or_end(&text, *above)?,
+            };
+            let rest = bytes[start..].strip_prefix(&old[..])?;
+            let is_whole = old.is_empty() || old.ends_with(b"\n") || rest.is_empty();
+            let edits = edits.iter().map(|edit| {
+                Edit::replace(edit.span.start + start..edit.span.end + start, &*edit.text)
+            });
+            is_whole.then_some(Action::Splice(edits.collect()))?
+        }
+    };
+    Some(Cow::Owned(made))
+}
+
 /// Two states of a file.
 struct Pair<'a> {
     path: &'a RelPath,
@@ -241,12 +364,22 @@ struct Pair<'a> {
 impl Pair<'_> {
     fn moves(&self, batch: &Batch, indices: &[usize]) -> Vec<(usize, Moved)> {
         let (before, now) = (self.base.text(), self.current.text());
-        let operations = || indices.iter().map(|&index| &batch.operations[index]);
+        let made = indices.iter().filter_map(|&index| {
+            let made = in_base(&batch.operations[index], self.base)?;
+            Some((index, made))
+        });
+        let made: Vec<(usize, Cow<'_, Operation>)> = made.collect();
+        let operations = || made.iter().map(|(_, operation)| &**operation);
         let blocks: Vec<Cow<'_, Lines>> = operations().flat_map(content::wanted_blocks).collect();
         let blocks = || blocks.iter().map(|block| &**block);
         let mut resolver = Resolver::new(self.path, &before, blocks());
-        let spots: Vec<Option<Spot>> = operations()
-            .map(|operation| Spot::of(&operation.action, &before, &mut resolver))
+        let spots: Vec<Option<Spot>> = made
+            .iter()
+            .map(|(_, operation)| match (operation, &operation.action) {
+                // Of a diff, and made for the base: other edits of bytes are of the current file.
+                (Cow::Owned(_), Action::Splice(edits)) => Spot::of_edits(edits, &before),
+                (_, action) => Spot::of(action, &before, &mut resolver),
+            })
             .collect();
         let ranges: Vec<Range<usize>> = spots.iter().flatten().flat_map(Spot::ranges).collect();
         let map = Map::new(self.base.bytes(), self.current.bytes());
@@ -256,10 +389,10 @@ impl Pair<'_> {
         let layouts =
             LazyCell::new(|| Layouts::new(self.named, self.base.bytes(), self.current.bytes()));
         let mut moves = Vec::new();
-        for (&index, spot) in indices.iter().zip(spots) {
+        for ((index, operation), spot) in made.iter().zip(spots) {
+            let (index, operation) = (*index, &**operation);
             let Some(spot) = spot else { continue };
             let to: Result<Vec<_>, Lost> = mapped.by_ref().take(spot.ranges().count()).collect();
-            let operation = &batch.operations[index];
             let rewritten = match (to, &spot) {
                 (Err(Lost::Changed), Spot::Lines(lines)) => match &*layouts {
                     Some(layouts) => layouts.range(lines).and_then(|laid| {
@@ -279,7 +412,8 @@ impl Pair<'_> {
                 (to, _) => to.and_then(|to| {
                     let moved = self.rewrite(operation, &spot, &to, (&before, &now), &mut resolver);
                     let (operation, patch) = moved.ok_or(Lost::Changed)?;
-                    Ok((operation, Some(patch)))
+                    let is_splice = matches!(operation.action, Action::Splice(_));
+                    Ok((operation, (!is_splice).then_some(patch)))
                 }),
             };
             let moved = rewritten.map(|(operation, patch)| Step {
@@ -348,9 +482,41 @@ impl Pair<'_> {
                     }
                 }
             }
+            Action::Splice(edits) => self.shift(edits, spot, to, (before, now))?,
             _ => {}
         }
         Some((moved, patch))
+    }
+}
+
+impl Pair<'_> {
+    /// Moves edits of whole lines to where these are now, where they and their neighbours are the
+    /// same bytes.
+    fn shift(
+        &self,
+        edits: &mut [Edit],
+        spot: &Spot,
+        to: &[Range<usize>],
+        (before, now): (&Text<'_>, &Text<'_>),
+    ) -> Option<()> {
+        let bytes_of = |text: &Text<'_>, lines: Range<usize>| {
+            Some(start_or_end(text, lines.start)?..start_or_end(text, lines.end)?)
+        };
+        for ((edit, from), to) in edits.iter_mut().zip(spot.ranges()).zip(to) {
+            let above = from.start.min(NEIGHBOURS);
+            let below = (before.line_count() - from.end).min(NEIGHBOURS);
+            let was = bytes_of(before, from.start - above..from.end + below)?;
+            let is = bytes_of(now, to.start.checked_sub(above)?..to.end + below)?;
+            (before.bytes()[was] == now.bytes()[is]).then_some(())?;
+            let there = bytes_of(now, to.clone())?;
+            let is_last = there.end == now.bytes().len();
+            let ends = edit.text.is_empty() || edit.text.ends_with(b"\n") || is_last;
+            let bom = now.bom_len();
+            let begins = there.start <= bom || now.bytes()[there.start - 1] == b'\n';
+            (ends && begins && there.len() == edit.span.len()).then_some(())?;
+            edit.span = there;
+        }
+        Some(())
     }
 }
 
@@ -408,6 +574,8 @@ struct Match {
 /// Where an operation works in its base, in lines that count from 0.
 enum Spot {
     Lines(Range<usize>),
+    /// The lines of each edit of a diff.
+    Edits(Vec<Range<usize>>),
     Matches(Vec<Match>),
 }
 
@@ -429,6 +597,16 @@ impl Spot {
         };
         let located = resolver.locate(at).ok()?;
         Some(Self::Lines(located.first..located.first + located.count))
+    }
+
+    fn of_edits(edits: &[Edit], text: &Text<'_>) -> Option<Self> {
+        let index = |at: usize| match at == text.bytes().len() {
+            true => text.line_count(),
+            false => text.line_at(at).index(),
+        };
+        let lines = |edit: &Edit| index(edit.span.start)..index(edit.span.end);
+        let lines: Vec<_> = edits.iter().map(lines).collect();
+        (!lines.is_empty()).then_some(Self::Edits(lines))
     }
 
     fn of_text(text: &Text<'_>, find: &[u8], occurrence: Occurrence) -> Option<Self> {
@@ -456,11 +634,13 @@ impl Spot {
 
     fn ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
         let (lines, matches) = match self {
-            Self::Lines(lines) => (Some(lines.clone()), &[][..]),
-            Self::Matches(matches) => (None, &matches[..]),
+            Self::Lines(lines) => (std::slice::from_ref(lines), &[][..]),
+            Self::Edits(edits) => (&edits[..], &[][..]),
+            Self::Matches(matches) => (&[][..], &matches[..]),
         };
         lines
-            .into_iter()
+            .iter()
+            .cloned()
             .chain(matches.iter().map(|found| found.lines.clone()))
     }
 }
@@ -478,6 +658,12 @@ fn disjoint(places: &[Range<usize>]) -> impl Iterator<Item = Range<usize>> + '_ 
 fn line_start(text: &Text<'_>, index: usize) -> Option<usize> {
     let line = text.line(LineNumber::from_index(index))?;
     Some(line.start)
+}
+
+/// Where a line starts, or the text ends.
+fn start_or_end(text: &Text<'_>, index: usize) -> Option<usize> {
+    let end = (index == text.line_count()).then(|| text.bytes().len());
+    line_start(text, index).or(end)
 }
 
 /// The index of the line in front of which lines are prepended.

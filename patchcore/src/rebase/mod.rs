@@ -28,6 +28,7 @@
 //! ```
 
 mod align;
+mod name;
 mod tokens;
 
 use std::collections::HashMap;
@@ -38,6 +39,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::{BOM, LineNumber, split_lines, trim_ending};
 use align::{Alignment, BUDGET, Place};
+pub use name::{BaseName, InvalidBaseName};
 pub(crate) use tokens::{Laid, Layouts};
 
 /// Lines on each side of a range that must be the same in both states.

@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::path::RelPath;
 use crate::plan::Tree;
 
+pub use crate::rebase::{BaseName, InvalidBaseName};
 pub use command::{Command, EndedCommand, Ending, OpenCommand, Snapshot};
 pub use commit::adopt::{AdoptedFile, Adoption};
 pub use commit::apply::{Applied, Preview};
@@ -36,7 +37,7 @@ pub use options::{
 pub use read::compare::Comparison;
 pub use read::load::MAX_FILE;
 pub use read::walk::{SKIPPED, WalkOptions, WalkProgress, Walked, WalkedFile};
-pub use seen::bases::{Base, BaseName, InvalidBaseName};
+pub use seen::bases::Base;
 pub use seen::view::{ReadFile, ReadFiles};
 pub use state::gc::Collected;
 pub use state::key::{InvalidSeal, Key, Seal};

@@ -3,9 +3,10 @@
 use super::{Command, Hashline, Section, Tagged};
 use crate::error::{Code, MAX_FOUND, Refusal};
 use crate::operation::{
-    Action, Address, Batch, Guard, Indent, Insertion, Lines, Operation, Target,
+    Action, Address, Batch, Guard, Indent, Insertion, Lines, Older, OlderEdit, Operation, Target,
 };
 use crate::plan::{Source, Tree};
+use crate::rebase::BaseName;
 use crate::text::{LineNumber, Tag, Text, trim_ending};
 
 /// Lines of a listing that a refusal shows around those that a command names.
@@ -34,7 +35,12 @@ fn guard(operation: &mut Operation, section: &Section, command: &Command, source
         Tagged::By(tag) if *tag == present => operation.base = Some(source.digest()),
         Tagged::By(tag) => {
             operation.meant = Some(operation.action.name());
-            operation.action = Action::Refused(Box::new(stale(*tag, section, command, source)));
+            let refused = Action::Refused(Box::new(stale(*tag, section, command, source)));
+            let action = std::mem::replace(&mut operation.action, refused);
+            operation.older = Some(Box::new(Older {
+                base: BaseName::Tag(*tag),
+                edit: OlderEdit::Action(action),
+            }));
         }
         Tagged::Foreign(tag) => {
             let header = present.header(&section.path);

@@ -2,6 +2,7 @@
 
 mod evidence;
 mod landed;
+mod older;
 mod readings;
 mod refusal;
 
@@ -21,6 +22,7 @@ use crate::text::{BOM, LineEnding, LineNumber, Text};
 
 use evidence::{Against, Evidence};
 pub(super) use landed::{Standing, landed};
+pub(super) use older::{has_neighbours, older};
 
 /// A hunk that has found its place.
 #[derive(Debug, Clone)]
@@ -29,6 +31,8 @@ pub(super) struct Placed {
     pub(super) edits: Vec<Edit>,
     /// All of its old lines, context included.
     span: Range<usize>,
+    /// Whether it stands elsewhere than its header says, as it is.
+    pub(super) moved: bool,
     /// What is worth saying about how it got there.
     pub(super) note: Option<String>,
     /// What was folded away to find its place.
@@ -41,6 +45,7 @@ impl Placed {
         Self {
             edits: Vec::new(),
             span: 0..0,
+            moved: false,
             note: Some(crate::locate::landed::note(line)),
             matched: None,
         }
@@ -583,9 +588,11 @@ impl File<'_> {
         {
             notes.push("the end of the file keeps its newline, or the lack of one".into());
         }
+        let is_plain = how.fold == Fold::Bytes && how.ending.is_none();
         Placed {
             edits,
             span: spot.span,
+            moved: spot.moved.is_some() && is_plain,
             note: (!notes.is_empty()).then(|| notes.join("; ")),
             matched: how.ending.is_some().then_some(Matched::LineEndings),
         }

@@ -8,7 +8,6 @@ use crate::digest::Digest;
 use crate::error::{Error, Refusal, Stop};
 use crate::path::RelPath;
 use crate::plan::{Lowered, Outcome, Plan, Tree};
-use crate::report::Status;
 use crate::workspace::Workspace;
 use crate::workspace::commit::apply::{finished, millis, new_record};
 use crate::workspace::commit::recover::Recovered;
@@ -168,10 +167,8 @@ impl Workspace {
         record.content = Digest::of(header.id.as_bytes());
         let batch = observe::batch(&observed.changes, &record);
         let plan = Plan::new(observed.changes, observe::verdicts(&batch));
-        record.plan = plan.digest();
-        record.status = Status::Applied;
         record.state = TransactionState::Committed;
-        record.operations.clone_from(&plan.verdicts);
+        record.judge(&plan, None);
         let mut notes = observed.warnings;
         if let Some(gone) = record.command.as_ref().and_then(|it| it.gone.first()) {
             notes.push(format!(

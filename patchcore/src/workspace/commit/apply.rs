@@ -8,7 +8,7 @@ use crate::error::{Code, Error, Refusal, Stop};
 use crate::operation::{Batch, Labels};
 use crate::path::RelPath;
 use crate::plan::{self, Hashing, Lowered, Notes, Outcome, Plan, Policy, Script, Tree};
-use crate::report::{Mode, Report, Status};
+use crate::report::{Report, Status};
 use crate::workspace::SavedConflict;
 use crate::workspace::Workspace;
 use crate::workspace::commit::recover::Recovered;
@@ -276,7 +276,7 @@ impl Workspace {
             Err(refusal) => {
                 return Ok(Prepared {
                     lowered: None,
-                    plan: plan::plan(&no_batch(), &Tree::new(), &options.policy),
+                    plan: Plan::new(Vec::new(), Vec::new()),
                     refusal: Some(refusal),
                     tasks: None,
                     loaded,
@@ -415,20 +415,13 @@ impl Prepared<'_> {
 
 /// Fills in what a record says of batch and verdicts.
 fn describe(record: &mut Record, batch: Option<&Batch>, plan: &Plan, refusal: Option<&Refusal>) {
-    let mode = match record.state {
-        TransactionState::Previewed => Mode::Preview,
-        _ => Mode::Apply,
-    };
-    record.plan = plan.digest();
-    record.status = Status::of(plan, refusal.is_some(), mode);
-    record.refusal = refusal.cloned();
+    record.judge(plan, refusal.cloned());
     if let Some(batch) = batch {
         if let Some(id) = &batch.id {
             record.batch_id.clone_from(id);
         }
         record.content = batch.content;
         record.labels = (*batch.labels).clone();
-        record.operations.clone_from(&plan.verdicts);
     }
 }
 
@@ -541,10 +534,6 @@ fn blank_record(transaction: TransactionId, overrides: Overrides) -> Record {
         changes: Vec::new(),
         journal: Journal::default(),
     }
-}
-
-pub(crate) fn no_batch() -> Batch {
-    Batch::new(Vec::new(), Digest::of(b""))
 }
 
 pub(crate) fn millis(began: Instant) -> u64 {

@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Refusal};
 use crate::workspace::commit::install::Install;
 use crate::workspace::commit::memory::Memory;
-use crate::workspace::commit::recover::{self, roll_back};
+use crate::workspace::commit::recover;
 use crate::workspace::commit::transaction::{Done, Work};
 use crate::workspace::commit::verify::{self, Judgement};
 use crate::workspace::disk::earlier;
@@ -241,7 +241,7 @@ impl Work<'_> {
                     );
                     Error::unfinished(message)
                 })?;
-                roll_back(record);
+                record.roll_back();
                 record.refusal = Some(refusal);
                 // The tree is as it was. What cannot be written down now, the next run does.
                 let _ = journal::rewrite(held, install.current, record)

@@ -3,9 +3,8 @@
 use crate::digest::Digest;
 use crate::error::{Error, Hint};
 use crate::path::RelPath;
+use crate::plan::Policy;
 use crate::plan::paths;
-use crate::plan::{Outcome, Policy};
-use crate::report::Status;
 use crate::workspace::STATE;
 use crate::workspace::Workspace;
 use crate::workspace::commit::install::Install;
@@ -154,7 +153,7 @@ pub(crate) fn follow(
             },
             error => error,
         })?;
-        roll_back(&mut record);
+        record.roll_back();
         digest = journal::rewrite(held, current, &record)?;
     }
     install.clean()?;
@@ -174,20 +173,6 @@ fn finished(record: &Record, conflicts: Vec<SavedConflict>) -> Recovered {
             transaction,
             conflicts,
         },
-    }
-}
-
-/// Says in the record that its batch was taken back.
-pub(crate) fn roll_back(record: &mut Record) {
-    record.state = TransactionState::RolledBack;
-    record.status = Status::RolledBack;
-    for operation in &mut record.operations {
-        if matches!(
-            operation.outcome,
-            Outcome::Applied | Outcome::Rebased | Outcome::Undone
-        ) {
-            operation.outcome = Outcome::RolledBack;
-        }
     }
 }
 

@@ -8,10 +8,10 @@ use crate::digest::{Digest, Hasher};
 use crate::error::{Code, Error, Refusal};
 use crate::operation::Batch;
 use crate::path::RelPath;
-use crate::plan::{self, FileChange, Hashing, Lowered, Outcome, Script, Tree, Verdict};
+use crate::plan::{self, FileChange, Hashing, Lowered, Outcome, Plan, Script, Tree, Verdict};
 use crate::report::Status;
 use crate::workspace::Workspace;
-use crate::workspace::commit::apply::{Prepared, no_batch};
+use crate::workspace::commit::apply::Prepared;
 use crate::workspace::options::ApplyOptions;
 use crate::workspace::read::load::{self, Loaded};
 use crate::workspace::read::near_names;
@@ -232,11 +232,9 @@ fn prepared(
     verdicts: Vec<Verdict>,
     refusal: Option<Refusal>,
 ) -> Prepared<'_> {
-    let mut plan = plan::plan(&no_batch(), &Tree::new(), &plan::Policy::default());
-    plan.verdicts = verdicts;
     Prepared {
         lowered: Some(lowered),
-        plan,
+        plan: Plan::new(Vec::new(), verdicts),
         refusal,
         tasks: None,
         loaded: Loaded::default(),

@@ -14,7 +14,6 @@ use crate::plan::{
     self, After, ChangeKind, FileChange, FileState, Holds, Obstacle, Outcome, Plan, Source, Touch,
     Verdict,
 };
-use crate::report::Status;
 use crate::task::{self, Manifest};
 use crate::workspace::Workspace;
 use crate::workspace::commit::apply::{Applied, finished, millis, new_record};
@@ -60,17 +59,12 @@ impl Workspace {
         let mut record = mirror(&held, &undone, options)?;
         record.redoes = redone(&log, &undone)?;
         settle_others(&log, &undone, &mut record)?;
-        let mut plan = plan::plan(
-            &crate::workspace::commit::apply::no_batch(),
-            &crate::Tree::new(),
-            &options.policy,
-        );
-        plan.verdicts = record.operations.clone();
+        let mut plan = Plan::new(Vec::new(), turned_round(&undone.operations));
         if log.undone_by(&undone.transaction)?.is_some() {
-            for operation in &mut record.operations {
-                operation.outcome = Outcome::AlreadyApplied;
+            for verdict in &mut plan.verdicts {
+                verdict.outcome = Outcome::AlreadyApplied;
             }
-            record.status = Status::Unchanged;
+            record.judge(&plan, None);
             record.undoes = None;
             record.redoes = None;
             (record.undoes_also, record.redoes_also) = (Vec::new(), Vec::new());
@@ -81,18 +75,16 @@ impl Workspace {
         match self.reverse(&log, &undone, options) {
             Ok(mut reversal) => {
                 plan = Plan::new(take(&mut reversal.changes), plan.verdicts);
-                record.plan = plan.digest();
-                record.status = Status::Applied;
+                record.judge(&plan, None);
                 back = self.go_back(&held, options, &reversal, &mut plan, &mut record, began)?;
             }
-            Err(Obstruction::Refused(refusals)) => refuse(&mut record, refusals),
+            Err(Obstruction::Refused(refusals)) => refuse(&mut plan, &mut record, refusals),
             Err(Obstruction::Failed(error)) => return Err(error.into()),
         }
         if record.state == TransactionState::Refused {
             record.duration_ms = millis(began);
             journal::log_only(&held, &record, options.durable)?;
         }
-        plan.verdicts = record.operations.clone();
         Ok(back.told(&held, record, plan, &recovered))
     }
 
@@ -124,8 +116,7 @@ impl Workspace {
                 Ok(Back { done, reopened })
             }
             Err(Stop::Refused(refusal)) => {
-                plan.changes.clear();
-                refuse(record, vec![*refusal]);
+                refuse(plan, record, vec![*refusal]);
                 Ok(Back::default())
             }
             Err(Stop::Failed(error)) => Err(error),
@@ -411,39 +402,45 @@ fn mirror(held: &Held, undone: &Record, options: &ApplyOptions<'_>) -> Result<Re
     record.labels = undone.labels.clone();
     record.undoes = Some(undone.transaction);
     record.undoes_batch = undone.has_own_id().then(|| undone.batch_id.clone());
-    record.operations.clone_from(&undone.operations);
-    for operation in &mut record.operations {
-        operation.refusal = None;
-        operation.lines = None;
-        operation.outcome = match operation.outcome {
+    Ok(record)
+}
+
+/// What becomes of a batch's operations when it is taken back.
+fn turned_round(operations: &[Verdict]) -> Vec<Verdict> {
+    let mut verdicts = operations.to_vec();
+    for verdict in &mut verdicts {
+        verdict.refusal = None;
+        verdict.lines = None;
+        verdict.outcome = match verdict.outcome {
             Outcome::Applied | Outcome::Rebased | Outcome::Undone => Outcome::Undone,
             _ => Outcome::NotApplied,
         };
     }
-    Ok(record)
+    verdicts
 }
 
-pub(crate) fn refuse(record: &mut Record, refusals: Vec<Refusal>) {
-    record.status = Status::Refused;
-    record.state = TransactionState::Refused;
+/// Refuses the way back: each file's first operation is blamed for its refusal.
+fn refuse(plan: &mut Plan, record: &mut Record, refusals: Vec<Refusal>) {
     let mut unplaced = None;
     for refusal in refusals {
-        let mut operations = record.operations.iter_mut();
-        let blamed = operations.find(|operation| {
-            operation.refusal.is_none() && Some(&*operation.file) == refusal.file.as_deref()
+        let mut verdicts = plan.verdicts.iter_mut();
+        let blamed = verdicts.find(|verdict| {
+            verdict.refusal.is_none() && Some(&*verdict.file) == refusal.file.as_deref()
         });
         match blamed {
-            Some(operation) => {
-                operation.outcome = Outcome::Refused;
-                operation.refusal = Some(Box::new(refusal));
+            Some(verdict) => {
+                verdict.outcome = Outcome::Refused;
+                verdict.refusal = Some(Box::new(refusal));
             }
             None => {
                 unplaced.get_or_insert(refusal);
             }
         }
     }
-    record.operations.iter_mut().for_each(Verdict::hold_back);
-    record.refusal = unplaced;
+    plan.changes.clear();
+    plan.verdicts.iter_mut().for_each(Verdict::hold_back);
+    record.state = TransactionState::Refused;
+    record.judge(plan, unplaced);
 }
 
 /// What stands elsewhere than the record left it, a refusal for each path.

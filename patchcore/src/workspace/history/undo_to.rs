@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::error::{Code, Error, Refusal, Stop};
 use crate::path::RelPath;
 use crate::plan::{self, FileChange, FileState, Outcome, Plan, Source};
-use crate::report::{Mode, Status};
+use crate::report::Mode;
 use crate::workspace::Workspace;
 use crate::workspace::command::observe;
 use crate::workspace::commit::apply::{Applied, finished, millis, new_record};
@@ -83,11 +83,7 @@ impl Workspace {
         }
         let mut record = new_record(&held, options)?;
         record.content = Digest::of(format!("{point:?}").as_bytes());
-        let mut plan = plan::plan(
-            &crate::workspace::commit::apply::no_batch(),
-            &crate::Tree::new(),
-            &options.policy,
-        );
+        let mut plan = Plan::new(Vec::new(), Vec::new());
         let mut back = Back::default();
         match self.reverse_all(&log, &since, options) {
             Ok(reversal) if mode == Mode::Preview => {
@@ -95,7 +91,6 @@ impl Workspace {
             }
             Ok(reversal) if since.changing.is_empty() => {
                 plan = planned(reversal.changes, &mut record);
-                record.status = Status::Unchanged;
                 journal::log_only(&held, &record, options.durable)?;
                 return Ok(finished(&held, record, plan, &recovered, Done::default()));
             }
@@ -104,20 +99,20 @@ impl Workspace {
                 since.settle(&log, &mut record)?;
                 back = self.go_back(&held, options, &reversal, &mut plan, &mut record, began)?;
             }
-            Err(Obstruction::Refused(refusals)) => refuse(&mut record, refusals),
+            Err(Obstruction::Refused(refusals)) => refuse(&plan, &mut record, refusals),
             Err(Obstruction::Failed(error)) => return Err(error.into()),
         }
         if mode == Mode::Preview {
             record.changes = plan.changes.iter().map(ChangeRecord::of).collect();
-            record.status = Status::of(&plan, record.refusal.is_some(), mode);
             record.state = TransactionState::Previewed;
+            let refusal = record.refusal.take();
+            record.judge(&plan, refusal);
         } else if record.state == TransactionState::Refused {
             record.duration_ms = millis(began);
             (record.undoes, record.undoes_batch) = (None, None);
             (record.undoes_also, record.redoes_also) = (Vec::new(), Vec::new());
             journal::log_only(&held, &record, options.durable)?;
         }
-        plan.verdicts.clone_from(&record.operations);
         let is_refused = record.state == TransactionState::Refused;
         let mut applied = back.told(&held, record, plan, &recovered);
         if !is_refused {
@@ -215,16 +210,14 @@ fn planned(changes: Vec<FileChange>, record: &mut Record) -> Plan {
     for verdict in &mut verdicts {
         verdict.outcome = Outcome::Undone;
     }
-    record.operations.clone_from(&verdicts);
     let plan = Plan::new(changes, verdicts);
-    record.plan = plan.digest();
-    record.status = Status::Applied;
     record.state = TransactionState::Committed;
+    record.judge(&plan, None);
     plan
 }
 
 /// Refuses as a whole: the first reason, which says how many more there are.
-fn refuse(record: &mut Record, mut refusals: Vec<Refusal>) {
+fn refuse(plan: &Plan, record: &mut Record, mut refusals: Vec<Refusal>) {
     let more = refusals.len() - 1;
     let mut refusal = refusals.swap_remove(0);
     if more > 0 {
@@ -234,9 +227,8 @@ fn refuse(record: &mut Record, mut refusals: Vec<Refusal>) {
         };
         refusal.message = format!("{}; the same goes for {files}", refusal.message);
     }
-    record.status = Status::Refused;
     record.state = TransactionState::Refused;
-    record.refusal = Some(refusal);
+    record.judge(plan, Some(refusal));
 }
 
 /// A file in the time since the point.

@@ -7,7 +7,7 @@ use crate::digest::Digest;
 use crate::error::{Code, Error};
 use crate::operation::{Batch, Coordinates, Operation};
 use crate::path::RelPath;
-use crate::plan::{ChangeKind, Plan, Source, Tree, is_stale};
+use crate::plan::{ChangeKind, Plan, Source, Tree, is_doubtful, is_stale};
 use crate::workspace::BaseName;
 use crate::workspace::Workspace;
 use crate::workspace::read::load;
@@ -35,33 +35,37 @@ impl Workspace {
         plan: &Plan,
         tree: &mut Tree,
     ) -> Result<bool, Error> {
-        if !plan.has_refusal() || batch.coordinates == Coordinates::Sequential {
+        if batch.coordinates == Coordinates::Sequential {
             return Ok(false);
         }
         let operations = batch.operations.iter().zip(&plan.verdicts);
-        let stale = operations.filter_map(|(operation, verdict)| {
-            let refusal = verdict.refusal.as_deref();
-            let refusal = refusal.filter(|it| is_stale(it) && !operation.shown)?;
-            Some((operation, refusal.code))
-        });
+        let stale =
+            operations.filter_map(|(operation, verdict)| match verdict.refusal.as_deref() {
+                Some(refusal) if is_stale(operation, refusal) => {
+                    Some((operation, Some(refusal.code)))
+                }
+                None if is_doubtful(operation) => Some((operation, None)),
+                _ => None,
+            });
         let mut asked = HashSet::new();
         let mut files = HashSet::new();
         let mut any = false;
         for (operation, code) in stale.take(MAX_ASKED) {
             let path = &operation.file;
             if operation.spelled.is_some()
-                || code == Code::BaseMismatch && tree.file(path).is_none()
+                || code == Some(Code::BaseMismatch) && tree.file(path).is_none()
             {
                 continue;
             }
             let labels = [&operation.labels, &batch.labels];
             let agent = labels.iter().find_map(|labels| labels.agent.as_deref());
-            let is_new = asked.insert((path.clone(), operation.base, agent));
+            let named = operation.older.as_ref().map(|older| &older.base);
+            let is_new = asked.insert((path.clone(), operation.base, named, agent));
             files.insert(path);
             if !is_new || files.len() > MAX_FILES {
                 continue;
             }
-            if code == Code::FileNotFound {
+            if code == Some(Code::FileNotFound) {
                 any |= self.add_moved(path, tree)?;
                 if tree.moved_to(path).is_none() {
                     continue;
@@ -79,10 +83,14 @@ impl Workspace {
     /// known.
     fn bases_of(&self, operation: &Operation, agent: Option<&str>) -> Result<Vec<Vec<u8>>, Error> {
         let path = &operation.file;
-        let named = |digest| {
-            let found = self.base(path, &BaseName::Content(digest));
+        let by = |name: &BaseName| {
+            let found = self.base(path, name);
             found.map(|base| base.map(|base| base.bytes))
         };
+        if let Some(older) = &operation.older {
+            return Ok(by(&older.base)?.into_iter().collect());
+        }
+        let named = |digest| by(&BaseName::Content(digest));
         if let Some(digest) = operation.base {
             return Ok(named(digest)?.into_iter().collect());
         }

@@ -15,7 +15,7 @@ use crate::edit::Edit;
 use crate::error::{Error, Refusal};
 use crate::operation::Labels;
 use crate::path::RelPath;
-use crate::plan::{ChangeKind, FileChange, FileState, Outcome, Touch, Verdict};
+use crate::plan::{ChangeKind, FileChange, FileState, Outcome, Plan, Touch, Verdict};
 use crate::report::{FileReport, Mode, OperationReport, Report, Status};
 use crate::threads;
 
@@ -420,6 +420,33 @@ pub(crate) enum Unsealed {
 }
 
 impl Record {
+    /// Takes over what a plan came to. Here and in [`roll_back`](Self::roll_back), and nowhere else,
+    /// a record gets its status; its state says whether the plan is carried out.
+    pub(crate) fn judge(&mut self, plan: &Plan, refusal: Option<Refusal>) {
+        let mode = match self.state {
+            TransactionState::Previewed => Mode::Preview,
+            _ => Mode::Apply,
+        };
+        self.plan = plan.digest();
+        self.status = Status::of(plan, refusal.is_some(), mode);
+        self.operations.clone_from(&plan.verdicts);
+        self.refusal = refusal;
+    }
+
+    /// Says that what landed was taken back.
+    pub(crate) fn roll_back(&mut self) {
+        self.state = TransactionState::RolledBack;
+        self.status = Status::RolledBack;
+        for operation in &mut self.operations {
+            if matches!(
+                operation.outcome,
+                Outcome::Applied | Outcome::Rebased | Outcome::Undone
+            ) {
+                operation.outcome = Outcome::RolledBack;
+            }
+        }
+    }
+
     /// Reads a record from the bytes of its file, whoever wrote it.
     ///
     /// # Errors

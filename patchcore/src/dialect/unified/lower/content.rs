@@ -7,6 +7,7 @@ use super::super::hunks::{self, Placed, Standing};
 use super::super::{HunkOptions, Section, SectionKind, Unified};
 use super::{Lowering, on};
 use crate::diff::blob_name;
+use crate::diff::parse::Hunk;
 use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Refusal};
 use crate::locate::landed::{self, Landed};
@@ -54,20 +55,35 @@ fn spliced(
     let text = source.is_link() || is_text_to_git(source.bytes());
     let mut placed = hunks::place(source.text(), section, path, options);
     let doubts = already(tree, source.bytes(), section, path, &mut placed);
-    let operations = placed.into_iter().map(|placed| match placed {
+    let older = |index: usize| {
+        let hunk = section.hunks.get(index)?;
+        hunks::older(hunk, section.index.as_ref(), options).map(Box::new)
+    };
+    let placed = placed.into_iter().enumerate();
+    let operations = placed.map(|(index, placed)| match placed {
         Ok(Placed {
             edits,
             note,
             matched,
+            moved,
             ..
         }) => {
             let mut operation = on(source, path.clone(), Action::Splice(edits));
             operation.note = note;
             operation.matched = matched;
             operation.binary = text;
+            let is_close = |hunk: &&Hunk<'_>| hunks::has_neighbours(hunk);
+            if moved && section.hunks.get(index).filter(is_close).is_some() {
+                operation.older = older(index);
+            }
             operation
         }
-        Err(refusal) => Operation::new(path.clone(), Action::Refused(refusal)),
+        Err(refusal) => {
+            let mut operation = on(source, path.clone(), Action::Refused(refusal));
+            operation.binary = text;
+            operation.older = older(index);
+            operation
+        }
     });
     let mut operations: Vec<Operation> = operations.collect();
     for (operation, doubt) in operations.iter_mut().zip(doubts) {

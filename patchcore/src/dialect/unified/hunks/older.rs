@@ -1,0 +1,66 @@
+//! What a hunk does to the blob that its diff names as the old one.
+
+use super::{HunkOptions, Index, ends_amid, is_nothing, omitted, terminated};
+use crate::diff::parse::{Hunk, HunkLine, Role};
+use crate::edit::Edit;
+use crate::operation::{Older, OlderEdit};
+use crate::rebase::{BaseName, NEIGHBOURS};
+
+/// The hunk as edits of the blob; `None` where the diff names none, and where what is wrong with the
+/// hunk is not the state of the file.
+pub(in super::super) fn older(
+    hunk: &Hunk<'_>,
+    index: Index<'_>,
+    options: HunkOptions,
+) -> Option<Older> {
+    let (name, _) = index?;
+    let base = BaseName::Blob(str::from_utf8(name).ok()?.parse().ok()?);
+    let ranges = hunk.ranges?;
+    let is_refused = !options.allow_omission && omitted(hunk).is_some();
+    let is_unclear = hunk.doubt.is_some() || hunk.lines.iter().any(is_nothing) || ends_amid(hunk);
+    if options.strict || options.is_crlf || is_refused || is_unclear {
+        return None;
+    }
+    let above = match ranges.old_count {
+        0 => ranges.old_start,
+        _ => ranges.old_start.checked_sub(1)?,
+    };
+    let (mut old, mut edits) = (Vec::new(), Vec::new());
+    // The run of changed lines that is being read.
+    let mut run: Option<Edit> = None;
+    for line in &hunk.lines {
+        let text = terminated(line);
+        if line.role == Role::Context {
+            edits.extend(run.take());
+        } else {
+            let at = old.len();
+            let run = run.get_or_insert_with(|| Edit::replace(at..at, Vec::new()));
+            match line.role {
+                Role::Added => run.text.extend_from_slice(&text),
+                _ => run.span.end = at + text.len(),
+            }
+        }
+        if line.role != Role::Added {
+            old.extend_from_slice(&text);
+        }
+    }
+    edits.extend(run);
+    Some(Older {
+        base,
+        edit: OlderEdit::Hunk {
+            above: usize::try_from(above).ok()?,
+            old,
+            edits,
+        },
+    })
+}
+
+/// Whether a hunk has as much context on both sides as makes lines certain, so that lines beyond it
+/// decide nothing.
+pub(in super::super) fn has_neighbours(hunk: &Hunk<'_>) -> bool {
+    let lines = &hunk.lines;
+    let is_context = |line: &&HunkLine<'_>| line.role == Role::Context;
+    let above = lines.iter().take_while(is_context).count();
+    let below = lines.iter().rev().take_while(is_context).count();
+    above >= NEIGHBOURS && below >= NEIGHBOURS
+}
