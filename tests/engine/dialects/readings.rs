@@ -3,6 +3,9 @@
 use patchcore::Code;
 use patchcore::dialect::{Dialect, Options, parse};
 
+/// The line of every fault, and a part of its message.
+type Told<'a> = Vec<(usize, &'a str)>;
+
 /// The line and the message of every fault, in the order in which they are told.
 fn faults(dialect: Dialect, patch: &str, strict: bool) -> Vec<(usize, String)> {
     let mut options = Options::default();
@@ -19,7 +22,7 @@ fn faults(dialect: Dialect, patch: &str, strict: bool) -> Vec<(usize, String)> {
 #[test]
 fn every_fault_of_a_patch_in_lines_is_told_in_one_run() {
     let block = "<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE\n";
-    let cases: Vec<(Dialect, String, Vec<(usize, &str)>)> = vec![
+    let cases: Vec<(Dialect, String, Told<'_>)> = vec![
         (
             Dialect::SearchReplace,
             // No divider, no name in a good block between, no end.

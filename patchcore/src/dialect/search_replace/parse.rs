@@ -32,7 +32,7 @@ pub(in crate::dialect) fn parse(bytes: &[u8], options: &Options) -> Result<Searc
                 Ok(block) => blocks.extend(block),
                 Err(fault) => {
                     reader.faults.push(fault);
-                    reader.to_next_block();
+                    reader.skip_to_block();
                 }
             }
             continue;
@@ -42,7 +42,7 @@ pub(in crate::dialect) fn parse(bytes: &[u8], options: &Options) -> Result<Searc
                 "a mark outside of a block; a block is SEARCH, =======, REPLACE, in this order",
             );
             reader.faults.push(fault);
-            reader.to_next_block();
+            reader.skip_to_block();
             continue;
         }
         if options.strict && !reader.may_stand_outside(line) {
@@ -61,7 +61,7 @@ pub(in crate::dialect) fn parse(bytes: &[u8], options: &Options) -> Result<Searc
                 "a {other} patch together with search/replace blocks; send them separately"
             ));
             reader.faults.push(fault);
-            reader.to_next_block();
+            reader.skip_to_block();
             continue;
         }
         reader.at += 1;
@@ -125,7 +125,7 @@ impl<'a> Reader<'a, '_> {
     }
 
     /// Goes to the mark that opens the next block, from which on the patch can be read again.
-    fn to_next_block(&mut self) {
+    fn skip_to_block(&mut self) {
         let rest = self.lines.iter().skip(self.at);
         let before = rest.take_while(|line| !marks::is_search(trim_ending(line)));
         self.at += before.count();
