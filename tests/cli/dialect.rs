@@ -363,3 +363,43 @@ fn hashline_comes_in_calls_and_a_stale_tag_shows_the_lines_as_they_are() {
         assert_eq!(sandbox.read("f"), NEW);
     }
 }
+
+/// Every fault of a patch in lines stands in the report, and nothing is written.
+#[test]
+fn faults_of_a_patch_in_lines_are_all_in_the_report() {
+    for (dialect, patch, lines) in [
+        (
+            "search-replace",
+            "f\n<<<<<<< SEARCH\none\n=======\n1\n>>>>>>> REPLACE\nf\n<<<<<<< SEARCH\ntwo\n>>>>>>> REPLACE\nf\n<<<<<<< SEARCH\nthree\n=======\n3\n",
+            vec![10, 16],
+        ),
+        (
+            "codex",
+            "*** Begin Patch\n*** Update File: f\n@@\n-one\n+1\n*** Add File: g\nx\n*** Delete File: ../h\n*** End Patch\n",
+            vec![7, 8],
+        ),
+        (
+            "hashline",
+            "[f#BD730CE8]\nSWAP x:\n+b\n[f#BD730CE8]\nDEL 0\n",
+            vec![2, 5],
+        ),
+    ] {
+        let sandbox = Sandbox::new(&[("f", OLD)]);
+        let report = sandbox
+            .run_with(patch, &["apply", "-", "--output", "json"])
+            .exits(2)
+            .json();
+        let faults = report["faults"].as_array().unwrap();
+        let told: Vec<u64> = faults
+            .iter()
+            .map(|fault| fault["line"].as_u64().unwrap())
+            .collect();
+        assert_eq!(told, lines, "{dialect}: {report:#}");
+        assert!(
+            faults
+                .iter()
+                .all(|fault| fault["column"].is_u64() && fault["message"].is_string())
+        );
+        assert_eq!(sandbox.read("f"), OLD, "{dialect}");
+    }
+}

@@ -7,6 +7,7 @@
 mod git;
 mod ladder;
 mod laws;
+mod readings;
 mod shapes;
 
 use std::collections::BTreeMap;

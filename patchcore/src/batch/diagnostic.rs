@@ -169,7 +169,12 @@ impl fmt::Display for Diagnostic {
             input,
             ..
         } = self;
-        write!(f, "{input} line {line}, column {column}: {path}: {message}")
+        write!(f, "{input} line {line}, column {column}: ")?;
+        // A patch in lines has no path.
+        if *input != "patch" || path != "$" {
+            write!(f, "{path}: ")?;
+        }
+        f.write_str(message)
     }
 }
 

@@ -4,10 +4,12 @@ use std::fmt;
 use std::ops::Deref;
 
 use crate::batch::Diagnostic;
+use crate::batch::diagnostic::{Fault, MAX_FAULTS, Span};
 use crate::error::{Refusal, Stop};
+use crate::text::{BOM, split_lines, trim_ending};
 
-/// Why a patch could not be read: a refusal of the whole, and where the input is JSON, every fault
-/// in it with its place.
+/// Why a patch could not be read: a refusal of the whole, and wherever the dialect has a place to go
+/// on from behind a fault, every fault with its place.
 ///
 /// ```
 /// use patchcore::dialect::{Options, parse};
@@ -30,6 +32,20 @@ impl Unread {
         }
     }
 
+    /// The faults of a patch in lines, in their order, of which there is at least one.
+    fn of_lines(faults: Vec<Misread>, input: &[u8]) -> Self {
+        let spans = spans(input);
+        let faults = faults.into_iter().map(|Misread { line, refusal }| {
+            let end = Span::at(input.len());
+            let span = spans.get(line).copied().unwrap_or(end);
+            let mut fault = Fault::new(refusal.code, span, refusal.message);
+            fault.hint = refusal.hint;
+            fault.near = refusal.candidates.into_iter().next().map(|near| near.text);
+            fault
+        });
+        Self::of(Diagnostic::of_patch(faults.collect(), input))
+    }
+
     /// The refusal of the whole.
     #[must_use]
     pub fn refusal(&self) -> &Refusal {
@@ -41,6 +57,54 @@ impl Unread {
     pub fn diagnostic(&self) -> Option<&Diagnostic> {
         self.diagnostic.as_deref()
     }
+}
+
+/// A fault of a patch in lines.
+pub(super) struct Misread {
+    /// The line, from 0.
+    line: usize,
+    refusal: Refusal,
+}
+
+impl Misread {
+    pub(super) fn new(line: usize, refusal: Refusal) -> Self {
+        Self { line, refusal }
+    }
+}
+
+/// The faults of a patch that is read on behind each of them, up to a bound.
+#[derive(Default)]
+pub(super) struct Misreads(Vec<Misread>);
+
+impl Misreads {
+    pub(super) fn push(&mut self, fault: Misread) {
+        if self.0.len() < MAX_FAULTS {
+            self.0.push(fault);
+        }
+    }
+
+    /// What is wrong with the input, if anything is.
+    pub(super) fn check(self, input: &[u8]) -> Result<(), Unread> {
+        match self.0.is_empty() {
+            true => Ok(()),
+            false => Err(Unread::of_lines(self.0, input)),
+        }
+    }
+}
+
+/// Where each line of the input is, without its ending.
+fn spans(input: &[u8]) -> Vec<Span> {
+    let mut at = if input.starts_with(BOM) { BOM.len() } else { 0 };
+    split_lines(&input[at..])
+        .map(|line| {
+            let start = at;
+            at += line.len();
+            Span {
+                start,
+                end: start + trim_ending(line).len(),
+            }
+        })
+        .collect()
 }
 
 impl Deref for Unread {

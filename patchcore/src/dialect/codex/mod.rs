@@ -23,7 +23,7 @@ mod parse;
 
 use std::collections::BTreeSet;
 
-use super::Options;
+use super::{Options, Unread};
 use crate::digest::Digest;
 use crate::error::Refusal;
 use crate::path::RelPath;
@@ -37,12 +37,13 @@ pub(super) use parse::{BEGIN, is_root};
 pub(super) fn parse<'a>(
     bytes: &'a [u8],
     options: &Options,
-) -> Result<Box<dyn Script + 'a>, Refusal> {
+) -> Result<Box<dyn Script + 'a>, Unread> {
     let argument = std::str::from_utf8(bytes).ok().and_then(unquoted);
     let Some(envelope) = argument else {
         return Ok(Box::new(parse::parse(bytes, options)?));
     };
-    parse::parse(envelope.as_bytes(), options)?;
+    // The lines of the envelope are not those of the input.
+    parse::parse(envelope.as_bytes(), options).map_err(Refusal::from)?;
     Ok(Box::new(Argument {
         envelope,
         options: options.clone(),

@@ -3,7 +3,8 @@
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::{Chunk, Codex, FileAction, FileHunk, Role, command};
-use crate::dialect::{Options, beneath_root, detect};
+use crate::dialect::unread::{Misread, Misreads};
+use crate::dialect::{Options, Unread, beneath_root, detect};
 use crate::digest::Digest;
 use crate::error::{Code, Hint, Refusal, excerpt};
 use crate::path::RelPath;
@@ -12,8 +13,9 @@ use crate::text::{split_lines, trim_ending};
 pub(in crate::dialect) const BEGIN: &[u8] = b"*** Begin Patch";
 const END: &[u8] = b"*** End Patch";
 
-/// Reads every envelope among the bytes; what stands around them is prose.
-pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Codex<'a>, Refusal> {
+/// Reads every envelope among the bytes; what stands around them is prose. Behind a fault it goes on
+/// with the next chunk, file or envelope, so that one run tells every fault.
+pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Codex<'a>, Unread> {
     let body = bytes.strip_prefix(crate::text::BOM).unwrap_or(bytes);
     let lines: Vec<&[u8]> = split_lines(body).map(trim_ending).collect();
     let mut reader = Reader {
@@ -22,50 +24,59 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Codex<'a>,
         options,
         directory: Vec::new(),
         hunks: Vec::new(),
+        faults: Misreads::default(),
     };
     let mut envelopes = 0;
+    let mut in_prose = false;
     while let Some(line) = reader.peek() {
+        let was_prose = std::mem::take(&mut in_prose);
         match line.trim_ascii() {
             BEGIN => {
-                reader.directory = reader.directory_of_command()?;
+                reader.directory = reader.directory_of_command().unwrap_or_else(|fault| {
+                    reader.faults.push(fault);
+                    Vec::new()
+                });
                 reader.at += 1;
-                reader.envelope()?;
+                reader.envelope();
                 envelopes += 1;
                 continue;
             }
             END => {
-                return Err(
-                    reader.invalid("\"*** End Patch\" without \"*** Begin Patch\" above it")
-                );
+                let fault =
+                    reader.invalid("\"*** End Patch\" without \"*** Begin Patch\" above it");
+                reader.faults.push(fault);
             }
             b"" => {}
             _ if options.strict => {
-                return Err(reader
-                    .invalid("text around the patch is not allowed in strict mode")
-                    .with_hint(Hint::Lenient));
+                // A paragraph is one fault.
+                in_prose = true;
+                if !was_prose {
+                    let fault = reader
+                        .invalid_strict("text around the patch is not allowed in strict mode");
+                    reader.faults.push(fault);
+                }
             }
             _ => {
                 let next = reader.lines.get(reader.at + 1).copied().unwrap_or_default();
                 if let Some(other) = detect::mark(line, next) {
-                    return Err(reader.invalid(format!(
+                    let fault = reader.invalid(format!(
                         "a {other} patch together with the codex patch; send them separately"
-                    )));
+                    ));
+                    reader.faults.push(fault);
+                    reader.skip_until(|line| line.trim_ascii() == BEGIN);
+                    continue;
                 }
             }
         }
         reader.at += 1;
     }
+    reader.faults.check(bytes)?;
+    let nothing = |message| Err(Refusal::new(Code::InvalidBatch, message).into());
     if envelopes == 0 {
-        return Err(Refusal::new(
-            Code::InvalidBatch,
-            "the patch has no \"*** Begin Patch\" line",
-        ));
+        return nothing("the patch has no \"*** Begin Patch\" line");
     }
     if reader.hunks.is_empty() {
-        return Err(Refusal::new(
-            Code::InvalidBatch,
-            "the patch changes no file",
-        ));
+        return nothing("the patch changes no file");
     }
     Ok(Codex {
         hunks: reader.hunks,
@@ -82,6 +93,7 @@ struct Reader<'a, 'o> {
     /// What goes before the relative names in the envelope: nothing, or a directory and its `/`.
     directory: Vec<u8>,
     hunks: Vec<FileHunk<'a>>,
+    faults: Misreads,
 }
 
 impl<'a> Reader<'a, '_> {
@@ -89,98 +101,115 @@ impl<'a> Reader<'a, '_> {
         self.lines.get(self.at).copied()
     }
 
-    fn invalid(&self, message: impl std::fmt::Display) -> Refusal {
-        Refusal::new(
-            Code::InvalidBatch,
-            format!("line {} of the patch: {message}", self.at + 1),
-        )
+    fn invalid(&self, message: impl Into<String>) -> Misread {
+        self.misread(Refusal::new(Code::InvalidBatch, message))
     }
 
-    fn envelope(&mut self) -> Result<(), Refusal> {
-        self.environment()?;
+    fn invalid_strict(&self, message: &str) -> Misread {
+        self.misread(Refusal::new(Code::InvalidBatch, message).with_hint(Hint::Lenient))
+    }
+
+    fn misread(&self, refusal: Refusal) -> Misread {
+        Misread::new(self.at, refusal)
+    }
+
+    /// Goes on from the first line, at or below the cursor, where the patch can be read again.
+    fn skip_until(&mut self, is_start: impl Fn(&[u8]) -> bool) {
+        let rest = self.lines.iter().skip(self.at);
+        self.at += rest.take_while(|line| !is_start(line)).count();
+    }
+
+    /// The envelope whose first line is above the cursor.
+    fn envelope(&mut self) {
+        if let Err(fault) = self.environment() {
+            self.faults.push(fault);
+            self.at += 1;
+        }
         loop {
             let Some(line) = self.peek() else {
-                return Err(self.invalid("the patch ends without \"*** End Patch\""));
+                let fault = self.invalid("the patch ends without \"*** End Patch\"");
+                return self.faults.push(fault);
             };
             let header = line.trim_ascii();
             if header == END {
                 self.at += 1;
-                return Ok(());
+                return;
             }
             if header.is_empty() {
                 self.at += 1;
                 continue;
             }
-            let value = |prefix: &[u8]| header.strip_prefix(prefix).map(<[u8]>::trim_ascii);
-            if self.options.strict && line != header {
-                return Err(self
-                    .invalid("white space before a header is not allowed in strict mode")
-                    .with_hint(Hint::Lenient));
-            }
-            if let Some(name) = value(b"*** Add File:") {
-                let path = self.path(name)?;
-                self.at += 1;
-                let content = self.added()?;
-                self.hunks.push(FileHunk {
-                    path,
-                    action: FileAction::Add(content),
-                });
-            } else if let Some(name) = value(b"*** Delete File:") {
-                let path = self.path(name)?;
-                self.at += 1;
-                self.hunks.push(FileHunk {
-                    path,
-                    action: FileAction::Delete,
-                });
-            } else if let Some(name) = value(b"*** Update File:") {
-                let path = self.path(name)?;
-                self.at += 1;
-                self.update(path)?;
-            } else {
-                return Err(self.invalid(format!(
-                    "{:?} is not a header; a file starts with \"*** Add File: \", \"*** Delete File: \" or \"*** Update File: \"",
-                    excerpt(header, 80)
-                )));
+            let start = self.at;
+            if let Err(fault) = self.file(line, header) {
+                self.faults.push(fault);
+                self.at = self.at.max(start + 1);
+                self.skip_until(|line| opens_file(line) || line.trim_ascii() == END);
             }
         }
     }
 
+    /// What the header at the cursor says of a file, and the lines below it.
+    fn file(&mut self, line: &[u8], header: &'a [u8]) -> Result<(), Misread> {
+        let value = |prefix: &[u8]| header.strip_prefix(prefix).map(<[u8]>::trim_ascii);
+        if self.options.strict && line != header {
+            return Err(
+                self.invalid_strict("white space before a header is not allowed in strict mode")
+            );
+        }
+        if let Some(name) = value(b"*** Add File:") {
+            let path = self.path(name)?;
+            self.at += 1;
+            let content = self.added()?;
+            self.hunks.push(FileHunk {
+                path,
+                action: FileAction::Add(content),
+            });
+        } else if let Some(name) = value(b"*** Delete File:") {
+            let path = self.path(name)?;
+            self.at += 1;
+            self.hunks.push(FileHunk {
+                path,
+                action: FileAction::Delete,
+            });
+        } else if let Some(name) = value(b"*** Update File:") {
+            let path = self.path(name)?;
+            self.at += 1;
+            self.update(path)?;
+        } else {
+            return Err(self.invalid(format!(
+                    "{:?} is not a header; a file starts with \"*** Add File: \", \"*** Delete File: \" or \"*** Update File: \"",
+                    excerpt(header, 80)
+                )));
+        }
+        Ok(())
+    }
+
     /// The directory that the shell command on the line above the envelope changes to.
-    fn directory_of_command(&self) -> Result<Vec<u8>, Refusal> {
+    fn directory_of_command(&self) -> Result<Vec<u8>, Misread> {
         let back = |lines| {
             let line = self.at.checked_sub(lines).and_then(|at| self.lines.get(at));
             line.copied().unwrap_or_default()
         };
+        let above = |refusal| Misread::new(self.at.saturating_sub(1), refusal);
+        let invalid = |message: String| above(Refusal::new(Code::InvalidBatch, message));
         let named = match command::directory(back(1), back(2)) {
             Ok(named) => named,
             Err(command::NotUnderstood) => {
-                return Err(Refusal::new(
-                    Code::InvalidBatch,
-                    format!(
-                        "line {} of the patch: a command changes the directory for the patch, in another way than \"cd DIRECTORY && apply_patch <<\"; send the patch alone, with names from the root",
-                        self.at
-                    ),
+                return Err(invalid(
+                    "a command changes the directory for the patch, in another way than \"cd DIRECTORY && apply_patch <<\"; send the patch alone, with names from the root".to_owned(),
                 ));
             }
         };
         if command::runs_more(back(1)) {
-            return Err(Refusal::new(
-                Code::InvalidBatch,
-                format!(
-                    "line {} of the patch: the command runs more than apply_patch, which is not run here; send the patch alone",
-                    self.at
-                ),
+            return Err(invalid(
+                "the command runs more than apply_patch, which is not run here; send the patch alone".to_owned(),
             ));
         }
         if let Some(other) = command::neighbour(&self.lines, self.at) {
-            return Err(Refusal::new(
-                Code::InvalidBatch,
-                format!(
-                    "line {} of the patch: the command {:?} beside apply_patch changes files, too, and is not run here; send the patch alone",
-                    self.at,
-                    excerpt(other, 80)
-                ),
-            ));
+            return Err(invalid(format!(
+                "the command {:?} beside apply_patch changes files, too, and is not run here; send the patch alone",
+                excerpt(other, 80)
+            )));
         }
         let Some(named) = named else {
             return Ok(Vec::new());
@@ -188,22 +217,24 @@ impl<'a> Reader<'a, '_> {
         let beneath = match named {
             b"." | b"./" => return Ok(Vec::new()),
             _ if is_root(named, self.options) => return Ok(Vec::new()),
-            _ => RelPath::new(beneath_root(named, self.options))?,
+            _ => RelPath::new(beneath_root(named, self.options)).map_err(above)?,
         };
         Ok([beneath.as_bytes(), b"/"].concat())
     }
 
-    fn path(&self, name: &[u8]) -> Result<RelPath, Refusal> {
-        if name.starts_with(b"/") || name.is_empty() {
-            return RelPath::new(beneath_root(name, self.options));
-        }
-        let name = name.strip_prefix(b"./").unwrap_or(name);
-        RelPath::new([&self.directory, name].concat())
+    fn path(&self, name: &[u8]) -> Result<RelPath, Misread> {
+        let path = if name.starts_with(b"/") || name.is_empty() {
+            RelPath::new(beneath_root(name, self.options))
+        } else {
+            let name = name.strip_prefix(b"./").unwrap_or(name);
+            RelPath::new([&self.directory, name].concat())
+        };
+        path.map_err(|refusal| self.misread(refusal))
     }
 
     /// The line that says to which of codex's environments the envelope goes, first in it. Where
     /// that is has been settled by whoever applies it here.
-    fn environment(&mut self) -> Result<(), Refusal> {
+    fn environment(&mut self) -> Result<(), Misread> {
         let id = self
             .peek()
             .and_then(|line| line.trim_ascii().strip_prefix(b"*** Environment ID:"));
@@ -218,7 +249,7 @@ impl<'a> Reader<'a, '_> {
     }
 
     /// The lines of a new file, each behind a `+`.
-    fn added(&mut self) -> Result<Vec<u8>, Refusal> {
+    fn added(&mut self) -> Result<Vec<u8>, Misread> {
         let mut content = Vec::new();
         while let Some(line) = self.peek() {
             match line {
@@ -238,19 +269,21 @@ impl<'a> Reader<'a, '_> {
         Ok(content)
     }
 
-    fn update(&mut self, path: RelPath) -> Result<(), Refusal> {
+    fn update(&mut self, path: RelPath) -> Result<(), Misread> {
         let to = match self
             .peek()
             .and_then(|line| line.strip_prefix(b"*** Move to:"))
         {
             Some(name) => {
-                let to = self.path(name.trim_ascii())?;
+                let to = self.path(name.trim_ascii());
+                let to = to.map_err(|fault| self.faults.push(fault)).ok();
                 self.at += 1;
-                Some(to)
+                to
             }
             None => None,
         };
         let mut chunks: Vec<Chunk<'a>> = Vec::new();
+        let mut is_first = true;
         while let Some(line) = self.peek() {
             if is_header(&self.lines, self.at) {
                 break;
@@ -261,9 +294,20 @@ impl<'a> Reader<'a, '_> {
                 }
                 continue;
             }
-            chunks.push(self.chunk(chunks.is_empty())?);
+            let start = self.at;
+            match self.chunk(std::mem::take(&mut is_first)) {
+                Ok(chunk) => chunks.push(chunk),
+                Err(fault) => {
+                    self.faults.push(fault);
+                    self.at = self.at.max(start + 1);
+                    let rest = (self.at..self.lines.len()).take_while(|at| {
+                        !self.lines[*at].starts_with(b"@@") && !is_header(&self.lines, *at)
+                    });
+                    self.at += rest.count();
+                }
+            }
         }
-        if chunks.is_empty() && (to.is_none() || self.options.strict) {
+        if is_first && (to.is_none() || self.options.strict) {
             return Err(self.invalid(format!("the update of {path} has no lines")));
         }
         self.hunks.push(FileHunk {
@@ -273,7 +317,7 @@ impl<'a> Reader<'a, '_> {
         Ok(())
     }
 
-    fn chunk(&mut self, first: bool) -> Result<Chunk<'a>, Refusal> {
+    fn chunk(&mut self, first: bool) -> Result<Chunk<'a>, Misread> {
         let start = self.at + 1;
         let mut anchors = Vec::new();
         let mut marked = false;
@@ -286,9 +330,9 @@ impl<'a> Reader<'a, '_> {
             let anchor = rest.strip_prefix(b" ").unwrap_or(rest).trim_ascii_end();
             if is_ranges(anchor) || anchor.is_empty() || anchor == b"@@" {
                 if !anchor.is_empty() && self.options.strict {
-                    return Err(self
-                        .invalid("line numbers in a chunk header are not allowed in strict mode")
-                        .with_hint(Hint::Lenient));
+                    return Err(self.invalid_strict(
+                        "line numbers in a chunk header are not allowed in strict mode",
+                    ));
                 }
                 continue;
             }
@@ -331,10 +375,8 @@ impl<'a> Reader<'a, '_> {
             lines.truncate(lines.len() - blank.min(lines.len().saturating_sub(1)));
         }
         if lines.is_empty() {
-            return Err(Refusal::new(
-                Code::InvalidBatch,
-                format!("line {start} of the patch: the chunk has no lines"),
-            ));
+            let refusal = Refusal::new(Code::InvalidBatch, "the chunk has no lines");
+            return Err(Misread::new(start - 1, refusal));
         }
         Ok(Chunk {
             line: start,
@@ -358,6 +400,18 @@ pub(in crate::dialect) fn is_root(path: &[u8], options: &Options) -> bool {
         let path = path.strip_suffix(b"/").unwrap_or(path);
         path == root.as_os_str().as_bytes()
     })
+}
+
+/// Whether a line opens a file's section, or an envelope.
+fn opens_file(line: &[u8]) -> bool {
+    const OPENERS: [&[u8]; 4] = [
+        b"*** Add File:",
+        b"*** Delete File:",
+        b"*** Update File:",
+        BEGIN,
+    ];
+    let line = line.trim_ascii();
+    OPENERS.iter().any(|opener| line.starts_with(opener))
 }
 
 /// Whether a line among those of an update ends it. One that is indented is a line of the file

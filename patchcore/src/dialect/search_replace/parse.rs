@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use super::super::{Options, beneath_root, detect, marks};
+use super::super::unread::{Misread, Misreads};
+use super::super::{Options, Unread, beneath_root, detect, marks};
 use super::{Block, Reading, SearchReplace, names};
 use crate::digest::Digest;
 use crate::error::{Code, Hint, Refusal};
 use crate::path::RelPath;
 use crate::text::{split_lines, trim_ending};
 
-/// Reads every block among the bytes; what stands around them is prose.
-pub(in crate::dialect) fn parse(bytes: &[u8], options: &Options) -> Result<SearchReplace, Refusal> {
+/// Reads every block among the bytes; what stands around them is prose. Behind a fault it goes on
+/// with the next block, so that one run tells every fault.
+pub(in crate::dialect) fn parse(bytes: &[u8], options: &Options) -> Result<SearchReplace, Unread> {
     let body = bytes.strip_prefix(crate::text::BOM).unwrap_or(bytes);
     let mut reader = Reader {
         lines: split_lines(body).collect(),
@@ -18,36 +20,59 @@ pub(in crate::dialect) fn parse(bytes: &[u8], options: &Options) -> Result<Searc
         options,
         last: None,
         ended: 0,
+        is_nameless: false,
+        faults: Misreads::default(),
     };
     let mut blocks = Vec::new();
+    let mut in_prose = false;
     while let Some(line) = reader.peek() {
         if marks::is_search(line) {
-            blocks.push(reader.block()?);
+            in_prose = false;
+            match reader.block() {
+                Ok(block) => blocks.extend(block),
+                Err(fault) => {
+                    reader.faults.push(fault);
+                    reader.to_next_block();
+                }
+            }
             continue;
         }
         if marks::is_replace(line) || marks::is_near_word(line) {
-            return Err(reader.invalid(
+            let fault = reader.invalid(
                 "a mark outside of a block; a block is SEARCH, =======, REPLACE, in this order",
-            ));
+            );
+            reader.faults.push(fault);
+            reader.to_next_block();
+            continue;
         }
         if options.strict && !reader.may_stand_outside(line) {
-            return Err(reader
-                .invalid("text around the blocks is not allowed in strict mode")
-                .with_hint(Hint::Lenient));
+            let fault =
+                reader.invalid_strict("text around the blocks is not allowed in strict mode");
+            // A paragraph is one fault.
+            if !std::mem::replace(&mut in_prose, true) {
+                reader.faults.push(fault);
+            }
+        } else {
+            in_prose = false;
         }
         let next = reader.lines.get(reader.at + 1).copied().unwrap_or_default();
         if let Some(other) = detect::mark(line, next) {
-            return Err(reader.invalid(format!(
+            let fault = reader.invalid(format!(
                 "a {other} patch together with search/replace blocks; send them separately"
-            )));
+            ));
+            reader.faults.push(fault);
+            reader.to_next_block();
+            continue;
         }
         reader.at += 1;
     }
+    reader.faults.check(bytes)?;
     if blocks.is_empty() {
         return Err(Refusal::new(
             Code::InvalidBatch,
             "the patch holds no block that starts with <<<<<<< SEARCH or ------- SEARCH",
-        ));
+        )
+        .into());
     }
     Ok(SearchReplace {
         blocks,
@@ -76,6 +101,10 @@ struct Reader<'a, 'o> {
     last: Option<RelPath>,
     /// The line below the block before.
     ended: usize,
+    /// Whether the file of the block before could not be told: a block below it without a name is
+    /// no fault of its own.
+    is_nameless: bool,
+    faults: Misreads,
 }
 
 impl<'a> Reader<'a, '_> {
@@ -83,11 +112,24 @@ impl<'a> Reader<'a, '_> {
         self.lines.get(self.at).map(|line| trim_ending(line))
     }
 
-    fn invalid(&self, message: impl std::fmt::Display) -> Refusal {
-        Refusal::new(
-            Code::InvalidBatch,
-            format!("line {} of the patch: {message}", self.at + 1),
-        )
+    fn invalid(&self, message: impl Into<String>) -> Misread {
+        self.misread(Refusal::new(Code::InvalidBatch, message))
+    }
+
+    fn invalid_strict(&self, message: &str) -> Misread {
+        self.misread(Refusal::new(Code::InvalidBatch, message).with_hint(Hint::Lenient))
+    }
+
+    fn misread(&self, refusal: Refusal) -> Misread {
+        Misread::new(self.at, refusal)
+    }
+
+    /// Goes to the mark that opens the next block, from which on the patch can be read again.
+    fn to_next_block(&mut self) {
+        let rest = self.lines.iter().skip(self.at);
+        let before = rest.take_while(|line| !marks::is_search(trim_ending(line)));
+        self.at += before.count();
+        self.ended = self.at;
     }
 
     fn may_stand_outside(&self, line: &[u8]) -> bool {
@@ -95,13 +137,25 @@ impl<'a> Reader<'a, '_> {
         line.is_empty() || names::is_fence(line) || names::name(line).is_some()
     }
 
-    fn block(&mut self) -> Result<Block, Refusal> {
+    /// The block at the cursor; `None` where its file cannot be told, which is recorded.
+    fn block(&mut self) -> Result<Option<Block>, Misread> {
         let line = self.at + 1;
-        let Named {
-            path,
-            doubtful,
-            rivals,
-        } = self.path()?;
+        let named = self.path();
+        let named = match named {
+            Ok(named) => {
+                self.is_nameless = named.is_none();
+                if let Some(Named { path, .. }) = &named {
+                    self.last = Some(path.clone());
+                }
+                named
+            }
+            Err(fault) => {
+                self.faults.push(fault);
+                self.last = None;
+                self.is_nameless = true;
+                None
+            }
+        };
         let opener = self.peek().unwrap_or_default();
         self.at += 1;
         let start_line = self.start_line()?;
@@ -121,14 +175,17 @@ impl<'a> Reader<'a, '_> {
             search.extend_from_slice(marks::unescaped(self.lines[self.at]));
             self.at += 1;
         }
-        if doubtful && search.trim_ascii().is_empty() {
-            return Err(Refusal::new(
+        if let Some(Named { path, .. }) = named.as_ref().filter(|named| named.doubtful)
+            && search.trim_ascii().is_empty()
+        {
+            let refusal = Refusal::new(
                 Code::InvalidBatch,
                 format!(
-                    "line {line} of the patch: the block creates a file, and {path} above it may not be a file name; write the name in backticks"
+                    "the block creates a file, and {path} above it may not be a file name; write the name in backticks"
                 ),
-            )
-            .with_hint(Hint::File));
+            );
+            let refusal = refusal.with_hint(Hint::File);
+            self.faults.push(Misread::new(line - 1, refusal));
         }
         self.at += 1;
         let mut replace = Vec::new();
@@ -158,20 +215,19 @@ impl<'a> Reader<'a, '_> {
             replace.extend_from_slice(marks::unescaped(self.lines[self.at]));
             self.at += 1;
         }
-        self.last = Some(path.clone());
         self.ended = self.at;
         let verbatim = Reading {
             start_line,
             search,
             replace,
         };
-        Ok(Block {
+        Ok(named.map(|named| Block {
             line,
-            path,
-            rivals,
+            path: named.path,
+            rivals: named.rivals,
             bare: bare(&verbatim),
             verbatim,
-        })
+        }))
     }
 
     /// The line that divides the halves of the block at the cursor, where lines of the file look
@@ -212,7 +268,7 @@ impl<'a> Reader<'a, '_> {
     }
 
     /// Roo's `:start_line:N` and the `-------` below it.
-    fn start_line(&mut self) -> Result<Option<u64>, Refusal> {
+    fn start_line(&mut self) -> Result<Option<u64>, Misread> {
         let mut start = None;
         let mut numbered = false;
         while let Some(line) = self.peek().map(<[u8]>::trim_ascii) {
@@ -243,24 +299,26 @@ impl<'a> Reader<'a, '_> {
         Ok(start.filter(|start| *start > 0))
     }
 
-    fn named(&self, line: &[u8], name: &[u8]) -> Result<Named, Refusal> {
-        Ok(Named {
-            path: RelPath::new(beneath_root(name, self.options))?,
+    fn named(&self, line: &[u8], name: &[u8]) -> Result<Option<Named>, Misread> {
+        let path = RelPath::new(beneath_root(name, self.options));
+        Ok(Some(Named {
+            path: path.map_err(|refusal| self.misread(refusal))?,
             doubtful: names::is_doubtful(line, name) && names::alone(line) != Some(name)
                 || names::is_extension(name),
             rivals: Vec::new(),
-        })
+        }))
     }
 
-    /// The file of the block at the cursor.
-    fn path(&self) -> Result<Named, Refusal> {
+    /// The file of the block at the cursor; `None` where that is the file of the block before, and
+    /// that could not be told.
+    fn path(&self) -> Result<Option<Named>, Misread> {
         let certain = |path: &RelPath| Named {
             path: path.clone(),
             doubtful: false,
             rivals: Vec::new(),
         };
         if let Some(path) = &self.options.file {
-            return Ok(certain(path));
+            return Ok(Some(certain(path)));
         }
         // The three lines above, as aider looks at them: a name, or a fence and a name above it.
         let mut apart = false;
@@ -308,12 +366,16 @@ impl<'a> Reader<'a, '_> {
                 let others = others.filter_map(|other| RelPath::new(other).ok());
                 let others: BTreeSet<RelPath> = others.collect();
                 named.rivals = others.into_iter().collect();
-                Ok(named)
+                Ok(Some(named))
             }
-            None => Err(self.invalid(
-                "no file name above the block; write the path alone on the line before it or its fence",
-            )
-            .with_hint(Hint::File)),
+            None if self.is_nameless => Ok(None),
+            None => {
+                let refusal = Refusal::new(
+                    Code::InvalidBatch,
+                    "no file name above the block; write the path alone on the line before it or its fence",
+                );
+                Err(self.misread(refusal.with_hint(Hint::File)))
+            }
         }
     }
 }

@@ -1,0 +1,119 @@
+//! What cannot be read in a patch of several parts: every fault, with its line, in one run.
+
+use patchcore::Code;
+use patchcore::dialect::{Dialect, Options, parse};
+
+/// The line and the message of every fault, in the order in which they are told.
+fn faults(dialect: Dialect, patch: &str, strict: bool) -> Vec<(usize, String)> {
+    let mut options = Options::default();
+    options.dialect = Some(dialect);
+    options.strict = strict;
+    let unread = parse(patch.as_bytes(), &options).expect_err(patch);
+    let diagnostic = unread.diagnostic().expect(patch);
+    diagnostic
+        .all()
+        .map(|fault| (fault.line, fault.message.clone()))
+        .collect()
+}
+
+#[test]
+fn every_fault_of_a_patch_in_lines_is_told_in_one_run() {
+    let block = "<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE\n";
+    let cases: Vec<(Dialect, String, Vec<(usize, &str)>)> = vec![
+        (
+            Dialect::SearchReplace,
+            // No divider, no name in a good block between, no end.
+            format!("a.py\n<<<<<<< SEARCH\na\n>>>>>>> REPLACE\n\nb.py\n{block}\n../c.py\n{block}\nd.py\n<<<<<<< SEARCH\na\n=======\nb\n"),
+            vec![
+                (4, "where ======= is due"),
+                (14, "../c.py"),
+                (25, "ends inside a block"),
+            ],
+        ),
+        (
+            Dialect::SearchReplace,
+            // The second block is of the same file, whichever that is: one fault.
+            format!("{block}{block}b.py\n<<<<<<< SEARCH\na\n=======\nb\n=======\nc\n>>>>>>> REPLACE\n{block}>>>>>>> REPLACE\n"),
+            vec![
+                (1, "no file name above the block"),
+                (16, "REPLACE mark is expected"),
+                (24, "a mark outside of a block"),
+            ],
+        ),
+        (
+            Dialect::SearchReplace,
+            // A block that the next one cuts off does not take that one with it.
+            "a.py\n<<<<<<< SEARCH\na\n=======\nb\nb.py\n<<<<<<< SEARCH\na\n>>>>>>> REPLACE\n".into(),
+            vec![(7, "REPLACE mark is expected"), (9, "where ======= is due")],
+        ),
+        (
+            Dialect::Codex,
+            "*** Begin Patch\n*** Add File: a.py\n+a\nb\n*** Update File: /etc/b.py\n@@\n-a\n+b\n*** Update File: c.py\n@@\n@@\n*** Updat File: d.py\n@@\n-a\n+b\n*** Update File: e.py\n@@\n-a\n+b\n*** End of File\nfoo\n@@\n-c\n+d\n*** End Patch\n".into(),
+            vec![
+                (4, "starts with '+'"),
+                (5, "/etc/b.py"),
+                (10, "the chunk has no lines"),
+                (12, "is not a header"),
+                (21, "a chunk starts with a line"),
+            ],
+        ),
+        (
+            Dialect::Codex,
+            "*** Begin Patch\n*** Update File: a.py\n@@\n*** End Patch\n*** End Patch\n*** Begin Patch\n*** Delete File: ../b\n".into(),
+            vec![
+                (3, "the chunk has no lines"),
+                (5, "without \"*** Begin Patch\""),
+                (7, "../b"),
+                (8, "the patch ends without"),
+            ],
+        ),
+        (
+            Dialect::Hashline,
+            "[a.py#BD730CE8]\nSWAP x:\n+b\n[b.py#BD730CE8]\nDEL 0\n".into(),
+            vec![(2, ""), (5, "")],
+        ),
+    ];
+    for (dialect, patch, expected) in cases {
+        let found = faults(dialect, &patch, false);
+        let lines = |list: &[(usize, &str)]| list.iter().map(|(line, _)| *line).collect::<Vec<_>>();
+        let told: Vec<usize> = found.iter().map(|(line, _)| *line).collect();
+        assert_eq!(told, lines(&expected), "{dialect}\n{patch}\n{found:#?}");
+        for ((_, message), (_, says)) in found.iter().zip(&expected) {
+            assert!(message.contains(says), "{dialect}: {message}: {says}");
+        }
+    }
+}
+
+/// A paragraph around the parts is one fault under `strict`, and hides none.
+#[test]
+fn prose_is_one_fault_a_paragraph_in_strict_mode() {
+    let block = "<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE\n";
+    let patch = format!("Some words here.\nAnd some more.\n\na.py\n{block}Then other ones.\n");
+    let lines = |dialect, patch: &str| {
+        let found = faults(dialect, patch, true);
+        found.into_iter().map(|(line, _)| line).collect::<Vec<_>>()
+    };
+    assert_eq!(lines(Dialect::SearchReplace, &patch), [1, 10]);
+    let envelope =
+        "Some words.\nAnd more.\n*** Begin Patch\n*** Delete File: a\n*** End Patch\nEnd.\n";
+    assert_eq!(lines(Dialect::Codex, envelope), [1, 6]);
+}
+
+/// The message of the whole names every fault, at most so many, and its place.
+#[test]
+fn the_refusal_of_the_whole_names_the_faults() {
+    let block = "<<<<<<< SEARCH\na\n>>>>>>> REPLACE\n";
+    let patch = format!("a.py\n{block}").repeat(100);
+    let unread = parse(patch.as_bytes(), &Options::default()).expect_err("no block is whole");
+    assert_eq!(unread.code, Code::InvalidBatch);
+    assert_eq!(unread.line.map(patchcore::text::LineNumber::get), Some(4));
+    assert!(
+        unread.message.starts_with("patch line 4, column 1: a mark"),
+        "{unread}"
+    );
+    assert!(
+        unread.message.contains("; patch line 8, column 1: "),
+        "{unread}"
+    );
+    assert!(unread.message.len() < 1000, "{unread}");
+}
