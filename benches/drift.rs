@@ -89,6 +89,11 @@ fn stale_batches(sources: &[Vec<String>], ours: usize, theirs: usize) {
         run("expected lines, no hash", ours, &Stale::expecting);
         run("--rebase", ours, &Stale::rebased);
         run("suggestion, sent again", ours, &Stale::retried);
+        run("diff, blob unknown", ours, &|trial| {
+            trial.diffed(false, false)
+        });
+        run("diff, blob known", ours, &|trial| trial.diffed(true, false));
+        run("diff, --rebase", ours, &|trial| trial.diffed(true, true));
         run("first match", ours, &Stale::first_match);
         run("git apply", theirs, &|trial| {
             stale_with(trial, &["git", "apply", "-"])

@@ -102,3 +102,27 @@ fn a_batch_for_an_older_state_lands_where_its_lines_are_or_not_at_all() {
     assert!(expecting <= 6, "{expecting}");
     assert!(first_matches > 0, "the trial is too easy");
 }
+
+#[test]
+fn a_diff_of_a_known_blob_goes_where_its_lines_are_or_nowhere() {
+    let sources = sources();
+    let mut random = Random(13);
+    for intact in [true, false] {
+        let [mut alone, mut known, mut rebased] = [[0; 3]; 3];
+        for _ in 0..300 {
+            let trial = stale::make(&sources[random.below(sources.len())], &mut random, intact);
+            alone[trial.diffed(false, false) as usize] += 1;
+            known[trial.diffed(true, false) as usize] += 1;
+            let verdict = trial.diffed(true, true);
+            assert_ne!(verdict, Verdict::Wrong, "{}", trial.patch());
+            rebased[verdict as usize] += 1;
+        }
+        assert!(
+            intact || alone[Verdict::Wrong as usize] > 0,
+            "the trial is too easy"
+        );
+        assert_eq!(known[Verdict::Wrong as usize], 0);
+        assert!(!intact || rebased[0] * 100 >= 93 * 300, "{rebased:?}");
+        assert!(rebased[0] >= known[0], "{rebased:?} {known:?}");
+    }
+}

@@ -115,9 +115,10 @@ fn deny<'b>(batch: &'b Batch, tree: &Tree) -> Cow<'b, Batch> {
             continue;
         }
         let path = &operation.file;
-        let note = operation.note.as_deref().unwrap_or("a hunk has moved");
+        let note = operation.note.as_deref();
+        let note = note.map(|note| format!(": {note}")).unwrap_or_default();
         let message = format!(
-            "what the hunk looks for in {path} stands at one place, which is not where its lines are: {note}"
+            "what the hunk looks for in {path} stands at one place, which is not where its lines are{note}"
         );
         let refusal = Refusal::new(Code::AnchorNotFound, message).in_file(path);
         let judged = &mut judged.to_mut().operations[index];

@@ -8,8 +8,9 @@
 use std::sync::Arc;
 
 use patchcore::batch::{self, Limits};
-use patchcore::diff::DiffOptions;
-use patchcore::plan::{Entry, Plan, Source, plan};
+use patchcore::dialect::{self, Options};
+use patchcore::diff::{BlobName, DiffOptions};
+use patchcore::plan::{Entry, Plan, Script as _, Source, plan};
 use patchcore::{Digest, Policy, RelPath, Tree};
 use serde_json::{Value, json};
 
@@ -144,6 +145,21 @@ impl Stale {
             .write_diff(&DiffOptions::default(), &mut patch)
             .expect("memory can be written to");
         String::from_utf8(patch).expect("sources are UTF-8")
+    }
+
+    /// As a diff that names the blob it was made of, which may be known.
+    pub(crate) fn diffed(&self, has_base: bool, rebase: bool) -> Verdict {
+        let blob = BlobName::of(self.base.as_bytes());
+        let index = format!("index {blob}..1234567 100644\n--- ");
+        let patch = self.patch().replacen("--- ", &index, 1);
+        let mut options = Options::default();
+        options.allow_omission = true;
+        let patch = dialect::parse(patch.as_bytes(), &options).expect("it is a diff");
+        let tree = self.tree(has_base);
+        let lowered = patch.lower(&tree).expect("it has one file");
+        let mut policy = Policy::default();
+        policy.rebase = rebase;
+        self.judged(&plan(&lowered.batch, &tree, &policy))
     }
 
     fn judged(&self, plan: &Plan) -> Verdict {

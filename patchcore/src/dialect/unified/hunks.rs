@@ -31,8 +31,8 @@ pub(super) struct Placed {
     pub(super) edits: Vec<Edit>,
     /// All of its old lines, context included.
     span: Range<usize>,
-    /// Whether it stands elsewhere than its header says, as it is.
-    pub(super) moved: bool,
+    /// Whether all of its old lines stand there byte for byte.
+    pub(super) exact: bool,
     /// What is worth saying about how it got there.
     pub(super) note: Option<String>,
     /// What was folded away to find its place.
@@ -45,7 +45,7 @@ impl Placed {
         Self {
             edits: Vec::new(),
             span: 0..0,
-            moved: false,
+            exact: false,
             note: Some(crate::locate::landed::note(line)),
             matched: None,
         }
@@ -588,11 +588,10 @@ impl File<'_> {
         {
             notes.push("the end of the file keeps its newline, or the lack of one".into());
         }
-        let is_plain = how.fold == Fold::Bytes && how.ending.is_none();
         Placed {
             edits,
             span: spot.span,
-            moved: spot.moved.is_some() && is_plain,
+            exact: how.fold == Fold::Bytes && how.ending.is_none(),
             note: (!notes.is_empty()).then(|| notes.join("; ")),
             matched: how.ending.is_some().then_some(Matched::LineEndings),
         }

@@ -1,5 +1,6 @@
 //! What the hunks or the binary patch of a section make of a file's bytes.
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 use super::super::super::{blob, minimal_edit};
@@ -7,7 +8,6 @@ use super::super::hunks::{self, Placed, Standing};
 use super::super::{HunkOptions, Section, SectionKind, Unified};
 use super::{Lowering, on};
 use crate::diff::blob_name;
-use crate::diff::parse::Hunk;
 use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Refusal};
 use crate::locate::landed::{self, Landed};
@@ -55,6 +55,11 @@ fn spliced(
     let text = source.is_link() || is_text_to_git(source.bytes());
     let mut placed = hunks::place(source.text(), section, path, options);
     let doubts = already(tree, source.bytes(), section, path, &mut placed);
+    // Whether the diff was made for another state of the file.
+    let is_other = LazyCell::new(|| {
+        let index = section.index.as_ref();
+        index.is_some_and(|(old, _)| blob::is_name(old) && !blob::is_named(source.bytes(), old))
+    });
     let older = |index: usize| {
         let hunk = section.hunks.get(index)?;
         hunks::older(hunk, section.index.as_ref(), options).map(Box::new)
@@ -65,15 +70,20 @@ fn spliced(
             edits,
             note,
             matched,
-            moved,
+            exact,
             ..
         }) => {
             let mut operation = on(source, path.clone(), Action::Splice(edits));
             operation.note = note;
             operation.matched = matched;
             operation.binary = text;
-            let is_close = |hunk: &&Hunk<'_>| hunks::has_neighbours(hunk);
-            if moved && section.hunks.get(index).filter(is_close).is_some() {
+            if exact
+                && section
+                    .hunks
+                    .get(index)
+                    .is_some_and(|it| hunks::has_neighbours(it))
+                && *is_other
+            {
                 operation.older = older(index);
             }
             operation
