@@ -2,6 +2,9 @@
 
 use patchcore::Code;
 use patchcore::dialect::{Dialect, Options, parse};
+use patchcore::plan::{Script as _, plan};
+
+use super::{Files, policy, tree};
 
 /// The line of every fault, and a part of its message.
 type Told<'a> = Vec<(usize, &'a str)>;
@@ -119,4 +122,40 @@ fn the_refusal_of_the_whole_names_the_faults() {
         "{unread}"
     );
     assert!(unread.message.len() < 1000, "{unread}");
+}
+
+/// What passes behind a refused part would be applied without it, in dialects whose parts are told
+/// apart by line, range or file, too.
+#[test]
+fn hunks_ranges_and_files_behind_a_refused_one_are_judged_without_it() {
+    use patchcore::plan::Outcome::{NotApplied, Refused};
+
+    let before = Files::from([
+        (b"f".to_vec(), (b"a\nb\nc\n".to_vec(), false)),
+        (b"g".to_vec(), (b"a\n".to_vec(), false)),
+    ]);
+    let hunks = "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-x\n+y\n@@ -3 +3 @@\n-c\n+C\n--- a/g\n+++ b/g\n@@ -1 +1 @@\n-a\n+b\n";
+    let ranges = r#"{"changes": {"f": [{"range": {"start": {"line": 900, "character": 0}, "end": {"line": 900, "character": 1}}, "newText": "x"}], "g": [{"range": {"start": {"line": 0, "character": 0}, "end": {"line": 0, "character": 1}}, "newText": "x"}]}}"#;
+    let files = r#"[{"path": "f", "content": "// ... existing code ...\n"}, {"path": "g", "content": "x\n"}]"#;
+    for (dialect, patch, expected) in [
+        (
+            Dialect::UnifiedDiff,
+            hunks,
+            vec![Refused, NotApplied, NotApplied],
+        ),
+        (Dialect::WorkspaceEdit, ranges, vec![Refused, NotApplied]),
+        (Dialect::Files, files, vec![Refused, NotApplied]),
+    ] {
+        let mut options = Options::default();
+        options.dialect = Some(dialect);
+        options.unidiff_zero = true;
+        let script = parse(patch.as_bytes(), &options).unwrap();
+        let tree = tree(&before, &script.paths());
+        let batch = script.lower(&tree).unwrap().batch;
+        let mut policy = policy(&options);
+        policy.allow_unguarded = true;
+        let plan = plan(&batch, &tree, &policy);
+        let outcomes: Vec<_> = plan.verdicts.iter().map(|v| v.outcome).collect();
+        assert_eq!(outcomes, expected, "{dialect}");
+    }
 }
