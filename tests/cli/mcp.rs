@@ -13,7 +13,7 @@ use crate::orchestrator::Orchestrator;
 use crate::sandbox::Sandbox;
 
 /// A client that speaks the protocol of 2026, where every request stands alone.
-struct Client {
+pub(crate) struct Client {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
@@ -21,7 +21,7 @@ struct Client {
 }
 
 impl Client {
-    fn start(sandbox: &Sandbox, arguments: &[&str]) -> Self {
+    pub(crate) fn start(sandbox: &Sandbox, arguments: &[&str]) -> Self {
         Self::spawn(sandbox.command(&[&["mcp"], arguments].concat()))
     }
 
@@ -75,7 +75,7 @@ impl Client {
     }
 
     /// Calls a tool: whether it is an error, and what it says.
-    fn call(&mut self, tool: &str, arguments: Value) -> (bool, Value) {
+    pub(crate) fn call(&mut self, tool: &str, arguments: Value) -> (bool, Value) {
         let answer = self.ask("tools/call", json!({"name": tool, "arguments": arguments}));
         let result = &answer["result"];
         let text = result["content"][0]["text"].as_str();
@@ -89,7 +89,7 @@ impl Client {
     }
 
     /// Ends the input, and waits for the server's end.
-    fn end(mut self) -> i32 {
+    pub(crate) fn end(mut self) -> i32 {
         drop(self.input.take());
         self.child.wait().unwrap().code().unwrap_or(-1)
     }

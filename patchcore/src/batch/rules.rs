@@ -96,6 +96,9 @@ impl PatchBatch {
             faults.add("operations", one_more(last, limits));
         }
         faults.add("version", version(self.version.into()));
+        if let Some(id) = &self.batch_id {
+            faults.add("batch_id", not_empty("batch_id", id));
+        }
         let mut guarded = HashSet::new();
         for path in self.base.keys() {
             let fresh = guarded.insert(key(path));

@@ -144,31 +144,32 @@ impl Service {
             file: call.file.clone(),
             ..DialectOptions::default()
         };
-        let mut labels = self.labels.clone();
-        labels.task_id = labels.task_id.or_else(|| call.task_id.clone());
+        let of_call = Labels {
+            task_id: call.task_id.clone(),
+            ..Labels::default()
+        };
         let input = edit::Input {
             bytes: input,
             dialect: dialect.resolve(Some(&self.place.root))?,
-            labels,
+            labels: of_call,
             batch_id: None,
             bases: call.bases.clone(),
             is_last: false,
         };
         let done = edit::with_script(input, policy, |script| {
-            let Some(id) = &call.batch_id else {
-                return self.carry_out(script, &request);
-            };
-            match script.as_batch().and_then(|batch| batch.id.as_deref()) {
-                Some(own) if own != id => {
-                    let message = format!("the call names the batch {id:?}, and the batch {own:?}");
-                    Err(Refusal::new(Code::InvalidBatch, message).into())
-                }
-                Some(_) => self.carry_out(script, &request),
-                None => {
-                    let script = Labelled::new(script, Labels::default(), Some(id.clone()));
-                    self.carry_out(&script, &request)
-                }
+            let own = script.as_batch().and_then(|batch| batch.id.as_deref());
+            if let (Some(id), Some(own)) = (&call.batch_id, own)
+                && own != id
+            {
+                let message = format!("the call names the batch {id:?}, and the batch {own:?}");
+                return Err(Refusal::new(Code::InvalidBatch, message).into());
             }
+            let id = call.batch_id.clone().filter(|_| own.is_none());
+            if id.is_none() && self.labels == Labels::default() {
+                return self.carry_out(script, &request);
+            }
+            let script = Labelled::new(script, self.labels.clone(), id);
+            self.carry_out(&script, &request)
         })?;
         Ok(done.unwrap_or_else(|fault| {
             Answer::of_report(Exit::of(fault.code), &Report::faulty(&fault))
