@@ -231,6 +231,23 @@ fn an_empty_id_names_no_batch_through_any_door() {
     }
     let wire = serde_json::from_value::<patchcore::batch::PatchBatch>(batch);
     assert!(wire.is_err());
+    // Nor where it comes beside a batch or a patch.
+    let diff = "--- a/a.txt\n+++ b/a.txt\n@@ -1 +1 @@\n-one\n+two\n";
+    let operations = json!([{"op": "append", "file": "a.txt", "content": "x"}]);
+    let here = Sandbox::new(&[("a.txt", "one\n")]);
+    let mut client = Client::start(&here, &[]);
+    for call in [
+        json!({"patch": diff, "batch_id": ""}),
+        json!({"operations": operations, "batch_id": ""}),
+    ] {
+        for tool in ["check", "edit"] {
+            let (failed, said) = client.call(tool, call.clone());
+            assert!(failed, "{tool}: {said}");
+            assert!(said.to_string().contains("batch_id"), "{tool}: {said}");
+        }
+    }
+    client.end();
+    assert_eq!(here.read("a.txt"), "one\n");
     let sandbox = Sandbox::new(&[("a.txt", "one\n")]);
     let done = sandbox.run(&["append", "a.txt", "--content", "x", "--batch-id", ""]);
     assert_eq!(done.code, 2, "{}", done.err);

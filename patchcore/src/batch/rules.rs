@@ -11,7 +11,7 @@ use super::diagnostic::MAX_FAULTS;
 use super::reader::short;
 use super::wire::{At, Expectation, PatchBatch, PatchOperation};
 use crate::error::{Code, Refusal};
-use crate::operation::Occurrence;
+use crate::operation::{Batch, Occurrence};
 use crate::path::RelPath;
 
 #[cfg(test)]
@@ -54,6 +54,7 @@ pub(super) fn not_empty(field: &str, text: &str) -> Checked {
     check(!text.is_empty(), Code::InvalidBatch, || {
         let hint = match field {
             "expect" | "before" | "after" | "text" => "; a blank line is \"\\n\"",
+            "batch_id" => "; leave it out to have one made",
             _ => "",
         };
         format!("{field:?} is never empty{hint}")
@@ -80,6 +81,20 @@ pub(super) fn key(path: &str) -> Cow<'_, str> {
     match RelPath::new(path) {
         Ok(known) if known.as_bytes() != path.as_bytes() => known.to_string().into(),
         _ => path.into(),
+    }
+}
+
+impl Batch {
+    /// Checks the rules for what did not come with the operations: an id may be set beside them.
+    ///
+    /// # Errors
+    /// `INVALID_BATCH`.
+    pub(crate) fn check_header(&self) -> Result<(), Refusal> {
+        let mut faults = Faults::default();
+        if let Some(id) = &self.id {
+            faults.add("batch_id", not_empty("batch_id", id));
+        }
+        faults.finish()
     }
 }
 
