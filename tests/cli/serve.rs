@@ -3,6 +3,7 @@
 mod bounds;
 mod client;
 mod hostile;
+mod kills;
 mod openapi;
 mod user;
 

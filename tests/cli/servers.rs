@@ -7,6 +7,8 @@ use std::sync::Mutex;
 use serde_json::{Value, json};
 
 use crate::corpus::Ready;
+use crate::mcp::Client;
+use crate::sandbox::Sandbox;
 use crate::serve::Server;
 
 /// The log's last entry, without what differs from run to run.
@@ -135,4 +137,119 @@ fn the_corpus_is_the_same_through_every_door() {
         failures.len(),
         failures.join("\n")
     );
+}
+
+/// What a batch comes to through each door, in a tree of its own each time.
+fn through_every_door(options: &[&str], batch: &Value) -> Vec<(&'static str, i32, Value)> {
+    let sandbox = || Sandbox::new(&[("a.txt", "one\n")]);
+    let text = batch.to_string();
+    let mut answers = Vec::new();
+    let here = sandbox();
+    std::fs::write(here.outside().join("batch.json"), &text).unwrap();
+    let file = here.outside().join("batch.json");
+    let apply = ["apply", file.to_str().unwrap(), "--output", "json"];
+    let done = here.run(&[&apply[..], options].concat());
+    answers.push((
+        "cli",
+        done.code,
+        serde_json::from_str(&done.out).unwrap_or_else(|_| json!(done.err)),
+    ));
+    let here = sandbox();
+    let server = Server::start(&here, options);
+    let said = server.apply(batch);
+    answers.push(("http", said.status.into(), said.json()));
+    let here = sandbox();
+    let mut client = Client::start(&here, options);
+    let (failed, said) = client.call("edit", json!({"patch": text}));
+    answers.push(("mcp", failed.into(), said));
+    client.end();
+    answers
+}
+
+#[test]
+fn labels_that_go_before_the_batchs_own_do_so_with_a_word_through_every_door() {
+    let options = ["--task-id", "T-1", "--agent", "codex"];
+    let append =
+        |task: &str| json!({"op": "append", "file": "a.txt", "content": "x", "task_id": task});
+    let batch = json!({"agent": "codex", "task_id": "T-2", "operations": [
+        append("T-3"), append("T-1"), append("T-2")]});
+    for (door, status, said) in through_every_door(&options, &batch) {
+        assert!([0, 200].contains(&status), "{door}: {said}");
+        let warnings = said["warnings"].to_string();
+        assert!(
+            warnings.contains(r#"task_id is \"T-1\" here"#)
+                && warnings.contains(r#"not \"T-2\", \"T-3\" as in it"#),
+            "{door}: {warnings}"
+        );
+        assert!(!warnings.contains("agent"), "the same: {door}: {warnings}");
+    }
+    let quiet = json!({"task_id": "T-1", "operations": [append("T-1")]});
+    for (door, status, said) in through_every_door(&options, &quiet) {
+        assert!([0, 200].contains(&status), "{door}: {said}");
+        assert_eq!(said["warnings"], Value::Null, "{door}");
+    }
+    // What a caller says beside its batch is held to the same rule.
+    let here = Sandbox::new(&[("a.txt", "one\n")]);
+    let operations = json!([{"op": "append", "file": "a.txt", "content": "x"}]);
+    let mut client = Client::start(&here, &options);
+    let call = json!({"operations": operations, "task_id": "T-9"});
+    let (failed, said) = client.call("edit", call);
+    assert!(!failed, "{said}");
+    assert!(
+        said["warnings"][0].as_str().unwrap().contains("T-9"),
+        "{said}"
+    );
+    client.end();
+    let server = Server::start(&here, &options);
+    let batch = json!({"operations": operations, "batch_id": "two"}).to_string();
+    let said = server
+        .post("/api/patches/apply?task_id=T-9", batch.as_bytes())
+        .json();
+    assert!(
+        said["warnings"][0].as_str().unwrap().contains("T-9"),
+        "{said}"
+    );
+    let of = |task: &str| {
+        here.run(&["events", "list", "--task", task, "--output", "json"])
+            .out
+    };
+    assert!(of("T-1").contains("two"), "{}", of("T-1"));
+    assert_eq!(of("T-9"), "");
+}
+
+#[test]
+fn an_empty_id_names_no_batch_through_any_door() {
+    let batch = json!({"batch_id": "", "operations": [
+        {"op": "append", "file": "a.txt", "content": "x"}]});
+    for (door, status, said) in through_every_door(&[], &batch) {
+        assert!([1, 2, 400].contains(&status), "{door}: {status} {said}");
+        let said = said.to_string();
+        assert!(
+            said.contains("batch_id") && said.contains("never empty"),
+            "{door}: {said}"
+        );
+    }
+    let wire = serde_json::from_value::<patchcore::batch::PatchBatch>(batch);
+    assert!(wire.is_err());
+    // Nor where it comes beside a batch or a patch.
+    let diff = "--- a/a.txt\n+++ b/a.txt\n@@ -1 +1 @@\n-one\n+two\n";
+    let operations = json!([{"op": "append", "file": "a.txt", "content": "x"}]);
+    let here = Sandbox::new(&[("a.txt", "one\n")]);
+    let mut client = Client::start(&here, &[]);
+    for call in [
+        json!({"patch": diff, "batch_id": ""}),
+        json!({"operations": operations, "batch_id": ""}),
+    ] {
+        for tool in ["check", "edit"] {
+            let (failed, said) = client.call(tool, call.clone());
+            assert!(failed, "{tool}: {said}");
+            assert!(said.to_string().contains("batch_id"), "{tool}: {said}");
+        }
+    }
+    client.end();
+    assert_eq!(here.read("a.txt"), "one\n");
+    let sandbox = Sandbox::new(&[("a.txt", "one\n")]);
+    let done = sandbox.run(&["append", "a.txt", "--content", "x", "--batch-id", ""]);
+    assert_eq!(done.code, 2, "{}", done.err);
+    assert_eq!(sandbox.read("a.txt"), "one\n");
 }

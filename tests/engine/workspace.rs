@@ -11,6 +11,25 @@ use patchcore::workspace::{Applied, ApplyOptions, Recovered, Retention, Verify, 
 use patchcore::{Code, Digest, RelPath};
 use tempfile::TempDir;
 
+#[test]
+fn an_id_that_is_empty_is_refused_and_no_two_batches_are_taken_for_one() {
+    let root = TempDir::new().unwrap();
+    fs::write(root.path().join("a.txt"), "one\n").unwrap();
+    let workspace = Workspace::open(root.path()).unwrap();
+    for line in ["two", "three"] {
+        let mut batch = batch(vec![append("a.txt", line)]);
+        batch.id = Some(String::new());
+        let options = ApplyOptions::default();
+        let checked = workspace.check(&batch, &options).unwrap();
+        let applied = workspace.apply(&batch, &options).unwrap();
+        for report in [checked.report, applied.report] {
+            assert_eq!(report.status, Status::Refused);
+            assert_eq!(report.refusal.unwrap().code, Code::InvalidBatch);
+        }
+    }
+    assert_eq!(fs::read(root.path().join("a.txt")).unwrap(), b"one\n");
+}
+
 pub(crate) fn path(path: &str) -> RelPath {
     RelPath::new(path).unwrap()
 }

@@ -69,7 +69,7 @@ impl Reader<'_> {
                 r.within(Segment::Name(field), |r| {
                     match field {
                         "version" => r.version()?,
-                        "batch_id" => header.batch_id = r.text()?,
+                        "batch_id" => header.batch_id = r.nonempty(field)?,
                         "base" => r.base(&mut header.base)?,
                         "coordinates" => {
                             header.coordinates = r.choice(COORDINATES)?.unwrap_or_default();

@@ -11,7 +11,7 @@ use super::diagnostic::MAX_FAULTS;
 use super::reader::short;
 use super::wire::{At, Expectation, PatchBatch, PatchOperation};
 use crate::error::{Code, Refusal};
-use crate::operation::Occurrence;
+use crate::operation::{Batch, Occurrence};
 use crate::path::RelPath;
 
 #[cfg(test)]
@@ -54,6 +54,7 @@ pub(super) fn not_empty(field: &str, text: &str) -> Checked {
     check(!text.is_empty(), Code::InvalidBatch, || {
         let hint = match field {
             "expect" | "before" | "after" | "text" => "; a blank line is \"\\n\"",
+            "batch_id" => "; leave it out to have one made",
             _ => "",
         };
         format!("{field:?} is never empty{hint}")
@@ -83,6 +84,20 @@ pub(super) fn key(path: &str) -> Cow<'_, str> {
     }
 }
 
+impl Batch {
+    /// Checks the rules for what did not come with the operations: an id may be set beside them.
+    ///
+    /// # Errors
+    /// `INVALID_BATCH`.
+    pub(crate) fn check_header(&self) -> Result<(), Refusal> {
+        let mut faults = Faults::default();
+        if let Some(id) = &self.id {
+            faults.add("batch_id", not_empty("batch_id", id));
+        }
+        faults.finish()
+    }
+}
+
 impl PatchBatch {
     /// Checks the rules that the types do not state: those by which [`parse`](super::parse) judges
     /// a batch beyond its JSON.
@@ -96,6 +111,9 @@ impl PatchBatch {
             faults.add("operations", one_more(last, limits));
         }
         faults.add("version", version(self.version.into()));
+        if let Some(id) = &self.batch_id {
+            faults.add("batch_id", not_empty("batch_id", id));
+        }
         let mut guarded = HashSet::new();
         for path in self.base.keys() {
             let fresh = guarded.insert(key(path));

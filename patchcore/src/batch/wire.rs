@@ -34,6 +34,7 @@ pub struct PatchBatch {
     /// The sender's id: a batch that was committed under it is not applied again. One is made
     /// where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub batch_id: Option<String>,
     /// Labels of all operations that do not bear their own.
     #[serde(flatten)]

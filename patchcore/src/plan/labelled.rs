@@ -1,18 +1,23 @@
 //! A script under labels and hashes that do not come with it.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::digest::{Digest, Hasher};
-use crate::error::Refusal;
+use crate::error::{Refusal, excerpt};
 use crate::operation::{Batch, Labels};
 use crate::path::RelPath;
 use crate::report::Part;
 
 use super::{Lowered, Script, Tree};
 
-/// A script whose batch has labels and an id of the operator's, which go before its own.
+/// Most labels of one kind that a remark repeats, and most characters of each.
+const MAX_SHOWN: usize = 3;
+const MAX_LABEL: usize = 100;
+
+/// A script whose batch has labels and an id of the operator's, which go before its own. A remark
+/// says which of its own it loses by that.
 ///
 /// So a patch in any format can be held to the rules of a task, and to what its sender was shown
 /// ([`with_bases`](Self::with_bases)).
@@ -115,6 +120,48 @@ impl<'s> Labelled<'s> {
         batch
     }
 
+    /// What the labels of a batch are that others go before, a remark for each kind.
+    fn replaced(&self, batch: &Batch) -> Vec<String> {
+        if self.labels == Labels::default() {
+            return Vec::new();
+        }
+        let mut lost = vec![BTreeSet::new(); fields(&self.labels).len()];
+        let mut last: Option<&Arc<Labels>> = None;
+        let operations = batch.operations.iter().map(|operation| &operation.labels);
+        for own in std::iter::once(&batch.labels).chain(operations) {
+            // Operations mostly share their labels.
+            if last.is_some_and(|last| Arc::ptr_eq(last, own)) {
+                continue;
+            }
+            last = Some(own);
+            let pairs = fields(&self.labels).into_iter().zip(fields(own));
+            for (((_, given), (_, own)), lost) in pairs.zip(&mut lost) {
+                if let (Some(given), Some(own)) = (given, own)
+                    && given != own
+                {
+                    lost.insert(own.clone());
+                }
+            }
+        }
+        let mut remarks = Vec::new();
+        for ((name, given), lost) in fields(&self.labels).into_iter().zip(lost) {
+            let Some(given) = given.as_ref().filter(|_| !lost.is_empty()) else {
+                continue;
+            };
+            let quoted = |label: &String| format!("{:?}", excerpt(label.as_bytes(), MAX_LABEL));
+            let mut shown: Vec<_> = lost.iter().take(MAX_SHOWN).map(quoted).collect();
+            if lost.len() > MAX_SHOWN {
+                shown.push(format!("{} more", lost.len() - MAX_SHOWN));
+            }
+            remarks.push(format!(
+                "{name} is {} here, as given beside the input, not {} as in it",
+                quoted(given),
+                shown.join(", ")
+            ));
+        }
+        remarks
+    }
+
     fn over(&self, own: &Labels) -> Labels {
         let first = |operator: &Option<String>, own: &Option<String>| {
             operator.as_ref().or(own.as_ref()).cloned()
@@ -173,12 +220,17 @@ impl Script for Labelled<'_> {
     }
 
     fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
+        let mut lowered = self.script.lower(tree)?;
+        let replaced = self.replaced(&lowered.batch);
+        lowered.notes.remarks.extend(replaced);
         if self.is_batch()
             && let Some(batch) = &self.batch
         {
-            return Ok(batch.into());
+            return Ok(Lowered {
+                batch: Cow::Borrowed(batch),
+                notes: lowered.notes,
+            });
         }
-        let lowered = self.script.lower(tree)?;
         let mut batch = self.labelled(lowered.batch.into_owned());
         // With an id, a patch is known again by what was sent, not by what it comes to in a tree.
         if let Some(known) = &self.batch {
@@ -189,4 +241,15 @@ impl Script for Labelled<'_> {
             notes: lowered.notes,
         })
     }
+}
+
+/// The labels by name.
+fn fields(labels: &Labels) -> [(&'static str, &Option<String>); 5] {
+    [
+        ("order_id", &labels.order_id),
+        ("task_id", &labels.task_id),
+        ("factory", &labels.factory),
+        ("phase", &labels.phase),
+        ("agent", &labels.agent),
+    ]
 }

@@ -151,6 +151,10 @@ impl<'a> Excerpt<'a> {
             Part::Whole if count == 0 => None,
             Part::Whole => Some((1, count)),
             Part::Lines(first, last) if *first == 0 || first > last => {
+                let last = match *last {
+                    u64::MAX => String::new(),
+                    last => last.to_string(),
+                };
                 let message = format!(
                     "{first}-{last} is not a range of lines; lines are counted from 1, the first one first"
                 );

@@ -8,7 +8,7 @@ use patchcore::operation::Labels;
 #[command(next_help_heading = None::<&'static str>)]
 pub(crate) struct LabelArgs {
     /// Id of the batch; one that was committed is not applied again [env: PATCHCTL_BATCH_ID]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) batch_id: Option<String>,
     /// The order that the work belongs to [env: PATCHCTL_ORDER_ID]
     #[arg(long, value_name = "ID")]

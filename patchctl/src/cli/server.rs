@@ -59,7 +59,7 @@ pub(crate) struct HttpArgs {
     #[arg(long, value_name = "PATH", conflicts_with = "listen")]
     pub(crate) socket: Option<std::path::PathBuf>,
     /// Mode of the socket, in octal: who can write to it can call
-    #[arg(long, value_name = "MODE", default_value = "600", value_parser = mode, requires = "socket")]
+    #[arg(long, value_name = "MODE", default_value = "600", value_parser = mode, requires = "socket", conflicts_with = "listen")]
     pub(crate) socket_mode: u32,
     /// File with the token that callers send as `Authorization: Bearer`; at least 16 characters
     #[arg(long, value_name = "FILE")]

@@ -330,6 +330,7 @@ fn options_that_make_no_server_are_refused() {
         ["--host", "*"],
         ["--host", "name:80"],
         ["--host", "http://name"],
+        ["--socket-mode", "660"],
         ["--max-connections", "0"],
         ["--max-connections", "18446744073709551615"],
     ] {

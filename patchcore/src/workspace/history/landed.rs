@@ -27,6 +27,9 @@ impl Workspace {
                 Ok(lowered) => lowered,
                 Err(refusal) => return Ok(Err(refusal)),
             };
+            if let Err(refusal) = lowered.batch.check_header() {
+                return Ok(Err(refusal));
+            }
             let operations = lowered.batch.operations.iter();
             let doubts = operations.filter_map(|operation| {
                 Some((
