@@ -548,6 +548,43 @@ fn a_session_of_200_calls_with_faults_and_kills_loses_nothing() {
     assert_eq!(listed.lines().count(), 200, "each edit is in the log once");
 }
 
+#[test]
+fn arguments_that_are_empty_or_out_of_range_are_refused_by_their_name() {
+    let sandbox = Sandbox::new(&[("a.txt", "one\n")]);
+    let mut client = Client::start(&sandbox, &[]);
+    let with = |name: &str| {
+        json!({"operations": [
+        {"op": "append", "file": "a.txt", "content": "x"}], name: ""})
+    };
+    for (tool, arguments, name) in [
+        ("edit", with("task_id"), "task_id"),
+        ("edit", with("batch_id"), "batch_id"),
+        ("check", with("batch_id"), "batch_id"),
+        ("undo", json!({"batch_id": ""}), "batch_id"),
+        ("history", json!({"limit": 0}), "limit"),
+        ("history", json!({"limit": 1001}), "limit"),
+        ("history", json!({"limit": -1}), "limit"),
+        ("scan", json!({"limit": 0}), "limit"),
+        ("scan", json!({"limit": 10001}), "limit"),
+        ("scan", json!({"paths": [""]}), "path"),
+        ("tasks", json!({"limit": 0}), "limit"),
+        ("tasks", json!({"status": ["done"]}), "status"),
+        ("tasks", json!({"order_id": ""}), "order_id"),
+        ("task_done", json!({"task_id": ""}), "task_id"),
+        ("ask", json!({"question": ""}), "question"),
+        ("ask", json!({"question": "x", "task_id": ""}), "task_id"),
+        ("read", json!({"file": "a.txt", "around": ""}), "around"),
+        ("read", json!({"file": "a.txt", "lines": [1]}), "lines"),
+    ] {
+        let (failed, said) = client.call(tool, arguments.clone());
+        assert!(failed, "{tool} {arguments}: {said}");
+        let why = said.to_string();
+        assert!(why.contains(name), "{tool} {arguments}: {said}");
+    }
+    client.end();
+    assert_eq!(sandbox.read("a.txt"), "one\n");
+}
+
 /// Runs a client of somebody else's against the server.
 fn foreign(mut command: Command, script: &str, what: &str) {
     let sandbox = Sandbox::new(&[("a.txt", "one\ntwo\n")]);

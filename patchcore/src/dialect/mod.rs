@@ -56,6 +56,7 @@ mod json;
 mod leftover;
 mod marks;
 mod search_replace;
+mod shell;
 mod unified;
 mod unread;
 mod whole;
@@ -213,6 +214,10 @@ impl Script for Patch<'_> {
         self.script.paths()
     }
 
+    fn sources(&self) -> Vec<RelPath> {
+        self.script.sources()
+    }
+
     fn mentions(&self) -> Vec<RelPath> {
         self.script.mentions()
     }
@@ -297,6 +302,15 @@ fn parse_text<'a>(
         leftover::check(bytes, dialect, &calls.read)?;
         return Ok(Box::new(calls));
     }
+    let is_argument = dialect == Dialect::Codex
+        && std::str::from_utf8(bytes).is_ok_and(|text| codex::unquoted(text).is_some());
+    let is_in_lines = matches!(
+        dialect,
+        Dialect::Codex | Dialect::Hashline | Dialect::SearchReplace | Dialect::UnifiedDiff
+    );
+    if is_in_lines && !is_argument {
+        shell::check(bytes, dialect)?;
+    }
     let script: Box<dyn Script + 'a> = match dialect {
         Dialect::Batch => Box::new(crate::batch::parse(bytes, &Limits::default())?),
         Dialect::UnifiedDiff => Box::new(unified::parse(bytes, options)?),
@@ -307,8 +321,6 @@ fn parse_text<'a>(
         Dialect::Hashline => Box::new(hashline::parse(bytes, options)?),
         Dialect::StrReplace | Dialect::McpEdit => unreachable!("they are calls"),
     };
-    let is_argument = dialect == Dialect::Codex
-        && std::str::from_utf8(bytes).is_ok_and(|text| codex::unquoted(text).is_some());
     if !is_argument {
         leftover::check(bytes, dialect, &[])?;
     }

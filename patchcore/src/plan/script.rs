@@ -16,6 +16,12 @@ pub trait Script {
     /// Every path that has to be loaded before [`lower`](Self::lower).
     fn paths(&self) -> Vec<RelPath>;
 
+    /// The files that the script edits, by the names that they have before it: all of
+    /// [`paths`](Self::paths), unless it says which of them are only arrived at.
+    fn sources(&self) -> Vec<RelPath> {
+        self.paths()
+    }
+
     /// Names of files that text around the edits speaks of, whole paths or their last components:
     /// the files of the workspace that are called so are loaded as well, since an edit may be meant
     /// for one of them.

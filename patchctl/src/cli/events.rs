@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
+use patchcore::event::EventKind;
+use patchcore::plan::Outcome;
 
 use super::orchestrator::{Connection, EventForm, duration};
 
@@ -47,7 +49,7 @@ pub(crate) struct Filter {
     #[arg(long, value_name = "PATH")]
     pub(crate) file: Option<String>,
     /// With this outcome or of this kind: `applied`, `refused`, `PATCH_SKIPPED`, …
-    #[arg(long, value_name = "OUTCOME")]
+    #[arg(long, value_name = "OUTCOME", value_parser = outcome)]
     pub(crate) outcome: Option<String>,
     /// Not before this time: RFC 3339, or so long ago, such as `2h`
     #[arg(long, value_name = "TIME", value_parser = moment)]
@@ -188,4 +190,19 @@ pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
         .map_err(|_| "a time is RFC 3339, or how long ago: 2026-01-02T03:04:05Z, 2h".to_owned())?;
     let at = Timestamp::now().checked_sub(ago);
     at.map_err(|_| "that is before all time".to_owned())
+}
+
+/// Reads an outcome or the kind of an event, however it is spelt.
+pub(crate) fn outcome(text: &str) -> Result<String, String> {
+    let lower = text.to_ascii_lowercase().replace('-', "_");
+    let upper = lower.to_ascii_uppercase();
+    let is_kind = |name: String| serde_json::from_value::<EventKind>(name.into()).is_ok();
+    let is_outcome = serde_json::from_value::<Outcome>(lower.as_str().into()).is_ok();
+    match is_outcome || is_kind(format!("PATCH_{upper}")) || is_kind(upper) {
+        true => Ok(lower),
+        false => Err(format!(
+            "{text:?} is no outcome, such as applied, rebased, already_applied, refused, \
+             not_applied, rolled_back or undone, and no kind of event, such as PATCH_SKIPPED"
+        )),
+    }
 }

@@ -258,8 +258,22 @@ impl Call {
 }
 
 fn read<T: DeserializeOwned>(arguments: Value) -> Result<T, String> {
-    serde_json::from_value(arguments)
-        .map_err(|error| format!("the arguments make no call: {error}"))
+    T::deserialize(&arguments).map_err(|error| {
+        let why = error.to_string();
+        // The one without which it is not said.
+        let is_at_fault = |name: &&String| {
+            let mut others = arguments.clone();
+            if let Some(others) = others.as_object_mut() {
+                others.remove(*name);
+            }
+            T::deserialize(&others).err().map(|error| error.to_string()) != Some(why.clone())
+        };
+        let mut names = arguments.as_object().into_iter().flat_map(Map::keys);
+        match names.find(is_at_fault) {
+            Some(name) => format!("the arguments make no call: `{name}`: {why}"),
+            None => format!("the arguments make no call: {why}"),
+        }
+    })
 }
 
 fn edit(arguments: Value, preview: bool) -> Result<Call, String> {
@@ -342,5 +356,64 @@ mod tests {
         assert!(why(json!({"patch": {}})).contains("is a string"));
         assert!(why(json!({"patch": "x", "policy": {}})).contains("`policy`"));
         assert!(why(json!({"patch": "x", "base": {"a": "1"}})).contains("the base of a"));
+    }
+
+    /// Whether a value is of the kind that a schema of the catalogue has.
+    fn fits(value: &Value, schema: &Value) -> bool {
+        match schema["type"].as_str() {
+            Some("string") => value.is_string(),
+            Some("integer") => value.is_u64(),
+            Some("boolean") => value.is_boolean(),
+            Some("object") => value.is_object(),
+            Some("array") => {
+                let fits = |item| fits(item, &schema["items"]);
+                value.as_array().is_some_and(|items| items.iter().all(fits))
+            }
+            _ => schema["enum"]
+                .as_array()
+                .is_none_or(|all| all.contains(value)),
+        }
+    }
+
+    #[test]
+    fn an_argument_of_another_kind_is_refused_by_its_name() {
+        for tool in all() {
+            let why = |arguments: Map<String, Value>| match Call::new(&tool.name, arguments.into())
+            {
+                Some(Err(why)) => why,
+                _ => panic!("{} takes it", tool.name),
+            };
+            let properties = tool.input_schema["properties"].as_object().unwrap();
+            // What must be there is.
+            let mut whole = Map::new();
+            for name in tool
+                .input_schema
+                .get("required")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+            {
+                whole.insert(name.as_str().unwrap().to_owned(), "x".into());
+            }
+            let mut unknown = whole.clone();
+            unknown.insert("nonsense".to_owned(), 1.into());
+            assert!(why(unknown).contains("`nonsense`"), "{}", tool.name);
+            for (name, schema) in properties {
+                for wrong in [json!(1.5), json!(-1), json!([[]]), json!({"a": 1})] {
+                    // What stands in the operations is the engine's to judge.
+                    if fits(&wrong, schema) || (name == "operations" && wrong.is_array()) {
+                        continue;
+                    }
+                    let mut arguments = whole.clone();
+                    arguments.insert(name.clone(), wrong.clone());
+                    let why = why(arguments);
+                    assert!(
+                        why.contains(&format!("`{name}`")),
+                        "{} {wrong}: {why}",
+                        tool.name
+                    );
+                }
+            }
+        }
     }
 }

@@ -52,10 +52,14 @@ pub(crate) fn input_fault(fault: &Diagnostic, name: &str, input: &[u8], context:
 fn draw(fault: &Diagnostic, name: &str, input: &[u8]) -> String {
     let place = LineSpan::of(input, &fault.span);
     let (shown, span) = window(place.line, &place.span);
-    let mark = AnnotationKind::Primary.span(span);
+    let mut mark = AnnotationKind::Primary.span(span);
+    // All of the input is no place in it; lines have no paths.
+    if fault.path != "$" {
+        mark = mark.label(printable(&fault.path));
+    }
     let snippet = Snippet::source(shown.as_str())
         .line_start(place.number)
-        .annotation(mark.label(printable(&fault.path)));
+        .annotation(mark);
     let origin = Origin::path(printable(name))
         .line(place.number)
         .char_column(place.column);

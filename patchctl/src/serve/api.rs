@@ -17,17 +17,17 @@ use serde_json::json;
 use super::Server;
 use super::answer::{failed, json_response, problem, respond, respond_found};
 use super::openapi;
-use super::request::{Limits, key, query, read_body, read_json};
+use super::request::{Limits, key, no_query, query, read_body, read_json};
 use super::statistics::{Group, OrderReport, Statistics, Trends};
 use super::stream::{sse, websocket};
-use crate::cli::events::{Filter, ListArgs, moment};
+use crate::cli::events::{Filter, ListArgs, moment, outcome};
 use crate::commands::events;
 use crate::exit::{Exit, Failure};
 use crate::redact;
-use crate::service::{Answer, Ask, Edit, History, Interrupt, Kind, Read, Scan, Service, Tasks};
+use crate::service::{
+    Answer, Ask, Edit, History, Interrupt, Kind, MAX_ENTRIES, Read, Scan, Service, Tasks, limit,
+};
 
-/// Most events in one answer.
-const MAX_EVENTS: usize = 1000;
 /// All of it, behind the guard.
 pub(super) fn router(server: &Server, max_body: usize, patience: Duration) -> Router {
     let limits = Limits {
@@ -65,7 +65,12 @@ pub(super) fn router(server: &Server, max_body: usize, patience: Duration) -> Ro
         .route("/ws", get(websocket))
         .route(
             "/openapi.json",
-            get(|| async { json_response(StatusCode::OK, openapi::document().to_string()) }),
+            get(|uri: Uri| async move {
+                match no_query(&uri) {
+                    Ok(()) => json_response(StatusCode::OK, openapi::document().to_string()),
+                    Err(response) => response,
+                }
+            }),
         )
         .route("/healthz", get(health))
         .route("/metrics", get(metrics));
@@ -278,20 +283,30 @@ enum Sort {
 async fn logs(State(server): State<Server>, uri: Uri) -> Response {
     let asked = query::<LogsQuery>(&uri).and_then(|query| {
         let time = |text: &Option<String>| text.as_deref().map(moment).transpose();
-        let times = time(&query.from).and_then(|from| Ok((from, time(&query.to)?)));
-        let (since, until) = times.map_err(|why| problem(StatusCode::BAD_REQUEST, &why))?;
+        let bad =
+            |name: &str, why: &str| problem(StatusCode::BAD_REQUEST, &format!("`{name}`: {why}"));
+        let since = time(&query.from).map_err(|why| bad("from", &why))?;
+        let until = time(&query.to).map_err(|why| bad("to", &why))?;
+        if let (Some(since), Some(until)) = (since, until)
+            && since > until
+        {
+            return Err(bad("from", "it is behind `to`"));
+        }
+        let outcome = query.outcome.as_deref().map(outcome).transpose();
+        let outcome = outcome.map_err(|why| bad("outcome", &why))?;
+        let limit = limit(query.limit, 50, MAX_ENTRIES).map_err(|failure| failed(&failure))?;
         let filter = Filter {
             task: query.task,
             order: query.order,
             file: query.file,
-            outcome: query.outcome,
+            outcome,
             since,
             until,
             text: query.text,
         };
         let args = ListArgs {
             filter,
-            limit: query.limit.unwrap_or(50).min(MAX_EVENTS),
+            limit,
             skip: query.offset,
         };
         Ok((args, query.sort))
@@ -325,7 +340,10 @@ fn list(service: &Service, mut args: ListArgs, sort: Sort) -> Answer {
     list().unwrap_or_else(|failure| Answer::of_failure(&failure))
 }
 
-async fn stats(State(server): State<Server>) -> Response {
+async fn stats(State(server): State<Server>, uri: Uri) -> Response {
+    if let Err(response) = no_query(&uri) {
+        return response;
+    }
     let stats = |service: &Service, _: &Interrupt| {
         let mut statistics = Statistics::default();
         let read = events::each(service.place(), &Filter::default(), &mut |event| {
@@ -393,6 +411,10 @@ async fn reports(State(server): State<Server>, uri: Uri) -> Response {
         Err(response) => return response,
     };
     let Some(order_id) = order_id else {
+        if format == Format::Markdown {
+            let why = "`format` is that of the report on one order: name it with `order_id`";
+            return problem(StatusCode::BAD_REQUEST, why);
+        }
         let list = |service: &Service, _: &Interrupt| {
             let mut trends = Trends::default();
             let read = events::each(service.place(), &Filter::default(), &mut |event| {
@@ -460,6 +482,16 @@ async fn files(State(server): State<Server>, uri: Uri) -> Response {
                 (None, None) => None,
                 (from, to) => Some([from.unwrap_or(1), to.unwrap_or(u64::MAX)]),
             };
+            let bad = |why| problem(StatusCode::BAD_REQUEST, why);
+            match lines {
+                Some([0, _]) => return bad("`from`: lines are counted from 1"),
+                Some([_, 0]) => return bad("`to`: lines are counted from 1"),
+                Some([from, to]) if from > to => return bad("`from`: it is behind `to`"),
+                Some(_) if query.around.is_some() => {
+                    return bad("`around` goes with neither `from` nor `to`");
+                }
+                _ => {}
+            }
             let read = Read {
                 file: query.path,
                 lines,
@@ -533,7 +565,10 @@ async fn tasks(State(server): State<Server>, uri: Uri) -> Response {
     }
 }
 
-async fn task(State(server): State<Server>, Path(uuid): Path<String>) -> Response {
+async fn task(State(server): State<Server>, Path(uuid): Path<String>, uri: Uri) -> Response {
+    if let Err(response) = no_query(&uri) {
+        return response;
+    }
     respond_found(
         call(&server, Kind::Look, "task", move |service, _| {
             service.task(&uuid)
@@ -542,7 +577,10 @@ async fn task(State(server): State<Server>, Path(uuid): Path<String>) -> Respons
     )
 }
 
-async fn complete(State(server): State<Server>, Path(uuid): Path<String>) -> Response {
+async fn complete(State(server): State<Server>, Path(uuid): Path<String>, uri: Uri) -> Response {
+    if let Err(response) = no_query(&uri) {
+        return response;
+    }
     respond_found(
         call(&server, Kind::Tree, "task_done", move |service, _| {
             service.task_done(&uuid)
@@ -552,7 +590,15 @@ async fn complete(State(server): State<Server>, Path(uuid): Path<String>) -> Res
 }
 
 async fn ask(State(server): State<Server>, request: Request<Body>, limits: Limits) -> Response {
-    match read_json::<Ask>(request.into_body(), limits).await {
+    let read = async {
+        no_query(request.uri())?;
+        if key(request.headers())?.is_some() {
+            let why = "`Idempotency-Key` does not make it safe to ask again";
+            return Err(problem(StatusCode::BAD_REQUEST, why));
+        }
+        read_json::<Ask>(request.into_body(), limits).await
+    };
+    match read.await {
         Ok(question) => respond(
             call(&server, Kind::Ask, "ask", move |service, _| {
                 service.ask(&question)
@@ -563,12 +609,18 @@ async fn ask(State(server): State<Server>, request: Request<Body>, limits: Limit
     }
 }
 
-async fn health() -> Response {
+async fn health(uri: Uri) -> Response {
+    if let Err(response) = no_query(&uri) {
+        return response;
+    }
     let health = json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") });
     json_response(StatusCode::OK, health.to_string())
 }
 
-async fn metrics(State(server): State<Server>) -> Response {
+async fn metrics(State(server): State<Server>, uri: Uri) -> Response {
+    if let Err(response) = no_query(&uri) {
+        return response;
+    }
     let kind = [(
         header::CONTENT_TYPE,
         "text/plain; version=0.0.4; charset=utf-8",

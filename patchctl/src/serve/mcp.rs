@@ -12,7 +12,7 @@ use rmcp::transport::streamable_http_server::session::local::LocalSessionManager
 
 use super::Server;
 use super::answer::problem;
-use super::request::read_body;
+use super::request::{no_query, read_body};
 use crate::mcp::Handler;
 use crate::service::json;
 
@@ -46,6 +46,9 @@ pub(super) fn endpoint(
     move |request: Request<Body>| {
         let service = service.clone();
         Box::pin(async move {
+            if let Err(response) = no_query(request.uri()) {
+                return response;
+            }
             let (parts, sent) = request.into_parts();
             // Counts until the call is done.
             let mut received = None;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use patchcore::schema;
 use serde_json::{Map, Value, json};
 
+use crate::service::{MAX_ENTRIES, MAX_FOUND, STATUSES};
+
 /// Wire types that the API takes or gives.
 const TYPES: [&str; 3] = ["PatchBatch", "Report", "PatchEvent"];
 
@@ -166,8 +168,8 @@ fn operation(id: &str, summary: &str, schema: &str, parameters: &[Value], more: 
         ("401", "the token is missing or wrong"),
         ("403", "`Host` or `Origin` is not this server's"),
     ] {
-        // What is wrong with a batch is told by a report.
-        let value = if status == "400" && schema == "Report" {
+        // What the engine finds wrong is told by a report.
+        let value = if status == "400" {
             json!({ "description": description, "content": { "application/json": { "schema": {
                 "anyOf": [reference("Report"), reference("Problem")] } } } })
         } else {
@@ -206,11 +208,15 @@ fn with_body(mut operation: Value, content: Value, required: bool) -> Value {
 }
 
 fn paths() -> Value {
-    let string = || json!({ "type": "string" });
+    let string = || json!({ "type": "string", "minLength": 1 });
     let count = || json!({ "type": "integer", "minimum": 0 });
+    let line = || json!({ "type": "integer", "minimum": 1 });
     let flag = || json!({ "type": "boolean", "default": true });
     let diff = || parameter("diff", flag(), "whether the report has the diff");
-    let limit = || parameter("limit", count(), "most to list");
+    let limit = |most: usize| {
+        let range = json!({ "type": "integer", "minimum": 1, "maximum": most });
+        parameter("limit", range, "most to list")
+    };
     let key = json!({ "name": "Idempotency-Key", "in": "header", "schema": string(),
                       "description": "the id of a batch that has none: sent again, it is not applied again" });
     let edit_parameters = [
@@ -339,7 +345,7 @@ fn paths() -> Value {
             "not before: RFC 3339, or how long ago, such as 2h",
         ),
         parameter("to", string(), "not after"),
-        limit(),
+        limit(MAX_ENTRIES),
         parameter("offset", count(), "to leave out first"),
         parameter(
             "sort",
@@ -353,7 +359,7 @@ fn paths() -> Value {
         "/api/patches/undo": { "post": with_body(
             operation("undo", "takes a batch back", "Report", &[diff()], &["409", "413", "503"]), undo, false) },
         "/api/patches/history": { "get": operation("history", "batches, newest first", "History",
-            &[limit(), parameter("all", json!({ "type": "boolean" }), "refused ones, too")], &["503"]) },
+            &[limit(MAX_ENTRIES), parameter("all", json!({ "type": "boolean" }), "refused ones, too")], &["503"]) },
         "/api/patches/logs": { "get": operation("logs", "events", "EventPage", &logs, &["503"]) },
         "/api/patches/stats": { "get": operation("stats", "the log in numbers", "Statistics", &[], &["503"]) },
         "/api/patches/trends": { "get": operation("trends", "how work went on", "Trends",
@@ -362,13 +368,13 @@ fn paths() -> Value {
         "/api/delivery/reports": { "get": reports },
         "/api/files": { "get": operation("read", "a file, with its hash", "Files", &[
             json!({ "name": "path", "in": "query", "required": true, "schema": string() }),
-            parameter("from", count(), "first line"), parameter("to", count(), "last line"),
+            parameter("from", line(), "first line"), parameter("to", line(), "last line"),
             parameter("around", string(), "id of a placeholder")], &["404", "409", "413", "503"]) },
         "/api/placeholders": { "get": operation("scan", "placeholders of the tree", "Placeholders",
-            &[parameter("path", string(), "below this path"), limit()], &["409", "503"]) },
+            &[parameter("path", string(), "below this path"), limit(MAX_FOUND)], &["409", "503"]) },
         "/api/tasks": { "get": operation("tasks", "tasks of the manifest", "Tasks", &[
-            parameter("status", string(), "of this status"), parameter("order_id", string(), "of this order"),
-            limit()], &["503"]) },
+            parameter("status", json!({ "enum": STATUSES }), "of this status"),
+            parameter("order_id", string(), "of this order"), limit(MAX_FOUND)], &["503"]) },
         "/api/tasks/{uuid}": { "get": one_task },
         "/api/tasks/{uuid}/complete": { "post": done },
         "/api/ask": { "post": with_body(asked, json!({ "application/json": { "schema": question } }), true) },

@@ -8,6 +8,8 @@ use axum::extract::Query;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use futures_util::StreamExt as _;
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::answer::problem;
@@ -19,12 +21,48 @@ pub(super) struct Limits {
     pub(super) patience: Duration,
 }
 
-/// Reads the parameters of a request's target.
+/// Reads the parameters of a request's target. None is left out: what is not known, doubled, empty
+/// or not what it should be is refused by its name.
 pub(super) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Response> {
+    let bad = |why: &str| problem(StatusCode::BAD_REQUEST, why);
+    for part in uri.query().unwrap_or_default().split('&') {
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        let shown = percent_decode_str(name).decode_utf8_lossy();
+        if part.is_empty() {
+            continue;
+        }
+        if value.is_empty() {
+            return Err(bad(&format!("the parameter {shown:?} is empty")));
+        }
+        // What cannot be decoded would be read as something else.
+        if !is_encoded(part) {
+            let why = format!("the parameter {shown:?} is not UTF-8 in percent encoding");
+            return Err(bad(&why));
+        }
+    }
     match Query::try_from_uri(uri) {
         Ok(Query(query)) => Ok(query),
-        Err(rejection) => Err(problem(StatusCode::BAD_REQUEST, &rejection.body_text())),
+        Err(rejection) => Err(bad(&rejection.body_text())),
     }
+}
+
+/// Whether each `%` of a text has its two digits, and all is UTF-8.
+fn is_encoded(text: &str) -> bool {
+    let digits = |rest: &str| {
+        let mut digits = rest.bytes().take(2).filter(u8::is_ascii_hexdigit);
+        digits.by_ref().count() == 2
+    };
+    text.split('%').skip(1).all(digits) && percent_decode_str(text).decode_utf8().is_ok()
+}
+
+/// No parameters.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+/// Refuses a request that has parameters where there are none.
+pub(super) fn no_query(uri: &Uri) -> Result<(), Response> {
+    query::<Nothing>(uri).map(|Nothing {}| ())
 }
 
 /// Bytes of bodies that are held in memory, of all requests together.

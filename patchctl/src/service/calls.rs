@@ -29,6 +29,40 @@ use crate::report;
 /// Most placeholders or tasks in one answer, unless the caller says otherwise.
 const MOST: usize = 200;
 
+/// Most events or batches in one answer.
+pub(crate) const MAX_ENTRIES: usize = 1000;
+/// Most placeholders or tasks in one answer.
+pub(crate) const MAX_FOUND: usize = 10_000;
+/// How far a task can be.
+pub(crate) const STATUSES: [&str; 4] = ["pending", "in_progress", "complete", "blocked"];
+
+/// How many are wanted in one answer.
+///
+/// # Errors
+/// Where that is none, or more than the most.
+pub(crate) fn limit(limit: Option<usize>, default: usize, most: usize) -> Result<usize, Failure> {
+    match limit {
+        None => Ok(default),
+        Some(limit) if (1..=most).contains(&limit) => Ok(limit),
+        Some(limit) => Err(Failure::Usage(format!(
+            "`limit` is from 1 to {most}, not {limit}"
+        ))),
+    }
+}
+
+/// Refuses what is given and empty: it would be taken for something, or for nothing, without a
+/// word.
+fn not_empty<'a>(
+    given: impl IntoIterator<Item = (&'static str, &'a Option<String>)>,
+) -> Result<(), Failure> {
+    for (name, value) in given {
+        if value.as_ref().is_some_and(String::is_empty) {
+            return Err(Failure::Usage(format!("`{name}` is never empty")));
+        }
+    }
+    Ok(())
+}
+
 /// Lines shown on either side of a placeholder.
 const CONTEXT: u64 = 10;
 
@@ -122,7 +156,9 @@ fn is_zero(number: &usize) -> bool {
 impl Service {
     /// `apply` and `check`.
     pub(crate) fn edit(&self, input: &[u8], call: &Edit, interrupt: &Interrupt) -> Answer {
-        self.enter(interrupt)
+        // An empty id of the batch is refused with the batch.
+        not_empty([("file", &call.file), ("task_id", &call.task_id)])
+            .and_then(|()| self.enter(interrupt))
             .and_then(|()| self.try_edit(input, call, interrupt))
             .unwrap_or_else(|failure| Answer::of_failure(&failure))
     }
@@ -204,6 +240,7 @@ impl Service {
     /// named.
     pub(crate) fn undo(&self, batch: Option<&str>, diff: bool, interrupt: &Interrupt) -> Answer {
         let undo = || {
+            not_empty([("batch_id", &batch.map(str::to_owned))])?;
             self.enter(interrupt)?;
             let log = self.place.open()?.log()?;
             let agent = self.labels.agent.as_deref();
@@ -228,6 +265,7 @@ impl Service {
     /// `read`.
     pub(crate) fn read(&self, call: &Read) -> Answer {
         let read = || -> Result<Answer, Failure> {
+            not_empty([("around", &call.around)])?;
             let part = match (call.lines, &call.around) {
                 (None, None) => Part::Whole,
                 (Some([first, last]), None) => Part::Lines(first, last),
@@ -260,7 +298,7 @@ impl Service {
     pub(crate) fn history(&self, call: &History) -> Answer {
         let history = || -> Result<Answer, Failure> {
             let args = HistoryArgs {
-                limit: call.limit.unwrap_or(20),
+                limit: limit(call.limit, 20, MAX_ENTRIES)?,
                 all: call.all,
                 replay: None,
             };
@@ -293,6 +331,10 @@ impl Service {
             missing: &'a [String],
         }
         let scan = || -> Result<Answer, Failure> {
+            let most = limit(call.limit, MOST, MAX_FOUND)?;
+            if call.paths.iter().any(|path| path.as_os_str().is_empty()) {
+                return Err(Failure::Usage("no path is empty".to_owned()));
+            }
             let args = ScanArgs {
                 walk: WalkArgs {
                     paths: call.paths.clone(),
@@ -303,7 +345,7 @@ impl Service {
                 payload: None,
             };
             let found = scan::find(&self.place, &args, None)?;
-            let shown = call.limit.unwrap_or(MOST).min(found.hits.len());
+            let shown = most.min(found.hits.len());
             let unread = found.walked.failures.iter();
             let warnings: Vec<String> = unread.map(ToString::to_string).collect();
             let list = Placeholders {
@@ -327,12 +369,20 @@ impl Service {
             tasks: &'a [patchcore::task::Task],
         }
         let tasks = || -> Result<Answer, Failure> {
+            let most = limit(call.limit, MOST, MAX_FOUND)?;
+            not_empty([("order_id", &call.order_id)])?;
+            let is_unknown = |status: &&String| !STATUSES.contains(&status.as_str());
+            if let Some(status) = call.status.iter().find(is_unknown) {
+                let known = STATUSES.join(", ");
+                let message = format!("`status` is one of {known}, not {status:?}");
+                return Err(Failure::Usage(message));
+            }
             let args = ListArgs {
                 status: call.status.clone(),
                 order_id: call.order_id.clone(),
             };
             let tasks = task::select(&self.place, &args)?;
-            let shown = call.limit.unwrap_or(MOST).min(tasks.len());
+            let shown = most.min(tasks.len());
             let cut = Cut {
                 list: List {
                     tasks: &tasks[..shown],
@@ -370,6 +420,7 @@ impl Service {
                     },
                 },
             };
+            not_empty([("task_id", &Some(uuid.to_owned()))])?;
             let changed = task::complete(&self.place, &args)?;
             let mut body = serde_json::json!({ "uuid": changed.uuid, "status": changed.status });
             if !changed.warnings.is_empty() {
@@ -384,6 +435,13 @@ impl Service {
     pub(crate) fn ask(&self, call: &Ask) -> Answer {
         let connection = self.args.commit.delivery.connection.clone();
         let ask = || -> Result<Value, Failure> {
+            let question = Some(call.question.clone());
+            not_empty([
+                ("question", &question),
+                ("task_id", &call.task_id),
+                ("order_id", &call.order_id),
+                ("error", &call.error),
+            ])?;
             let order_id = call.order_id.as_ref().or(self.labels.order_id.as_ref());
             match (&call.task_id, order_id) {
                 (Some(uuid), _) => {

@@ -26,6 +26,8 @@ use crate::redact;
 use crate::report::{self, events::Delivery};
 
 pub(crate) use calls::{Ask, Edit, History, Read, Scan, Tasks};
+#[cfg(feature = "serve")]
+pub(crate) use calls::{MAX_ENTRIES, MAX_FOUND, STATUSES, limit};
 
 /// The engine on one tree, under one operator's rules.
 pub(crate) struct Service {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::client::{Server, append};
+use super::client::{Server, Socket, append};
 use crate::sandbox::Sandbox;
 
 #[test]
@@ -39,7 +39,7 @@ fn the_openapi_document_is_valid_and_says_what_the_server_does() {
         Some(schema)
     };
     let edit = append("a.txt", "x").to_string();
-    let calls: [(&str, &str, &str); 21] = [
+    let calls: [(&str, &str, &str); 24] = [
         ("post", "/api/patches/apply", &edit),
         ("post", "/api/patches/apply", "{\"operations\": 3}"),
         (
@@ -52,6 +52,9 @@ fn the_openapi_document_is_valid_and_says_what_the_server_does() {
         ("post", "/api/patches/undo", ""),
         ("post", "/api/patches/undo", "{\"batch_id\": \"none\"}"),
         ("get", "/api/patches/history", ""),
+        ("get", "/api/patches/history?limit=0", ""),
+        ("get", "/api/tasks?status=nonsense", ""),
+        ("post", "/api/ask", "{\"question\": \"\"}"),
         ("get", "/api/patches/logs?limit=3", ""),
         ("get", "/api/patches/stats", ""),
         ("get", "/api/patches/trends?group=week", ""),
@@ -100,6 +103,127 @@ fn the_openapi_document_is_valid_and_says_what_the_server_does() {
             );
         }
     }
+}
+
+/// Values that a parameter with this schema does not take.
+fn unfit(schema: &Value) -> Vec<String> {
+    let mut wrong: Vec<String> = ["", "%ff", "%zz", "%4"].map(str::to_owned).into();
+    if schema["type"] == "integer" {
+        wrong.extend(["x", "1.5", "-1", "18446744073709551616"].map(str::to_owned));
+        if schema["minimum"] == 1 {
+            wrong.push("0".to_owned());
+        }
+        if let Some(most) = schema["maximum"].as_u64() {
+            wrong.push((most + 1).to_string());
+        }
+    } else if schema["type"] == "boolean" {
+        wrong.extend(["yes", "1", "TRUE"].map(str::to_owned));
+    } else if schema["enum"].is_array() {
+        wrong.push("nonsense".to_owned());
+    }
+    wrong
+}
+
+#[test]
+fn no_parameter_is_left_out_without_a_word() {
+    let sandbox = Sandbox::new(&[("a.txt", "one\n")]);
+    let server = Server::start(&sandbox, &[]);
+    let document = server.get("/openapi.json").json();
+    let refused = |method: &str, target: &str, name: &str| {
+        if target.starts_with("/ws") {
+            // The same words as those of `/api/events`.
+            assert_eq!(Socket::open(&server, target).err(), Some(400), "{target}");
+            return;
+        }
+        let answer = server.request(&method.to_ascii_uppercase(), target, &[], b"");
+        assert_eq!(answer.status, 400, "{method} {target}: {}", answer.text());
+        let said = answer.json();
+        let said = [&said["error"], &said["refusal"]["message"]].map(Value::to_string);
+        let said = said.concat();
+        assert!(said.contains(name), "{method} {target}: {said}");
+    };
+    let mut tried = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let path = path.replace("{uuid}", "none");
+            let empty = Vec::new();
+            let parameters = operation["parameters"].as_array().unwrap_or(&empty);
+            let of_query: Vec<_> = parameters.iter().filter(|p| p["in"] == "query").collect();
+            // Those that must be there, but for one.
+            let others = |but: &str| -> String {
+                let required = of_query.iter().filter(|p| p["required"] == true);
+                let names = required.map(|p| p["name"].as_str().unwrap());
+                let values = names.filter(|name| *name != but).map(|name| match name {
+                    "group" => "&group=week",
+                    "path" => "&path=a.txt",
+                    name => panic!("{name} has no value here"),
+                });
+                values.collect()
+            };
+            refused(
+                method,
+                &format!("{path}?nonsense=1{}", others("")),
+                "nonsense",
+            );
+            for parameter in &of_query {
+                let (name, schema) = (parameter["name"].as_str().unwrap(), &parameter["schema"]);
+                let rest = others(name);
+                for value in unfit(schema) {
+                    refused(method, &format!("{path}?{name}={value}{rest}"), name);
+                }
+                let fit = match (schema["enum"].get(0), schema["type"].as_str()) {
+                    (Some(first), _) => first.as_str().unwrap(),
+                    (_, Some("integer")) => "1",
+                    (_, Some("boolean")) => "true",
+                    _ => "x",
+                };
+                refused(
+                    method,
+                    &format!("{path}?{name}={fit}&{name}={fit}{rest}"),
+                    name,
+                );
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 30, "{tried} parameters");
+    for (target, name) in [
+        ("/mcp?nonsense=1", "nonsense"),
+        ("/api/patches/logs?from=yesterday", "from"),
+        ("/api/patches/logs?to=yesterday", "to"),
+        (
+            "/api/patches/logs?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z",
+            "from",
+        ),
+        ("/api/patches/logs?outcome=nonsense", "outcome"),
+        ("/api/files?path=a.txt&from=3&to=2", "from"),
+        ("/api/files?path=a.txt&from=1&around=X", "around"),
+        ("/api/delivery/reports?format=markdown", "format"),
+    ] {
+        refused("get", target, name);
+    }
+    for (path, body, name) in [
+        ("/api/patches/undo", "{\"batch_id\": \"\"}", "batch_id"),
+        ("/api/patches/undo", "{\"batch\": \"x\"}", "batch"),
+        ("/api/ask", "{\"question\": \"\"}", "question"),
+        (
+            "/api/ask",
+            "{\"question\": \"x\", \"order_id\": \"\"}",
+            "order_id",
+        ),
+    ] {
+        let answer = server.post(path, body.as_bytes());
+        assert_eq!(answer.status, 400, "{path} {body}: {}", answer.text());
+        assert!(
+            answer.text().contains(name),
+            "{path} {body}: {}",
+            answer.text()
+        );
+    }
+    let key = [("Idempotency-Key", "k")];
+    let asked = server.request("POST", "/api/ask", &key, b"{\"question\": \"x\"}");
+    assert_eq!(asked.status, 400, "{}", asked.text());
+    assert_eq!(sandbox.read("a.txt"), "one\n");
 }
 
 fn collect(value: &Value, references: &mut Vec<String>) {

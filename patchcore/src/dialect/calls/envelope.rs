@@ -2,7 +2,7 @@
 
 use super::fields::Input;
 use super::node::{Member, Node, Value};
-use crate::dialect::{Dialect, Options, codex, hashline};
+use crate::dialect::{Dialect, Options, codex, hashline, shell};
 use crate::error::excerpt;
 
 /// Keys whose value the command of a call is run in.
@@ -88,7 +88,13 @@ fn in_text(text: &str, is_shell: bool) -> Option<Result<String, String>> {
         return Some(Ok(text.to_owned()));
     }
     match codex::beside(text) {
-        Some(codex::Beside::Command(other)) => Some(Err(runs_more(other))),
+        Some(codex::Beside::Command(other)) => {
+            let changed = shell::check(text.as_bytes(), dialect(text)).err();
+            Some(Err(changed.map_or_else(
+                || runs_more(other),
+                |unread| unread.refusal().message.clone(),
+            )))
+        }
         // The envelope is the input of another command.
         Some(codex::Beside::NoCall) => None,
         None => Some(Ok(codex::unquoted(text).unwrap_or_else(|| text.to_owned()))),

@@ -111,7 +111,8 @@ pub(super) fn another_exactly(
     names.find(|name| name != path.as_bytes())
 }
 
-/// The files that a patch names by itself; none where it names none.
+/// The files that a patch edits by names of its own, those that it only gives aside; none where it
+/// names none.
 fn named(dialect: Dialect, text: &str, options: &Options) -> Vec<Vec<u8>> {
     let options = Options {
         file: None,
@@ -121,7 +122,7 @@ fn named(dialect: Dialect, text: &str, options: &Options) -> Vec<Vec<u8>> {
     let Ok(script) = parse_text(dialect, text.as_bytes(), &options) else {
         return Vec::new();
     };
-    let paths = script.paths();
+    let paths = script.sources();
     paths.iter().map(|path| path.as_bytes().to_vec()).collect()
 }
 

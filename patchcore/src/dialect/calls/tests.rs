@@ -80,6 +80,7 @@ lands! {
     an_envelope_as_a_string: format!("\"{ENVELOPE}\"");
     a_diff_as_a_string: format!("\"{DIFF}\"");
     an_envelope_in_a_shell: format!(r#"{{"cmd":["bash","-lc","apply_patch <<'EOF'\n{ENVELOPE}\nEOF"]}}"#);
+    an_envelope_in_a_shell_with_nothing_to_put_in: format!(r#"{{"cmd":["bash","-lc","apply_patch <<EOF\n{ENVELOPE}\nEOF"]}}"#);
     an_envelope_as_an_argument: format!(r#"{{"name":"shell","arguments":{{"command":["bash","-lc","apply_patch \"{ENVELOPE}\""]}}}}"#);
     an_argument_of_a_shell_line: format!("apply_patch \"{}\"\n", ENVELOPE.replace("\\n", "\n"));
     a_message_with_tool_use: r#"{"role":"assistant","content":[{"type":"text","text":"ok"},{"type":"tool_use","id":"t1","name":"Edit","input":{"file_path":"f.txt","old_string":"keep me","new_string":"kept"}}]}"#;
@@ -350,5 +351,51 @@ fn files_are_deleted_and_moved_by_their_tools() {
             lowered.batch.operations[0].action,
             Action::Refused(_)
         ));
+    }
+}
+
+#[test]
+fn what_a_shell_would_change_is_refused_through_every_call() {
+    let envelope = ENVELOPE.replace("+kept", "+kept $HOME");
+    let document = format!(r"apply_patch <<EOF\n{envelope}\nEOF\n");
+    let quoted = format!(r#"apply_patch \"\n{envelope}\n\""#);
+    for command in [document, quoted] {
+        for input in [
+            format!(r#"{{"cmd":["bash","-lc","{command}"]}}"#),
+            format!(r#"{{"name":"shell","arguments":{{"command":"{command}"}}}}"#),
+            format!(
+                r#"{{"type":"tool_use","id":"t","name":"Bash","input":{{"command":"{command}"}}}}"#
+            ),
+            format!(r#""{command}""#),
+            command.replace(r"\n", "\n").replace(r#"\""#, "\""),
+        ] {
+            let refusal = applied(&input).expect_err(&input);
+            assert!(
+                refusal.contains("a shell puts something else in"),
+                "{input}\n{refusal}"
+            );
+            assert!(refusal.contains("$HOME"), "{refusal}");
+        }
+    }
+}
+
+#[test]
+fn the_patch_of_a_call_may_give_its_file_another_name() {
+    let moved = ENVELOPE.replace(r"f.txt\n", r"f.txt\n*** Move to: n.txt\n");
+    for patch in [&*moved, r"[f.txt#1a2b]\nMV n.txt\n"] {
+        for input in [
+            format!(r#"{{"path":"f.txt","diff":"{patch}"}}"#),
+            format!(r#"{{"name":"apply_patch","arguments":{{"path":"f.txt","patch":"{patch}"}}}}"#),
+        ] {
+            let read = parse(input.as_bytes(), &Options::default());
+            let read = read.unwrap_or_else(|why| panic!("{input}\n{why}"));
+            let tree = Tree::new().with_file(RelPath::new("f.txt").unwrap(), "a\nkeep me\nc\n");
+            let lowered = read.lower(&tree).unwrap();
+            let mut operations = lowered.batch.operations.iter();
+            assert!(operations.any(|one| one.name() == "rename-file"), "{input}");
+            let other = input.replacen("f.txt", "g.txt", 1);
+            let refusal = applied(&other).expect_err(&other);
+            assert!(refusal.contains("another file"), "{refusal}");
+        }
     }
 }

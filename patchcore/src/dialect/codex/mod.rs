@@ -101,6 +101,10 @@ impl Script for Argument {
         self.parsed().paths()
     }
 
+    fn sources(&self) -> Vec<RelPath> {
+        self.parsed().sources()
+    }
+
     fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
         Ok(lower::lower(&self.parsed(), tree).into())
     }
@@ -154,6 +158,11 @@ impl Script for Codex<'_> {
                 paths.insert(to);
             }
         }
+        paths.into_iter().cloned().collect()
+    }
+
+    fn sources(&self) -> Vec<RelPath> {
+        let paths: BTreeSet<&RelPath> = self.hunks.iter().map(|hunk| &hunk.path).collect();
         paths.into_iter().cloned().collect()
     }
 

@@ -92,6 +92,11 @@ impl Script for Hashline {
         paths.into_iter().cloned().collect()
     }
 
+    fn sources(&self) -> Vec<RelPath> {
+        let paths: BTreeSet<&RelPath> = self.sections.iter().map(|one| &one.path).collect();
+        paths.into_iter().cloned().collect()
+    }
+
     fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {
         Ok(lower::lower(self, tree).into())
     }

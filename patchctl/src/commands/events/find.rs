@@ -24,7 +24,7 @@ impl<'a> Matcher<'a> {
         let outcome = filter.outcome.as_ref();
         Self {
             filter,
-            outcome: outcome.map(|text| text.to_ascii_lowercase().replace('-', "_")),
+            outcome: outcome.cloned(),
             text: filter.text.as_ref().map(|text| text.to_lowercase()),
         }
     }
