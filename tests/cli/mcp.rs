@@ -552,10 +552,14 @@ fn a_session_of_200_calls_with_faults_and_kills_loses_nothing() {
 fn arguments_that_are_empty_or_out_of_range_are_refused_by_their_name() {
     let sandbox = Sandbox::new(&[("a.txt", "one\n")]);
     let mut client = Client::start(&sandbox, &[]);
+    let with = |name: &str| {
+        json!({"operations": [
+        {"op": "append", "file": "a.txt", "content": "x"}], name: ""})
+    };
     for (tool, arguments, name) in [
-        ("edit", json!({"patch": "x", "task_id": ""}), "task_id"),
-        ("edit", json!({"patch": "x", "batch_id": ""}), "batch_id"),
-        ("check", json!({"patch": "x", "batch_id": ""}), "batch_id"),
+        ("edit", with("task_id"), "task_id"),
+        ("edit", with("batch_id"), "batch_id"),
+        ("check", with("batch_id"), "batch_id"),
         ("undo", json!({"batch_id": ""}), "batch_id"),
         ("history", json!({"limit": 0}), "limit"),
         ("history", json!({"limit": 1001}), "limit"),

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod client;
+mod drips;
 mod hostile;
 mod kills;
 mod openapi;

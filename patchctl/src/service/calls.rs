@@ -156,12 +156,8 @@ fn is_zero(number: &usize) -> bool {
 impl Service {
     /// `apply` and `check`.
     pub(crate) fn edit(&self, input: &[u8], call: &Edit, interrupt: &Interrupt) -> Answer {
-        let given = [
-            ("file", &call.file),
-            ("task_id", &call.task_id),
-            ("batch_id", &call.batch_id),
-        ];
-        not_empty(given)
+        // An empty id of the batch is refused with the batch.
+        not_empty([("file", &call.file), ("task_id", &call.task_id)])
             .and_then(|()| self.enter(interrupt))
             .and_then(|()| self.try_edit(input, call, interrupt))
             .unwrap_or_else(|failure| Answer::of_failure(&failure))

@@ -133,6 +133,34 @@ fn r41_slow_clients_hold_nothing_up() {
 }
 
 #[test]
+fn r41_what_comes_by_drips_is_given_up() {
+    let sandbox = Sandbox::new(&[("a.txt", "one\n")]);
+    let server = Server::start(&sandbox, &["--client-timeout", "1s"]);
+    // Each byte comes in time; the whole does not.
+    let head = format!("Host: {}\r\nContent-Length: 100000\r\n\r\n", server.address);
+    let begun = format!("POST /api/patches/apply HTTP/1.1\r\n{head}");
+    for (begun, drip) in [("GET /healthz HTTP/1.1\r\nX-Drip: ", "x"), (&begun, " ")] {
+        let mut stream = server.connect();
+        stream.write_all(begun.as_bytes()).unwrap();
+        let mut reader = stream.try_clone().unwrap();
+        let heard = std::thread::spawn(move || {
+            let mut heard = Vec::new();
+            // A connection that is cut off is over, too.
+            let _ = reader.read_to_end(&mut heard);
+            String::from_utf8_lossy(&heard).into_owned()
+        });
+        while !heard.is_finished() {
+            std::thread::sleep(Duration::from_millis(100));
+            let _ = stream.write_all(drip.as_bytes());
+        }
+        let heard = heard.join().unwrap();
+        assert!(heard.is_empty() || heard.contains(" 408 "), "{heard}");
+        assert_eq!(server.get("/healthz").status, 200);
+    }
+    assert_eq!(sandbox.read("a.txt"), "one\n");
+}
+
+#[test]
 fn r41_a_stream_that_nobody_reads_is_closed() {
     let sandbox = Sandbox::new(&[("a.txt", "one\n")]);
     let server = Server::start(&sandbox, &["--client-timeout", "1s"]);
