@@ -5,12 +5,14 @@ pub(crate) mod ladder;
 pub(crate) mod landed;
 pub(crate) mod literals;
 pub(crate) mod replace;
+mod sums;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
 use self::fold::Fold;
+use self::sums::Sums;
 use crate::error::{MAX_CANDIDATES, Refusal};
 use crate::text::{BOM, LineNumber, Text, split_lines};
 
@@ -29,9 +31,13 @@ pub(crate) const ENOUGH: usize = MAX_CANDIDATES + 1;
 /// Blocks that may be looked for by the same line, however often it is repeated.
 const SHARED: usize = 64;
 
+/// Lines that are compared one by one, before a place is first asked for by its sum.
+const COMPARED: usize = 1 << 20;
+
 /// Where each block stands in the text, in order, up to a handful of places each.
 ///
-/// An empty block stands nowhere.
+/// An empty block stands nowhere. Lines are compared no more often than a multiple of those of the
+/// text and the blocks, however much they repeat each other.
 pub(crate) fn find_blocks(text: &[u8], blocks: &[&[&[u8]]], fold: Fold) -> Vec<Vec<Place>> {
     let mut found = vec![Vec::new(); blocks.len()];
     let folded: Vec<Vec<Cow<'_, [u8]>>> = blocks
@@ -69,15 +75,26 @@ pub(crate) fn find_blocks(text: &[u8], blocks: &[&[&[u8]]], fold: Fold) -> Vec<V
     }
     let lengths: std::collections::HashSet<usize> = keys.keys().map(|key| key.len()).collect();
     let mut at = start;
+    let mut compared = 0;
+    let mut sums: Option<Sums> = None;
     for (number, line) in split_lines(&text[start..]).enumerate() {
         let key = fold.of(line);
         if lengths.contains(&key.len())
             && let Some(hits) = keys.get_mut(key.as_ref())
         {
+            if compared > COMPARED && sums.is_none() {
+                sums = Some(Sums::of(text, start, &folded, fold));
+            }
             hits.retain(|&(index, before)| {
-                if number >= before
-                    && let Some(first) = back(text, start, at, before)
-                    && let Some(end) = matches_at(text, first, &folded[index], fold)
+                let first = number.checked_sub(before).and_then(|number| match &sums {
+                    Some(sums) => sums.start_of(number, index),
+                    None => {
+                        compared += before;
+                        back(text, start, at, before)
+                    }
+                });
+                if let Some(first) = first
+                    && let Some(end) = matches_at(text, first, &folded[index], fold, &mut compared)
                 {
                     found[index].push(Place {
                         span: first..end,
@@ -210,9 +227,16 @@ pub(crate) fn nearest(text: &[u8], block: &[&[u8]]) -> Vec<Place> {
         .collect()
 }
 
-fn matches_at(text: &[u8], at: usize, block: &[Cow<'_, [u8]>], fold: Fold) -> Option<usize> {
+fn matches_at(
+    text: &[u8],
+    at: usize,
+    block: &[Cow<'_, [u8]>],
+    fold: Fold,
+    compared: &mut usize,
+) -> Option<usize> {
     let mut end = at;
     for want in block {
+        *compared += 1;
         let line = line_at(text, end)?;
         if fold.of(line) != *want {
             return None;
@@ -269,6 +293,28 @@ mod tests {
                 1,
                 "{block}"
             );
+        }
+    }
+
+    /// Long blocks of a repeated line cost no more than a multiple of the text, and are found as
+    /// they are where lines are compared one by one.
+    #[test]
+    fn repeated_lines_are_not_compared_over_and_over() {
+        let text = "a\n".repeat(60_000) + "b\n" + &"a\n".repeat(20_000);
+        let long = "a\n".repeat(20_000);
+        for (block, places) in [
+            (format!("{long}c\n"), vec![]),
+            (format!("c\n{long}"), vec![]),
+            (format!("{long}b\na\n"), vec![40_000]),
+            (format!("{long}b\n{long}"), vec![40_000]),
+            (format!("{long}b\n{long}a\n"), vec![]),
+        ] {
+            let lines = lines(&block);
+            for fold in [Fold::Bytes, Fold::Ending] {
+                let found = find_block(text.as_bytes(), &lines, fold);
+                let found: Vec<_> = found.iter().map(|place| place.line.index()).collect();
+                assert_eq!(found, places);
+            }
         }
     }
 

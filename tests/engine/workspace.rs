@@ -369,6 +369,26 @@ fn a_failed_verification_takes_the_batch_back() {
 }
 
 #[test]
+fn undo_tells_nothing_of_the_way_there() {
+    let dir = tree(&[("a", "one\n")]);
+    let mut operation = append("a", "two");
+    operation.note = Some("read without its fence".into());
+    let applied = apply_new(dir.path(), batch(vec![operation]));
+    assert!(applied.report.operations[0].note.is_some());
+    let workspace = Workspace::open(dir.path()).unwrap();
+    let undone = workspace.undo(None, &ApplyOptions::default()).unwrap();
+    assert_eq!(undone.report.operations[0].outcome, Outcome::Undone);
+    assert_eq!(undone.report.operations[0].note, None);
+    assert_eq!(undone.report.operations[0].rebased, None);
+    let redone = workspace.undo(
+        undone.report.transaction.as_deref(),
+        &ApplyOptions::default(),
+    );
+    assert_eq!(redone.unwrap().report.operations[0].note, None);
+    assert_eq!(fs::read(dir.path().join("a")).unwrap(), b"one\ntwo\n");
+}
+
+#[test]
 fn undo_refuses_what_changed_since() {
     let dir = tree(&[("a", "a\n"), ("b", "b\n")]);
     apply_new(dir.path(), batch(vec![append("a", "x"), append("b", "y")]));

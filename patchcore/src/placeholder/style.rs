@@ -84,8 +84,9 @@ const STARRED: CommentStyle = CommentStyle {
 
 /// JavaScript, TypeScript and what else starts documentation with `/**`.
 pub(super) const BLOCK: CommentStyle = STARRED;
-/// PHP, which leaves a line comment at `?>`.
+/// PHP, which leaves a line comment at `?>`, and hands `/**` to the program: reflection returns it.
 pub(super) const PHP: CommentStyle = CommentStyle {
+    prompt: STARRED.task,
     forbidden: &["*/", "/*", "?>", "<?"],
     ..STARRED
 };
@@ -169,7 +170,7 @@ pub(super) const MARKDOWN: CommentStyle = CommentStyle {
 /// behind it included.
 pub(super) const PHP_TAG: CommentStyle = CommentStyle {
     task: ["<?php /* ", " */ ?>"],
-    prompt: ["<?php /** ", " **/ ?>"],
+    prompt: ["<?php /* ", " */ ?>"],
     indent: Indent::None,
     ..PHP
 };

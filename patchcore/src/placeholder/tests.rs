@@ -83,7 +83,7 @@ layouts! {
     script_in_a_page: "a.html", "<script>\n###A###\n</script>\n###B###\n", prompt("</script>")
         => "<script>\n/** agent: < /script> **/\n###A###\n</script>\n<!-- agent: </script> -->\n###B###\n";
     php_inside_and_out: "a.php", "###A###\n<?php\n# ###B###\n", prompt("?>")
-        => "<?php /** agent: ? > **/ ?>\n###A###\n<?php\n/** agent: ? > **/\n# ###B###\n";
+        => "<?php /* agent: ? > */ ?>\n###A###\n<?php\n/* agent: ? > */\n# ###B###\n";
     within_a_block_comment: "a.ts", "/*\n * ###A###\n */\n", prompt("x")
         => "/** agent: [A] x **/\n/*\n * ###A###\n */\n";
     within_a_comment_of_css: "a.css", "/*\n###A###\n*/\n", prompt("x")
@@ -384,6 +384,28 @@ places! {
     style_behind_a_drawing: "a.html", "<svg/><svg></svg>\n<style>\n/* ###P### */\n</style>\n" => Some(0);
     document_type_without_end: "a.xml", "<!DOCTYPE r [\n<!-- ###P### -->\n" => None;
     generator: "a.ejs.t", "---\nto: src/a.ts\n---\nconst a = `\n###P###\n`\n" => Some(4);
+}
+
+/// Reflection returns documentation to the program; comments of earlier versions were some.
+#[test]
+fn in_php_a_prompt_is_never_documentation() {
+    let layout = "<?php /* @ */ ?>\n###A###\n<?php\n  /* @ */\n  function f() {} // ###B###\n";
+    let plain = |text: &str| layout.replace('@', &format!("agent: {text}"));
+    let source = "###A###\n<?php\n  function f() {} // ###B###\n";
+    assert_eq!(inject("a.php", source, &prompt("x")), plain("x"));
+    for text in ["x", "x\n *\n *  y"] {
+        let mark = prompt(&text.replace("\n *", "\n"));
+        let old = plain(text).replace("/* ", "/** ").replace(" */", " **/");
+        let old = old.replace("\n *\n *  y **/\n  f", "\n   *\n   *  y **/\n  f");
+        let mut injected = Injected::default();
+        let mut step = |text: &str, mark: &Mark, mode| {
+            let after = run("a.php", text.as_bytes(), mark, &mut injected, mode);
+            String::from_utf8(after.unwrap()).unwrap()
+        };
+        assert_eq!(step(&old, &mark, MarkMode::Inject), old);
+        assert_eq!(step(&old, &mark, MarkMode::Remove), source);
+        assert_eq!(step(&old, &prompt("z"), MarkMode::Inject), plain("z"));
+    }
 }
 
 /// A comment that is documentation itself would take the place of what stands above.

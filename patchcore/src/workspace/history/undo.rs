@@ -411,6 +411,10 @@ fn turned_round(operations: &[Verdict]) -> Vec<Verdict> {
     for verdict in &mut verdicts {
         verdict.refusal = None;
         verdict.lines = None;
+        // They tell of the way there.
+        verdict.note = None;
+        verdict.matched = None;
+        verdict.rebased = None;
         verdict.outcome = match verdict.outcome {
             Outcome::Applied | Outcome::Rebased | Outcome::Undone => Outcome::Undone,
             _ => Outcome::NotApplied,
