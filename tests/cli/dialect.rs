@@ -99,6 +99,44 @@ fn a_diff_is_taken_back_by_reverse_and_other_dialects_say_that_they_cannot_be() 
 }
 
 #[test]
+fn an_option_that_a_dialect_does_not_know_is_not_left_out_without_a_word() {
+    let batch = r#"{"operations": [{"op": "append", "file": "f", "content": "more"}]}"#;
+    let sandbox = Sandbox::new(&[("f", OLD)]);
+    let mut refused = 0;
+    for (dialect, text) in PATCHES.into_iter().chain([("batch", batch)]) {
+        sandbox.write("patch", text);
+        let of_diffs: &[&[&str]] = &[
+            &["--reverse"],
+            &["--include", "g"],
+            &["--exclude", "f"],
+            &["--directory", "sub"],
+        ];
+        let of_texts: &[&[&str]] = &[&["--all"]];
+        let unknown = match dialect {
+            "unified-diff" => of_texts.to_vec(),
+            "search-replace" | "str-replace" | "mcp-edit" => of_diffs.to_vec(),
+            _ => [of_diffs, of_texts].concat(),
+        };
+        for option in unknown {
+            let arguments = [&["apply", "patch", "--dialect", dialect], option].concat();
+            let said = sandbox.run(&arguments).exits(2);
+            let is_named = said.err.contains(&format!("in the dialect {dialect} "));
+            assert!(is_named, "{dialect} {option:?}: {}", said.err);
+            assert_eq!(sandbox.read("f"), OLD, "{dialect} {option:?}");
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, 1 + 3 * 4 + 5 * 5);
+    // A file that is given has to be the one that is edited.
+    for (dialect, text) in [("batch", batch), PATCHES[1]] {
+        sandbox.write("patch", text);
+        let check = |file| sandbox.run(&["check", "patch", "--dialect", dialect, "--file", file]);
+        assert!(check("g").exits(2).err.contains("names its files itself"));
+        check("f").exits(0);
+    }
+}
+
+#[test]
 fn a_hunk_that_fails_leaves_the_tree_and_no_rej_or_orig() {
     let diff = format!("{DIFF}--- a/g\n+++ b/g\n@@ -1,2 +1,2 @@\n missing\n-x\n+y\n");
     let sandbox = Sandbox::new(&[("f", OLD), ("g", "a\nx\n"), ("patch", &diff)]);

@@ -194,6 +194,39 @@ pub struct Options {
     pub root: Option<PathBuf>,
 }
 
+impl Options {
+    /// Whether what these options say of the files and places to edit holds for a script, which was
+    /// read in this dialect. [`parse`] asks; who reads a batch by [`batch::parse`](crate::batch::parse)
+    /// asks himself.
+    ///
+    /// # Errors
+    /// `INVALID_BATCH` for an option that the dialect does not know: it would be left out without a
+    /// word.
+    pub fn check(&self, dialect: Dialect, script: &dyn Script) -> Result<(), Refusal> {
+        use Dialect::{Batch, Codex, McpEdit, SearchReplace, StrReplace, UnifiedDiff};
+        let is_diff = dialect == UnifiedDiff;
+        let is_found_by_text = matches!(dialect, SearchReplace | StrReplace | McpEdit);
+        let is_of_another = |file| script.sources().iter().any(|path| path != file);
+        let is_filtered = !self.include.is_empty() || !self.exclude.is_empty();
+        let fault = if self.reverse && !is_diff {
+            "cannot be reversed; undo it instead"
+        } else if is_filtered && !is_diff {
+            "cannot be applied in part: file names are only matched in a unified diff"
+        } else if self.directory.is_some() && !is_diff {
+            "takes no directory: one is only put before the names in a unified diff"
+        } else if matches!(dialect, Batch | Codex) && self.file.as_ref().is_some_and(is_of_another)
+        {
+            "names its files itself, and another than the one that is given for it"
+        } else if self.all && !is_found_by_text {
+            "has no text to find of which every match could be changed"
+        } else {
+            return Ok(());
+        };
+        let message = format!("a patch in the dialect {dialect} {fault}");
+        Err(Refusal::new(Code::InvalidBatch, message))
+    }
+}
+
 /// A parsed patch in some dialect.
 pub struct Patch<'a> {
     dialect: Dialect,
@@ -269,13 +302,7 @@ pub fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Patch<'a>, Unread
         None => detect(bytes)?,
     };
     let script = parse_text(dialect, bytes, options)?;
-    if options.reverse && dialect != Dialect::UnifiedDiff {
-        return Err(Refusal::new(
-            Code::InvalidBatch,
-            format!("a patch in the dialect {dialect} cannot be reversed; undo it instead"),
-        )
-        .into());
-    }
+    options.check(dialect, &*script)?;
     Ok(Patch {
         dialect,
         script,

@@ -171,6 +171,7 @@ pub(crate) fn with_script<T>(
     if dialect == Dialect::Batch {
         return match batch::parse(bytes, &Limits::default()) {
             Ok(batch) => {
+                options.check(dialect, &batch)?;
                 let done = then(&batch);
                 if input_is_last {
                     // Its memory need not be given back piece by piece.
