@@ -5,6 +5,8 @@
 //! backslashes away. No shell runs here, so such a patch is refused; one with nothing to put in is
 //! the same either way.
 
+use std::collections::HashMap;
+
 use super::unread::{Misread, Misreads};
 use super::{Dialect, Unread, detect};
 use crate::error::{Code, Refusal, excerpt};
@@ -31,6 +33,7 @@ pub(super) fn check(bytes: &[u8], dialect: Dialect) -> Result<(), Unread> {
         return Ok(());
     }
     let lines: Vec<&[u8]> = split_lines(body).map(trim_ending).collect();
+    let ends = Ends::of(&lines);
     let mut faults = Misreads::default();
     let mut from = 0;
     while let Some(mark) = (from..lines.len()).find(|at| {
@@ -40,7 +43,7 @@ pub(super) fn check(bytes: &[u8], dialect: Dialect) -> Result<(), Unread> {
         let above = (from..mark).rev();
         let command = above
             .filter_map(|at| held(lines[at]).map(|held| (at, held)))
-            .find_map(|(at, held)| end(&lines, at, mark, held).map(|end| (held, end)));
+            .find_map(|(at, held)| Some((held, ends.end(&lines, at, mark, held)?)));
         let Some((held, end)) = command else {
             // What follows is the patch's own, but for another envelope.
             let close = lines[mark..].iter().position(|line| is_end(line));
@@ -87,33 +90,59 @@ fn is_end(line: &[u8]) -> bool {
     line.trim_ascii() == b"*** End Patch"
 }
 
-/// The line behind the last that a command on the line `at` holds; `None` where it does not hold the
-/// line `mark` below it, or is no command.
-fn end(lines: &[&[u8]], at: usize, mark: usize, held: Held<'_>) -> Option<usize> {
-    let below = || at + 1..lines.len();
-    match held {
-        Held::Document { word, .. } => {
-            let is_word = |line: &[u8]| {
-                let line = line.trim_ascii();
-                let rest = line.strip_prefix(word.as_bytes());
-                rest.is_some_and(|rest| rest.iter().all(|byte| b"'\")".contains(byte)))
-            };
-            match below().find(|at| is_word(lines[*at])) {
-                Some(end) => (end > mark).then_some(end),
-                None => takes_patch(lines[at]).then_some(lines.len()),
-            }
-        }
-        Held::Quotes if !takes_patch(lines[at]) || lines[at + 1..mark].iter().any(closes) => None,
-        Held::Quotes => {
-            let end = (mark..lines.len()).find(|at| is_end(lines[*at]) || closes(&lines[*at]));
-            Some(end.map_or(lines.len(), |end| end + 1))
-        }
-    }
+/// The lines that may end what a command holds, so that none is looked for twice.
+struct Ends {
+    /// Where each word stands alone, but for quotes and brackets that end with it.
+    words: HashMap<Vec<u8>, Vec<usize>>,
+    /// Lines that are no more than the end of a quoted text.
+    quotes: Vec<usize>,
 }
 
-/// Whether a line is no more than the end of a quoted text.
-fn closes(line: &&[u8]) -> bool {
-    line.trim_ascii() == b"\""
+impl Ends {
+    fn of(lines: &[&[u8]]) -> Self {
+        let (mut words, mut quotes) = (HashMap::<_, Vec<_>>::new(), Vec::new());
+        for (at, line) in lines.iter().map(|line| line.trim_ascii()).enumerate() {
+            if line == b"\"" {
+                quotes.push(at);
+            }
+            let closing = line.iter().rev().take_while(|byte| b"'\")".contains(byte));
+            let word = &line[..line.len() - closing.count()];
+            if !word.is_empty() && !word.contains(&b' ') {
+                words.entry(word.to_vec()).or_default().push(at);
+            }
+        }
+        Self { words, quotes }
+    }
+
+    /// The first of the lines, which are in order, below a line.
+    fn below(lines: &[usize], at: usize) -> Option<usize> {
+        lines
+            .get(lines.partition_point(|line| *line <= at))
+            .copied()
+    }
+
+    /// The line behind the last that a command on the line `at` holds; `None` where it does not
+    /// hold the line `mark` below it, or is no command.
+    fn end(&self, lines: &[&[u8]], at: usize, mark: usize, held: Held<'_>) -> Option<usize> {
+        match held {
+            Held::Document { word, .. } => {
+                let word = self.words.get(word.as_bytes());
+                match word.and_then(|word| Self::below(word, at)) {
+                    Some(end) => (end > mark).then_some(end),
+                    None => takes_patch(lines[at]).then_some(lines.len()),
+                }
+            }
+            Held::Quotes => {
+                let is_closed = Self::below(&self.quotes, at).is_some_and(|end| end < mark);
+                if is_closed || !takes_patch(lines[at]) {
+                    return None;
+                }
+                let is_quote = |at: &usize| self.quotes.binary_search(at).is_ok();
+                let end = (mark..lines.len()).find(|at| is_end(lines[*at]) || is_quote(at));
+                Some(end.map_or(lines.len(), |end| end + 1))
+            }
+        }
+    }
 }
 
 /// Whether a line calls a command that takes a patch.
@@ -137,29 +166,25 @@ fn held(line: &[u8]) -> Option<Held<'_>> {
     let mut at = 0;
     let mut quoted_from = 0;
     while at < bytes.len() {
-        let quote = open.last().copied().flatten();
-        match bytes[at] {
-            b'\'' if quote == Some(b'\'') => open.pop().map_or((), |_| open.push(None)),
-            _ if quote == Some(b'\'') => {}
-            b'\\' => at += 1,
-            b'$' if bytes.get(at + 1) == Some(&b'(') => {
+        let is_inner = open.len() > 1;
+        let quote = open.last_mut()?;
+        match (bytes[at], *quote) {
+            (b'\'', Some(b'\'')) => *quote = None,
+            (_, Some(b'\'')) => {}
+            (b'\\', _) => at += 1,
+            (b'$', _) if bytes.get(at + 1) == Some(&b'(') => {
                 open.push(None);
                 at += 1;
             }
-            b')' if quote.is_none() && open.len() > 1 => drop(open.pop()),
-            b'"' => {
-                let inner = open.last_mut()?;
-                *inner = match quote {
-                    Some(_) => None,
-                    None => Some(b'"'),
-                };
-            }
-            b'\'' if quote.is_none() => {
-                *open.last_mut()? = Some(b'\'');
+            (b')', None) if is_inner => drop(open.pop()),
+            (b'"', Some(_)) => *quote = None,
+            (b'"', None) => *quote = Some(b'"'),
+            (b'\'', None) => {
+                *quote = Some(b'\'');
                 quoted_from = at + 1;
             }
-            b'<' if quote.is_none() && bytes[at..].starts_with(b"<<<") => at += 2,
-            b'<' if quote.is_none() && bytes[at..].starts_with(b"<<") => {
+            (b'<', None) if bytes[at..].starts_with(b"<<<") => at += 2,
+            (b'<', None) if bytes[at..].starts_with(b"<<") => {
                 document = word(&line[at + 2..]).or(document);
                 at += 1;
             }
@@ -320,6 +345,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Lines that hold nothing are not each followed to the end of the input.
+    #[test]
+    fn many_lines_that_hold_nothing_cost_no_more_than_their_number() {
+        let patch = "*** Begin Patch\n*** Add File: f\n+$a\n*** End Patch\n";
+        for line in ["x <<EOF\n", "x \"\n"] {
+            let text = line.repeat(200_000) + patch;
+            assert!(check(text.as_bytes(), crate::dialect::Dialect::Codex).is_ok());
+        }
+        let text = "apply_patch \"\n\"\n".repeat(100_000) + patch;
+        assert!(check(text.as_bytes(), crate::dialect::Dialect::Codex).is_ok());
     }
 
     #[test]
