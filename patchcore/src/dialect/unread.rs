@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use crate::batch::Diagnostic;
 use crate::batch::diagnostic::{Fault, MAX_FAULTS, Span};
-use crate::error::{Refusal, Stop};
+use crate::error::{Code, Hint, Refusal, Stop};
 use crate::text::{BOM, split_lines, trim_ending};
 
 /// Why a patch could not be read: a refusal of the whole, and wherever the dialect has a place to go
@@ -69,6 +69,27 @@ pub(super) struct Misread {
 impl Misread {
     pub(super) fn new(line: usize, refusal: Refusal) -> Self {
         Self { line, refusal }
+    }
+}
+
+/// A reader of a patch in lines.
+pub(super) trait AtLine {
+    /// The line that is read, from 0.
+    fn line(&self) -> usize;
+
+    /// What is wrong there.
+    fn misread(&self, refusal: Refusal) -> Misread {
+        Misread::new(self.line(), refusal)
+    }
+
+    /// `INVALID_BATCH` there.
+    fn invalid(&self, message: impl Into<String>) -> Misread {
+        self.misread(Refusal::new(Code::InvalidBatch, message))
+    }
+
+    /// `INVALID_BATCH` there, which is no fault unless the patch is read strictly.
+    fn invalid_strict(&self, message: &str) -> Misread {
+        self.misread(Refusal::new(Code::InvalidBatch, message).with_hint(Hint::Lenient))
     }
 }
 

@@ -3,10 +3,10 @@
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::{Chunk, Codex, FileAction, FileHunk, Role, command};
-use crate::dialect::unread::{Misread, Misreads};
+use crate::dialect::unread::{AtLine, Misread, Misreads};
 use crate::dialect::{Options, Unread, beneath_root, detect};
 use crate::digest::Digest;
-use crate::error::{Code, Hint, Refusal, excerpt};
+use crate::error::{Code, Refusal, excerpt};
 use crate::path::RelPath;
 use crate::text::{split_lines, trim_ending};
 
@@ -96,21 +96,15 @@ struct Reader<'a, 'o> {
     faults: Misreads,
 }
 
+impl AtLine for Reader<'_, '_> {
+    fn line(&self) -> usize {
+        self.at
+    }
+}
+
 impl<'a> Reader<'a, '_> {
     fn peek(&self) -> Option<&'a [u8]> {
         self.lines.get(self.at).copied()
-    }
-
-    fn invalid(&self, message: impl Into<String>) -> Misread {
-        self.misread(Refusal::new(Code::InvalidBatch, message))
-    }
-
-    fn invalid_strict(&self, message: &str) -> Misread {
-        self.misread(Refusal::new(Code::InvalidBatch, message).with_hint(Hint::Lenient))
-    }
-
-    fn misread(&self, refusal: Refusal) -> Misread {
-        Misread::new(self.at, refusal)
     }
 
     /// Goes on from the first line, at or below the cursor, where the patch can be read again.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::unread::{Misread, Misreads};
+use super::super::unread::{AtLine, Misread, Misreads};
 use super::super::{Options, Unread, beneath_root, detect, marks};
 use super::{Block, Reading, SearchReplace, names};
 use crate::digest::Digest;
@@ -107,21 +107,15 @@ struct Reader<'a, 'o> {
     faults: Misreads,
 }
 
+impl AtLine for Reader<'_, '_> {
+    fn line(&self) -> usize {
+        self.at
+    }
+}
+
 impl<'a> Reader<'a, '_> {
     fn peek(&self) -> Option<&'a [u8]> {
         self.lines.get(self.at).map(|line| trim_ending(line))
-    }
-
-    fn invalid(&self, message: impl Into<String>) -> Misread {
-        self.misread(Refusal::new(Code::InvalidBatch, message))
-    }
-
-    fn invalid_strict(&self, message: &str) -> Misread {
-        self.misread(Refusal::new(Code::InvalidBatch, message).with_hint(Hint::Lenient))
-    }
-
-    fn misread(&self, refusal: Refusal) -> Misread {
-        Misread::new(self.at, refusal)
     }
 
     /// Goes to the mark that opens the next block, from which on the patch can be read again.
