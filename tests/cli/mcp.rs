@@ -573,6 +573,16 @@ fn arguments_that_are_empty_or_out_of_range_are_refused_by_their_name() {
         ("task_done", json!({"task_id": ""}), "task_id"),
         ("ask", json!({"question": ""}), "question"),
         ("ask", json!({"question": "x", "task_id": ""}), "task_id"),
+        (
+            "ask",
+            json!({"question": "x", "task_id": "t", "order_id": "o"}),
+            "order_id",
+        ),
+        (
+            "ask",
+            json!({"question": "x", "order_id": "o", "error": "E"}),
+            "error",
+        ),
         ("read", json!({"file": "a.txt", "around": ""}), "around"),
         ("read", json!({"file": "a.txt", "lines": [1]}), "lines"),
     ] {

@@ -442,6 +442,16 @@ impl Service {
                 ("order_id", &call.order_id),
                 ("error", &call.error),
             ])?;
+            let unused = match (&call.task_id, &call.order_id, &call.error) {
+                (Some(_), Some(_), _) => Some("order_id"),
+                (None, _, Some(_)) => Some("error"),
+                _ => None,
+            };
+            if let Some(name) = unused {
+                let task = call.task_id.as_ref().map_or("without", |_| "with");
+                let message = format!("`{name}` cannot be given {task} `task_id`");
+                return Err(Failure::Usage(message));
+            }
             let order_id = call.order_id.as_ref().or(self.labels.order_id.as_ref());
             match (&call.task_id, order_id) {
                 (Some(uuid), _) => {
