@@ -195,13 +195,15 @@ pub struct Options {
 }
 
 impl Options {
-    /// Whether what these options say of the files and places to edit holds for a script, which was
-    /// read in this dialect. [`parse`] asks; who reads a batch by [`batch::parse`](crate::batch::parse)
-    /// asks himself.
+    /// Checks that the options which choose what is edited hold for a script that was read in this
+    /// dialect. [`parse`] does; a caller of [`batch::parse`](crate::batch::parse) has to.
+    ///
+    /// Those that only say how a diff is read (`strip`, `recount`, `ignore_whitespace`,
+    /// `unidiff_zero`) mean nothing to the other dialects.
     ///
     /// # Errors
-    /// `INVALID_BATCH` for an option that the dialect does not know: it would be left out without a
-    /// word.
+    /// `INVALID_BATCH` for `reverse`, `include`, `exclude`, `directory`, `file` or `all` where the
+    /// dialect does not know it: the edit would land as if it had not been given.
     pub fn check(&self, dialect: Dialect, script: &dyn Script) -> Result<(), Refusal> {
         use Dialect::{Batch, Codex, McpEdit, SearchReplace, StrReplace, UnifiedDiff};
         let is_diff = dialect == UnifiedDiff;
