@@ -11,7 +11,9 @@ use super::diagnostic::MAX_FAULTS;
 use super::reader::short;
 use super::wire::{At, Expectation, PatchBatch, PatchOperation};
 use crate::error::{Code, Refusal};
-use crate::operation::{Batch, Occurrence};
+#[cfg(feature = "workspace")]
+use crate::operation::Batch;
+use crate::operation::Occurrence;
 use crate::path::RelPath;
 
 #[cfg(test)]
@@ -84,8 +86,10 @@ pub(super) fn key(path: &str) -> Cow<'_, str> {
     }
 }
 
+#[cfg(feature = "workspace")]
 impl Batch {
-    /// Checks the rules for what did not come with the operations: an id may be set beside them.
+    /// Checks the rules for what did not come with the operations: an id, by which only a log knows a
+    /// batch again, may be set beside them.
     ///
     /// # Errors
     /// `INVALID_BATCH`.
