@@ -68,6 +68,10 @@ pub struct Report {
     /// What a person should know: saved conflicts, folded white space, calls that edit nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Comments that stand without the placeholder or the task that they belong to, in the order of
+    /// the files, each with its line and bytes; only where it was asked for (`inject --check`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orphans: Vec<Refusal>,
     /// The files that the input asked to look at, as they are after it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reads: Vec<FileReading>,
@@ -153,6 +157,7 @@ impl Report {
             refusal: None,
             faults: Vec::new(),
             warnings: Vec::new(),
+            orphans: Vec::new(),
             reads: Vec::new(),
             diff: None,
         }

@@ -403,6 +403,42 @@ fn a_check_tells_of_comments_without_placeholder_or_task() {
         "{}",
         said.err
     );
+    let in_json = |check: &[&str]| {
+        let json = tree
+            .run(&[check, &["--output", "json"]].concat())
+            .exits(5)
+            .json();
+        let schema = patchcore::schema::of("Report").unwrap();
+        assert!(jsonschema::is_valid(&schema, &json), "{json:#}");
+        json["orphans"].clone()
+    };
+    let said = in_json(checks[0]);
+    let [orphan, task] = said.as_array().unwrap().as_slice() else {
+        panic!("{said:#}");
+    };
+    assert_eq!(orphan["code"], "PLACEHOLDER_NOT_FOUND");
+    assert_eq!(task["line"], 3);
+    assert_eq!(
+        (&orphan["file"], &orphan["line"]),
+        (&json!("src/a.ts"), &json!(2))
+    );
+    assert!(
+        orphan["found"].to_string().contains("agent: set it up"),
+        "{orphan:#}"
+    );
+    // One that somebody edited besides is known by its name, or is nobody's.
+    tree.write("src/a.ts", &text);
+    tree.run(checks[0]).exits(0);
+    tree.write("src/a.ts", &text.replace("set it up", "mine"));
+    let json = tree
+        .run(&[checks[0], &["--output", "json"]].concat())
+        .exits(5)
+        .json();
+    assert_eq!(
+        json["operations"][3]["refusal"]["code"], "COMMENT_EDITED",
+        "{json:#}"
+    );
+    assert_eq!(json.get("orphans"), None);
     tree.write("src/a.ts", &text);
     tree.run(checks[0]).exits(0);
     // A task that is done, whose comment somebody brought back.
@@ -415,6 +451,12 @@ fn a_check_tells_of_comments_without_placeholder_or_task() {
         "{}",
         said.err
     );
+    let said = in_json(checks[1]);
+    assert_eq!(
+        (&said[0]["file"], &said[0]["line"]),
+        (&json!("b.py"), &json!(4))
+    );
+    assert_eq!(said.as_array().unwrap().len(), 1);
 }
 
 #[test]

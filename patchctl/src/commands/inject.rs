@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use patchcore::placeholder::{Marker, Scanner};
 use patchcore::task::{Injection, Manifest, TaskStatus};
 use patchcore::workspace::{WalkOptions, WalkProgress, Workspace};
-use patchcore::{Code, RelPath, Report};
+use patchcore::{Code, Refusal, RelPath, Report};
 
 use super::edit::{self, Request};
 use super::place::Location;
@@ -59,17 +59,21 @@ pub(crate) fn run(global: &Global, args: &InjectArgs, context: &Context) -> Resu
         true => workspace.check(&injection, &options)?,
         false => workspace.apply(&injection, &options)?,
     };
-    let done = edit::conclude(&place, applied, &request, orchestrator.as_ref());
+    let mut done = edit::conclude(&place, applied, &request, orchestrator.as_ref());
+    done.applied.report.orphans = orphans;
+    let left_out = done.applied.notes.missing.iter();
+    let left_out = left_out.map(|missing| format!("left out: {}", missing.refusal.message));
+    done.applied.report.warnings.extend(left_out);
     let mut exit = edit::present(&done, &request, context)?;
-    if args.check && is_out_of_date(&done.applied.report) {
+    let report = &done.applied.report;
+    if args.check && is_out_of_date(report) {
         exit = Exit::Code(5);
     }
-    let missing = &done.applied.notes.missing;
-    let left_out = missing
+    let (orphans, missing) = (&report.orphans, &done.applied.notes.missing);
+    let orphaned = orphans
         .iter()
-        .map(|missing| format!("left out: {}", missing.refusal.message));
-    let orphaned = orphans.iter().map(|orphan| format!("orphaned: {orphan}"));
-    report::warn_of_all(&left_out.chain(orphaned).collect::<Vec<_>>(), context);
+        .map(|orphan| format!("orphaned: {}", orphan.message));
+    report::warn_of_all(&orphaned.collect::<Vec<_>>(), context);
     match exit {
         Exit::Done if !orphans.is_empty() => Ok(Exit::Code(5)),
         Exit::Done if args.check && !missing.is_empty() => Ok(Exit::Code(5)),
@@ -92,14 +96,14 @@ fn is_out_of_date(report: &Report) -> bool {
         })
 }
 
-/// What is wrong with comments whose placeholder or task is gone, in the order of the files.
+/// The comments whose placeholder or task is gone, in the order of the files.
 fn orphans(
     workspace: &Workspace,
     place: &Location,
     args: &InjectArgs,
     scanner: &Scanner,
     manifest: &Manifest,
-) -> Result<Vec<String>, Failure> {
+) -> Result<Vec<Refusal>, Failure> {
     let open: HashSet<&str> = manifest
         .tasks()
         .iter()
@@ -118,8 +122,7 @@ fn orphans(
         }
     })?;
     let orphans = orphans.into_inner().expect("no holder panics");
-    let messages = orphans.into_values().flatten().map(|orphan| orphan.message);
-    Ok(messages.collect())
+    Ok(orphans.into_values().flatten().collect())
 }
 
 /// The tasks of the manifest, those of the files that were named if any were.
