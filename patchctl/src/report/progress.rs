@@ -1,9 +1,10 @@
 //! Progress of long work, on a terminal.
 
+use std::io::Write as _;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::HumanBytes;
 use patchcore::workspace::WalkProgress;
 
 use super::Context;
@@ -11,6 +12,9 @@ use super::Context;
 /// Work shorter than this shows nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(100);
+/// To the start of the line, which is then empty. (`indicatif` estimates times with `pow`: every
+/// call would pay for loading the mathematical library.)
+const CLEAR: &str = "\r\x1b[K";
 
 /// Does the work; shows how many files it has read, where standard error is a terminal and it
 /// takes longer than a second.
@@ -26,15 +30,12 @@ pub(crate) fn watch<T>(context: &Context, progress: &WalkProgress, work: impl Fn
             if over(PATIENCE) {
                 return;
             }
-            let bar = ProgressBar::new_spinner();
-            let style = ProgressStyle::with_template("{spinner} {msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            let mut terminal = std::io::stderr();
             while !over(TICK) {
-                let (files, bytes) = (progress.files(), progress.bytes());
-                bar.set_message(format!("{files} files, {} MB read", bytes / 1_000_000));
-                bar.tick();
+                let (files, bytes) = (progress.files(), HumanBytes(progress.bytes()));
+                let _ = write!(terminal, "{CLEAR}{files} files, {bytes} read");
             }
-            bar.finish_and_clear();
+            let _ = write!(terminal, "{CLEAR}");
         };
         // Where the system gives no more threads, nothing is shown.
         let _ = std::thread::Builder::new().spawn_scoped(scope, show);

@@ -72,8 +72,8 @@ pub(crate) fn run(global: &Global, args: &ServeArgs, context: &Context) -> Resul
         signal_hook::flag::register(signal, stop.clone())
             .map_err(|error| Error::io("handle signals of", "this process", error))?;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    // What may block has threads of its own; one is enough to pass bytes on.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .max_blocking_threads(Turns::threads(AT_ONCE) + live::LOOKS)
         .enable_all()
         .build()
