@@ -530,9 +530,12 @@ fn no_command_acts_on_planted_state_or_hangs() {
 fn no_server_acts_on_planted_state_or_hangs() {
     let (_other, foreign) = foreign_state();
     let is_campaign = std::env::var_os("PATCHCORE_CAMPAIGN").is_some();
-    let plants = plants().into_iter().enumerate().filter(|(index, (name, _))| {
-        is_campaign || name.starts_with("foreign") || index % 4 == index / 4 % 4
-    });
+    let plants = plants()
+        .into_iter()
+        .enumerate()
+        .filter(|(index, (name, _))| {
+            is_campaign || name.starts_with("foreign") || index % 4 == index / 4 % 4
+        });
     for (index, (name, plant)) in plants {
         let sandbox = planted(
             &plant,
