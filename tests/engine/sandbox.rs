@@ -9,7 +9,7 @@ use patchcore::operation::Operation;
 use patchcore::plan::{Lowered, Plan};
 use patchcore::report::Status;
 use patchcore::workspace::fault::{Call, Fault, FaultKind, inject};
-use patchcore::workspace::{ApplyOptions, Review, Reviewed, Verify, Workspace};
+use patchcore::workspace::{ApplyOptions, Review, Verify, Workspace};
 use patchcore::{Code, Policy, Refusal, Tree};
 
 use crate::workspace::{append, apply_new, batch, create, delete, path, rename, snapshot, tree};
@@ -317,12 +317,11 @@ fn r14_the_task_manifest_changes_with_the_batch_or_not_at_all() {
             &self,
             _: &Lowered<'_>,
             _: &Tree,
-            plan: Plan,
+            _: &mut Plan,
             tasks: Option<&[u8]>,
-        ) -> Result<Reviewed, Refusal> {
+        ) -> Result<Option<Vec<u8>>, Refusal> {
             assert_eq!(tasks, Some(&b"old"[..]));
-            let tasks = Some(b"new".to_vec());
-            Ok(Reviewed { plan, tasks })
+            Ok(Some(b"new".to_vec()))
         }
     }
     let files = [("a", "a\n"), (".mission_control/tasks.json", "old")];

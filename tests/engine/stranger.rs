@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use patchcore::plan::{Lowered, Plan};
 use patchcore::report::Status;
 use patchcore::workspace::fault::{Call, Fault, FaultKind, inject, observe};
-use patchcore::workspace::{ApplyOptions, Review, Reviewed, Workspace};
+use patchcore::workspace::{ApplyOptions, Review, Workspace};
 use patchcore::{Code, Refusal, Tree};
 
 use crate::workspace::{append, batch, create, delete, path, rename, snapshot, tree};
@@ -26,11 +26,11 @@ impl<F: Fn()> Review for Meddler<F> {
         &self,
         _: &Lowered<'_>,
         _: &Tree,
-        plan: Plan,
+        _: &mut Plan,
         _: Option<&[u8]>,
-    ) -> Result<Reviewed, Refusal> {
+    ) -> Result<Option<Vec<u8>>, Refusal> {
         (self.0)();
-        Ok(Reviewed { plan, tasks: None })
+        Ok(None)
     }
 }
 

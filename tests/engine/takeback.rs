@@ -605,11 +605,10 @@ fn the_task_manifest_goes_the_way_of_its_batch_also_where_the_state_was_removed(
             &self,
             _: &Lowered<'_>,
             _: &patchcore::Tree,
-            plan: patchcore::plan::Plan,
+            _: &mut patchcore::plan::Plan,
             _: Option<&[u8]>,
-        ) -> Result<patchcore::workspace::Reviewed, patchcore::Refusal> {
-            let tasks = Some(b"new\n".to_vec());
-            Ok(patchcore::workspace::Reviewed { plan, tasks })
+        ) -> Result<Option<Vec<u8>>, patchcore::Refusal> {
+            Ok(Some(b"new\n".to_vec()))
         }
     }
     for (end, expected) in [("true", "new\n"), ("false", "old\n")] {

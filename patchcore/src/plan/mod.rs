@@ -210,17 +210,6 @@ impl Plan {
         }
     }
 
-    /// What is left to tell of a plan whose changes, which may be large, go elsewhere; its digest,
-    /// if that was asked for.
-    #[cfg(feature = "workspace")]
-    pub(crate) fn verdicts_alone(&self) -> Self {
-        Self {
-            changes: Vec::new(),
-            verdicts: self.verdicts.clone(),
-            digest: self.digest.clone(),
-        }
-    }
-
     /// SHA-256 over path, mode, before-hash and after-hash of every change, as the changes are at
     /// the first call, which hashes what is not hashed yet.
     #[must_use]

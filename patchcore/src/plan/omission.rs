@@ -2,7 +2,9 @@
 
 mod words;
 
-use self::words::{CODE, FIRM, FIRST, GAPS, KEPT, PARTS, SMALL, STATES, STAYS, WHOLE};
+use self::words::{
+    CODE, FIRM, FIRST, GAPS, KEPT, PARTS, SMALL, STATES, STAYS, TELLING, WHOLE, Words,
+};
 use crate::error::{Code, Hint, Refusal, excerpt};
 use crate::path::RelPath;
 use crate::text::split_lines;
@@ -127,11 +129,11 @@ fn told(line: &[u8]) -> Told {
     if !inner.chars().all(plain) {
         return Told::Nothing;
     }
+    if !words_of(inner).any(may_tell) {
+        return Told::Nothing;
+    }
     let lower = inner.to_ascii_lowercase();
-    let words: Vec<&str> = lower
-        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .filter(|word| !word.is_empty())
-        .collect();
+    let words: Vec<&str> = words_of(&lower).collect();
     let told = weigh(&words, &frame);
     match (form, told) {
         // What documents the code, and text in brackets, is prose more often than other comments.
@@ -202,29 +204,38 @@ impl Frame {
     }
 }
 
+fn words_of(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .filter(|word| !word.is_empty())
+}
+
+/// Whether a comment with this word may be an omission: without such a word [`weigh`] says no.
+fn may_tell(word: &str) -> bool {
+    [KEPT, STAYS, TELLING, WHOLE, GAPS]
+        .iter()
+        .any(|list| list.may_hold(word))
+}
+
 /// What the words inside a frame say.
 fn weigh(words: &[&str], frame: &Frame) -> Told {
-    let any = |list: &[&str]| words.iter().any(|word| list.contains(word));
+    let any = |list: Words| words.iter().any(|word| list.contains(word));
+    let one_of = |list: &[&str]| words.iter().any(|word| list.contains(word));
     let follow = |pair: [&str; 2]| words.windows(2).any(|found| found == pair);
     let Some(first) = words.first() else {
         return Told::Nothing;
     };
     let (leads, trails) = (frame.leads(), frame.trails());
     let is_framed = leads || frame.brackets > 0;
-    let is_whole = |list: &[&str]| {
-        let mut list = list.iter();
-        list.any(|whole| whole.split(' ').eq(words.iter().copied()))
-    };
-    if is_whole(WHOLE) || is_whole(GAPS) {
+    if WHOLE.is_phrase(words) || GAPS.is_phrase(words) {
         return match (is_framed, leads && trails) {
             (_, true) => Told::Omission,
-            (false, _) if is_whole(GAPS) => Told::Nothing,
+            (false, _) if GAPS.is_phrase(words) => Told::Nothing,
             _ => Told::Perhaps,
         };
     }
     let is_number = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
     let is_else = follow(["everything", "else"]) || follow(["no", "changes"]);
-    let is_counted = any(&["lines", "line", "methods", "functions", "fields", "tests"])
+    let is_counted = one_of(&["lines", "line", "methods", "functions", "fields", "tests"])
         && words.iter().any(|word| is_number(word));
     if !(KEPT.contains(first)
         || FIRST.contains(first)
@@ -240,12 +251,12 @@ fn weigh(words: &[&str], frame: &Frame) -> Told {
         is_number(word)
             || [KEPT, PARTS, STATES, STAYS, SMALL, FIRST]
                 .iter()
-                .any(|list| list.contains(*word))
+                .any(|list| list.contains(word))
     };
     let unknown = words.iter().filter(|word| !is_known(word)).count();
     let stays =
         any(STAYS) || follow(["as", "before"]) || follow(["the", "same"]) || follow(["same", "as"]);
-    let is_rest = any(&["rest", "remainder"]);
+    let is_rest = one_of(&["rest", "remainder"]);
     // A name may say whose code it is.
     let allowed = match (leads, trails) {
         (true, true) => 2,
@@ -255,7 +266,7 @@ fn weigh(words: &[&str], frame: &Frame) -> Told {
         return Told::Nothing;
     }
     let is_part = any(PARTS);
-    let rest = is_rest || any(&["existing"]) || follow(["everything", "else"]);
+    let rest = is_rest || one_of(&["existing"]) || follow(["everything", "else"]);
     // Words that only add to what is there are ordinary where nothing else is said.
     if !any(FIRM) && !stays && !is_else {
         return match leads && (trails || any(PARTS)) {
@@ -270,12 +281,12 @@ fn weigh(words: &[&str], frame: &Frame) -> Told {
     };
     // Without dots and brackets a comment is a heading or a sentence, if it is not about code.
     let is_sentence = frame.dots_behind == 1 || frame.is_heading;
-    let is_left_out = any(&["omitted", "truncated", "brevity"]);
+    let is_left_out = one_of(&["omitted", "truncated", "brevity"]);
     let is_held = matches!(*first, "keep" | "leave" | "retain");
     let is_plain = match (stays || is_held, any(CODE)) {
         (true, _) => rest || is_else || (is_part && any(FIRM)) || (is_left_out && any(CODE)),
         (false, true) => !is_sentence || is_rest,
-        (false, false) => trails && is_part && (rest || any(&["remaining"])),
+        (false, false) => trails && is_part && (rest || one_of(&["remaining"])),
     };
     match (is_omission, is_framed || is_plain) {
         (true, _) => Told::Omission,

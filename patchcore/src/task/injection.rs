@@ -333,14 +333,13 @@ impl crate::workspace::Review for Injection {
         &self,
         lowered: &Lowered<'_>,
         _: &Tree,
-        plan: crate::plan::Plan,
+        _: &mut crate::plan::Plan,
         tasks: Option<&[u8]>,
-    ) -> Result<crate::workspace::Reviewed, Refusal> {
+    ) -> Result<Option<Vec<u8>>, Refusal> {
         let mut manifest = Manifest::parse_or_default(tasks)?;
         let changed =
             self.mode == MarkMode::Inject && manifest.add_injected(lowered.notes.injected.clone());
-        let tasks = changed.then(|| manifest.to_bytes());
-        Ok(crate::workspace::Reviewed { plan, tasks })
+        Ok(changed.then(|| manifest.to_bytes()))
     }
 }
 

@@ -179,19 +179,18 @@ impl crate::workspace::Review for Rules {
         &self,
         lowered: &crate::plan::Lowered<'_>,
         _: &crate::plan::Tree,
-        plan: Plan,
+        plan: &mut Plan,
         tasks: Option<&[u8]>,
-    ) -> Result<crate::workspace::Reviewed, Refusal> {
+    ) -> Result<Option<Vec<u8>>, Refusal> {
         // A manifest may hold no more than what was injected: that is not read for nothing.
         let has_tasks =
             tasks.is_some_and(|bytes| memchr::memmem::find(bytes, b"\"uuid\"").is_some());
-        let plan = if has_tasks || self.require_task {
+        if has_tasks || self.require_task {
             let manifest = Manifest::parse_or_default(tasks)?;
-            self.judge(&manifest, &lowered.batch, plan)
-        } else {
-            plan
-        };
-        Ok(crate::workspace::Reviewed { plan, tasks: None })
+            let unjudged = std::mem::replace(plan, Plan::new(Vec::new(), Vec::new()));
+            *plan = self.judge(&manifest, &lowered.batch, unjudged);
+        }
+        Ok(None)
     }
 }
 

@@ -31,9 +31,7 @@ pub use history::audit::{Audit, Damage, ForeignChange};
 pub use history::rebuild::Rebuilt;
 pub use history::status::{Unfinished, WorkspaceStatus};
 pub use history::undo_to::Point;
-pub use options::{
-    ApplyOptions, Keep, LOCK_WAIT, Retention, Review, Reviewed, VERIFY_LIMIT, Verify,
-};
+pub use options::{ApplyOptions, Keep, LOCK_WAIT, Retention, Review, VERIFY_LIMIT, Verify};
 pub use read::compare::Comparison;
 pub use read::load::MAX_FILE;
 pub use read::walk::{SKIPPED, WalkOptions, WalkProgress, Walked, WalkedFile};

@@ -1,7 +1,62 @@
 //! What the words of a comment say about the code that it stands for.
 
+/// Words in lower case, or phrases of them.
+pub(super) struct Words {
+    all: &'static [&'static str],
+    /// By length of the first word: which letters it begins with, bit by bit. Nearly every word of
+    /// an ordinary comment is told by it; without it comments cost 3 % of a check of 6,000 edits.
+    letters: [u32; LONGEST + 1],
+}
+
+/// Length of the longest first word.
+const LONGEST: usize = 15;
+
+impl Words {
+    const fn new(all: &'static [&'static str]) -> Self {
+        let mut letters = [0; LONGEST + 1];
+        let mut at = 0;
+        while at < all.len() {
+            let bytes = all[at].as_bytes();
+            let mut length = 0;
+            while length < bytes.len() && bytes[length] != b' ' {
+                length += 1;
+            }
+            letters[length] |= bit(bytes[0]);
+            at += 1;
+        }
+        Self { all, letters }
+    }
+
+    /// Whether a word in any case may be one of them, or begin one.
+    pub(super) fn may_hold(&self, word: &str) -> bool {
+        let letters = self.letters.get(word.len()).copied().unwrap_or(0);
+        word.as_bytes()
+            .first()
+            .is_some_and(|first| letters & bit(*first) != 0)
+    }
+
+    /// Whether a word in lower case is one of them.
+    pub(super) fn contains(&self, word: &str) -> bool {
+        self.may_hold(word) && self.all.contains(&word)
+    }
+
+    /// Whether these words are one of the phrases.
+    pub(super) fn is_phrase(&self, words: &[&str]) -> bool {
+        let may_be = words.first().is_some_and(|first| self.may_hold(first));
+        may_be && (self.all.iter()).any(|phrase| phrase.split(' ').eq(words.iter().copied()))
+    }
+}
+
+/// The bit of a letter in any case; what is no letter has none.
+const fn bit(letter: u8) -> u32 {
+    match letter.to_ascii_lowercase() {
+        letter @ b'a'..=b'z' => 1 << (letter - b'a'),
+        _ => 0,
+    }
+}
+
 /// Words that say that something stays as it is.
-pub(super) const KEPT: &[&str] = &[
+pub(super) const KEPT: Words = Words::new(&[
     "rest",
     "remainder",
     "existing",
@@ -21,10 +76,10 @@ pub(super) const KEPT: &[&str] = &[
     "initial",
     "skipped",
     "snipped",
-];
+]);
 
 /// Words among them that say it by themselves.
-pub(super) const FIRM: &[&str] = &[
+pub(super) const FIRM: Words = Words::new(&[
     "rest",
     "remainder",
     "existing",
@@ -36,10 +91,10 @@ pub(super) const FIRM: &[&str] = &[
     "original",
     "same",
     "everything",
-];
+]);
 
 /// Words that say that nothing changes.
-pub(super) const STAYS: &[&str] = &[
+pub(super) const STAYS: Words = Words::new(&[
     "unchanged",
     "omitted",
     "remains",
@@ -53,10 +108,14 @@ pub(super) const STAYS: &[&str] = &[
     "untouched",
     "snipped",
     "skipped",
-];
+]);
+
+/// Words beside [`KEPT`] and [`STAYS`] one of which a comment has that says so: "everything else",
+/// "no changes".
+pub(super) const TELLING: Words = Words::new(&["everything", "no"]);
 
 /// Comments that are nothing but one of these.
-pub(super) const WHOLE: &[&str] = &[
+pub(super) const WHOLE: Words = Words::new(&[
     "unchanged",
     "omitted",
     "truncated",
@@ -70,10 +129,10 @@ pub(super) const WHOLE: &[&str] = &[
     "no changes needed here",
     "code continues",
     "unchanged code",
-];
+]);
 
 /// Comments that are nothing but one of these, between dots or in brackets.
-pub(super) const GAPS: &[&str] = &[
+pub(super) const GAPS: Words = Words::new(&[
     "skipped",
     "skip",
     "same",
@@ -83,10 +142,10 @@ pub(super) const GAPS: &[&str] = &[
     "and so on",
     "implementation details",
     "continued from above",
-];
+]);
 
 /// Parts that a comment without dots and brackets may speak of.
-pub(super) const CODE: &[&str] = &[
+pub(super) const CODE: Words = Words::new(&[
     "code",
     "function",
     "functions",
@@ -110,10 +169,10 @@ pub(super) const CODE: &[&str] = &[
     "tests",
     "sections",
     "handlers",
-];
+]);
 
 /// What stays: parts of a text.
-pub(super) const PARTS: &[&str] = &[
+pub(super) const PARTS: Words = Words::new(&[
     "code",
     "file",
     "files",
@@ -216,10 +275,10 @@ pub(super) const PARTS: &[&str] = &[
     "model",
     "models",
     "views",
-];
+]);
 
 /// How it stays.
-pub(super) const STATES: &[&str] = &[
+pub(super) const STATES: Words = Words::new(&[
     "remains",
     "remain",
     "stays",
@@ -252,10 +311,10 @@ pub(super) const STATES: &[&str] = &[
     "it",
     "continued",
     "unmodified",
-];
+]);
 
 /// Words between them, which say nothing by themselves.
-pub(super) const SMALL: &[&str] = &[
+pub(super) const SMALL: Words = Words::new(&[
     "the",
     "of",
     "this",
@@ -285,10 +344,10 @@ pub(super) const SMALL: &[&str] = &[
     "required",
     "needed",
     "exactly",
-];
+]);
 
 /// Words that such a line begins with, beside those that say what stays.
-pub(super) const FIRST: &[&str] = &[
+pub(super) const FIRST: Words = Words::new(&[
     "the", "all", "keep", "your", "my", "this", "leave", "retain", "include", "insert", "add",
     "continue",
-];
+]);

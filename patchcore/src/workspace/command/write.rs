@@ -305,10 +305,11 @@ fn broken_rules(
     };
     let tasks = held.state.tasks()?;
     let lowered = Lowered::from(batch);
-    let judged = review.review(&lowered, &Tree::new(), plan.clone(), tasks.as_deref());
-    Ok(match judged {
-        Ok(judged) => {
-            let verdicts = judged.plan.verdicts.into_iter().enumerate();
+    let mut judged = plan.clone();
+    let reviewed = review.review(&lowered, &Tree::new(), &mut judged, tasks.as_deref());
+    Ok(match reviewed {
+        Ok(_) => {
+            let verdicts = judged.verdicts.into_iter().enumerate();
             verdicts
                 .filter(|(_, verdict)| verdict.outcome == Outcome::Refused)
                 .filter_map(|(index, verdict)| Some((index, *verdict.refusal?)))

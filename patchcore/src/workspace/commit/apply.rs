@@ -17,7 +17,7 @@ use crate::workspace::commit::replay::{Asked, Judged};
 use crate::workspace::commit::survey;
 use crate::workspace::commit::transaction::{Done, Work};
 use crate::workspace::now;
-use crate::workspace::options::{ApplyOptions, Reviewed};
+use crate::workspace::options::ApplyOptions;
 use crate::workspace::read::load::{self, Loaded};
 use crate::workspace::read::near_names;
 use crate::workspace::seen::view::ReadFiles;
@@ -306,13 +306,9 @@ impl Workspace {
         };
         if let (Some(review), Some(lowered)) = (options.review, &prepared.lowered) {
             let tasks = state.map_or(Ok(None), StateDir::tasks)?;
-            let left = prepared.plan.verdicts_alone();
-            let plan = std::mem::replace(&mut prepared.plan, left);
-            match review.review(lowered, &prepared.loaded.tree, plan, tasks.as_deref()) {
-                Ok(Reviewed { plan, tasks }) => {
-                    prepared.plan = plan;
-                    prepared.tasks = tasks;
-                }
+            let (tree, plan) = (&prepared.loaded.tree, &mut prepared.plan);
+            match review.review(lowered, tree, plan, tasks.as_deref()) {
+                Ok(tasks) => prepared.tasks = tasks,
                 Err(refusal) => prepared.refuse(refusal),
             }
         }
@@ -381,7 +377,7 @@ impl Prepared<'_> {
 
     /// Refuses what was accepted: the operations on the refusal's file, or the whole.
     fn refuse(&mut self, refusal: Refusal) {
-        self.plan = self.plan.verdicts_alone();
+        self.plan.changes.clear();
         let operations = self
             .lowered
             .as_ref()
