@@ -108,6 +108,39 @@ fn a_verification_that_cleans_neither_saves_a_batch_nor_loses_one() {
     assert_eq!(sandbox.read("a"), "a\n");
 }
 
+/// What a command removed is there again before it ends, so that nobody's death loses it.
+#[test]
+fn r1_a_verification_that_removed_the_state_and_was_killed_with_us_is_taken_back() {
+    for ruin in [
+        "rm -r .mission_control",
+        "rm -r .mission_control/txn",
+        "rm -r .mission_control/txn/current/*",
+        "git init -q; git clean -fdxq -e a -e d",
+    ] {
+        let sandbox = Sandbox::new(&[("a", "a\n"), ("d/b", "b\n")]);
+        let before = sandbox.tree();
+        let operations = json!([
+            {"op": "append", "file": "a", "content": "x"},
+            {"op": "append", "file": "d/b", "content": "x"},
+            {"op": "create-file", "file": "d/new", "content": "n\n"},
+        ]);
+        sandbox.write("../batch.json", batch(operations));
+        let wait = "until [ -e .mission_control/txn/current/1 ]; do sleep 0.05; done";
+        let command = format!("{ruin}; {wait}; rm -rf .git; kill -9 $PPID; sleep 1");
+        let killed = sandbox.command(&["apply", "../batch.json", "--verify", &command]);
+        let killed = { killed }.output().unwrap();
+        assert_eq!(killed.status.signal(), Some(9), "{ruin}: {killed:?}");
+        assert_eq!(sandbox.read("a"), "a\nx\n", "{ruin}");
+        let check = sandbox.run(&["check", "../batch.json"]).exits(3);
+        assert!(check.err.contains("UNFINISHED"), "{ruin}: {}", check.err);
+        sandbox.run(&["recover"]).exits(0);
+        assert_eq!(sandbox.tree(), before, "{ruin}");
+        let history = sandbox.run(&["history", "--output", "json"]).exits(0);
+        assert_eq!(history.json()["status"], "rolled_back", "{ruin}");
+        sandbox.run(&["audit"]).exits(0);
+    }
+}
+
 /// Exit status 3 means that the tree is as it was, unless the message says what is not.
 #[test]
 fn what_could_not_be_taken_back_is_named_with_the_place_of_its_bytes() {

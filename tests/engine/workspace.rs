@@ -7,6 +7,7 @@ use std::path::Path;
 use patchcore::operation::{Action, Batch, Lines, Operation};
 use patchcore::plan::Outcome;
 use patchcore::report::Status;
+use patchcore::workspace::fault::{Fault, FaultKind, inject};
 use patchcore::workspace::{Applied, ApplyOptions, Recovered, Retention, Verify, Workspace};
 use patchcore::{Code, Digest, RelPath};
 use tempfile::TempDir;
@@ -443,4 +444,40 @@ fn gc_keeps_the_log_within_its_bounds_and_the_ledger_in_memory() {
     let some = workspace.gc(&retention).unwrap();
     assert_eq!((some.removed, some.kept), (1, 1));
     assert_eq!(apply(dir.path(), &first).report.status, Status::Unchanged);
+}
+
+#[test]
+fn r1_a_gc_that_dies_or_fails_leaves_nothing_that_looks_like_somebody_elses() {
+    let retention = Retention {
+        max_bytes: 0,
+        ..Retention::default()
+    };
+    for kind in [FaultKind::Stop, FaultKind::Fail(5), FaultKind::Stick(28)] {
+        for at in 1.. {
+            let dir = tree(&[("a", "a\n")]);
+            for text in ["x", "y", "z"] {
+                apply_new(dir.path(), batch(vec![append("a", text)]));
+            }
+            let workspace = Workspace::open(dir.path()).unwrap();
+            let fault = Fault {
+                at: Some((at, kind)),
+                ..Fault::default()
+            };
+            let steps = inject(fault, || workspace.gc(&retention).map(|_| ())).steps;
+            let what = format!("{kind:?} at {at}");
+            assert_eq!(workspace.status().unwrap().foreign, 0, "{what}");
+            let audit = workspace.audit().unwrap();
+            assert!(audit.is_clean(), "{what}: {audit:?}");
+            workspace.gc(&retention).unwrap();
+            let log = std::fs::read_dir(dir.path().join(".mission_control/log")).unwrap();
+            assert_eq!(log.count(), 0, "{what}");
+            assert_eq!(
+                std::fs::read(dir.path().join("a")).unwrap(),
+                b"a\nx\ny\nz\n"
+            );
+            if at > steps.len() {
+                break;
+            }
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::calls::{self, WholeFile};
 use super::{Options, Unread, whole};
 use crate::digest::Digest;
-use crate::error::{Code, Refusal};
+use crate::error::Refusal;
 use crate::operation::{Action, Batch, Operation};
 use crate::path::RelPath;
 use crate::plan::omission;
@@ -24,16 +24,6 @@ pub(super) struct Files {
 /// Reads files.
 pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<Files, Unread> {
     let files = calls::whole_files(bytes, options)?;
-    let mut seen = BTreeSet::new();
-    if let Some(file) = files.iter().find(|file| !seen.insert(&file.path)) {
-        let path = &file.path;
-        return Err(Refusal::new(
-            Code::Overlap,
-            format!("{path} appears twice; send each file once"),
-        )
-        .in_file(path)
-        .into());
-    }
     Ok(Files {
         files,
         allow_omission: options.allow_omission,

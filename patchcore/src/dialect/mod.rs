@@ -291,8 +291,9 @@ impl fmt::Debug for Patch<'_> {
 ///
 /// # Errors
 /// `INVALID_BATCH` for what is malformed, or not clear enough; `PATH_ESCAPE` for names that lead
-/// out of the root. For calls in JSON, every fault has its line, column and JSON path; for SEARCH/REPLACE
-/// blocks, codex envelopes and hashline, its line: reading goes on with the next part behind a fault.
+/// out of the root. For calls in JSON, every fault has its line, column and JSON path; for unified
+/// diffs, SEARCH/REPLACE blocks, codex envelopes and hashline, its line and column: reading goes on
+/// with the next part behind a fault.
 pub fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Patch<'a>, Unread> {
     // What is forbidden is not allowed, whoever allows it.
     let options = &Options {

@@ -33,7 +33,7 @@ impl Unread {
     }
 
     /// The faults of a patch in lines, in their order, of which there is at least one.
-    fn of_lines(faults: Vec<Misread>, input: &[u8]) -> Self {
+    pub(super) fn of_lines(faults: Vec<Misread>, input: &[u8]) -> Self {
         let spans = spans(input);
         let faults = faults.into_iter().map(|Misread { line, refusal }| {
             let end = Span::at(input.len());
@@ -42,6 +42,22 @@ impl Unread {
             fault.hint = refusal.hint;
             fault.near = refusal.candidates.into_iter().next().map(|near| near.text);
             fault
+        });
+        Self::of(Diagnostic::of_patch(faults.collect(), input))
+    }
+
+    /// The same, of an input in which the patch that was read stands quoted: `place` says where each
+    /// of its lines, from 0, is there.
+    pub(super) fn moved(self, place: impl Fn(usize) -> Span, input: &[u8]) -> Self {
+        let Some(diagnostic) = self.diagnostic else {
+            return self;
+        };
+        let faults = diagnostic.all().map(|fault| {
+            let span = place(fault.line - 1);
+            let mut moved = Fault::new(fault.code, span, fault.message.clone());
+            moved.hint = fault.hint;
+            moved.near = fault.near.clone();
+            moved
         });
         Self::of(Diagnostic::of_patch(faults.collect(), input))
     }
@@ -69,6 +85,12 @@ pub(super) struct Misread {
 impl Misread {
     pub(super) fn new(line: usize, refusal: Refusal) -> Self {
         Self { line, refusal }
+    }
+
+    /// The same, with the option that would let it pass.
+    pub(super) fn with_hint(mut self, hint: Hint) -> Self {
+        self.refusal.hint = Some(hint);
+        self
     }
 }
 
@@ -102,6 +124,16 @@ impl Misreads {
         if self.0.len() < MAX_FAULTS {
             self.0.push(fault);
         }
+    }
+
+    pub(super) fn extend(&mut self, faults: Vec<Misread>) {
+        for fault in faults {
+            self.push(fault);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// What is wrong with the input, if anything is.

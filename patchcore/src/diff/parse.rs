@@ -8,6 +8,8 @@
 mod header;
 mod hunk;
 
+use std::collections::HashSet;
+
 use crate::error::Hint;
 
 /// A whole diff.
@@ -309,15 +311,36 @@ pub struct ParseOptions {
 /// [`ParseError`] for what cannot be read in one way: overflowing or truncated hunks, headers that
 /// contradict one another, hunks without a file, combined and context diffs.
 pub fn parse(bytes: &[u8], options: ParseOptions) -> Result<Diff<'_>, ParseError> {
+    let (diff, faults) = parse_all(bytes, options);
+    match faults.all.into_iter().next() {
+        None => Ok(diff),
+        Some(first) => Err(first),
+    }
+}
+
+/// Parses a unified diff, and goes on behind each fault with the next hunk or file: what could be
+/// read, and the faults in the order of their lines.
+pub(crate) fn parse_all(bytes: &[u8], options: ParseOptions) -> (Diff<'_>, Faults) {
     let mut parser = Parser {
         cursor: Cursor::new(bytes),
         options,
         diff: Diff::default(),
         current: None,
         between: None,
+        is_lost: false,
+        faults: Faults::default(),
     };
-    parser.run()?;
-    Ok(parser.diff)
+    parser.run();
+    parser.faults.all.sort_by_key(|fault| fault.line);
+    (parser.diff, parser.faults)
+}
+
+/// What could not be read of a diff.
+#[derive(Default)]
+pub(crate) struct Faults {
+    pub(crate) all: Vec<ParseError>,
+    /// The lines where the files start that the faults are in.
+    pub(crate) files: HashSet<usize>,
 }
 
 struct Parser<'a> {
@@ -329,6 +352,9 @@ struct Parser<'a> {
     /// A line below the last hunk for which a hunk met now may belong to another file, or another
     /// one be lost, and what it is.
     between: Option<(usize, String)>,
+    /// Whether a hunk without a file was met, to which the hunks below it belong.
+    is_lost: bool,
+    faults: Faults,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -340,32 +366,81 @@ enum Current {
 }
 
 impl<'a> Parser<'a> {
-    fn run(&mut self) -> Result<(), ParseError> {
+    fn run(&mut self) {
         while let Some(line) = self.cursor.peek() {
-            if line.starts_with(b"diff --git ") {
-                self.git_file()?;
-            } else if line.starts_with(b"diff --cc ") || line.starts_with(b"diff --combined ") {
-                return Err(self.error("a combined diff of a merge cannot be applied; send one against a single parent"));
-            } else if (line.starts_with(b"--- ") && self.next_starts_with(b"+++ "))
-                || ((line.starts_with(b"--- ") || line.starts_with(b"+++ "))
-                    && self.next_starts_with(b"@@ -"))
-            {
-                self.plain_file();
-            } else if line.starts_with(b"*** ")
-                && self.next_starts_with(b"--- ")
-                && self.cursor.nth(2).is_some_and(|l| l.starts_with(b"*****"))
-            {
-                return Err(self.error("this is a context diff; send a unified diff (diff -u)"));
-            } else if line.starts_with(b"@@@") {
-                return Err(self.error("a combined diff of a merge cannot be applied; send one against a single parent"));
-            } else if line.starts_with(b"@@") {
-                self.hunk_at_cursor()?;
-            } else {
-                self.check_mail_header(line)?;
-                self.skip_prose(line);
+            let start = self.cursor.at;
+            if let Err(fault) = self.part(line) {
+                self.faults.all.push(fault);
+                let file = self.diff.files.last();
+                self.faults.files.extend(file.map(|file| file.line));
+                if self.cursor.at == start {
+                    self.cursor.advance();
+                }
+                self.skip_to_part();
             }
         }
+    }
+
+    /// Reads what starts at the cursor: a header, a hunk, a line that is no part of the diff.
+    fn part(&mut self, line: &'a [u8]) -> Result<(), ParseError> {
+        if line.starts_with(b"diff --git ") {
+            self.git_file();
+        } else if line.starts_with(b"diff --cc ") || line.starts_with(b"diff --combined ") {
+            let fault = self.error(
+                "a combined diff of a merge cannot be applied; send one against a single parent",
+            );
+            self.skip_while(|line| !line.starts_with(b"diff "));
+            return Err(fault);
+        } else if opens_plain_file(&self.cursor) {
+            self.plain_file();
+        } else if line.starts_with(b"*** ")
+            && self.next_starts_with(b"--- ")
+            && self.cursor.nth(2).is_some_and(|l| l.starts_with(b"*****"))
+        {
+            let fault = self.error("this is a context diff; send a unified diff (diff -u)");
+            // All of its files are in that form.
+            self.skip_while(|_| true);
+            return Err(fault);
+        } else if line.starts_with(b"@@@") {
+            let fault = self.error(
+                "a combined diff of a merge cannot be applied; send one against a single parent",
+            );
+            self.skip_while(|line| !line.starts_with(b"diff "));
+            return Err(fault);
+        } else if line.starts_with(b"@@") {
+            self.hunk_at_cursor()?;
+        } else if let Err(fault) = self.check_mail_header(line) {
+            // Its lines are none of a diff, up to the next mail.
+            self.skip_while(|line| !line.starts_with(b"From "));
+            return Err(fault);
+        } else {
+            self.skip_prose(line);
+        }
         Ok(())
+    }
+
+    /// Goes to the next line that opens a hunk or a file, from which on the diff can be read again.
+    fn skip_to_part(&mut self) {
+        self.between = None;
+        while let Some(line) = self.cursor.peek() {
+            if line.starts_with(b"@@")
+                || line.starts_with(b"diff ")
+                || line.starts_with(b"Index: ")
+                || line.starts_with(b"From ")
+                || opens_plain_file(&self.cursor)
+            {
+                return;
+            }
+            self.cursor.advance();
+        }
+    }
+
+    /// Goes on behind the line at the cursor and those below it that are like that.
+    fn skip_while(&mut self, is_part: impl Fn(&[u8]) -> bool) {
+        self.cursor.advance();
+        while self.cursor.peek().is_some_and(&is_part) {
+            self.cursor.advance();
+        }
     }
 
     fn hunk_at_cursor(&mut self) -> Result<(), ParseError> {
@@ -384,8 +459,15 @@ impl<'a> Parser<'a> {
                 });
             }
             None => {
-                return Err(self
-                    .error("a hunk without a file name above it; write --- and +++ lines first"));
+                let fault = "a hunk without a file name above it; write --- and +++ lines first";
+                let fault = self.error(fault);
+                self.cursor.advance();
+                // Those below it lack the same name.
+                if std::mem::replace(&mut self.is_lost, true) {
+                    self.skip_to_part();
+                    return Ok(());
+                }
+                return Err(fault);
             }
         }
         self.current = Some(Current::Adjacent);
@@ -490,6 +572,16 @@ impl<'a> Parser<'a> {
             hint: None,
         }
     }
+}
+
+/// Whether a `---` and a `+++` line stand at the cursor; one of them may be missing.
+fn opens_plain_file(cursor: &Cursor<'_>) -> bool {
+    let next_is = |prefix: &[u8]| cursor.nth(1).is_some_and(|line| line.starts_with(prefix));
+    let is_old = |line: &[u8]| line.starts_with(b"--- ");
+    cursor.peek().is_some_and(|line| {
+        (is_old(line) && next_is(b"+++ "))
+            || ((is_old(line) || line.starts_with(b"+++ ")) && next_is(b"@@ -"))
+    })
 }
 
 /// The words of a line that look like the name of a file: with a slash, or an extension, or behind

@@ -27,7 +27,8 @@
 //!
 //! With a command that verifies ([`verify`]) the journal says so, and recovery takes the batch back
 //! unless its success was recorded. The lock is held meanwhile. [`memory`] holds what taking back
-//! needs where that command removed the journal itself.
+//! needs where that command removed the journal itself, and [`standing`] makes both again, while the
+//! command still runs.
 //!
 //! # Limitations
 //!
@@ -50,6 +51,7 @@ pub(super) mod recover;
 pub(super) mod replay;
 pub(super) mod shown;
 pub(super) mod stage;
+pub(super) mod standing;
 pub(super) mod survey;
 pub(super) mod transaction;
 pub(super) mod verify;

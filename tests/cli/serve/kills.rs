@@ -126,3 +126,37 @@ fn a_server_that_is_killed_under_twenty_clients_loses_nothing_that_it_confirmed(
     let missing: Vec<_> = sent.difference(&of).collect();
     assert!(missing.is_empty(), "no event of {missing:?}");
 }
+
+/// The verification that a server waits for removes the state; then the server is killed, or asked
+/// to end.
+#[test]
+fn a_server_whose_verification_removed_the_state_loses_nothing_when_it_ends() {
+    for is_killed in [true, false] {
+        let sandbox = Sandbox::new(&[("a.txt", "one\n"), ("b.txt", "one\n")]);
+        let before = sandbox.tree();
+        let command = "rm -r .mission_control
+            until [ -e .mission_control/txn/current/1 ]; do sleep 0.05; done
+            touch ../again; sleep 10";
+        let mut server = Server::start(&sandbox, &["--verify", command, "--grace", "200ms"]);
+        let address = server.address.clone();
+        let client = std::thread::spawn(move || is_done(&address, &edit("x")));
+        while !sandbox.outside().join("again").try_exists().unwrap() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(lines(&sandbox, "a.txt"), ["x"]);
+        if is_killed {
+            server.child.kill().unwrap();
+            server.child.wait().unwrap();
+            let status = sandbox.run(&["status", "--output", "json"]).exits(0);
+            assert_eq!(status.json()["unfinished"]["state"], "prepared");
+            sandbox.run(&["recover"]).exits(0);
+        } else {
+            assert_eq!(server.stop(), 0);
+        }
+        assert!(!client.join().unwrap());
+        assert_eq!(sandbox.tree(), before);
+        let history = sandbox.run(&["history", "--output", "json"]).exits(0);
+        assert_eq!(history.json()["status"], "rolled_back");
+        sandbox.run(&["audit"]).exits(0);
+    }
+}

@@ -74,6 +74,44 @@ fn every_fault_of_a_patch_in_lines_is_told_in_one_run() {
             ],
         ),
         (
+            Dialect::UnifiedDiff,
+            // A header with faults of its own, hunks, names, and a header that has lost its first line.
+            "diff --git a/a b/a\nold mode 100x44\nnew mode 100755\nrename from \"\\q\"\nrename to c\n--- a/b\n+++ /../b\n@@ -1,999999999999999999999 +1 @@\n-a\n+b\n@@ -5 +5 @@\n-a\n+b\n@@ -9 +9 @@\n same\n--- a/c\n+++ b/c\n@@ -1 +1 @@\n-a\n+b\n+++ b/d\n@@ -1 +1 @@\n-a\n+b\n@@ -3 +x @@\n-a\n+b\n--- /dev/null\n+++ b/e\n@@ -1 +1 @@\n-a\n+b\n".into(),
+            vec![
+                (1, "is absolute"),
+                (2, "not an octal number"),
+                (4, "malformed quoted name"),
+                (8, "a line number is too large"),
+                (14, "changes nothing"),
+                (21, "without a \"---\" line"),
+                (25, "a number is missing"),
+                (28, "depends on old contents"),
+            ],
+        ),
+        (
+            Dialect::UnifiedDiff,
+            // Hunks of one file that is not named, a merge, and then a mail whose lines say nothing.
+            "@@ -1 +1 @@\n-a\n+b\n@@ -2 +2 @@\n-a\n+b\ndiff --cc f\n@@@ -1,1 -1,1 +1,1 @@@\n- a\n++b\ndiff --git a/../f b/../f\nnew file mode 160000\n--- a/../g\n+++ b/../g\n@@ -1 +1 @@\n-a\n+b\nFrom 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001\nContent-Transfer-Encoding: quoted-printable\n\n--- a/h\n+++ b/h\n@@ -1 +1,2 @@\n-=3D\n+b\n".into(),
+            vec![
+                (1, "without a file name"),
+                (7, "combined diff"),
+                (11, "a submodule"),
+                (11, "../g"),
+                (19, "quoted-printable"),
+            ],
+        ),
+        (
+            Dialect::Files,
+            "[{\"path\": \"a\", \"content\": \"\"},\n{\"path\": \"a\", \"content\": \"\"},\n{\"path\": \"../b\", \"content\": \"\"},\n{\"path\": \"a\", \"content\": \"\"}]".into(),
+            vec![(2, "a appears twice"), (3, "../b"), (4, "a appears twice")],
+        ),
+        (
+            Dialect::Codex,
+            // An envelope as an argument of the command that takes it.
+            "apply_patch '*** Begin Patch\n*** Add File: a.py\n+a\nb\n*** Delete File: ../b\n*** End Patch'\n".into(),
+            vec![(4, "starts with '+'"), (5, "../b")],
+        ),
+        (
             Dialect::Hashline,
             "[a.py#BD730CE8]\nSWAP x:\n+b\n[b.py#BD730CE8]\nDEL 0\n".into(),
             vec![(2, ""), (5, "")],
@@ -87,6 +125,36 @@ fn every_fault_of_a_patch_in_lines_is_told_in_one_run() {
         for ((_, message), (_, says)) in found.iter().zip(&expected) {
             assert!(message.contains(says), "{dialect}: {message}: {says}");
         }
+    }
+}
+
+/// The parts of an envelope in one line of quotes have their columns.
+#[test]
+fn faults_of_an_envelope_in_escapes_have_columns() {
+    for (before, behind) in [("apply_patch \"", "\""), ("", "")] {
+        let lines = [
+            "*** Begin Patch",
+            "*** Add File: a",
+            "+a",
+            "b",
+            "*** Delete File: ../b",
+            "*** End Patch",
+        ];
+        let patch = format!("{before}{}{behind}", lines.join("\\n"));
+        let mut options = Options::default();
+        options.dialect = Some(Dialect::Codex);
+        let unread = parse(patch.as_bytes(), &options).expect_err(&patch);
+        let diagnostic = unread.diagnostic().expect(&patch);
+        let found: Vec<&str> = diagnostic
+            .all()
+            .map(|fault| &patch[fault.span.clone()])
+            .collect();
+        assert_eq!(found, ["b", "*** Delete File: ../b"], "{patch}");
+        assert!(
+            diagnostic
+                .all()
+                .all(|fault| fault.line == 1 && fault.column > 30)
+        );
     }
 }
 

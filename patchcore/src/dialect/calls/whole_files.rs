@@ -102,6 +102,13 @@ fn object(
         arguments.fault(format!("{key:?} is false, and a whole file is written over the one that is there; send it as a call of \"create_file\""));
     }
     let path = file(&mut arguments, options);
+    if let Some(path) = &path
+        && files.iter().any(|file| file.path == *path)
+    {
+        let message = format!("{path} appears twice; send each file once");
+        refuse_path(&mut arguments, Code::Overlap, message);
+        return;
+    }
     if let (Some(path), Some(content)) = (path, content) {
         files.push(WholeFile {
             path,
@@ -128,14 +135,19 @@ fn file(arguments: &mut Arguments<'_, '_, '_>, options: &Options) -> Option<RelP
     match RelPath::new(beneath_root(name.as_bytes(), options)) {
         Ok(path) => Some(path),
         Err(refusal) => {
-            let mut fault = Fault::new(refusal.code, arguments.span, refusal.message);
-            let mut path = arguments.path.clone();
-            if let Taken::Set(member) = arguments.member(Field::Path) {
-                fault.span = member.node.span;
-                path = arguments.path_of(&member.key);
-            }
-            arguments.input.record(fault, &path);
+            refuse_path(arguments, refusal.code, refusal.message);
             None
         }
     }
+}
+
+/// A fault at the name of the file.
+fn refuse_path(arguments: &mut Arguments<'_, '_, '_>, code: Code, message: String) {
+    let mut fault = Fault::new(code, arguments.span, message);
+    let mut path = arguments.path.clone();
+    if let Taken::Set(member) = arguments.member(Field::Path) {
+        fault.span = member.node.span;
+        path = arguments.path_of(&member.key);
+    }
+    arguments.input.record(fault, &path);
 }

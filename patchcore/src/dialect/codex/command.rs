@@ -1,5 +1,7 @@
 //! The shell command that an envelope is the input of, as models send it along.
 
+use crate::batch::diagnostic::Span;
+
 /// A command that changes the directory in a way that is not understood.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NotUnderstood;
@@ -275,6 +277,50 @@ pub(in crate::dialect) fn unquoted(text: &str) -> Option<String> {
         }
         false => None,
     }
+}
+
+/// Where a line of an envelope, from 0, stands in the input that it was unquoted from; all of the
+/// input where that cannot be told.
+pub(super) fn place(input: &[u8], envelope: &str, line: usize) -> Span {
+    let find = || {
+        let mut at = memchr::memmem::find(input, b"*** Begin Patch")?;
+        let first = envelope
+            .lines()
+            .position(|line| line.trim() == "*** Begin Patch")?;
+        let mut span = None;
+        for (number, text) in envelope.lines().enumerate().skip(first) {
+            let escaped = serde_json::to_string(text).ok()?;
+            let escaped = &escaped[1..escaped.len() - 1];
+            let twice = serde_json::to_string(escaped).ok()?;
+            let shell = text
+                .replace('\\', "\\\\")
+                .replace('"', "\\\"")
+                .replace('$', "\\$")
+                .replace('`', "\\`");
+            let rest = &input[at..];
+            // The longest first: a plain text is the start of one with more in it.
+            let forms = [&twice[1..twice.len() - 1], &shell, escaped, text];
+            let form = forms
+                .into_iter()
+                .filter(|form| rest.starts_with(form.as_bytes()))
+                .max_by_key(|form| form.len())?;
+            let end = at + form.len();
+            if number == line {
+                span = Some(Span { start: at, end });
+                break;
+            }
+            let rest = &input[end..];
+            let ending = ["\r\n", "\n", "\\r\\n", "\\n", "\\\\n"]
+                .into_iter()
+                .find(|ending| rest.starts_with(ending.as_bytes()))?;
+            at = end + ending.len();
+        }
+        span
+    };
+    find().unwrap_or(Span {
+        start: 0,
+        end: input.len(),
+    })
 }
 
 /// The text that a shell makes of a quoted word which ends the command.

@@ -42,8 +42,8 @@ pub(super) fn parse<'a>(
     let Some(envelope) = argument else {
         return Ok(Box::new(parse::parse(bytes, options)?));
     };
-    // The lines of the envelope are not those of the input.
-    parse::parse(envelope.as_bytes(), options).map_err(Refusal::from)?;
+    parse::parse(envelope.as_bytes(), options)
+        .map_err(|unread| unread.moved(|line| command::place(bytes, &envelope, line), bytes))?;
     Ok(Box::new(Argument {
         envelope,
         options: options.clone(),

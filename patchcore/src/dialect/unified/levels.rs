@@ -6,7 +6,7 @@
 //! and all hunks apply, and no other such level. A diff that only creates files proves no level.
 
 use super::{Section, SectionKind, Unified, lower, names};
-use crate::dialect::Options;
+use crate::dialect::{Options, Unread};
 use crate::diff::parse::ParsedFile;
 use crate::error::{Hint, Refusal};
 use crate::operation::{Action, Batch};
@@ -18,7 +18,7 @@ const HIGHEST: usize = 4;
 
 /// A diff, read at each level that its names may be meant at.
 pub(in crate::dialect) struct Levels<'a> {
-    guess: Result<Unified<'a>, Refusal>,
+    guess: Result<Unified<'a>, Unread>,
     /// Other levels, with what the diff is at them.
     others: Vec<(usize, Unified<'a>)>,
 }
@@ -27,8 +27,8 @@ pub(in crate::dialect) struct Levels<'a> {
 pub(super) fn read<'a>(
     files: Vec<ParsedFile<'a>>,
     options: &Options,
-    build: impl Fn(Vec<ParsedFile<'a>>, Option<usize>) -> Result<Unified<'a>, Refusal>,
-) -> Result<Levels<'a>, Refusal> {
+    build: impl Fn(Vec<ParsedFile<'a>>, Option<usize>) -> Result<Unified<'a>, Unread>,
+) -> Result<Levels<'a>, Unread> {
     let is_said = options.strip.is_some() || options.file.is_some() || options.strict;
     let others = if is_said || files.iter().all(names::has_prefixes) {
         Vec::new()
@@ -40,7 +40,7 @@ pub(super) fn read<'a>(
     };
     let guess = build(files, options.strip);
     match guess {
-        Err(refusal) if others.is_empty() => Err(refusal),
+        Err(unread) if others.is_empty() => Err(unread),
         guess => Ok(Levels { guess, others }),
     }
 }
@@ -118,8 +118,8 @@ impl Script for Levels<'_> {
                 }
                 Ok(batch.into())
             }
-            Err(refusal) => {
-                let mut refusal = refusal.clone();
+            Err(unread) => {
+                let mut refusal = unread.refusal().clone();
                 explain(&mut refusal);
                 Err(refusal)
             }

@@ -99,9 +99,10 @@ mod levels;
 mod lower;
 mod names;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::Options;
+use super::unread::{Misread, Misreads};
+use super::{Options, Unread};
 use crate::diff::parse::{self, Binary, Counts, Hunk, ParseOptions, Role};
 use crate::digest::Digest;
 use crate::error::{Code, Hint, Refusal};
@@ -183,8 +184,9 @@ enum SectionKind {
 /// From so many bytes on, hashing them is worth a thread.
 const LONG: usize = 256 << 10;
 
-/// Reads a diff.
-pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Levels<'a>, Refusal> {
+/// Reads a diff. Behind a fault it goes on with the next hunk or file, so that one run tells every
+/// fault.
+pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Levels<'a>, Unread> {
     let parse_options = ParseOptions {
         counts: if options.recount {
             Counts::Recount
@@ -193,26 +195,29 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Levels<'a>
         },
         headerless: options.file.is_some(),
     };
-    let read = || parse::parse(bytes, parse_options);
-    let (diff, content) = match bytes.len() >= LONG {
+    let read = || parse::parse_all(bytes, parse_options);
+    let ((mut diff, unread), content) = match bytes.len() >= LONG {
         true => threads::join(read, || Digest::of(bytes)),
         false => (read(), Digest::of(bytes)),
     };
-    let mut diff = diff.map_err(|error| Refusal {
-        hint: error.hint,
-        ..invalid(error.line, error.message)
-    })?;
-    if let Some(remark) = diff.remarks.first()
-        && options.strict
-    {
+    let mut faults = Misreads::default();
+    for fault in &unread.all {
+        let refusal = Refusal {
+            hint: fault.hint,
+            ..Refusal::new(Code::InvalidBatch, fault.message.clone())
+        };
+        faults.push(Misread::new(fault.line - 1, refusal));
+    }
+    for remark in diff.remarks.iter().filter(|_| options.strict) {
         let message = format!("{}, which is not allowed in strict mode", remark.what);
-        return Err(invalid(remark.line, message).with_hint(Hint::Lenient));
+        faults.push(invalid(remark.line, message).with_hint(Hint::Lenient));
     }
     if diff.files.is_empty() {
+        faults.check(bytes)?;
         let why = damage::find(bytes).unwrap_or_else(|| {
             "the patch holds no unified diff: there are no \"---\" and \"+++\" lines with hunks below them".into()
         });
-        return Err(Refusal::new(Code::InvalidBatch, why));
+        return Err(Refusal::new(Code::InvalidBatch, why).into());
     }
     let remarks = remarks_by_file(&diff);
     if options.reverse {
@@ -220,9 +225,20 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Levels<'a>
         diff.files.reverse();
     }
     let is_crlf = !options.strict && is_crlf_throughout(bytes);
-    let build = |files, strip| -> Result<Unified<'a>, Refusal> {
+    let sections = |files, strip| sections(files, strip, &remarks, &unread.files, is_crlf, options);
+    if !faults.is_empty() {
+        faults.extend(
+            sections(diff.files, options.strip)
+                .err()
+                .unwrap_or_default(),
+        );
+        faults.check(bytes)?;
+        unreachable!("there is a fault");
+    }
+    let build = |files, strip| -> Result<Unified<'a>, Unread> {
+        let sections = sections(files, strip).map_err(|faults| Unread::of_lines(faults, bytes))?;
         Ok(Unified {
-            sections: sections(files, strip, &remarks, is_crlf, options)?,
+            sections,
             hunk_options: HunkOptions {
                 unidiff_zero: options.unidiff_zero,
                 ignore_whitespace: options.ignore_whitespace,
@@ -255,9 +271,11 @@ fn sections<'a>(
     files: Vec<parse::ParsedFile<'a>>,
     strip: Option<usize>,
     remarks: &HashMap<usize, Vec<String>>,
+    broken: &HashSet<usize>,
     is_crlf: bool,
     options: &Options,
-) -> Result<Vec<Section<'a>>, Refusal> {
+) -> Result<Vec<Section<'a>>, Vec<Misread>> {
+    let mut faults = Vec::new();
     let mut sections = Vec::with_capacity(files.len());
     let letters = names::letters(&files);
     for mut file in files {
@@ -266,7 +284,14 @@ fn sections<'a>(
         }
         let line = file.line;
         let strip = strip.or_else(|| names::level_by_letter(&file, &letters));
-        let mut section = names::resolve(file, strip, options)?;
+        let resolved = names::resolve(file, strip, broken.contains(&line), options);
+        let mut section = match resolved {
+            Ok(section) => section,
+            Err(found) => {
+                faults.extend(found);
+                continue;
+            }
+        };
         section.remarks = remarks.get(&line).cloned().unwrap_or_default();
         if is_crlf && section.kind == SectionKind::Create && section.binary.is_none() {
             section.remarks.push(
@@ -282,7 +307,10 @@ fn sections<'a>(
         // A name has to be free before a file comes back to it.
         sections.sort_by_key(|section| section.kind != SectionKind::Delete);
     }
-    Ok(sections)
+    match faults.is_empty() {
+        true => Ok(sections),
+        false => Err(faults),
+    }
 }
 
 /// Whether each line of a patch ends in `\r\n`, its headers included: then the endings came on its
@@ -313,9 +341,7 @@ fn reversed(file: parse::ParsedFile<'_>) -> parse::ParsedFile<'_> {
     file
 }
 
-fn invalid(line: usize, message: impl std::fmt::Display) -> Refusal {
-    Refusal::new(
-        Code::InvalidBatch,
-        format!("line {line} of the patch: {message}"),
-    )
+/// `INVALID_BATCH` at a line, from 1.
+fn invalid(line: usize, message: impl Into<String>) -> Misread {
+    Misread::new(line - 1, Refusal::new(Code::InvalidBatch, message))
 }

@@ -1,52 +1,33 @@
 //! Which file a section of a diff speaks of: git's rules for names, prefixes and `/dev/null`.
 
 use super::super::Options;
+use super::super::unread::Misread;
 use super::{Section, SectionKind, invalid};
 use crate::diff::parse::{Name, ParsedFile, Ranges, Role};
 use crate::diff::unquote;
 use crate::error::{Code, Hint, Refusal};
 use crate::path::RelPath;
 
-/// Resolves the names of a section, without so many leading components; `None` guesses how many.
+/// Resolves the names of a section, without so many leading components; `None` guesses how many. Of a
+/// broken one, whose hunks could not all be read, only the header is checked.
 pub(super) fn resolve<'a>(
     file: ParsedFile<'a>,
     strip: Option<usize>,
+    is_broken: bool,
     options: &Options,
-) -> Result<Section<'a>, Refusal> {
-    let link = link(&file)?;
-    let names = names(&file, strip, options)?;
+) -> Result<Section<'a>, Vec<Misread>> {
     let line = file.line;
-    if file.git.is_none() && file.hunks.is_empty() {
-        return Err(invalid(line, "the file's header has no hunk below it"));
-    }
-    let old_lines = file
-        .hunks
-        .iter()
-        .flat_map(|hunk| &hunk.lines)
-        .any(|line| line.role != Role::Added);
-    let new_lines = file
-        .hunks
-        .iter()
-        .flat_map(|hunk| &hunk.lines)
-        .any(|line| line.role != Role::Removed);
-    let kind = match names.kind {
-        SectionKind::Create if old_lines => {
-            return Err(invalid(
-                line,
-                format!(
-                    "new file {} depends on old contents: one of its lines does not start with '+'",
-                    names.new
-                ),
-            ));
+    let (link, names) = match (link(&file), names(&file, strip, options)) {
+        (Ok(link), Ok(names)) => (link, names),
+        (link, names) => {
+            let faults = link.err().into_iter().chain(names.err());
+            return Err(faults.collect());
         }
-        SectionKind::Delete if new_lines => {
-            return Err(invalid(
-                line,
-                format!("deleted file {} still has contents", names.old),
-            ));
-        }
-        SectionKind::Modify if file.hunks.len() == 1 && !old_lines => SectionKind::ModifyOrCreate,
-        kind => kind,
+    };
+    let kind = if is_broken {
+        names.kind
+    } else {
+        kind(&file, &names).map_err(|fault| vec![fault])?
     };
     let executable = file.new_mode.map(|mode| mode & 0o100 != 0);
     let executable = executable.filter(|_| link != Some(true));
@@ -73,6 +54,36 @@ pub(super) fn resolve<'a>(
         remarks: Vec::new(),
         quoted: file.git.is_some_and(|names| names.contains(&b'"')),
     })
+}
+
+/// What a section does to its file, by its hunks too.
+fn kind(file: &ParsedFile<'_>, names: &Names) -> Result<SectionKind, Misread> {
+    let line = file.line;
+    if file.git.is_none() && file.hunks.is_empty() {
+        return Err(invalid(line, "the file's header has no hunk below it"));
+    }
+    let has = |gone: Role| {
+        let mut lines = file.hunks.iter().flat_map(|hunk| &hunk.lines);
+        lines.any(|line| line.role != gone)
+    };
+    let (old_lines, new_lines) = (has(Role::Added), has(Role::Removed));
+    match names.kind {
+        SectionKind::Create if old_lines => Err(invalid(
+            line,
+            format!(
+                "new file {} depends on old contents: one of its lines does not start with '+'",
+                names.new
+            ),
+        )),
+        SectionKind::Delete if new_lines => Err(invalid(
+            line,
+            format!("deleted file {} still has contents", names.old),
+        )),
+        SectionKind::Modify if file.hunks.len() == 1 && !old_lines => {
+            Ok(SectionKind::ModifyOrCreate)
+        }
+        kind => Ok(kind),
+    }
 }
 
 struct Names {
@@ -113,7 +124,7 @@ pub(super) fn has_prefixes(file: &ParsedFile<'_>) -> bool {
     guess_strip(file, &taken(&file.old), &taken(&file.new)) > 0
 }
 
-fn names(file: &ParsedFile<'_>, strip: Option<usize>, options: &Options) -> Result<Names, Refusal> {
+fn names(file: &ParsedFile<'_>, strip: Option<usize>, options: &Options) -> Result<Names, Misread> {
     let is_guess = strip.is_none();
     // A time stamp says less than a line: what has lines on that side exists.
     let has = |gone: Role| {
@@ -180,7 +191,8 @@ fn names(file: &ParsedFile<'_>, strip: Option<usize>, options: &Options) -> Resu
     }
     // `rename from` and its kin bear no prefix.
     let bare = strip.saturating_sub(1);
-    let path = |name: &[u8], strip: usize| -> Result<RelPath, Refusal> {
+    let refused = |refusal| Misread::new(file.line - 1, refusal);
+    let path = |name: &[u8], strip: usize| -> Result<RelPath, Misread> {
         let name = stripped(name, strip).ok_or_else(|| {
             invalid(
                 file.line,
@@ -194,12 +206,12 @@ fn names(file: &ParsedFile<'_>, strip: Option<usize>, options: &Options) -> Resu
         let mut full = Vec::new();
         if let Some(directory) = &options.directory {
             // Checked by itself: `..` must not be hidden by what stands before it.
-            RelPath::new(name)?;
+            RelPath::new(name).map_err(refused)?;
             full.extend_from_slice(directory.as_bytes());
             full.push(b'/');
         }
         full.extend_from_slice(name);
-        RelPath::new(super::super::beneath_root(&full, options))
+        RelPath::new(super::super::beneath_root(&full, options)).map_err(refused)
     };
     let pair = match (
         &file.rename_from,
@@ -237,7 +249,7 @@ fn names(file: &ParsedFile<'_>, strip: Option<usize>, options: &Options) -> Resu
         new: path,
         other: None,
     };
-    let from_git = || -> Result<Option<RelPath>, Refusal> {
+    let from_git = || -> Result<Option<RelPath>, Misread> {
         match file.git.and_then(|rest| git_name(rest, strip)) {
             Some(name) => path(&name, 0).map(Some),
             None => Ok(None),
@@ -413,7 +425,7 @@ fn git_name(rest: &[u8], strip: usize) -> Option<Vec<u8>> {
 
 /// Whether the section speaks of a symbolic link; `None` where it does not say. Submodules are
 /// never made, changed or removed.
-fn link(file: &ParsedFile<'_>) -> Result<Option<bool>, Refusal> {
+fn link(file: &ParsedFile<'_>) -> Result<Option<bool>, Misread> {
     let mut link = None;
     for mode in [file.old_mode, file.new_mode].into_iter().flatten() {
         let (is_link, what) = match mode & 0o170_000 {
@@ -424,13 +436,11 @@ fn link(file: &ParsedFile<'_>) -> Result<Option<bool>, Refusal> {
             _ => return Err(invalid(file.line, format!("invalid file mode {mode:o}"))),
         };
         if is_link.is_none() {
-            return Err(Refusal::new(
-                Code::NotAFile,
-                format!(
-                    "line {} of the patch: mode {mode:o} stands for {what}, only files and symbolic links are patched",
-                    file.line
-                ),
-            ));
+            let message = format!(
+                "mode {mode:o} stands for {what}, only files and symbolic links are patched"
+            );
+            let refusal = Refusal::new(Code::NotAFile, message);
+            return Err(Misread::new(file.line - 1, refusal));
         }
         if link.is_some() && link != is_link {
             return Err(invalid(

@@ -4,63 +4,33 @@ use crate::diff::unquote;
 
 use super::{Binary, BinaryHunk, Current, Name, ParseError, ParsedFile, Parser};
 
+/// What a line below `diff --git` was.
+enum Line {
+    Read,
+    /// The last one, or the first that is none of them; the cursor is where reading goes on.
+    Last,
+}
+
 impl<'a> Parser<'a> {
-    /// Reads `diff --git` and the extended header lines below it.
-    pub(super) fn git_file(&mut self) -> Result<(), ParseError> {
+    /// Reads `diff --git` and the extended header lines below it. Behind a fault it goes on with the
+    /// next line.
+    pub(super) fn git_file(&mut self) {
         self.between = None;
-        let line = self.cursor.line;
+        self.is_lost = false;
+        let faults = self.faults.all.len();
         let first = self.cursor.peek().expect("the caller saw a header");
         let mut file = ParsedFile {
-            line,
+            line: self.cursor.line,
             git: Some(trim(&first[b"diff --git ".len()..])),
             ..ParsedFile::default()
         };
         self.cursor.advance();
+        let mut has_contradiction = false;
         while let Some(line) = self.cursor.peek() {
-            let value = |prefix: &[u8]| line.strip_prefix(prefix).map(trim);
-            if line.starts_with(b"--- ") {
-                if !self.next_starts_with(b"+++ ") && !self.next_starts_with(b"@@ -") {
-                    return Err(self.error("a \"---\" line without a \"+++\" line below it"));
-                }
-                self.two_names(&mut file);
-                break;
-            }
-            if line.starts_with(b"+++ ") && self.next_starts_with(b"@@ -") {
-                self.two_names(&mut file);
-                break;
-            }
-            if let Some(mode) = value(b"old mode ") {
-                file.old_mode = Some(self.mode(mode)?);
-            } else if let Some(mode) = value(b"new mode ") {
-                file.new_mode = Some(self.mode(mode)?);
-            } else if let Some(mode) = value(b"deleted file mode ") {
-                file.deleted = true;
-                file.old_mode = Some(self.mode(mode)?);
-            } else if let Some(mode) = value(b"new file mode ") {
-                file.created = true;
-                file.new_mode = Some(self.mode(mode)?);
-            } else if let Some(name) = value(b"rename from ").or(value(b"rename old ")) {
-                file.rename_from = Some(self.unquote(name)?);
-            } else if let Some(name) = value(b"rename to ").or(value(b"rename new ")) {
-                file.rename_to = Some(self.unquote(name)?);
-            } else if let Some(name) = value(b"copy from ") {
-                file.copy_from = Some(self.unquote(name)?);
-            } else if let Some(name) = value(b"copy to ") {
-                file.copy_to = Some(self.unquote(name)?);
-            } else if let Some(index) = value(b"index ") {
-                self.index(index, &mut file)?;
-            } else if line.starts_with(b"GIT binary patch") {
-                file.binary = Some(self.binary()?);
-                break;
-            } else if line.starts_with(b"Binary files ") || line.starts_with(b"Files ") {
-                file.binary_differs = true;
-                self.cursor.advance();
-                break;
-            } else if value(b"similarity index ")
-                .or(value(b"dissimilarity index "))
-                .is_none()
-            {
-                break;
+            match self.git_line(line, &mut file) {
+                Ok(Line::Read) => {}
+                Ok(Line::Last) => break,
+                Err(fault) => self.faults.all.push(fault),
             }
             let kinds = [
                 file.created,
@@ -68,30 +38,86 @@ impl<'a> Parser<'a> {
                 file.rename_from.is_some() || file.rename_to.is_some(),
                 file.copy_from.is_some() || file.copy_to.is_some(),
             ];
-            if kinds.iter().filter(|kind| **kind).count() > 1 {
-                return Err(self.error(
+            if kinds.iter().filter(|kind| **kind).count() > 1 && !has_contradiction {
+                has_contradiction = true;
+                let fault = self.error(
                     "the header contradicts itself: a file is created, deleted, renamed or copied, one of them",
-                ));
+                );
+                self.faults.all.push(fault);
             }
             self.cursor.advance();
         }
-        if file.rename_from.is_some() != file.rename_to.is_some()
-            || file.copy_from.is_some() != file.copy_to.is_some()
-        {
-            return Err(ParseError {
-                line,
+        let is_half = file.rename_from.is_some() != file.rename_to.is_some()
+            || file.copy_from.is_some() != file.copy_to.is_some();
+        if is_half && self.faults.all.len() == faults {
+            self.faults.all.push(ParseError {
+                line: file.line,
                 message: "a rename or copy names only one of its two files".into(),
                 hint: None,
             });
         }
+        if self.faults.all.len() > faults {
+            self.faults.files.insert(file.line);
+        }
         self.diff.files.push(file);
         self.current = Some(Current::Adjacent);
-        Ok(())
+    }
+
+    /// Reads a line below `diff --git`, and more of them where they belong together. The cursor stays
+    /// on a line that is read alone.
+    fn git_line(&mut self, line: &'a [u8], file: &mut ParsedFile<'a>) -> Result<Line, ParseError> {
+        let value = |prefix: &[u8]| line.strip_prefix(prefix).map(trim);
+        if line.starts_with(b"--- ") {
+            if !self.next_starts_with(b"+++ ") && !self.next_starts_with(b"@@ -") {
+                return Err(self.error("a \"---\" line without a \"+++\" line below it"));
+            }
+            self.two_names(file);
+            return Ok(Line::Last);
+        }
+        if line.starts_with(b"+++ ") && self.next_starts_with(b"@@ -") {
+            self.two_names(file);
+            return Ok(Line::Last);
+        }
+        if let Some(mode) = value(b"old mode ") {
+            file.old_mode = Some(self.mode(mode)?);
+        } else if let Some(mode) = value(b"new mode ") {
+            file.new_mode = Some(self.mode(mode)?);
+        } else if let Some(mode) = value(b"deleted file mode ") {
+            file.deleted = true;
+            file.old_mode = Some(self.mode(mode)?);
+        } else if let Some(mode) = value(b"new file mode ") {
+            file.created = true;
+            file.new_mode = Some(self.mode(mode)?);
+        } else if let Some(name) = value(b"rename from ").or(value(b"rename old ")) {
+            file.rename_from = Some(self.unquote(name)?);
+        } else if let Some(name) = value(b"rename to ").or(value(b"rename new ")) {
+            file.rename_to = Some(self.unquote(name)?);
+        } else if let Some(name) = value(b"copy from ") {
+            file.copy_from = Some(self.unquote(name)?);
+        } else if let Some(name) = value(b"copy to ") {
+            file.copy_to = Some(self.unquote(name)?);
+        } else if let Some(index) = value(b"index ") {
+            self.index(index, file)?;
+        } else if line.starts_with(b"GIT binary patch") {
+            file.binary = Some(self.binary()?);
+            return Ok(Line::Last);
+        } else if line.starts_with(b"Binary files ") || line.starts_with(b"Files ") {
+            file.binary_differs = true;
+            self.cursor.advance();
+            return Ok(Line::Last);
+        } else if value(b"similarity index ")
+            .or(value(b"dissimilarity index "))
+            .is_none()
+        {
+            return Ok(Line::Last);
+        }
+        Ok(Line::Read)
     }
 
     /// Reads a `---` and a `+++` line; one of them may be missing.
     pub(super) fn plain_file(&mut self) {
         self.between = None;
+        self.is_lost = false;
         let mut file = ParsedFile {
             line: self.cursor.line,
             ..ParsedFile::default()

@@ -1,23 +1,23 @@
 //! The transaction behind its journal: install, verify, record, or take back.
 //!
-//! The verification command may do anything to the tree, and to the state beside it: `git clean
-//! -fdx` removes all of it. So when it has ended, the state is looked at, made again where it is
-//! gone, and what it held is written anew from what the process knows.
+//! The verification command may do anything to the tree, and to the state beside it: [`standing`]
+//! makes again what it removes.
+//!
+//! [`standing`]: super::standing
 
 use crate::digest::Digest;
 use crate::error::{Error, Refusal};
 use crate::workspace::commit::install::Install;
 use crate::workspace::commit::memory::Memory;
-use crate::workspace::commit::recover;
+use crate::workspace::commit::standing::Standing;
 use crate::workspace::commit::transaction::{Done, Work};
 use crate::workspace::commit::verify::{self, Judgement};
+use crate::workspace::disk::Dir;
 use crate::workspace::disk::earlier;
-use crate::workspace::disk::{Dir, FileKind};
 use crate::workspace::options::Verify;
-use crate::workspace::state::chain;
 use crate::workspace::state::journal::{self, JournalState};
 use crate::workspace::state::record::{Record, TransactionState};
-use crate::workspace::state::{CURRENT, Held, STATE, TASKS, fail};
+use crate::workspace::state::{Held, TASKS, fail};
 
 /// What an installed batch is worth.
 enum Judged {
@@ -69,55 +69,45 @@ impl Work<'_> {
         record: &mut Record,
     ) -> Result<Done, Error> {
         let interrupt = self.options.interrupt.as_deref();
+        let transaction = record.transaction;
+        let mut standing = Standing::new(self, &install);
         let Judgement { verdict, mut notes } =
-            verify::run(command, &self.root.path, &record.transaction, interrupt);
-        let wait = self.options.lock_wait;
-        let renew = || self.held.renewed(self.workspace, record.transaction, wait);
-        // Too much hangs on it to give up at the first error.
-        let renewed = renew().or_else(|_| renew()).unwrap_or_else(|error| {
-            notes.push(format!(
-                "the state beside the tree cannot be used, so there is no record of the batch: {error}"
-            ));
-            None
-        });
-        let held = renewed.as_ref().map_or(self.held, |renewed| &renewed.held);
-        let open = || self.current_again(held, install.current, record);
-        let current = open().or_else(|_| open()).unwrap_or_else(|error| {
-            notes.push(format!("the journal's directory cannot be used: {error}"));
-            None
-        });
+            verify::run(command, &self.root.path, &transaction, interrupt, || {
+                standing.watch(record)
+            });
+        standing.renew(record, &mut notes);
+        let Standing {
+            held,
+            current,
+            conflicts,
+            ..
+        } = standing;
+        let held = held.as_ref().unwrap_or(self.held);
         let mut install = Install {
             state: &held.state,
             current: current.as_ref().unwrap_or(install.current),
+            conflicts: [&install.conflicts[..], &conflicts].concat(),
             ..install
         };
-        if let Some(renewed) = &renewed {
-            // The log that the record goes into may be another one.
-            if let Ok(previous) = chain::previous(&renewed.held) {
-                record.previous = previous;
-            }
-            install.conflicts.extend(renewed.moved.iter().cloned());
-            notes.push(format!(
-                "the verification command removed or replaced {STATE} or a part of it; what this batch needs was made again"
-            ));
-        }
-        let refilled = install.refill();
+        // Where the journal is gone, too, it comes before the old files: who dies between the two
+        // leaves a batch that is told of, and one that was verified stays.
+        let has_journal = journal::is_there(install.current, held);
         let judged = match verdict {
             Ok(()) => {
-                if let Err(error) = refilled {
+                let early = has_journal.then(|| install.refill());
+                let judged = self.commit_verified(held, &install, record);
+                if let Err(error) = early.unwrap_or_else(|| install.refill()) {
                     notes.push(format!("the batch cannot be undone: {error}"));
                 }
-                self.commit_verified(held, &install, record)
+                judged
             }
             Err(refusal) => {
                 // The next run takes it back if this one dies. Where it cannot be written, this one
                 // does what it can.
-                if !matches!(
-                    journal::read(install.current, Some(&held.key)),
-                    Ok(JournalState::Committed(..))
-                ) {
+                if !has_journal {
                     let _ = journal::rewrite(held, install.current, record);
                 }
+                let _ = install.refill();
                 Judged::Failed(refusal)
             }
         };
@@ -129,50 +119,6 @@ impl Work<'_> {
                 hint: error.hint(),
             }),
         }
-    }
-
-    /// The journal's directory as it is now; `None` where it is still the one that we have.
-    fn current_again(
-        &self,
-        held: &Held,
-        known: &Dir,
-        record: &Record,
-    ) -> Result<Option<Dir>, Error> {
-        let io = |error| fail("open", "txn/current", error);
-        let name = CURRENT.as_bytes();
-        held.txn.open_up(name).map_err(io)?;
-        let known = known.stat_self().map_err(io)?;
-        if let Some(there) = held.txn.stat(name).map_err(io)? {
-            if there.is_same_file(&known) {
-                return Ok(None);
-            }
-            if there.kind == FileKind::Directory {
-                let dir = held.txn.directory(CURRENT).map_err(io)?;
-                // Moved away and back, or copied.
-                if let Some(dir) = dir
-                    && let Ok(JournalState::Committed(found, _)) =
-                        journal::read(&dir, Some(&held.key))
-                    && found.transaction == record.transaction
-                {
-                    return Ok(Some(dir));
-                }
-            }
-            // Another process began a batch in the new state, and died.
-            let _ = recover::recover(self.root, held);
-            if held.txn.stat(name).map_err(io)?.is_some() {
-                journal::abandon(held)?;
-            }
-        }
-        held.txn.make_directory(name, 0o700).map_err(io)?;
-        if record.journal.durable {
-            let sync = || {
-                held.txn.sync()?;
-                held.state.dir.sync()?;
-                self.root.dir.sync()
-            };
-            sync().map_err(io)?;
-        }
-        held.txn.directory(CURRENT).map_err(io)
     }
 
     /// The batch was verified: from here on it counts.

@@ -40,15 +40,16 @@ pub(crate) struct Judgement {
 ///
 /// What it leaves running in its process group ends with it. What left the group, a daemon of a
 /// build tool say, is left alone where the command succeeds, and killed where it does not, since it
-/// would go on changing the tree.
+/// would go on changing the tree. `meanwhile` is called every few milliseconds while it runs.
 pub(crate) fn run(
     verify: &Verify,
     root: &Path,
     transaction: &TransactionId,
     interrupt: Option<&AtomicBool>,
+    meanwhile: impl FnMut(),
 ) -> Judgement {
     let mark = transaction.to_string();
-    let verdict = judge(verify, root, &mark, interrupt);
+    let verdict = judge(verify, root, &mark, interrupt, meanwhile);
     let notes = match &verdict {
         Ok(()) => stray::names(MARK, &mark)
             .map(|names| format!("the verification command left processes running: {names}")),
@@ -67,6 +68,7 @@ fn judge(
     root: &Path,
     mark: &str,
     interrupt: Option<&AtomicBool>,
+    meanwhile: impl FnMut(),
 ) -> Result<(), Refusal> {
     let refuse = |why: String| Refusal::new(Code::VerifyFailed, why);
     let mut command = Command::new("sh");
@@ -100,7 +102,7 @@ fn judge(
             )));
         }
     };
-    let ended = wait(&mut child, verify.limit, interrupt);
+    let ended = wait(&mut child, verify.limit, interrupt, meanwhile);
     // Whatever it left behind in its group would go on changing the tree.
     kill(&child);
     let why = match ended {
@@ -146,7 +148,12 @@ enum End {
     Lost(std::io::Error),
 }
 
-fn wait(child: &mut Child, limit: Duration, interrupt: Option<&AtomicBool>) -> End {
+fn wait(
+    child: &mut Child,
+    limit: Duration,
+    interrupt: Option<&AtomicBool>,
+    mut meanwhile: impl FnMut(),
+) -> End {
     const LONGEST: Duration = Duration::from_millis(20);
     let began = Instant::now();
     let mut pause = Duration::from_micros(500);
@@ -166,6 +173,7 @@ fn wait(child: &mut Child, limit: Duration, interrupt: Option<&AtomicBool>) -> E
             let _ = child.wait();
             return ended;
         }
+        meanwhile();
         std::thread::sleep(pause);
         pause = (pause * 2).min(LONGEST);
     }

@@ -72,7 +72,7 @@ impl Workspace {
                 .collect(),
             entries,
             bytes,
-            foreign: transactions.len() - entries,
+            foreign: log.foreign()?,
         })
     }
 

@@ -120,6 +120,14 @@ pub(crate) fn current(txn: &Dir) -> Result<Option<Dir>, Error> {
     })
 }
 
+/// Whether a directory holds a whole journal of ours.
+pub(crate) fn is_there(current: &Dir, held: &Held) -> bool {
+    matches!(
+        read(current, Some(&held.key)),
+        Ok(JournalState::Committed(..))
+    )
+}
+
 /// Reads the journal in a transaction's directory, as the holder of a key; without one it is
 /// somebody else's, whatever it is.
 pub(crate) fn read(current: &Dir, key: Option<&Key>) -> Result<JournalState, Error> {

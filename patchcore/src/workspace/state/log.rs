@@ -109,9 +109,25 @@ impl Log {
     pub fn foreign(&self) -> Result<usize, Error> {
         let mut foreign = 0;
         for transaction in self.transactions()? {
-            foreign += usize::from(!self.is_ours(&transaction)?);
+            foreign += usize::from(!self.is_ours(&transaction)? && !self.is_empty(&transaction)?);
         }
         Ok(foreign)
+    }
+
+    /// Whether an entry is a directory with nothing in it: what is left where a `gc` died.
+    fn is_empty(&self, transaction: &TransactionId) -> Result<bool, Error> {
+        let Some((_, log)) = &self.parts else {
+            return Ok(true);
+        };
+        let names = match log.directory(&transaction.to_string()) {
+            Ok(Some(entry)) => entry.names(),
+            Ok(None) => return Ok(true),
+            Err(error) if is_no_directory(&error) => return Ok(false),
+            Err(error) => Err(error),
+        };
+        names
+            .map(|names| names.is_empty())
+            .map_err(|error| fail("list", &format!("log/{transaction}"), error))
     }
 
     /// The newest transaction that goes by this name: a transaction's id or a sender's batch id.
