@@ -322,7 +322,9 @@ fn check(
         let Ok(text) = std::fs::read_to_string(file) else {
             continue;
         };
+        // What stands there already, and what says its own line.
         if text.contains("###")
+            || text.contains("__LINE__")
             || text.contains("agent:")
             || text.contains("TASK_ID:")
             || campaign.reader.read(&text) == Read::Refused
