@@ -3,7 +3,7 @@
 //! An agent that sends an edit again, or makes one that somebody made before, means what is there.
 //! That is believed where the new text stands at exactly one place and
 //!
-//! - the text to find stands nowhere but inside it, white space at the start of lines aside, or
+//! - the text to find stands nowhere but inside it, or
 //! - the text to find is gone, old and new text have a line with a word in common (white space
 //!   aside; a long one may be a part of the other), what the new text adds has a word, and the new
 //!   text has at least [`ENOUGH`] characters that are not blank; or the log shows this very edit,
@@ -126,14 +126,15 @@ pub(crate) fn lines(text: &[u8], old: &[&[u8]], new: &[&[u8]], rungs: Rungs) -> 
     if !searched.is_empty() {
         return Landed::No;
     }
-    // Lines that were wrapped stand inside the new ones, indented deeper than they are sought.
+    // Lines that were wrapped stand inside the new ones, indented deeper than they are sought. Only
+    // the log can tell whether this edit did it.
     let wrapped = match rungs {
         Rungs::Exact => Vec::new(),
         Rungs::All => at_step(text, old, Fold::Indentation),
     };
     if !wrapped.is_empty() {
         return match wrapped.iter().all(|part| is_inside(part, &there)) && holds(new, old) {
-            true => Landed::Yes(place),
+            true => Landed::Maybe(place),
             false => Landed::No,
         };
     }
@@ -210,7 +211,7 @@ pub(crate) fn characters(text: &[u8], old: &[u8], new: &[u8], rungs: Rungs) -> L
         }
         if !at_step(text, &old, Fold::Indentation).is_empty() {
             return match lines(text, &old, &new, rungs) {
-                landed @ Landed::Yes(_) => landed,
+                landed @ (Landed::Yes(_) | Landed::Maybe(_)) => landed,
                 _ => Landed::No,
             };
         }

