@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::sandbox::{Run, Sandbox};
+use crate::serve::client::Server;
 
 /// Longest that any command may take here; a machine under load included.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -16,6 +17,16 @@ const EVIL: &str = "evil\n";
 /// The id of the batch that a planted ledger claims to have seen.
 const KNOWN: &str =
     r#"{"batch_id":"known","operations":[{"op":"append","file":"a.txt","content":"x"}]}"#;
+
+/// What an agent's hook is told.
+const HOOK: &str = r#"{"hook_event_name":"PreToolUse","session_id":"s","tool_use_id":"t"}"#;
+
+/// A session over MCP that edits, and takes back.
+const CALLS: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}
+{"jsonrpc":"2.0","method":"notifications/initialized"}
+{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"edit","arguments":{"batch_id":"known","operations":[{"op":"append","file":"a.txt","content":"x"}]}}}
+{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"undo","arguments":{}}}
+"#;
 
 /// Each command that can be run to its end here, with the arguments that it needs. A command that
 /// is missing fails [`every_command_is_tried`].
@@ -113,13 +124,35 @@ const COMMANDS: &[&[&str]] = &[
     &["recover", "--adopt"],
     &["status"],
     &["history"],
+    &["history", "--replay", "replayed"],
     &["show"],
+    &["show", "known"],
     &["undo"],
+    &["undo", "known"],
+    &["undo", "--to", "known"],
     &["run", "--", "true"],
+    &["run", "--", "touch", "made.txt"],
     &["run", "--begin"],
+    &["run", "--end", "01890000-0000-7000-8000-000000000000"],
+    &["run", "--hook"],
     &["mcp"],
     &["audit"],
     &["gc"],
+];
+
+/// What a server tells.
+const SERVED: &[&str] = &[
+    "/api/patches/history",
+    "/api/patches/logs",
+    "/api/patches/stats",
+    "/api/patches/trends",
+    "/api/delivery/reports",
+    "/api/files",
+    "/api/placeholders",
+    "/api/tasks",
+    "/api/tasks/A1",
+    "/healthz",
+    "/metrics",
 ];
 
 /// The names of all commands, as the program's own help lists them.
@@ -450,9 +483,10 @@ fn no_command_acts_on_planted_state_or_hangs() {
     let (parts, kinds): (Vec<_>, Vec<_>) = plants()
         .into_iter()
         .partition(|(name, _)| name.starts_with("foreign"));
+    let is_campaign = std::env::var_os("PATCHCORE_CAMPAIGN").is_some();
     let kinds = kinds.into_iter().enumerate();
     let kinds = kinds
-        .filter(|(index, _)| index % 4 == index / 4 % 4)
+        .filter(|(index, _)| is_campaign || index % 4 == index / 4 % 4)
         .map(|(_, plant)| plant);
     for (index, (name, plant)) in parts.into_iter().chain(kinds).enumerate() {
         let sandbox = planted(
@@ -473,9 +507,14 @@ fn no_command_acts_on_planted_state_or_hangs() {
             if arguments == ["demo"] {
                 arguments.push("demo-tree");
             }
-            let run = run(&sandbox, &arguments, KNOWN);
+            let input = match arguments[..] {
+                ["mcp"] => CALLS,
+                ["run", "--hook"] => HOOK,
+                _ => KNOWN,
+            };
+            let run = run(&sandbox, &arguments, input);
             // What wraps another command has a status of its own for that it failed.
-            let is_wrapper = arguments.contains(&"--");
+            let is_wrapper = arguments[0] == "run";
             assert!(
                 run.code <= 4 || is_wrapper && run.code == 125,
                 "{what}: {run:?}"
@@ -483,6 +522,49 @@ fn no_command_acts_on_planted_state_or_hangs() {
             assert!(!run.err.contains("panicked"), "{what}: {run:?}");
             check_tree(&sandbox, &what);
         }
+    }
+}
+
+/// A server goes on, too, and acts on nothing that was planted.
+#[test]
+fn no_server_acts_on_planted_state_or_hangs() {
+    let (_other, foreign) = foreign_state();
+    let is_campaign = std::env::var_os("PATCHCORE_CAMPAIGN").is_some();
+    let plants = plants()
+        .into_iter()
+        .enumerate()
+        .filter(|(index, (name, _))| {
+            is_campaign || name.starts_with("foreign") || index % 4 == index / 4 % 4
+        });
+    for (index, (name, plant)) in plants {
+        let sandbox = planted(
+            &plant,
+            &foreign,
+            index % 2 == 1 && !name.starts_with("key "),
+        );
+        let server = Server::start(&sandbox, &[]);
+        for path in SERVED {
+            let answer = server.get(path);
+            assert_ne!(answer.status / 100, 1, "{name}: {path}");
+            check_tree(&sandbox, &format!("{name}: {path}"));
+        }
+        let edit = server.post("/api/patches/apply", KNOWN.as_bytes());
+        let is_unfinished = sandbox
+            .root()
+            .join(".mission_control/txn/current")
+            .symlink_metadata()
+            .is_ok();
+        assert_eq!(edit.status == 200, !is_unfinished, "{name}: {edit:?}");
+        let expected = if is_unfinished { "a\n" } else { "a\nx\n" };
+        assert_eq!(sandbox.read("a.txt"), expected, "{name}: {edit:?}");
+        server.post("/api/patches/undo", b"{}");
+        server.post("/api/tasks/A1/complete", b"{}");
+        check_tree(&sandbox, &name);
+        for path in SERVED {
+            server.get(path);
+        }
+        assert_eq!(server.stop(), 0, "{name}");
+        check_tree(&sandbox, &name);
     }
 }
 

@@ -1,7 +1,7 @@
 //! `serve`: the engine over HTTP, seen by a client that speaks it by hand.
 
 mod bounds;
-mod client;
+pub(crate) mod client;
 mod drips;
 mod hostile;
 mod kills;

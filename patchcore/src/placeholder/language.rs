@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use super::style::{
-    BATCH, BLOCK, CSS, CommentStyle, DASHES, DOUBLE_SEMICOLON, EXCLAMATION, HAML, HANDLEBARS, HASH,
-    HASH_AND_ANGLE, HASH_AND_STAR, HASH_NESTING, HTML, JAVA, JINJA, JSX_CHILD, LIQUID, MAKE,
+    BATCH, BLOCK, C, CSS, CommentStyle, DASHES, DOUBLE_SEMICOLON, EXCLAMATION, HAML, HANDLEBARS,
+    HASH, HASH_AND_ANGLE, HASH_AND_STAR, HASH_NESTING, HTML, JAVA, JINJA, JSX_CHILD, LIQUID, MAKE,
     MARKDOWN, ML, PERCENT, PHP_TAG, PUG, QUOTE, SEMICOLON, SLASHES, TEMPLATE_TAG, VIM,
 };
 use crate::path::RelPath;
@@ -157,10 +157,10 @@ languages! {
     "TSX", Some(&BLOCK), ["tsx"];
     "JSX", Some(&BLOCK), ["jsx"];
     "Java", Some(&JAVA), ["java"];
-    "C", Some(&BLOCK), ["c" "h"];
-    "C++", Some(&BLOCK), ["cpp" "cc" "cxx" "hpp" "hh" "hxx" "ipp" "cu" "cuh" "ino"];
-    "Objective-C", Some(&BLOCK), ["m" "mm"];
-    "OpenGL shading language", Some(&BLOCK), ["glsl" "vert" "frag" "comp" "hlsl"];
+    "C", Some(&C), ["c" "h"];
+    "C++", Some(&C), ["cpp" "cc" "cxx" "hpp" "hh" "hxx" "ipp" "cu" "cuh" "ino"];
+    "Objective-C", Some(&C), ["m" "mm"];
+    "OpenGL shading language", Some(&C), ["glsl" "vert" "frag" "comp" "hlsl"];
     "CSS", Some(&CSS), ["css" "pcss"];
     "SCSS", Some(&SLASHES), ["scss"];
     "Less", Some(&SLASHES), ["less"];

@@ -84,14 +84,20 @@ const STARRED: CommentStyle = CommentStyle {
 
 /// JavaScript, TypeScript and what else starts documentation with `/**`.
 pub(super) const BLOCK: CommentStyle = STARRED;
+/// C and its kin, whose compilers check documentation, and warn of it where nothing is documented.
+pub(super) const C: CommentStyle = CommentStyle {
+    prompt: STARRED.task,
+    ..STARRED
+};
 /// PHP, which leaves a line comment at `?>`, and hands `/**` to the program: reflection returns it.
 pub(super) const PHP: CommentStyle = CommentStyle {
     prompt: STARRED.task,
     forbidden: &["*/", "/*", "?>", "<?"],
     ..STARRED
 };
-/// Java, which decodes `\uXXXX` before it sees comments.
+/// Java, which decodes `\uXXXX` before it sees comments, and checks documentation as C does.
 pub(super) const JAVA: CommentStyle = CommentStyle {
+    prompt: STARRED.task,
     forbidden: &["*/", "/*", "\\u"],
     ..STARRED
 };

@@ -100,7 +100,7 @@ layouts! {
     looks_like_a_placeholder: "a.py", "# ###A###\n", prompt("###B### /** C **/ ####D###")
         => "# agent: # ##B### / ** C **/ ## ##D###\n# ###A###\n";
     unicode_escapes_in_java: "a.java", "###A###\n", prompt("\\u002a/ \\")
-        => "/** agent: \\ u002a/ \\ . **/\n###A###\n";
+        => "/* agent: \\ u002a/ \\ . */\n###A###\n";
     carriage_returns_and_separators: "a.sh", "# ###A###\n", prompt("a\rb\u{2028}c\u{1b}[2J")
         => "# agent: a\n#   b\n#   c<U+001B>[2J\n# ###A###\n";
     empty: "a.ts", "###A###\n", prompt(" \n") => "/** agent: **/\n###A###\n";
@@ -405,6 +405,28 @@ fn in_php_a_prompt_is_never_documentation() {
         assert_eq!(step(&old, &mark, MarkMode::Inject), old);
         assert_eq!(step(&old, &mark, MarkMode::Remove), source);
         assert_eq!(step(&old, &prompt("z"), MarkMode::Inject), plain("z"));
+    }
+}
+
+/// Compilers check documentation: `@param x`, `\\param x`, and any where nothing is documented.
+#[test]
+fn in_c_and_java_a_prompt_is_never_documentation() {
+    for name in ["A.java", "a.c", "a.h", "a.cpp", "a.m"] {
+        let source = "  // ###A###\n  int f();\n";
+        let plain = format!("  /* agent: x */\n{source}");
+        assert_eq!(inject(name, source, &prompt("x")), plain, "{name}");
+        let old = plain.replace("/* agent: x */", "/** agent: x **/");
+        let mut injected = Injected::default();
+        let mut step = |mark: &Mark, mode| {
+            let after = run(name, old.as_bytes(), mark, &mut injected, mode);
+            String::from_utf8(after.unwrap()).unwrap()
+        };
+        assert_eq!(step(&prompt("x"), MarkMode::Inject), old, "{name}");
+        assert_eq!(step(&prompt("x"), MarkMode::Remove), source, "{name}");
+        assert_eq!(
+            step(&prompt("z"), MarkMode::Inject),
+            plain.replace('x', "z")
+        );
     }
 }
 
