@@ -74,6 +74,10 @@ board *FOLDERS:
 writers edits="10000":
     PATCHCORE_WRITES={{ edits }} cargo test --release -p patchcore --test engine many_writers -- --nocapture
 
+# Many processes on one tree for so many seconds, of which a third is killed: nothing is lost.
+stress seconds="300":
+    PATCHCORE_STRESS={{ seconds }} cargo test --release -p patchctl --test cli stress -- --nocapture
+
 # So many shell edits as agents write them, each recorded and taken back bit for bit.
 shell-edits edits="2500":
     PATCHCORE_SHELL_EDITS={{ edits }} cargo test --release -p patchcore --test engine shell_edits -- --nocapture

@@ -42,5 +42,6 @@ mod serve;
 #[cfg(all(feature = "mcp", feature = "serve"))]
 mod servers;
 mod state;
+mod stress;
 mod tls;
 mod tree;

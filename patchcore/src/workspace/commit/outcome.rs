@@ -92,11 +92,13 @@ impl Work<'_> {
         // Where the journal is gone, too, it comes before the old files: who dies between the two
         // leaves a batch that is told of, and one that was verified stays.
         let has_journal = journal::is_there(install.current, held);
+        // One error is not enough to lose anything.
+        let refill = |install: &mut Install<'_>| install.refill().or_else(|_| install.refill());
         let judged = match verdict {
             Ok(()) => {
-                let early = has_journal.then(|| install.refill());
+                let early = has_journal.then(|| refill(&mut install));
                 let judged = self.commit_verified(held, &install, record);
-                if let Err(error) = early.unwrap_or_else(|| install.refill()) {
+                if let Err(error) = early.unwrap_or_else(|| refill(&mut install)) {
                     notes.push(format!("the batch cannot be undone: {error}"));
                 }
                 judged
@@ -107,7 +109,7 @@ impl Work<'_> {
                 if !has_journal {
                     let _ = journal::rewrite(held, install.current, record);
                 }
-                let _ = install.refill();
+                let _ = refill(&mut install);
                 Judged::Failed(refusal)
             }
         };
