@@ -622,7 +622,8 @@ mod tests {
     #[test]
     #[ignore = "prints figures; run it with --release and --nocapture"]
     fn figures_of_the_search() {
-        let kinds: [(&str, fn(usize) -> String); 5] = [
+        type Kind = (&'static str, fn(usize) -> String);
+        let kinds: [Kind; 5] = [
             ("code", |n| {
                 format!(
                     "    let value_{n} = compute({}, \"{n:x}\");\n",
