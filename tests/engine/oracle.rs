@@ -11,6 +11,8 @@ use patchcore::RelPath;
 use patchcore::edit::EditSet;
 use patchcore::placeholder::{Injected, Mark, MarkMode, Marker, Scanner};
 
+mod readers;
+
 const SCANNER_ID: &str = "P";
 
 /// What becomes of a source when its placeholder is marked; `None` where it is refused.

@@ -1,7 +1,8 @@
 //! The place of a text that is most like one that is nowhere in it, and what is different there:
 //! information for whoever sent it, never fit to be edited.
 //!
-//! The work is linear in the text, whatever is looked for.
+//! The work is linear in the text, whatever is looked for, and bounded beside what it takes to walk its
+//! lines: of a text of many lines, less of each counts.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -20,6 +21,12 @@ const KEYS: usize = 3;
 const TRIED: usize = 4;
 /// Bytes of a line that count.
 const COUNTED: usize = 400;
+/// Parts of lines of the text that are looked up, in all; [`FEWEST`] of each line are in any case.
+const LOOKED_UP: usize = 6_000_000;
+/// Bytes of a line that count, at least.
+const FEWEST: usize = 24;
+/// Bytes of two lines whose difference is put into words; of longer ones only the place is told.
+const WORDED: usize = 16 << 10;
 /// Bytes of a message and what it shows.
 const MAX_SHOWN: usize = 860;
 
@@ -85,12 +92,18 @@ pub(crate) fn nearest(text: &[u8], block: &[&[u8]]) -> Option<Near> {
     let block = &block[..block.len().min(COMPARED)];
     let mut tried: Vec<(usize, usize)> = voted(text, block);
     tried.extend(similar(text, block));
-    let mut best: Option<(f64, Near)> = None;
+    let mut starts: Vec<(usize, LineNumber)> = Vec::new();
     for (at, above) in tried {
-        let Some((start, line)) = back(text, at, above) else {
-            continue;
-        };
-        let (score, near) = compare(text, start, line, block);
+        if let Some(place) = back(text, at, above)
+            && !starts.contains(&place)
+        {
+            starts.push(place);
+        }
+    }
+    let mut best: Option<(f64, Near)> = None;
+    let mut pairs = Pairs::default();
+    for (start, line) in starts {
+        let (score, near) = compare(text, start, line, block, &mut pairs);
         if best.as_ref().is_none_or(|(most, _)| score > *most) {
             best = Some((score, near));
         }
@@ -187,8 +200,11 @@ fn similar(text: &[u8], block: &[&[u8]]) -> Vec<(usize, usize)> {
         }
     }
     let mut best: [Vec<(usize, usize)>; KEYS] = Default::default();
+    let count = crate::bytes::count(b'\n', text) + 1;
+    let most = (LOOKED_UP / count).clamp(FEWEST, COUNTED);
     for (at, line) in lines(text) {
         let line = counted(line);
+        let line = &line[..line.len().min(most)];
         if line.len() < 3 {
             continue;
         }
@@ -232,7 +248,13 @@ fn hash(part: &[u8]) -> usize {
 }
 
 /// How like a block the lines from an offset on are, from 0 to 1.
-fn compare(text: &[u8], start: usize, line: LineNumber, block: &[&[u8]]) -> (f64, Near) {
+fn compare(
+    text: &[u8],
+    start: usize,
+    line: LineNumber,
+    block: &[&[u8]],
+    pairs: &mut Pairs,
+) -> (f64, Near) {
     let mut file = split_lines(&text[start..]);
     let mut end = start;
     let mut differs = None;
@@ -247,7 +269,7 @@ fn compare(text: &[u8], start: usize, line: LineNumber, block: &[&[u8]]) -> (f64
         }
         let heavy = sent.trim_ascii().len().min(COUNTED) as f64 + 1.0;
         weight += heavy;
-        score += heavy * stands.map_or(0.0, |stands| likeness(stands, sent));
+        score += heavy * stands.map_or(0.0, |stands| pairs.likeness(stands, sent));
     }
     let near = Near {
         span: start..end,
@@ -257,40 +279,51 @@ fn compare(text: &[u8], start: usize, line: LineNumber, block: &[&[u8]]) -> (f64
     (score / weight.max(1.0), near)
 }
 
-/// How like two lines are, from 0 to 1.
-fn likeness(a: &[u8], b: &[u8]) -> f64 {
-    if a == b {
-        return 1.0;
+/// How often each pair of bytes occurs in a line.
+struct Pairs(Vec<u16>);
+
+impl Default for Pairs {
+    fn default() -> Self {
+        Self(vec![0; 1 << 16])
     }
-    let (a, b) = (counted(a), counted(b));
-    if a == b {
-        return 0.99;
-    }
-    let parts = |line: &[u8]| {
-        let pairs = line.windows(2);
-        let mut parts: Vec<[u8; 2]> = pairs
-            .map(|pair| [pair[0], pair[1]].map(|byte| byte.to_ascii_lowercase()))
-            .collect();
-        parts.sort_unstable();
-        parts
-    };
-    let (a, b) = (parts(a), parts(b));
-    let (mut i, mut j, mut shared) = (0, 0, 0usize);
-    while let (Some(x), Some(y)) = (a.get(i), b.get(j)) {
-        match x.cmp(y) {
-            std::cmp::Ordering::Equal => {
-                shared += 1;
-                i += 1;
-                j += 1;
-            }
-            std::cmp::Ordering::Less => i += 1,
-            std::cmp::Ordering::Greater => j += 1,
+}
+
+impl Pairs {
+    /// How like two lines are, from 0 to 1.
+    fn likeness(&mut self, a: &[u8], b: &[u8]) -> f64 {
+        if a == b {
+            return 1.0;
         }
+        let (a, b) = (counted(a), counted(b));
+        if a == b {
+            return 0.99;
+        }
+        let pairs = |line: &'_ [u8]| -> Vec<usize> {
+            let pairs = line.windows(2);
+            let lower = pairs.map(|pair| [pair[0], pair[1]].map(|byte| byte.to_ascii_lowercase()));
+            lower
+                .map(|pair| usize::from(u16::from_be_bytes(pair)))
+                .collect()
+        };
+        let (a, b) = (pairs(a), pairs(b));
+        for pair in &b {
+            self.0[*pair] += 1;
+        }
+        let mut shared = 0usize;
+        for pair in &a {
+            if self.0[*pair] > 0 {
+                self.0[*pair] -= 1;
+                shared += 1;
+            }
+        }
+        for pair in &b {
+            self.0[*pair] = 0;
+        }
+        // A part of a line is like it.
+        let dice = 2.0 * shared as f64 / (a.len() + b.len()).max(1) as f64;
+        let part = shared as f64 / b.len().max(1) as f64;
+        (0.5 * dice + 0.5 * part).min(0.98)
     }
-    // A part of a line is like it.
-    let dice = 2.0 * shared as f64 / (a.len() + b.len()).max(1) as f64;
-    let part = shared as f64 / b.len().max(1) as f64;
-    (0.5 * dice + 0.5 * part).min(0.98)
 }
 
 /// What is different between a line of the file and the one that was sent, in words.
@@ -313,6 +346,15 @@ pub(crate) fn difference(file: &[u8], sent: &[u8]) -> String {
             indentation(sent)
         );
     }
+    if sent.trim_ascii().is_empty() {
+        return format!(
+            "the file has {}, the text sent a blank line",
+            shown(file, 0)
+        );
+    }
+    if file.len() + sent.len() > WORDED {
+        return both("");
+    }
     let solid = |line: &[u8]| -> Vec<u8> {
         let bytes = line.iter().copied();
         bytes.filter(|byte| !byte.is_ascii_whitespace()).collect()
@@ -334,7 +376,7 @@ pub(crate) fn difference(file: &[u8], sent: &[u8]) -> String {
         if stands.nfc().eq(wanted.nfc()) {
             return both("only the composition of its characters differs (Unicode NFC, NFD): ");
         }
-        if alike(stands).contains(&alike(wanted)) {
+        if contains(&alike(stands), &alike(wanted)) {
             return both("only characters that look alike differ: ");
         }
         if let Some(rest) = without_number(wanted)
@@ -345,7 +387,7 @@ pub(crate) fn difference(file: &[u8], sent: &[u8]) -> String {
                 shown(sent, 0)
             );
         }
-        if unescaped(stands).contains(&unescaped(wanted)) {
+        if contains(&unescaped(stands), &unescaped(wanted)) {
             return both("only escaping differs: ");
         }
         if stands.to_lowercase().contains(&wanted.to_lowercase()) {
@@ -353,6 +395,11 @@ pub(crate) fn difference(file: &[u8], sent: &[u8]) -> String {
         }
     }
     both("")
+}
+
+/// Whether a text holds another one that is no blank.
+fn contains(text: &str, part: &str) -> bool {
+    !part.trim().is_empty() && text.contains(part)
 }
 
 /// Where two texts first differ, in bytes.
@@ -554,6 +601,70 @@ mod tests {
         assert!(
             said.starts_with("byte 0xA9 there is not UTF-8: the file has \"// \\xA9"),
             "{said}"
+        );
+    }
+
+    #[test]
+    fn a_blank_line_is_said_to_be_one() {
+        for sent in ["", "  ", "\t"] {
+            assert_eq!(
+                difference(b"    line1", sent.as_bytes()),
+                "the file has \"    line1\", the text sent a blank line"
+            );
+        }
+        let hidden = difference(b"line1", "\u{200b}".as_bytes());
+        assert!(!hidden.contains("look alike"), "{hidden}");
+        let slashes = difference(b"line1", b"\\\\");
+        assert!(!slashes.contains("escaping"), "{slashes}");
+    }
+
+    /// Prints how long the search takes in a text of 100,000 lines; no more than a look at figures.
+    #[test]
+    #[ignore = "prints figures; run it with --release and --nocapture"]
+    fn figures_of_the_search() {
+        type Kind = (&'static str, fn(usize) -> String);
+        let kinds: [Kind; 5] = [
+            ("code", |n| {
+                format!(
+                    "    let value_{n} = compute({}, \"{n:x}\");\n",
+                    n * 7 % 1000
+                )
+            }),
+            ("equal", |_| "    return self.value\n".to_owned()),
+            ("nearly equal", |n| {
+                format!("    return self.value_{}\n", n % 3)
+            }),
+            ("200 bytes", |n| {
+                format!("{n:06} {}\n", "lorem ipsum dolor ".repeat(11))
+            }),
+            ("1000 bytes", |n| {
+                format!("{n:06} {}\n", "lorem ipsum dolor ".repeat(55))
+            }),
+        ];
+        for (kind, line) in kinds {
+            let text: String = (0..100_000).map(line).collect();
+            for count in [1, 3, 20, 200] {
+                let block: Vec<String> = (50_000..50_000 + count)
+                    .map(|n| line(n).replacen('e', "q", 1))
+                    .collect();
+                let block: Vec<&[u8]> = block.iter().map(String::as_bytes).collect();
+                let start = std::time::Instant::now();
+                let found = nearest(text.as_bytes(), &block);
+                let took = start.elapsed().as_secs_f64() * 1000.0;
+                println!(
+                    "{kind:>12} {count:>3} lines: {took:6.1} ms, {:?}",
+                    found.map(|near| near.line.get())
+                );
+            }
+        }
+        let long = "x".repeat(20_000_000);
+        let (file, sent) = (format!("{long}a{long}"), format!("{long}b{long}"));
+        let start = std::time::Instant::now();
+        let near = nearest(file.as_bytes(), &[sent.as_bytes()]);
+        let said = near.map(|near| near.describe(file.as_bytes(), &[sent.as_bytes()]).len());
+        println!(
+            "one line of 40 MB: {:6.1} ms, {said:?}",
+            start.elapsed().as_secs_f64() * 1000.0
         );
     }
 

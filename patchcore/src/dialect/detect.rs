@@ -115,6 +115,11 @@ fn near_format(body: &[u8]) -> Option<&'static str> {
     if let Some(why) = command.and_then(codex::not_unquoted) {
         return Some(why);
     }
+    if starts("data: {") || starts("data:{") {
+        return Some(
+            "this looks like a stream of events, in which a call comes in pieces; send the whole message that the stream brings",
+        );
+    }
     if starts("*** End Patch") || starts("*** Update File: ") || starts("*** Add File: ") {
         return Some(
             "this looks like an envelope without its first line; put \"*** Begin Patch\" above it",

@@ -181,8 +181,8 @@ fn folded(
                 if let Some(fit) = ladder::beyond(&sought).map_err(unclear)? {
                     return Ok((fit.edits, Some(fit.matched)));
                 }
-                if let Some(edit) = unescaped(text, find, &sought) {
-                    return Ok((vec![edit], Some(Matched::Escapes)));
+                if let Some(edits) = unescaped(text, find, &sought) {
+                    return Ok((edits, Some(Matched::Escapes)));
                 }
             }
             let refusal = ladder::refusal(&Miss::Nowhere, text, path, &old, name);
@@ -198,10 +198,11 @@ fn folded(
     }
 }
 
-/// The edit of characters inside lines that stand at one place with one level of escaping undone.
-fn unescaped(text: &[u8], find: &Find<'_>, sought: &Sought<'_>) -> Option<Edit> {
+/// The edit of characters inside lines that stand at one place with one level of escaping undone; no
+/// edit where it has landed.
+fn unescaped(text: &[u8], find: &Find<'_>, sought: &Sought<'_>) -> Option<Vec<Edit>> {
     let open = !find.old.ends_with('\n');
-    let mut edits = Vec::new();
+    let mut found = Vec::new();
     for (mut old, mut new) in ladder::undone(sought.old, sought.lines) {
         if open {
             old.pop();
@@ -209,14 +210,21 @@ fn unescaped(text: &[u8], find: &Find<'_>, sought: &Sought<'_>) -> Option<Edit> 
         if !find.new.ends_with('\n') {
             new.pop();
         }
+        if matches!(
+            landed::characters(text, &old, &new, Rungs::Exact),
+            Landed::Yes(_)
+        ) {
+            found.push(Vec::new());
+            continue;
+        }
         match occurrences(text, &old)[..] {
             [] => {}
-            [at] => edits.push(Edit::replace(at..at + old.len(), new)),
+            [at] => found.push(vec![Edit::replace(at..at + old.len(), new)]),
             _ => return None,
         }
     }
-    let first = edits.pop()?;
-    edits.is_empty().then_some(first)
+    let first = found.pop()?;
+    found.is_empty().then_some(first)
 }
 
 fn refuse_count(

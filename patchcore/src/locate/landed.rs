@@ -123,8 +123,20 @@ pub(crate) fn lines(text: &[u8], old: &[&[u8]], new: &[&[u8]], rungs: Rungs) -> 
             false => Landed::No,
         };
     }
-    if !searched.is_empty() || !at_step(text, old, Fold::Indentation).is_empty() {
+    if !searched.is_empty() {
         return Landed::No;
+    }
+    // Lines that were wrapped stand inside the new ones, indented deeper than they are sought. Only
+    // the log can tell whether this edit did it.
+    let wrapped = match rungs {
+        Rungs::Exact => Vec::new(),
+        Rungs::All => at_step(text, old, Fold::Indentation),
+    };
+    if !wrapped.is_empty() {
+        return match wrapped.iter().all(|part| is_inside(part, &there)) && holds(new, old) {
+            true => Landed::Maybe(place),
+            false => Landed::No,
+        };
     }
     match shift.is_none() && is_telling(old, new) {
         true => Landed::Yes(place),
@@ -194,9 +206,14 @@ pub(crate) fn characters(text: &[u8], old: &[u8], new: &[u8], rungs: Rungs) -> L
     let searched = occurrences(text, old);
     if searched.is_empty() {
         let (old, new): (Vec<_>, Vec<_>) = (split_lines(old).collect(), split_lines(new).collect());
-        let moved = at_step(text, &old, Fold::Indentation);
-        if !moved.is_empty() || !places(text, &old, rungs).is_empty() {
+        if !places(text, &old, rungs).is_empty() {
             return Landed::No;
+        }
+        if !at_step(text, &old, Fold::Indentation).is_empty() {
+            return match lines(text, &old, &new, rungs) {
+                landed @ (Landed::Yes(_) | Landed::Maybe(_)) => landed,
+                _ => Landed::No,
+            };
         }
         let found = occurrences(text, &new.concat());
         let whole = found.iter().filter(|place| !is_cut(text, place));

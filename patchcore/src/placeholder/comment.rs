@@ -76,7 +76,10 @@ impl Comment {
         let mut lines: Vec<String> = text_lines(&text)
             .enumerate()
             .map(|(index, line)| {
-                let safe = defuse(line, style.forbidden, index > 0);
+                let mut safe = defuse(line, style.forbidden, index > 0);
+                if index > 0 && style.documents() {
+                    hide_tag(&mut safe);
+                }
                 let start = if index == 0 { open } else { style.next };
                 let mut whole = format!("{start}{safe}");
                 whole.truncate(whole.trim_end().len());
@@ -277,12 +280,21 @@ fn break_tags(text: &mut String) {
     while let Some(c) = rest.next() {
         broken.push(c);
         let tag = c == '@' && !before.is_alphanumeric();
-        if tag && rest.peek().is_some_and(|next| next.is_alphabetic()) {
+        if tag && rest.peek().is_some_and(|next| !next.is_whitespace()) {
             broken.push(' ');
         }
         before = c;
     }
     *text = broken;
+}
+
+/// Hides what starts a tag at the start of a line of documentation, a blank behind it or not.
+fn hide_tag(text: &mut String) {
+    let start = text.trim_start().trim_start_matches(['*', ' ', '\t']);
+    if start.starts_with('@') {
+        let at = text.len() - start.len();
+        text.replace_range(at..=at, "<U+0040>");
+    }
 }
 
 /// Breaks up what means something at the start of a comment.

@@ -183,15 +183,23 @@ pub(super) const PHP_TAG: CommentStyle = CommentStyle {
 /// OCaml looks for strings in comments.
 pub(super) const ML: CommentStyle = block("(* ", " *)", "   ", &["(*", "*)", "\"", "{"]);
 pub(super) const HANDLEBARS: CommentStyle = block("{{!-- ", " --}}", "      ", &["--", "{{", "}}"]);
-pub(super) const JINJA: CommentStyle = block("{# ", " #}", "   ", &["{#", "#}", "{%", "%}"]);
+/// Indentation would be printed.
+pub(super) const JINJA: CommentStyle = CommentStyle {
+    indent: Indent::None,
+    ..block("{# ", " #}", "   ", &["{#", "#}", "{%", "%}"])
+};
 /// The dash takes the newline behind the tag away.
 pub(super) const TEMPLATE_TAG: CommentStyle = CommentStyle {
     indent: Indent::None,
     ..block("<%# ", " -%>", "    ", &["%>", "<%"])
 };
-pub(super) const LIQUID: CommentStyle = block(
-    "{% comment %} ",
-    " {% endcomment %}",
-    "    ",
-    &["{%", "%}", "{{", "}}"],
-);
+/// Indentation would be printed.
+pub(super) const LIQUID: CommentStyle = CommentStyle {
+    indent: Indent::None,
+    ..block(
+        "{% comment %} ",
+        " {% endcomment %}",
+        "    ",
+        &["{%", "%}", "{{", "}}"],
+    )
+};

@@ -99,6 +99,8 @@ layouts! {
         => "/** agent: x **/\n###A###\n/** agent: x **/\n###B###\n";
     looks_like_a_placeholder: "a.py", "# ###A###\n", prompt("###B### /** C **/ ####D###")
         => "# agent: # ##B### / ** C **/ ## ##D###\n# ###A###\n";
+    tags_at_the_start_of_a_line: "a.js", "###A###\n", prompt("@a @1 b@c\n@x\n * @\n@ y")
+        => "/** agent: @ a @ 1 b@c\n *  <U+0040> x\n *   * <U+0040>\n *  <U+0040> y **/\n###A###\n";
     unicode_escapes_in_java: "a.java", "###A###\n", prompt("\\u002a/ \\")
         => "/* agent: \\ u002a/ \\ . */\n###A###\n";
     carriage_returns_and_separators: "a.sh", "# ###A###\n", prompt("a\rb\u{2028}c\u{1b}[2J")
@@ -329,6 +331,14 @@ places! {
     ruby_heredoc: "a.rb", "foo(<<~A, 1)\n  ###P###\nA\n" => Some(1);
     perl_quote: "a.pl", "my $x = q{\n###P### {}\n};\n" => Some(1);
     pod: "a.pl", "1;\n\n=pod\n\n###P###\n\n=cut\n\n1;\n" => Some(3);
+    verbatim_string: "a.cs", "class A {\n string a = @\"\n ###P### \"\"\n x\";\n}\n" => Some(2);
+    quotes_in_a_verbatim_string: "a.cs", "string a = @\"\n x \"\"\n ###P### \";\n" => Some(1);
+    behind_a_verbatim_string: "a.cs", "string a = @\"\n x \"\"\n\";\n// ###P###\n" => Some(0);
+    behind_interpolation: "a.cs", "x = $\"a {b} {{c}} {d[\"e\"]}\";\ny();\n// ###P###\n" => Some(0);
+    interpolated_verbatim: "a.cs", "x = $@\"a {b} \"\"\n###P###\n{c}\";\n" => Some(1);
+    less_value: "a.less", "a {\n  src: url('@{x}/y'),\n    // ###P###\n    url(z);\n}\n" => Some(2);
+    less_script: "a.less", "@x: ~`(function() {\n  // ###P###\n  return 1;\n})()`;\n" => Some(1);
+    less_code: "a.less", ".a-@{x} {\n  top: 1px;\n  // ###P###\n}\n" => Some(0);
     php_string: "a.php", "<?php\n$x = <<<A\n###P###\nA;\n" => Some(2);
     block_scalar: "ci.yml", "jobs:\n  gate:\n    if: |\n      a ||\n      ###P###\n    runs-on: x\n" => Some(3);
     block_scalar_of_an_item: "ci.yml", "steps:\n  - run: >-\n      ###P###\n  - x: 1\n" => Some(2);

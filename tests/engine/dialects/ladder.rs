@@ -433,3 +433,59 @@ fn a_refusal_is_at_most_a_kilobyte() {
         assert!(refusal.found.is_some_and(|found| found.len() > 200));
     }
 }
+
+/// An edit that a step of the ladder has carried out is not carried out again by it: its lines are
+/// found inside of their new lines, indented, without blank lines at the edges, or not escaped.
+#[test]
+fn what_has_landed_on_a_step_does_not_land_on_it_again() {
+    let cases = [
+        (
+            "<div>\n<b>x</b>\n</div>\n",
+            "<div>\n<b>x</b>\n</div>\n",
+            "<div>\n  <div>\n  <b>x</b>\n  </div>\n</div>\n",
+        ),
+        (
+            "list(\n    one,\n)\n",
+            "list(\n    one,\n)\n",
+            "list(\n    list(\n        one,\n    )\n)\n",
+        ),
+        ("foo()\n", "\nfoo()\n\n", "\nfoo()\nbar()\n\n"),
+        (
+            "say \"a b\"\n",
+            "say \\\"a b\\\"\n",
+            "say \\\"a b\\\"\nmore()\n",
+        ),
+        ("a < b\n", "a &lt; b\n", "first()\na &lt; b\n"),
+        (
+            "    one()\n    two()\n",
+            "one()\ntwo()\n",
+            "one()\ntwo()\nthree()\n",
+        ),
+    ];
+    for (stands, old, new) in cases {
+        for (dialect, patch) in patches("f.html", old, new) {
+            let before = format!("<p>\n{stands}end of it\n");
+            let after = match outcome(dialect, &patch, "f.html", &before, false) {
+                Ok((after, _)) => after,
+                // All lines go there, none is kept.
+                Err(_) if dialect == Dialect::Codex => continue,
+                Err(refused) => panic!("{dialect}: {refused:?}\n{patch}"),
+            };
+            assert_ne!(after, before);
+            let mut options = Options::default();
+            options.dialect = Some(dialect);
+            let script = parse(patch.as_bytes(), &options).expect(&patch);
+            let file = (b"f.html".to_vec(), (after.into_bytes(), false));
+            let tree = tree(&Files::from([file]), &script.paths());
+            let lowered = script.lower(&tree).expect(&patch);
+            let again = plan(&lowered.batch, &tree, &policy(&options));
+            let outcomes: Vec<Outcome> = again.verdicts.iter().map(|v| v.outcome).collect();
+            // Whether lines are wrapped once more, only the log can tell.
+            let is_wrapped = new.contains("\n  ");
+            match is_wrapped {
+                true => assert_eq!(outcomes, [Outcome::Refused], "{dialect}\n{patch}"),
+                false => assert_eq!(outcomes, [Outcome::AlreadyApplied], "{dialect}\n{patch}"),
+            }
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use patchcore::Code;
 use patchcore::dialect::{Dialect, Options, parse};
+use patchcore::path::RelPath;
 use patchcore::plan::{Script as _, plan};
 
 use super::{Files, policy, tree};
@@ -225,5 +226,85 @@ fn hunks_ranges_and_files_behind_a_refused_one_are_judged_without_it() {
         let plan = plan(&batch, &tree, &policy);
         let outcomes: Vec<_> = plan.verdicts.iter().map(|v| v.outcome).collect();
         assert_eq!(outcomes, expected, "{dialect}");
+    }
+}
+
+/// A block without a name, below prose that calls another file with the same lines by less than its
+/// name, is for neither.
+#[test]
+fn prose_that_calls_another_file_by_less_than_its_name_is_heard() {
+    let file = |text: &str| (text.as_bytes().to_vec(), false);
+    let before = Files::from([
+        (b"shop/views.py".to_vec(), file("import os\nx = 1\n")),
+        (b"billing/views.py".to_vec(), file("x = 1\n")),
+        (b"shop/settings.py".to_vec(), file("x = 1\n")),
+        (b"shop/other.py".to_vec(), file("y = 1\n")),
+    ]);
+    let first = "shop/views.py\n<<<<<<< SEARCH\nimport os\n=======\nimport sys\n>>>>>>> REPLACE\n";
+    let second = "<<<<<<< SEARCH\nx = 1\n=======\nx = 2\n>>>>>>> REPLACE\n";
+    for (prose, is_clear) in [
+        ("And then:\n", true),
+        ("Likewise in views:\n", true),
+        ("In the other module, nothing changes.\n", true),
+        ("Likewise in the billing app:\n", false),
+        ("Likewise in billing/:\n", false),
+        ("The same in `settings`:\n", false),
+        ("Settings need it, too.\n\n", false),
+        ("The module shop.settings has it, too:\n", false),
+        ("Now shop/settings:\n", false),
+    ] {
+        let patch = format!("{first}\n{prose}{second}");
+        let mut options = Options::default();
+        options.dialect = Some(Dialect::SearchReplace);
+        let script = parse(patch.as_bytes(), &options).expect(&patch);
+        // Workspaces load what is mentioned; here all of it is there.
+        let all: Vec<RelPath> = before
+            .keys()
+            .map(|path| RelPath::new(path).unwrap())
+            .collect();
+        let tree = tree(&before, &all);
+        let lowered = script.lower(&tree).expect(&patch);
+        let plan = plan(&lowered.batch, &tree, &policy(&options));
+        let refused: Vec<&str> = plan
+            .verdicts
+            .iter()
+            .filter_map(|verdict| verdict.refusal.as_deref())
+            .map(|refusal| &*refusal.message)
+            .collect();
+        assert_eq!(refused.is_empty(), is_clear, "{prose}: {refused:?}");
+        assert!(
+            refused
+                .iter()
+                .all(|message| message.contains("names no file")),
+            "{refused:?}"
+        );
+    }
+}
+
+/// A call that comes in pieces is named; beside the whole one the pieces are left out.
+#[test]
+fn streams_in_pieces_are_named() {
+    let piece = r#"{"type": "stream_event", "event": {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": "{\"file_path\": \"f\""}}}"#;
+    let start = r#"{"type": "content_block_start", "index": 1, "content_block": {"type": "tool_use", "id": "t", "name": "Edit", "input": {}}}"#;
+    let delta =
+        r#"{"type": "response.function_call_arguments.delta", "item_id": "i", "delta": "{"}"#;
+    let chunk = r#"{"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "a"}}]}"#;
+    let whole = r#"{"type": "assistant", "message": {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "Edit", "input": {"file_path": "f", "old_string": "a", "new_string": "b"}}]}}"#;
+    for pieces in [piece, start, delta, chunk] {
+        let stream = format!("{pieces}\n{pieces}\n");
+        let list = format!("[{pieces}, {pieces}]");
+        for input in [&stream, &list] {
+            let mut options = Options::default();
+            options.dialect = Some(Dialect::StrReplace);
+            let unread = parse(input.as_bytes(), &options).expect_err(input);
+            assert!(unread.message.contains("in pieces"), "{input}: {unread}");
+            assert_eq!(unread.diagnostic().expect(input).all().count(), 1);
+            let input = format!("{input}\n{whole}\n");
+            let script = parse(input.as_bytes(), &options).expect(&input);
+            assert_eq!(script.paths().len(), 1);
+        }
+        let events = format!("event: x\ndata: {pieces}\n\n");
+        let unread = parse(events.as_bytes(), &Options::default()).expect_err(&events);
+        assert!(unread.message.contains("in pieces"), "{events}: {unread}");
     }
 }

@@ -52,6 +52,8 @@ pub(super) struct Found {
     pub(super) answers: Vec<Span>,
     /// Values that hold no call.
     pub(super) others: Vec<(Span, String)>,
+    /// The first part of a message that is sent in pieces, of which none is a whole call.
+    pub(super) pieces: Option<Span>,
     /// The values themselves, where no call is looked for.
     roots: Option<Vec<Node>>,
     results: HashMap<String, State>,
@@ -290,6 +292,12 @@ impl Walk<'_, '_> {
         let is_message =
             !path.is_empty() && ["role", "type"].iter().any(|key| node.get(key).is_some());
         if found.calls.len() == calls
+            && found.prose.len() == prose
+            && self.input.faults.len() == faults
+            && is_piece(node)
+        {
+            self.found.pieces.get_or_insert(node.span);
+        } else if found.calls.len() == calls
             && found.prose.len() == prose
             && self.input.faults.len() == faults
             && !is_message
@@ -570,6 +578,17 @@ pub(super) fn may_hold_patch(text: &str) -> bool {
 }
 
 /// A format of edits that is no call, and what to do with it.
+/// Whether a value is a part of a message that comes in pieces, as interfaces of models stream it.
+fn is_piece(node: &Node) -> bool {
+    let event = node.get("event").unwrap_or(node);
+    let kind = event.text_of("type").unwrap_or_default();
+    node.text_of("type") == Some("stream_event")
+        || kind.starts_with("content_block_")
+        || kind.ends_with(".delta")
+        || kind.ends_with("_delta")
+        || node.text_of("object") == Some("chat.completion.chunk")
+}
+
 fn other_format(node: &Node) -> Option<&'static str> {
     let has_ranges = |changes: &Node| {
         let lists = changes.members().unwrap_or_default().iter();

@@ -58,6 +58,9 @@ pub(super) use markup::is_opening_tag;
 use read::Outcome;
 pub(super) use whole_files::{WholeFile, whole_files};
 
+/// What is said of an input that is the parts of messages.
+pub(super) const IN_PIECES: &str = "a stream that brings its messages in pieces, of which none is a whole call; send the whole message (the output of the agent without partial messages)";
+
 /// Keys of the messages of a model, and of what an agent prints.
 pub(super) const MESSAGES: [&str; 18] = [
     "role",
@@ -224,6 +227,12 @@ pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<Calls, Unread> {
         remarks.push("the answer of an agent holds no edit".to_owned());
     }
     let is_nothing = steps.is_empty() && remarks.is_empty();
+    if let Some(span) = found.pieces {
+        match is_nothing {
+            true => input.fault(span, "", IN_PIECES),
+            false => remarks.push("parts of a stream are not read; the whole messages are".into()),
+        }
+    }
     for (span, shown) in &found.others {
         // Events and figures beside calls are part of what an agent prints.
         if is_nothing && input.faults.is_empty() {

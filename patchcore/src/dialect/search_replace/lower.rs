@@ -92,6 +92,12 @@ fn apply(
         (places, fold) = ladder::all(&text, 0..text.len(), &search, rungs);
     }
     if places.is_empty() && search.iter().any(|line| is_dots(line)) {
+        let piece = pieces(&reading.search)
+            .into_iter()
+            .find(|piece| !piece.is_empty())
+            .unwrap_or_default();
+        let piece: Vec<&[u8]> = split_lines(&reading.search[piece]).collect();
+        check_rivals(block, &piece, rungs, name, desk)?;
         let edits = dotted(&text, path, reading, name, script)?;
         return desk.splice(path, edits, None);
     }
@@ -123,6 +129,9 @@ fn apply(
                     .map_err(|unclear| ladder::unclear(&unclear, &text, path, name))?,
                 Rungs::Exact => None,
             };
+            if fit.is_some() {
+                check_rivals(block, &search, rungs, name, desk)?;
+            }
             let Some(fit) = fit else {
                 let refusal = ladder::refusal(&Miss::Nowhere, &text, path, &search, name);
                 let refusal = landed::mention(refusal, &landed);
@@ -184,14 +193,17 @@ fn check_rivals(
         **path != block.path && names.any(|name| names::ends(path.as_bytes(), name))
     };
     let files = desk.tree().iter().map(|(path, _)| path);
+    let has_lines = |text: &[u8]| {
+        let all = 0..text.len();
+        !ladder::all(text, all.clone(), search, rungs).0.is_empty()
+            || (rungs == Rungs::All
+                && !locate::find_in(text, all, search, Fold::Indentation).is_empty())
+    };
     for rival in files.filter(is_meant) {
         let Ok(Some(text)) = desk.text(rival) else {
             continue;
         };
-        if !ladder::all(&text, 0..text.len(), search, rungs)
-            .0
-            .is_empty()
-        {
+        if has_lines(&text) {
             let path = &block.path;
             return Err(Refusal::new(
                 Code::AnchorAmbiguous,

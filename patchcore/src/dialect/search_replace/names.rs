@@ -116,6 +116,37 @@ pub(super) fn all_mentioned(line: &[u8]) -> impl Iterator<Item = &[u8]> {
         })
 }
 
+/// The words of a line of prose, any of which may call a file by less than its name.
+pub(super) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let is_part =
+        |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./".contains(byte) || *byte >= 0x80;
+    line.split(move |byte| !is_part(byte))
+        .map(|word| word.strip_suffix(b".").unwrap_or(word))
+        .map(|word| word.strip_suffix(b"/").unwrap_or(word))
+        .filter(|word| word.len() > 1)
+}
+
+/// The files that a word may call beside one that is known: of its kind, by their name without the
+/// extension or as a module; or of its name, by their directory.
+pub(super) fn meant_beside(known: &RelPath, word: &[u8]) -> Vec<RelPath> {
+    let name = known.file_name();
+    let extension = name
+        .iter()
+        .rposition(|byte| *byte == b'.')
+        .filter(|at| *at > 0);
+    let extension = extension.map_or(&b""[..], |at| &name[at..]);
+    let module = |byte: &u8| if *byte == b'.' { b'/' } else { *byte };
+    let module: Vec<u8> = word.iter().map(module).collect();
+    let mut spelled = vec![word.to_vec(), word.to_ascii_lowercase(), module];
+    spelled.dedup();
+    let files = spelled.iter().flat_map(|word| {
+        let file = [word, extension].concat();
+        let inside = [word, &b"/"[..], name].concat();
+        [file, inside]
+    });
+    files.filter_map(|file| RelPath::new(&file).ok()).collect()
+}
+
 /// Whether a name is that of a path, or of its last components.
 pub(super) fn ends(path: &[u8], name: &[u8]) -> bool {
     let name = name.strip_prefix(b"./").unwrap_or(name);

@@ -83,6 +83,9 @@ pub(in crate::dialect) fn parse(bytes: &[u8], options: &Options) -> Result<Searc
     })
 }
 
+/// Words of prose above one block that are looked at as names.
+const MOST_WORDS: usize = 200;
+
 /// The file of a block.
 struct Named {
     path: RelPath,
@@ -355,9 +358,11 @@ impl<'a> Reader<'a, '_> {
         match &self.last {
             Some(path) => {
                 let mut named = certain(path);
-                let others = text.flat_map(names::all_mentioned);
-                let others = others.filter(|other| !names::ends(path.as_bytes(), other));
+                let others = text.clone().flat_map(names::all_mentioned);
                 let others = others.filter_map(|other| RelPath::new(other).ok());
+                let words = text.flat_map(names::words).take(MOST_WORDS);
+                let others = others.chain(words.flat_map(|word| names::meant_beside(path, word)));
+                let others = others.filter(|other| !names::ends(path.as_bytes(), other.as_bytes()));
                 let others: BTreeSet<RelPath> = others.collect();
                 named.rivals = others.into_iter().collect();
                 Ok(Some(named))

@@ -18,6 +18,7 @@ pub(crate) use refusal::{refusal, uncarried, unclear};
 use super::fold::{Fold, LADDER};
 use super::replace::{self, Line, Tail};
 use crate::edit::Edit;
+use crate::locate::landed::{self, Landed};
 use crate::locate::{self, Place};
 use crate::operation::Matched;
 use crate::path::RelPath;
@@ -30,7 +31,7 @@ pub(crate) struct Found {
     pub(crate) fold: Fold,
 }
 
-/// A block's one place, and what it does there.
+/// A block's one place, and what it does there: no edit where that has been done.
 #[derive(Debug, Clone)]
 pub(crate) struct Fit {
     pub(crate) place: Place,
@@ -276,6 +277,14 @@ fn new_half<'a>(old: &[&'a [u8]], lines: &[Line<'a>]) -> Vec<&'a [u8]> {
 /// The one place of lines that were rewritten, on the steps of [`all`].
 fn fold_fit(sought: &Sought<'_>, matched: Matched) -> Option<Fit> {
     let Sought { text, old, .. } = *sought;
+    // What has landed on this step before would be found inside its new lines.
+    if let Landed::Yes(place) = landed::lines(text, old, &new_half(old, sought.lines), Rungs::All) {
+        return Some(Fit {
+            place,
+            matched,
+            edits: Vec::new(),
+        });
+    }
     let Found { place, fold } = find(text, 0..text.len(), old, Rungs::All).ok()?;
     let start = place.span.start;
     let edits = replace::folded_edits(text, start, old, sought.lines, sought.tail, fold).ok()?;

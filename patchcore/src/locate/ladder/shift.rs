@@ -1,8 +1,9 @@
 //! The step of the ladder on which a block is found whatever its indentation.
 
-use super::{Sought, Unclear};
+use super::{Rungs, Sought, Unclear};
 use crate::edit::Edit;
 use crate::locate::fold::Fold;
+use crate::locate::landed::{self, Landed};
 use crate::locate::replace::{self, Line};
 use crate::locate::{self, Place, literals};
 use crate::text::{lead, trim_ending};
@@ -36,6 +37,13 @@ pub(crate) fn fit(sought: &Sought<'_>) -> Result<Option<(Place, Vec<Edit>)>, Unc
         return Ok(None);
     };
     let because = |why| Unclear::Levels(place.clone(), why);
+    let new = super::new_half(sought.old, sought.lines);
+    if let Landed::Maybe(there) = landed::lines(text, sought.old, &new, Rungs::All)
+        && there.span.start <= place.span.start
+        && place.span.end <= there.span.end
+    {
+        return Err(because("the new lines stand around it already"));
+    }
     let Some(shift) = shift(sought, &place) else {
         return Err(because(
             "they differ from those of the file in more than one shift of all lines",

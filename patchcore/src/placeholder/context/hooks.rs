@@ -125,14 +125,18 @@ pub(super) fn csharp(lexer: &mut Lexer<'_>) -> bool {
     }
     let hole = interpolated.then_some(("{", b'}'));
     if verbatim {
-        // Two quotes are one; without holes that is another string that starts at once.
-        lexer.string(&Quote {
+        let quote = Quote {
             open: "\"",
             close: "\"",
             escape: 0,
             lines: Lines::Many,
-            hole: None,
-        });
+            hole,
+        };
+        lexer.string(&quote);
+        // Two quotes are one: another string that starts at once.
+        while lexer.text.get(lexer.at) == Some(&b'"') {
+            lexer.string(&quote);
+        }
         return true;
     }
     if !interpolated {

@@ -10,6 +10,7 @@ const NONE: Grammar = Grammar {
     strings: &[],
     joins: None,
     comments_join: false,
+    holes: false,
     hook: None,
     hooked: b"",
 };
@@ -68,6 +69,7 @@ static C: Grammar = Grammar {
     strings: &[one("\""), one("'")],
     joins: Some(b'\\'),
     comments_join: true,
+    holes: false,
     hook: Some(hooks::cpp),
     hooked: b"'R",
 };
@@ -96,7 +98,7 @@ rows! {
     go = GO { line: &["//"], block: &[C_BLOCK], strings: &[one("\""), one("'"), raw(many("`"))] };
     java = JAVA { line: &["//"], block: &[C_BLOCK], strings: &[many("\"\"\""), one("\""), one("'")] };
     csharp = CSHARP { line: &["//"], block: &[C_BLOCK], strings: &[one("\""), one("'")],
-        hook: Some(hooks::csharp), hooked: b"\"" };
+        holes: true, hook: Some(hooks::csharp), hooked: b"\"" };
     fsharp = FSHARP { line: &["//"], block: &[nests("(*", "*)")],
         strings: &[raw(many("\"\"\"")), many("\"")], hook: Some(hooks::fsharp), hooked: b"'@(" };
     kotlin = KOTLIN { line: &["//"], block: &[C_NESTS],
@@ -120,6 +122,8 @@ rows! {
         hook: Some(hooks::css), hooked: b"u-" };
     scss = SCSS { line: &["//"], block: &[C_BLOCK], strings: &[one("\""), one("'")],
         hook: Some(hooks::css), hooked: b"u-" };
+    less_row = LESS { line: &["//"], block: &[C_BLOCK],
+        strings: &[one("\""), one("'"), raw(many("`"))], hook: Some(hooks::css), hooked: b"u-" };
     python = PYTHON { line: &["#"], strings: &[many("\"\"\""), many("'''"), one("\""), one("'")],
         joins: Some(b'\\') };
     toml = TOML { line: &["#"],
@@ -188,6 +192,40 @@ fn sql(text: &[u8], start: usize, sink: &mut super::Sink) {
     }
 }
 
+/// Less keeps a value or selector with `@{…}` in it as it is written, comments included.
+fn less(text: &[u8], start: usize, sink: &mut super::Sink) {
+    let mut found = super::Sink::keeping();
+    less_row(text, start, &mut found);
+    let code = found.blanked(text, |what| what == "a comment");
+    let ends = |byte: &u8| matches!(byte, b';' | b'{' | b'}');
+    let mut floor = start;
+    for at in memchr::memmem::find_iter(&code[start..], b"@{").map(|at| start + at) {
+        if at < floor {
+            continue;
+        }
+        let from = code[start..at].iter().rposition(ends);
+        let from = from.map_or(start, |before| start + before + 1);
+        let from = from
+            + code[from..at]
+                .iter()
+                .take_while(|b| b.is_ascii_whitespace())
+                .count();
+        let mut end = at;
+        while let Some(byte) = code.get(end) {
+            if code[end..].starts_with(b"@{") {
+                end = super::end_of(&code, end, b"}");
+            } else if ends(byte) {
+                break;
+            } else {
+                end += 1;
+            }
+        }
+        floor = end;
+        sink.add(text, from..end, "what is taken as it is written");
+    }
+    sink.merge(found);
+}
+
 /// The lexer of a style sheet in a page.
 pub(super) fn scss_or_css(tag: &[u8]) -> Lex {
     let says = |word: &[u8]| memchr::memmem::find(tag, word).is_some();
@@ -207,7 +245,8 @@ pub(in crate::placeholder) fn lexer(name: &str) -> Option<Lex> {
         "Java" => java,
         "C" | "C++" | "Objective-C" | "OpenGL shading language" => c,
         "CSS" => css,
-        "SCSS" | "Less" => scss,
+        "SCSS" => scss,
+        "Less" => less,
         "Go" => |text, start, sink| {
             go(text, start, sink);
             lines::cgo(text, start, sink);

@@ -15,6 +15,8 @@ pub(super) struct Grammar {
     pub(super) joins: Option<u8>,
     /// Whether that holds in a comment up to the end of the line, too.
     pub(super) comments_join: bool,
+    /// Whether the hook reads strings with code in them.
+    pub(super) holes: bool,
     pub(super) hook: Option<Hook>,
     /// The bytes at which the hook is asked.
     pub(super) hooked: &'static [u8],
@@ -83,7 +85,7 @@ pub(super) fn lex(grammar: &'static Grammar, text: &[u8], start: usize, sink: &m
     if let Some(byte) = grammar.joins {
         stop(&[byte]);
     }
-    if grammar.strings.iter().any(|quote| quote.hole.is_some()) {
+    if grammar.holes || grammar.strings.iter().any(|quote| quote.hole.is_some()) {
         stop(b"(){}");
     }
     let mut lexer = Lexer {
