@@ -5,10 +5,11 @@ mod workload;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use patchcore::Policy;
 use patchcore::batch::{Limits, parse};
+use patchcore::dialect;
 use patchcore::diff::{self, DiffOptions};
-use patchcore::plan::plan;
+use patchcore::plan::{Entry, Script, Source, plan};
+use patchcore::{Policy, RelPath, Tree};
 
 use workload::Workload;
 
@@ -74,5 +75,47 @@ fn texts(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, stages, texts);
+/// Kinds of lines of which a block is looked for that stands nowhere.
+type Lines = (&'static str, fn(usize) -> String);
+
+/// What it takes to refuse a block that stands nowhere in 100,000 lines, and to say where it nearly
+/// does.
+fn nowhere(criterion: &mut Criterion) {
+    let kinds: [Lines; 4] = [
+        ("code", |n| {
+            format!("    let value_{n} = compute({}, \"{n:x}\");\n", n % 97)
+        }),
+        ("equal lines", |_| "    return self.value\n".to_owned()),
+        ("nearly equal lines", |n| {
+            format!("    return self.value_{}\n", n % 3)
+        }),
+        ("lines of 1,000 bytes", |n| {
+            format!("{n:06} {}\n", "lorem ipsum dolor ".repeat(55))
+        }),
+    ];
+    let mut group = criterion.benchmark_group("a block that stands nowhere");
+    group.sample_size(10);
+    for (kind, line) in kinds {
+        let text: String = (0..100_000).map(line).collect();
+        let path = RelPath::new("f").expect("a sound path");
+        let source = Source::new(text.into_bytes(), false);
+        let tree: Tree = [(path, Entry::File(source.into()))].into_iter().collect();
+        for count in [1, 20, 200] {
+            let lines = (50_000..50_000 + count).map(|n| line(n).replacen('e', "q", 1));
+            let block: String = lines.collect();
+            let patch = format!("f\n<<<<<<< SEARCH\n{block}=======\nx\n>>>>>>> REPLACE\n");
+            let script = dialect::parse(patch.as_bytes(), &dialect::Options::default());
+            let script = script.expect("a sound patch");
+            let lowered = script.lower(&tree).expect("it can be located or not");
+            let planned = plan(&lowered.batch, &tree, &Policy::default());
+            assert!(planned.has_refusal(), "the block stands nowhere");
+            group.bench_function(BenchmarkId::new(kind, count), |bencher| {
+                bencher.iter(|| script.lower(black_box(&tree)).is_ok());
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, stages, texts, nowhere);
 criterion_main!(benches);

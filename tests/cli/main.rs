@@ -27,6 +27,7 @@ mod log;
 #[cfg(feature = "mcp")]
 mod mcp;
 mod notify;
+mod numbers;
 mod order;
 mod paths;
 mod placeholder;

@@ -8,25 +8,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::numbers::Numbers;
 use crate::sandbox::Sandbox;
 
 const WORKERS: u64 = 6;
 const FILES: u64 = 6;
 /// Commands of each worker, unless `PATCHCORE_STRESS` says for how many seconds they go on.
 const COMMANDS: usize = 40;
-
-/// A generator whose numbers are the same in every run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-}
 
 /// How a command ended; `None` where it was killed.
 type Code = Option<i32>;

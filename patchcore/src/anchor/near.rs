@@ -618,56 +618,6 @@ mod tests {
         assert!(!slashes.contains("escaping"), "{slashes}");
     }
 
-    /// Prints how long the search takes in a text of 100,000 lines; no more than a look at figures.
-    #[test]
-    #[ignore = "prints figures; run it with --release and --nocapture"]
-    fn figures_of_the_search() {
-        type Kind = (&'static str, fn(usize) -> String);
-        let kinds: [Kind; 5] = [
-            ("code", |n| {
-                format!(
-                    "    let value_{n} = compute({}, \"{n:x}\");\n",
-                    n * 7 % 1000
-                )
-            }),
-            ("equal", |_| "    return self.value\n".to_owned()),
-            ("nearly equal", |n| {
-                format!("    return self.value_{}\n", n % 3)
-            }),
-            ("200 bytes", |n| {
-                format!("{n:06} {}\n", "lorem ipsum dolor ".repeat(11))
-            }),
-            ("1000 bytes", |n| {
-                format!("{n:06} {}\n", "lorem ipsum dolor ".repeat(55))
-            }),
-        ];
-        for (kind, line) in kinds {
-            let text: String = (0..100_000).map(line).collect();
-            for count in [1, 3, 20, 200] {
-                let block: Vec<String> = (50_000..50_000 + count)
-                    .map(|n| line(n).replacen('e', "q", 1))
-                    .collect();
-                let block: Vec<&[u8]> = block.iter().map(String::as_bytes).collect();
-                let start = std::time::Instant::now();
-                let found = nearest(text.as_bytes(), &block);
-                let took = start.elapsed().as_secs_f64() * 1000.0;
-                println!(
-                    "{kind:>12} {count:>3} lines: {took:6.1} ms, {:?}",
-                    found.map(|near| near.line.get())
-                );
-            }
-        }
-        let long = "x".repeat(20_000_000);
-        let (file, sent) = (format!("{long}a{long}"), format!("{long}b{long}"));
-        let start = std::time::Instant::now();
-        let near = nearest(file.as_bytes(), &[sent.as_bytes()]);
-        let said = near.map(|near| near.describe(file.as_bytes(), &[sent.as_bytes()]).len());
-        println!(
-            "one line of 40 MB: {:6.1} ms, {said:?}",
-            start.elapsed().as_secs_f64() * 1000.0
-        );
-    }
-
     #[test]
     fn long_lines_are_cut_around_the_difference() {
         let long = "x".repeat(500);

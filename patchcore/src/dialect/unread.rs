@@ -33,7 +33,7 @@ impl Unread {
     }
 
     /// The faults of a patch in lines, in their order, of which there is at least one.
-    pub(super) fn of_lines(faults: Vec<Misread>, input: &[u8]) -> Self {
+    fn of_lines(faults: Vec<Misread>, input: &[u8]) -> Self {
         let spans = spans(input);
         let faults = faults.into_iter().map(|Misread { line, refusal }| {
             let end = Span::at(input.len());
@@ -126,10 +126,8 @@ impl Misreads {
         }
     }
 
-    pub(super) fn extend(&mut self, faults: Vec<Misread>) {
-        for fault in faults {
-            self.push(fault);
-        }
+    pub(super) fn append(&mut self, faults: Self) {
+        faults.0.into_iter().for_each(|fault| self.push(fault));
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -140,8 +138,13 @@ impl Misreads {
     pub(super) fn check(self, input: &[u8]) -> Result<(), Unread> {
         match self.0.is_empty() {
             true => Ok(()),
-            false => Err(Unread::of_lines(self.0, input)),
+            false => Err(self.unread(input)),
         }
+    }
+
+    /// What is wrong with the input, where there is a fault.
+    pub(super) fn unread(self, input: &[u8]) -> Unread {
+        Unread::of_lines(self.0, input)
     }
 }
 

@@ -311,16 +311,16 @@ pub struct ParseOptions {
 /// [`ParseError`] for what cannot be read in one way: overflowing or truncated hunks, headers that
 /// contradict one another, hunks without a file, combined and context diffs.
 pub fn parse(bytes: &[u8], options: ParseOptions) -> Result<Diff<'_>, ParseError> {
-    let (diff, faults) = parse_all(bytes, options);
+    let (diff, faults) = parse_all(bytes, options, 1);
     match faults.all.into_iter().next() {
         None => Ok(diff),
         Some(first) => Err(first),
     }
 }
 
-/// Parses a unified diff, and goes on behind each fault with the next hunk or file: what could be
-/// read, and the faults in the order of their lines.
-pub(crate) fn parse_all(bytes: &[u8], options: ParseOptions) -> (Diff<'_>, Faults) {
+/// Parses a unified diff, and goes on behind each fault with the next hunk or file, until there are
+/// `most`: what could be read, and the faults in the order of their lines.
+pub(crate) fn parse_all(bytes: &[u8], options: ParseOptions, most: usize) -> (Diff<'_>, Faults) {
     let mut parser = Parser {
         cursor: Cursor::new(bytes),
         options,
@@ -328,7 +328,11 @@ pub(crate) fn parse_all(bytes: &[u8], options: ParseOptions) -> (Diff<'_>, Fault
         current: None,
         between: None,
         is_lost: false,
-        faults: Faults::default(),
+        faults: Faults {
+            all: Vec::new(),
+            files: HashSet::new(),
+            most,
+        },
     };
     parser.run();
     parser.faults.all.sort_by_key(|fault| fault.line);
@@ -336,11 +340,23 @@ pub(crate) fn parse_all(bytes: &[u8], options: ParseOptions) -> (Diff<'_>, Fault
 }
 
 /// What could not be read of a diff.
-#[derive(Default)]
 pub(crate) struct Faults {
     pub(crate) all: Vec<ParseError>,
     /// The lines where the files start that the faults are in.
     pub(crate) files: HashSet<usize>,
+    most: usize,
+}
+
+impl Faults {
+    fn push(&mut self, fault: ParseError) {
+        if !self.is_full() {
+            self.all.push(fault);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.all.len() >= self.most
+    }
 }
 
 struct Parser<'a> {
@@ -370,11 +386,14 @@ impl<'a> Parser<'a> {
         while let Some(line) = self.cursor.peek() {
             let start = self.cursor.at;
             if let Err(fault) = self.part(line) {
-                self.faults.all.push(fault);
+                self.faults.push(fault);
                 let file = self.diff.files.last();
                 self.faults.files.extend(file.map(|file| file.line));
                 if self.cursor.at == start {
                     self.cursor.advance();
+                }
+                if self.faults.is_full() {
+                    return;
                 }
                 self.skip_to_part();
             }

@@ -471,4 +471,25 @@ mod tests {
             assert_eq!(told(line.as_bytes()), Told::Nothing, "{line}");
         }
     }
+
+    #[test]
+    fn what_says_it_is_seen_in_any_case() {
+        for word in ["everything", "No"] {
+            assert!(may_tell(word), "{word}");
+        }
+        for list in [KEPT, STAYS, WHOLE, GAPS] {
+            for phrase in list.all() {
+                let first = phrase.split(' ').next().unwrap();
+                assert!(
+                    may_tell(first) && may_tell(&first.to_uppercase()),
+                    "{phrase}"
+                );
+                assert!(
+                    list.is_phrase(&phrase.split(' ').collect::<Vec<_>>()),
+                    "{phrase}"
+                );
+            }
+        }
+        assert!(!may_tell("window") && !may_tell(""));
+    }
 }

@@ -5,20 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::Client;
+use crate::numbers::Numbers;
 use crate::sandbox::Sandbox;
-
-/// A generator whose numbers are the same in every run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-}
 
 fn edit(n: u64) -> Value {
     json!({

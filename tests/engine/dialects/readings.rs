@@ -1,6 +1,7 @@
 //! What cannot be read in a patch of several parts: every fault, with its line, in one run.
 
 use patchcore::Code;
+use patchcore::batch::MAX_FAULTS;
 use patchcore::dialect::{Dialect, Options, parse};
 use patchcore::path::RelPath;
 use patchcore::plan::{Script as _, plan};
@@ -160,6 +161,49 @@ fn faults_of_an_envelope_in_escapes_have_columns() {
 }
 
 /// A paragraph around the parts is one fault under `strict`, and hides none.
+#[test]
+fn of_more_faults_than_can_be_read_the_first_are_told() {
+    let parts: [(Dialect, &str, &str); 6] = [
+        (
+            Dialect::UnifiedDiff,
+            "--- a/../f\n+++ b/../f\n@@ -1 +1 @@\n-a\n+b\n",
+            "",
+        ),
+        (
+            Dialect::UnifiedDiff,
+            "diff --git a/f b/f\nold mode zz\nnew mode qq\n",
+            "",
+        ),
+        (
+            Dialect::UnifiedDiff,
+            "--- a/f\n+++ b/f\n@@ -1,2 +1 @@\n-a\n+b\n",
+            "",
+        ),
+        (
+            Dialect::SearchReplace,
+            "../f\n<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE\n",
+            "",
+        ),
+        (
+            Dialect::Codex,
+            "*** Add File: ../f\n+a\n",
+            "*** Begin Patch\n",
+        ),
+        (
+            Dialect::Files,
+            "{\"path\": \"f\", \"content\": \"x\"}\n",
+            "",
+        ),
+    ];
+    for (dialect, part, head) in parts {
+        let patch = format!("{head}{}", part.repeat(1000));
+        let told = faults(dialect, &patch, false);
+        assert_eq!(told.len(), MAX_FAULTS, "{dialect}: {told:?}");
+        assert!(told.is_sorted_by_key(|(line, _)| *line), "{told:?}");
+        assert!(told[0].0 <= 12, "{told:?}");
+    }
+}
+
 #[test]
 fn prose_is_one_fault_a_paragraph_in_strict_mode() {
     let block = "<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE\n";

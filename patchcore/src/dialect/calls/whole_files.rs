@@ -1,5 +1,7 @@
 //! Whole files: `[{"path": …, "content": …}]`, or `{"files": […]}`.
 
+use std::collections::HashSet;
+
 use super::edits::{required, unlike};
 use super::fields::{Arguments, Field, Input, Taken};
 use super::node::Node;
@@ -36,30 +38,31 @@ pub(in crate::dialect) fn whole_files(
     let (mut input, beyond) = Input::of(bytes, options);
     let values = find::values(&mut input, beyond);
     input.end(beyond);
-    let mut files = Vec::new();
+    let mut files = Files::default();
     for (node, path) in &values {
         object(node, path, options, &mut input, &mut files);
     }
     if !input.faults.is_empty() {
         return Err(Unread::of(Diagnostic::of_patch(input.faults, bytes)));
     }
-    if files.is_empty() {
+    if files.all.is_empty() {
         return Err(Refusal::new(
             Code::InvalidBatch,
             "the patch holds no JSON value that changes a file",
         )
         .into());
     }
-    Ok(files)
+    Ok(files.all)
 }
 
-fn object(
-    node: &Node,
-    path: &str,
-    options: &Options,
-    input: &mut Input<'_>,
-    files: &mut Vec<WholeFile>,
-) {
+/// The files that were read.
+#[derive(Default)]
+struct Files {
+    all: Vec<WholeFile>,
+    paths: HashSet<RelPath>,
+}
+
+fn object(node: &Node, path: &str, options: &Options, input: &mut Input<'_>, files: &mut Files) {
     let Some(members) = node.members() else {
         let message = format!("expected an object, found {}", node.kind());
         return input.fault(node.span, path, message);
@@ -103,14 +106,14 @@ fn object(
     }
     let path = file(&mut arguments, options);
     if let Some(path) = &path
-        && files.iter().any(|file| file.path == *path)
+        && !files.paths.insert(path.clone())
     {
         let message = format!("{path} appears twice; send each file once");
         refuse_path(&mut arguments, Code::Overlap, message);
         return;
     }
     if let (Some(path), Some(content)) = (path, content) {
-        files.push(WholeFile {
+        files.all.push(WholeFile {
             path,
             content: content.into_owned(),
             executable,

@@ -103,6 +103,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::unread::{Misread, Misreads};
 use super::{Options, Unread};
+use crate::batch::diagnostic::MAX_FAULTS;
 use crate::diff::parse::{self, Binary, Counts, Hunk, ParseOptions, Role};
 use crate::digest::Digest;
 use crate::error::{Code, Hint, Refusal};
@@ -147,9 +148,9 @@ struct Section<'a> {
     hunks: Vec<Hunk<'a>>,
     binary: Option<Binary>,
     index: Option<(Vec<u8>, Vec<u8>)>,
-    /// How the diff was read here, where it is not as the format has it.
     /// Whether git wrote its names in quotes, so that nothing in them is odd.
     quoted: bool,
+    /// How the diff was read here, where it is not as the format has it.
     remarks: Vec<String>,
 }
 
@@ -195,7 +196,7 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Levels<'a>
         },
         headerless: options.file.is_some(),
     };
-    let read = || parse::parse_all(bytes, parse_options);
+    let read = || parse::parse_all(bytes, parse_options, MAX_FAULTS);
     let ((mut diff, unread), content) = match bytes.len() >= LONG {
         true => threads::join(read, || Digest::of(bytes)),
         false => (read(), Digest::of(bytes)),
@@ -227,16 +228,13 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Levels<'a>
     let is_crlf = !options.strict && is_crlf_throughout(bytes);
     let sections = |files, strip| sections(files, strip, &remarks, &unread.files, is_crlf, options);
     if !faults.is_empty() {
-        faults.extend(
-            sections(diff.files, options.strip)
-                .err()
-                .unwrap_or_default(),
-        );
-        faults.check(bytes)?;
-        unreachable!("there is a fault");
+        if let Err(more) = sections(diff.files, options.strip) {
+            faults.append(more);
+        }
+        return Err(faults.unread(bytes));
     }
     let build = |files, strip| -> Result<Unified<'a>, Unread> {
-        let sections = sections(files, strip).map_err(|faults| Unread::of_lines(faults, bytes))?;
+        let sections = sections(files, strip).map_err(|faults| faults.unread(bytes))?;
         Ok(Unified {
             sections,
             hunk_options: HunkOptions {
@@ -274,8 +272,8 @@ fn sections<'a>(
     broken: &HashSet<usize>,
     is_crlf: bool,
     options: &Options,
-) -> Result<Vec<Section<'a>>, Vec<Misread>> {
-    let mut faults = Vec::new();
+) -> Result<Vec<Section<'a>>, Misreads> {
+    let mut faults = Misreads::default();
     let mut sections = Vec::with_capacity(files.len());
     let letters = names::letters(&files);
     for mut file in files {
@@ -288,7 +286,7 @@ fn sections<'a>(
         let mut section = match resolved {
             Ok(section) => section,
             Err(found) => {
-                faults.extend(found);
+                found.into_iter().for_each(|fault| faults.push(fault));
                 continue;
             }
         };

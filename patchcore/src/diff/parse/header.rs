@@ -30,7 +30,7 @@ impl<'a> Parser<'a> {
             match self.git_line(line, &mut file) {
                 Ok(Line::Read) => {}
                 Ok(Line::Last) => break,
-                Err(fault) => self.faults.all.push(fault),
+                Err(fault) => self.faults.push(fault),
             }
             let kinds = [
                 file.created,
@@ -43,14 +43,14 @@ impl<'a> Parser<'a> {
                 let fault = self.error(
                     "the header contradicts itself: a file is created, deleted, renamed or copied, one of them",
                 );
-                self.faults.all.push(fault);
+                self.faults.push(fault);
             }
             self.cursor.advance();
         }
         let is_half = file.rename_from.is_some() != file.rename_to.is_some()
             || file.copy_from.is_some() != file.copy_to.is_some();
         if is_half && self.faults.all.len() == faults {
-            self.faults.all.push(ParseError {
+            self.faults.push(ParseError {
                 line: file.line,
                 message: "a rename or copy names only one of its two files".into(),
                 hint: None,

@@ -27,6 +27,11 @@ impl Words {
         Self { all, letters }
     }
 
+    #[cfg(test)]
+    pub(super) fn all(&self) -> &'static [&'static str] {
+        self.all
+    }
+
     /// Whether a word in any case may be one of them, or begin one.
     pub(super) fn may_hold(&self, word: &str) -> bool {
         let letters = self.letters.get(word.len()).copied().unwrap_or(0);
