@@ -49,11 +49,6 @@ impl<'t> Desk<'t> {
         self.coordinates
     }
 
-    /// The tree before the patch.
-    pub(super) fn tree(&self) -> &'t Tree {
-        self.stage.tree()
-    }
-
     /// The bytes at a path now; `None` where there is no file.
     pub(super) fn text(&self, path: &RelPath) -> Result<Option<SharedBytes>, Refusal> {
         self.stage.look(path)

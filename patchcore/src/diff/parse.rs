@@ -383,7 +383,9 @@ enum Current {
 
 impl<'a> Parser<'a> {
     fn run(&mut self) {
-        while let Some(line) = self.cursor.peek() {
+        while !self.faults.is_full()
+            && let Some(line) = self.cursor.peek()
+        {
             let start = self.cursor.at;
             if let Err(fault) = self.part(line) {
                 self.faults.push(fault);
@@ -391,9 +393,6 @@ impl<'a> Parser<'a> {
                 self.faults.files.extend(file.map(|file| file.line));
                 if self.cursor.at == start {
                     self.cursor.advance();
-                }
-                if self.faults.is_full() {
-                    return;
                 }
                 self.skip_to_part();
             }

@@ -1,6 +1,6 @@
 //! Locates the blocks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use super::{Block, Reading, SearchReplace, names};
@@ -15,26 +15,57 @@ use crate::locate::replace::{self, Line, Tail};
 use crate::locate::{self, Place};
 use crate::operation::{Batch, TextEdit};
 use crate::path::RelPath;
-use crate::plan::Tree;
 use crate::plan::omission;
+use crate::plan::{Entry, Tree};
 use crate::text::{LineNumber, Text, split_lines, trim_ending};
 
 /// Locates blocks in a tree, each in the text that those before it left.
 pub(super) fn lower(script: &SearchReplace, tree: &Tree) -> Batch {
     let mut desk = Desk::new(tree);
+    let named = Named::new(script, tree);
     let mut moves: HashMap<&RelPath, Moves> = HashMap::new();
     for (index, block) in script.blocks.iter().enumerate() {
         let name = format!("block {} (line {} of the patch)", index + 1, block.line);
         let moves = moves.entry(&block.path).or_default();
         if desk.is_spoiled(&block.path) {
-            desk.judge_apart(&block.path, |desk| apply(script, block, &name, moves, desk));
+            desk.judge_apart(&block.path, |desk| {
+                apply(script, block, &name, &named, moves, desk)
+            });
             continue;
         }
-        if let Err(refusal) = apply(script, block, &name, moves, &mut desk) {
+        if let Err(refusal) = apply(script, block, &name, &named, moves, &mut desk) {
             desk.refuse(&block.path, refusal);
         }
     }
     desk.into_batch(script.content)
+}
+
+/// The files that are there, or that a block may make, by their names without directories: a text
+/// may call thousands of files that are not there.
+struct Named<'a>(HashMap<&'a [u8], Vec<&'a RelPath>>);
+
+impl<'a> Named<'a> {
+    fn new(script: &'a SearchReplace, tree: &'a Tree) -> Self {
+        let there = tree
+            .iter()
+            .filter(|(_, entry)| !matches!(entry, Entry::Absent));
+        let there = there.map(|(path, _)| path);
+        let made = script.blocks.iter().map(|block| &block.path);
+        let mut named: HashMap<&[u8], Vec<&RelPath>> = HashMap::new();
+        for path in there.chain(made).collect::<BTreeSet<_>>() {
+            named.entry(path.file_name()).or_default().push(path);
+        }
+        Self(named)
+    }
+
+    /// The files that end in one of these names, in the order of their paths.
+    fn ending_in(&self, names: &[RelPath]) -> BTreeSet<&'a RelPath> {
+        let files = names.iter().flat_map(|name| {
+            let alike = self.0.get(name.file_name()).into_iter().flatten();
+            alike.filter(|path| names::ends(path.as_bytes(), name.as_bytes()))
+        });
+        files.copied().collect()
+    }
 }
 
 /// By how many lines the blocks so far have moved the lines below them.
@@ -58,6 +89,7 @@ fn apply(
     script: &SearchReplace,
     block: &Block,
     name: &str,
+    named: &Named<'_>,
     moves: &mut Moves,
     desk: &mut Desk<'_>,
 ) -> Result<(), Refusal> {
@@ -97,12 +129,12 @@ fn apply(
             .find(|piece| !piece.is_empty())
             .unwrap_or_default();
         let piece: Vec<&[u8]> = split_lines(&reading.search[piece]).collect();
-        check_rivals(block, &piece, rungs, name, desk)?;
+        check_rivals(block, &piece, rungs, name, named, desk)?;
         let edits = dotted(&text, path, reading, name, script)?;
         return desk.splice(path, edits, None);
     }
     if !places.is_empty() {
-        check_rivals(block, &search, rungs, name, desk)?;
+        check_rivals(block, &search, rungs, name, named, desk)?;
     }
     let new: Vec<&[u8]> = split_lines(&reading.replace).collect();
     let edit = TextEdit {
@@ -130,7 +162,7 @@ fn apply(
                 Rungs::Exact => None,
             };
             if fit.is_some() {
-                check_rivals(block, &search, rungs, name, desk)?;
+                check_rivals(block, &search, rungs, name, named, desk)?;
             }
             let Some(fit) = fit else {
                 let refusal = ladder::refusal(&Miss::Nowhere, &text, path, &search, name);
@@ -183,23 +215,19 @@ fn check_rivals(
     search: &[&[u8]],
     rungs: Rungs,
     name: &str,
+    named: &Named<'_>,
     desk: &Desk<'_>,
 ) -> Result<(), Refusal> {
-    if block.rivals.is_empty() {
-        return Ok(());
-    }
-    let is_meant = |path: &&RelPath| {
-        let mut names = block.rivals.iter().map(RelPath::as_bytes);
-        **path != block.path && names.any(|name| names::ends(path.as_bytes(), name))
-    };
-    let files = desk.tree().iter().map(|(path, _)| path);
     let has_lines = |text: &[u8]| {
         let all = 0..text.len();
         !ladder::all(text, all.clone(), search, rungs).0.is_empty()
             || (rungs == Rungs::All
                 && !locate::find_in(text, all, search, Fold::Indentation).is_empty())
     };
-    for rival in files.filter(is_meant) {
+    for rival in named.ending_in(&block.rivals) {
+        if *rival == block.path {
+            continue;
+        }
         let Ok(Some(text)) = desk.text(rival) else {
             continue;
         };
