@@ -155,7 +155,11 @@ fn is_heading(line: &[u8]) -> bool {
 fn is_rule(line: &[u8]) -> bool {
     let marks = || line.iter().filter(|b| !b.is_ascii_whitespace());
     let first = line[0];
-    let least = if first == b'=' || line == b"-" || line == b"--" { 1 } else { 3 };
+    let least = if first == b'=' || line == b"-" || line == b"--" {
+        1
+    } else {
+        3
+    };
     matches!(first, b'-' | b'*' | b'_' | b'=')
         && marks().all(|b| *b == first)
         && marks().count() >= least

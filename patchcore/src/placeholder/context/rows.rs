@@ -238,7 +238,9 @@ fn less_lists(text: &[u8], start: usize, code: &[u8], sink: &mut super::Sink) {
             b',' if depth == 0 => comma = comma.or(Some(at)),
             b';' if depth > 0 => {}
             end @ (b';' | b'{' | b'}') => {
-                let blank = code[from..at].iter().take_while(|b| b.is_ascii_whitespace());
+                let blank = code[from..at]
+                    .iter()
+                    .take_while(|b| b.is_ascii_whitespace());
                 let first = from + blank.count();
                 let defines = matches!(code.get(first), Some(b'.' | b'#'));
                 let parameters = memchr::memchr(b'(', &code[first..at]).filter(|_| defines);
