@@ -75,6 +75,7 @@ impl Comment {
         let text = mark.text(name);
         let mut lines: Vec<String> = text_lines(&text)
             .enumerate()
+            .filter(|(index, line)| *index == 0 || style.blanks || !line.trim().is_empty())
             .map(|(index, line)| {
                 let mut safe = defuse(line, style.forbidden, index > 0);
                 if index > 0 && style.documents() {

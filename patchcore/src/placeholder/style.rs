@@ -14,6 +14,8 @@ pub struct CommentStyle {
     pub(super) forbidden: &'static [&'static str],
     /// How far the comment is indented.
     pub(super) indent: Indent,
+    /// Whether a blank line may stand in the comment.
+    pub(super) blanks: bool,
 }
 
 /// How far a comment is indented.
@@ -56,6 +58,7 @@ const fn line(prefix: &'static str, next: &'static str) -> CommentStyle {
         next,
         forbidden: &[],
         indent: Indent::Line,
+        blanks: true,
     }
 }
 
@@ -71,6 +74,7 @@ const fn block(
         next,
         forbidden,
         indent: Indent::Line,
+        blanks: true,
     }
 }
 
@@ -80,6 +84,7 @@ const STARRED: CommentStyle = CommentStyle {
     next: " *  ",
     forbidden: &["*/", "/*"],
     indent: Indent::Line,
+    blanks: true,
 };
 
 /// JavaScript, TypeScript and what else starts documentation with `/**`.
@@ -167,9 +172,10 @@ pub(super) const PUG: CommentStyle = line("//- ", "//-   ");
 pub(super) const HAML: CommentStyle = line("-# ", "-#   ");
 /// XML forbids `--` anywhere in a comment.
 pub(super) const HTML: CommentStyle = block("<!-- ", " -->", "     ", &["--", "<!", "<?", "?>"]);
-/// Markdown: an indented comment may be code.
+/// Markdown: an indented comment may be code, and a blank line ends the HTML that it stands in.
 pub(super) const MARKDOWN: CommentStyle = CommentStyle {
     indent: Indent::None,
+    blanks: false,
     ..HTML
 };
 /// Outside of its tags PHP prints what stands there; a tag with a comment prints nothing, the newline

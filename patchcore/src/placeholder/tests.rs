@@ -77,6 +77,8 @@ layouts! {
     several_lines_of_hashes: "a.py", "  # ###A###\n", prompt("one\n\ntwo")
         => "  # agent: one\n  #\n  #   two\n  # ###A###\n";
     markdown: "a.md", "###A###\n", prompt("a --> b\nc") => "<!-- agent: a - -> b\n     c -->\n###A###\n";
+    no_blank_line_in_markdown: "a.md", "###A###\n", prompt("a\n\n    b\n\n")
+        => "<!-- agent: a\n         b -->\n###A###\n";
     sql: "a.sql", "-- ###A###\n", prompt("x") => "-- agent: x\n-- ###A###\n";
     jsx_child: "a.tsx", "<p>\n  {/* ###A### */}\n</p>\n", prompt("x")
         => "<p>\n  {/** agent: x **/}\n  {/* ###A### */}\n</p>\n";
@@ -338,6 +340,10 @@ places! {
     interpolated_verbatim: "a.cs", "x = $@\"a {b} \"\"\n###P###\n{c}\";\n" => Some(1);
     less_value: "a.less", "a {\n  src: url('@{x}/y'),\n    // ###P###\n    url(z);\n}\n" => Some(2);
     less_script: "a.less", "@x: ~`(function() {\n  // ###P###\n  return 1;\n})()`;\n" => Some(1);
+    less_list: "a.less", ".a {\n  transition: height 1s,\n    // ###P###\n    top 1s !important;\n}\n" => Some(2);
+    less_list_in_a_call: "a.less", ".a {\n  color: f(@a,\n    // ###P###\n    @b);\n}\n" => Some(0);
+    less_parameters: "a.less", ".m(@a;\n  // ###P###\n  @b) {\n  x: @a;\n}\n" => Some(1);
+    less_selectors: "a.less", ".a,\n// ###P###\n.b {\n  x: y;\n}\n" => Some(0);
     less_code: "a.less", ".a-@{x} {\n  top: 1px;\n  // ###P###\n}\n" => Some(0);
     php_string: "a.php", "<?php\n$x = <<<A\n###P###\nA;\n" => Some(2);
     block_scalar: "ci.yml", "jobs:\n  gate:\n    if: |\n      a ||\n      ###P###\n    runs-on: x\n" => Some(3);
@@ -353,6 +359,9 @@ places! {
     fence: "a.md", "# T\n\n```js\n// ###P###\n```\n" => Some(3);
     table: "a.md", "x\n\n| a | b |\n|---|---|\n| ###P### | x |\n" => Some(3);
     list: "a.md", "x\n\n- a\n\n- ###P###\n" => Some(3);
+    html_below_a_rule: "a.md", "x\n\n---\n<ul>\n<li>\n<!-- ###P### -->\n</li>\n" => Some(4);
+    html_below_a_paragraph: "a.md", "x\n<ul>\n<li>\n<!-- ###P### -->\n</li>\n" => Some(1);
+    below_a_rule: "a.md", "x\n---\n###P###\n" => Some(0);
     html_in_markdown: "a.md", "x\n\n<sup>\na\n<!-- ###P### -->\n</sup>\n" => Some(3);
     above_a_bare_comment_line: "a.rb", "###P###\n# frozen_string_literal: true\n#\n# x\n" => Some(3);
     paragraph: "a.md", "a\n###P###\n" => Some(1);
