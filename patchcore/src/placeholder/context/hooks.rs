@@ -651,7 +651,11 @@ fn end_of_tag(text: &[u8], from: usize, close: &[u8]) -> usize {
             }
         }
     }
-    if at < text.len() { at + close.len() } else { plain }
+    if at < text.len() {
+        at + close.len()
+    } else {
+        plain
+    }
 }
 
 /// Of a string that goes on behind what would end its tag.

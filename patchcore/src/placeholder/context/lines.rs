@@ -194,7 +194,10 @@ pub(super) fn trimmed(name: &str, text: &[u8], start: usize, sink: &mut Sink) {
     for (tag, _) in sink.all.iter().flatten() {
         let tag = tag.start..tag.end.min(text.len());
         let inner = &text[tag.clone()];
-        if opening.iter().any(|mark| inner.starts_with(mark.as_bytes())) {
+        if opening
+            .iter()
+            .any(|mark| inner.starts_with(mark.as_bytes()))
+        {
             let from = start + text[start..tag.start].trim_ascii_end().len();
             trims.push((from..tag.start, Trim::Above));
         }
