@@ -162,10 +162,9 @@ rows! {
     careted = CARETED { joins: Some(b'^') };
     underscored = UNDERSCORED { line: &["'"], strings: &[raw(one("\""))], joins: Some(b'_') };
     plain = PLAIN { };
-    handlebars = HANDLEBARS_TAGS { block: &[block("{{!--", "--}}"), block("{{", "}}")],
-        hook: Some(hooks::handlebars), hooked: b"{" };
-    jinja = JINJA_TAGS { block: &[block("{#", "#}"), block("{{", "}}")],
-        hook: Some(hooks::jinja), hooked: b"{" };
+    handlebars = HANDLEBARS_TAGS { hook: Some(hooks::handlebars), hooked: b"{" };
+    jinja = JINJA_TAGS { block: &[block("{#", "#}")], hook: Some(hooks::jinja), hooked: b"{" };
+    liquid = LIQUID_TAGS { hook: Some(hooks::liquid), hooked: b"{" };
     tags = TAGS { block: &[block("<%", "%>")] };
     sql_nested = SQL_NESTED { line: &["--"], block: &[C_NESTS],
         strings: &[raw(many("'")), raw(many("\"")), raw(many("`"))],
@@ -339,7 +338,7 @@ pub(in crate::placeholder) fn lexer(name: &str) -> Option<Lex> {
         "MDX" => markdown::mdx,
         "Handlebars" => handlebars,
         "Jinja" => jinja,
-        "Liquid" => jinja,
+        "Liquid" => liquid,
         "ERB" => tags,
         "Meson" => hash,
         _ => return None,
