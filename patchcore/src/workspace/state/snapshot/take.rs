@@ -73,18 +73,24 @@ fn walk(
     also: &[RelPath],
     extent: Extent<'_>,
 ) -> Result<Listing, Error> {
-    let known = match extent {
+    let last;
+    let known = match (extent, base) {
+        (_, Some(base)) => base,
         // Reading it takes longer than reading a few files.
-        Extent::Part(_) => None,
-        Extent::All | Extent::Also => Listing::read(&objects.dir, INDEX, &held.key)?,
+        (Extent::Part(_), None) => &Listing::default(),
+        (Extent::All | Extent::Also, None) => {
+            last = Listing::read(&objects.dir, INDEX, &held.key)?.unwrap_or_default();
+            &last.1
+        }
     };
     let mut taking = Taking {
         root,
         objects,
-        known: known.map(|(_, listing)| listing).unwrap_or_default(),
+        known,
         base,
         also,
         extent,
+        files: Vec::with_capacity(known.files.len()),
         taken: Listing {
             began: load::now(),
             ..Listing::default()
@@ -92,9 +98,12 @@ fn walk(
     };
     let nothing = Rules::default();
     taking.directory(Arc::clone(&root.dir), None, &nothing, Scope::All)?;
-    taking.taken.left_out.sort();
-    let taken = taking.taken;
-    if matches!(extent, Extent::All) && taken.files != taking.known.files {
+    let (mut taken, mut files) = (taking.taken, taking.files);
+    taken.left_out.sort();
+    // A map is built from what is in order in a fifth of the time that inserting takes.
+    files.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    taken.files = files.into_iter().collect();
+    if matches!(extent, Extent::All) && taken.files != known.files {
         taken.write(&objects.dir, INDEX, "", held)?;
     }
     Ok(taken)
@@ -111,11 +120,13 @@ enum Scope {
 struct Taking<'a> {
     root: &'a Root,
     objects: &'a Objects<'a>,
-    /// The last snapshot: a file that is as it was then need not be read.
-    known: Listing,
+    /// The base, or the last snapshot: a file that is as it was then need not be read.
+    known: &'a Listing,
     base: Option<&'a Listing>,
     also: &'a [RelPath],
     extent: Extent<'a>,
+    /// The files of `taken`, in the order in which they were come upon.
+    files: Vec<(RelPath, Row)>,
     taken: Listing,
 }
 
@@ -187,19 +198,20 @@ impl Taking<'_> {
             }
             Err(error) => return Err(self.failed("look at", Some(&path), error)),
         };
-        let is_wanted = self.base.is_some_and(|base| base.has_at_or_below(&path))
-            || self
-                .also
-                .iter()
-                .any(|named| path == *named || path.lies_below(named) || named.lies_below(&path));
+        let is_wanted = || {
+            self.base.is_some_and(|base| base.has_at_or_below(&path))
+                || (self.also.iter()).any(|named| {
+                    path == *named || path.lies_below(named) || named.lies_below(&path)
+                })
+        };
         match self.extent {
-            Extent::Also if !is_wanted => return Ok(None),
+            Extent::Also if !is_wanted() => return Ok(None),
             Extent::Part(within) if !within.covers(&path) => return Ok(None),
             _ => {}
         }
         let is_dir = meta.kind == FileKind::Directory;
         let is_out = scope == Scope::Wanted || name == b".git" || rules.is_ignored(&path, is_dir);
-        if is_out && !is_wanted {
+        if is_out && !is_wanted() {
             if scope == Scope::All {
                 self.taken.left_out.push(path);
             }
@@ -229,7 +241,7 @@ impl Taking<'_> {
             && meta.mtime < settled
             && meta.ctime < settled
         {
-            self.taken.files.insert(path, *known);
+            self.files.push((path, *known));
             return Ok(());
         }
         let bytes = match read(dir, name, meta) {
@@ -243,7 +255,7 @@ impl Taking<'_> {
         };
         let digest = Digest::of(&bytes);
         self.objects.put(&digest, &bytes)?;
-        self.taken.files.insert(path, Row::new(meta, digest));
+        self.files.push((path, Row::new(meta, digest)));
         Ok(())
     }
 
