@@ -88,6 +88,26 @@ pub struct Labels {
     pub agent: Option<String>,
 }
 
+impl Labels {
+    /// The labels by name.
+    pub(crate) fn fields(&self) -> [(&'static str, &Option<String>); 5] {
+        let Self {
+            order_id,
+            task_id,
+            factory,
+            phase,
+            agent,
+        } = self;
+        [
+            ("order_id", order_id),
+            ("task_id", task_id),
+            ("factory", factory),
+            ("phase", phase),
+            ("agent", agent),
+        ]
+    }
+}
+
 /// Which tree the addresses of a batch speak of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -253,3 +253,65 @@ fn an_empty_id_names_no_batch_through_any_door() {
     assert_eq!(done.code, 2, "{}", done.err);
     assert_eq!(sandbox.read("a.txt"), "one\n");
 }
+
+/// A label that is empty would be taken for one, or for none, without a word.
+#[test]
+fn an_empty_label_is_refused_through_every_door() {
+    let append = json!({"op": "append", "file": "a.txt", "content": "x"});
+    for label in ["order_id", "task_id", "factory", "phase", "agent"] {
+        let mut of_one = append.clone();
+        of_one[label] = json!("");
+        for batch in [
+            json!({label: "", "operations": [append]}),
+            json!({"operations": [append, of_one]}),
+        ] {
+            for (door, status, said) in through_every_door(&[], &batch) {
+                assert!([1, 2, 400].contains(&status), "{door}: {status} {said}");
+                let said = said.to_string();
+                let named = said.contains(label) && said.contains("never empty");
+                assert!(named, "{door} {label}: {said}");
+            }
+            let wire = serde_json::from_value::<patchcore::batch::PatchBatch>(batch);
+            assert!(wire.is_err(), "{label}");
+        }
+        let option = format!("--{}", label.replace('_', "-"));
+        let here = Sandbox::new(&[("a.txt", "one\n"), ("b.json", r#"{"operations": []}"#)]);
+        for command in [
+            &["append", "a.txt", "--content", "x", &option, ""][..],
+            &["apply", "b.json", &option, ""],
+            &["run", &option, "", "--", "true"],
+            &["serve", "--listen", "127.0.0.1:0", &option, ""],
+            &["mcp", &option, ""],
+        ] {
+            let done = here.run(command);
+            assert_eq!(done.code, 2, "{command:?}: {}", done.err);
+        }
+        assert_eq!(here.read("a.txt"), "one\n");
+    }
+}
+
+/// The variable holds for one batch: a server has many, and says so.
+#[test]
+fn what_of_the_environment_a_server_does_not_use_is_named() {
+    let here = Sandbox::new(&[("a.txt", "one\n")]);
+    let start = |name: &str, value: &str| {
+        let mut mcp = here.command(&["mcp"]);
+        let mcp = mcp.env(name, value).stdin(std::process::Stdio::null());
+        String::from_utf8(mcp.output().unwrap().stderr).unwrap()
+    };
+    let said = start("PATCHCTL_BATCH_ID", "B1");
+    assert!(said.contains("PATCHCTL_BATCH_ID is not used"), "{said}");
+    assert_eq!(start("PATCHCTL_BATCH_ID", ""), "");
+    assert_eq!(start("PATCHCTL_AGENT", "codex"), "");
+}
+
+#[test]
+fn a_label_of_the_environment_that_is_no_text_is_not_passed_over() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let here = Sandbox::new(&[("a.txt", "one\n")]);
+    let value = std::ffi::OsStr::from_bytes(b"T\xff");
+    let mut append = here.command(&["append", "a.txt", "--content", "x"]);
+    let done = append.env("PATCHCTL_TASK_ID", value).output().unwrap();
+    assert_eq!(done.status.code(), Some(2));
+    assert_eq!(here.read("a.txt"), "one\n");
+}

@@ -1,5 +1,7 @@
 //! Lines that stand for code that was left out, and ordinary lines, through an edit.
 
+mod made;
+
 use std::fs;
 use std::path::Path;
 

@@ -4,8 +4,8 @@ use std::fs;
 
 use patchcore::batch::{Limits, PatchBatch};
 use patchcore::dialect::{self, Options};
-use patchcore::operation::Batch;
-use patchcore::plan::Script;
+use patchcore::operation::{Batch, Labels};
+use patchcore::plan::{Labelled, Script};
 use patchcore::report::Status;
 use patchcore::workspace::{ApplyOptions, Workspace};
 use patchcore::{Code, Policy};
@@ -528,4 +528,28 @@ fn a_diff_that_is_in_the_file_already_does_not_land_twice() {
     let again = format!("--- a/f\n+++ b/f\n{again}");
     let (report, after) = apply("a\n", &named(&again, "a\n", "a\na\n"), false);
     assert_eq!((report.status, &*after), (Status::Applied, &b"a\na\n"[..]));
+}
+
+/// Nothing of a sender's or an operator's is labelled with nothing, whatever format it comes in.
+#[test]
+fn an_empty_label_beside_a_script_is_refused() {
+    let dir = tree(&[("f", "one\nold\nthree\n")]);
+    let workspace = Workspace::open(dir.path()).unwrap();
+    let labels = Labels {
+        task_id: Some(String::new()),
+        ..Labels::default()
+    };
+    for Entry { name, input } in entries("new") {
+        let script = dialect::parse(&input, &Options::default()).unwrap();
+        let script = Labelled::new(&script, labels.clone(), None);
+        let applied = workspace.apply(&script, &ApplyOptions::default()).unwrap();
+        let refusal = applied.report.refusal.as_ref();
+        let refusal = refusal.unwrap_or_else(|| panic!("{name} is not refused"));
+        assert_eq!(refusal.code, Code::InvalidBatch, "{name}");
+        assert!(refusal.message.contains("task_id"), "{name}: {refusal:?}");
+        assert_eq!(
+            fs::read(dir.path().join("f")).unwrap(),
+            b"one\nold\nthree\n"
+        );
+    }
 }

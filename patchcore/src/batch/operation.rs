@@ -211,7 +211,7 @@ impl Raw {
             "occurrence" => self.occurrence = read_occurrence(r, true)?.unwrap_or_default(),
             "executable" => self.executable = r.boolean()?,
             "to" => self.to = r.required(Reader::text)?,
-            label => *label_of(&mut self.labels, label) = r.text()?,
+            label => *label_of(&mut self.labels, label) = r.nonempty(label)?,
         }
         Ok(())
     }

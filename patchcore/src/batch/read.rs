@@ -75,7 +75,7 @@ impl Reader<'_> {
                             header.coordinates = r.choice(COORDINATES)?.unwrap_or_default();
                         }
                         "operations" => operations = Some(r.operations(converter)?),
-                        label => *label_of(&mut header.labels, label) = r.text()?,
+                        label => *label_of(&mut header.labels, label) = r.nonempty(label)?,
                     }
                     Ok(())
                 })

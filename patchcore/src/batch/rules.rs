@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+#[cfg(feature = "workspace")]
+use std::sync::Arc;
 
 use super::Limits;
 use super::diagnostic::MAX_FAULTS;
@@ -13,7 +15,7 @@ use super::wire::{At, Expectation, PatchBatch, PatchOperation};
 use crate::error::{Code, Refusal};
 #[cfg(feature = "workspace")]
 use crate::operation::Batch;
-use crate::operation::Occurrence;
+use crate::operation::{Labels, Occurrence};
 use crate::path::RelPath;
 
 #[cfg(test)]
@@ -57,6 +59,7 @@ pub(super) fn not_empty(field: &str, text: &str) -> Checked {
         let hint = match field {
             "expect" | "before" | "after" | "text" => "; a blank line is \"\\n\"",
             "batch_id" => "; leave it out to have one made",
+            "order_id" | "task_id" | "factory" | "phase" | "agent" => "; leave it out for none",
             _ => "",
         };
         format!("{field:?} is never empty{hint}")
@@ -98,7 +101,34 @@ impl Batch {
         if let Some(id) = &self.id {
             faults.add("batch_id", not_empty("batch_id", id));
         }
+        labels(&self.labels, |field, checked| faults.add(field, checked));
+        // Operations mostly share their labels.
+        let mut last = &self.labels;
+        for (index, operation) in self.operations.iter().enumerate() {
+            let own = &operation.labels;
+            if Arc::ptr_eq(last, own) || faults.0.len() >= MAX_FAULTS {
+                continue;
+            }
+            last = own;
+            // What it has of the batch's was judged with them.
+            if *own != self.labels {
+                labels(own, |field, checked| {
+                    faults.add(&format!("operations[{index}].{field}"), checked);
+                });
+            }
+        }
         faults.finish()
+    }
+}
+
+/// No label is empty: it would be taken for one, or for none, without a word.
+fn labels(labels: &Labels, mut add: impl FnMut(&str, Checked)) {
+    for (field, label) in labels.fields() {
+        if let Some(label) = label
+            && let broken @ Err(_) = not_empty(field, label)
+        {
+            add(field, broken);
+        }
     }
 }
 
@@ -118,6 +148,7 @@ impl PatchBatch {
         if let Some(id) = &self.batch_id {
             faults.add("batch_id", not_empty("batch_id", id));
         }
+        labels(&self.labels, |field, checked| faults.add(field, checked));
         let mut guarded = HashSet::new();
         for path in self.base.keys() {
             let fresh = guarded.insert(key(path));
@@ -132,6 +163,7 @@ impl PatchBatch {
                     faults.add(&format!("operations[{index}].{field}"), checked);
                 }
             };
+            labels(operation.labels(), &mut add);
             operation.check(&mut add);
             if operation.expect() == Some("")
                 && operation.base().is_none()

@@ -125,7 +125,7 @@ impl<'s> Labelled<'s> {
         if self.labels == Labels::default() {
             return Vec::new();
         }
-        let mut lost = vec![BTreeSet::new(); fields(&self.labels).len()];
+        let mut lost = vec![BTreeSet::new(); self.labels.fields().len()];
         let mut last: Option<&Arc<Labels>> = None;
         let operations = batch.operations.iter().map(|operation| &operation.labels);
         for own in std::iter::once(&batch.labels).chain(operations) {
@@ -134,7 +134,7 @@ impl<'s> Labelled<'s> {
                 continue;
             }
             last = Some(own);
-            let pairs = fields(&self.labels).into_iter().zip(fields(own));
+            let pairs = self.labels.fields().into_iter().zip(own.fields());
             for (((_, given), (_, own)), lost) in pairs.zip(&mut lost) {
                 if let (Some(given), Some(own)) = (given, own)
                     && given != own
@@ -144,7 +144,7 @@ impl<'s> Labelled<'s> {
             }
         }
         let mut remarks = Vec::new();
-        for ((name, given), lost) in fields(&self.labels).into_iter().zip(lost) {
+        for ((name, given), lost) in self.labels.fields().into_iter().zip(lost) {
             let Some(given) = given.as_ref().filter(|_| !lost.is_empty()) else {
                 continue;
             };
@@ -241,15 +241,4 @@ impl Script for Labelled<'_> {
             notes: lowered.notes,
         })
     }
-}
-
-/// The labels by name.
-fn fields(labels: &Labels) -> [(&'static str, &Option<String>); 5] {
-    [
-        ("order_id", &labels.order_id),
-        ("task_id", &labels.task_id),
-        ("factory", &labels.factory),
-        ("phase", &labels.phase),
-        ("agent", &labels.agent),
-    ]
 }

@@ -1,9 +1,11 @@
 //! Finds lines that stand for code that was left out: «… rest of the code unchanged …».
 
+mod tongues;
 mod words;
 
 use self::words::{
-    CODE, FIRM, FIRST, GAPS, KEPT, PARTS, SMALL, STATES, STAYS, TELLING, WHOLE, Words,
+    BETWEEN, CODE, FIRM, FIRST, GAPS, GAPS_TOO, KEPT, PARTS, SMALL, STATES, STAYS, TELLING, WHOLE,
+    WHOLE_TOO, Words,
 };
 use crate::error::{Code, Hint, Refusal, excerpt};
 use crate::path::RelPath;
@@ -95,9 +97,16 @@ enum Told {
 fn told(line: &[u8]) -> Told {
     let line = line.trim_ascii();
     // A long line is prose or code.
-    if line.len() < 4 || line.len() > 120 || !may_open(line) {
+    if line.len() < 4 || line.len() > 120 {
         return Told::Nothing;
     }
+    let line = match may_open(line) {
+        true => line,
+        false => match only_comment(line) {
+            Some(comment) => comment,
+            None => return Told::Nothing,
+        },
+    };
     let Ok(text) = std::str::from_utf8(line) else {
         return Told::Nothing;
     };
@@ -116,26 +125,38 @@ fn told(line: &[u8]) -> Told {
         // Bare dots before a word are syntax in some languages.
         Form::Bare if frame.brackets == 0 && !body.contains([' ', '\t']) => return Told::Nothing,
         Form::Bare if frame.is_tight => return Told::Nothing,
+        // A list in brackets is code.
+        Form::Bare if !frame.leads() && inner.contains(',') => return Told::Nothing,
         _ => {}
     }
     if inner.is_empty() {
         let dots = frame.dots_before + frame.dots_behind;
         return match form {
-            Form::Comment if (3..=5).contains(&dots) => Told::Perhaps,
+            Form::Comment if (3..=6).contains(&dots) => Told::Perhaps,
             _ => Told::Nothing,
         };
     }
     let plain = |c: char| c.is_ascii_alphanumeric() || " '-_(),/&`:<>".contains(c);
-    if !inner.chars().all(plain) {
+    let is_open = frame.leads() || frame.brackets > 0;
+    let told = if !inner.chars().all(plain) {
+        match inner.is_ascii() {
+            true => Told::Nothing,
+            false => tongues::told(inner, is_open),
+        }
+    } else if !frame.leads() && !words_of(inner).any(may_tell) {
         return Told::Nothing;
-    }
-    if !words_of(inner).any(may_tell) {
-        return Told::Nothing;
-    }
-    let lower = inner.to_ascii_lowercase();
-    let words: Vec<&str> = words_of(&lower).collect();
-    let told = weigh(&words, &frame);
+    } else {
+        let lower = inner.to_ascii_lowercase();
+        let words: Vec<&str> = words_of(&lower).collect();
+        match weigh(&words, &frame) {
+            Told::Nothing if may_be_left_out(&words, inner, &frame) => Told::Perhaps,
+            Told::Nothing if is_open => tongues::told(inner, is_open),
+            told => told,
+        }
+    };
     match (form, told) {
+        // Between dots it is no prose.
+        (Form::Bare, Told::Perhaps) if frame.leads() && frame.trails() => told,
         // What documents the code, and text in brackets, is prose more often than other comments.
         (Form::Bare | Form::Doc, Told::Perhaps) => Told::Nothing,
         (_, told) => told,
@@ -226,10 +247,14 @@ fn weigh(words: &[&str], frame: &Frame) -> Told {
     };
     let (leads, trails) = (frame.leads(), frame.trails());
     let is_framed = leads || frame.brackets > 0;
-    if WHOLE.is_phrase(words) || GAPS.is_phrase(words) {
+    if leads && GAPS_TOO.is_phrase(words) {
+        return Told::Perhaps;
+    }
+    let is_gap = GAPS.is_phrase(words);
+    if is_gap || WHOLE.is_phrase(words) || WHOLE_TOO.is_phrase(words) {
         return match (is_framed, leads && trails) {
             (_, true) => Told::Omission,
-            (false, _) if GAPS.is_phrase(words) => Told::Nothing,
+            (false, _) if is_gap => Told::Nothing,
             _ => Told::Perhaps,
         };
     }
@@ -295,6 +320,81 @@ fn weigh(words: &[&str], frame: &Frame) -> Told {
     }
 }
 
+/// Whether a comment that is no sentence may stand for code all the same: it names code and says
+/// that it stays, or where it goes on.
+fn may_be_left_out(words: &[&str], inner: &str, frame: &Frame) -> bool {
+    let (Some(first), Some(last)) = (words.first(), words.last()) else {
+        return false;
+    };
+    let one_of = |list: &[&str]| words.iter().any(|word| list.contains(word));
+    let is_number = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
+    let lists = [&KEPT, &PARTS, &STATES, &STAYS, &SMALL, &FIRST, &BETWEEN];
+    let is_known = |word: &str| is_number(word) || lists.iter().any(|list| list.contains(word));
+    let unknown = words.iter().filter(|word| !is_known(word)).count();
+    if frame.leads() && frame.trails() && words.len() <= 6 && unknown <= 1 {
+        return words.iter().any(|word| BETWEEN.contains(word));
+    }
+    // The code's name, and that it stays.
+    let named = TAILS.iter().filter_map(|tail| words.strip_suffix(*tail));
+    if let Some(mut name) = named.min_by_key(|name| name.len()) {
+        if let [
+            rest @ ..,
+            "is" | "are" | "remains" | "remain" | "stays" | "stay" | "left",
+        ] = name
+        {
+            name = rest;
+        }
+        let of_code = |word: &str| PARTS.contains(word) || SMALL.contains(word);
+        let names = name.iter().filter(|word| !of_code(word)).count();
+        let is_marked = inner.split([' ', '\t']).take(name.len()).any(is_identifier);
+        let is_name = names == 0 && name.iter().any(|word| PARTS.contains(word))
+            || names == 1 && is_marked
+            || matches!(name, [count, "line" | "lines"] if is_number(count));
+        // Or which part of the code it is, however that is called.
+        let opens = |word: &str| KEPT.contains(word) || FIRST.contains(word);
+        let is_kept = name.iter().take(3).any(|word| FIRM.contains(word));
+        let is_part = name.first().is_some_and(|first| opens(first)) && is_kept && unknown <= 2;
+        if name.len() <= 3 && is_name || name.len() <= 7 && is_part {
+            return true;
+        }
+    }
+    // Where it is to go on.
+    let is_rest = one_of(&["rest", "remainder", "remaining", "existing"]);
+    let is_yours = one_of(&["your", "my"]);
+    let goes_on = matches!(*last, "here" | "below" | "follows");
+    let is_part = words.iter().any(|word| PARTS.contains(word));
+    let opens = KEPT.contains(first) || FIRST.contains(first);
+    opens && is_rest && (goes_on && unknown <= 2 || is_yours && (unknown == 0 && is_part))
+}
+
+/// How a comment ends which says that code stays, or is left out.
+const TAILS: [&[&str]; 14] = [
+    &["unchanged"],
+    &["unmodified"],
+    &["untouched"],
+    &["unaltered"],
+    &["the", "same"],
+    &["same", "as", "before"],
+    &["as", "before"],
+    &["as", "is"],
+    &["identical"],
+    &["omitted"],
+    &["elided"],
+    &["not", "shown"],
+    &["for", "brevity"],
+    &["as", "it", "was"],
+];
+
+/// Whether a word is spelled as names in code are.
+fn is_identifier(word: &str) -> bool {
+    let inner = word.trim_matches(['`', '(', ')']);
+    let mut letters = inner.chars();
+    let is_mixed = letters.next().is_some_and(char::is_alphabetic)
+        && letters.clone().any(|c| c.is_ascii_uppercase())
+        && letters.any(|c| c.is_ascii_lowercase());
+    inner.len() > 1 && (inner.len() < word.len() || inner.contains('_') || is_mixed)
+}
+
 /// Whether a line may open a comment, or with dots: most lines are told by their first byte.
 fn may_open(line: &[u8]) -> bool {
     match line[0] {
@@ -304,6 +404,15 @@ fn may_open(line: &[u8]) -> bool {
         b'p' => line.starts_with(b"pass "),
         _ => line.starts_with("\u{2026}".as_bytes()),
     }
+}
+
+/// The comment that is all of a body which ends the line: `run() { /* unchanged */ }`.
+fn only_comment(line: &[u8]) -> Option<&[u8]> {
+    let body = line.strip_suffix(b"}")?.trim_ascii_end();
+    let inner = body.strip_suffix(b"*/")?;
+    let at = inner.windows(2).rposition(|bytes| bytes == b"/*")?;
+    let opens = line[..at].trim_ascii_end().ends_with(b"{");
+    opens.then(|| &body[at..])
 }
 
 /// What kind of line holds the words.
@@ -403,6 +512,7 @@ mod tests {
             "[... rest of the file unchanged ...]",
             "// ... (rest of the code remains the same)",
             "# ... rest of the methods",
+            "render() { /* ... rest of the method unchanged ... */ }",
         ] {
             assert_eq!(told(line.as_bytes()), Told::Omission, "{line}");
         }
@@ -418,6 +528,11 @@ mod tests {
             "// Remaining methods",
             "# the rest of the file",
             "// ...",
+            "constructor(props) { /* existing code */ }",
+            "// handleSubmit remains unchanged",
+            "# Rest of the billing pipeline stays as is",
+            "// 其余代码保持不变",
+            "# ... resto del código ...",
         ] {
             assert_eq!(told(line.as_bytes()), Told::Perhaps, "{line}");
             let path = RelPath::new("f").unwrap();
@@ -467,6 +582,11 @@ mod tests {
             "# Copy the other files, if there are any.",
             "* the original request is kept for retries",
             "// same as above, but with a lock",
+            "(body, rest)",
+            "[existing, content]",
+            "let a = { /* the rest of the buffer is zero */ }",
+            "// 其他语言保持不变的原因见下文，这里只说明默认值的来历",
+            "# El resto del archivo se lee después",
         ] {
             assert_eq!(told(line.as_bytes()), Told::Nothing, "{line}");
         }

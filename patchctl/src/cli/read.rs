@@ -30,7 +30,7 @@ pub(crate) struct ReadArgs {
     #[arg(long)]
     pub(crate) hashline: bool,
     /// The agent that reads [env: PATCHCTL_AGENT]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) agent: Option<String>,
     /// Longest wait for another process that holds the tree; after it, what was read is shown all
     /// the same, but not remembered

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use patchcore::workspace::TransactionId;
 
@@ -34,19 +35,19 @@ pub(crate) struct CommandArgs {
     #[arg(long, value_name = "N", requires = "end")]
     pub(crate) exit_status: Option<i32>,
     /// The order that the work belongs to
-    #[arg(long, value_name = "ID", conflicts_with = "end")]
+    #[arg(long, value_name = "ID", conflicts_with = "end", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) order_id: Option<String>,
     /// The task that the work belongs to
-    #[arg(long, value_name = "ID", conflicts_with = "end")]
+    #[arg(long, value_name = "ID", conflicts_with = "end", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) task_id: Option<String>,
     /// The factory that runs the agent
-    #[arg(long, value_name = "NAME", conflicts_with = "end")]
+    #[arg(long, value_name = "NAME", conflicts_with = "end", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) factory: Option<String>,
     /// The phase of the order
-    #[arg(long, value_name = "NAME", conflicts_with = "end")]
+    #[arg(long, value_name = "NAME", conflicts_with = "end", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) phase: Option<String>,
     /// The agent that runs the command
-    #[arg(long, value_name = "NAME", conflicts_with = "end")]
+    #[arg(long, value_name = "NAME", conflicts_with = "end", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) agent: Option<String>,
     /// Record this file or directory although git ignores it
     #[arg(long, value_name = "PATH", conflicts_with = "end")]

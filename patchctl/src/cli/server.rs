@@ -73,7 +73,8 @@ pub(crate) struct HttpArgs {
     /// Most connections at a time; more wait
     #[arg(long, value_name = "N", default_value = "256", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_connections: u32,
-    /// Longest that a client may take to send a request, or to take in a part of an answer
+    /// Longest that a client may take to send a request, or to take in a part of an answer, of which
+    /// it takes in 16 KiB in each further second at least
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = super::orchestrator::duration)]
     pub(crate) client_timeout: std::time::Duration,
     /// Longest that open requests go on after SIGTERM or SIGINT

@@ -119,8 +119,8 @@ pub(crate) fn with_input(
     let input = Input {
         bytes: &bytes,
         dialect: args.dialect.resolve(Some(&place.root))?,
-        labels: args.labels.labels(),
-        batch_id: args.labels.batch_id(),
+        labels: args.labels.labels()?,
+        batch_id: args.labels.batch_id()?,
         bases: BTreeMap::new(),
         is_last: true,
     };

@@ -57,7 +57,7 @@ pub(crate) fn run(cli: &Cli, context: &Context) -> Result<Exit, Failure> {
         Command::Audit(_) => log::audit(&cli.global, context),
         Command::Gc(args) => log::gc(&cli.global, args, context),
         #[cfg(feature = "mcp")]
-        Command::Mcp(args) => crate::mcp::run(&cli.global, args),
+        Command::Mcp(args) => crate::mcp::run(&cli.global, args, context),
         #[cfg(feature = "serve")]
         Command::Serve(args) => crate::serve::run(&cli.global, args, context),
     }

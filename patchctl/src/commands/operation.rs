@@ -35,8 +35,8 @@ pub(crate) fn run(
 
 fn batch(operation: PatchOperation, run: &RunArgs) -> Result<Batch, Failure> {
     let batch = PatchBatch {
-        batch_id: run.labels.batch_id(),
-        labels: run.labels.labels(),
+        batch_id: run.labels.batch_id()?,
+        labels: run.labels.labels()?,
         ..PatchBatch::new(vec![operation])
     };
     batch.try_into().map_err(usage)

@@ -29,7 +29,7 @@ pub(crate) fn run(global: &Global, args: &ReadArgs, context: &Context) -> Result
     let files = files.collect::<Result<Vec<_>, Failure>>()?;
     let read = place
         .open()?
-        .read(files, &agent(&args.agent), args.lock_wait)?;
+        .read(files, &agent(&args.agent)?, args.lock_wait)?;
     let form = match args.hashline {
         true => Form::Hashline,
         false => Form::Numbered,
@@ -40,10 +40,10 @@ pub(crate) fn run(global: &Global, args: &ReadArgs, context: &Context) -> Result
 }
 
 /// The agent's name, from the option or the environment; empty where there is none.
-fn agent(given: &Option<String>) -> String {
+fn agent(given: &Option<String>) -> Result<String, Failure> {
     let labels = LabelArgs {
         agent: given.clone(),
         ..LabelArgs::default()
     };
-    labels.labels().agent.unwrap_or_default()
+    Ok(labels.labels()?.agent.unwrap_or_default())
 }

@@ -110,7 +110,7 @@ impl<'a> Recording<'a> {
                 phase: args.phase.clone(),
                 agent: args.agent.clone(),
             }
-            .labels(),
+            .labels()?,
             also: also.collect::<Result<_, _>>()?,
             name: None,
         })

@@ -16,6 +16,7 @@ use rmcp::ServiceExt as _;
 use crate::cli::Global;
 use crate::cli::server::McpArgs;
 use crate::exit::{Exit, Failure};
+use crate::report::{self, Context};
 use crate::service::{self, Service, Turns};
 
 pub(crate) use handler::Handler;
@@ -26,8 +27,11 @@ const AT_ONCE: usize = 4;
 const WRITERS: usize = 4;
 
 /// `mcp`.
-pub(crate) fn run(global: &Global, args: &McpArgs) -> Result<Exit, Failure> {
+pub(crate) fn run(global: &Global, args: &McpArgs, context: &Context) -> Result<Exit, Failure> {
     let service = Arc::new(Service::new(global, args.engine.clone())?);
+    if let Some(unused) = Service::unused() {
+        report::warn(&unused, context);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .max_blocking_threads(Turns::threads(AT_ONCE) + WRITERS)
         .enable_time()

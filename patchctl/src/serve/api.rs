@@ -17,7 +17,7 @@ use serde_json::json;
 use super::Server;
 use super::answer::{failed, json_response, problem, respond, respond_found};
 use super::openapi;
-use super::request::{Limits, key, no_query, query, read_body, read_json};
+use super::request::{Limits, Nothing, key, no_body, no_query, query, read_body, read_json};
 use super::statistics::{Group, OrderReport, Statistics, Trends};
 use super::stream::{sse, websocket};
 use crate::cli::events::{Filter, ListArgs, moment, outcome};
@@ -56,7 +56,10 @@ pub(super) fn router(server: &Server, max_body: usize, patience: Duration) -> Ro
         .route("/api/placeholders", get(placeholders))
         .route("/api/tasks", get(tasks))
         .route("/api/tasks/{uuid}", get(task))
-        .route("/api/tasks/{uuid}/complete", post(complete))
+        .route(
+            "/api/tasks/{uuid}/complete",
+            post(move |state, uuid, request| complete(state, uuid, request, limits)),
+        )
         .route(
             "/api/ask",
             post(move |state, request| ask(state, request, limits)),
@@ -99,7 +102,10 @@ pub(super) fn router(server: &Server, max_body: usize, patience: Duration) -> Ro
 /// Lets in who may call, counts, and says to browsers that all of this is data.
 async fn guarded(State(server): State<Server>, request: Request<Body>, next: Next) -> Response {
     let mut response = match server.guard.check(&request) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => match no_body(&request) {
+            Ok(()) => next.run(request).await,
+            Err(response) => response,
+        },
         Err((status, why)) => {
             let mut response = problem(status, why);
             if status == StatusCode::UNAUTHORIZED {
@@ -577,16 +583,26 @@ async fn task(State(server): State<Server>, Path(uuid): Path<String>, uri: Uri) 
     )
 }
 
-async fn complete(State(server): State<Server>, Path(uuid): Path<String>, uri: Uri) -> Response {
-    if let Err(response) = no_query(&uri) {
-        return response;
+async fn complete(
+    State(server): State<Server>,
+    Path(uuid): Path<String>,
+    request: Request<Body>,
+    limits: Limits,
+) -> Response {
+    let read = async {
+        no_query(request.uri())?;
+        // How a task may be completed is the operator's to say.
+        read_json::<Nothing>(request.into_body(), limits).await
+    };
+    match read.await {
+        Ok(Nothing {}) => respond_found(
+            call(&server, Kind::Tree, "task_done", move |service, _| {
+                service.task_done(&uuid)
+            })
+            .await,
+        ),
+        Err(response) => response,
     }
-    respond_found(
-        call(&server, Kind::Tree, "task_done", move |service, _| {
-            service.task_done(&uuid)
-        })
-        .await,
-    )
 }
 
 async fn ask(State(server): State<Server>, request: Request<Body>, limits: Limits) -> Response {

@@ -67,6 +67,9 @@ struct Server {
 pub(crate) fn run(global: &Global, args: &ServeArgs, context: &Context) -> Result<Exit, Failure> {
     let service = Arc::new(Service::new(global, args.engine.clone())?);
     let guard = Guard::new(&args.http)?;
+    if let Some(unused) = Service::unused() {
+        report::warn(&unused, context);
+    }
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, stop.clone())

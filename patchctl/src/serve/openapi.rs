@@ -324,13 +324,16 @@ fn paths() -> Value {
     );
     one_task["responses"]["200"] = json!({ "description": "the task", "content": {
         "application/json": { "schema": { "type": "object" } } } });
-    let mut done = operation(
+    let done = operation(
         "completeTask",
         "completes a task",
         "Health",
         &[uuid],
-        &["404", "409", "503"],
+        &["404", "409", "413", "503"],
     );
+    let nothing = json!({ "type": "object", "additionalProperties": false });
+    let nothing = json!({ "application/json": { "schema": nothing } });
+    let mut done = with_body(done, nothing, false);
     done["responses"]["200"] = json!({ "description": "the task's status", "content": { "application/json": {
         "schema": object(json!({ "uuid": string(), "status": string() }), &["uuid", "status"]) } } });
     let logs = [

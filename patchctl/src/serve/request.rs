@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::Query;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, Request, StatusCode, Uri};
 use axum::response::Response;
 use futures_util::StreamExt as _;
 use percent_encoding::percent_decode_str;
@@ -55,7 +55,7 @@ fn is_encoded(text: &str) -> bool {
     text.split('%').skip(1).all(digits) && percent_decode_str(text).decode_utf8().is_ok()
 }
 
-/// No parameters.
+/// No parameters, or no fields of a body.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
@@ -63,6 +63,15 @@ pub(super) struct Nothing {}
 /// Refuses a request that has parameters where there are none.
 pub(super) fn no_query(uri: &Uri) -> Result<(), Response> {
     query::<Nothing>(uri).map(|Nothing {}| ())
+}
+
+/// Refuses a request that has a body where none is read.
+pub(super) fn no_body(request: &Request<Body>) -> Result<(), Response> {
+    match matches!(*request.method(), Method::GET | Method::HEAD) && !request.body().is_end_stream()
+    {
+        true => Err(problem(StatusCode::BAD_REQUEST, "a GET has no body here")),
+        false => Ok(()),
+    }
 }
 
 /// Bytes of bodies that are held in memory, of all requests together.

@@ -18,6 +18,7 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::cli::Global;
+use crate::cli::labels::BATCH_ID;
 use crate::cli::server::EngineArgs;
 use crate::commands::place::Location;
 use crate::exit::{Exit, Failure};
@@ -218,10 +219,16 @@ impl Service {
         place.open()?;
         Ok(Self {
             place,
-            labels: args.labels.labels(),
+            labels: args.labels.labels()?,
             args,
             running: Mutex::default(),
         })
+    }
+
+    /// What the environment says that a server does not use.
+    pub(crate) fn unused() -> Option<String> {
+        let is_set = std::env::var_os(BATCH_ID).is_some_and(|value| !value.is_empty());
+        is_set.then(|| format!("{BATCH_ID} is not used: it names one batch, and a server has many"))
     }
 
     /// Remembers a call that runs, so that [`stop`](Self::stop) ends it.

@@ -205,6 +205,9 @@ fn no_parameter_is_left_out_without_a_word() {
     for (path, body, name) in [
         ("/api/patches/undo", "{\"batch_id\": \"\"}", "batch_id"),
         ("/api/patches/undo", "{\"batch\": \"x\"}", "batch"),
+        ("/api/tasks/none/complete", "{\"force\": true}", "force"),
+        ("/api/tasks/none/complete", "[1]", "body"),
+        ("/api/tasks/none/complete", "complete", "body"),
         ("/api/ask", "{\"question\": \"\"}", "question"),
         (
             "/api/ask",
@@ -220,6 +223,16 @@ fn no_parameter_is_left_out_without_a_word() {
             answer.text()
         );
     }
+    for path in [
+        "/api/tasks",
+        "/api/patches/logs",
+        "/healthz",
+        "/openapi.json",
+    ] {
+        let answer = server.request("GET", path, &[("Content-Length", "2")], b"{}");
+        assert_eq!(answer.status, 400, "{path}: {}", answer.text());
+    }
+    assert_eq!(server.post("/api/tasks/none/complete", b"{}").status, 404);
     let key = [("Idempotency-Key", "k")];
     let asked = server.request("POST", "/api/ask", &key, b"{\"question\": \"x\"}");
     assert_eq!(asked.status, 400, "{}", asked.text());
