@@ -7,6 +7,7 @@
 mod git;
 mod ladder;
 mod laws;
+mod mended;
 mod readings;
 mod shapes;
 

@@ -76,15 +76,18 @@ impl Near {
     /// Puts into a refusal what is there from the first difference on, as much as there is room for.
     /// What is above it is as it was sent.
     pub(crate) fn show(&self, refusal: Refusal, text: &[u8]) -> Refusal {
-        let room = MAX_SHOWN
-            .saturating_sub(refusal.message.len())
-            .max(MAX_FOUND / 2);
         let same = split_lines(&text[self.span.clone()]).take(self.differs.unwrap_or(0));
         let start = self.span.start + same.map(<[u8]>::len).sum::<usize>();
-        refusal
-            .at_line(self.at())
-            .with_found_up_to(&text[start..self.span.end], room)
+        found(refusal.at_line(self.at()), &text[start..self.span.end])
     }
+}
+
+/// Shows in a refusal what stands there, as much as there is room for beside the message.
+pub(crate) fn found(refusal: Refusal, stands: &[u8]) -> Refusal {
+    let room = MAX_SHOWN
+        .saturating_sub(refusal.message.len())
+        .max(MAX_FOUND / 2);
+    refusal.with_found_up_to(stands, room)
 }
 
 /// The place of the text that is most like a block of lines; `None` where nothing is like it.
@@ -200,9 +203,11 @@ fn similar(text: &[u8], block: &[&[u8]]) -> Vec<(usize, usize)> {
         }
     }
     let mut best: [Vec<(usize, usize)>; KEYS] = Default::default();
+    // A part that a line repeats counts once: the last line that had it.
+    let mut last = vec![0u32; 1 << 16];
     let count = crate::bytes::count(b'\n', text) + 1;
     let most = (LOOKED_UP / count).clamp(FEWEST, COUNTED);
-    for (at, line) in lines(text) {
+    for (number, (at, line)) in (1..).zip(lines(text)) {
         let line = counted(line);
         let line = &line[..line.len().min(most)];
         if line.len() < 3 {
@@ -210,8 +215,10 @@ fn similar(text: &[u8], block: &[&[u8]]) -> Vec<(usize, usize)> {
         }
         let mut hits = [0usize; KEYS];
         for part in line.windows(3) {
-            let slot = table[hash(part)];
-            if slot != 0 {
+            let at = hash(part);
+            let slot = table[at];
+            if slot != 0 && last[at] != number {
+                last[at] = number;
                 for (bit, hits) in hits.iter_mut().enumerate() {
                     *hits += usize::from(slot >> bit & 1);
                 }
@@ -219,7 +226,7 @@ fn similar(text: &[u8], block: &[&[u8]]) -> Vec<(usize, usize)> {
         }
         for (bit, best) in best.iter_mut().enumerate().take(keys.len()) {
             // Parts found, of those looked for, less the more there is besides.
-            let found = hits[bit].min(sizes[bit]);
+            let found = hits[bit];
             let score =
                 found * 1000 / sizes[bit] * 4 + found * 2000 / (sizes[bit] + line.len() - 2);
             if found == 0 || (best.len() == TRIED && best[TRIED - 1].0 >= score) {

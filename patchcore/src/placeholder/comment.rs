@@ -7,7 +7,7 @@ use super::Scanner;
 use super::context::Context;
 use super::injected::checksum;
 use super::style::{
-    BLOCK, CSS, CommentStyle, HASH, HTML, JSX_CHILD, PHP, PHP_TAG, SCRIPT, SLASHES,
+    BLOCK, CSS, CommentStyle, HASH, HTML, JSX_CHILD, PHP, PHP_TAG, SCRIPT, SLASHES, Trim,
 };
 
 /// What a comment says.
@@ -65,16 +65,16 @@ impl Comment {
         mark: &Mark,
         name: Option<&str>,
         style: &'static CommentStyle,
+        trim: Trim,
         plain: bool,
         scanner: &Scanner,
     ) -> Option<Self> {
-        let [open, close] = match mark {
-            Mark::Prompt(_) if !plain => style.prompt,
-            Mark::Task(_) | Mark::Prompt(_) => style.task,
-        };
+        let prompt = matches!(mark, Mark::Prompt(_));
+        let [open, close] = style.around(prompt && !plain, trim);
         let text = mark.text(name);
         let mut lines: Vec<String> = text_lines(&text)
             .enumerate()
+            .filter(|(index, line)| *index == 0 || style.blanks || !line.trim().is_empty())
             .map(|(index, line)| {
                 let mut safe = defuse(line, style.forbidden, index > 0);
                 if index > 0 && style.documents() {
@@ -112,17 +112,15 @@ impl Comment {
 
 /// The words of a comment, from its lines, without what makes them a comment.
 fn words<'a>(lines: impl Iterator<Item = &'a [u8]>, style: &CommentStyle) -> String {
-    let opener = style.opener().as_bytes();
-    let closer = style.closer().as_bytes();
     let next = style.next.trim_ascii().as_bytes();
     let mut text = String::new();
     for (index, line) in lines.enumerate() {
         let mut line = line.trim_ascii();
         if index == 0 || style.is_line() {
-            line = line.strip_prefix(opener).unwrap_or(line);
+            line = style.strip_opener(line).unwrap_or(line);
         }
-        if !closer.is_empty()
-            && let Some(rest) = line.strip_suffix(closer)
+        if !style.is_line()
+            && let Some(rest) = style.strip_closer(line)
         {
             line = rest.strip_suffix(b"*").unwrap_or(rest);
         }
@@ -540,7 +538,6 @@ pub(super) fn masked(
         };
         floor = end;
         let masked = masked.get_or_insert_with(|| bytes.to_vec());
-        let opener = style.opener().len();
         let mut from = line;
         while from < end {
             let next = crate::bytes::find(b'\n', &bytes[from..end]).map_or(end, |n| from + n + 1);
@@ -548,8 +545,11 @@ pub(super) fn masked(
             let blank = text.len() - text.trim_ascii_start().len();
             let trimmed = from + text.trim_ascii_end().len();
             let keeps = style.is_line() || from == line;
-            let start = from + blank + if keeps { opener } else { 0 };
-            let close = if next == end { style.closer().len() } else { 0 };
+            let bare = text.trim_ascii();
+            let opened = style.strip_opener(bare).filter(|_| keeps);
+            let start = from + blank + bare.len() - opened.unwrap_or(bare).len();
+            let closed = style.strip_closer(bare).filter(|_| next == end);
+            let close = bare.len() - closed.unwrap_or(bare).len();
             if start < trimmed.saturating_sub(close) {
                 masked[start..trimmed - close].fill(b' ');
             }
@@ -610,14 +610,13 @@ fn comment_at(
     is_free: &dyn Fn(usize) -> bool,
 ) -> Option<Existing> {
     let opener = style.opener().as_bytes();
-    let closer = style.closer().as_bytes();
     let line_end = |at: usize| crate::bytes::find(b'\n', &bytes[at..]).map(|end| at + end + 1);
     let first = bytes[start..].trim_ascii_start();
-    let kind = first.strip_prefix(opener).and_then(kind_of)?;
+    let inner = style.strip_opener(first)?;
+    let kind = kind_of(inner)?;
     let mut ends = vec![start];
     if !style.is_line() {
-        let open = bytes.len() - first.len() + opener.len();
-        let close = memchr::memmem::find(&bytes[open..], closer)? + open + closer.len();
+        let close = style.end_from(bytes, bytes.len() - inner.len())?;
         let end = line_end(close)?;
         // Nothing else is on its last line.
         if !bytes[close..end].trim_ascii().is_empty() {
@@ -669,7 +668,7 @@ pub(super) fn is_mark(line: &[u8], style: Option<&'static CommentStyle>) -> bool
     let Some(style) = style else {
         return false;
     };
-    let Some(text) = line.strip_prefix(style.opener().as_bytes()) else {
+    let Some(text) = style.strip_opener(line) else {
         return false;
     };
     kind_of(text).is_some() || line.starts_with(style.next.trim_end().as_bytes())

@@ -7,7 +7,7 @@ use super::claim::{Claims, Reach, Says};
 use super::comment::{self, Comment, CommentKind, Existing};
 use super::context::{Context, Place};
 use super::injected;
-use super::style::{CommentStyle, Indent};
+use super::style::{CommentStyle, Indent, Trim};
 use super::{Injected, Language, Mark, Placeholder, Scanner};
 use crate::edit::Edit;
 use crate::error::{Code, Hint, Refusal};
@@ -127,7 +127,7 @@ impl<'a> Marker<'a> {
             for id in ids {
                 known.extend(self.injected.sums(id).map(str::to_owned));
                 if let (Some(style), Some(mark)) = (style, marks(id)) {
-                    let comment = Comment::new(&mark, None, style, false, self.scanner);
+                    let comment = Comment::new(&mark, None, style, Trim::None, false, self.scanner);
                     known.extend(comment.map(|comment| injected::checksum(&comment.words())));
                 }
             }
@@ -340,7 +340,7 @@ impl<'a> Wish<'a> {
     /// `None` where the text looks like a placeholder whatever is done to it.
     fn new(id: &'a str, mark: &Mark, site: Site, scanner: &Scanner) -> Option<Self> {
         let name = site.elsewhere.then_some(id);
-        let comment = Comment::new(mark, name, site.style, site.documented, scanner)?;
+        let comment = Comment::new(mark, name, site.style, site.trim, site.documented, scanner)?;
         Some(Self {
             id,
             kind: mark.kind(),
@@ -428,6 +428,7 @@ impl File<'_> {
             number,
             at,
             style: place.style,
+            trim: place.trim,
             elsewhere: place.at != line,
             documented: place.style.documents() && comment::is_below_documentation(self.bytes, at),
             above: first..next,
@@ -442,6 +443,7 @@ pub(super) struct Site {
     /// The start of the line that the comment goes above.
     pub(super) at: usize,
     style: &'static CommentStyle,
+    trim: Trim,
     /// Whether that is another line than the placeholder's.
     elsewhere: bool,
     /// Whether documentation stands above it.

@@ -14,6 +14,29 @@ pub struct CommentStyle {
     pub(super) forbidden: &'static [&'static str],
     /// How far the comment is indented.
     pub(super) indent: Indent,
+    /// Whether a blank line may stand in the comment.
+    pub(super) blanks: bool,
+    /// Of templates: how comments take the white space around them away.
+    pub(super) trims: Option<&'static Trims>,
+}
+
+/// How comments of a template take white space away.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Trims {
+    /// What opens one that takes away what is above it, and what closes one that takes away what
+    /// is below.
+    above: &'static str,
+    below: &'static str,
+    /// Whether the newline behind any other comment is printed.
+    pub(super) prints: bool,
+}
+
+/// The white space that a comment takes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trim {
+    None,
+    Above,
+    Below,
 }
 
 /// How far a comment is indented.
@@ -43,6 +66,43 @@ impl CommentStyle {
         self.task[0].trim_end()
     }
 
+    /// What is before and behind a text.
+    pub(super) fn around(&self, prompt: bool, trim: Trim) -> [&'static str; 2] {
+        let [open, close] = if prompt { self.prompt } else { self.task };
+        match (self.trims, trim) {
+            (Some(trims), Trim::Above) => [trims.above, close],
+            (Some(trims), Trim::Below) => [open, trims.below],
+            _ => [open, close],
+        }
+    }
+
+    /// A line behind what opens a comment, if that starts it.
+    pub(super) fn strip_opener<'a>(&self, line: &'a [u8]) -> Option<&'a [u8]> {
+        let above = self.trims.map(|trims| trims.above.trim_end());
+        let mut openers = above.into_iter().chain([self.opener()]);
+        openers.find_map(|opener| line.strip_prefix(opener.as_bytes()))
+    }
+
+    /// A line before what closes a comment, if that ends it.
+    pub(super) fn strip_closer<'a>(&self, line: &'a [u8]) -> Option<&'a [u8]> {
+        let below = self.trims.map(|trims| trims.below.trim_start());
+        let mut closers = below.into_iter().chain([self.closer()]);
+        closers.find_map(|closer| line.strip_suffix(closer.as_bytes()))
+    }
+
+    /// Where a comment ends whose text starts at an offset.
+    pub(super) fn end_from(&self, bytes: &[u8], at: usize) -> Option<usize> {
+        // What both forms end with: the text of a comment never holds it.
+        let closer = self.closer().as_bytes();
+        let tail = match self.trims {
+            Some(_) => &closer[closer.len().saturating_sub(2)..],
+            None => closer,
+        };
+        memchr::memmem::find_iter(&bytes[at..], tail)
+            .map(|found| at + found + tail.len())
+            .find(|end| self.strip_closer(&bytes[at..*end]).is_some())
+    }
+
     /// What closes any comment of the style; empty for a line comment.
     pub(super) fn closer(&self) -> &'static str {
         self.task[1].trim_start()
@@ -56,6 +116,8 @@ const fn line(prefix: &'static str, next: &'static str) -> CommentStyle {
         next,
         forbidden: &[],
         indent: Indent::Line,
+        blanks: true,
+        trims: None,
     }
 }
 
@@ -71,6 +133,8 @@ const fn block(
         next,
         forbidden,
         indent: Indent::Line,
+        blanks: true,
+        trims: None,
     }
 }
 
@@ -80,6 +144,8 @@ const STARRED: CommentStyle = CommentStyle {
     next: " *  ",
     forbidden: &["*/", "/*"],
     indent: Indent::Line,
+    blanks: true,
+    trims: None,
 };
 
 /// JavaScript, TypeScript and what else starts documentation with `/**`.
@@ -167,9 +233,10 @@ pub(super) const PUG: CommentStyle = line("//- ", "//-   ");
 pub(super) const HAML: CommentStyle = line("-# ", "-#   ");
 /// XML forbids `--` anywhere in a comment.
 pub(super) const HTML: CommentStyle = block("<!-- ", " -->", "     ", &["--", "<!", "<?", "?>"]);
-/// Markdown: an indented comment may be code.
+/// Markdown: an indented comment may be code, and a blank line ends the HTML that it stands in.
 pub(super) const MARKDOWN: CommentStyle = CommentStyle {
     indent: Indent::None,
+    blanks: false,
     ..HTML
 };
 /// Outside of its tags PHP prints what stands there; a tag with a comment prints nothing, the newline
@@ -182,10 +249,22 @@ pub(super) const PHP_TAG: CommentStyle = CommentStyle {
 };
 /// OCaml looks for strings in comments.
 pub(super) const ML: CommentStyle = block("(* ", " *)", "   ", &["(*", "*)", "\"", "{"]);
-pub(super) const HANDLEBARS: CommentStyle = block("{{!-- ", " --}}", "      ", &["--", "{{", "}}"]);
+pub(super) const HANDLEBARS: CommentStyle = CommentStyle {
+    trims: Some(&Trims {
+        above: "{{~!-- ",
+        below: " --~}}",
+        prints: false,
+    }),
+    ..block("{{!-- ", " --}}", "      ", &["--", "{{", "}}"])
+};
 /// Indentation would be printed.
 pub(super) const JINJA: CommentStyle = CommentStyle {
     indent: Indent::None,
+    trims: Some(&Trims {
+        above: "{#- ",
+        below: " -#}",
+        prints: true,
+    }),
     ..block("{# ", " #}", "   ", &["{#", "#}", "{%", "%}"])
 };
 /// The dash takes the newline behind the tag away.
@@ -196,6 +275,11 @@ pub(super) const TEMPLATE_TAG: CommentStyle = CommentStyle {
 /// Indentation would be printed.
 pub(super) const LIQUID: CommentStyle = CommentStyle {
     indent: Indent::None,
+    trims: Some(&Trims {
+        above: "{%- comment %} ",
+        below: " {% endcomment -%}",
+        prints: true,
+    }),
     ..block(
         "{% comment %} ",
         " {% endcomment %}",

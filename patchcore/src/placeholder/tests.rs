@@ -77,6 +77,22 @@ layouts! {
     several_lines_of_hashes: "a.py", "  # ###A###\n", prompt("one\n\ntwo")
         => "  # agent: one\n  #\n  #   two\n  # ###A###\n";
     markdown: "a.md", "###A###\n", prompt("a --> b\nc") => "<!-- agent: a - -> b\n     c -->\n###A###\n";
+    jinja_flush: "a.j2", "x\n{# ###A### #}\n", prompt("y") => "x\n{# agent: y -#}\n{# ###A### #}\n";
+    jinja_indented: "a.j2", "x\n  {# ###A### #}\n", prompt("y") => "x\n{# agent: y #}\n  {# ###A### #}\n";
+    jinja_below_a_dash: "a.njk", "{% x -%}\n  {# ###A### #}\n", prompt("y\n-")
+        => "{% x -%}\n{# agent: y\n   - -#}\n  {# ###A### #}\n";
+    jinja_above_a_dash: "a.njk", "x\n  {%- x %}{# ###A### #}\n", prompt("y")
+        => "x\n{#- agent: y #}\n  {%- x %}{# ###A### #}\n";
+    jinja_dash_in_raw: "a.njk", "{% raw %}\n{{- x }}\n{% endraw %}\n  {# ###A### #}\n", prompt("y")
+        => "{% raw %}\n{{- x }}\n{% endraw %}\n{# agent: y #}\n  {# ###A### #}\n";
+    handlebars_below_a_dash: "a.hbs", "{{x~}}\n  ###A###\n", prompt("y")
+        => "{{x~}}\n  {{!-- agent: y --~}}\n  ###A###\n";
+    handlebars_above_a_dash: "a.hbs", "x\n  {{~#if y}}###A###{{/if}}\n", prompt("y")
+        => "x\n  {{~!-- agent: y --}}\n  {{~#if y}}###A###{{/if}}\n";
+    liquid_above_a_dash: "a.liquid", "x\n  {%- x %}###A###\n", prompt("y")
+        => "x\n{%- comment %} agent: y {% endcomment %}\n  {%- x %}###A###\n";
+    no_blank_line_in_markdown: "a.md", "###A###\n", prompt("a\n\n    b\n\n")
+        => "<!-- agent: a\n         b -->\n###A###\n";
     sql: "a.sql", "-- ###A###\n", prompt("x") => "-- agent: x\n-- ###A###\n";
     jsx_child: "a.tsx", "<p>\n  {/* ###A### */}\n</p>\n", prompt("x")
         => "<p>\n  {/** agent: x **/}\n  {/* ###A### */}\n</p>\n";
@@ -338,6 +354,10 @@ places! {
     interpolated_verbatim: "a.cs", "x = $@\"a {b} \"\"\n###P###\n{c}\";\n" => Some(1);
     less_value: "a.less", "a {\n  src: url('@{x}/y'),\n    // ###P###\n    url(z);\n}\n" => Some(2);
     less_script: "a.less", "@x: ~`(function() {\n  // ###P###\n  return 1;\n})()`;\n" => Some(1);
+    less_list: "a.less", ".a {\n  transition: height 1s,\n    // ###P###\n    top 1s !important;\n}\n" => Some(2);
+    less_list_in_a_call: "a.less", ".a {\n  color: f(@a,\n    // ###P###\n    @b);\n}\n" => Some(0);
+    less_parameters: "a.less", ".m(@a;\n  // ###P###\n  @b) {\n  x: @a;\n}\n" => Some(1);
+    less_selectors: "a.less", ".a,\n// ###P###\n.b {\n  x: y;\n}\n" => Some(0);
     less_code: "a.less", ".a-@{x} {\n  top: 1px;\n  // ###P###\n}\n" => Some(0);
     php_string: "a.php", "<?php\n$x = <<<A\n###P###\nA;\n" => Some(2);
     block_scalar: "ci.yml", "jobs:\n  gate:\n    if: |\n      a ||\n      ###P###\n    runs-on: x\n" => Some(3);
@@ -353,6 +373,9 @@ places! {
     fence: "a.md", "# T\n\n```js\n// ###P###\n```\n" => Some(3);
     table: "a.md", "x\n\n| a | b |\n|---|---|\n| ###P### | x |\n" => Some(3);
     list: "a.md", "x\n\n- a\n\n- ###P###\n" => Some(3);
+    html_below_a_rule: "a.md", "x\n\n---\n<ul>\n<li>\n<!-- ###P### -->\n</li>\n" => Some(4);
+    html_below_a_paragraph: "a.md", "x\n<ul>\n<li>\n<!-- ###P### -->\n</li>\n" => Some(1);
+    below_a_rule: "a.md", "x\n---\n###P###\n" => Some(0);
     html_in_markdown: "a.md", "x\n\n<sup>\na\n<!-- ###P### -->\n</sup>\n" => Some(3);
     above_a_bare_comment_line: "a.rb", "###P###\n# frozen_string_literal: true\n#\n# x\n" => Some(3);
     paragraph: "a.md", "a\n###P###\n" => Some(1);
@@ -376,10 +399,13 @@ places! {
     vue_block: "A.vue", "<template><p/></template>\n<i18n>\n{\n###P###\n}\n</i18n>\n" => Some(2);
     vue_script: "A.vue", "<script setup lang=\"ts\">\n// ###P###\n</script>\n" => Some(0);
     cgo: "a.go", "package main\n\n// #include <a.h>\nimport \"C\" // ###P###\n" => Some(2);
+    mark_in_a_string_of_a_tag: "page.njk", "{{ f('}}',\n  2)\n}}{# ###P### #}\n" => Some(1);
+    mark_in_a_string_of_a_helper: "page.hbs", "{{f \"}}\"\n  a=2\n  ###P### }}\n" => Some(1);
+    tag_behind_a_comment_with_a_dash: "page.hbs", "{{!-- x --~}}\n###P###\n{{!-- y --}}\n" => Some(0);
     nested_template: "page.njk", "{# x\n###P### #}\n" => Some(1);
     template_over_a_host: "a.yml.j2", "a: |\n  ###P###\n" => Some(1);
-    whitespace_control: "a.hbs", "<i>a</i>\n{{~x~}}\n###P###\n" => Some(1);
-    whitespace_control_of_jinja: "a.j2", "a\n{%- if x %} ###P###\n{% endif -%}\nb\n" => Some(1);
+    whitespace_control: "a.hbs", "<i>a</i>\n{{~x~}}\n###P###\n" => Some(0);
+    whitespace_control_of_jinja: "a.j2", "a\n{%- if x %} ###P###\n{% endif -%}\nb\n" => Some(0);
     raw_block: "a.hbs", "{{{{raw}}}}\n###P###\n{{{{/raw}}}}\n" => Some(1);
     lua_string_that_skips_newlines: "a.lua", "x = 'a\\z\n   b' -- ###P###\n" => Some(1);
     heredocs_around_a_substitution: "a.sh",
@@ -480,7 +506,7 @@ fn below_documentation_a_prompt_is_none() {
 fn the_host_of_a_template_lends_no_comment() {
     for (name, comment) in [
         ("a.ejs", "<%# agent: {% x -%>"),
-        ("a.njk", "{# agent: { % x #}"),
+        ("a.njk", "{# agent: { % x -#}"),
         ("a.hbs", "{{!-- agent: {% x --}}"),
     ] {
         let source = "<script>\nlet a // ###P###\n</script>\n";

@@ -129,7 +129,8 @@ struct Count {
 
 struct Campaign {
     reader: Reader,
-    comment: &'static str,
+    /// The forms of a placeholder's comment; the first that the tool reads is taken.
+    comments: Vec<&'static str>,
     delimiters: &'static [&'static str],
     count: Count,
     shown: String,
@@ -155,10 +156,9 @@ impl Campaign {
         let line = lines.get(at).copied().unwrap_or_default();
         let blank = &line[..line.len() - line.trim_start_matches([' ', '\t']).len()];
         let ending = if line.ends_with("\r\n") { "\r\n" } else { "\n" };
-        let with = |text: &str| {
-            let comment = self.comment.replace('@', text);
-            let own = format!("{blank}{comment}{ending}");
-            (own, [&lines[..at], &lines[at..]])
+        let with = |form: &str, text: &str| {
+            let comment = form.replace('@', text);
+            format!("{blank}{comment}{ending}")
         };
         let join = |own: &[&str]| {
             let mut text = lines[..at].concat();
@@ -166,12 +166,17 @@ impl Campaign {
             text.push_str(&lines[at..].concat());
             text
         };
-        let (placeholder, _) = with("###P###");
-        let source = join(&[&placeholder]);
-        let before = self.reader.read(&source);
-        if before == Read::Refused {
+        let mut forms = self.comments.clone().into_iter().map(|form| {
+            let placeholder = with(form, "###P###");
+            let source = join(&[&placeholder]);
+            (form, placeholder, self.reader.read(&source), source)
+        });
+        let Some((form, placeholder, before, source)) =
+            forms.find(|(_, _, before, _)| *before != Read::Refused)
+        else {
             return;
-        }
+        };
+        drop(forms);
         self.count.placements += 1;
         let mut known = Injected::default();
         let after = marked(name, &source, prompt, MarkMode::Inject, &mut known);
@@ -180,7 +185,7 @@ impl Campaign {
             .is_some_and(|after| !after.contains("agent: [P]"));
         self.count.direct += usize::from(direct);
         if !direct {
-            let (comment, _) = with("x y z");
+            let comment = with(form, "x y z");
             // Within a comment nothing matters.
             let no_code = format!(")] }}x'\"{ending}");
             let in_code = self.reader.read(&join(&[&comment, &placeholder])) == before
@@ -289,7 +294,7 @@ fn check(
     };
     let mut campaign = Campaign {
         reader,
-        comment,
+        comments: comment.split(" or ").collect(),
         delimiters,
         count: Count::default(),
         shown: String::new(),
@@ -370,10 +375,10 @@ readers! {
     css: "css", "sample.css", [".css"], "/* @ */", ["*/", "/*", "}", "{", "\"", "url(", "</style>", "\\", "@import"], ["node", "oracle.cjs"];
     scss: "scss", "sample.scss", [".scss"], "// @", ["*/", "/*", "}", "{", "#{", "\"", "//", "url(", "\\"], ["node", "oracle.cjs"];
     less: "less", "sample.less", [".less"], "// @", ["*/", "/*", "}", "{", "@{x}", "\"", "//", "url(", "~`"], ["node", "oracle.cjs"];
-    html: "html", "sample.html", [".html", ".htm"], "<!-- @ -->", ["-->", "--!>", "<!--", "<script>", "</script>", "<style>", "\"", "'", "<pre>", "]]>", "<!", ">"], ["node", "oracle.cjs"];
+    html: "html", "sample.html", [".html", ".htm"], "<!-- @ --> or // @ or /* @ */", ["-->", "--!>", "<!--", "<script>", "</script>", "<style>", "\"", "'", "<pre>", "]]>", "<!", ">"], ["node", "oracle.cjs"];
     markdown: "md", "sample.md", [".md"], "<!-- @ -->", ["-->", "```", "~~~", "\n- x\n", "\n# x\n", "|", "<b>", "<pre>", "\n    x\n", "---"], ["node", "oracle.cjs"];
-    vue: "vue", "sample.vue", [".vue"], "<!-- @ -->", ["-->", "<script>", "</script>", "<template>", "</template>", "{{", "}}", "\"", "`", "*/"], ["node", "oracle.cjs"];
-    svelte: "svelte", "sample.svelte", [".svelte"], "<!-- @ -->", ["-->", "<script>", "</script>", "{", "}", "{#if x}", "{/if}", "`", "*/", "\""], ["node", "oracle.cjs"];
+    vue: "vue", "sample.vue", [".vue"], "<!-- @ --> or // @ or /* @ */", ["-->", "<script>", "</script>", "<template>", "</template>", "{{", "}}", "\"", "`", "*/"], ["node", "oracle.cjs"];
+    svelte: "svelte", "sample.svelte", [".svelte"], "<!-- @ --> or // @ or /* @ */", ["-->", "<script>", "</script>", "{", "}", "{#if x}", "{/if}", "`", "*/", "\""], ["node", "oracle.cjs"];
     nunjucks: "njk", "sample.njk", [".njk"], "{# @ #}", ["#}", "{#", "{%", "%}", "{{", "}}", "-#}", "{% endraw %}", "{% raw %}"], ["node", "oracle.cjs"];
     jinja: "jinja", "sample.j2", [".j2", ".jinja", ".jinja2"], "{# @ #}", ["#}", "{#", "{%", "%}", "{{", "}}", "-#}", "{% endraw %}", "{% raw %}"], ["python3", "oracle.py"];
     handlebars: "hbs", "sample.hbs", [".hbs"], "{{!-- @ --}}", ["--}}", "{{!--", "{{", "}}", "{{{", "{{/if}}", "{{#if x}}", "~}}", "--"], ["node", "oracle.cjs"];

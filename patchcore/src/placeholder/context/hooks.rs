@@ -560,20 +560,52 @@ pub(super) fn erlang(lexer: &mut Lexer<'_>) -> bool {
 
 /// `{{{{raw}}}} … {{{{/raw}}}}`, in which nothing is a tag.
 pub(super) fn handlebars(lexer: &mut Lexer<'_>) -> bool {
-    if !lexer.starts_with("{{{{") || lexer.starts_with("{{{{/") {
-        return false;
+    let starts_with = |marks: &[&str]| marks.iter().any(|mark| lexer.starts_with(mark));
+    let (text, at) = (lexer.text, lexer.at);
+    if starts_with(&["{{{{"]) && !starts_with(&["{{{{/"]) {
+        let close = end_of(text, at, b"{{{{/");
+        return lexer.take(end_of(text, close, b"}}}}"), "a raw block");
     }
-    let close = end_of(lexer.text, lexer.at, b"{{{{/");
-    let end = end_of(lexer.text, close, b"}}}}");
-    lexer.take(end, "a raw block")
+    if starts_with(&["{{!--", "{{~!--"]) {
+        let mut end = end_of(text, at, b"}}");
+        let closes = |end: usize| {
+            let inner = &text[at..end];
+            inner.ends_with(b"--}}") || inner.ends_with(b"--~}}")
+        };
+        while end < text.len() && !closes(end) {
+            end = end_of(text, end, b"}}");
+        }
+        return lexer.take(end, "a comment");
+    }
+    if starts_with(&["{{!", "{{~!"]) {
+        return lexer.take(end_of(text, at, b"}}"), "a comment");
+    }
+    starts_with(&["{{"]) && lexer.take(end_of_tag(text, at + 2, b"}}"), "a tag")
 }
 
-/// `{% … %}`, and what is between `{% raw %}` and `{% endraw %}`.
+/// `{{ … }}` and `{% … %}`, and what is between `{% raw %}` and `{% endraw %}`.
 pub(super) fn jinja(lexer: &mut Lexer<'_>) -> bool {
-    if !lexer.starts_with("{%") {
-        return false;
+    tag(lexer, true)
+}
+
+/// The same without strings: the first mark of an end is one.
+pub(super) fn liquid(lexer: &mut Lexer<'_>) -> bool {
+    tag(lexer, false)
+}
+
+fn tag(lexer: &mut Lexer<'_>, strings: bool) -> bool {
+    let close: &[u8] = match lexer.text.get(lexer.at + 1) {
+        Some(b'%') => b"%}",
+        Some(b'{') => b"}}",
+        _ => return false,
+    };
+    let end = match strings {
+        true => end_of_tag(lexer.text, lexer.at + 2, close),
+        false => end_of(lexer.text, lexer.at + 2, close),
+    };
+    if close == b"}}" {
+        return lexer.take(end, "a tag");
     }
-    let end = end_of(lexer.text, lexer.at, b"%}");
     let tag = &lexer.text[lexer.at + 2..end];
     let word = tag.iter().skip_while(|b| !is_word(**b));
     let word: Vec<u8> = word.take_while(|b| is_word(**b)).copied().collect();
@@ -590,6 +622,44 @@ pub(super) fn jinja(lexer: &mut Lexer<'_>) -> bool {
     };
     lexer.take(end, "a tag")
 }
+
+/// Where a tag ends, which may hold what ends it in a string.
+fn end_of_tag(text: &[u8], from: usize, close: &[u8]) -> usize {
+    let plain = end_of(text, from, close);
+    let mut at = from;
+    while at < text.len() && !text[at..].starts_with(close) {
+        let quote = text[at];
+        at += 1;
+        if !matches!(quote, b'"' | b'\'') {
+            continue;
+        }
+        loop {
+            match text.get(at) {
+                // No string: the quote is text, or a mistake.
+                None => return plain,
+                Some(b'\\') => at += 2,
+                Some(byte) => {
+                    at += 1;
+                    if *byte == quote {
+                        break;
+                    }
+                }
+            }
+            // Past the end by all that is likely: every further one would be searched to the end, too.
+            if at > plain + LONGEST_STRING {
+                return plain;
+            }
+        }
+    }
+    if at < text.len() {
+        at + close.len()
+    } else {
+        plain
+    }
+}
+
+/// Of a string that goes on behind what would end its tag.
+const LONGEST_STRING: usize = 4096;
 
 /// `$tag$…$tag$`, `E'…'`, and the rows behind `COPY … FROM stdin;`.
 pub(super) fn sql(lexer: &mut Lexer<'_>) -> bool {

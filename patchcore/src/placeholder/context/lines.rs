@@ -1,6 +1,9 @@
 //! Languages of lines: Makefiles, Dockerfiles, environments, and what Go reads above an import.
 
+use std::ops::Range;
+
 use super::{Sink, is_word, line_end, line_start};
+use crate::placeholder::style::Trim;
 
 /// Whether a backslash joins a line, without its ending, to the next.
 fn goes_on(line: &[u8], by: u8) -> bool {
@@ -180,29 +183,28 @@ pub(super) fn cgo(text: &[u8], start: usize, sink: &mut Sink) {
     }
 }
 
-/// The white space that tags of a template take away: a comment in it would keep some of it.
+/// The white space that tags of a template take away, with that which is taken.
 pub(super) fn trimmed(name: &str, text: &[u8], start: usize, sink: &mut Sink) {
     let (opening, closing): (&[&str], &[&str]) = match name {
         "Handlebars" => (&["{{~", "{{{{~"], &["~}}"]),
         "Jinja" | "Liquid" => (&["{%-", "{{-", "{#-"], &["-%}", "-}}", "-#}"]),
         _ => return,
     };
-    let finds = |mark: &'static str| {
-        memchr::memmem::find_iter(&text[start..], mark.as_bytes()).map(move |at| start + at)
-    };
-    for at in opening.iter().flat_map(|mark| finds(mark)) {
-        let from = text[..at].trim_ascii_end().len().saturating_sub(1);
-        sink.add(
-            text,
-            from.max(start)..at + 1,
-            "white space that a tag takes away",
-        );
-    }
-    for mark in closing {
-        for at in finds(mark) {
-            let rest = text[at + mark.len()..].trim_ascii_start();
-            let to = text.len() - rest.len() + 1;
-            sink.add(text, at..to, "white space that a tag takes away");
+    let mut trims: Vec<(Range<usize>, Trim)> = Vec::new();
+    for (tag, _) in sink.all.iter().flatten() {
+        let tag = tag.start..tag.end.min(text.len());
+        let inner = &text[tag.clone()];
+        if opening
+            .iter()
+            .any(|mark| inner.starts_with(mark.as_bytes()))
+        {
+            let from = start + text[start..tag.start].trim_ascii_end().len();
+            trims.push((from..tag.start, Trim::Above));
+        }
+        if closing.iter().any(|mark| inner.ends_with(mark.as_bytes())) {
+            let to = text.len() - text[tag.end..].trim_ascii_start().len();
+            trims.push((tag.end..to, Trim::Below));
         }
     }
+    sink.trims = trims;
 }

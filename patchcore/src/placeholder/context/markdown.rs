@@ -111,12 +111,14 @@ fn lex(text: &[u8], start: usize, expressions: Expressions, sink: &mut Sink) {
                 at
             }
         };
-        let kind = if is_item(trimmed) {
+        let opens = matches!(open, Some((_, Block::Paragraph))) && !deep && opens_html(trimmed);
+        let rule = is_rule(trimmed) && !deep;
+        let kind = if is_item(trimmed) && !rule {
             Block::List
         } else if trimmed[0] == b'>' {
             // What a quote holds may be complete; the quote goes on.
             Block::Paragraph
-        } else if close.is_some() || heading {
+        } else if close.is_some() || heading || rule {
             Block::Line
         } else if trimmed[0] == b'<' {
             Block::Html
@@ -130,8 +132,14 @@ fn lex(text: &[u8], start: usize, expressions: Expressions, sink: &mut Sink) {
         }
         if open.is_none() {
             open = Some((from, kind));
-        } else if let (Some((_, kept)), Block::List) = (&mut open, kind) {
-            *kept = Block::List;
+        } else if let Some((_, kept)) = &mut open {
+            match (*kept, kind) {
+                (_, Block::List) => *kept = Block::List,
+                (Block::Paragraph, _) if opens => *kept = Block::Html,
+                // It underlines the paragraph, or stands for itself.
+                (Block::Paragraph, Block::Line) if rule => *kept = Block::Line,
+                _ => {}
+            }
         }
         blank = false;
         at = end + 1;
@@ -141,6 +149,39 @@ fn lex(text: &[u8], start: usize, expressions: Expressions, sink: &mut Sink) {
 fn is_heading(line: &[u8]) -> bool {
     let hashes = line.iter().take_while(|b| **b == b'#').count();
     (1..=6).contains(&hashes) && line.get(hashes).is_none_or(u8::is_ascii_whitespace)
+}
+
+/// Whether a line is a rule, or underlines what is above it.
+fn is_rule(line: &[u8]) -> bool {
+    let marks = || line.iter().filter(|b| !b.is_ascii_whitespace());
+    let first = line[0];
+    let least = if first == b'=' || line == b"-" || line == b"--" {
+        1
+    } else {
+        3
+    };
+    matches!(first, b'-' | b'*' | b'_' | b'=')
+        && marks().all(|b| *b == first)
+        && marks().count() >= least
+}
+
+/// The elements of HTML that start a block in the middle of a paragraph.
+const BLOCKS: &str = " address article aside base basefont blockquote body caption center col \
+    colgroup dd details dialog dir div dl dt fieldset figcaption figure footer form frame frameset \
+    h1 h2 h3 h4 h5 h6 head header hr html iframe legend li link main menu menuitem nav noframes ol \
+    optgroup option p param search section summary table tbody td tfoot th thead title tr track ul ";
+
+fn opens_html(line: &[u8]) -> bool {
+    let Some(rest) = line.strip_prefix(b"<") else {
+        return false;
+    };
+    let rest = rest.strip_prefix(b"/").unwrap_or(rest);
+    let len = rest
+        .iter()
+        .take_while(|b| b.is_ascii_alphanumeric())
+        .count();
+    let name = String::from_utf8_lossy(&rest[..len]).to_ascii_lowercase();
+    len > 0 && BLOCKS.contains(&format!(" {name} "))
 }
 
 /// Whether a line starts an item of a list, or a footnote.

@@ -23,7 +23,7 @@ mod yaml;
 use std::ops::Range;
 
 use super::language::Language;
-use super::style::{CommentStyle, JSX_CHILD};
+use super::style::{CommentStyle, JSX_CHILD, Trim};
 
 /// Notes the stretches of the text from an offset to its end.
 pub(super) type Lex = fn(text: &[u8], start: usize, sink: &mut Sink);
@@ -57,6 +57,8 @@ pub(super) struct Sink {
     lost: Option<usize>,
     /// Behind here nobody asks: a lexer may stop.
     enough: Option<usize>,
+    /// White space that tags of a template take away, and which of a tag it is.
+    trims: Vec<(Range<usize>, Trim)>,
     /// All that was added, within lines, too, for those who ask for it.
     all: Option<Vec<(Range<usize>, &'static str)>>,
 }
@@ -140,6 +142,8 @@ pub(super) struct Place {
     /// The start of the line that it goes above.
     pub(super) at: usize,
     pub(super) style: &'static CommentStyle,
+    /// Which white space the comment takes away.
+    pub(super) trim: Trim,
 }
 
 /// The state of a file's language at the start of each of its lines.
@@ -151,6 +155,8 @@ pub(super) struct Context {
     stretches: Vec<Stretch>,
     children: Vec<Range<usize>>,
     regions: Vec<Region>,
+    /// In order of where they start.
+    trims: Vec<(Range<usize>, Trim)>,
     lost: Option<usize>,
     /// Where the lines end that have to stay the first.
     head: usize,
@@ -196,12 +202,14 @@ impl Context {
             below.children.clear();
             sink.merge(below);
         }
+        sink.trims.sort_by_key(|(range, _)| range.start);
         Self {
             base: language.style,
             name: language.name,
             stretches: merged(sink.stretches),
             children: sorted(sink.children),
             regions: sink.regions,
+            trims: sink.trims,
             lost: sink.lost,
             head,
             known: lex.is_some(),
@@ -230,6 +238,7 @@ impl Context {
             return Ok(Place {
                 at: line,
                 style: &JSX_CHILD,
+                trim: Trim::None,
             });
         }
         if line < self.head {
@@ -254,7 +263,27 @@ impl Context {
                 self.name
             ));
         }
-        Ok(Place { at, style })
+        let trim = self.trim_at(bytes, at, style);
+        Ok(Place { at, style, trim })
+    }
+
+    /// Which white space a comment above the line at an offset has to take away so that what is
+    /// printed stays the same.
+    fn trim_at(&self, bytes: &[u8], at: usize, style: &CommentStyle) -> Trim {
+        let Some(trims) = style.trims else {
+            return Trim::None;
+        };
+        let next = self.trims.partition_point(|(range, _)| range.start <= at);
+        // Between two tags both may take it.
+        let taken = self.trims[next.saturating_sub(2)..next]
+            .iter()
+            .rfind(|(range, _)| at <= range.end);
+        let is_flush = bytes.get(at).is_some_and(|b| !b.is_ascii_whitespace());
+        match taken {
+            Some((_, trim)) => *trim,
+            None if trims.prints && is_flush => Trim::Below,
+            None => Trim::None,
+        }
     }
 
     /// The style of a comment that starts on the line at an offset; `None` where none can.
@@ -279,6 +308,7 @@ impl Context {
         Ok(Place {
             at: self.head,
             style,
+            trim: self.trim_at(bytes, self.head, style),
         })
     }
 

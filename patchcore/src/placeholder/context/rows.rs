@@ -162,10 +162,9 @@ rows! {
     careted = CARETED { joins: Some(b'^') };
     underscored = UNDERSCORED { line: &["'"], strings: &[raw(one("\""))], joins: Some(b'_') };
     plain = PLAIN { };
-    handlebars = HANDLEBARS_TAGS { block: &[block("{{!--", "--}}"), block("{{", "}}")],
-        hook: Some(hooks::handlebars), hooked: b"{" };
-    jinja = JINJA_TAGS { block: &[block("{#", "#}"), block("{{", "}}")],
-        hook: Some(hooks::jinja), hooked: b"{" };
+    handlebars = HANDLEBARS_TAGS { hook: Some(hooks::handlebars), hooked: b"{" };
+    jinja = JINJA_TAGS { block: &[block("{#", "#}")], hook: Some(hooks::jinja), hooked: b"{" };
+    liquid = LIQUID_TAGS { hook: Some(hooks::liquid), hooked: b"{" };
     tags = TAGS { block: &[block("<%", "%>")] };
     sql_nested = SQL_NESTED { line: &["--"], block: &[C_NESTS],
         strings: &[raw(many("'")), raw(many("\"")), raw(many("`"))],
@@ -223,7 +222,41 @@ fn less(text: &[u8], start: usize, sink: &mut super::Sink) {
         floor = end;
         sink.add(text, from..end, "what is taken as it is written");
     }
+    less_lists(text, start, &code, sink);
     sink.merge(found);
+}
+
+/// Less reads at most one comment behind a comma of a value, and looks for the end of a mixin's
+/// parameters in comments, too.
+fn less_lists(text: &[u8], start: usize, code: &[u8], sink: &mut super::Sink) {
+    let (mut from, mut depth, mut comma) = (start, 0usize, None);
+    for at in start..code.len() {
+        match code[at] {
+            b'(' => depth += 1,
+            b')' => depth = depth.saturating_sub(1),
+            b',' if depth == 0 => comma = comma.or(Some(at)),
+            b';' if depth > 0 => {}
+            end @ (b';' | b'{' | b'}') => {
+                let blank = code[from..at]
+                    .iter()
+                    .take_while(|b| b.is_ascii_whitespace());
+                let first = from + blank.count();
+                let defines = matches!(code.get(first), Some(b'.' | b'#'));
+                let parameters = memchr::memchr(b'(', &code[first..at]).filter(|_| defines);
+                match (end, parameters, comma) {
+                    (b'{', Some(open), _) => {
+                        sink.add(text, first + open..at, "the parameters of a mixin");
+                    }
+                    (b';' | b'}', _, Some(comma)) => {
+                        sink.add(text, comma..at, "a list of values");
+                    }
+                    _ => {}
+                }
+                (from, depth, comma) = (at + 1, 0, None);
+            }
+            _ => {}
+        }
+    }
 }
 
 /// The lexer of a style sheet in a page.
@@ -305,7 +338,7 @@ pub(in crate::placeholder) fn lexer(name: &str) -> Option<Lex> {
         "MDX" => markdown::mdx,
         "Handlebars" => handlebars,
         "Jinja" => jinja,
-        "Liquid" => jinja,
+        "Liquid" => liquid,
         "ERB" => tags,
         "Meson" => hash,
         _ => return None,

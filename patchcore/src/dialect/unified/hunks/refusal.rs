@@ -42,6 +42,8 @@ impl File<'_> {
             "its old lines are nowhere else"
         };
         let texts: Vec<&[u8]> = old.iter().map(|line| line.text).collect();
+        // Whether the line that its header says holds another text.
+        let mut is_other = false;
         let mut refusal = match self.first_difference(hunk, how) {
             Some((line, found, Some(wanted)))
                 if let Some(ours) = self.other_ending(line, wanted) =>
@@ -64,14 +66,15 @@ impl File<'_> {
             .at_line(line)
             .with_found(found),
             Some((line, found, Some(wanted))) => {
+                is_other = true;
                 let at = near::first_difference(found, wanted.text);
-                refuse(format!(
+                let refusal = refuse(format!(
                     "{name} does not apply: line {line} is {}, the hunk has {}, and {elsewhere}",
                     near::shown(found, at),
                     near::shown(wanted.text, at)
                 ))
-                .at_line(line)
-                .with_found(found)
+                .at_line(line);
+                near::found(refusal, found)
             }
             Some((line, found, None)) => refuse(format!(
                 "{name} does not apply at line {line}: it must match at the {} of the file, since {}",
@@ -91,15 +94,24 @@ impl File<'_> {
             return refusal;
         }
         self.compared.set(left.saturating_sub(self.bytes.len()));
-        // Another place is more like it than the one that its header says.
         let stated = self.stated_index(hunk);
         if let Some(near) = near::nearest(self.bytes, &texts)
             && near.differs.is_some()
-            && Some(near.line.index()) != stated
         {
-            let said = near.describe(self.bytes, &texts);
-            refusal.message = format!("{}; {said}", refusal.message);
-            refusal = near.show(refusal, self.bytes);
+            // Another place is more like it than the one that its header says.
+            if Some(near.line.index()) != stated {
+                let said = near.describe(self.bytes, &texts);
+                let at = refusal.line.filter(|_| is_other);
+                refusal.message = match at {
+                    Some(line) => {
+                        format!("{name} does not apply at line {line}, and {elsewhere}; {said}")
+                    }
+                    None => format!("{}; {said}", refusal.message),
+                };
+                refusal = near.show(refusal, self.bytes);
+            } else if is_other {
+                refusal = near.show(refusal, self.bytes);
+            }
         }
         for place in locate::nearest(self.bytes, &texts) {
             let shown = self
