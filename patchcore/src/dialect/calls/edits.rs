@@ -54,7 +54,17 @@ impl Reader<'_> {
             let why = preview(arguments);
             return arguments.fault(why);
         }
-        if arguments.has(Field::Regex) && arguments.flag(Field::Regex).ok() != Some(false) {
+        // The expression itself, or whether there is one.
+        let is_expression = |member: &Member| {
+            let said = member.node.text().unwrap_or("true").trim();
+            !matches!(
+                &*said.to_ascii_lowercase(),
+                "" | "true" | "false" | "yes" | "no" | "1" | "0"
+            )
+        };
+        if arguments.find(Field::Regex).any(is_expression)
+            || arguments.has(Field::Regex) && arguments.flag(Field::Regex).ok() != Some(false)
+        {
             return arguments.fault(REGEX);
         }
         if arguments.has(Field::LineTag) && !arguments.has(Field::Old) {
@@ -112,8 +122,12 @@ impl Reader<'_> {
                 &[]
             }
             Some(Named::Replace) if arguments.has(Field::Patch) => {
-                self.patch(arguments);
+                self.patch(arguments, Field::Patch);
                 PATCHED
+            }
+            Some(Named::Replace) if arguments.has(Field::Edits) && !arguments.has(Field::Old) => {
+                self.edits(arguments, matches);
+                LISTED
             }
             Some(Named::Replace) => {
                 self.replace(arguments, matches, true);
@@ -164,8 +178,13 @@ impl Reader<'_> {
             return self.insert(arguments);
         }
         if arguments.has(Field::Patch) {
-            self.patch(arguments);
+            self.patch(arguments, Field::Patch);
             return PATCHED;
+        }
+        // Blocks for the file, by a tool that writes no whole one.
+        if arguments.has(Field::Content) && self.tool == "searchreplace" {
+            self.patch(arguments, Field::Content);
+            return &[Field::Content, Field::Range];
         }
         if arguments.has(Field::Content) {
             return self.write(arguments, false);
@@ -559,7 +578,7 @@ impl Reader<'_> {
         };
         if inner.has(Field::Patch) && !inner.has(Field::Old) {
             if let Some(path) = path {
-                self.patch_of(inner, Some(path));
+                self.patch_of(inner, Field::Patch, Some(path));
             }
             return PATCHED;
         }

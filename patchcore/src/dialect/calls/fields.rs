@@ -147,6 +147,7 @@ const TABLE: &[(Field, &[&str])] = &[
         Edits,
         &[
             "edits",
+            "edit",
             "replacements",
             "changes",
             "strreplaceentries",
@@ -719,7 +720,7 @@ impl<'n> Arguments<'n, '_, '_> {
         };
         if !text.trim_start().starts_with(['[', '{']) || self.input.strict {
             let message = format!(
-                "expected a list of objects, found the string {:?}",
+                "expected a list of objects, found the string {:?}; send the old and the new text of each edit",
                 excerpt(text.as_bytes(), 40)
             );
             self.input.fault(node.span, path, message);

@@ -1,5 +1,5 @@
-//! Calls written as tags, with the parameters inside: Cline's and Roo's, `<invoke>` and
-//! `<function=…>`.
+//! Calls written as tags, with the parameters inside: Cline's and Roo's, `<invoke>`, `<function=…>`
+//! and `<tool_call>NAME<arg_key>…`.
 
 use super::node::{Member, Node, Value};
 use crate::batch::diagnostic::{Fault, Span};
@@ -53,7 +53,7 @@ pub(super) fn read(text: &str, at: usize) -> Option<(Result<Element, Fault>, usi
     let (open, length) = opening(text)?;
     let name = match open {
         Open::Tool(name) => name,
-        Open::Named { name, .. } => name,
+        Open::Named { name, .. } | Open::Pairs(name) => name,
     };
     let close = open.close();
     let Some(end) = text.find(&close) else {
@@ -62,12 +62,20 @@ pub(super) fn read(text: &str, at: usize) -> Option<(Result<Element, Fault>, usi
             end: at + length,
         };
         let message = format!("the call of {name} has no {close}; it was cut off");
-        return Some((Err(Fault::new(Code::InvalidBatch, span, message)), length));
+        // Whatever follows is in it.
+        return Some((
+            Err(Fault::new(Code::InvalidBatch, span, message)),
+            text.len(),
+        ));
     };
     let body = &text[length..end];
     let arguments = match open {
         Open::Tool(_) => elements(body, at + length),
         Open::Named { .. } => parameters(body, at + length),
+        Open::Pairs(_) => match pairs(body, at + length) {
+            Ok(members) => members,
+            Err(fault) => return Some((Err(fault), end + close.len())),
+        },
     };
     let element = Element {
         name: name.to_owned(),
@@ -87,6 +95,8 @@ enum Open<'t> {
     Tool(&'static str),
     /// `<invoke name="Edit">` or `<function=edit>`
     Named { tag: &'static str, name: &'t str },
+    /// `<tool_call>edit`, with `<arg_key>path</arg_key>` and `<arg_value>…</arg_value>`
+    Pairs(&'t str),
 }
 
 impl Open<'_> {
@@ -94,6 +104,7 @@ impl Open<'_> {
         match self {
             Self::Tool(name) => format!("</{name}>"),
             Self::Named { tag, .. } => format!("</{tag}>"),
+            Self::Pairs(_) => "</tool_call>".to_owned(),
         }
     }
 }
@@ -105,6 +116,14 @@ fn opening(text: &str) -> Option<(Open<'_>, usize)> {
             return Some((Open::Tool(name), tag.len()));
         }
     }
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "_-.:".contains(c);
+    if let Some(rest) = text.strip_prefix("<tool_call>") {
+        let inner = rest.trim_ascii_start();
+        let (name, behind) = inner.split_at(inner.find(|c| !is_name(c))?);
+        let pairs = behind.trim_ascii_start();
+        let is_call = !name.is_empty() && pairs.starts_with("<arg_key>");
+        return is_call.then_some((Open::Pairs(name), text.len() - pairs.len()));
+    }
     let (tag, name, length) = if let Some(rest) = text.strip_prefix("<invoke name=\"") {
         let (name, _) = rest.split_once("\">")?;
         ("invoke", name, "<invoke name=\"\">".len() + name.len())
@@ -113,7 +132,6 @@ fn opening(text: &str) -> Option<(Open<'_>, usize)> {
         let (name, _) = rest.split_once('>')?;
         ("function", name, "<function=>".len() + name.len())
     };
-    let is_name = |c: char| c.is_ascii_alphanumeric() || "_-.:".contains(c);
     name.chars()
         .all(is_name)
         .then_some((Open::Named { tag, name }, length))
@@ -142,6 +160,44 @@ fn parameters(body: &str, at: usize) -> Vec<Member> {
         from = text + end + "</parameter>".len();
     }
     members
+}
+
+/// `<arg_key>path</arg_key>` and `<arg_value>…</arg_value>` by turns, whose texts are taken as they
+/// are.
+fn pairs(body: &str, at: usize) -> Result<Vec<Member>, Fault> {
+    let mut members = Vec::new();
+    let mut from = 0;
+    loop {
+        let start = body.len() - body[from..].trim_ascii_start().len();
+        let rest = &body[start..];
+        if rest.is_empty() {
+            return Ok(members);
+        }
+        let pair = || {
+            let (key, rest) = rest.strip_prefix("<arg_key>")?.split_once("</arg_key>")?;
+            let rest = rest.trim_ascii_start().strip_prefix("<arg_value>")?;
+            let text = body.len() - rest.len();
+            Some((key.trim(), text, text + rest.find("</arg_value>")?))
+        };
+        let Some((key, text, end)) = pair() else {
+            let span = Span::at(at + start);
+            let message = "expected <arg_key>…</arg_key> and <arg_value>…</arg_value>";
+            return Err(Fault::new(Code::InvalidBatch, span, message.to_owned()));
+        };
+        let span = Span {
+            start: at + text,
+            end: at + end,
+        };
+        members.push(Member {
+            key: key.to_owned(),
+            key_span: span,
+            node: Node {
+                span,
+                value: Value::Text(body[text..end].to_owned()),
+            },
+        });
+        from = end + "</arg_value>".len();
+    }
 }
 
 /// `<path>…</path>`, each up to its own closing tag.

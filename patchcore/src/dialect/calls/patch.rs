@@ -22,8 +22,8 @@ const STATES: &[&str] = &[
 const COPIES: &[&str] = &[".orig", ".old", ".bak", ".new", "~"];
 
 impl Reader<'_> {
-    /// Text in another dialect, for the file of the call.
-    pub(super) fn patch(&mut self, arguments: &mut Arguments<'_, '_, '_>) {
+    /// Text in another dialect in a parameter, for the file of the call.
+    pub(super) fn patch(&mut self, arguments: &mut Arguments<'_, '_, '_>, field: Field) {
         let path = match arguments.has(Field::Path) || self.options.file.is_some() {
             true => match self.path(arguments) {
                 Some(path) => Some(path),
@@ -31,16 +31,17 @@ impl Reader<'_> {
             },
             false => None,
         };
-        self.patch_of(arguments, path);
+        self.patch_of(arguments, field, path);
     }
 
-    /// Text in another dialect, for a file.
+    /// Text in another dialect in a parameter, for a file.
     pub(super) fn patch_of(
         &mut self,
         arguments: &mut Arguments<'_, '_, '_>,
+        field: Field,
         path: Option<RelPath>,
     ) {
-        let Taken::Set(text) = arguments.text(Field::Patch) else {
+        let Taken::Set(text) = arguments.text(field) else {
             return;
         };
         let dialect = match detect(text.as_bytes()) {
@@ -51,7 +52,7 @@ impl Reader<'_> {
                 | Dialect::Hashline),
             ) => dialect,
             Ok(_) | Err(_) => {
-                let key = arguments.key(Field::Patch).unwrap_or_default();
+                let key = arguments.key(field).unwrap_or_default();
                 return arguments.fault(format!("{key:?} holds no patch that is known: expected search/replace blocks, a unified diff or an envelope"));
             }
         };

@@ -154,8 +154,11 @@ pub(super) fn ends(path: &[u8], name: &[u8]) -> bool {
     above.is_some_and(|above| above.is_empty() || above.ends_with(b"/"))
 }
 
-/// The line behind a `File:`, `Path:` or `Filename:`, or a `File` before backticks.
+/// The line behind a `File:`, `Path:` or `Filename:`, or a `File` before backticks; the label, or all
+/// of it, may be bold.
 fn without_label(line: &[u8]) -> Option<&[u8]> {
+    let stars = line.iter().take_while(|byte| **byte == b'*').count();
+    let line = &line[stars..];
     let letters = line
         .iter()
         .take_while(|byte| byte.is_ascii_alphabetic())
@@ -314,6 +317,14 @@ mod tests {
             ("\"src/a b.rs\"", Some("src/a b.rs")),
             ("Path: src/a.rs", Some("src/a.rs")),
             ("FILENAME: `src/a.rs`", Some("src/a.rs")),
+            ("**File: src/a.rs**", Some("src/a.rs")),
+            ("**File: `src/a.rs`**:", Some("src/a.rs")),
+            ("**File:** `src/a.rs`", Some("src/a.rs")),
+            ("### **Path:** src/a.rs", Some("src/a.rs")),
+            ("**File `src/a.rs`**", Some("src/a.rs")),
+            ("**File:** the one in src/a.rs, below", None),
+            ("**File:**", None),
+            ("**Files: a.rs and b.rs**", None),
             ("*** Update File: src/a.rs", None),
             ("+++ b/src/a.rs", None),
             ("[a.rs](src/a.rs)", None),
@@ -400,6 +411,7 @@ mod tests {
             ("Now a.rs:", true),
             ("`my file.rs`", false),
             ("File: my file.rs", false),
+            ("**File:** my file.rs", false),
             ("src/a.rs:12", true),
         ] {
             let line = line.as_bytes();
