@@ -4,6 +4,7 @@
 //! of it.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -53,7 +54,11 @@ impl Batch {
     #[must_use]
     pub fn paths(&self) -> Vec<RelPath> {
         let mut paths: Vec<RelPath> = Vec::with_capacity(self.operations.len());
-        for operation in self.operations.iter().filter(|o| o.spelled.is_none()) {
+        for operation in self
+            .operations
+            .iter()
+            .filter(|o| o.reading.spelled.is_none())
+        {
             if paths.last() != Some(&operation.file) {
                 paths.push(operation.file.clone());
             }
@@ -136,20 +141,11 @@ pub struct Operation {
     pub base: Option<Digest>,
     /// The operation's own labels over the batch's.
     pub labels: Arc<Labels>,
-    /// What a front end has to say about how it read the operation, for the verdict: white space
-    /// or punctuation that it folded to find the place, say.
-    pub note: Option<String>,
     /// What the sender lets pass on its own responsibility, unless the operator forbids it.
     pub allow: Vec<Allowance>,
     /// Which step of the ladder found the place of an [`Action::Splice`]; `None` where the text
     /// stands there exactly, and for every other action.
     pub matched: Option<Matched>,
-    /// For an [`Action::Refused`] whose path is none: what the sender wrote. `file` is then a
-    /// stand-in that no operation can work on.
-    pub spelled: Option<Box<Spelling>>,
-    /// For a refused edit by text whose new text stands in the file: what it would replace by what.
-    /// It has landed if the log shows it.
-    pub doubt: Option<Box<TextEdit>>,
     /// Whether an [`Action::Splice`] may edit bytes that are no text: a hash has already guarded
     /// both its ends.
     pub binary: bool,
@@ -175,6 +171,31 @@ pub struct Operation {
     /// Whether it is a deletion in a format that has no way to say which text goes: it passes without
     /// a guard, unless its agent was shown another text.
     pub guardless: bool,
+    /// Whether the sender's format writes names so that no mark, quote or remark can be taken for
+    /// a part of one, as git quotes them.
+    pub exact_name: bool,
+    /// What else a front end found out while it read the operation.
+    pub reading: Reading,
+}
+
+/// What a front end found out while it read an operation. For most operations that is nothing, which
+/// takes no memory: with these fields in each of them, a check of 6,000 edits takes 2 % longer.
+#[derive(Debug, Clone, Default)]
+pub struct Reading(Option<Box<Findings>>);
+
+/// What a front end may find out while it reads an operation.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Findings {
+    /// What a front end has to say about how it read the operation, for the verdict: white space
+    /// or punctuation that it folded to find the place, say.
+    pub note: Option<String>,
+    /// For an [`Action::Refused`] whose path is none: what the sender wrote. `file` is then a
+    /// stand-in that no operation can work on.
+    pub spelled: Option<Box<Spelling>>,
+    /// For a refused edit by text whose new text stands in the file: what it would replace by what.
+    /// It has landed if the log shows it.
+    pub doubt: Option<Box<TextEdit>>,
     /// What a sender of its format does to guard it, for the refusal of one without a guard; `None`
     /// where that is `expect` or `base`.
     pub to_guard: Option<String>,
@@ -185,9 +206,43 @@ pub struct Operation {
     pub older: Option<Box<Older>>,
     /// Where its lines were and where they are, where it was made for an older state of the file.
     pub rebased: Option<Rebased>,
-    /// Whether the sender's format writes names so that no mark, quote or remark can be taken for
-    /// a part of one, as git quotes them.
-    pub exact_name: bool,
+}
+
+impl Findings {
+    /// No findings.
+    const NONE: Self = Self {
+        note: None,
+        spelled: None,
+        doubt: None,
+        to_guard: None,
+        meant: None,
+        older: None,
+        rebased: None,
+    };
+}
+
+impl Reading {
+    /// Says how the operation was read, where there is something to say.
+    pub(crate) fn say(&mut self, note: Option<String>) {
+        if note.is_some() {
+            self.note = note;
+        }
+    }
+}
+
+impl Deref for Reading {
+    type Target = Findings;
+
+    fn deref(&self) -> &Findings {
+        static NONE: Findings = Findings::NONE;
+        self.0.as_deref().unwrap_or(&NONE)
+    }
+}
+
+impl DerefMut for Reading {
+    fn deref_mut(&mut self) -> &mut Findings {
+        self.0.get_or_insert_default()
+    }
 }
 
 /// What the sender of an operation lets pass on its own responsibility: something that is refused
@@ -296,11 +351,8 @@ impl Operation {
             action,
             base: None,
             labels,
-            note: None,
             allow: Vec::new(),
             matched: None,
-            spelled: None,
-            doubt: None,
             binary: false,
             encoded: false,
             proven: false,
@@ -311,16 +363,14 @@ impl Operation {
             exact_name: false,
             shown: false,
             guardless: false,
-            to_guard: None,
-            meant: None,
-            older: None,
-            rebased: None,
+            reading: Reading::default(),
         }
     }
 
     /// Adds to what the verdict says of how the operation was read.
     pub(crate) fn add_note(&mut self, note: String) {
-        self.note = Some(match self.note.take() {
+        let said = &mut self.reading.note;
+        *said = Some(match said.take() {
             Some(before) => format!("{before}; {note}"),
             None => note,
         });
@@ -337,13 +387,10 @@ impl Operation {
             .collect();
         let stand_in = RelPath::new(format!(".mission_control/refused/={name}"))
             .expect("one short component below a directory");
-        Self {
-            spelled: Some(Box::new(Spelling {
-                op,
-                file: file.to_owned(),
-            })),
-            ..Self::new(stand_in, Action::Refused(Box::new(refusal)))
-        }
+        let mut refused = Self::new(stand_in, Action::Refused(Box::new(refusal)));
+        let file = file.to_owned();
+        refused.reading.spelled = Some(Box::new(Spelling { op, file }));
+        refused
     }
 
     /// Whether nothing says which text its position is meant for: neither a hash nor lines that
@@ -368,15 +415,15 @@ impl Operation {
     /// The operation's name as batches and reports spell it.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        let spelled = self.spelled.as_ref().map(|spelled| spelled.op);
-        let meant = spelled.or(self.meant);
+        let spelled = self.reading.spelled.as_ref().map(|spelled| spelled.op);
+        let meant = spelled.or(self.reading.meant);
         meant.unwrap_or_else(|| self.action.name())
     }
 
     /// The file as reports show it: what the sender wrote where that is no path.
     #[must_use]
     pub fn shown_file(&self) -> std::borrow::Cow<'_, str> {
-        match &self.spelled {
+        match &self.reading.spelled {
             Some(spelled) => spelled.file.as_str().into(),
             None => String::from_utf8_lossy(self.file.as_bytes()),
         }

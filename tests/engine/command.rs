@@ -115,6 +115,16 @@ pub(crate) fn edit(root: &Path, random: &mut Random) {
     }
 }
 
+/// So many directories that threads share them.
+fn widen(root: &Path) {
+    for number in 0..40 {
+        let inner = root.join(format!("w{number}/inner"));
+        fs::create_dir_all(&inner).unwrap();
+        fs::write(inner.join("file"), format!("{number}\n")).unwrap();
+        fs::write(inner.join(".gitignore"), "*\n!file\n!.gitignore\n").unwrap();
+    }
+}
+
 #[test]
 fn whatever_a_command_does_is_recorded_and_taken_back() {
     let mut changed: u64 = 0;
@@ -122,9 +132,18 @@ fn whatever_a_command_does_is_recorded_and_taken_back() {
     for seed in 0..seeds {
         let dir = start();
         let root = dir.path();
+        let is_wide = seed % 5 == 0;
+        if is_wide {
+            widen(root);
+        }
         let before = snapshot(root);
         let mut random = Random(seed);
         let Some(applied) = record(root, || {
+            if is_wide {
+                fs::write(root.join("w7/inner/file"), "other\n").unwrap();
+                fs::remove_dir_all(root.join("w20")).unwrap();
+                fs::rename(root.join("w30"), root.join("d/w")).unwrap();
+            }
             for _ in 0..=random.below(6) {
                 edit(root, &mut random);
             }

@@ -373,7 +373,7 @@ fn a_failed_verification_takes_the_batch_back() {
 fn undo_tells_nothing_of_the_way_there() {
     let dir = tree(&[("a", "one\n")]);
     let mut operation = append("a", "two");
-    operation.note = Some("read without its fence".into());
+    operation.reading.note = Some("read without its fence".into());
     let applied = apply_new(dir.path(), batch(vec![operation]));
     assert!(applied.report.operations[0].note.is_some());
     let workspace = Workspace::open(dir.path()).unwrap();

@@ -101,7 +101,7 @@ impl Sink {
     }
 
     fn operation(&mut self, operation: &Operation) {
-        match &operation.spelled {
+        match &operation.reading.spelled {
             Some(spelled) => self.bytes(spelled.file.as_bytes()),
             None => self.bytes(operation.file.as_bytes()),
         }

@@ -223,8 +223,10 @@ impl<'t> Desk<'t> {
     pub(super) fn refuse(&mut self, path: &RelPath, refusal: Refusal) {
         self.stage.spoil(path);
         let doubt = self.doubt.take();
-        self.push(path, Action::Refused(Box::new(refusal)), None)
-            .doubt = doubt;
+        let operation = self.push(path, Action::Refused(Box::new(refusal)), None);
+        if doubt.is_some() {
+            operation.reading.doubt = doubt;
+        }
     }
 
     /// Judges an operation that comes after a refused one on its file by the text without that one:
@@ -290,9 +292,9 @@ impl<'t> Desk<'t> {
             return;
         }
         for operation in &mut self.operations[from..] {
-            let own = operation.note.take();
+            let own = operation.reading.note.take();
             let all: Vec<&str> = own.iter().chain(remarks).map(String::as_str).collect();
-            operation.note = Some(all.join("; "));
+            operation.reading.note = Some(all.join("; "));
         }
     }
 
@@ -314,7 +316,7 @@ impl<'t> Desk<'t> {
 
     fn push(&mut self, path: &RelPath, action: Action, note: Option<String>) -> &mut Operation {
         let mut operation = Operation::new(path.clone(), action);
-        operation.note = note;
+        operation.reading.say(note);
         self.doubt = None;
         self.operations.push(operation);
         self.operations.last_mut().expect("one was just added")

@@ -300,12 +300,13 @@ fn arguments(body: &[u8]) -> Option<String> {
     call.get("arguments")?.as_str().map(String::from)
 }
 
-/// The first keys of a JSON text, without parsing it.
+/// The first keys of a JSON text, each once, without parsing it.
 pub(super) fn keys(body: &[u8]) -> Vec<Vec<u8>> {
     const ENOUGH: usize = 64;
-    let mut keys = Vec::new();
+    let mut keys: Vec<Vec<u8>> = Vec::new();
+    let mut seen = 0;
     let mut at = 0;
-    while at < body.len() && keys.len() < ENOUGH {
+    while at < body.len() && seen < ENOUGH {
         if body[at] != b'"' {
             at += 1;
             continue;
@@ -317,7 +318,11 @@ pub(super) fn keys(body: &[u8]) -> Vec<Vec<u8>> {
         }
         let rest = body.get(end + 1..).unwrap_or_default();
         if rest.trim_ascii_start().starts_with(b":") {
-            keys.push(body[start..end.min(body.len())].to_vec());
+            let key = &body[start..end.min(body.len())];
+            if keys.iter().all(|known| known != key) {
+                keys.push(key.to_vec());
+            }
+            seen += 1;
         }
         at = end + 1;
     }

@@ -43,9 +43,9 @@ impl Script for Files {
             let before = operations.len();
             self.lower_file(file, tree, &mut operations);
             for operation in &mut operations[before..] {
-                let notes = operation.note.iter().chain(&file.notes);
+                let notes = operation.reading.note.iter().chain(&file.notes);
                 let notes: Vec<&str> = notes.map(String::as_str).collect();
-                operation.note = (!notes.is_empty()).then(|| notes.join("; "));
+                operation.reading.note = (!notes.is_empty()).then(|| notes.join("; "));
             }
         }
         Ok(Batch::new(operations, self.content).into())
@@ -77,7 +77,7 @@ impl Files {
         let form = whole::Form::of(file.verbatim);
         let (edits, note) = whole::edits(before, new, form);
         let mut operation = Operation::new(path.clone(), Action::Splice(edits));
-        operation.note = Some(note);
+        operation.reading.note = Some(note);
         operation.rewrites = form == whole::Form::OfFile;
         operations.push(operation);
         if let Some(executable) = file

@@ -296,20 +296,22 @@ impl fmt::Debug for Patch<'_> {
 /// with the next part behind a fault.
 pub fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Patch<'a>, Unread> {
     // What is forbidden is not allowed, whoever allows it.
-    let options = &Options {
-        allow_omission: options.allow_omission && !options.forbid_omission,
-        ..options.clone()
-    };
     let dialect = match options.dialect {
         Some(dialect) => dialect,
         None => detect(bytes)?,
     };
+    let options = &Options {
+        allow_omission: options.allow_omission && !options.forbid_omission,
+        dialect: Some(dialect),
+        ..options.clone()
+    };
     let script = parse_text(dialect, bytes, options)?;
     options.check(dialect, &*script)?;
+    let content = script.content().unwrap_or_else(|| Digest::of(bytes));
     Ok(Patch {
         dialect,
         script,
-        received: received(bytes, dialect, options),
+        received: received(content, options),
     })
 }
 
@@ -358,10 +360,10 @@ fn parse_text<'a>(
 }
 
 /// The digest by which the same input, read in the same way, is known again.
-fn received(bytes: &[u8], dialect: Dialect, options: &Options) -> Digest {
+fn received(content: Digest, options: &Options) -> Digest {
     let mut hasher = Hasher::default();
-    hasher.update(format!("{dialect} {options:?}\0").as_bytes());
-    hasher.update(bytes);
+    hasher.update(format!("{options:?}\0").as_bytes());
+    hasher.update(content.as_bytes());
     hasher.finish()
 }
 

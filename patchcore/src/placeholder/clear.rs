@@ -32,7 +32,7 @@ impl Marker<'_> {
         let found = self.scanner.find(bytes);
         let ids = found.iter().map(|placeholder| placeholder.id).chain([id]);
         let known = ids.flat_map(|id| self.injected.sums(id).map(str::to_owned));
-        let Ok(context) = self.context(path, bytes, &known.collect()) else {
+        let Ok(context) = self.context(path, bytes, &known.collect(), None) else {
             return cleared;
         };
         let existing = comment::all(bytes, &context);

@@ -120,7 +120,8 @@ impl<'a> Marker<'a> {
             text: Text::new(bytes),
         };
         let mut known: HashSet<String> = HashSet::new();
-        if comment::may_hold(bytes) {
+        let may_hold = comment::may_hold(bytes);
+        if may_hold {
             let ids: HashSet<&str> = found.iter().map(|placeholder| placeholder.id).collect();
             let style = Language::of(path, bytes).and_then(|language| language.style);
             for id in ids {
@@ -131,10 +132,16 @@ impl<'a> Marker<'a> {
                 }
             }
         }
-        let context = self.context(path, bytes, &known);
+        // Comments are looked for in the whole file; else no line is asked about behind the last
+        // placeholder's, and the rest of a file, a half of it on average, is not read.
+        let enough = match (may_hold, found.last()) {
+            (false, Some(last)) => Some(file.line_of(last.span.start).start),
+            _ => None,
+        };
+        let context = self.context(path, bytes, &known, enough);
         let existing = match &context {
-            Ok(context) => comment::all(bytes, context),
-            Err(_) => Vec::new(),
+            Ok(context) if enough.is_none() => comment::all(bytes, context),
+            _ => Vec::new(),
         };
         let mut wishes = Vec::new();
         // The ends of the lines above that bear a placeholder.
@@ -195,12 +202,14 @@ impl<'a> Marker<'a> {
     }
 
     /// The state of the file's language; why there is none to be had.
-    /// The text of comments with these checksums is left out: it is nobody's code.
+    /// The text of comments with these checksums is left out: it is nobody's code. Nobody asks about
+    /// lines behind `enough`.
     pub(super) fn context(
         &self,
         path: &RelPath,
         bytes: &[u8],
         known: &HashSet<String>,
+        enough: Option<usize>,
     ) -> Result<Context, (Code, String)> {
         match detect_encoding(bytes) {
             Encoding::Wide => return Err((Code::UnsupportedEncoding, "is UTF-16".to_owned())),
@@ -219,6 +228,7 @@ impl<'a> Marker<'a> {
             language,
             &name,
             masked.as_deref().unwrap_or(bytes),
+            enough,
         ))
     }
 

@@ -28,7 +28,7 @@ impl Marker<'_> {
             owners.entry(sum).or_default().push(id);
         }
         let known = owners.keys().map(|sum| (*sum).to_owned()).collect();
-        let Ok(context) = self.context(path, bytes, &known) else {
+        let Ok(context) = self.context(path, bytes, &known, None) else {
             return Vec::new();
         };
         let found = self.scanner.find(bytes);

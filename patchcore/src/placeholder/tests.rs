@@ -355,7 +355,16 @@ places! {
     less_value: "a.less", "a {\n  src: url('@{x}/y'),\n    // ###P###\n    url(z);\n}\n" => Some(2);
     less_script: "a.less", "@x: ~`(function() {\n  // ###P###\n  return 1;\n})()`;\n" => Some(1);
     less_list: "a.less", ".a {\n  transition: height 1s,\n    // ###P###\n    top 1s !important;\n}\n" => Some(2);
-    less_list_in_a_call: "a.less", ".a {\n  color: f(@a,\n    // ###P###\n    @b);\n}\n" => Some(0);
+    less_value_of_several_lines: "a.less", ".a {\n  x: ~\"a\"\n    // ###P###\n    b\n}\n" => Some(2);
+    less_end_of_a_block: "a.less", ".a {\n  x: y\n  // ###P###\n}\n" => Some(0);
+    less_guard: "a.less", ".a when (@b > 1) and\n  // ###P###\n  (@b < 3) {\n  x: y;\n}\n" => Some(1);
+    less_supports: "a.less", "@supports (a: b) and\n  // ###P###\n  (c: d) {\n}\n" => Some(1);
+    less_in_a_component: "a.vue", "<style lang=\"less\">\n.m(@a;\n  // ###P###\n  @b) {\n}\n</style>\n" => Some(2);
+    less_selector_with_a_hole: "a.less", ".@{a},\n// ###P###\n.b {\n}\n" => Some(1);
+    scss_at_rule: "a.scss", "@layer a,\n  // ###P###\n  b;\n" => Some(1);
+    scss_at_rule_with_a_hole: "a.scss", "@foo #{$x} {\n}\n@foo #{$x}\n  // ###P###\n  y {\n}\n" => Some(3);
+    scss_include: "a.scss", ".a {\n  @include m(1,\n    // ###P###\n    2);\n}\n" => Some(0);
+    scss_map: "a.scss", "$m: (\n  // ###P###\n  a: b,\n);\n" => Some(0);
     less_parameters: "a.less", ".m(@a;\n  // ###P###\n  @b) {\n  x: @a;\n}\n" => Some(1);
     less_selectors: "a.less", ".a,\n// ###P###\n.b {\n  x: y;\n}\n" => Some(0);
     less_code: "a.less", ".a-@{x} {\n  top: 1px;\n  // ###P###\n}\n" => Some(0);

@@ -306,7 +306,7 @@ impl Scene<'_, '_> {
 
     fn unguarded(&self, located: &Located) -> Refusal {
         let (path, line, digest) = (self.path, located.line(), (self.digest)());
-        let to_guard = self.operation.to_guard.clone().unwrap_or_else(|| {
+        let to_guard = self.operation.reading.to_guard.clone().unwrap_or_else(|| {
             format!(
                 "send the lines that are there as \"expect\", or the file's hash as \"base\": {digest}"
             )

@@ -266,7 +266,7 @@ impl Verdict {
         Self {
             op: operation.name().into(),
             file: operation.shown_file().into_owned(),
-            note: operation.note.clone(),
+            note: operation.reading.note.clone(),
             matched: operation.matched,
             allow: operation.allow.clone(),
             labels: has_own.then(|| Box::new((**labels).clone())),

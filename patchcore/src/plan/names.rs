@@ -489,7 +489,7 @@ pub(super) fn check_deletion(
             return Ok(());
         }
         let by_hash = || format!("send its hash as \"base\": {}", source.digest());
-        let to_guard = operation.to_guard.clone().unwrap_or_else(by_hash);
+        let to_guard = operation.reading.to_guard.clone().unwrap_or_else(by_hash);
         return Err(Refusal::new(
             Code::Unguarded,
             format!("{path} is deleted without a guard; {to_guard}"),

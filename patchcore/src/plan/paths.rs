@@ -200,7 +200,7 @@ fn collision(path: &RelPath, why: &str) -> Refusal {
 
 fn placed(batch: &Batch) -> impl Iterator<Item = (usize, &Operation)> {
     let operations = batch.operations.iter().enumerate();
-    operations.filter(|(_, operation)| operation.spelled.is_none())
+    operations.filter(|(_, operation)| operation.reading.spelled.is_none())
 }
 
 fn named(operation: &Operation) -> impl Iterator<Item = &RelPath> {

@@ -41,6 +41,11 @@ pub trait Script {
         None
     }
 
+    /// Digest of the bytes that the script was read from, where reading them took one.
+    fn content(&self) -> Option<Digest> {
+        None
+    }
+
     /// What the script asks to look at, beside what it edits.
     fn reads(&self) -> Vec<(RelPath, Part)> {
         Vec::new()

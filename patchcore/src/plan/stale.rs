@@ -40,13 +40,14 @@ pub(crate) fn is_stale(operation: &Operation, refusal: &Refusal) -> bool {
             | Code::AnchorAmbiguous
             | Code::FileNotFound
     );
-    let is_older = matches!(operation.action, Action::Refused(_)) && operation.older.is_some();
+    let is_older =
+        matches!(operation.action, Action::Refused(_)) && operation.reading.older.is_some();
     (is_about_state || is_older) && !operation.shown
 }
 
 /// Whether an operation found a place that the state it was made for may deny.
 pub(crate) fn is_doubtful(operation: &Operation) -> bool {
-    matches!(operation.action, Action::Splice(_)) && operation.older.is_some()
+    matches!(operation.action, Action::Splice(_)) && operation.reading.older.is_some()
 }
 
 /// Plans again what was refused and was made for an older state that the tree knows: with
@@ -71,7 +72,8 @@ pub(super) fn replan(
     }
     if policy.rebase {
         let stale = stale(&plan, &batch, |operation, code| {
-            operation.older.is_some() || operation.base.is_some() && code == Code::BaseMismatch
+            operation.reading.older.is_some()
+                || operation.base.is_some() && code == Code::BaseMismatch
         });
         let moves = moves(&batch, tree, &stale);
         let (moves, lost) = apart(moves);
@@ -84,7 +86,10 @@ pub(super) fn replan(
         say_why(&mut plan, &batch, lost);
         let verdicts = plan.verdicts.iter_mut().zip(&batch.operations);
         for (verdict, operation) in verdicts {
-            verdict.rebased = operation.rebased.filter(|_| verdict.outcome.lands());
+            verdict.rebased = operation
+                .reading
+                .rebased
+                .filter(|_| verdict.outcome.lands());
             if verdict.rebased.is_some() {
                 verdict.outcome = Outcome::Rebased;
             }
@@ -115,15 +120,15 @@ fn deny<'b>(batch: &'b Batch, tree: &Tree) -> Cow<'b, Batch> {
             continue;
         }
         let path = &operation.file;
-        let note = operation.note.as_deref();
+        let note = operation.reading.note.as_deref();
         let note = note.map(|note| format!(": {note}")).unwrap_or_default();
         let message = format!(
             "what the hunk looks for in {path} stands at one place, which is not where its lines are{note}"
         );
         let refusal = Refusal::new(Code::AnchorNotFound, message).in_file(path);
         let judged = &mut judged.to_mut().operations[index];
-        judged.meant = Some(operation.name());
-        judged.note = None;
+        judged.reading.meant = Some(operation.name());
+        judged.reading.note = None;
         judged.action = Action::Refused(Box::new(refusal));
     }
     judged
@@ -143,7 +148,9 @@ fn same_result(one: &Operation, other: &Operation, source: &Source) -> bool {
 
 /// Adds to refusals the merge patch that makes them pass, where there is one.
 fn suggest(mut plan: Plan, batch: &Batch, tree: &Tree, policy: &Policy) -> Plan {
-    let stale = stale(&plan, batch, |operation, _| operation.rebased.is_none());
+    let stale = stale(&plan, batch, |operation, _| {
+        operation.reading.rebased.is_none()
+    });
     let (mut moves, lost) = apart(moves(batch, tree, &stale));
     if !policy.rebase {
         say_why(&mut plan, batch, lost);
@@ -167,7 +174,7 @@ fn suggest(mut plan: Plan, batch: &Batch, tree: &Tree, policy: &Policy) -> Plan 
         if let Some(refusal) = &mut plan.verdicts[step.index].refusal
             && passes
         {
-            match (step.patch, step.operation.rebased) {
+            match (step.patch, step.operation.reading.rebased) {
                 (None, Some(rebased)) => {
                     refusal.message = format!("{}; {}", refusal.message, by_now(&rebased));
                 }
@@ -200,7 +207,8 @@ fn stale(plan: &Plan, batch: &Batch, which: impl Fn(&Operation, Code) -> bool) -
 fn say_why(plan: &mut Plan, batch: &Batch, lost: Vec<(usize, Lost)>) {
     for (index, lost) in lost {
         if let Some(refusal) = &mut plan.verdicts[index].refusal
-            && (refusal.code == Code::BaseMismatch || batch.operations[index].older.is_some())
+            && (refusal.code == Code::BaseMismatch
+                || batch.operations[index].reading.older.is_some())
         {
             refusal.message = format!("{}; {lost}", refusal.message);
         }
@@ -301,7 +309,7 @@ fn standing<'t>(tree: &'t Tree, path: &'t RelPath) -> Option<(&'t RelPath, &'t A
 /// The states that an operation may have been made for: the one that it names, or all in which
 /// nothing is wrong with it.
 fn bases(operation: &Operation, batch: &Batch, tree: &Tree) -> Vec<Digest> {
-    if let Some(older) = &operation.older {
+    if let Some(older) = &operation.reading.older {
         let mut known = tree.bases(&operation.file);
         let known = known.find(|source| older.base.is_of(source.bytes()));
         return known.map(|source| source.digest()).into_iter().collect();
@@ -325,14 +333,14 @@ fn passes(operation: &Operation, batch: &Batch, source: &Arc<Source>) -> bool {
 
 /// An operation in terms of the state that it was made for; `None` where it does not fit there.
 fn in_base<'o>(operation: &'o Operation, base: &Source) -> Option<Cow<'o, Operation>> {
-    let Some(older) = &operation.older else {
+    let Some(older) = &operation.reading.older else {
         return Some(Cow::Borrowed(operation));
     };
     let is_other = operation.base.is_some_and(|named| named != base.digest());
     (!is_other).then_some(())?;
     let mut made = operation.clone();
-    made.older = None;
-    made.meant = None;
+    made.reading.older = None;
+    made.reading.meant = None;
     made.base = Some(base.digest());
     made.action = match &older.edit {
         OlderEdit::Action(action) => action.clone(),
@@ -440,7 +448,7 @@ impl Pair<'_> {
         let digest = self.current.digest();
         let mut moved = operation.clone();
         moved.base = Some(digest);
-        moved.rebased = Some(Rebased {
+        moved.reading.rebased = Some(Rebased {
             from: shown(spot.ranges())?,
             to: shown(to.iter().cloned())?,
         });

@@ -182,6 +182,7 @@ pub(crate) fn with_script<T>(
             Err(fault) => Ok(Err(fault)),
         };
     }
+    options.dialect = Some(dialect);
     match dialect::parse(bytes, &options) {
         Ok(script) => then(&script).map(Ok),
         Err(unread) => match unread.diagnostic() {

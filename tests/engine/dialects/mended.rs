@@ -208,7 +208,10 @@ fn misquoted(line: &str, random: &mut Random) -> String {
                 wrong[at] = 'x';
                 wrong.into_iter().collect()
             }
-            3 => line.replacen(*one_of(random, &WORDS), *one_of(random, &WORDS), 1),
+            3 => {
+                let (from, to) = (*one_of(random, &WORDS), *one_of(random, &WORDS));
+                line.replacen(from, to, 1)
+            }
             4 => line.replace('"', "'"),
             5 => line.replacen(", ", ",", 1),
             6 => line.replacen(" = ", " := ", 1),

@@ -251,15 +251,15 @@ fn carry_out(operation: Operation, desk: &mut Desk<'_>) -> Result<(), Refusal> {
     match operation.action {
         Action::Splice(edits) => {
             if operation.bare {
-                desk.splice_bare(&path, edits, operation.note)?;
+                desk.splice_bare(&path, edits, operation.reading.note.clone())?;
             } else {
-                desk.splice(&path, edits, operation.note)?;
+                desk.splice(&path, edits, operation.reading.note.clone())?;
             }
             desk.mark(operation.matched, operation.rewrites);
             Ok(())
         }
         Action::CreateFile { content, .. } => desk.write(&path, content, whole::Form::Verbatim),
-        Action::DeleteFile { .. } => desk.delete(&path, operation.note),
+        Action::DeleteFile { .. } => desk.delete(&path, operation.reading.note.clone()),
         Action::RenameFile { to } => desk.rename(&path, &to),
         Action::Refused(refusal) => Err(*refusal),
         _ => {

@@ -27,7 +27,7 @@ fn applied(input: &str) -> Result<(String, Vec<String>), String> {
         .batch
         .operations
         .iter()
-        .filter_map(|operation| operation.note.clone());
+        .filter_map(|operation| operation.reading.note.clone());
     said.extend(notes);
     let mut text = String::new();
     for change in &planned.changes {

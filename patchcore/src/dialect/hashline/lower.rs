@@ -34,20 +34,20 @@ fn guard(operation: &mut Operation, section: &Section, command: &Command, source
     match &section.tag {
         Tagged::By(tag) if *tag == present => operation.base = Some(source.digest()),
         Tagged::By(tag) => {
-            operation.meant = Some(operation.action.name());
+            operation.reading.meant = Some(operation.action.name());
             let refused = Action::Refused(Box::new(stale(*tag, section, command, source)));
             let action = std::mem::replace(&mut operation.action, refused);
-            operation.older = Some(Box::new(Older {
+            operation.reading.older = Some(Box::new(Older {
                 base: BaseName::Tag(*tag),
                 edit: OlderEdit::Action(action),
             }));
         }
         Tagged::Foreign(tag) => {
             let header = present.header(&section.path);
-            operation.to_guard = Some(format!(
+            operation.reading.to_guard = Some(format!(
                 "read the file as a listing with tags and send its header, with the numbers as they are there; now it is {header}"
             ));
-            operation.note = Some(match tag.as_str() {
+            operation.reading.note = Some(match tag.as_str() {
                 "" => format!("the header has no tag; the one of the file is {header}"),
                 tag => format!(
                     "the tag {tag:?} has too few digits to prove the text; the one of the file is {header}"

@@ -8,6 +8,7 @@
 use super::{Section, SectionKind, Unified, lower, names};
 use crate::dialect::{Options, Unread};
 use crate::diff::parse::ParsedFile;
+use crate::digest::Digest;
 use crate::error::{Hint, Refusal};
 use crate::operation::{Action, Batch};
 use crate::path::RelPath;
@@ -70,6 +71,15 @@ impl Script for Levels<'_> {
         paths.sort();
         paths.dedup();
         paths
+    }
+
+    fn content(&self) -> Option<Digest> {
+        let others = self.others.iter().map(|(_, diff)| diff);
+        self.guess
+            .iter()
+            .chain(others)
+            .next()
+            .map(|diff| diff.content)
     }
 
     fn lower(&self, tree: &Tree) -> Result<Lowered<'_>, Refusal> {

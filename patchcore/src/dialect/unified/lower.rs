@@ -223,7 +223,7 @@ impl<'d> Lowering<'d, '_> {
             let mut said = Vec::new();
             done.operations.retain(|operation| {
                 let is_splice = matches!(operation.action, Action::Splice(_));
-                said.extend(operation.note.clone().filter(|_| is_splice));
+                said.extend(operation.reading.note.clone().filter(|_| is_splice));
                 !is_splice
             });
             said.extend(note);
@@ -232,7 +232,7 @@ impl<'d> Lowering<'d, '_> {
             }
             let splice = Action::Splice(merged.as_slice().to_vec());
             let mut operation = on(&origin, file.clone(), splice);
-            operation.note = Some(said.join("; "));
+            operation.reading.note = Some(said.join("; "));
             done.operations.insert(0, operation);
             if let Some(executable) = section.executable {
                 done.operations
@@ -345,6 +345,7 @@ impl<'d> Lowering<'d, '_> {
             self.mode(section, path, &source, &mut operations);
             if let Some(first) = operations.first_mut() {
                 first
+                    .reading
                     .note
                     .get_or_insert_with(|| format!("{} is renamed already", section.old));
             }

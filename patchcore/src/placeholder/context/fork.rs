@@ -12,6 +12,12 @@ pub(super) trait Machine {
     /// Where a state stands in the text.
     fn at(state: &Self::State) -> usize;
 
+    /// Whether all that was read is noted, and nothing that comes changes it; a machine that cannot
+    /// tell is run to the end.
+    fn is_settled(_: &Self::State) -> bool {
+        false
+    }
+
     /// Reads on by one token.
     fn step(&self, state: &mut Self::State, sink: &mut Sink) -> Step<Self::State>;
 }
@@ -34,65 +40,89 @@ struct Reading<S> {
 }
 
 /// Runs a machine in all its readings; where the last of them ends. What a reading found out that
-/// turns out to be wrong is forgotten.
+/// turns out to be wrong is forgotten. It stops where there is [enough](Sink::enough).
 pub(super) fn run<M: Machine>(machine: &M, first: M::State, sink: &mut Sink) -> usize {
-    let mut live = vec![Reading {
-        state: first,
+    let mut state = first;
+    loop {
+        let at = M::at(&state);
+        if sink.enough.is_some_and(|enough| at >= enough) && M::is_settled(&state) {
+            return at;
+        }
+        match machine.step(&mut state, sink) {
+            Step::Go => {}
+            Step::Fork(other) => match side_by_side(machine, [state, other], sink) {
+                Met::At(agreed) => state = agreed,
+                Met::Ended(end) => return end,
+            },
+            Step::End => return M::at(&state),
+            Step::Dead => {
+                sink.lose(at);
+                return at;
+            }
+        }
+    }
+}
+
+/// What became of several readings.
+enum Met<S> {
+    /// One is left.
+    At(S),
+    /// The text ends here, or is not certain from here on.
+    Ended(usize),
+}
+
+/// Runs several readings until one is left or all have ended.
+fn side_by_side<M: Machine>(
+    machine: &M,
+    readings: [M::State; 2],
+    sink: &mut Sink,
+) -> Met<M::State> {
+    let new = |state| Reading {
+        state,
         found: Sink::default(),
-    }];
-    let mut end = 0;
-    while !live.is_empty() {
+    };
+    let mut live = Vec::from(readings.map(new));
+    let mut end: Option<usize> = None;
+    loop {
+        if let (None, [last]) = (end, live.as_mut_slice()) {
+            sink.merge(std::mem::take(&mut last.found));
+            return Met::At(last.state.clone());
+        }
         // The one that lags behind goes on, so that those that agree again meet.
-        let lag = (0..live.len()).min_by_key(|&index| M::at(&live[index].state));
-        let index = lag.unwrap_or(0);
-        let at = M::at(&live[index].state);
-        let alone = live.len() == 1 && end == 0;
-        let reading = &mut live[index];
-        let step = match alone {
-            true => machine.step(&mut reading.state, sink),
-            false => machine.step(&mut reading.state, &mut reading.found),
+        let Some(index) = (0..live.len()).min_by_key(|&index| M::at(&live[index].state)) else {
+            return Met::Ended(end.unwrap_or(0));
         };
-        match step {
+        let reading = &mut live[index];
+        let at = M::at(&reading.state);
+        match machine.step(&mut reading.state, &mut reading.found) {
             Step::Go => {}
             Step::Fork(state) => {
-                let found = live[index].found.clone();
+                let found = reading.found.clone();
                 live.push(Reading { state, found });
             }
             Step::End => {
                 let reading = live.swap_remove(index);
-                end = end.max(M::at(&reading.state));
+                end = end.max(Some(M::at(&reading.state)));
                 sink.merge(reading.found);
                 continue;
             }
             Step::Dead => {
-                let reading = live.swap_remove(index);
-                if live.is_empty() && end == 0 {
-                    sink.merge(reading.found);
-                    sink.lose(at);
-                    return at;
-                }
+                live.swap_remove(index);
+                continue;
             }
         }
-        if live.len() > 1 {
-            let meets = |other: usize| {
-                other != index && index < live.len() && live[other].state == live[index].state
-            };
-            if let Some(other) = (0..live.len()).find(|&other| meets(other)) {
-                let found = std::mem::take(&mut live[index].found);
-                live[other].found.merge(found);
-                live.swap_remove(index);
-            }
+        let agrees = |other: &usize| *other != index && live[*other].state == live[index].state;
+        if let Some(other) = (0..live.len()).find(agrees) {
+            let found = std::mem::take(&mut live[index].found);
+            live[other].found.merge(found);
+            live.swap_remove(index);
         }
         if live.len() > READINGS {
             for reading in live {
                 sink.merge(reading.found);
             }
             sink.lose(at);
-            return at;
-        }
-        if live.len() == 1 && end == 0 {
-            sink.merge(std::mem::take(&mut live[0].found));
+            return Met::Ended(at);
         }
     }
-    end
 }

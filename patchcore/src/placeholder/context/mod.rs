@@ -55,6 +55,8 @@ pub(super) struct Sink {
     regions: Vec<Region>,
     /// Where the state is not known any more.
     lost: Option<usize>,
+    /// Behind here nobody asks: a lexer may stop.
+    enough: Option<usize>,
     /// White space that tags of a template take away, and which of a tag it is.
     trims: Vec<(Range<usize>, Trim)>,
     /// All that was added, within lines, too, for those who ask for it.
@@ -163,15 +165,23 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Reads a file once.
-    pub(super) fn of(language: &'static Language, name: &str, bytes: &[u8]) -> Self {
-        let template = is_template(language.name);
-        let mut sink = if template {
-            Sink::keeping()
-        } else {
-            Sink::default()
-        };
+    /// Reads a file once, up to `enough` at least: of lines behind it nobody asks.
+    pub(super) fn of(
+        language: &'static Language,
+        name: &str,
+        bytes: &[u8],
+        enough: Option<usize>,
+    ) -> Self {
         let start = crate::text::Text::new(bytes).bom_len();
+        let head = head::end(language.name, bytes, start);
+        let template = is_template(language.name);
+        let mut sink = match template {
+            true => Sink::keeping(),
+            false => Sink {
+                enough: enough.map(|enough| enough.max(head)),
+                ..Sink::default()
+            },
+        };
         let lex = lexer(language.name);
         let mut from = start;
         if template {
@@ -192,7 +202,6 @@ impl Context {
             below.children.clear();
             sink.merge(below);
         }
-        let head = head::end(language.name, bytes, start);
         sink.trims.sort_by_key(|(range, _)| range.start);
         Self {
             base: language.style,

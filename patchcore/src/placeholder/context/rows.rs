@@ -120,7 +120,7 @@ rows! {
     json = JSON { line: &["//"], block: &[C_BLOCK], strings: &[one("\""), one("'")] };
     css = CSS { block: &[C_BLOCK], strings: &[one("\""), one("'")],
         hook: Some(hooks::css), hooked: b"u-" };
-    scss = SCSS { line: &["//"], block: &[C_BLOCK], strings: &[one("\""), one("'")],
+    scss_row = SCSS { line: &["//"], block: &[C_BLOCK], strings: &[one("\""), one("'")],
         hook: Some(hooks::css), hooked: b"u-" };
     less_row = LESS { line: &["//"], block: &[C_BLOCK],
         strings: &[one("\""), one("'"), raw(many("`"))], hook: Some(hooks::css), hooked: b"u-" };
@@ -195,7 +195,7 @@ fn sql(text: &[u8], start: usize, sink: &mut super::Sink) {
 fn less(text: &[u8], start: usize, sink: &mut super::Sink) {
     let mut found = super::Sink::keeping();
     less_row(text, start, &mut found);
-    let code = found.blanked(text, |what| what == "a comment");
+    let code = found.blanked(text, |_| true);
     let ends = |byte: &u8| matches!(byte, b';' | b'{' | b'}');
     let mut floor = start;
     for at in memchr::memmem::find_iter(&code[start..], b"@{").map(|at| start + at) {
@@ -222,47 +222,94 @@ fn less(text: &[u8], start: usize, sink: &mut super::Sink) {
         floor = end;
         sink.add(text, from..end, "what is taken as it is written");
     }
-    less_lists(text, start, &code, sink);
+    less_statements(text, start, &code, sink);
     sink.merge(found);
 }
 
-/// Less reads at most one comment behind a comma of a value, and looks for the end of a mixin's
-/// parameters in comments, too.
-fn less_lists(text: &[u8], start: usize, code: &[u8], sink: &mut super::Sink) {
-    let (mut from, mut depth, mut comma) = (start, 0usize, None);
-    for at in start..code.len() {
+/// Sass hands on what it does not know of at-rules as it is written, comments included.
+fn scss(text: &[u8], start: usize, sink: &mut super::Sink) {
+    let mut found = super::Sink::keeping();
+    scss_row(text, start, &mut found);
+    let code = found.blanked(text, |_| true);
+    statements(&code, start, |range, _| {
+        if let Some(rest) = code[range.clone()].strip_prefix(b"@") {
+            let len = rest
+                .iter()
+                .take_while(|b| b.is_ascii_alphabetic() || **b == b'-');
+            let name = &rest[..len.count()];
+            if !KNOWN_TO_SASS.iter().any(|known| known.as_bytes() == name) {
+                sink.add(text, range, "an at-rule");
+            }
+        }
+    });
+    sink.merge(found);
+}
+
+/// At-rules whose parts Sass reads, comments between them left out.
+const KNOWN_TO_SASS: [&str; 20] = [
+    "at-root", "charset", "content", "debug", "each", "else", "error", "extend", "for", "forward",
+    "function", "if", "include", "media", "mixin", "return", "supports", "use", "warn", "while",
+];
+
+/// Less reads comments between statements and in lists of selectors; within others it looks for the
+/// end in some, prints some and reads but one of several.
+fn less_statements(text: &[u8], start: usize, code: &[u8], sink: &mut super::Sink) {
+    statements(code, start, |range, end| {
+        let statement = &code[range.clone()];
+        let bare = match statement[0] {
+            b'.' | b'#' => &statement[1..],
+            _ => statement,
+        };
+        let name = bare
+            .iter()
+            .take_while(|b| super::is_word(**b) || **b == b'-');
+        let calls = bare[name.count()..].trim_ascii_start().starts_with(b"(");
+        let guards = memchr::memmem::find(statement, b" when").is_some();
+        if end != b'{' || statement[0] == b'@' || calls || guards {
+            sink.add(text, range, "a statement of Less");
+        }
+    });
+}
+
+/// Calls back for each statement of a style sheet, whose strings and comments are blank, and what
+/// ends it.
+fn statements(code: &[u8], start: usize, mut each: impl FnMut(std::ops::Range<usize>, u8)) {
+    let (mut from, mut at, mut depth) = (start, start, 0usize);
+    while at < code.len() {
         match code[at] {
+            b'#' | b'@' if code.get(at + 1) == Some(&b'{') => {
+                at = super::end_of(code, at, b"}");
+                continue;
+            }
             b'(' => depth += 1,
             b')' => depth = depth.saturating_sub(1),
-            b',' if depth == 0 => comma = comma.or(Some(at)),
-            b';' if depth > 0 => {}
-            end @ (b';' | b'{' | b'}') => {
+            end @ (b';' | b'{' | b'}') if end != b';' || depth == 0 => {
                 let blank = code[from..at]
                     .iter()
                     .take_while(|b| b.is_ascii_whitespace());
                 let first = from + blank.count();
-                let defines = matches!(code.get(first), Some(b'.' | b'#'));
-                let parameters = memchr::memchr(b'(', &code[first..at]).filter(|_| defines);
-                match (end, parameters, comma) {
-                    (b'{', Some(open), _) => {
-                        sink.add(text, first + open..at, "the parameters of a mixin");
-                    }
-                    (b';' | b'}', _, Some(comma)) => {
-                        sink.add(text, comma..at, "a list of values");
-                    }
-                    _ => {}
+                // A comment may stand between the last value of a block and its end.
+                let last = match end {
+                    b'}' => code[..at].trim_ascii_end().len(),
+                    _ => at,
+                };
+                if first < last {
+                    each(first..last, end);
                 }
-                (from, depth, comma) = (at + 1, 0, None);
+                (from, depth) = (at + 1, 0);
             }
             _ => {}
         }
+        at += 1;
     }
 }
 
 /// The lexer of a style sheet in a page.
 pub(super) fn scss_or_css(tag: &[u8]) -> Lex {
     let says = |word: &[u8]| memchr::memmem::find(tag, word).is_some();
-    if says(b"scss") || says(b"less") {
+    if says(b"less") {
+        less
+    } else if says(b"scss") {
         scss
     } else {
         css

@@ -123,6 +123,17 @@ impl Machine for Script<'_> {
         state.at
     }
 
+    /// Elements, and the braces in a page, are noted when they end.
+    fn is_settled(state: &State) -> bool {
+        let is_open = |frame: &Frame| {
+            matches!(
+                frame,
+                Frame::Braced | Frame::Tag { .. } | Frame::Text { .. } | Frame::Hole { .. }
+            )
+        };
+        !state.stack.iter().any(is_open)
+    }
+
     fn step(&self, state: &mut State, sink: &mut Sink) -> Step<State> {
         if state.stack.len() > DEPTH {
             sink.lose(state.at);
@@ -145,88 +156,74 @@ impl Machine for Script<'_> {
 impl Script<'_> {
     fn code(&self, state: &mut State, sink: &mut Sink) -> Step<State> {
         let text = self.text;
-        while text.get(state.at).is_some_and(u8::is_ascii_whitespace) {
-            state.at += 1;
-        }
-        let at = state.at;
-        let Some(&byte) = text.get(at) else {
+        let from = state.at;
+        let is_plain = |byte: &u8| match MEANS[usize::from(*byte)] {
+            Means::Nothing => true,
+            Means::Angle => self.elements == Elements::None,
+            Means::Something => false,
+        };
+        let rest = text[from..].iter();
+        let at = from + rest.take_while(|byte| is_plain(byte)).count();
+        let run = &text[from..at];
+        if at == text.len() {
+            let run = run.trim_ascii_end();
+            if !run.is_empty() {
+                state.before = behind(state.before, run);
+                state.at = from + run.len();
+                return Step::Go;
+            }
+            state.at = at;
             // What is open still is no program, or this reading is wrong.
             return match state.stack.is_empty() {
                 true => Step::End,
                 false => Step::Dead,
             };
-        };
+        }
+        let before = || behind(state.before, run);
         let next = text.get(at + 1).copied().unwrap_or(0);
-        let before = state.before;
-        match byte {
-            b'/' if next == b'/' => state.at = line_end(text, at),
+        match text[at] {
+            b'/' if next == b'/' => {
+                state.before = before();
+                state.at = line_end(text, at);
+            }
             b'/' if next == b'*' => {
+                state.before = before();
                 state.at = end_of(text, at + 2, b"*/");
                 sink.add(text, at..state.at, "a comment");
             }
-            b'/' => return self.slash(state),
-            b'"' | b'\'' => {
-                state.at = quoted(text, at, byte);
+            b'/' => {
+                state.before = before();
+                state.at = at;
+                return self.slash(state);
+            }
+            quote @ (b'"' | b'\'') => {
+                state.at = quoted(text, at, quote);
                 sink.add(text, at..state.at, "a string");
                 state.before = Before::Operand;
             }
             b'`' => self.template(state, at, sink),
-            b'<' if self.opens_element(at, before) => {
+            b'<' if self.opens_element(at, before()) => {
                 state.stack.push(Frame::Tag {
                     from: at,
                     closing: false,
                 });
-                state.at += 1;
+                state.at = at + 1;
             }
-            b'(' | b'[' | b'{' => self.open(state, byte, sink),
-            b')' | b']' | b'}' => return self.close(state, byte, sink),
-            b'.' if !next.is_ascii_digit() => {
-                let spread = text[at..].starts_with(b"...");
-                state.at += if spread { 3 } else { 1 };
-                state.before = if spread {
-                    Before::Operator
-                } else {
-                    Before::Dot
-                };
+            byte @ (b'(' | b'[' | b'{') => {
+                let head = byte == b'(' && may_be_head(run) && before() == Before::Head;
+                state.at = at;
+                self.open(state, byte, head, sink);
             }
-            b'+' | b'-' if next == byte => {
-                state.at += 2;
-                if before != Before::Operand {
-                    state.before = Before::Operator;
-                }
+            byte @ (b')' | b']' | b'}') => {
+                state.at = at;
+                return self.close(state, byte, sink);
             }
-            // `x!` says that it is not null.
-            b'!' if before == Before::Operand && next != b'=' => state.at += 1,
-            b'#' | b'@' | b'\\' => state.at += 1,
-            _ if is_word(byte) || byte == b'$' => self.word(state),
-            b'.' => self.word(state),
             _ => {
-                state.at += 1;
                 state.before = Before::Operator;
+                state.at = at + 1;
             }
         }
         Step::Go
-    }
-
-    fn word(&self, state: &mut State) {
-        let rest = &self.text[state.at..];
-        let is_number = rest[0].is_ascii_digit() || rest[0] == b'.';
-        let len = rest
-            .iter()
-            .take_while(|b| is_word(**b) || **b == b'$' || is_number && **b == b'.')
-            .count();
-        let word = &rest[..len];
-        state.at += len;
-        state.before = match word {
-            _ if state.before == Before::Dot => Before::Operand,
-            b"if" | b"while" | b"for" | b"with" => Before::Head,
-            // `for await (`
-            b"await" if state.before == Before::Head => Before::Head,
-            b"return" | b"typeof" | b"instanceof" | b"in" | b"of" | b"new" | b"delete"
-            | b"void" | b"throw" | b"case" | b"do" | b"else" | b"yield" | b"await" | b"default"
-            | b"extends" => Before::Operator,
-            _ => Before::Operand,
-        };
     }
 
     fn slash(&self, state: &mut State) -> Step<State> {
@@ -280,14 +277,12 @@ impl Script<'_> {
         sink.add(text, from..state.at, "a template literal");
     }
 
-    fn open(&self, state: &mut State, byte: u8, sink: &mut Sink) {
+    fn open(&self, state: &mut State, byte: u8, head: bool, sink: &mut Sink) {
         if let Some(Frame::Hole { from }) = state.stack.last() {
             sink.add(self.text, *from..state.at + 1, "an expression");
         }
         state.stack.push(match byte {
-            b'(' => Frame::Paren {
-                head: state.before == Before::Head,
-            },
+            b'(' => Frame::Paren { head },
             b'[' => Frame::Bracket,
             _ => Frame::Brace,
         });
@@ -344,9 +339,7 @@ impl Script<'_> {
     }
 
     fn opens_element(&self, at: usize, before: Before) -> bool {
-        if self.elements == Elements::None
-            || matches!(before, Before::Operand | Before::Dot | Before::Brace)
-        {
+        if matches!(before, Before::Operand | Before::Dot | Before::Brace) {
             return false;
         }
         let rest = &self.text[at + 1..];
@@ -460,6 +453,128 @@ impl Script<'_> {
     }
 }
 
+/// What a byte is in code.
+#[derive(Clone, Copy)]
+enum Means {
+    /// A part of a word, a number, an operator, or a blank.
+    Nothing,
+    /// It may open an element, in languages that have them.
+    Angle,
+    /// A quote, a bracket or a slash.
+    Something,
+}
+
+/// What each byte is in code.
+const MEANS: [Means; 256] = {
+    let mut means = [Means::Nothing; 256];
+    let bytes = b"/\"'`([{)]}";
+    let mut index = 0;
+    while index < bytes.len() {
+        means[bytes[index] as usize] = Means::Something;
+        index += 1;
+    }
+    means[b'<' as usize] = Means::Angle;
+    means
+};
+
+/// What the last token is behind a run of words, numbers, operators and blanks, with `before` before
+/// the run. It is read from its end: most runs are never asked about.
+fn behind(before: Before, run: &[u8]) -> Before {
+    /// What the token that was read last makes of the one before it.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Keeps {
+        All,
+        /// `x++` and `x!` are operands as `x` is.
+        Operand,
+        /// The parentheses of `for await (` are those of `for`.
+        Head,
+    }
+    let mut keeps = Keeps::All;
+    let mut run = run;
+    let found = loop {
+        run = run.trim_ascii_end();
+        let Some(&last) = run.last() else {
+            break before;
+        };
+        let (rest, now) = match last {
+            b'#' | b'@' | b'\\' => (&run[..run.len() - 1], keeps),
+            b'.' => {
+                break match () {
+                    () if run.ends_with(b"...") => Before::Operator,
+                    () if ends_with_number(&run[..run.len() - 1]) => Before::Operand,
+                    () => Before::Dot,
+                };
+            }
+            b'!' => (&run[..run.len() - 1], Keeps::Operand),
+            b'+' | b'-' => {
+                let same = run.iter().rev().take_while(|b| **b == last).count();
+                if same % 2 == 1 {
+                    break Before::Operator;
+                }
+                (&run[..run.len() - same], Keeps::Operand)
+            }
+            _ if is_name(last) => {
+                let (rest, word) = last_word(run);
+                if is_behind_dot(before, rest) {
+                    break Before::Operand;
+                }
+                match word {
+                    b"if" | b"while" | b"for" | b"with" => break Before::Head,
+                    b"await" => (rest, Keeps::Head),
+                    b"return" | b"typeof" | b"instanceof" | b"in" | b"of" | b"new" | b"delete"
+                    | b"void" | b"throw" | b"case" | b"do" | b"else" | b"yield" | b"default"
+                    | b"extends" => break Before::Operator,
+                    _ => break Before::Operand,
+                }
+            }
+            _ => break Before::Operator,
+        };
+        if keeps != Keeps::All && now != keeps {
+            return Before::Operator;
+        }
+        (run, keeps) = (rest, now);
+    };
+    match (keeps, found) {
+        (Keeps::All, _) | (Keeps::Operand, Before::Operand) | (Keeps::Head, Before::Head) => found,
+        _ => Before::Operator,
+    }
+}
+
+/// Whether a word is the name of a member, by what is before it.
+fn is_behind_dot(before: Before, rest: &[u8]) -> bool {
+    let is_between = |b: &u8| b.is_ascii_whitespace() || matches!(b, b'#' | b'@' | b'\\');
+    let end = rest.iter().rposition(|b| !is_between(b));
+    match end.map(|end| &rest[..=end]) {
+        None => before == Before::Dot,
+        Some(rest) if rest.ends_with(b"...") => false,
+        Some([number @ .., b'.']) => !ends_with_number(number),
+        Some(_) => false,
+    }
+}
+
+/// Whether [`behind`] may be [`Before::Head`]: most runs before a parenthesis end otherwise.
+fn may_be_head(run: &[u8]) -> bool {
+    match run.trim_ascii_end().last() {
+        None => true,
+        Some(last) => matches!(last, b'f' | b'e' | b'r' | b'h' | b't' | b'#' | b'@' | b'\\'),
+    }
+}
+
+fn ends_with_number(run: &[u8]) -> bool {
+    last_word(run).1.first().is_some_and(u8::is_ascii_digit)
+}
+
+/// Divides a run before the word that it ends with.
+fn last_word(run: &[u8]) -> (&[u8], &[u8]) {
+    let start = run.iter().rposition(|b| !is_name(*b));
+    run.split_at(start.map_or(0, |at| at + 1))
+}
+
+/// Whether a byte can be part of a name, a word or a number.
+fn is_name(byte: u8) -> bool {
+    is_word(byte) || byte == b'$'
+}
+
 /// The end of a string of one line, which a backslash may carry over to the next.
 fn quoted(text: &[u8], from: usize, quote: u8) -> usize {
     let mut at = from + 1;
@@ -512,4 +627,74 @@ fn angle_end(text: &[u8], from: usize) -> Option<usize> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::super::Language;
+    use super::super::Context;
+    use super::*;
+
+    #[test]
+    fn the_last_token_is_read_from_the_end() {
+        use Before::{Brace, Dot, Head, Operand, Operator};
+        for (before, run, is) in [
+            (Brace, "  ", Brace),
+            (Operand, " if ", Head),
+            (Dot, "if", Operand),
+            (Dot, " \n#if", Operand),
+            (Operator, "a.if", Operand),
+            (Operator, "...if", Head),
+            (Operator, "for await", Head),
+            (Head, "await", Head),
+            (Operand, "await ", Operator),
+            (Operator, "x = await", Operator),
+            (Operator, "return", Operator),
+            (Operator, "a.return", Operand),
+            (Operator, "a++", Operand),
+            (Operand, "--", Operand),
+            (Operator, "= ++", Operator),
+            (Operator, "a +++", Operator),
+            (Operator, "a!", Operand),
+            (Operator, "= !", Operator),
+            (Operator, "a!=", Operator),
+            (Operator, "1.5", Operand),
+            (Operator, "1.", Operand),
+            (Operator, "a?.", Dot),
+            (Operator, "...", Operator),
+            (Operator, "$é", Operand),
+        ] {
+            assert_eq!(behind(before, run.as_bytes()), is, "{before:?} {run:?}");
+            let may = may_be_head(run.as_bytes());
+            assert!(may || is != Head, "{run:?}");
+        }
+    }
+
+    proptest! {
+        /// Of the lines before it, a reading that stops knows what one to the end knows.
+        #[test]
+        fn to_stop_where_nobody_asks_changes_nothing(
+            name in prop::sample::select(vec!["a.ts", "a.jsx", "a.tsx"]),
+            tokens in prop::collection::vec(
+                prop::sample::select(vec![
+                    "a", "if", "return", " ", "\n", "\n", "\n", ".", "1", "(", ")", "[", "]", "{",
+                    "}", "/", "//", "/*", "*/", "\"", "'", "`", "${", "<b>", "</b>", "<b ", "/>",
+                    "<", ">", "=", "++", "!", "\\",
+                ]),
+                1..60,
+            ),
+        ) {
+            let text = tokens.concat().into_bytes();
+            let path = crate::path::RelPath::new(name).unwrap();
+            let language = Language::of(&path, &text).unwrap();
+            let whole = Context::of(language, name, &text, None);
+            let lines = memchr::memchr_iter(b'\n', &text).map(|at| at + 1);
+            for line in [0].into_iter().chain(lines) {
+                let part = Context::of(language, name, &text, Some(line));
+                prop_assert_eq!(part.place(&text, line), whole.place(&text, line), "line at {}", line);
+            }
+        }
+    }
 }

@@ -33,7 +33,7 @@ impl Pair<'_> {
         let mut moved = operation.clone();
         moved.file = self.named.clone();
         moved.base = Some(digest);
-        moved.rebased = Some(Rebased {
+        moved.reading.rebased = Some(Rebased {
             from: shown(std::iter::once(place.from.clone()))?,
             to: shown(std::iter::once(laid.lines.clone()))?,
         });

@@ -167,12 +167,24 @@ pub(super) fn row(new: &Identity, owner: Option<(u32, u32)>) -> Row {
 /// What changed between two listings.
 pub(super) fn compare(base: &Listing, now: &Listing, objects: &Objects) -> Result<Observed, Error> {
     let mut observed = Observed::default();
-    let mut gone: BTreeMap<&RelPath, &Row> = (base.files.iter())
-        .filter(|(path, _)| !now.files.contains_key(*path) && !is_left_out(now, path))
-        .collect();
-    let mut come: BTreeMap<&RelPath, &Row> = (now.files.iter())
-        .filter(|(path, _)| !base.files.contains_key(*path))
-        .collect();
+    let (mut gone, mut come, mut changed) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+    let mut new = now.files.iter().peekable();
+    for (path, old) in &base.files {
+        while let Some((other, row)) = new.next_if(|(other, _)| *other < path) {
+            come.insert(other, row);
+        }
+        match new.next_if(|(other, _)| *other == path) {
+            Some((_, row)) if !old.is_same(row) => changed.push((path, old, row)),
+            Some(_) => {}
+            None if is_left_out(now, path) => observed.warnings.push(format!(
+                "{path} is not a regular file any more, cannot be read, or is larger than 1 GiB; its change is not recorded"
+            )),
+            None => {
+                gone.insert(path, old);
+            }
+        }
+    }
+    come.extend(new);
     let renamed = renames(&gone, &come);
     for (from, to) in &renamed {
         gone.remove(from);
@@ -196,19 +208,11 @@ pub(super) fn compare(base: &Listing, now: &Listing, objects: &Objects) -> Resul
             None => observed.lose(path),
         }
     }
-    for (path, row) in &now.files {
-        let Some(old) = base.files.get(path).filter(|old| !old.is_same(row)) else {
-            continue;
-        };
+    for (path, old, row) in changed {
         match (source(objects, old)?, source(objects, row)?) {
             (Some(old), Some(new)) => observed.add(modification(path, &old, &new)),
             _ => observed.lose(path),
         }
-    }
-    for path in base.files.keys().filter(|path| is_left_out(now, path)) {
-        observed.warnings.push(format!(
-            "{path} is not a regular file any more, cannot be read, or is larger than 1 GiB; its change is not recorded"
-        ));
     }
     observed.changes.sort_by(|a, b| a.path.cmp(&b.path));
     for (index, change) in observed.changes.iter_mut().enumerate() {

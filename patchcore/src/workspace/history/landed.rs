@@ -34,7 +34,7 @@ impl Workspace {
             let doubts = operations.filter_map(|operation| {
                 Some((
                     operation.file.clone(),
-                    (**operation.doubt.as_ref()?).clone(),
+                    (**operation.reading.doubt.as_ref()?).clone(),
                 ))
             });
             let doubts: Vec<_> = doubts.collect();

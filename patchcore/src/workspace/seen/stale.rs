@@ -52,14 +52,14 @@ impl Workspace {
         let mut any = false;
         for (operation, code) in stale.take(MAX_ASKED) {
             let path = &operation.file;
-            if operation.spelled.is_some()
+            if operation.reading.spelled.is_some()
                 || code == Some(Code::BaseMismatch) && tree.file(path).is_none()
             {
                 continue;
             }
             let labels = [&operation.labels, &batch.labels];
             let agent = labels.iter().find_map(|labels| labels.agent.as_deref());
-            let named = operation.older.as_ref().map(|older| &older.base);
+            let named = operation.reading.older.as_ref().map(|older| &older.base);
             let is_new = asked.insert((path.clone(), operation.base, named, agent));
             files.insert(path);
             if !is_new || files.len() > MAX_FILES {
@@ -87,7 +87,7 @@ impl Workspace {
             let found = self.base(path, name);
             found.map(|base| base.map(|base| base.bytes))
         };
-        if let Some(older) = &operation.older {
+        if let Some(older) = &operation.reading.older {
             return Ok(by(&older.base)?.into_iter().collect());
         }
         let named = |digest| by(&BaseName::Content(digest));

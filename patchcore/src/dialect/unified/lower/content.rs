@@ -74,7 +74,7 @@ fn spliced(
             ..
         }) => {
             let mut operation = on(source, path.clone(), Action::Splice(edits));
-            operation.note = note;
+            operation.reading.say(note);
             operation.matched = matched;
             operation.binary = text;
             if exact
@@ -84,20 +84,22 @@ fn spliced(
                     .is_some_and(|it| hunks::has_neighbours(it))
                 && *is_other
             {
-                operation.older = older(index);
+                operation.reading.older = older(index);
             }
             operation
         }
         Err(refusal) => {
             let mut operation = on(source, path.clone(), Action::Refused(refusal));
             operation.binary = text;
-            operation.older = older(index);
+            if let Some(older) = older(index) {
+                operation.reading.older = Some(older);
+            }
             operation
         }
     });
     let mut operations: Vec<Operation> = operations.collect();
     for (operation, doubt) in operations.iter_mut().zip(doubts) {
-        operation.doubt = Some(Box::new(doubt));
+        operation.reading.doubt = Some(Box::new(doubt));
     }
     operations
 }

@@ -135,16 +135,25 @@ impl Listing {
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut rows = bytes.strip_suffix(b"\0")?.split(|&byte| byte == 0);
+        let bytes = bytes.strip_suffix(b"\0")?;
+        let mut start = 0;
+        let mut rows = memchr::memchr_iter(0, bytes)
+            .chain([bytes.len()])
+            .map(|end| {
+                let row = &bytes[start..end];
+                start = end + 1;
+                row
+            });
         let head = str::from_utf8(rows.next()?).ok()?.strip_prefix(HEAD)?;
         let mut moment = head.trim_start().split(' ').map(str::parse);
         let mut listing = Self {
             began: [moment.next()?.ok()?, moment.next()?.ok()?],
             ..Self::default()
         };
+        // They are in order: a map is built from them in a fifth of the time that inserting takes.
+        let mut files = Vec::new();
         for row in rows {
-            let mut fields = row.splitn(2, |&byte| byte == b' ');
-            let (kind, rest) = (fields.next()?, fields.next()?);
+            let [kind, rest] = split(row)?;
             match kind {
                 b"o" => listing.left_out.push(RelPath::new(rest).ok()?),
                 b"d" => {
@@ -177,11 +186,12 @@ impl Listing {
                         ctime: [number(ctime)?, number(ctime_nanos)?],
                         digest: str::from_utf8(digest).ok()?.parse().ok()?,
                     };
-                    listing.files.insert(RelPath::new(path).ok()?, row);
+                    files.push((RelPath::new(path).ok()?, row));
                 }
                 _ => return None,
             }
         }
+        listing.files = files.into_iter().collect();
         Some(listing)
     }
 
@@ -260,8 +270,13 @@ fn unseal(bytes: &[u8], name: &str, key: &Key) -> Option<(String, Listing)> {
 
 /// Divides a row at its first blanks; the last field holds the rest.
 fn split<const N: usize>(row: &[u8]) -> Option<[&[u8]; N]> {
-    let fields: Vec<&[u8]> = row.splitn(N, |&byte| byte == b' ').collect();
-    fields.try_into().ok()
+    let mut fields = [row; N];
+    for index in 0..N - 1 {
+        let rest = fields[index];
+        let at = rest.iter().position(|&byte| byte == b' ')?;
+        (fields[index], fields[index + 1]) = (&rest[..at], &rest[at + 1..]);
+    }
+    Some(fields)
 }
 
 fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {

@@ -1,6 +1,7 @@
 //! What git ignores in the directories of a walk.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -12,25 +13,29 @@ use crate::path::RelPath;
 /// Two sets stand side by side: a path is left out if either says so. The rules of an earlier
 /// snapshot keep what it left out from looking like a new file when the rules were changed since.
 #[derive(Debug, Default)]
-pub(super) struct Rules<'a> {
+pub(super) struct Rules {
     now: Option<Gitignore>,
     earlier: Option<Gitignore>,
-    above: Option<&'a Rules<'a>>,
+    above: Option<Arc<Rules>>,
 }
 
-impl<'a> Rules<'a> {
-    /// Rules from the bytes of ignore files of a directory; `None` stands for the root.
-    pub(super) fn new(
+impl Rules {
+    /// The rules in a directory, from those above it and the bytes of its ignore files; `None` stands
+    /// for the root.
+    pub(super) fn below(
+        above: &Arc<Self>,
         directory: Option<&RelPath>,
         now: &[Vec<u8>],
         earlier: &[Vec<u8>],
-        above: Option<&'a Rules<'a>>,
-    ) -> Self {
-        Self {
+    ) -> Arc<Self> {
+        if now.is_empty() && earlier.is_empty() {
+            return Arc::clone(above);
+        }
+        Arc::new(Self {
             now: matcher(directory, now),
             earlier: matcher(directory, earlier),
-            above,
-        }
+            above: Some(Arc::clone(above)),
+        })
     }
 
     pub(super) fn is_ignored(&self, path: &RelPath, is_dir: bool) -> bool {
@@ -47,7 +52,7 @@ impl<'a> Rules<'a> {
             match matcher.as_ref().map(|it| it.matched(path, is_dir)) {
                 Some(Match::Ignore(_)) => return true,
                 Some(Match::Whitelist(_)) => return false,
-                _ => rules = here.above,
+                _ => rules = here.above.as_deref(),
             }
         }
         false

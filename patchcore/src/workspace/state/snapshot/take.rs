@@ -1,15 +1,17 @@
 //! Looking at the whole tree, through no link and not beyond the root.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::rules::Rules;
 use super::{Listing, Objects, Row, Within, is_kept};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::path::RelPath;
+use crate::threads;
 use crate::workspace::STATE;
 use crate::workspace::disk::{Dir, FileKind, Meta, earlier};
+use crate::workspace::fault;
 use crate::workspace::read::load::{self, MAX_FILE};
 use crate::workspace::root::{Root, is_no_directory};
 use crate::workspace::state::Held;
@@ -73,28 +75,57 @@ fn walk(
     also: &[RelPath],
     extent: Extent<'_>,
 ) -> Result<Listing, Error> {
-    let known = match extent {
+    let last;
+    let known = match (extent, base) {
+        (_, Some(base)) => base,
         // Reading it takes longer than reading a few files.
-        Extent::Part(_) => None,
-        Extent::All | Extent::Also => Listing::read(&objects.dir, INDEX, &held.key)?,
+        (Extent::Part(_), None) => &Listing::default(),
+        (Extent::All | Extent::Also, None) => {
+            last = Listing::read(&objects.dir, INDEX, &held.key)?.unwrap_or_default();
+            &last.1
+        }
     };
-    let mut taking = Taking {
+    let taking = Taking {
         root,
         objects,
-        known: known.map(|(_, listing)| listing).unwrap_or_default(),
+        known,
         base,
         also,
         extent,
-        taken: Listing {
-            began: load::now(),
-            ..Listing::default()
-        },
+        keeping: Mutex::new(()),
     };
-    let nothing = Rules::default();
-    taking.directory(Arc::clone(&root.dir), None, &nothing, Scope::All)?;
-    taking.taken.left_out.sort();
-    let taken = taking.taken;
-    if matches!(extent, Extent::All) && taken.files != taking.known.files {
+    let mut taken = Listing {
+        began: load::now(),
+        ..Listing::default()
+    };
+    let (mut files, mut directories) = (Vec::with_capacity(known.files.len()), Vec::new());
+    let inherit = fault::inherit();
+    let mut level = vec![Below {
+        path: None,
+        mode: 0,
+        rules: Arc::default(),
+        scope: Scope::All,
+    }];
+    while !level.is_empty() {
+        let listed = threads::map(&level, |below| {
+            inherit();
+            taking.directory(below)
+        });
+        level.clear();
+        for found in listed {
+            let found = found?;
+            files.extend(found.files);
+            directories.extend(found.directory);
+            taken.left_out.extend(found.left_out);
+            level.extend(found.below);
+        }
+    }
+    taken.left_out.sort();
+    // A map is built from what is in order in a fifth of the time that inserting takes.
+    files.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    taken.files = files.into_iter().collect();
+    taken.directories = directories.into_iter().collect();
+    if matches!(extent, Extent::All) && taken.files != known.files {
         taken.write(&objects.dir, INDEX, "", held)?;
     }
     Ok(taken)
@@ -111,99 +142,114 @@ enum Scope {
 struct Taking<'a> {
     root: &'a Root,
     objects: &'a Objects<'a>,
-    /// The last snapshot: a file that is as it was then need not be read.
-    known: Listing,
+    /// The base, or the last snapshot: a file that is as it was then need not be read.
+    known: &'a Listing,
     base: Option<&'a Listing>,
     also: &'a [RelPath],
     extent: Extent<'a>,
-    taken: Listing,
+    /// Held while an object is written: the store has one draft.
+    keeping: Mutex<()>,
+}
+
+/// A directory that is to be listed.
+#[derive(Debug)]
+struct Below {
+    /// `None` stands for the root.
+    path: Option<RelPath>,
+    /// Its permission bits.
+    mode: u32,
+    /// The rules of the directories that it lies in.
+    rules: Arc<Rules>,
+    scope: Scope,
+}
+
+/// What was found in a directory.
+#[derive(Debug, Default)]
+struct Found {
+    /// The directory itself, with its permission bits.
+    directory: Option<(RelPath, u32)>,
+    files: Vec<(RelPath, Row)>,
+    below: Vec<Below>,
+    left_out: Vec<RelPath>,
 }
 
 impl Taking<'_> {
-    /// Lists a directory and all below. Of those above it none stays open: there may be more than a
-    /// process can have open files.
-    fn directory(
-        &mut self,
-        dir: Arc<Dir>,
-        at: Option<&RelPath>,
-        above: &Rules<'_>,
-        scope: Scope,
-    ) -> Result<(), Error> {
-        let listed = match dir.names() {
+    /// Lists a directory, but not what is below. Of those above it none stays open: there may be
+    /// more than a process can have open files.
+    fn directory(&self, listed: &Below) -> Result<Found, Error> {
+        let mut found = Found::default();
+        let at = listed.path.as_ref();
+        let denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+        let dir = match self.root.directory(at) {
             // It went meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                self.taken.left_out.extend(at.cloned());
-                return Ok(());
+            Err(error) if is_gone(&error) => return Ok(found),
+            Err(error) if denied(&error) => {
+                found.left_out.extend(at.cloned());
+                return Ok(found);
+            }
+            result => result.map_err(|error| self.failed("open", at, error))?,
+        };
+        found.directory = at.cloned().map(|path| (path, listed.mode));
+        let mut names = match dir.names() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+            Err(error) if denied(&error) => {
+                found.left_out.extend(at.cloned());
+                return Ok(found);
             }
             result => result.map_err(|error| self.failed("list", at, error))?,
         };
-        let mut names = listed;
         names.sort_unstable();
         let now = self.rules_now(&dir, at, &names)?;
-        let rules = Rules::new(at, &now, &self.rules_earlier(at)?, Some(above));
-        let mut below = Vec::new();
+        let earlier = self.rules_earlier(at)?;
+        let rules = Rules::below(&listed.rules, at, &now, &earlier);
         for name in names {
             if let Ok(path) = child(at, &name) {
-                below.extend(self.entry(&dir, &name, path, &rules, scope)?);
+                self.entry(&dir, &name, path, &rules, listed.scope, &mut found)?;
             }
         }
-        drop(dir);
-        for (path, mode, scope) in below {
-            let inner = match self.root.directory(Some(&path)) {
-                Ok(inner) => inner,
-                Err(error) if is_gone(&error) => continue,
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    self.taken.left_out.push(path);
-                    continue;
-                }
-                Err(error) => return Err(self.failed("open", Some(&path), error)),
-            };
-            self.taken.directories.insert(path.clone(), mode);
-            self.directory(inner, Some(&path), &rules, scope)?;
-        }
-        Ok(())
+        Ok(found)
     }
 
-    /// Takes what stands at a name; gives a directory that is to be looked into, its permission bits
-    /// and what of it is looked at.
+    /// Takes what stands at a name.
     fn entry(
-        &mut self,
+        &self,
         dir: &Dir,
         name: &[u8],
         path: RelPath,
-        rules: &Rules<'_>,
+        rules: &Arc<Rules>,
         scope: Scope,
-    ) -> Result<Option<(RelPath, u32, Scope)>, Error> {
+        found: &mut Found,
+    ) -> Result<(), Error> {
         if name == STATE.as_bytes() {
-            return Ok(None);
+            return Ok(());
         }
         let meta = match dir.stat(name) {
             Ok(Some(meta)) => meta,
-            Ok(None) => return Ok(None),
+            Ok(None) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                self.taken.left_out.push(path);
-                return Ok(None);
+                found.left_out.push(path);
+                return Ok(());
             }
             Err(error) => return Err(self.failed("look at", Some(&path), error)),
         };
-        let is_wanted = self.base.is_some_and(|base| base.has_at_or_below(&path))
-            || self
-                .also
-                .iter()
-                .any(|named| path == *named || path.lies_below(named) || named.lies_below(&path));
+        let is_wanted = || {
+            self.base.is_some_and(|base| base.has_at_or_below(&path))
+                || (self.also.iter()).any(|named| {
+                    path == *named || path.lies_below(named) || named.lies_below(&path)
+                })
+        };
         match self.extent {
-            Extent::Also if !is_wanted => return Ok(None),
-            Extent::Part(within) if !within.covers(&path) => return Ok(None),
+            Extent::Also if !is_wanted() => return Ok(()),
+            Extent::Part(within) if !within.covers(&path) => return Ok(()),
             _ => {}
         }
         let is_dir = meta.kind == FileKind::Directory;
         let is_out = scope == Scope::Wanted || name == b".git" || rules.is_ignored(&path, is_dir);
-        if is_out && !is_wanted {
+        if is_out && !is_wanted() {
             if scope == Scope::All {
-                self.taken.left_out.push(path);
+                found.left_out.push(path);
             }
-            return Ok(None);
+            return Ok(());
         }
         if is_dir {
             let is_named = (self.also.iter()).any(|named| path == *named || path.lies_below(named));
@@ -212,15 +258,27 @@ impl Taking<'_> {
             } else {
                 Scope::All
             };
-            return Ok(Some((path, meta.mode, scope)));
+            found.below.push(Below {
+                path: Some(path),
+                mode: meta.mode,
+                rules: Arc::clone(rules),
+                scope,
+            });
+            return Ok(());
         }
-        self.file(dir, name, path, &meta)?;
-        Ok(None)
+        self.file(dir, name, path, &meta, found)
     }
 
-    fn file(&mut self, dir: &Dir, name: &[u8], path: RelPath, meta: &Meta) -> Result<(), Error> {
+    fn file(
+        &self,
+        dir: &Dir,
+        name: &[u8],
+        path: RelPath,
+        meta: &Meta,
+        found: &mut Found,
+    ) -> Result<(), Error> {
         if !is_kept(meta.kind) || meta.size > MAX_FILE {
-            self.taken.left_out.push(path);
+            found.left_out.push(path);
             return Ok(());
         }
         let settled = earlier(self.known.began);
@@ -229,21 +287,23 @@ impl Taking<'_> {
             && meta.mtime < settled
             && meta.ctime < settled
         {
-            self.taken.files.insert(path, *known);
+            found.files.push((path, *known));
             return Ok(());
         }
         let bytes = match read(dir, name, meta) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                self.taken.left_out.push(path);
+                found.left_out.push(path);
                 return Ok(());
             }
             Err(error) => return Err(self.failed("read", Some(&path), error)),
         };
         let digest = Digest::of(&bytes);
+        let keeping = self.keeping.lock().expect("no holder panics");
         self.objects.put(&digest, &bytes)?;
-        self.taken.files.insert(path, Row::new(meta, digest));
+        drop(keeping);
+        found.files.push((path, Row::new(meta, digest)));
         Ok(())
     }
 
