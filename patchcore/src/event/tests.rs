@@ -28,7 +28,7 @@ fn operation(outcome: Outcome, file: &str) -> Verdict {
         note: None,
         matched: None,
         rebased: None,
-        allow: Vec::new(),
+        allow: crate::operation::Allowances::default(),
         refusal: None,
         labels: None,
     }

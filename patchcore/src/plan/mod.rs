@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
-use crate::operation::{Allowance, Batch, Coordinates, Labels, Matched, Operation};
+use crate::operation::{Allowances, Batch, Coordinates, Labels, Matched, Operation};
 use crate::path::{Protect, RelPath};
 use crate::rebase::Rebased;
 use crate::text::LineNumber;
@@ -73,7 +73,7 @@ pub struct Policy {
     pub overwrite: bool,
     /// Let new lines pass that stand for code that was left out.
     pub allow_omission: bool,
-    /// Refuse such lines also where the sender's operation [allows](Allowance::Omission) them.
+    /// Refuse such lines also where the sender's operation [allows](crate::operation::Allowance::Omission) them.
     pub forbid_omission: bool,
     /// Let operations that were made for an older state of their file land where their lines are
     /// now, if that is certain.
@@ -177,11 +177,15 @@ pub struct Verdict {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matched: Option<Matched>,
     /// What the sender let pass on its own responsibility.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub allow: Vec<Allowance>,
+    #[serde(default, skip_serializing_if = "Allowances::is_empty")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "Vec<crate::operation::Allowance>")
+    )]
+    pub allow: Allowances,
     /// Where its lines were and where they are, if they were mapped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rebased: Option<Rebased>,
+    pub rebased: Option<Box<Rebased>>,
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Box<Refusal>>,
@@ -268,7 +272,7 @@ impl Verdict {
             file: operation.shown_file().into_owned(),
             note: operation.reading.note.clone(),
             matched: operation.matched,
-            allow: operation.allow.clone(),
+            allow: operation.allow,
             labels: has_own.then(|| Box::new((**labels).clone())),
             ..Self::unnamed()
         }
@@ -285,7 +289,7 @@ impl Verdict {
             note: None,
             matched: None,
             rebased: None,
-            allow: Vec::new(),
+            allow: Allowances::default(),
             refusal: None,
             labels: None,
         }

@@ -58,7 +58,7 @@ fn check_omission(operation: &Operation, tree: &Tree, policy: &Policy) -> Result
 /// Whether new lines may stand for code that was left out: by the operator's word or by the sender's,
 /// where it is not forbidden.
 fn may_omit(operation: &Operation, policy: &Policy) -> bool {
-    let allowed = operation.allow.contains(&Allowance::Omission);
+    let allowed = operation.allow.contains(Allowance::Omission);
     (policy.allow_omission || allowed) && !policy.forbid_omission
 }
 

@@ -45,7 +45,7 @@ fn sample() -> Record {
             note: None,
             matched: None,
             rebased: None,
-            allow: Vec::new(),
+            allow: crate::operation::Allowances::default(),
             refusal: None,
             labels: None,
         }],
