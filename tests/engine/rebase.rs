@@ -54,7 +54,7 @@ fn rebased(base: &str, current: &str, mut operation: Value) -> Result<(String, V
     }
     assert_eq!(verdict.outcome, Outcome::Rebased);
     let bytes = plan.changes[0].chunks().flatten().copied().collect();
-    let rebased = serde_json::to_value(verdict.rebased.unwrap()).unwrap();
+    let rebased = serde_json::to_value(verdict.rebased.as_ref().unwrap()).unwrap();
     Ok((String::from_utf8(bytes).unwrap(), rebased))
 }
 
@@ -258,7 +258,7 @@ fn a_batch_for_the_state_before_the_last_commit_lands_and_is_undone() {
     assert_eq!(record.operations[0].rebased, Some(rebased));
     let events = patchcore::event::events(&record);
     let of_operation = { events }.find(|event| event.operation.is_some());
-    assert_eq!(of_operation.unwrap().rebased, Some(rebased));
+    assert_eq!(of_operation.unwrap().rebased, Some(Box::new(rebased)));
 }
 
 #[test]
