@@ -258,7 +258,7 @@ fn a_batch_for_the_state_before_the_last_commit_lands_and_is_undone() {
     assert_eq!(record.operations[0].rebased, Some(rebased));
     let events = patchcore::event::events(&record);
     let of_operation = { events }.find(|event| event.operation.is_some());
-    assert_eq!(of_operation.unwrap().rebased, Some(Box::new(rebased)));
+    assert_eq!(of_operation.unwrap().rebased, Some(*rebased));
 }
 
 #[test]
