@@ -59,7 +59,7 @@ fn record(operations: Vec<Verdict>) -> Record {
         undoes_also: Vec::new(),
         redoes_also: Vec::new(),
         command: None,
-        operations,
+        operations: operations.into(),
         changes: Vec::new(),
         journal: Default::default(),
     }

@@ -27,9 +27,10 @@ mod stale;
 mod tree;
 
 use std::borrow::Cow;
-use std::sync::OnceLock;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, OnceLock};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
@@ -194,13 +195,80 @@ pub struct Verdict {
     pub labels: Option<Box<Labels>>,
 }
 
+/// The verdicts of a batch, which its plan, its record and its report share: a copy costs nothing
+/// until it is changed.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Verdicts(Arc<Vec<Verdict>>);
+
+impl Deref for Verdicts {
+    type Target = Vec<Verdict>;
+
+    fn deref(&self) -> &Vec<Verdict> {
+        &self.0
+    }
+}
+
+impl DerefMut for Verdicts {
+    fn deref_mut(&mut self) -> &mut Vec<Verdict> {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+impl From<Vec<Verdict>> for Verdicts {
+    fn from(verdicts: Vec<Verdict>) -> Self {
+        Self(Arc::new(verdicts))
+    }
+}
+
+impl From<Verdicts> for Vec<Verdict> {
+    fn from(verdicts: Verdicts) -> Self {
+        Arc::unwrap_or_clone(verdicts.0)
+    }
+}
+
+impl FromIterator<Verdict> for Verdicts {
+    fn from_iter<I: IntoIterator<Item = Verdict>>(verdicts: I) -> Self {
+        Vec::from_iter(verdicts).into()
+    }
+}
+
+impl<'a> IntoIterator for &'a Verdicts {
+    type Item = &'a Verdict;
+    type IntoIter = std::slice::Iter<'a, Verdict>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a mut Verdicts {
+    type Item = &'a mut Verdict;
+    type IntoIter = std::slice::IterMut<'a, Verdict>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter_mut()
+    }
+}
+
+impl Serialize for Verdicts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Verdicts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::deserialize(deserializer).map(Self::from)
+    }
+}
+
 /// What a batch will do to a tree.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The files that change, by path; empty where the batch is refused or changes nothing.
     pub changes: Vec<FileChange>,
     /// A verdict for each operation, in batch order.
-    pub verdicts: Vec<Verdict>,
+    pub verdicts: Verdicts,
     digest: OnceLock<Digest>,
 }
 
@@ -209,7 +277,7 @@ impl Plan {
     pub(crate) fn new(changes: Vec<FileChange>, verdicts: Vec<Verdict>) -> Self {
         Self {
             changes,
-            verdicts,
+            verdicts: verdicts.into(),
             digest: OnceLock::new(),
         }
     }
@@ -256,7 +324,7 @@ impl Plan {
             }
         }
         match any {
-            true => settle::settle(batch, self.changes, self.verdicts, policy),
+            true => settle::settle(batch, self.changes, self.verdicts.into(), policy),
             false => self,
         }
     }
