@@ -17,7 +17,7 @@ use serde_json::json;
 use super::Server;
 use super::answer::{failed, json_response, problem, respond, respond_found};
 use super::openapi;
-use super::request::{Limits, Nothing, key, no_body, no_query, query, read_body, read_json};
+use super::request::{Limits, Nothing, check_body, key, no_query, query, read_body, read_json};
 use super::statistics::{Group, OrderReport, Statistics, Trends};
 use super::stream::{sse, websocket};
 use crate::cli::events::{Filter, ListArgs, moment, outcome};
@@ -102,7 +102,7 @@ pub(super) fn router(server: &Server, max_body: usize, patience: Duration) -> Ro
 /// Lets in who may call, counts, and says to browsers that all of this is data.
 async fn guarded(State(server): State<Server>, request: Request<Body>, next: Next) -> Response {
     let mut response = match server.guard.check(&request) {
-        Ok(()) => match no_body(&request) {
+        Ok(()) => match check_body(&request) {
             Ok(()) => next.run(request).await,
             Err(response) => response,
         },

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
 use axum::extract::Query;
+use axum::http::header::CONTENT_ENCODING;
 use axum::http::{HeaderMap, Method, Request, StatusCode, Uri};
 use axum::response::Response;
 use futures_util::StreamExt as _;
@@ -65,13 +66,18 @@ pub(super) fn no_query(uri: &Uri) -> Result<(), Response> {
     query::<Nothing>(uri).map(|Nothing {}| ())
 }
 
-/// Refuses a request that has a body where none is read.
-pub(super) fn no_body(request: &Request<Body>) -> Result<(), Response> {
-    match matches!(*request.method(), Method::GET | Method::HEAD) && !request.body().is_end_stream()
-    {
-        true => Err(problem(StatusCode::BAD_REQUEST, "a GET has no body here")),
-        false => Ok(()),
+/// Refuses a request with a body that would not be read, or not as it was meant.
+pub(super) fn check_body(request: &Request<Body>) -> Result<(), Response> {
+    let is_read = !matches!(*request.method(), Method::GET | Method::HEAD);
+    if !is_read && !request.body().is_end_stream() {
+        return Err(problem(StatusCode::BAD_REQUEST, "a GET has no body here"));
     }
+    let mut codings = request.headers().get_all(CONTENT_ENCODING).iter();
+    if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        let why = "`Content-Encoding` is not taken: send the body as it is";
+        return Err(problem(StatusCode::BAD_REQUEST, why));
+    }
+    Ok(())
 }
 
 /// Bytes of bodies that are held in memory, of all requests together.
@@ -141,6 +147,11 @@ pub(super) async fn read_json<T: DeserializeOwned>(
         [] => b"{}",
         bytes => bytes,
     };
+    // A list would be read as the fields of an object in their order.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        let why = "the body cannot be read: expected an object of JSON";
+        return Err(problem(StatusCode::BAD_REQUEST, why));
+    }
     let parsed = crate::service::json::check(bytes).and_then(|()| serde_json::from_slice(bytes));
     parsed.map_err(|error| {
         problem(

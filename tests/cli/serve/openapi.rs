@@ -207,6 +207,10 @@ fn no_parameter_is_left_out_without_a_word() {
         ("/api/patches/undo", "{\"batch\": \"x\"}", "batch"),
         ("/api/tasks/none/complete", "{\"force\": true}", "force"),
         ("/api/tasks/none/complete", "[1]", "body"),
+        ("/api/tasks/none/complete", "[]", "object"),
+        ("/api/patches/undo", "[]", "object"),
+        ("/api/patches/undo", "[\"x\"]", "object"),
+        ("/api/ask", "[\"x\", null, null, null]", "object"),
         ("/api/tasks/none/complete", "complete", "body"),
         ("/api/ask", "{\"question\": \"\"}", "question"),
         (
@@ -233,6 +237,10 @@ fn no_parameter_is_left_out_without_a_word() {
         assert_eq!(answer.status, 400, "{path}: {}", answer.text());
     }
     assert_eq!(server.post("/api/tasks/none/complete", b"{}").status, 404);
+    let packed = [("Content-Encoding", "gzip")];
+    let batch = br#"{"operations": [{"op": "append", "file": "a.txt", "content": "x"}]}"#;
+    let answer = server.request("POST", "/api/patches/apply", &packed, batch);
+    assert_eq!(answer.status, 400, "{}", answer.text());
     let key = [("Idempotency-Key", "k")];
     let asked = server.request("POST", "/api/ask", &key, b"{\"question\": \"x\"}");
     assert_eq!(asked.status, 400, "{}", asked.text());
