@@ -118,7 +118,8 @@ fn lex(text: &[u8], start: usize, expressions: Expressions, sink: &mut Sink) {
         let opens = paragraph.is_some() && opens_html(trimmed);
         // A quote ends before it.
         let ends = |from: usize| !text[from..].trim_ascii_start().starts_with(b">");
-        let rule = !deep && (is_rule(trimmed) || paragraph.is_some_and(ends) && underlines(trimmed));
+        let rule =
+            !deep && (is_rule(trimmed) || paragraph.is_some_and(ends) && underlines(trimmed));
         let kind = if is_item(trimmed) && !rule {
             Block::List
         } else if trimmed[0] == b'>' {
