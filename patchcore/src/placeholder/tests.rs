@@ -385,6 +385,10 @@ places! {
     html_below_a_rule: "a.md", "x\n\n---\n<ul>\n<li>\n<!-- ###P### -->\n</li>\n" => Some(4);
     html_below_a_paragraph: "a.md", "x\n<ul>\n<li>\n<!-- ###P### -->\n</li>\n" => Some(1);
     below_a_rule: "a.md", "x\n---\n###P###\n" => Some(0);
+    below_an_underlined_heading: "a.md", "x\n=\n###P###\n" => Some(0);
+    below_a_line_that_underlines_nothing: "a.md", "===\n###P###\n" => Some(1);
+    below_a_line_that_underlines_no_quote: "a.md", "> x\n===\n###P###\n" => Some(1);
+    in_an_item_that_starts_with_nothing: "a.md", "-\n  ###P###\n" => Some(1);
     html_in_markdown: "a.md", "x\n\n<sup>\na\n<!-- ###P### -->\n</sup>\n" => Some(3);
     above_a_bare_comment_line: "a.rb", "###P###\n# frozen_string_literal: true\n#\n# x\n" => Some(3);
     paragraph: "a.md", "a\n###P###\n" => Some(1);
@@ -476,6 +480,23 @@ fn in_c_and_java_a_prompt_is_never_documentation() {
 }
 
 /// A comment that is documentation itself would take the place of what stands above.
+#[test]
+fn readings_that_meet_over_and_over_take_no_more_than_the_text() {
+    // Each regular expression may as well be a division, which makes a template of the next one.
+    let source = "function f() {}\n/`/.test(x)\n".repeat(2_000) + "// ###P###\n";
+    let mut injected = Injected::default();
+    let mark = prompt("x");
+    let done = run(
+        "a.js",
+        source.as_bytes(),
+        &mark,
+        &mut injected,
+        MarkMode::Inject,
+    );
+    let after = String::from_utf8(done.unwrap()).unwrap();
+    assert_eq!(after.matches("agent: ").count(), 1);
+}
+
 #[test]
 fn below_documentation_a_prompt_is_none() {
     for (name, above) in [

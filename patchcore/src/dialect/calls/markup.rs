@@ -1,6 +1,8 @@
 //! Calls written as tags, with the parameters inside: Cline's and Roo's, `<invoke>`, `<function=…>`
 //! and `<tool_call>NAME<arg_key>…`.
 
+use std::collections::HashMap;
+
 use super::node::{Member, Node, Value};
 use crate::batch::diagnostic::{Fault, Span};
 use crate::error::Code;
@@ -124,17 +126,13 @@ fn opening(text: &str) -> Option<(Open<'_>, usize)> {
         let is_call = !name.is_empty() && pairs.starts_with("<arg_key>");
         return is_call.then_some((Open::Pairs(name), text.len() - pairs.len()));
     }
-    let (tag, name, length) = if let Some(rest) = text.strip_prefix("<invoke name=\"") {
-        let (name, _) = rest.split_once("\">")?;
-        ("invoke", name, "<invoke name=\"\">".len() + name.len())
-    } else {
-        let rest = text.strip_prefix("<function=")?;
-        let (name, _) = rest.split_once('>')?;
-        ("function", name, "<function=>".len() + name.len())
+    let (tag, rest, quote) = match text.strip_prefix("<invoke name=\"") {
+        Some(rest) => ("invoke", rest, "\">"),
+        None => ("function", text.strip_prefix("<function=")?, ">"),
     };
-    name.chars()
-        .all(is_name)
-        .then_some((Open::Named { tag, name }, length))
+    let (name, behind) = rest.split_at(rest.find(|c| !is_name(c))?);
+    let behind = behind.strip_prefix(quote)?;
+    Some((Open::Named { tag, name }, text.len() - behind.len()))
 }
 
 /// `<parameter name="path">…</parameter>`, or `<parameter=path>`.
@@ -204,20 +202,22 @@ fn pairs(body: &str, at: usize) -> Result<Vec<Member>, Fault> {
 fn elements(body: &str, at: usize) -> Vec<Member> {
     let mut members: Vec<Member> = Vec::new();
     let mut from = 0;
+    // Where each is closed last: what is not closed any more is not searched for again.
+    let mut last = HashMap::new();
+    for (start, _) in body.match_indices("</") {
+        last.extend(tag_name(&body[start + 2..]).map(|name| (name, start)));
+    }
     while let Some(found) = body[from..].find('<') {
         let start = from + found + 1;
-        let Some((name, _)) = body[start..].split_once('>') else {
-            break;
+        from = start;
+        let Some(name) = tag_name(&body[start..]) else {
+            continue;
         };
-        let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
         let text = start + name.len() + 1;
         let close = format!("</{name}>");
-        let end = match is_name {
-            true => closing(&body[text..], &close, name),
-            false => None,
-        };
-        let Some(end) = end else {
-            from = start;
+        let is_closed = last.get(name).is_some_and(|last| *last >= text);
+        let end = is_closed.then(|| closing(&body[text..], &close, name));
+        let Some(end) = end.flatten() else {
             continue;
         };
         let inner = &body[text..text + end];
@@ -256,6 +256,13 @@ fn elements(body: &str, at: usize) -> Vec<Member> {
     merge_files(members)
 }
 
+/// The name of the tag that a text is behind the opening bracket of.
+fn tag_name(text: &str) -> Option<&str> {
+    let is_name = |b: &u8| b.is_ascii_lowercase() || *b == b'_';
+    let len = text.bytes().take_while(is_name).count();
+    (len > 0 && text[len..].starts_with('>')).then(|| &text[..len])
+}
+
 /// Several files of one call become one list.
 fn merge_files(members: Vec<Member>) -> Vec<Member> {
     let (files, mut others): (Vec<Member>, Vec<Member>) = members
@@ -280,8 +287,8 @@ fn merge_files(members: Vec<Member>) -> Vec<Member> {
 /// the element comes again.
 fn closing(text: &str, close: &str, name: &str) -> Option<usize> {
     let is_long = matches!(name, "content" | "diff" | "args" | "search" | "replace");
-    let again = text.find(&format!("<{name}>")).is_some();
-    match is_long && !again {
+    let again = || text.contains(&format!("<{name}>"));
+    match is_long && !again() {
         true => text.rfind(close),
         false => text.find(close),
     }

@@ -36,7 +36,51 @@ pub(super) enum Step<S> {
 /// A reading, and what it found out that not all readings agree on.
 struct Reading<S> {
     state: S,
+    /// What it found out since it was divided from another, or met one.
     found: Sink,
+    /// The [part](Parts) before that.
+    before: Option<usize>,
+}
+
+/// What readings found out before they were divided, or met. Each part is there once, however many
+/// readings share it: copies of them would double each time that two readings meet.
+#[derive(Default)]
+struct Parts(Vec<Part>);
+
+#[derive(Default)]
+struct Part {
+    found: Sink,
+    before: [Option<usize>; 2],
+}
+
+impl Parts {
+    /// Divides a reading from what it found out; what to put before it now.
+    fn add(&mut self, found: Sink, before: [Option<usize>; 2]) -> Option<usize> {
+        let [one, other] = before;
+        if found.is_empty() && (one == other || one.is_none() || other.is_none()) {
+            return one.or(other);
+        }
+        self.0.push(Part { found, before });
+        Some(self.0.len() - 1)
+    }
+
+    /// Gives to a sink what a reading found out, and takes it away.
+    fn pour<S>(&mut self, reading: Reading<S>, sink: &mut Sink) {
+        let mut open = Vec::from_iter(reading.before);
+        let mut own = Vec::new();
+        while let Some(index) = open.pop() {
+            let before = std::mem::take(&mut self.0[index].before);
+            open.extend(before.into_iter().flatten());
+            own.push(index);
+        }
+        // In the order of the text, as far as it is known.
+        own.sort_unstable();
+        own.dedup();
+        for index in own {
+            sink.merge(std::mem::take(&mut self.0[index].found));
+        }
+        sink.merge(reading.found);
+    }
 }
 
 /// Runs a machine in all its readings; where the last of them ends. What a reading found out that
@@ -77,16 +121,22 @@ fn side_by_side<M: Machine>(
     readings: [M::State; 2],
     sink: &mut Sink,
 ) -> Met<M::State> {
-    let new = |state| Reading {
+    let new = |state, before| Reading {
         state,
         found: Sink::default(),
+        before,
     };
-    let mut live = Vec::from(readings.map(new));
+    let mut live = Vec::from(readings.map(|state| new(state, None)));
+    let mut parts = Parts::default();
     let mut end: Option<usize> = None;
     loop {
-        if let (None, [last]) = (end, live.as_mut_slice()) {
-            sink.merge(std::mem::take(&mut last.found));
-            return Met::At(last.state.clone());
+        if end.is_none()
+            && live.len() == 1
+            && let Some(last) = live.pop()
+        {
+            let state = last.state.clone();
+            parts.pour(last, sink);
+            return Met::At(state);
         }
         // The one that lags behind goes on, so that those that agree again meet.
         let Some(index) = (0..live.len()).min_by_key(|&index| M::at(&live[index].state)) else {
@@ -97,13 +147,15 @@ fn side_by_side<M: Machine>(
         match machine.step(&mut reading.state, &mut reading.found) {
             Step::Go => {}
             Step::Fork(state) => {
-                let found = reading.found.clone();
-                live.push(Reading { state, found });
+                let found = std::mem::take(&mut reading.found);
+                reading.before = parts.add(found, [reading.before, None]);
+                let other = new(state, reading.before);
+                live.push(other);
             }
             Step::End => {
                 let reading = live.swap_remove(index);
                 end = end.max(Some(M::at(&reading.state)));
-                sink.merge(reading.found);
+                parts.pour(reading, sink);
                 continue;
             }
             Step::Dead => {
@@ -114,12 +166,13 @@ fn side_by_side<M: Machine>(
         let agrees = |other: &usize| *other != index && live[*other].state == live[index].state;
         if let Some(other) = (0..live.len()).find(agrees) {
             let found = std::mem::take(&mut live[index].found);
-            live[other].found.merge(found);
+            let part = parts.add(found, [live[index].before, live[other].before]);
+            live[other].before = part;
             live.swap_remove(index);
         }
         if live.len() > READINGS {
             for reading in live {
-                sink.merge(reading.found);
+                parts.pour(reading, sink);
             }
             sink.lose(at);
             return Met::Ended(at);

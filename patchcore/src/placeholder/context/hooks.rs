@@ -626,40 +626,28 @@ fn tag(lexer: &mut Lexer<'_>, strings: bool) -> bool {
 /// Where a tag ends, which may hold what ends it in a string.
 fn end_of_tag(text: &[u8], from: usize, close: &[u8]) -> usize {
     let plain = end_of(text, from, close);
+    // Without a bound each of many tags would be searched to the end of the text.
+    let most = text.len().min(plain + LONGEST_REST);
+    let mut quote = None;
     let mut at = from;
-    while at < text.len() && !text[at..].starts_with(close) {
-        let quote = text[at];
+    while at < most {
+        let byte = text[at];
+        match quote {
+            Some(_) if byte == b'\\' => at += 1,
+            Some(open) if byte == open => quote = None,
+            Some(_) => {}
+            None if text[at..].starts_with(close) => return at + close.len(),
+            None if matches!(byte, b'"' | b'\'') => quote = Some(byte),
+            None => {}
+        }
         at += 1;
-        if !matches!(quote, b'"' | b'\'') {
-            continue;
-        }
-        loop {
-            match text.get(at) {
-                // No string: the quote is text, or a mistake.
-                None => return plain,
-                Some(b'\\') => at += 2,
-                Some(byte) => {
-                    at += 1;
-                    if *byte == quote {
-                        break;
-                    }
-                }
-            }
-            // Past the end by all that is likely: every further one would be searched to the end, too.
-            if at > plain + LONGEST_STRING {
-                return plain;
-            }
-        }
     }
-    if at < text.len() {
-        at + close.len()
-    } else {
-        plain
-    }
+    // No string: the quote is text, or a mistake.
+    plain
 }
 
-/// Of a string that goes on behind what would end its tag.
-const LONGEST_STRING: usize = 4096;
+/// Of a tag that goes on behind what would end it, were that not in a string.
+const LONGEST_REST: usize = 4096;
 
 /// `$tag$…$tag$`, `E'…'`, and the rows behind `COPY … FROM stdin;`.
 pub(super) fn sql(lexer: &mut Lexer<'_>) -> bool {

@@ -111,8 +111,15 @@ fn lex(text: &[u8], start: usize, expressions: Expressions, sink: &mut Sink) {
                 at
             }
         };
-        let opens = matches!(open, Some((_, Block::Paragraph))) && !deep && opens_html(trimmed);
-        let rule = is_rule(trimmed) && !deep;
+        let paragraph = match open {
+            Some((from, Block::Paragraph)) if !deep => Some(from),
+            _ => None,
+        };
+        let opens = paragraph.is_some() && opens_html(trimmed);
+        // A quote ends before it.
+        let ends = |from: usize| !text[from..].trim_ascii_start().starts_with(b">");
+        let rule =
+            !deep && (is_rule(trimmed) || paragraph.is_some_and(ends) && underlines(trimmed));
         let kind = if is_item(trimmed) && !rule {
             Block::List
         } else if trimmed[0] == b'>' {
@@ -151,18 +158,15 @@ fn is_heading(line: &[u8]) -> bool {
     (1..=6).contains(&hashes) && line.get(hashes).is_none_or(u8::is_ascii_whitespace)
 }
 
-/// Whether a line is a rule, or underlines what is above it.
+/// Whether a line is a rule, wherever it stands.
 fn is_rule(line: &[u8]) -> bool {
     let marks = || line.iter().filter(|b| !b.is_ascii_whitespace());
-    let first = line[0];
-    let least = if first == b'=' || line == b"-" || line == b"--" {
-        1
-    } else {
-        3
-    };
-    matches!(first, b'-' | b'*' | b'_' | b'=')
-        && marks().all(|b| *b == first)
-        && marks().count() >= least
+    matches!(line[0], b'-' | b'*' | b'_') && marks().all(|b| *b == line[0]) && marks().count() >= 3
+}
+
+/// Whether a line makes a heading of the paragraph above it.
+fn underlines(line: &[u8]) -> bool {
+    matches!(line[0], b'-' | b'=') && line.iter().all(|b| *b == line[0])
 }
 
 /// The elements of HTML that start a block in the middle of a paragraph.

@@ -131,6 +131,18 @@ impl Sink {
         }
     }
 
+    /// Whether another learns nothing from it.
+    fn is_empty(&self) -> bool {
+        let Self {
+            stretches,
+            children,
+            regions,
+            lost,
+            ..
+        } = self;
+        stretches.is_empty() && children.is_empty() && regions.is_empty() && lost.is_none()
+    }
+
     fn region(&mut self, range: Range<usize>, style: &'static CommentStyle) {
         self.regions.push(Region { range, style });
     }
