@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::digest::Digest;
 use crate::error::Refusal;
-use crate::operation::{Allowance, Labels, Matched};
+use crate::operation::{Allowances, Labels, Matched};
 use crate::path::RelPath;
 use crate::plan::Outcome;
 pub use crate::rebase::Rebased;
@@ -121,8 +121,12 @@ pub struct PatchEvent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matched: Option<Matched>,
     /// What the sender let pass on its own responsibility.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub allow: Vec<Allowance>,
+    #[serde(default, skip_serializing_if = "Allowances::is_empty")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "Vec<crate::operation::Allowance>")
+    )]
+    pub allow: Allowances,
     /// Where the operation's lines were and where they are, if they were mapped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebased: Option<Rebased>,
@@ -264,8 +268,8 @@ fn of_operation(record: &Record, index: usize) -> Option<PatchEvent> {
         outcome: Some(outcome),
         guarded: Some(operation.guarded),
         matched: operation.matched,
-        rebased: operation.rebased,
-        allow: operation.allow.clone(),
+        rebased: operation.rebased.as_deref().copied(),
+        allow: operation.allow,
         before: change.and_then(|change| Some(change.before?.digest)),
         after: change.and_then(|change| Some(change.after?.digest)),
         lines_added,
@@ -289,7 +293,7 @@ fn blank(record: &Record, position: usize, kind: EventKind, labels: &Labels) -> 
         outcome: None,
         guarded: None,
         matched: None,
-        allow: Vec::new(),
+        allow: Allowances::default(),
         rebased: None,
         before: None,
         after: None,

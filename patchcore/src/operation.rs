@@ -4,10 +4,10 @@
 //! of it.
 
 use std::fmt;
-use std::ops::{Deref, DerefMut};
+use std::ops::{BitOr, Deref, DerefMut};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::digest::Digest;
 use crate::edit::Edit;
@@ -142,7 +142,7 @@ pub struct Operation {
     /// The operation's own labels over the batch's.
     pub labels: Arc<Labels>,
     /// What the sender lets pass on its own responsibility, unless the operator forbids it.
-    pub allow: Vec<Allowance>,
+    pub allow: Allowances,
     /// Which step of the ladder found the place of an [`Action::Splice`]; `None` where the text
     /// stands there exactly, and for every other action.
     pub matched: Option<Matched>,
@@ -269,6 +269,58 @@ impl Allowance {
     }
 }
 
+/// What a sender lets pass; in JSON a list. Nearly always it is nothing, which takes one byte.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Allowances(u8);
+
+impl Allowances {
+    /// Whether nothing is let pass.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether one of them is let pass.
+    #[must_use]
+    pub fn contains(self, allowance: Allowance) -> bool {
+        self.0 & Self::bit(allowance) != 0
+    }
+
+    /// Each of them.
+    pub fn iter(self) -> impl Iterator<Item = Allowance> {
+        let all = Allowance::NAMES.into_iter().map(|(_, allowance)| allowance);
+        all.filter(move |allowance| self.contains(*allowance))
+    }
+
+    fn bit(allowance: Allowance) -> u8 {
+        1 << allowance as u8
+    }
+}
+
+impl FromIterator<Allowance> for Allowances {
+    fn from_iter<I: IntoIterator<Item = Allowance>>(all: I) -> Self {
+        Self(all.into_iter().map(Self::bit).fold(0, BitOr::bitor))
+    }
+}
+
+impl fmt::Debug for Allowances {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+impl Serialize for Allowances {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Allowances {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::<Allowance>::deserialize(deserializer).map(Self::from_iter)
+    }
+}
+
 /// What was folded away to find the one place of a text that stands nowhere exactly.
 ///
 /// Foreign dialects find their places by these steps, in this order; each counts only where exactly
@@ -351,7 +403,7 @@ impl Operation {
             action,
             base: None,
             labels,
-            allow: Vec::new(),
+            allow: Allowances::default(),
             matched: None,
             binary: false,
             encoded: false,

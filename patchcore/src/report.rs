@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::Diagnostic;
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
-use crate::operation::{Allowance, Batch, Matched};
+use crate::operation::{Allowances, Batch, Matched};
 use crate::path::RelPath;
 use crate::plan::{ChangeKind, FileChange, Outcome, Plan, Verdict};
 use crate::rebase::Rebased;
@@ -266,10 +266,14 @@ pub struct OperationReport {
     pub matched: Option<Matched>,
     /// Where its lines were and where they are, if they were mapped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rebased: Option<Rebased>,
+    pub rebased: Option<Box<Rebased>>,
     /// What the sender let pass on its own responsibility.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub allow: Vec<Allowance>,
+    #[serde(default, skip_serializing_if = "Allowances::is_empty")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "Vec<crate::operation::Allowance>")
+    )]
+    pub allow: Allowances,
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Box<Refusal>>,
@@ -291,8 +295,8 @@ impl OperationReport {
             guarded: verdict.guarded,
             note: verdict.note.clone(),
             matched: verdict.matched,
-            rebased: verdict.rebased,
-            allow: verdict.allow.clone(),
+            rebased: verdict.rebased.clone(),
+            allow: verdict.allow,
             refusal: verdict.refusal.clone(),
         };
         verdicts.iter().enumerate().map(report).collect()

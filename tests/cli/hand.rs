@@ -137,7 +137,7 @@ pub(crate) fn record(operations: usize) -> Record {
         matched: None,
         rebased: None,
         refusal: None,
-        allow: Vec::new(),
+        allow: patchcore::operation::Allowances::default(),
         labels: None,
     };
     let transaction = TransactionId::now();

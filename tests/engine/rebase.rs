@@ -54,7 +54,7 @@ fn rebased(base: &str, current: &str, mut operation: Value) -> Result<(String, V
     }
     assert_eq!(verdict.outcome, Outcome::Rebased);
     let bytes = plan.changes[0].chunks().flatten().copied().collect();
-    let rebased = serde_json::to_value(verdict.rebased.unwrap()).unwrap();
+    let rebased = serde_json::to_value(verdict.rebased.as_ref().unwrap()).unwrap();
     Ok((String::from_utf8(bytes).unwrap(), rebased))
 }
 
@@ -248,17 +248,17 @@ fn a_batch_for_the_state_before_the_last_commit_lands_and_is_undone() {
     assert_eq!(report.status, Status::Refused);
     let report = place.send(&[operation], true);
     assert_eq!(report.operations[0].outcome, Outcome::Rebased);
-    let rebased = report.operations[0].rebased.unwrap();
+    let rebased = report.operations[0].rebased.clone().unwrap();
     assert_eq!((rebased.from[0].get(), rebased.to[0].get()), (12, 14));
     assert_eq!(place.read("f"), before.replace("line 12\n", "X\n"));
 
     let log = place.workspace.log().unwrap();
     let transaction = *log.transactions().unwrap().last().unwrap();
     let record = log.read(&transaction).unwrap().unwrap();
-    assert_eq!(record.operations[0].rebased, Some(rebased));
+    assert_eq!(record.operations[0].rebased, Some(rebased.clone()));
     let events = patchcore::event::events(&record);
     let of_operation = { events }.find(|event| event.operation.is_some());
-    assert_eq!(of_operation.unwrap().rebased, Some(rebased));
+    assert_eq!(of_operation.unwrap().rebased, Some(*rebased));
 }
 
 #[test]

@@ -114,7 +114,7 @@ impl Sink {
         self.labels(&operation.labels);
         // Operations that allow nothing keep the digest that they had before there was such a
         // field.
-        for allowance in &operation.allow {
+        for allowance in operation.allow.iter() {
             self.tag(u8::MAX);
             self.bytes(allowance.as_str().as_bytes());
         }

@@ -54,7 +54,7 @@ pub(super) struct Lowering {
 impl Lowering {
     pub(super) fn lower(&mut self, operation: PatchOperation) -> Operation {
         let op = operation.name();
-        let allow = operation.allow().to_vec();
+        let allow = operation.allow().iter().copied().collect();
         let (file, action, base, labels) = lower_action(operation);
         let labels = match labels == Labels::default() {
             true => Arc::clone(&self.no_labels),

@@ -304,7 +304,7 @@ impl<'t> Desk<'t> {
             return;
         }
         for operation in &mut self.operations[from..] {
-            operation.allow = allow.to_vec();
+            operation.allow = allow.iter().copied().collect();
         }
     }
 

@@ -198,10 +198,11 @@ pub(super) fn json(body: &[u8]) -> Option<Dialect> {
     // Only the keys of the first object matter, at whatever depth they stand.
     let keys = keys(body);
     let has = |key: &str| keys.iter().any(|known| known == key.as_bytes());
-    let means = |wanted: Field| {
-        let mut names = keys.iter().filter_map(|key| std::str::from_utf8(key).ok());
-        names.any(|key| calls::field(key) == Some(wanted))
-    };
+    let fields = std::cell::LazyCell::new(|| -> Vec<Field> {
+        let names = keys.iter().filter_map(|key| std::str::from_utf8(key).ok());
+        names.filter_map(calls::field).collect()
+    });
+    let means = |wanted: Field| fields.contains(&wanted);
     let is_named = || {
         ["name", "tool", "tool_name", "toolName", "recipient_name"]
             .into_iter()

@@ -28,7 +28,7 @@ fn operation(outcome: Outcome, file: &str) -> Verdict {
         note: None,
         matched: None,
         rebased: None,
-        allow: Vec::new(),
+        allow: crate::operation::Allowances::default(),
         refusal: None,
         labels: None,
     }
@@ -59,7 +59,7 @@ fn record(operations: Vec<Verdict>) -> Record {
         undoes_also: Vec::new(),
         redoes_also: Vec::new(),
         command: None,
-        operations,
+        operations: operations.into(),
         changes: Vec::new(),
         journal: Default::default(),
     }

@@ -27,13 +27,14 @@ mod stale;
 mod tree;
 
 use std::borrow::Cow;
-use std::sync::OnceLock;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, OnceLock};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::digest::Digest;
 use crate::error::{Code, Refusal};
-use crate::operation::{Allowance, Batch, Coordinates, Labels, Matched, Operation};
+use crate::operation::{Allowances, Batch, Coordinates, Labels, Matched, Operation};
 use crate::path::{Protect, RelPath};
 use crate::rebase::Rebased;
 use crate::text::LineNumber;
@@ -73,7 +74,7 @@ pub struct Policy {
     pub overwrite: bool,
     /// Let new lines pass that stand for code that was left out.
     pub allow_omission: bool,
-    /// Refuse such lines also where the sender's operation [allows](Allowance::Omission) them.
+    /// Refuse such lines also where the sender's operation [allows](crate::operation::Allowance::Omission) them.
     pub forbid_omission: bool,
     /// Let operations that were made for an older state of their file land where their lines are
     /// now, if that is certain.
@@ -177,11 +178,15 @@ pub struct Verdict {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matched: Option<Matched>,
     /// What the sender let pass on its own responsibility.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub allow: Vec<Allowance>,
+    #[serde(default, skip_serializing_if = "Allowances::is_empty")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "Vec<crate::operation::Allowance>")
+    )]
+    pub allow: Allowances,
     /// Where its lines were and where they are, if they were mapped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rebased: Option<Rebased>,
+    pub rebased: Option<Box<Rebased>>,
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Box<Refusal>>,
@@ -190,13 +195,80 @@ pub struct Verdict {
     pub labels: Option<Box<Labels>>,
 }
 
+/// The verdicts of a batch, which its plan, its record and its report share: a copy costs nothing
+/// until it is changed.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Verdicts(Arc<Vec<Verdict>>);
+
+impl Deref for Verdicts {
+    type Target = Vec<Verdict>;
+
+    fn deref(&self) -> &Vec<Verdict> {
+        &self.0
+    }
+}
+
+impl DerefMut for Verdicts {
+    fn deref_mut(&mut self) -> &mut Vec<Verdict> {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+impl From<Vec<Verdict>> for Verdicts {
+    fn from(verdicts: Vec<Verdict>) -> Self {
+        Self(Arc::new(verdicts))
+    }
+}
+
+impl From<Verdicts> for Vec<Verdict> {
+    fn from(verdicts: Verdicts) -> Self {
+        Arc::unwrap_or_clone(verdicts.0)
+    }
+}
+
+impl FromIterator<Verdict> for Verdicts {
+    fn from_iter<I: IntoIterator<Item = Verdict>>(verdicts: I) -> Self {
+        Vec::from_iter(verdicts).into()
+    }
+}
+
+impl<'a> IntoIterator for &'a Verdicts {
+    type Item = &'a Verdict;
+    type IntoIter = std::slice::Iter<'a, Verdict>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a mut Verdicts {
+    type Item = &'a mut Verdict;
+    type IntoIter = std::slice::IterMut<'a, Verdict>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter_mut()
+    }
+}
+
+impl Serialize for Verdicts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Verdicts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::deserialize(deserializer).map(Self::from)
+    }
+}
+
 /// What a batch will do to a tree.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The files that change, by path; empty where the batch is refused or changes nothing.
     pub changes: Vec<FileChange>,
     /// A verdict for each operation, in batch order.
-    pub verdicts: Vec<Verdict>,
+    pub verdicts: Verdicts,
     digest: OnceLock<Digest>,
 }
 
@@ -205,7 +277,7 @@ impl Plan {
     pub(crate) fn new(changes: Vec<FileChange>, verdicts: Vec<Verdict>) -> Self {
         Self {
             changes,
-            verdicts,
+            verdicts: verdicts.into(),
             digest: OnceLock::new(),
         }
     }
@@ -252,7 +324,7 @@ impl Plan {
             }
         }
         match any {
-            true => settle::settle(batch, self.changes, self.verdicts, policy),
+            true => settle::settle(batch, self.changes, self.verdicts.into(), policy),
             false => self,
         }
     }
@@ -268,7 +340,7 @@ impl Verdict {
             file: operation.shown_file().into_owned(),
             note: operation.reading.note.clone(),
             matched: operation.matched,
-            allow: operation.allow.clone(),
+            allow: operation.allow,
             labels: has_own.then(|| Box::new((**labels).clone())),
             ..Self::unnamed()
         }
@@ -285,7 +357,7 @@ impl Verdict {
             note: None,
             matched: None,
             rebased: None,
-            allow: Vec::new(),
+            allow: Allowances::default(),
             refusal: None,
             labels: None,
         }

@@ -11,38 +11,20 @@ use crate::error::{Code, Hint, Refusal, excerpt};
 use crate::path::RelPath;
 use crate::text::split_lines;
 
-/// How many lines an edit takes and brings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Balance {
-    /// It brings fewer lines than it replaces.
-    Shrinks,
-    /// It brings at least as many, or it is not known.
-    Grows,
-}
-
-impl Balance {
-    /// The balance of an edit that replaces so many lines by so many.
-    pub(crate) fn of(replaced: usize, brought: usize) -> Self {
-        match brought < replaced {
-            true => Self::Shrinks,
-            false => Self::Grows,
-        }
-    }
-}
-
 /// The first new line that stands for code left out, if any.
 ///
 /// A line that the old text holds, too, is the author's and no omission. One that might be an
-/// ordinary comment is an omission only where the edit brings fewer lines than it replaces.
+/// ordinary comment is an omission only where the edit shrinks: it brings fewer lines than it
+/// replaces.
 pub(crate) fn find<'l>(
     new: impl IntoIterator<Item = &'l [u8]>,
     mut in_old: impl FnMut(&[u8]) -> bool,
-    balance: Balance,
+    shrinks: impl Fn() -> bool,
 ) -> Option<&'l [u8]> {
     new.into_iter().find(|line| {
         let told = match told(line) {
             Told::Nothing => false,
-            Told::Perhaps => balance == Balance::Shrinks,
+            Told::Perhaps => shrinks(),
             Told::Omission => true,
         };
         told && !in_old(line.trim_ascii())
@@ -52,7 +34,7 @@ pub(crate) fn find<'l>(
 /// Refuses new text for a line that stands for code left out and that the old text lacks.
 pub(crate) fn check_new(file: &RelPath, new: &[u8], old: &[u8]) -> Result<(), Refusal> {
     let lines = |text| split_lines(text).count();
-    check_new_in(file, new, || old, Balance::of(lines(old), lines(new)))
+    check_new_in(file, new, || old, || lines(new) < lines(old))
 }
 
 /// As [`check_new`], for old text that is looked up only where it is asked for.
@@ -60,10 +42,10 @@ pub(crate) fn check_new_in<'o>(
     file: &RelPath,
     new: &[u8],
     old: impl Fn() -> &'o [u8],
-    balance: Balance,
+    shrinks: impl Fn() -> bool,
 ) -> Result<(), Refusal> {
     let in_old = |line: &[u8]| split_lines(old()).any(|other| other.trim_ascii() == line);
-    match find(split_lines(new), in_old, balance) {
+    match find(split_lines(new), in_old, shrinks) {
         Some(line) => Err(refusal(file, line)),
         None => Ok(()),
     }
@@ -236,17 +218,19 @@ fn words_of(text: &str) -> impl Iterator<Item = &str> {
 /// Whether a line may stand for code left out, by a look at its bytes: what says so has one of some
 /// words, dots, no words at all, or is in another language than English.
 fn may_say(line: &[u8]) -> bool {
-    let is_dots = line.iter().filter(|byte| **byte == b'.').count() >= 2;
-    if is_dots || !line.is_ascii() {
-        return true;
-    }
-    let mut words = line.split(|byte| !byte.is_ascii_alphanumeric());
-    let mut has_words = false;
-    let says = words.any(|word| {
+    let (mut dots, mut has_words, mut at) = (0, false, 0);
+    while let Some(&byte) = line.get(at) {
+        let rest = &line[at..];
+        let word = rest.iter().take_while(|b| b.is_ascii_alphanumeric());
+        let word = &rest[..word.count()];
+        dots += usize::from(byte == b'.');
+        if dots == 2 || !byte.is_ascii() || SAYING.may_hold(word) {
+            return true;
+        }
         has_words |= !(word.is_empty() || MARKS.may_hold(word));
-        SAYING.may_hold(word)
-    });
-    says || !has_words
+        at += word.len().max(1);
+    }
+    !has_words
 }
 
 /// What the words inside a frame say.

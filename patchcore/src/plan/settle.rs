@@ -6,7 +6,7 @@ use crate::digest::{Digest, Hasher};
 use crate::error::{Code, Refusal};
 use crate::operation::{Action, Allowance, Batch, Operation, Target};
 use crate::path::RelPath;
-use crate::plan::omission::{self, Balance};
+use crate::plan::omission;
 use crate::text::split_lines;
 
 use super::encoding;
@@ -51,19 +51,19 @@ fn check_omission(operation: &Operation, tree: &Tree, policy: &Policy) -> Result
         let file = tree.file(&operation.file);
         file.map_or(&[][..], |file| file.bytes())
     };
-    let balance = balance(&operation.action, text);
-    omission::check_new_in(&operation.file, text, old, balance)
+    let shrinks = || shrinks(&operation.action, text);
+    omission::check_new_in(&operation.file, text, old, shrinks)
 }
 
 /// Whether new lines may stand for code that was left out: by the operator's word or by the sender's,
 /// where it is not forbidden.
 fn may_omit(operation: &Operation, policy: &Policy) -> bool {
-    let allowed = operation.allow.contains(&Allowance::Omission);
+    let allowed = operation.allow.contains(Allowance::Omission);
     (policy.allow_omission || allowed) && !policy.forbid_omission
 }
 
 /// Whether an operation brings fewer lines than it says to replace.
-fn balance(action: &Action, new: &[u8]) -> Balance {
+fn shrinks(action: &Action, new: &[u8]) -> bool {
     let lines = |text: &[u8]| split_lines(text).count();
     let replaced = match action {
         Action::ReplaceBlock { at, guard, .. } => match (&guard.expect, &at.target) {
@@ -77,7 +77,7 @@ fn balance(action: &Action, new: &[u8]) -> Balance {
         Action::ReplaceText { find, .. } => lines(find),
         _ => 0,
     };
-    Balance::of(replaced, lines(new))
+    lines(new) < replaced
 }
 
 /// Drops the changes that may not land, and says so in the verdicts.

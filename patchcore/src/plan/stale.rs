@@ -89,7 +89,8 @@ pub(super) fn replan(
             verdict.rebased = operation
                 .reading
                 .rebased
-                .filter(|_| verdict.outcome.lands());
+                .filter(|_| verdict.outcome.lands())
+                .map(Box::new);
             if verdict.rebased.is_some() {
                 verdict.outcome = Outcome::Rebased;
             }

@@ -120,7 +120,7 @@ fn notes(
 
 /// How an operation was read, and where its lines were.
 fn note(operation: &OperationReport) -> Option<String> {
-    let rebased = operation.rebased.as_ref().map(|Rebased { from, to }| {
+    let rebased = operation.rebased.as_deref().map(|Rebased { from, to }| {
         let lines = |[first, last]: [LineNumber; 2]| match first == last {
             true => format!("line {first}"),
             false => format!("lines {first} to {last}"),

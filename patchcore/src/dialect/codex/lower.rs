@@ -15,7 +15,7 @@ use crate::locate::replace::{self, Line, Tail};
 use crate::locate::{self, Place};
 use crate::operation::{Batch, Coordinates, Matched, TextEdit};
 use crate::path::RelPath;
-use crate::plan::omission::{self, Balance};
+use crate::plan::omission;
 use crate::plan::{Entry, Tree};
 use crate::text::{LineNumber, Text};
 
@@ -252,14 +252,14 @@ fn check(codex: &Codex<'_>, path: &RelPath, chunk: &Chunk<'_>) -> Result<(), Ref
     }
     let of = |wanted: Role| chunk.lines.iter().filter(move |(role, _)| *role == wanted);
     let added = of(Role::Added).map(|(_, text)| *text);
-    let balance = Balance::of(of(Role::Removed).count(), of(Role::Added).count());
+    let shrinks = || of(Role::Added).count() < of(Role::Removed).count();
     let kept = |line: &[u8]| {
         chunk
             .lines
             .iter()
             .any(|(role, text)| *role != Role::Added && text.trim_ascii() == line)
     };
-    match omission::find(added, kept, balance) {
+    match omission::find(added, kept, shrinks) {
         Some(line) => Err(omission::refusal(path, line)),
         None => Ok(()),
     }

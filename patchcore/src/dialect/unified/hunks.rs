@@ -644,11 +644,11 @@ pub(super) fn omitted<'h>(hunk: &Hunk<'h>) -> Option<&'h [u8]> {
         .filter(|line| line.role == Role::Added)
         .map(|line| line.text);
     let count = |role: Role| hunk.lines.iter().filter(|line| line.role == role).count();
-    let balance = omission::Balance::of(count(Role::Removed), count(Role::Added));
+    let shrinks = || count(Role::Added) < count(Role::Removed);
     let kept = |line: &[u8]| {
         hunk.lines
             .iter()
             .any(|other| other.role != Role::Added && other.text.trim_ascii() == line)
     };
-    omission::find(added, kept, balance)
+    omission::find(added, kept, shrinks)
 }

@@ -309,7 +309,7 @@ fn broken_rules(
     let reviewed = review.review(&lowered, &Tree::new(), &mut judged, tasks.as_deref());
     Ok(match reviewed {
         Ok(_) => {
-            let verdicts = judged.verdicts.into_iter().enumerate();
+            let verdicts = Vec::from(judged.verdicts).into_iter().enumerate();
             verdicts
                 .filter(|(_, verdict)| verdict.outcome == Outcome::Refused)
                 .filter_map(|(index, verdict)| Some((index, *verdict.refusal?)))

@@ -7,7 +7,7 @@ use crate::digest::Digest;
 use crate::error::{Code, Error, Refusal, Stop};
 use crate::operation::{Batch, Labels};
 use crate::path::RelPath;
-use crate::plan::{self, Hashing, Lowered, Notes, Outcome, Plan, Policy, Script, Tree};
+use crate::plan::{self, Hashing, Lowered, Notes, Outcome, Plan, Policy, Script, Tree, Verdicts};
 use crate::report::{Report, Status};
 use crate::workspace::SavedConflict;
 use crate::workspace::Workspace;
@@ -526,7 +526,7 @@ fn blank_record(transaction: TransactionId, overrides: Overrides) -> Record {
         undoes_also: Vec::new(),
         redoes_also: Vec::new(),
         command: None,
-        operations: Vec::new(),
+        operations: Verdicts::default(),
         changes: Vec::new(),
         journal: Journal::default(),
     }

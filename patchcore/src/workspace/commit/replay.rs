@@ -137,7 +137,7 @@ impl Workspace {
             };
         }
         if same && let Some(record) = sound(self.log()?.read(&earlier))? {
-            for (verdict, operation) in verdicts.iter_mut().zip(record.operations) {
+            for (verdict, operation) in verdicts.iter_mut().zip(Vec::from(record.operations)) {
                 verdict.guarded = operation.guarded;
                 verdict.note = operation.note;
                 verdict.matched = operation.matched;

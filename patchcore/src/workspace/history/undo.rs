@@ -74,7 +74,7 @@ impl Workspace {
         let mut back = Back::default();
         match self.reverse(&log, &undone, options) {
             Ok(mut reversal) => {
-                plan = Plan::new(take(&mut reversal.changes), plan.verdicts);
+                plan = Plan::new(take(&mut reversal.changes), plan.verdicts.into());
                 record.judge(&plan, None);
                 back = self.go_back(&held, options, &reversal, &mut plan, &mut record, began)?;
             }

@@ -15,7 +15,7 @@ use crate::edit::Edit;
 use crate::error::{Error, Refusal};
 use crate::operation::Labels;
 use crate::path::RelPath;
-use crate::plan::{ChangeKind, FileChange, FileState, Outcome, Plan, Touch, Verdict};
+use crate::plan::{ChangeKind, FileChange, FileState, Outcome, Plan, Touch, Verdicts};
 use crate::report::{FileReport, Mode, OperationReport, Report, Status};
 use crate::threads;
 
@@ -94,7 +94,8 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<CommandRecord>,
     /// A verdict for each operation, in batch order.
-    pub operations: Vec<Verdict>,
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<crate::plan::Verdict>"))]
+    pub operations: Verdicts,
     /// What changed, by path.
     pub changes: Vec<ChangeRecord>,
     /// How it is installed, in order; for recovery.
@@ -533,7 +534,7 @@ impl Record {
             undoes_also: self.undoes_also.clone(),
             redoes_also: self.redoes_also.clone(),
             command: self.command.clone(),
-            operations: Vec::new(),
+            operations: Verdicts::default(),
             changes: Vec::new(),
             journal: Journal::default(),
         }

@@ -36,7 +36,7 @@ fn sample() -> Record {
         undoes_also: Vec::new(),
         redoes_also: Vec::new(),
         command: None,
-        operations: vec![Verdict {
+        operations: [crate::plan::Verdict {
             op: "append".into(),
             file: "a".into(),
             outcome: Outcome::Applied,
@@ -45,10 +45,12 @@ fn sample() -> Record {
             note: None,
             matched: None,
             rebased: None,
-            allow: Vec::new(),
+            allow: crate::operation::Allowances::default(),
             refusal: None,
             labels: None,
-        }],
+        }]
+        .into_iter()
+        .collect(),
         changes: vec![ChangeRecord {
             path: RelPath::new(b"caf\xe9").unwrap(),
             from: Some(RelPath::new("a").unwrap()),
@@ -91,7 +93,7 @@ fn r22_a_record_reads_back_as_it_was_written_names_that_are_not_utf8_included() 
 fn a_long_record_is_written_as_serde_writes_it() {
     let mut record = sample();
     let mut expected = |operations: usize, changes: usize| {
-        record.operations = vec![record.operations[0].clone(); operations];
+        record.operations = vec![record.operations[0].clone(); operations].into();
         record.changes = vec![record.changes[0].clone(); changes];
         let bytes = record.to_bytes(None);
         let document = serde_json::to_vec(&record).unwrap();
