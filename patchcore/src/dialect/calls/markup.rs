@@ -1,11 +1,9 @@
 //! Calls written as tags, with the parameters inside: Cline's and Roo's, `<invoke>`, `<function=…>`
 //! and `<tool_call>NAME<arg_key>…`.
 
-use std::collections::HashMap;
-
 use super::node::{Member, Node, Value};
 use crate::batch::diagnostic::{Fault, Span};
-use crate::error::Code;
+use crate::error::{Code, excerpt};
 
 /// Tags that are the name of an edit tool.
 const TOOLS: [&str; 9] = [
@@ -74,10 +72,11 @@ pub(super) fn read(text: &str, at: usize) -> Option<(Result<Element, Fault>, usi
     let arguments = match open {
         Open::Tool(_) => elements(body, at + length),
         Open::Named { .. } => parameters(body, at + length),
-        Open::Pairs(_) => match pairs(body, at + length) {
-            Ok(members) => members,
-            Err(fault) => return Some((Err(fault), end + close.len())),
-        },
+        Open::Pairs(_) => pairs(body, at + length),
+    };
+    let arguments = match arguments {
+        Ok(members) => members,
+        Err(fault) => return Some((Err(fault), end + close.len())),
     };
     let element = Element {
         name: name.to_owned(),
@@ -136,94 +135,95 @@ fn opening(text: &str) -> Option<(Open<'_>, usize)> {
 }
 
 /// `<parameter name="path">…</parameter>`, or `<parameter=path>`.
-fn parameters(body: &str, at: usize) -> Vec<Member> {
+fn parameters(body: &str, at: usize) -> Result<Vec<Member>, Fault> {
     let mut members = Vec::new();
-    let mut from = 0;
-    while let Some(found) = body[from..].find("<parameter") {
-        let start = from + found + "<parameter".len();
-        let rest = &body[start..];
-        let name = match (rest.strip_prefix(" name=\""), rest.strip_prefix('=')) {
-            (Some(rest), _) => rest
-                .split_once("\">")
-                .map(|(name, _)| (name, name.len() + 9)),
-            (_, Some(rest)) => rest.split_once('>').map(|(name, _)| (name, name.len() + 2)),
-            _ => None,
+    let mut rest = body.trim_ascii_start();
+    while !rest.is_empty() {
+        let parameter = || {
+            let rest = rest.strip_prefix("<parameter")?;
+            let (name, text) = match rest.strip_prefix(" name=\"") {
+                Some(rest) => rest.split_once("\">")?,
+                None => rest.strip_prefix('=')?.split_once('>')?,
+            };
+            let (inner, behind) = text.split_once("</parameter>")?;
+            Some((name, body.len() - text.len(), inner, behind))
         };
-        let Some((name, length)) = name else { break };
-        let text = start + length;
-        let Some(end) = body[text..].find("</parameter>") else {
-            break;
+        let Some((name, start, text, behind)) = parameter() else {
+            let at = at + body.len() - rest.len();
+            return Err(beside(rest, at, "<parameter name=…>…</parameter>"));
         };
-        members.push(member(name, &body[text..text + end], at + text));
-        from = text + end + "</parameter>".len();
+        members.push(member(name, text, at + start));
+        rest = behind.trim_ascii_start();
     }
-    members
+    Ok(members)
+}
+
+/// What is no parameter, where one is expected: left out, it would be lost, and mostly it is the end
+/// of a text that holds what closes it.
+fn beside(rest: &str, at: usize, expected: &str) -> Fault {
+    let found = excerpt(rest.as_bytes(), 40);
+    let message = format!("expected {expected}, found {found:?}");
+    Fault::new(Code::InvalidBatch, Span::at(at), message)
 }
 
 /// `<arg_key>path</arg_key>` and `<arg_value>…</arg_value>` by turns, whose texts are taken as they
 /// are.
 fn pairs(body: &str, at: usize) -> Result<Vec<Member>, Fault> {
     let mut members = Vec::new();
-    let mut from = 0;
-    loop {
-        let start = body.len() - body[from..].trim_ascii_start().len();
-        let rest = &body[start..];
-        if rest.is_empty() {
-            return Ok(members);
-        }
+    let mut rest = body.trim_ascii_start();
+    while !rest.is_empty() {
         let pair = || {
             let (key, rest) = rest.strip_prefix("<arg_key>")?.split_once("</arg_key>")?;
-            let rest = rest.trim_ascii_start().strip_prefix("<arg_value>")?;
-            let text = body.len() - rest.len();
-            Some((key.trim(), text, text + rest.find("</arg_value>")?))
+            let text = rest.trim_ascii_start().strip_prefix("<arg_value>")?;
+            let (inner, behind) = text.split_once("</arg_value>")?;
+            Some((key.trim(), body.len() - text.len(), inner, behind))
         };
-        let Some((key, text, end)) = pair() else {
-            let span = Span::at(at + start);
-            let message = "expected <arg_key>…</arg_key> and <arg_value>…</arg_value>";
-            return Err(Fault::new(Code::InvalidBatch, span, message.to_owned()));
+        let Some((key, start, text, behind)) = pair() else {
+            let at = at + body.len() - rest.len();
+            let expected = "<arg_key>…</arg_key> and <arg_value>…</arg_value>";
+            return Err(beside(rest, at, expected));
         };
         let span = Span {
-            start: at + text,
-            end: at + end,
+            start: at + start,
+            end: at + start + text.len(),
         };
         members.push(Member {
             key: key.to_owned(),
             key_span: span,
             node: Node {
                 span,
-                value: Value::Text(body[text..end].to_owned()),
+                value: Value::Text(text.to_owned()),
             },
         });
-        from = end + "</arg_value>".len();
+        rest = behind.trim_ascii_start();
     }
+    Ok(members)
 }
 
 /// `<path>…</path>`, each up to its own closing tag.
-fn elements(body: &str, at: usize) -> Vec<Member> {
+fn elements(body: &str, at: usize) -> Result<Vec<Member>, Fault> {
     let mut members: Vec<Member> = Vec::new();
     let mut from = 0;
-    // Where each is closed last: what is not closed any more is not searched for again.
-    let mut last = HashMap::new();
-    for (start, _) in body.match_indices("</") {
-        last.extend(tag_name(&body[start + 2..]).map(|name| (name, start)));
-    }
-    while let Some(found) = body[from..].find('<') {
-        let start = from + found + 1;
-        from = start;
-        let Some(name) = tag_name(&body[start..]) else {
-            continue;
-        };
-        let text = start + name.len() + 1;
-        let close = format!("</{name}>");
-        let is_closed = last.get(name).is_some_and(|last| *last >= text);
-        let end = is_closed.then(|| closing(&body[text..], &close, name));
-        let Some(end) = end.flatten() else {
-            continue;
+    loop {
+        let rest = body[from..].trim_ascii_start();
+        if rest.is_empty() {
+            return Ok(merge_files(members));
+        }
+        let start = body.len() - rest.len();
+        let name = rest.strip_prefix('<').and_then(tag_name);
+        let element = name.and_then(|name| {
+            let text = start + name.len() + 2;
+            let close = format!("</{name}>");
+            let end = closing(&body[text..], &close, name)?;
+            Some((name, text, close, end))
+        });
+        let Some((name, text, close, end)) = element else {
+            return Err(beside(rest, at + start, "<name>…</name>"));
         };
         let inner = &body[text..text + end];
         let is_group = matches!(name, "args" | "file" | "diff" | "files") && has_element(inner);
         if is_group {
-            let mut inside = elements(inner, at + text);
+            let mut inside = elements(inner, at + text)?;
             if name == "diff" {
                 // The blocks of a file are the content of its diff.
                 for member in &mut inside {
@@ -253,7 +253,6 @@ fn elements(body: &str, at: usize) -> Vec<Member> {
         }
         from = text + end + close.len();
     }
-    merge_files(members)
 }
 
 /// The name of the tag that a text is behind the opening bracket of.

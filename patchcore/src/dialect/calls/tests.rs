@@ -283,6 +283,23 @@ fn what_is_not_clear_is_refused_by_its_name() {
             "<write_to_file>\n<path>f.txt</path>\n<content>\na\n",
             "cut off",
         ),
+        // What closes a text may stand in it: the rest is not lost.
+        (
+            r#"<invoke name="Write"><parameter name="path">f.txt</parameter><parameter name="content">a </parameter> b</parameter></invoke>"#,
+            r#"found "b</parameter>""#,
+        ),
+        (
+            "<function=Edit><parameter=path>f.txt</parameter><parameter=old_string>keep me</parameter><parameter=new_string>x</parameter><parameter=replace_all>true</function>",
+            r#"found "<parameter=replace_all>true""#,
+        ),
+        (
+            "<edit_file>\n<path>f.txt</path>\n<old_string>keep me</old_string> b</old_string>\n<new_string>x</new_string>\n</edit_file>",
+            r#"found "b</old_string>"#,
+        ),
+        (
+            "<tool_call>Edit\n<arg_key>path</arg_key><arg_value>f.txt</arg_value> b\n</tool_call>",
+            r#"found "b"#,
+        ),
         (
             "*** Update File: f.txt\n@@\n-keep me\n+kept\n*** End Patch\n",
             "*** Begin Patch",
