@@ -164,21 +164,27 @@ impl Script<'_> {
         };
         let rest = text[from..].iter();
         let at = from + rest.take_while(|byte| is_plain(byte)).count();
-        let run = &text[from..at];
-        if at == text.len() {
-            let run = run.trim_ascii_end();
-            if !run.is_empty() {
-                state.before = behind(state.before, run);
-                state.at = from + run.len();
-                return Step::Go;
-            }
-            state.at = at;
-            // What is open still is no program, or this reading is wrong.
-            return match state.stack.is_empty() {
-                true => Step::End,
-                false => Step::Dead,
-            };
+        if at < text.len() {
+            return self.token(state, at, sink);
         }
+        let run = text[from..].trim_ascii_end();
+        if !run.is_empty() {
+            state.before = behind(state.before, run);
+            state.at = from + run.len();
+            return Step::Go;
+        }
+        state.at = at;
+        // What is open still is no program, or this reading is wrong.
+        match state.stack.is_empty() {
+            true => Step::End,
+            false => Step::Dead,
+        }
+    }
+
+    /// Reads the words and operators up to an offset, and the quote, bracket or slash there.
+    fn token(&self, state: &mut State, at: usize, sink: &mut Sink) -> Step<State> {
+        let text = self.text;
+        let run = &text[state.at..at];
         let before = || behind(state.before, run);
         let next = text.get(at + 1).copied().unwrap_or(0);
         match text[at] {
