@@ -116,8 +116,8 @@ pub(crate) fn find_blocks(text: &[u8], blocks: &[&[&[u8]]], fold: Fold) -> Vec<V
     found
 }
 
-/// What lines look like, so that most others are told from them without a hash: hashing every line
-/// takes a third of a check of 6,000 hunks.
+/// What lines look like, so that most others are told from them without a hash: hashes of lines are
+/// 9 % of the instructions of a check of 6,000 hunks, those that hash whole files aside.
 #[derive(Default)]
 struct Looks([u64; 16]);
 

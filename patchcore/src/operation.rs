@@ -179,7 +179,7 @@ pub struct Operation {
 }
 
 /// What a front end found out while it read an operation. For most operations that is nothing, which
-/// takes no memory: with these fields in each of them, a check of 6,000 edits takes 2 % longer.
+/// takes no memory: with these fields in it, an operation is 392 bytes long instead of 280.
 #[derive(Debug, Clone, Default)]
 pub struct Reading(Option<Box<Findings>>);
 

@@ -173,7 +173,7 @@ impl Taking<'_> {
             }
         }
         taken.left_out.sort();
-        // A map is built from what is in order in a fifth of the time that inserting takes.
+        // A map is built of what is in order without a search for each of them.
         files.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         taken.files = files.into_iter().collect();
         taken.directories = directories.into_iter().collect();
