@@ -33,6 +33,12 @@ impl Digest {
         hasher.finish()
     }
 
+    /// The digest with these bytes.
+    #[cfg(feature = "workspace")]
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The 32 bytes of the digest.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {

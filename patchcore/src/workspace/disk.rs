@@ -313,7 +313,7 @@ impl Dir {
         fault::step("readdir")?;
         let fd = self.readable()?;
         let mut names = Vec::new();
-        for entry in rustix::fs::Dir::read_from(fd)? {
+        for entry in rustix::fs::Dir::new(fd)? {
             let name = entry?.file_name().to_bytes().to_vec();
             if name != b"." && name != b".." {
                 names.push(name);

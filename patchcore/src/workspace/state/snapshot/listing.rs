@@ -1,11 +1,11 @@
 //! A listing of the files of a tree, and its form on the disk.
 //!
-//! A listing is a list of rows, each ended by NUL: its fields, divided by blanks, the path last. The
-//! seal over all of them is its end. Its file begins with a seal over name and length, so that of what
-//! others made nothing else is read.
+//! A listing is its moment and a list of rows. A row is the byte of its kind, its fields, and the
+//! path, which NUL ends; numbers have a fixed length, lowest byte first: to write and read them as
+//! digits took a seventh of a run on 10,000 files. The seal over all of it is its end. Its file begins
+//! with a seal over name and length, so that of what others made nothing else is read.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io;
 
 use super::{make_way, regular_file};
@@ -17,7 +17,7 @@ use crate::workspace::state::journal::MAX_RECORD;
 use crate::workspace::state::key::{Key, Seal};
 use crate::workspace::state::{Held, fail};
 
-const HEAD: &str = "snapshot 1";
+const HEAD: &[u8] = b"snapshot 2\0";
 const PURPOSE: &str = "snapshot";
 /// What the seal at the beginning of a file is for.
 const FRONT: &str = "snapshot front";
@@ -93,17 +93,8 @@ impl Listing {
     }
 
     fn to_bytes(&self) -> Vec<u8> {
-        let mut text = String::new();
-        let mut bytes = Vec::new();
-        let [seconds, nanos] = self.began;
-        bytes.extend_from_slice(format!("{HEAD} {seconds} {nanos}\0").as_bytes());
-        let mut row = |fields: std::fmt::Arguments<'_>, path: &RelPath| {
-            text.clear();
-            let _ = text.write_fmt(fields);
-            bytes.extend_from_slice(text.as_bytes());
-            bytes.extend_from_slice(path.as_bytes());
-            bytes.push(0);
-        };
+        let mut bytes = HEAD.to_vec();
+        put_moment(&mut bytes, self.began);
         for (path, file) in &self.files {
             let Row {
                 link,
@@ -111,87 +102,69 @@ impl Listing {
                 owner,
                 size,
                 ino,
-                mtime: [mtime, mtime_nanos],
-                ctime: [ctime, ctime_nanos],
+                mtime,
+                ctime,
                 digest,
             } = file;
             // What was looked at has an owner.
             let (uid, gid) = owner.unwrap_or_default();
-            let kind = if *link { 'l' } else { 'f' };
-            row(
-                format_args!(
-                    "{kind} {mode} {uid} {gid} {size} {ino} {mtime} {mtime_nanos} {ctime} {ctime_nanos} {digest} "
-                ),
-                path,
-            );
+            bytes.push(if *link { b'l' } else { b'f' });
+            for number in [*mode, uid, gid] {
+                bytes.extend_from_slice(&number.to_le_bytes());
+            }
+            for number in [*size, *ino] {
+                bytes.extend_from_slice(&number.to_le_bytes());
+            }
+            put_moment(&mut bytes, *mtime);
+            put_moment(&mut bytes, *ctime);
+            bytes.extend_from_slice(digest.as_bytes());
+            put_path(&mut bytes, path);
         }
         for (path, mode) in &self.directories {
-            row(format_args!("d {mode} "), path);
+            bytes.push(b'd');
+            bytes.extend_from_slice(&mode.to_le_bytes());
+            put_path(&mut bytes, path);
         }
         for path in &self.left_out {
-            row(format_args!("o "), path);
+            bytes.push(b'o');
+            put_path(&mut bytes, path);
         }
         bytes
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let bytes = bytes.strip_suffix(b"\0")?;
-        let mut start = 0;
-        let mut rows = memchr::memchr_iter(0, bytes)
-            .chain([bytes.len()])
-            .map(|end| {
-                let row = &bytes[start..end];
-                start = end + 1;
-                row
-            });
-        let head = str::from_utf8(rows.next()?).ok()?.strip_prefix(HEAD)?;
-        let mut moment = head.trim_start().split(' ').map(str::parse);
+        let mut rest = Fields(bytes.strip_prefix(HEAD)?);
         let mut listing = Self {
-            began: [moment.next()?.ok()?, moment.next()?.ok()?],
+            began: rest.moment()?,
             ..Self::default()
         };
         // They are in order: a map is built from them in a fifth of the time that inserting takes.
-        let mut files = Vec::new();
-        for row in rows {
-            let [kind, rest] = split(row)?;
+        let (mut files, mut directories) = (Vec::new(), Vec::new());
+        while let Some(kind) = rest.array() {
             match kind {
-                b"o" => listing.left_out.push(RelPath::new(rest).ok()?),
-                b"d" => {
-                    let [mode, path] = split(rest)?;
-                    listing
-                        .directories
-                        .insert(RelPath::new(path).ok()?, number(mode)?);
-                }
-                b"f" | b"l" => {
-                    let [
-                        mode,
-                        uid,
-                        gid,
-                        size,
-                        ino,
-                        mtime,
-                        mtime_nanos,
-                        ctime,
-                        ctime_nanos,
-                        digest,
-                        path,
-                    ] = split(rest)?;
+                [kind @ (b'f' | b'l')] => {
                     let row = Row {
-                        link: kind == b"l",
-                        mode: number(mode)?,
-                        owner: Some((number(uid)?, number(gid)?)),
-                        size: number(size)?,
-                        ino: number(ino)?,
-                        mtime: [number(mtime)?, number(mtime_nanos)?],
-                        ctime: [number(ctime)?, number(ctime_nanos)?],
-                        digest: str::from_utf8(digest).ok()?.parse().ok()?,
+                        link: kind == b'l',
+                        mode: rest.number()?,
+                        owner: Some((rest.number()?, rest.number()?)),
+                        size: u64::from_le_bytes(rest.array()?),
+                        ino: u64::from_le_bytes(rest.array()?),
+                        mtime: rest.moment()?,
+                        ctime: rest.moment()?,
+                        digest: Digest::from_bytes(rest.array()?),
                     };
-                    files.push((RelPath::new(path).ok()?, row));
+                    files.push((rest.path()?, row));
                 }
+                [b'd'] => {
+                    let mode = rest.number()?;
+                    directories.push((rest.path()?, mode));
+                }
+                [b'o'] => listing.left_out.push(rest.path()?),
                 _ => return None,
             }
         }
         listing.files = files.into_iter().collect();
+        listing.directories = directories.into_iter().collect();
         Some(listing)
     }
 
@@ -268,19 +241,42 @@ fn unseal(bytes: &[u8], name: &str, key: &Key) -> Option<(String, Listing)> {
     Some((first, listing))
 }
 
-/// Divides a row at its first blanks; the last field holds the rest.
-fn split<const N: usize>(row: &[u8]) -> Option<[&[u8]; N]> {
-    let mut fields = [row; N];
-    for index in 0..N - 1 {
-        let rest = fields[index];
-        let at = rest.iter().position(|&byte| byte == b' ')?;
-        (fields[index], fields[index + 1]) = (&rest[..at], &rest[at + 1..]);
+fn put_moment(bytes: &mut Vec<u8>, moment: [i64; 2]) {
+    for number in moment {
+        bytes.extend_from_slice(&number.to_le_bytes());
     }
-    Some(fields)
 }
 
-fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
-    str::from_utf8(digits).ok()?.parse().ok()
+fn put_path(bytes: &mut Vec<u8>, path: &RelPath) {
+    bytes.extend_from_slice(path.as_bytes());
+    bytes.push(0);
+}
+
+/// The fields of rows, of which each call takes the next.
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (field, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*field)
+    }
+
+    fn number(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn moment(&mut self) -> Option<[i64; 2]> {
+        let mut number = || self.array().map(i64::from_le_bytes);
+        Some([number()?, number()?])
+    }
+
+    fn path(&mut self) -> Option<RelPath> {
+        let end = memchr::memchr(0, self.0)?;
+        let (path, rest) = (&self.0[..end], &self.0[end + 1..]);
+        self.0 = rest;
+        RelPath::new(path).ok()
+    }
 }
 
 #[cfg(test)]
