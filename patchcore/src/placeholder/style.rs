@@ -92,13 +92,17 @@ impl CommentStyle {
 
     /// Where a comment ends whose text starts at an offset.
     pub(super) fn end_from(&self, bytes: &[u8], at: usize) -> Option<usize> {
-        // What both forms end with: the text of a comment never holds it.
+        // Only somebody who edits the comment writes what both forms end with into its text. Without
+        // a bound each of many comments that have no end would be searched to the end of the file.
+        const LOOKED_AT: usize = 64;
+        // What both forms end with.
         let closer = self.closer().as_bytes();
         let tail = match self.trims {
             Some(_) => &closer[closer.len().saturating_sub(2)..],
             None => closer,
         };
         memchr::memmem::find_iter(&bytes[at..], tail)
+            .take(LOOKED_AT)
             .map(|found| at + found + tail.len())
             .find(|end| self.strip_closer(&bytes[at..*end]).is_some())
     }
