@@ -199,7 +199,7 @@ pub struct Findings {
     /// What a sender of its format does to guard it, for the refusal of one without a guard; `None`
     /// where that is `expect` or `base`.
     pub to_guard: Option<String>,
-    /// For an [`Action::Refused`], what it would have done, as [`name`](Self::name) gives it.
+    /// For an [`Action::Refused`], what it would have done, as [`name`](Operation::name) gives it.
     pub meant: Option<&'static str>,
     /// For an [`Action::Refused`] whose sender named another state of the file: what it would do
     /// there. It may land where its lines are now.
