@@ -1,5 +1,7 @@
 //! R19: paths that the operator protects, and directories that git would take for repositories.
 
+use std::os::unix::ffi::OsStrExt as _;
+
 use serde_json::{Value, json};
 
 use crate::sandbox::{Run, Sandbox};
@@ -57,6 +59,15 @@ fn a_pattern_of_the_operator_closes_paths_to_every_entry() {
             .output()
             .unwrap();
         assert_eq!(run.status.code(), Some(1), "{run:?}");
+        let variable = std::ffi::OsStr::from_bytes(b"ci,\xff");
+        let run = sandbox
+            .command(arguments)
+            .env("PATCHCTL_PROTECT", variable)
+            .output()
+            .unwrap();
+        assert_eq!(run.status.code(), Some(2), "{run:?}");
+        let said = String::from_utf8(run.stderr).unwrap();
+        assert!(said.contains("PATCHCTL_PROTECT is not UTF-8"), "{said}");
     }
     let diff = "--- a/conftest.py\n+++ b/conftest.py\n@@ -1 +1 @@\n-x\n+y\n";
     let run = sandbox

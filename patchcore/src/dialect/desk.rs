@@ -91,11 +91,11 @@ impl<'t> Desk<'t> {
             self.push(path, Action::Splice(edits), note);
             return Ok(());
         }
-        let file = self.stage.file(path)?;
-        let set = EditSet::new(edits, file.content.len()).map_err(|_| {
+        let length = self.stage.file(path)?.content.len();
+        let set = EditSet::new(edits, length).map_err(|_| {
             Refusal::new(Code::Overlap, format!("edits of {path} overlap")).in_file(path)
         })?;
-        file.apply(&set);
+        self.stage.edit(path, &set, self.operations.len())?;
         self.push(path, Action::Splice(set.into_vec()), note);
         Ok(())
     }

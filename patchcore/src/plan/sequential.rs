@@ -22,9 +22,6 @@ use super::position;
 use super::stage::{self, Onto, Slot};
 use super::{After, ChangeKind, FileChange, Outcome, Policy, Source, Tree, Verdict};
 
-/// Bytes that the intermediate texts of one batch may come to, 4 GiB: about a second of copying.
-const COPY_BUDGET: usize = 4 << 30;
-
 /// Steps and edits that copies may take over from what they are copied from, in all: about a second.
 const HISTORY_BUDGET: usize = 1_000_000;
 
@@ -43,7 +40,6 @@ pub(super) fn plan(
         operations: &batch.operations,
         terms: Terms::of(policy, tree),
         copied: HashSet::new(),
-        rewritten: 0,
         inherited: 0,
     };
     let mut verdicts = Vec::with_capacity(batch.operations.len());
@@ -102,8 +98,6 @@ struct Planner<'a> {
     terms: Terms<'a>,
     /// The paths that were copied from.
     copied: HashSet<RelPath>,
-    /// Bytes that the intermediate texts come to.
-    rewritten: usize,
     /// Steps and edits that copies took over.
     inherited: usize,
 }
@@ -291,15 +285,8 @@ impl<'a> Planner<'a> {
             return Err(Refusal::new(Code::Overlap, message).in_file(path));
         }
         let assembled = assemble(&text, pieces);
-        there.apply(&assembled.edits);
+        let there = self.stage.edit(path, &assembled.edits, index)?;
         there.history.edit(index, assembled, &content);
-        self.rewritten = self.rewritten.saturating_add(there.content.len());
-        if self.rewritten > COPY_BUDGET {
-            let message = format!(
-                "the operations up to {index} rewrite more than 4 GiB in sequence; use original coordinates"
-            );
-            return Err(Refusal::new(Code::LimitExceeded, message).in_file(path));
-        }
         Ok(true)
     }
 }

@@ -11,7 +11,7 @@ use super::names::{exists, not_found};
 use super::{Entry, Policy, Source, Tree};
 use crate::digest::Digest;
 use crate::edit::EditSet;
-use crate::error::Refusal;
+use crate::error::{Code, Refusal};
 use crate::path::RelPath;
 use crate::text::{Encoding, Text, detect_encoding};
 
@@ -75,11 +75,6 @@ impl<H> Current<H> {
             None => Digest::of(&self.content),
         }
     }
-
-    /// Edits the bytes.
-    pub(crate) fn apply(&mut self, edits: &EditSet) {
-        self.content = SharedBytes::Changed(Arc::new(edits.apply(&self.content)));
-    }
 }
 
 /// What may stand where a file is put.
@@ -109,6 +104,10 @@ pub(super) enum Slot<H> {
     File(Box<Current<H>>),
 }
 
+/// Bytes that the texts of one batch may come to which it edits once more, 4 GiB: about a second of
+/// copying.
+const COPY_BUDGET: usize = 4 << 30;
+
 /// A tree in the course of a batch.
 #[derive(Debug)]
 pub(crate) struct Stage<'t, H> {
@@ -117,6 +116,10 @@ pub(crate) struct Stage<'t, H> {
     slots: HashMap<RelPath, Slot<H>>,
     /// The paths that a refused operation named: nothing more is known of them.
     spoiled: HashSet<RelPath>,
+    /// Bytes of the texts that were edited.
+    rewritten: usize,
+    /// The operation at which they came to more than a batch may have.
+    exceeded: Option<usize>,
 }
 
 impl<'t, H: Default> Stage<'t, H> {
@@ -125,6 +128,8 @@ impl<'t, H: Default> Stage<'t, H> {
             tree,
             slots: HashMap::new(),
             spoiled: HashSet::new(),
+            rewritten: 0,
+            exceeded: None,
         }
     }
 
@@ -135,6 +140,7 @@ impl<'t, H: Default> Stage<'t, H> {
 
     /// The bytes at a path now; `None` where there is no file.
     pub(crate) fn look(&self, path: &RelPath) -> Result<Option<SharedBytes>, Refusal> {
+        self.check_budget(path)?;
         match self.slots.get(path) {
             Some(Slot::File(current)) => Ok(Some(current.content.clone())),
             Some(Slot::Gone(_)) => Ok(None),
@@ -204,6 +210,37 @@ impl<'t, H: Default> Stage<'t, H> {
             history: H::default(),
         };
         Ok(self.put(path, new))
+    }
+
+    /// Edits a file, by the operation with this index.
+    ///
+    /// # Errors
+    /// `LIMIT_EXCEEDED` where the batch edits too long texts too often, for this and all later looks.
+    pub(crate) fn edit(
+        &mut self,
+        path: &RelPath,
+        edits: &EditSet,
+        operation: usize,
+    ) -> Result<&mut Current<H>, Refusal> {
+        let length = self.file(path)?.content.len();
+        self.rewritten = self.rewritten.saturating_add(length);
+        if self.rewritten > COPY_BUDGET {
+            self.exceeded.get_or_insert(operation);
+        }
+        self.check_budget(path)?;
+        let file = self.file(path)?;
+        file.content = SharedBytes::Changed(Arc::new(edits.apply(&file.content)));
+        Ok(file)
+    }
+
+    fn check_budget(&self, path: &RelPath) -> Result<(), Refusal> {
+        let Some(operation) = self.exceeded else {
+            return Ok(());
+        };
+        let message = format!(
+            "the operations up to {operation} rewrite more than 4 GiB in sequence; send fewer at once, or a batch in original coordinates"
+        );
+        Err(Refusal::new(Code::LimitExceeded, message).in_file(path))
     }
 
     /// Takes a file away, by the operation with this index.
@@ -280,5 +317,32 @@ impl<'t, H: Default> Stage<'t, H> {
             Slot::File(current) => current,
             Slot::Gone(_) => unreachable!("a file was just put there"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edit::Edit;
+
+    #[test]
+    fn a_batch_that_has_rewritten_too_much_looks_at_nothing_more() {
+        let path = |name: &str| RelPath::new(name).unwrap();
+        let (long, other) = (path("long"), path("other"));
+        let tree = (Tree::new().with_file(long.clone(), "text")).with_file(other.clone(), "x");
+        let mut stage: Stage<'_, ()> = Stage::new(&tree);
+        let edits = |length| EditSet::new(vec![Edit::insert(0, b"a".to_vec())], length).unwrap();
+        stage.rewritten = COPY_BUDGET - 4;
+        stage.edit(&long, &edits(4), 6).unwrap();
+        let refusal = stage.edit(&long, &edits(5), 7).unwrap_err();
+        assert_eq!(refusal.code, Code::LimitExceeded);
+        assert!(refusal.message.contains("up to 7"), "{}", refusal.message);
+        let later = stage.look(&other).unwrap_err();
+        assert!(later.message.contains("up to 7"), "{}", later.message);
+        let slots = stage.into_slots();
+        let Some(Slot::File(file)) = slots.get(&long) else {
+            panic!("{slots:?}");
+        };
+        assert_eq!(&*file.content, b"atext");
     }
 }

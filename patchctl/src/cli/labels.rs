@@ -55,9 +55,14 @@ impl LabelArgs {
 pub(crate) const BATCH_ID: &str = "PATCHCTL_BATCH_ID";
 
 fn given(option: &Option<String>, variable: &str) -> Result<Option<String>, Failure> {
-    if option.is_some() {
-        return Ok(option.clone());
+    match option {
+        Some(_) => Ok(option.clone()),
+        None => text_of(variable),
     }
+}
+
+/// The text of a variable of the environment; `None` where it is not set, or empty.
+pub(crate) fn text_of(variable: &str) -> Result<Option<String>, Failure> {
     let value = std::env::var_os(variable).filter(|value| !value.is_empty());
     let value = value.map(std::ffi::OsString::into_string).transpose();
     value.map_err(|_| Failure::Usage(format!("{variable} is not UTF-8")))

@@ -20,7 +20,7 @@ use super::place::Location;
 use crate::cli::edit::{
     ApplyArgs, CheckArgs, CommitArgs, EditArgs, InputArgs, PolicyArgs, ReplaceArgs, ShowArgs,
 };
-use crate::cli::{Cli, Output};
+use crate::cli::{Cli, Output, labels};
 use crate::delivery;
 use crate::exit::{Exit, Failure};
 use crate::orchestrator::Config;
@@ -443,14 +443,16 @@ pub(crate) fn policy(args: &PolicyArgs) -> Result<Policy, Failure> {
         .iter()
         .map(RelPath::new)
         .collect::<Result<_, _>>()?;
-    policy.protect = protect(&args.protect);
+    policy.protect = protect(&args.protect)?;
     Ok(policy)
 }
 
 /// What the operator protects, on the command line and by the environment.
-pub(crate) fn protect(globs: &[String]) -> Protect {
-    let variable = std::env::var_os("PATCHCTL_PROTECT").unwrap_or_default();
-    let variable = variable.to_string_lossy();
-    let globs = globs.iter().flat_map(|globs| globs.split(','));
-    Protect::new(globs.chain(variable.split(',')))
+///
+/// # Errors
+/// `Usage` for a variable that is not UTF-8: read otherwise, its globs would protect nothing.
+pub(crate) fn protect(globs: &[String]) -> Result<Protect, Failure> {
+    let variable = labels::text_of("PATCHCTL_PROTECT")?;
+    let globs = globs.iter().chain(&variable);
+    Ok(Protect::new(globs.flat_map(|globs| globs.split(','))))
 }

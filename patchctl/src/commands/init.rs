@@ -96,7 +96,7 @@ pub(crate) fn run(global: &Global, args: &InitArgs, context: &Context) -> Result
     let mut policy = Policy::default();
     // A file that cannot be marked holds up no other.
     policy.partial = true;
-    policy.protect = edit::protect(&args.protect);
+    policy.protect = edit::protect(&args.protect)?;
     let mut run = Run {
         args,
         place: &place,
