@@ -24,7 +24,7 @@ struct Wanted<'b> {
     /// That line, and where it starts in the block.
     pivot: &'b [u8],
     at: usize,
-    /// The next block with a pivot of the same key, or `NONE`.
+    /// The next block with a pivot of the same hash, or `NONE`.
     next: usize,
 }
 
@@ -35,7 +35,7 @@ impl<'b> Places<'b> {
     pub(super) fn find(text: &Text<'_>, blocks: &[&'b [u8]]) -> Self {
         let mut index = HashMap::with_capacity(blocks.len());
         let mut wanted: Vec<Wanted<'b>> = Vec::with_capacity(blocks.len());
-        let mut by_key: HashMap<u64, usize> = HashMap::with_capacity(blocks.len());
+        let mut by_hash: HashMap<u64, usize> = HashMap::with_capacity(blocks.len());
         let mut filter = Filter::new(blocks.len());
         for &block in blocks {
             if block.is_empty() || index.contains_key(block) {
@@ -43,9 +43,9 @@ impl<'b> Places<'b> {
             }
             index.insert(block, wanted.len());
             let (pivot, at) = longest_line(block);
-            let key = line_key(pivot);
-            filter.add(key);
-            let next = by_key.insert(key, wanted.len()).unwrap_or(NONE);
+            filter.add(line_key(pivot));
+            let next = by_hash.insert(line_hash(pivot), wanted.len());
+            let next = next.unwrap_or(NONE);
             wanted.push(Wanted {
                 block,
                 pivot,
@@ -54,7 +54,7 @@ impl<'b> Places<'b> {
             });
         }
         let mut found: Vec<(usize, usize)> = Vec::new();
-        let exhausted = search(text, &wanted, &by_key, &filter, &mut found).is_none();
+        let exhausted = search(text, &wanted, &by_hash, &filter, &mut found).is_none();
         found.sort_unstable();
         let starts = found.iter().map(|&(_, start)| start).collect();
         let bounds = (0..=wanted.len())
@@ -84,7 +84,7 @@ impl<'b> Places<'b> {
 fn search(
     text: &Text<'_>,
     wanted: &[Wanted<'_>],
-    by_key: &HashMap<u64, usize>,
+    by_hash: &HashMap<u64, usize>,
     filter: &Filter,
     found: &mut Vec<(usize, usize)>,
 ) -> Option<()> {
@@ -96,9 +96,8 @@ fn search(
     let mut at = floor;
     for line in split_lines(&bytes[floor..]) {
         let trimmed = trim_ending(line);
-        let key = line_key(trimmed);
-        let mut candidate = match filter.may_hold(key) {
-            true => by_key.get(&key).copied().unwrap_or(NONE),
+        let mut candidate = match filter.may_hold(line_key(trimmed)) {
+            true => by_hash.get(&line_hash(trimmed)).copied().unwrap_or(NONE),
             false => NONE,
         };
         while let Some(Wanted {
@@ -177,18 +176,31 @@ fn starts_at(bytes: &[u8], start: usize, lines: &[u8], compared: &mut usize) -> 
     })
 }
 
-/// A cheap hash of a line: its length and both its ends.
+/// A cheap key of a line, by which most are told apart: its length and both its ends.
 fn line_key(line: &[u8]) -> u64 {
-    let word = |bytes: &[u8]| {
-        let mut word = [0; 8];
-        word[..bytes.len()].copy_from_slice(bytes);
-        u64::from_le_bytes(word)
-    };
     let head = word(&line[..line.len().min(8)]);
     let tail = word(&line[line.len().saturating_sub(8)..]);
-    let mixed =
-        (head ^ tail.rotate_left(29) ^ line.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mix(head ^ tail.rotate_left(29) ^ line.len() as u64)
+}
+
+/// A hash of all of a line: in tables and logs most have the same length and the same ends.
+fn line_hash(line: &[u8]) -> u64 {
+    let words = line.chunks(8).map(word);
+    words.fold(line.len() as u64, |hash, word| {
+        mix(hash.rotate_left(29) ^ word)
+    })
+}
+
+fn mix(word: u64) -> u64 {
+    let mixed = word.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed ^ mixed >> 32
+}
+
+/// Up to eight bytes as a number.
+fn word(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word[..bytes.len()].copy_from_slice(bytes);
+    u64::from_le_bytes(word)
 }
 
 /// Nearly every line of a large file is none that is looked for: a bit tells.
@@ -240,6 +252,19 @@ mod tests {
         assert_eq!(starts(b"b\nc\n", "a\nb\n"), Vec::<usize>::new());
         assert_eq!(starts(b"a\n", "a\n\n"), Vec::<usize>::new());
         assert_eq!(starts(b"", "a\n"), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn the_lines_of_a_table_are_told_apart() {
+        let lines: Vec<String> = (10_000..40_000)
+            .map(|number| format!("INSERT INTO t VALUES ({number}, 'a name');\n"))
+            .collect();
+        let bytes = lines.concat().into_bytes();
+        let blocks: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
+        let places = Places::find(&Text::new(&bytes), &blocks);
+        for (index, block) in blocks.iter().enumerate().step_by(1000) {
+            assert_eq!(places.of(block), Some(&[index * block.len()][..]));
+        }
     }
 
     #[test]
