@@ -20,6 +20,8 @@
 mod edge;
 mod heading;
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::Range;
 
 use super::fold::{Fold, LADDER};
@@ -27,7 +29,7 @@ use super::ladder::Rungs;
 use crate::error::{Code, Refusal};
 use crate::locate::{self, Place};
 use crate::path::RelPath;
-use crate::text::{LineNumber, Text, split_lines};
+use crate::text::{BOM, LineNumber, Text, split_lines};
 
 use edge::{Edge, edges, is_cut};
 pub(crate) use heading::is_below;
@@ -89,6 +91,28 @@ pub(crate) fn unclear(landed: &Landed, path: &RelPath, name: &str) -> Option<Ref
     );
     let refusal = Refusal::new(Code::AnchorAmbiguous, message).in_file(path);
     Some(refusal.at_line(*line))
+}
+
+/// The lines of a text, by which most edits of many are told not to have landed: to look for each
+/// takes several passes over the text.
+pub(crate) struct Standing<'t>(HashSet<Cow<'t, [u8]>>);
+
+impl<'t> Standing<'t> {
+    pub(crate) fn of(text: &'t [u8]) -> Self {
+        let text = text.strip_prefix(BOM).unwrap_or(text);
+        Self(split_lines(text).map(Self::fold).collect())
+    }
+
+    /// Whether [`lines`] may find that an edit with these new lines has landed.
+    pub(crate) fn may_hold(&self, new: &[&[u8]]) -> bool {
+        let mut telling = new.iter().filter(|line| !is_blank(line));
+        telling.all(|line| self.0.contains(&Self::fold(line)))
+    }
+
+    /// What no step folds less of.
+    fn fold(line: &[u8]) -> Cow<'_, [u8]> {
+        Fold::Indentation.of(line)
+    }
 }
 
 /// Judges an edit of whole lines.
@@ -375,6 +399,8 @@ fn occurrences(text: &[u8], find: &[u8]) -> Vec<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn of_lines(text: &str, old: &str, new: &str) -> Landed {
@@ -582,5 +608,43 @@ mod tests {
             let judged = characters(text.as_bytes(), old.as_bytes(), new.as_bytes(), Rungs::All);
             assert_eq!(line(judged), expected, "{text:?} {old:?} {new:?}");
         }
+    }
+
+    proptest! {
+        /// Of lines that stand nowhere no edit has landed.
+        #[test]
+        fn what_does_not_stand_has_not_landed(
+            text in lines_of(8), old in lines_of(3), new in lines_of(4), exact in any::<bool>(),
+        ) {
+            let rungs = if exact { Rungs::Exact } else { Rungs::All };
+            let text = text.concat();
+            let bytes = |lines: &[&'static str]| -> Vec<&'static [u8]> {
+                lines.iter().map(|line| line.trim_end_matches(['\r', '\n']).as_bytes()).collect()
+            };
+            let (old, new) = (bytes(&old), bytes(&new));
+            let landed = lines(text.as_bytes(), &old, &new, rungs);
+            let may_hold = Standing::of(text.as_bytes()).may_hold(&new);
+            prop_assert!(may_hold || landed == Landed::No, "{:?}", landed);
+        }
+    }
+
+    /// Lines that some steps hold for the same.
+    fn lines_of(most: usize) -> impl Strategy<Value = Vec<&'static str>> {
+        let line = prop::sample::select(vec![
+            "\u{feff}let name = 1;\n",
+            "let name = 1;\n",
+            "let name = 1; \r\n",
+            "    let name = 1;\n",
+            "\tlet name = 1;\n",
+            "say \"a long word\";\n",
+            "say \u{201c}a long word\u{201d};\n",
+            "  say \u{201c}a long word\u{201d};\r\n",
+            "other lines here\n",
+            "other\u{a0}lines here\n",
+            "\n",
+            "  \n",
+            "}\n",
+        ]);
+        prop::collection::vec(line, 1..=most)
     }
 }

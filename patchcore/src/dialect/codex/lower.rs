@@ -1,5 +1,6 @@
 //! Locates the chunks.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::ops::Range;
 
@@ -10,7 +11,7 @@ use crate::edit::Edit;
 use crate::error::{Code, Refusal};
 use crate::locate::fold::{Fold, LADDER};
 use crate::locate::ladder::{self, Found, Miss, Rungs, Sought};
-use crate::locate::landed::{self, Landed};
+use crate::locate::landed::{self, Landed, Standing};
 use crate::locate::replace::{self, Line, Tail};
 use crate::locate::{self, Place};
 use crate::operation::{Batch, Coordinates, Matched, TextEdit};
@@ -118,6 +119,7 @@ fn update(
     let text = desk.file(path)?;
     let sequential = desk.coordinates() == Coordinates::Sequential;
     let changed = Changed::by(chunks);
+    let standing = OnceCell::new();
     let mut cursor = 0;
     let mut before: Vec<Edit> = Vec::new();
     for (index, (chunk, exact)) in chunks.iter().zip(exact_places(&text, chunks)).enumerate() {
@@ -128,6 +130,7 @@ fn update(
             name: &name,
             strict: codex.strict,
             changed: &changed,
+            standing: &standing,
         };
         if desk.is_spoiled(path) && !desk.spend(path) {
             if sequential {
@@ -268,12 +271,13 @@ fn check(codex: &Codex<'_>, path: &RelPath, chunk: &Chunk<'_>) -> Result<(), Ref
 type Located = (Vec<Edit>, usize, Option<Matched>);
 
 /// What a chunk is looked for in, and how it is called.
-struct Search<'a> {
-    text: &'a [u8],
+struct Search<'a, 't> {
+    text: &'t [u8],
     path: &'a RelPath,
     name: &'a str,
     strict: bool,
     changed: &'a Changed<'a>,
+    standing: &'a OnceCell<Standing<'t>>,
 }
 
 /// The lines that the chunks of a file take away and add, without the white space around them.
@@ -296,7 +300,7 @@ impl<'a> Changed<'a> {
     }
 }
 
-impl Search<'_> {
+impl Search<'_, '_> {
     /// Whether a chunk has landed already.
     fn landed(&self, cursor: usize, chunk: &Chunk<'_>) -> Landed {
         let new = chunk
@@ -304,6 +308,10 @@ impl Search<'_> {
             .iter()
             .filter(|(role, _)| *role != Role::Removed);
         let new: Vec<&[u8]> = new.map(|(_, text)| *text).collect();
+        let standing = self.standing.get_or_init(|| Standing::of(self.text));
+        if !standing.may_hold(&new) {
+            return Landed::No;
+        }
         let landed = landed::lines(self.text, &old_lines(chunk), &new, self.rungs());
         landed.within(|span| self.is_below_anchor(cursor, chunk, span))
     }
@@ -452,7 +460,7 @@ impl Search<'_> {
     }
 }
 
-impl Search<'_> {
+impl Search<'_, '_> {
     /// Refuses a place behind the part of the file that the last `@@` line of a chunk opens.
     fn check_part(&self, chunk: &Chunk<'_>, part: &Part, place: &Place) -> Result<(), Refusal> {
         let Some(anchor) = chunk.anchors.last() else {
