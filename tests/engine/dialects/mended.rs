@@ -276,6 +276,13 @@ struct Counts {
     wrong: usize,
 }
 
+/// Whether the place of an edit is said by a number: without context on both sides a hunk stands at
+/// its line, or at an end of the file.
+fn is_placed_by_number(format: &str, edit: &Edit) -> bool {
+    let ends = [0, edit.old.len() - 1];
+    format == "unified diff" && ends.iter().any(|end| edit.kept(*end).is_none())
+}
+
 #[test]
 fn a_misquoted_line_that_both_halves_share_is_mended_from_the_refusal() {
     let mut random = Random(0x6060);
@@ -288,9 +295,7 @@ fn a_misquoted_line_that_both_halves_share_is_mended_from_the_refusal() {
             else {
                 continue;
             };
-            // Without context on both sides a hunk stands at its line, or at an end of the file.
-            let ends = [0, right.old.len() - 1];
-            if format == "unified diff" && ends.iter().any(|end| right.kept(*end).is_none()) {
+            if is_placed_by_number(format, &right) {
                 continue;
             }
             let mut sent = right.clone();
@@ -346,9 +351,7 @@ fn a_misquoted_line_that_changes_is_shown_and_not_mended() {
             if right.kept(line).is_some() || right.old[line].trim().is_empty() {
                 continue;
             }
-            // Without context on both sides a hunk stands at its line, or at an end of the file.
-            let ends = [0, right.old.len() - 1];
-            if format == "unified diff" && ends.iter().any(|end| right.kept(*end).is_none()) {
+            if is_placed_by_number(format, &right) {
                 continue;
             }
             let mut sent = right.clone();
