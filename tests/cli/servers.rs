@@ -34,9 +34,28 @@ fn record(root: &Path, has_id: bool) -> Value {
     record
 }
 
+/// The options of a case that its operator starts a server with, and the plan that its caller
+/// expects: that says something of one batch, so it goes along with the call.
+fn options(case: &Ready) -> (Vec<&str>, Option<&str>) {
+    let mut started = Vec::new();
+    let mut plan = None;
+    let mut args = case.args.iter().map(String::as_str);
+    while let Some(arg) = args.next() {
+        match arg {
+            "--plan" => plan = args.next(),
+            _ => started.push(arg),
+        }
+    }
+    (started, plan)
+}
+
 fn server(root: &Path, command: &str, case: &Ready) -> Command {
     let mut server = Command::new(env!("CARGO_BIN_EXE_patchctl"));
-    server.arg(command).args(&case.args).arg("--root").arg(root);
+    server
+        .arg(command)
+        .args(options(case).0)
+        .arg("--root")
+        .arg(root);
     server.env_remove("PATCHCTL_ROOT");
     server
 }
@@ -45,15 +64,20 @@ fn over_http(root: &Path, case: &Ready) -> Value {
     let mut command = server(root, "serve", case);
     command.args(["--listen", "127.0.0.1:0"]);
     let server = Server::spawn(command);
-    server
-        .post("/api/patches/apply?diff=false", &case.batch)
-        .json()
+    let plan = options(case).1;
+    let plan = plan.map_or(String::new(), |plan| format!("&plan={plan}"));
+    let call = format!("/api/patches/apply?diff=false{plan}");
+    server.post(&call, &case.batch).json()
 }
 
 fn over_mcp(root: &Path, case: &Ready) -> Option<Value> {
     let patch = std::str::from_utf8(&case.batch).ok()?;
+    let mut arguments = json!({"patch": patch});
+    if let Some(plan) = options(case).1 {
+        arguments["plan"] = plan.into();
+    }
     let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
-        "name": "edit", "arguments": {"patch": patch},
+        "name": "edit", "arguments": arguments,
         "_meta": {
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientCapabilities": {},
@@ -106,12 +130,9 @@ fn compare(case: &Ready) -> Result<(), String> {
 
 #[test]
 fn the_corpus_is_the_same_through_every_door() {
-    // The digest of one batch is nothing that a server is started with.
-    let cases: Vec<Ready> = Ready::all()
-        .into_iter()
-        .filter(|case| !case.args.contains(&"--plan".to_owned()))
-        .collect();
+    let cases = Ready::all();
     assert!(cases.len() > 150);
+    assert!(cases.iter().any(|case| options(case).1.is_some()));
     let queue = Mutex::new(cases);
     let failures = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -288,6 +309,63 @@ fn an_empty_label_is_refused_through_every_door() {
         }
         assert_eq!(here.read("a.txt"), "one\n");
     }
+}
+
+#[test]
+fn what_is_looked_for_is_never_empty() {
+    let here = Sandbox::new(&[("a.txt", "one\n")]);
+    for command in [
+        &["events", "list", "--task", ""][..],
+        &["events", "list", "--order", ""],
+        &["events", "list", "--file", ""],
+        &["events", "list", "--text", ""],
+        &["task", "list", "--order-id", ""],
+        &["task", "list", "--status", "done"],
+        &["task", "ask", "T-1", "--question", ""],
+        &["ask", "--order-id", "", "--question", "why"],
+        &["init", "", "--factory", "f"],
+        &["init", "ORD-1", "--factory", ""],
+        &["order", "placeholders", ""],
+    ] {
+        let done = here.run(command);
+        assert_eq!(done.code, 2, "{command:?}: {}", done.err);
+        assert!(done.err.contains("value"), "{command:?}: {}", done.err);
+    }
+}
+
+/// What an operator approved, and nothing else, is carried out.
+#[test]
+fn a_plan_goes_along_with_a_call_and_holds_for_it_alone() {
+    let here = Sandbox::new(&[("a.txt", "one\n")]);
+    let operations = |text: &str| json!([{"op": "append", "file": "a.txt", "content": text}]);
+    let mut client = Client::start(&here, &[]);
+    let (_, shown) = client.call("check", json!({"operations": operations("two")}));
+    let plan = shown["plan"].as_str().unwrap().to_owned();
+    let call = |text: &str| json!({"operations": operations(text), "plan": plan});
+    let (failed, said) = client.call("edit", call("three"));
+    assert!(failed, "{said}");
+    assert_eq!(said["refusal"]["code"], "PLAN_MISMATCH", "{said}");
+    let (failed, said) = client.call("edit", call("two"));
+    assert!(!failed, "{said}");
+    let (failed, said) = client.call("edit", json!({"operations": operations("three")}));
+    assert!(!failed, "{said}");
+    client.end();
+    assert_eq!(here.read("a.txt"), "one\ntwo\nthree\n");
+
+    let server = Server::start(&here, &[]);
+    let post = |to: &str, text: &str| {
+        let batch = json!({"operations": operations(text)}).to_string();
+        server.post(to, batch.as_bytes())
+    };
+    let shown = post("/api/patches/check", "four").json();
+    let plan = shown["plan"].as_str().unwrap();
+    let apply = format!("/api/patches/apply?plan={plan}");
+    assert_eq!(post(&apply, "five").status, 409);
+    assert_eq!(post(&apply, "four").status, 200);
+    let said = post("/api/patches/apply?plan=four", "four");
+    assert_eq!(said.status, 400);
+    assert!(said.json()["error"].as_str().unwrap().contains("`plan`"));
+    assert_eq!(here.read("a.txt"), "one\ntwo\nthree\nfour\n");
 }
 
 /// The variable holds for one batch: a server has many, and says so.

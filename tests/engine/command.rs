@@ -7,6 +7,7 @@ use std::path::Path;
 use patchcore::plan::ChangeKind;
 use patchcore::report::Status;
 use patchcore::workspace::{Applied, ApplyOptions, Command, Ending, Retention, Workspace};
+use patchcore::{Code, Stop};
 use tempfile::TempDir;
 
 use crate::random::Random;
@@ -582,4 +583,28 @@ fn a_run_that_was_interrupted_is_told_whoever_records_it() {
         assert_eq!(notes.len(), 1, "{round}: {notes:?}");
         assert!(notes[0].contains("was interrupted"), "{notes:?}");
     }
+}
+
+/// A command has its labels from whoever begins it, as a batch has: none of them is empty.
+#[test]
+fn an_empty_label_of_a_command_is_refused() {
+    let dir = start();
+    let workspace = Workspace::open(dir.path()).unwrap();
+    for label in ["order_id", "task_id", "factory", "phase", "agent"] {
+        let labels = serde_json::from_str(&format!(r#"{{"{label}": ""}}"#)).unwrap();
+        let command = Command {
+            labels,
+            ..Command::default()
+        };
+        let refused = workspace.begin_command(&command, false, &options());
+        let Err(Stop::Refused(refusal)) = refused else {
+            panic!("{label}: {refused:?}");
+        };
+        assert_eq!(refusal.code, Code::InvalidBatch);
+        assert!(refusal.message.contains(label), "{}", refusal.message);
+    }
+    // Nothing was begun: what is written now is nobody's.
+    fs::write(dir.path().join("a.txt"), "by hand\n").unwrap();
+    drop(workspace.snapshot(&[], &options()).unwrap());
+    assert!(workspace.notes().is_empty());
 }

@@ -121,6 +121,19 @@ impl Batch {
     }
 }
 
+#[cfg(feature = "workspace")]
+impl Labels {
+    /// Checks the rule for labels that come without a batch.
+    ///
+    /// # Errors
+    /// `INVALID_BATCH` where one is empty.
+    pub(crate) fn check(&self) -> Result<(), Refusal> {
+        let mut faults = Faults::default();
+        labels(self, |field, checked| faults.add(field, checked));
+        faults.finish()
+    }
+}
+
 /// No label is empty: it would be taken for one, or for none, without a word.
 fn labels(labels: &Labels, mut add: impl FnMut(&str, Checked)) {
     for (field, label) in labels.fields() {

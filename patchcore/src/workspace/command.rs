@@ -150,13 +150,15 @@ impl Workspace {
     /// may end it, within a day.
     ///
     /// # Errors
-    /// `LOCK_TIMEOUT`, `UNFINISHED`, `FOREIGN_STATE`, `IO`.
+    /// `INVALID_BATCH` where a label is empty, as of a batch; `LOCK_TIMEOUT`, `UNFINISHED`,
+    /// `FOREIGN_STATE`, `IO`.
     pub fn begin_command(
         &self,
         command: &Command,
         attended: bool,
         options: &ApplyOptions<'_>,
-    ) -> Result<OpenCommand, Error> {
+    ) -> Result<OpenCommand, Stop> {
+        command.labels.check()?;
         let held = self.hold(options.lock_wait)?;
         self.recovered(&held)?;
         let objects = Objects::open(&held.state)?;

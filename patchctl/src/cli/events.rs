@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 use patchcore::event::EventKind;
@@ -40,13 +41,13 @@ pub(crate) enum EventsCommand {
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Filter {
     /// Of this task
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) task: Option<String>,
     /// Of this order
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) order: Option<String>,
     /// Of this file, or of files below this directory
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) file: Option<String>,
     /// With this outcome or of this kind: `applied`, `refused`, `PATCH_SKIPPED`, …
     #[arg(long, value_name = "OUTCOME", value_parser = outcome)]
@@ -58,7 +59,7 @@ pub(crate) struct Filter {
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(crate) until: Option<Timestamp>,
     /// That hold this text anywhere
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) text: Option<String>,
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
 use super::edit::CommitArgs;
@@ -31,10 +32,10 @@ pub(crate) enum TaskCommand {
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// Only those of this status
-    #[arg(long, value_name = "STATUS")]
+    #[arg(long, value_name = "STATUS", value_parser = ["pending", "in_progress", "complete", "blocked"])]
     pub(crate) status: Vec<String>,
     /// Only those of this order
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) order_id: Option<String>,
 }
 
@@ -111,13 +112,13 @@ pub(crate) struct HelpArgs {
     /// The task's id
     pub(crate) uuid: String,
     /// What is asked
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) question: String,
     /// What went wrong
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) error: Option<String>,
     /// Who asks
-    #[arg(long, value_name = "NAME", default_value = "patchctl")]
+    #[arg(long, value_name = "NAME", default_value = "patchctl", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) agent: String,
     #[command(flatten)]
     pub(crate) connection: Connection,
@@ -127,10 +128,10 @@ pub(crate) struct HelpArgs {
 #[derive(Debug, Args)]
 pub(crate) struct AskArgs {
     /// The order
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) order_id: String,
     /// What is asked
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) question: String,
     /// What else helps to answer, as JSON members of the request
     #[arg(long, value_name = "OBJECT")]
@@ -149,10 +150,10 @@ pub(crate) struct AskArgs {
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
     /// The order
-    #[arg(value_name = "ORDER")]
+    #[arg(value_name = "ORDER", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) order: String,
     /// The factory that works on it
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) factory: String,
     /// Replace comments that were edited by hand, too
     #[arg(long)]
@@ -196,7 +197,7 @@ pub(crate) struct CreateArgs {
 #[derive(Debug, Args)]
 pub(crate) struct PlaceholdersArgs {
     /// The order's id
-    #[arg(value_name = "ORDER")]
+    #[arg(value_name = "ORDER", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) order: String,
     #[command(flatten)]
     pub(crate) connection: Connection,

@@ -37,7 +37,15 @@ pub(super) fn all() -> Vec<Tool> {
         },
         "task_id": { "type": "string" },
         "batch_id": { "type": "string", "description": "makes sending again harmless" },
+        "plan": { "type": "string", "description": "only this one, as check showed" },
     });
+    // What they say of one is true of the other, and paid for once.
+    let mut check = edit.clone();
+    for property in check.as_object_mut().into_iter().flat_map(Map::values_mut) {
+        if let Some(property) = property.as_object_mut() {
+            property.remove("description");
+        }
+    }
     let report = json!({
         "status": { "type": "string" },
         "batch_id": { "type": "string" },
@@ -64,12 +72,12 @@ pub(super) fn all() -> Vec<Tool> {
             &["file"],
             looks(),
         ),
-        tool("edit", EDIT, edit.clone(), &[], writes().idempotent(true))
+        tool("edit", EDIT, edit, &[], writes().idempotent(true))
             .with_raw_output_schema(object(report.clone(), &["status"])),
         tool(
             "check",
-            "What `edit` would do; writes nothing.",
-            edit,
+            "What the same `edit` would do; writes nothing.",
+            check,
             &[],
             looks(),
         )
@@ -182,6 +190,8 @@ struct EditArguments {
     task_id: Option<String>,
     #[serde(default)]
     batch_id: Option<String>,
+    #[serde(default)]
+    plan: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -283,7 +293,10 @@ fn edit(arguments: Value, preview: bool) -> Result<Call, String> {
         base,
         task_id,
         batch_id,
+        plan,
     } = read(arguments)?;
+    let plan = plan.map(|plan| plan.parse().map_err(|why| format!("`plan`: {why}")));
+    let plan = plan.transpose()?;
     let mut bases = BTreeMap::new();
     for (path, digest) in base.iter().flatten().filter(|_| patch.is_some()) {
         let path = RelPath::new(path).map_err(|refusal| refusal.message)?;
@@ -317,6 +330,7 @@ fn edit(arguments: Value, preview: bool) -> Result<Call, String> {
         preview,
         task_id,
         batch_id,
+        plan,
         bases,
         ..Edit::default()
     };
@@ -356,6 +370,7 @@ mod tests {
         assert!(why(json!({"patch": {}})).contains("is a string"));
         assert!(why(json!({"patch": "x", "policy": {}})).contains("`policy`"));
         assert!(why(json!({"patch": "x", "base": {"a": "1"}})).contains("the base of a"));
+        assert!(why(json!({"patch": "x", "plan": "1"})).contains("`plan`"));
     }
 
     /// Whether a value is of the kind that a schema of the catalogue has.

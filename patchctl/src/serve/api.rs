@@ -164,6 +164,7 @@ struct EditQuery {
     dialect: Option<String>,
     file: Option<String>,
     task_id: Option<String>,
+    plan: Option<String>,
     #[serde(default = "yes")]
     diff: bool,
 }
@@ -183,10 +184,16 @@ async fn edit(
             dialect,
             file,
             task_id,
+            plan,
             diff,
         } = query(request.uri())?;
         let dialect = dialect.map(|name| name.parse::<Dialect>()).transpose();
         let dialect = dialect.map_err(|refusal| failed(&refusal.into()))?;
+        let plan = plan.map(|plan| {
+            let bad = |why| problem(StatusCode::BAD_REQUEST, &format!("`plan`: {why}"));
+            plan.parse().map_err(bad)
+        });
+        let plan = plan.transpose()?;
         let batch_id = key(request.headers())?;
         let received = read_body(request.into_body(), limits.body, limits.patience).await?;
         let edit = Edit {
@@ -195,6 +202,7 @@ async fn edit(
             file,
             task_id,
             batch_id,
+            plan,
             bases: BTreeMap::new(),
             diff,
         };

@@ -231,6 +231,11 @@ fn paths() -> Value {
             "the file to patch, where the patch names none",
         ),
         parameter("task_id", string(), "the task that the work belongs to"),
+        parameter(
+            "plan",
+            reference("Digest"),
+            "the only plan that is carried out, as a check showed it",
+        ),
         diff(),
         key,
     ];

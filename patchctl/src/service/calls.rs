@@ -79,6 +79,8 @@ pub(crate) struct Edit {
     pub(crate) task_id: Option<String>,
     /// The batch's id where the input has none; another than its own is refused.
     pub(crate) batch_id: Option<String>,
+    /// The only plan that is carried out, as `check` showed it.
+    pub(crate) plan: Option<Digest>,
     /// Hashes that files must have.
     pub(crate) bases: BTreeMap<RelPath, Digest>,
     /// Whether the answer has the diff.
@@ -169,11 +171,14 @@ impl Service {
         call: &Edit,
         interrupt: &Interrupt,
     ) -> Result<Answer, Failure> {
-        let policy = &self.args.policy;
+        let policy = PolicyArgs {
+            plan: call.plan,
+            ..self.args.policy.clone()
+        };
         let show = ShowArgs {
             no_diff: !call.diff,
         };
-        let request = self.request(policy, &show, call.preview, interrupt);
+        let request = self.request(&policy, &show, call.preview, interrupt);
         let dialect = DialectOptions {
             dialect: call.dialect,
             strict: self.args.strict,
@@ -192,7 +197,7 @@ impl Service {
             bases: call.bases.clone(),
             is_last: false,
         };
-        let done = edit::with_script(input, policy, |script| {
+        let done = edit::with_script(input, &policy, |script| {
             let own = script.as_batch().and_then(|batch| batch.id.as_deref());
             if let (Some(id), Some(own)) = (&call.batch_id, own)
                 && own != id

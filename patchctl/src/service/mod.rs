@@ -210,8 +210,7 @@ impl Service {
     /// The engine on the tree that the options name.
     pub(crate) fn new(global: &Global, args: EngineArgs) -> Result<Self, Failure> {
         if args.policy.plan.is_some() || args.labels.batch_id.is_some() {
-            let message =
-                "--plan and --batch-id say something of one batch, which a server has not";
+            let message = "--plan and --batch-id say something of one batch; a server takes them with each call";
             return Err(Failure::Usage(message.to_owned()));
         }
         let place = Location::of_server(global)?;
