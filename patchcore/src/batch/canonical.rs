@@ -100,6 +100,8 @@ impl Sink {
         }
     }
 
+    /// One operation. Long, for it is the table of what is hashed of each: the tags are part of
+    /// digests in logs and never change.
     fn operation(&mut self, operation: &Operation) {
         match &operation.reading.spelled {
             Some(spelled) => self.bytes(spelled.file.as_bytes()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Limits;
 use super::read::Header;
 use super::rules;
-use super::wire::{At, Expectation, PatchBatch, PatchOperation};
+use super::wire::{At, Common, Content, Expectation, PatchBatch, PatchOperation};
 use crate::digest::Digest;
 use crate::error::{Refusal, excerpt};
 use crate::operation::{
@@ -52,10 +52,15 @@ pub(super) struct Lowering {
 }
 
 impl Lowering {
-    pub(super) fn lower(&mut self, operation: PatchOperation) -> Operation {
+    pub(super) fn lower(&mut self, mut operation: PatchOperation) -> Operation {
         let op = operation.name();
-        let allow = operation.allow().iter().copied().collect();
-        let (file, action, base, labels) = lower_action(operation);
+        let Common {
+            file,
+            base,
+            allow,
+            labels,
+        } = operation.take_common();
+        let action = lower_action(operation);
         let labels = match labels == Labels::default() {
             true => Arc::clone(&self.no_labels),
             false => Arc::new(labels),
@@ -74,7 +79,7 @@ impl Lowering {
         };
         Operation {
             base,
-            allow,
+            allow: allow.into_iter().collect(),
             ..lowered
         }
     }
@@ -161,86 +166,52 @@ pub(super) fn fields(labels: &mut Labels) -> [&mut Option<String>; 5] {
     [order_id, task_id, factory, phase, agent]
 }
 
-type Lowered = (String, Result<Action, Refusal>, Option<Digest>, Labels);
-
-fn lower_action(operation: PatchOperation) -> Lowered {
+/// What an operation does: its own fields. Fails where a target is not a path.
+fn lower_action(operation: PatchOperation) -> Result<Action, Refusal> {
     let target = |to: String| {
         RelPath::new(&to).map_err(|refusal| refusal.in_file(excerpt(to.as_bytes(), MAX_SHOWN)))
     };
-    match operation {
-        PatchOperation::ReplaceBlock(o) => {
-            let action = Action::ReplaceBlock {
-                at: o.at.into(),
-                guard: o.guard.into(),
-                content: Lines::new(o.content.into_bytes()),
-                pad: o.pad,
-                indent: o.indent,
-            };
-            (o.file, Ok(action), o.base, o.labels)
-        }
+    let lines = |content: Content| Lines::new(content.into_bytes());
+    let insertion = |at: At, guard: Expectation, content, indent| Insertion {
+        at: at.into(),
+        guard: guard.into(),
+        content: lines(content),
+        indent,
+    };
+    Ok(match operation {
+        PatchOperation::ReplaceBlock(o) => Action::ReplaceBlock {
+            at: o.at.into(),
+            guard: o.guard.into(),
+            content: lines(o.content),
+            pad: o.pad,
+            indent: o.indent,
+        },
         PatchOperation::InsertBefore(o) => {
-            let insertion = Insertion {
-                at: o.at.into(),
-                guard: o.guard.into(),
-                content: Lines::new(o.content.into_bytes()),
-                indent: o.indent,
-            };
-            (
-                o.file,
-                Ok(Action::InsertBefore(insertion)),
-                o.base,
-                o.labels,
-            )
+            Action::InsertBefore(insertion(o.at, o.guard, o.content, o.indent))
         }
         PatchOperation::InsertAfter(o) => {
-            let insertion = Insertion {
-                at: o.at.into(),
-                guard: o.guard.into(),
-                content: Lines::new(o.content.into_bytes()),
-                indent: o.indent,
-            };
-            (o.file, Ok(Action::InsertAfter(insertion)), o.base, o.labels)
+            Action::InsertAfter(insertion(o.at, o.guard, o.content, o.indent))
         }
-        PatchOperation::Append(o) => {
-            let lines = Lines::new(o.content.into_bytes());
-            (o.file, Ok(Action::Append(lines)), o.base, o.labels)
-        }
-        PatchOperation::Prepend(o) => {
-            let lines = Lines::new(o.content.into_bytes());
-            (o.file, Ok(Action::Prepend(lines)), o.base, o.labels)
-        }
-        PatchOperation::ReplaceText(o) => {
-            let action = Action::ReplaceText {
-                find: o.find.into_bytes(),
-                content: o.content.into_bytes(),
-                occurrence: o.occurrence,
-            };
-            (o.file, Ok(action), o.base, o.labels)
-        }
-        PatchOperation::CreateFile(o) => {
-            let action = Action::CreateFile {
-                content: o.content.into_bytes(),
-                executable: o.executable,
-            };
-            (o.file, Ok(action), o.base, o.labels)
-        }
-        PatchOperation::DeleteFile(o) => {
-            let expect = o.expect.map(Lines::new);
-            (o.file, Ok(Action::DeleteFile { expect }), o.base, o.labels)
-        }
-        PatchOperation::RenameFile(o) => {
-            let action = target(o.to).map(|to| Action::RenameFile { to });
-            (o.file, action, o.base, o.labels)
-        }
-        PatchOperation::CopyFile(o) => {
-            let action = target(o.to).map(|to| Action::CopyFile { to });
-            (o.file, action, o.base, o.labels)
-        }
-        PatchOperation::SetMode(o) => {
-            let executable = o.executable;
-            (o.file, Ok(Action::SetMode { executable }), o.base, o.labels)
-        }
-    }
+        PatchOperation::Append(o) => Action::Append(lines(o.content)),
+        PatchOperation::Prepend(o) => Action::Prepend(lines(o.content)),
+        PatchOperation::ReplaceText(o) => Action::ReplaceText {
+            find: o.find.into_bytes(),
+            content: o.content.into_bytes(),
+            occurrence: o.occurrence,
+        },
+        PatchOperation::CreateFile(o) => Action::CreateFile {
+            content: o.content.into_bytes(),
+            executable: o.executable,
+        },
+        PatchOperation::DeleteFile(o) => Action::DeleteFile {
+            expect: o.expect.map(Lines::new),
+        },
+        PatchOperation::RenameFile(o) => Action::RenameFile { to: target(o.to)? },
+        PatchOperation::CopyFile(o) => Action::CopyFile { to: target(o.to)? },
+        PatchOperation::SetMode(o) => Action::SetMode {
+            executable: o.executable,
+        },
+    })
 }
 
 impl From<At> for Address {

@@ -10,10 +10,7 @@ use super::names::nearest;
 use super::read::label_of;
 use super::reader::{Reader, Step, short};
 use super::scan::TokenKind;
-use super::wire::{
-    Append, At, Content, CopyFile, CreateFile, DeleteFile, Expectation, InsertAfter, InsertBefore,
-    PatchOperation, Prepend, RenameFile, ReplaceBlock, ReplaceText, SetMode,
-};
+use super::wire::{At, Common, Content, Expectation, PatchOperation, with_common};
 use crate::digest::Digest;
 use crate::operation::{Allowance, Indent, Labels, Occurrence};
 
@@ -218,110 +215,50 @@ impl Raw {
 
     /// The operation; `None` where a field that it needs is missing, which is recorded by now.
     fn build(self, op: &'static str) -> Option<PatchOperation> {
-        let Self {
-            base,
-            allow,
-            labels,
-            guard,
-            indent,
-            ..
-        } = self;
-        let file = self.file?;
-        let content = self
-            .text
-            .map(Content::Text)
-            .or(self.bytes.map(Content::Base64));
+        let common = Common {
+            file: self.file?,
+            base: self.base,
+            allow: self.allow,
+            labels: self.labels,
+        };
+        let Self { guard, indent, .. } = self;
+        let text = self.text.map(Content::Text);
+        let content = text.or(self.bytes.map(Content::Base64));
         Some(match op {
-            "replace-block" => PatchOperation::ReplaceBlock(ReplaceBlock {
-                file,
+            "replace-block" => with_common!(ReplaceBlock {
                 at: self.at?,
                 guard,
                 content: content?,
                 pad: self.pad,
                 indent,
-                base,
-                allow,
-                labels,
-            }),
-            "insert-before" => PatchOperation::InsertBefore(InsertBefore {
-                file,
+            } from common),
+            "insert-before" => with_common!(InsertBefore {
                 at: self.at?,
                 guard,
                 content: content?,
                 indent,
-                base,
-                allow,
-                labels,
-            }),
-            "insert-after" => PatchOperation::InsertAfter(InsertAfter {
-                file,
+            } from common),
+            "insert-after" => with_common!(InsertAfter {
                 at: self.at?,
                 guard,
                 content: content?,
                 indent,
-                base,
-                allow,
-                labels,
-            }),
-            "append" => PatchOperation::Append(Append {
-                file,
-                content: content?,
-                base,
-                allow,
-                labels,
-            }),
-            "prepend" => PatchOperation::Prepend(Prepend {
-                file,
-                content: content?,
-                base,
-                allow,
-                labels,
-            }),
-            "replace-text" => PatchOperation::ReplaceText(ReplaceText {
-                file,
+            } from common),
+            "append" => with_common!(Append { content: content? } from common),
+            "prepend" => with_common!(Prepend { content: content? } from common),
+            "replace-text" => with_common!(ReplaceText {
                 find: self.find?,
                 content: content?,
                 occurrence: self.occurrence,
-                base,
-                allow,
-                labels,
-            }),
-            "create-file" => PatchOperation::CreateFile(CreateFile {
-                file,
+            } from common),
+            "create-file" => with_common!(CreateFile {
                 content: content?,
                 executable: self.executable.unwrap_or_default(),
-                base,
-                allow,
-                labels,
-            }),
-            "delete-file" => PatchOperation::DeleteFile(DeleteFile {
-                file,
-                expect: guard.expect,
-                base,
-                allow,
-                labels,
-            }),
-            "rename-file" => PatchOperation::RenameFile(RenameFile {
-                file,
-                to: self.to?,
-                base,
-                allow,
-                labels,
-            }),
-            "copy-file" => PatchOperation::CopyFile(CopyFile {
-                file,
-                to: self.to?,
-                base,
-                allow,
-                labels,
-            }),
-            _ => PatchOperation::SetMode(SetMode {
-                file,
-                executable: self.executable?,
-                base,
-                allow,
-                labels,
-            }),
+            } from common),
+            "delete-file" => with_common!(DeleteFile { expect: guard.expect } from common),
+            "rename-file" => with_common!(RenameFile { to: self.to? } from common),
+            "copy-file" => with_common!(CopyFile { to: self.to? } from common),
+            _ => with_common!(SetMode { executable: self.executable? } from common),
         })
     }
 }

@@ -1,10 +1,7 @@
 //! Back to the wire form, where it can say what is meant.
 
 use super::convert::fields;
-use super::wire::{
-    Append, At, Content, CopyFile, CreateFile, DeleteFile, Expectation, InsertAfter, InsertBefore,
-    PatchBatch, PatchOperation, Prepend, RenameFile, ReplaceBlock, ReplaceText, SetMode,
-};
+use super::wire::{At, Common, Content, Expectation, PatchBatch, PatchOperation, with_common};
 use crate::error::{Code, Refusal};
 use crate::operation::{Action, Address, Batch, Guard, Labels, Lines, Operation, Target};
 use crate::path::RelPath;
@@ -39,25 +36,21 @@ impl TryFrom<&Batch> for PatchBatch {
 
 type Raised<T> = Result<T, &'static str>;
 
+/// One operation. Long, for it is the table of actions.
 fn raise(operation: &Operation, common: &Labels) -> Raised<PatchOperation> {
     let path = |path: &RelPath| {
         let text = path.as_str().ok_or("names a file whose name is not UTF-8");
         text.map(str::to_owned)
     };
-    let base = operation.base;
-    let mut labels = (*operation.labels).clone();
-    for (own, common) in fields(&mut labels)
-        .into_iter()
-        .zip(fields(&mut common.clone()))
-    {
-        if *own == *common {
-            *own = None;
-        }
-    }
     if let Action::Refused(_) = operation.action {
         return Err("was refused where it was read");
     }
-    let file = path(&operation.file)?;
+    let common = Common {
+        file: path(&operation.file)?,
+        base: operation.base,
+        allow: operation.allow.iter().collect(),
+        labels: own_labels(&operation.labels, common),
+    };
     let lines = |lines: &Lines| Content::new(lines.as_bytes().to_vec());
     Ok(match &operation.action {
         Action::ReplaceBlock {
@@ -66,109 +59,69 @@ fn raise(operation: &Operation, common: &Labels) -> Raised<PatchOperation> {
             content,
             pad,
             indent,
-        } => PatchOperation::ReplaceBlock(ReplaceBlock {
-            file,
+        } => with_common!(ReplaceBlock {
             at: raise_address(at)?,
             guard: raise_guard(guard)?,
             content: lines(content),
             pad: *pad,
             indent: *indent,
-            base,
-            allow: operation.allow.iter().collect(),
-            labels,
-        }),
-        Action::InsertBefore(insertion) => PatchOperation::InsertBefore(InsertBefore {
-            file,
+        } from common),
+        Action::InsertBefore(insertion) => with_common!(InsertBefore {
             at: raise_address(&insertion.at)?,
             guard: raise_guard(&insertion.guard)?,
             content: lines(&insertion.content),
             indent: insertion.indent,
-            base,
-            allow: operation.allow.iter().collect(),
-            labels,
-        }),
-        Action::InsertAfter(insertion) => PatchOperation::InsertAfter(InsertAfter {
-            file,
+        } from common),
+        Action::InsertAfter(insertion) => with_common!(InsertAfter {
             at: raise_address(&insertion.at)?,
             guard: raise_guard(&insertion.guard)?,
             content: lines(&insertion.content),
             indent: insertion.indent,
-            base,
-            allow: operation.allow.iter().collect(),
-            labels,
-        }),
-        Action::Append(content) => PatchOperation::Append(Append {
-            file,
-            content: lines(content),
-            base,
-            allow: operation.allow.iter().collect(),
-            labels,
-        }),
-        Action::Prepend(content) => PatchOperation::Prepend(Prepend {
-            file,
-            content: lines(content),
-            base,
-            allow: operation.allow.iter().collect(),
-            labels,
-        }),
+        } from common),
+        Action::Append(content) => with_common!(Append { content: lines(content) } from common),
+        Action::Prepend(content) => with_common!(Prepend { content: lines(content) } from common),
         Action::ReplaceText {
             find,
             content,
             occurrence,
         } => {
             let find = std::str::from_utf8(find).map_err(|_| "looks for text that is not UTF-8")?;
-            PatchOperation::ReplaceText(ReplaceText {
-                file,
+            with_common!(ReplaceText {
                 find: find.to_owned(),
                 content: Content::new(content.clone()),
                 occurrence: *occurrence,
-                base,
-                allow: operation.allow.iter().collect(),
-                labels,
-            })
+            } from common)
         }
         Action::CreateFile {
             content,
             executable,
-        } => PatchOperation::CreateFile(CreateFile {
-            file,
+        } => with_common!(CreateFile {
             content: Content::new(content.clone()),
             executable: *executable,
-            base,
-            allow: operation.allow.iter().collect(),
-            labels,
-        }),
-        Action::DeleteFile { expect } => PatchOperation::DeleteFile(DeleteFile {
-            file,
+        } from common),
+        Action::DeleteFile { expect } => with_common!(DeleteFile {
             expect: expect.as_ref().map(raise_lines).transpose()?,
-            base,
-            allow: operation.allow.iter().collect(),
-            labels,
-        }),
-        Action::RenameFile { to } => PatchOperation::RenameFile(RenameFile {
-            file,
-            to: path(to)?,
-            base,
-            allow: operation.allow.iter().collect(),
-            labels,
-        }),
-        Action::CopyFile { to } => PatchOperation::CopyFile(CopyFile {
-            file,
-            to: path(to)?,
-            base,
-            allow: operation.allow.iter().collect(),
-            labels,
-        }),
-        Action::SetMode { executable } => PatchOperation::SetMode(SetMode {
-            file,
-            executable: *executable,
-            base,
-            allow: operation.allow.iter().collect(),
-            labels,
-        }),
+        } from common),
+        Action::RenameFile { to } => with_common!(RenameFile { to: path(to)? } from common),
+        Action::CopyFile { to } => with_common!(CopyFile { to: path(to)? } from common),
+        Action::SetMode { executable } => {
+            with_common!(SetMode { executable: *executable } from common)
+        }
         Action::Splice(_) => return Err("edits bytes that are already located"),
         Action::Refused(_) => return Err("was refused where it was read"),
     })
+}
+
+/// The labels of an operation but for those that are its batch's.
+fn own_labels(labels: &Labels, common: &Labels) -> Labels {
+    let mut labels = labels.clone();
+    let common = &mut common.clone();
+    for (own, common) in fields(&mut labels).into_iter().zip(fields(common)) {
+        if *own == *common {
+            *own = None;
+        }
+    }
+    labels
 }
 
 fn raise_lines(lines: &Lines) -> Raised<String> {

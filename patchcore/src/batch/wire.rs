@@ -1,6 +1,7 @@
 //! The batch as it travels: one type for each object of the JSON form.
 
 use std::collections::BTreeMap;
+use std::mem::take;
 
 use base64::Engine as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -128,9 +129,44 @@ macro_rules! operations {
             pub fn labels(&self) -> &Labels {
                 match self { $(Self::$name(operation) => &operation.labels,)+ }
             }
+
+            /// Takes out what every operation has, and leaves its own fields.
+            #[inline]
+            pub(super) fn take_common(&mut self) -> Common {
+                match self {
+                    $(Self::$name(operation) => Common {
+                        file: take(&mut operation.file),
+                        base: operation.base,
+                        allow: take(&mut operation.allow),
+                        labels: take(&mut operation.labels),
+                    },)+
+                }
+            }
         }
     };
 }
+
+/// The fields that every operation has.
+pub(super) struct Common {
+    pub(super) file: String,
+    pub(super) base: Option<Digest>,
+    pub(super) allow: Vec<Allowance>,
+    pub(super) labels: Labels,
+}
+
+/// An operation of its own fields and a [`Common`], of which it takes all.
+macro_rules! with_common {
+    ($name:ident { $($field:ident $(: $value:expr)?),+ $(,)? } from $common:ident) => {
+        $crate::batch::PatchOperation::$name($crate::batch::$name {
+            $($field $(: $value)?,)+
+            file: $common.file,
+            base: $common.base,
+            allow: $common.allow,
+            labels: $common.labels,
+        })
+    };
+}
+pub(super) use with_common;
 
 operations! {
     /// Lines give way to other lines; empty content deletes them.

@@ -127,6 +127,25 @@ pub(crate) enum OperationCommand {
     },
 }
 
+impl OperationCommand {
+    /// How it is run, and for whom.
+    pub(crate) fn run(&self) -> &RunArgs {
+        match self {
+            Self::ReplaceBlock { run, .. }
+            | Self::InsertBefore { run, .. }
+            | Self::InsertAfter { run, .. }
+            | Self::Append { run, .. }
+            | Self::Prepend { run, .. }
+            | Self::ReplaceText { run, .. }
+            | Self::CreateFile { run, .. }
+            | Self::DeleteFile { run, .. }
+            | Self::RenameFile { run, .. }
+            | Self::CopyFile { run, .. }
+            | Self::SetMode { run, .. } => run,
+        }
+    }
+}
+
 /// The file of an operation.
 #[derive(Debug, Args)]
 pub(crate) struct FileArgs {

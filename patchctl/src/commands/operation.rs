@@ -13,9 +13,7 @@ use patchcore::{Error, Refusal};
 use super::edit::{Request, run as run_edit};
 use super::place::{Location, read_bytes};
 use crate::cli::Cli;
-use crate::cli::operation::{
-    AddressArgs, ContentArgs, FileArgs, OperationCommand, RunArgs, TargetArgs,
-};
+use crate::cli::operation::{AddressArgs, ContentArgs, OperationCommand, RunArgs, TargetArgs};
 use crate::exit::{Exit, Failure};
 use crate::report::Context;
 
@@ -26,8 +24,8 @@ pub(crate) fn run(
     context: &Context,
 ) -> Result<Exit, Failure> {
     let place = Location::of(&cli.global)?;
-    let form = Form { place: &place };
-    let (operation, run) = form.operation(command)?;
+    let operation = operation(&place, command)?;
+    let run = command.run();
     let batch = batch(operation, run)?;
     let request = Request::of(&run.edit);
     run_edit(&place, &batch, &request, context)
@@ -47,185 +45,111 @@ pub(super) fn usage(refusal: Refusal) -> Failure {
     Failure::Usage(refusal.message)
 }
 
-struct Form<'a> {
-    place: &'a Location,
+/// The operation of a command. Long, for it is the table of commands.
+fn operation(place: &Location, command: &OperationCommand) -> Result<PatchOperation, Failure> {
+    use OperationCommand as Op;
+    /// An operation of its own fields and those that every one has.
+    macro_rules! operation {
+        ($name:ident { $($field:ident: $value:expr),+ $(,)? } of $file:expr) => {
+            PatchOperation::$name($name {
+                file: path(place, &$file.file)?,
+                $($field: $value,)+
+                base: $file.base,
+                allow: Vec::new(),
+                labels: Labels::default(),
+            })
+        };
+    }
+    Ok(match command {
+        Op::ReplaceBlock {
+            target,
+            content,
+            pad,
+            ..
+        } => {
+            operation!(ReplaceBlock {
+                at: address(&target.address)?,
+                guard: guard(target),
+                content: read_content(content)?,
+                pad: *pad,
+                indent: indent(target),
+            } of target.file)
+        }
+        Op::InsertBefore {
+            target, content, ..
+        } => {
+            operation!(InsertBefore {
+                at: address(&target.address)?,
+                guard: guard(target),
+                content: read_content(content)?,
+                indent: indent(target),
+            } of target.file)
+        }
+        Op::InsertAfter {
+            target, content, ..
+        } => {
+            operation!(InsertAfter {
+                at: address(&target.address)?,
+                guard: guard(target),
+                content: read_content(content)?,
+                indent: indent(target),
+            } of target.file)
+        }
+        Op::Append { file, content, .. } => {
+            operation!(Append { content: read_content(content)? } of file)
+        }
+        Op::Prepend { file, content, .. } => {
+            operation!(Prepend { content: read_content(content)? } of file)
+        }
+        Op::ReplaceText {
+            file,
+            find,
+            content,
+            occurrence,
+            ..
+        } => {
+            operation!(ReplaceText {
+                find: find.clone(),
+                content: read_content(content)?,
+                occurrence: which(occurrence)?,
+            } of file)
+        }
+        Op::CreateFile {
+            file,
+            content,
+            executable,
+            ..
+        } => {
+            operation!(CreateFile {
+                content: read_content(content)?,
+                executable: *executable,
+            } of file)
+        }
+        Op::DeleteFile { file, expect, .. } => {
+            operation!(DeleteFile { expect: expect.clone() } of file)
+        }
+        Op::RenameFile { file, to, .. } => {
+            operation!(RenameFile { to: path(place, to)? } of file)
+        }
+        Op::CopyFile { file, to, .. } => {
+            operation!(CopyFile { to: path(place, to)? } of file)
+        }
+        Op::SetMode {
+            file, executable, ..
+        } => {
+            operation!(SetMode { executable: *executable } of file)
+        }
+    })
 }
 
-impl Form<'_> {
-    fn operation<'c>(
-        &self,
-        command: &'c OperationCommand,
-    ) -> Result<(PatchOperation, &'c RunArgs), Failure> {
-        use OperationCommand as Op;
-        let labels = Labels::default();
-        Ok(match command {
-            Op::ReplaceBlock {
-                target,
-                content,
-                pad,
-                run,
-            } => {
-                let operation = ReplaceBlock {
-                    file: self.file(&target.file)?,
-                    at: address(&target.address)?,
-                    guard: guard(target),
-                    content: read_content(content)?,
-                    pad: *pad,
-                    indent: indent(target),
-                    base: target.file.base,
-                    allow: Vec::new(),
-                    labels,
-                };
-                (PatchOperation::ReplaceBlock(operation), run)
-            }
-            Op::InsertBefore {
-                target,
-                content,
-                run,
-            } => {
-                let operation = InsertBefore {
-                    file: self.file(&target.file)?,
-                    at: address(&target.address)?,
-                    guard: guard(target),
-                    content: read_content(content)?,
-                    indent: indent(target),
-                    base: target.file.base,
-                    allow: Vec::new(),
-                    labels,
-                };
-                (PatchOperation::InsertBefore(operation), run)
-            }
-            Op::InsertAfter {
-                target,
-                content,
-                run,
-            } => {
-                let operation = InsertAfter {
-                    file: self.file(&target.file)?,
-                    at: address(&target.address)?,
-                    guard: guard(target),
-                    content: read_content(content)?,
-                    indent: indent(target),
-                    base: target.file.base,
-                    allow: Vec::new(),
-                    labels,
-                };
-                (PatchOperation::InsertAfter(operation), run)
-            }
-            Op::Append { file, content, run } => {
-                let operation = Append {
-                    file: self.file(file)?,
-                    content: read_content(content)?,
-                    base: file.base,
-                    allow: Vec::new(),
-                    labels,
-                };
-                (PatchOperation::Append(operation), run)
-            }
-            Op::Prepend { file, content, run } => {
-                let operation = Prepend {
-                    file: self.file(file)?,
-                    content: read_content(content)?,
-                    base: file.base,
-                    allow: Vec::new(),
-                    labels,
-                };
-                (PatchOperation::Prepend(operation), run)
-            }
-            Op::ReplaceText {
-                file,
-                find,
-                content,
-                occurrence,
-                run,
-            } => {
-                let operation = ReplaceText {
-                    file: self.file(file)?,
-                    find: find.clone(),
-                    content: read_content(content)?,
-                    occurrence: which(occurrence)?,
-                    base: file.base,
-                    allow: Vec::new(),
-                    labels,
-                };
-                (PatchOperation::ReplaceText(operation), run)
-            }
-            Op::CreateFile {
-                file,
-                content,
-                executable,
-                run,
-            } => {
-                let operation = CreateFile {
-                    file: self.file(file)?,
-                    content: read_content(content)?,
-                    executable: *executable,
-                    base: file.base,
-                    allow: Vec::new(),
-                    labels,
-                };
-                (PatchOperation::CreateFile(operation), run)
-            }
-            Op::DeleteFile { file, expect, run } => {
-                let operation = DeleteFile {
-                    file: self.file(file)?,
-                    expect: expect.clone(),
-                    base: file.base,
-                    allow: Vec::new(),
-                    labels,
-                };
-                (PatchOperation::DeleteFile(operation), run)
-            }
-            Op::RenameFile { file, to, run } => {
-                let operation = RenameFile {
-                    file: self.file(file)?,
-                    to: self.path(to)?,
-                    base: file.base,
-                    allow: Vec::new(),
-                    labels,
-                };
-                (PatchOperation::RenameFile(operation), run)
-            }
-            Op::CopyFile { file, to, run } => {
-                let operation = CopyFile {
-                    file: self.file(file)?,
-                    to: self.path(to)?,
-                    base: file.base,
-                    allow: Vec::new(),
-                    labels,
-                };
-                (PatchOperation::CopyFile(operation), run)
-            }
-            Op::SetMode {
-                file,
-                executable,
-                run,
-            } => {
-                let operation = SetMode {
-                    file: self.file(file)?,
-                    executable: *executable,
-                    base: file.base,
-                    allow: Vec::new(),
-                    labels,
-                };
-                (PatchOperation::SetMode(operation), run)
-            }
-        })
-    }
-
-    fn file(&self, file: &FileArgs) -> Result<String, Failure> {
-        self.path(&file.file)
-    }
-
-    /// A file named on the command line, relative to the root.
-    fn path(&self, file: &Path) -> Result<String, Failure> {
-        let path = self.place.relative(file)?;
-        path.as_str().map(str::to_owned).ok_or_else(|| {
-            Failure::Usage(format!(
-                "the name {path} is not UTF-8; send the edit as a unified diff"
-            ))
-        })
-    }
+/// A file named on the command line, relative to the root.
+fn path(place: &Location, file: &Path) -> Result<String, Failure> {
+    let path = place.relative(file)?;
+    path.as_str().map(str::to_owned).ok_or_else(|| {
+        Failure::Usage(format!(
+            "the name {path} is not UTF-8; send the edit as a unified diff"
+        ))
+    })
 }
 
 fn guard(target: &TargetArgs) -> Expectation {
