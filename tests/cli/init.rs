@@ -335,7 +335,12 @@ fn a_status_that_was_told_but_could_not_be_noted_is_told_again() {
         std::fs::create_dir_all(planted.join("manifest")).unwrap();
         let body = r#"{"status":"in_progress"}"#;
         let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
-        write!(near, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+        write!(
+            near,
+            "{head}\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
     });
     let said = tree.run(&["task", "start", &uuids[0], "--orchestrator", &url]);
     answering.join().unwrap();
