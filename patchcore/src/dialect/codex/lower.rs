@@ -133,15 +133,7 @@ fn update(
             standing: &standing,
         };
         if desk.is_spoiled(path) && !desk.spend(path) {
-            if sequential {
-                desk.skip(path);
-            } else {
-                let message = format!("{name} is not looked for: too many before it have no place");
-                desk.refuse(
-                    path,
-                    Refusal::new(Code::LimitExceeded, message).in_file(path),
-                );
-            }
+            leave_out(desk, path, &name);
             continue;
         }
         let checked = check(codex, path, chunk);
@@ -172,6 +164,16 @@ fn update(
         splice(desk, path, &mut before, edits, matched)?;
     }
     Ok(())
+}
+
+/// Passes over a chunk behind too many that have no place.
+fn leave_out(desk: &mut Desk<'_>, path: &RelPath, name: &str) {
+    if desk.coordinates() == Coordinates::Sequential {
+        return desk.skip(path);
+    }
+    let message = format!("{name} is not looked for: too many before it have no place");
+    let refusal = Refusal::new(Code::LimitExceeded, message).in_file(path);
+    desk.refuse(path, refusal);
 }
 
 /// Adds the edits of a chunk, which are those of the text before the first chunk, and so are those
