@@ -141,6 +141,24 @@ fn r1_a_verification_that_removed_the_state_and_was_killed_with_us_is_taken_back
     }
 }
 
+/// Who removes a large state for seconds finds nothing new in it, which it could not remove.
+#[test]
+fn the_state_is_not_made_again_while_a_command_still_removes_it() {
+    let sandbox = Sandbox::new(&[("a", "a\n")]);
+    let operations = json!([{"op": "append", "file": "a", "content": "x"}]);
+    sandbox.write("../batch.json", batch(operations));
+    let fill = "mkdir .mission_control/log/1 .mission_control/log/2 .mission_control/log/3";
+    let slowly = "rm -r .mission_control/txn; for i in 1 2 3; do sleep 0.6; rmdir .mission_control/log/$i; done";
+    let rest = "rmdir .mission_control/log && rm -r .mission_control/* .mission_control/.gitignore && rmdir .mission_control";
+    let command = format!("{fill}; {slowly}; test ! -e .mission_control/txn && {rest}");
+    sandbox
+        .run(&["apply", "../batch.json", "--verify", &command])
+        .exits(0);
+    sandbox.run(&["audit"]).exits(0);
+    sandbox.run(&["undo"]).exits(0);
+    assert_eq!(sandbox.read("a"), "a\n");
+}
+
 /// Exit status 3 means that the tree is as it was, unless the message says what is not.
 #[test]
 fn what_could_not_be_taken_back_is_named_with_the_place_of_its_bytes() {

@@ -323,8 +323,14 @@ fn requests_of_another_form_are_told_from_methods_that_are_not_there() {
         let answer = client.ask("tools/call", params.clone());
         assert_eq!(answer["error"]["code"], -32602, "{params}: {answer}");
     }
-    let answer = client.ask("tools/shell", json!({}));
-    assert_eq!(answer["error"]["code"], -32601, "{answer}");
+    // A request that says its version has no handshake.
+    for method in ["tools/shell", "initialize"] {
+        let answer = client.ask(method, json!({}));
+        assert_eq!(answer["error"]["code"], -32601, "{answer}");
+    }
+    let answer = client.ask("resources/read", json!({"uri": "patchctl://schema/None"}));
+    let uri = &answer["error"]["data"]["uri"];
+    assert_eq!(uri, "patchctl://schema/None", "{answer}");
     client.end();
 }
 

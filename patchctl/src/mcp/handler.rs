@@ -119,6 +119,23 @@ impl Handler {
     }
 }
 
+/// The answer to a request that the SDK does not read, of a server with these methods that have
+/// parameters.
+pub(crate) fn not_read(
+    method: &str,
+    methods: &[&str],
+    context: &RequestContext<RoleServer>,
+) -> ErrorData {
+    // A request that says its version itself needs no handshake, and has none.
+    let has_handshake = context.meta.protocol_version().is_none();
+    if methods.contains(&method) && (method != "initialize" || has_handshake) {
+        let message = format!("the parameters of {method} have another form");
+        return ErrorData::invalid_params(message, None);
+    }
+    let message = format!("there is no method {method:?}");
+    ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None)
+}
+
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
         let capabilities = ServerCapabilities::builder()
@@ -171,19 +188,9 @@ impl ServerHandler for Handler {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        let method = request.method;
-        Err(match METHODS.contains(&method.as_str()) {
-            true => {
-                let message = format!("the parameters of {method} have another form");
-                ErrorData::invalid_params(message, None)
-            }
-            false => {
-                let message = format!("there is no method {method:?}");
-                ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None)
-            }
-        })
+        Err(not_read(&request.method, &METHODS, &context))
     }
 
     async fn list_resources(
@@ -206,7 +213,8 @@ impl ServerHandler for Handler {
         let name = request.uri.strip_prefix(SCHEMAS);
         let schema = name.and_then(schema::of).ok_or_else(|| {
             let message = format!("there is no resource {:?}", request.uri);
-            ErrorData::resource_not_found(message, None)
+            let data = serde_json::json!({ "uri": request.uri });
+            ErrorData::resource_not_found(message, Some(data))
         })?;
         let contents = ResourceContents::text(schema.to_string(), request.uri)
             .with_mime_type("application/schema+json");

@@ -20,6 +20,8 @@ use crate::report::{self, Context};
 use crate::service::{self, Service, Turns};
 
 pub(crate) use handler::Handler;
+#[cfg(all(test, feature = "serve"))]
+pub(crate) use handler::not_read;
 
 /// Calls at a time that read or edit files; more wait.
 const AT_ONCE: usize = 4;

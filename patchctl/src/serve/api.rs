@@ -82,6 +82,11 @@ pub(super) fn router(server: &Server, max_body: usize, patience: Duration) -> Ro
         "/mcp",
         axum::routing::any(super::mcp::endpoint(server, max_body, patience)),
     );
+    behind_the_guard(router, server)
+}
+
+/// Nothing of these routes is reached past the guard.
+pub(super) fn behind_the_guard(router: Router<Server>, server: &Server) -> Router {
     router
         .fallback(|| async {
             problem(

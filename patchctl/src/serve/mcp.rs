@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::StreamableHttpServerConfig;
 use rmcp::transport::streamable_http_server::StreamableHttpService;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
@@ -25,7 +26,16 @@ pub(super) fn endpoint(
     let metrics = server.metrics.clone();
     let handler = Handler::new(server.service.clone(), server.turns.clone())
         .counted(move |name, answer, took| metrics.call(name, answer.ended(), took));
-    let names = server.guard.names();
+    answering(handler, server.guard.names(), max_body, patience)
+}
+
+/// What takes the messages in for a handler and gives its answers out, called by these names.
+pub(super) fn answering(
+    handler: impl ServerHandler + Clone,
+    names: &[String],
+    max_body: usize,
+    patience: Duration,
+) -> impl Fn(Request<Body>) -> Answering + Clone + Send + Sync + 'static {
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)
@@ -75,4 +85,4 @@ pub(super) fn endpoint(
 }
 
 /// An answer that is being made.
-type Answering = std::pin::Pin<Box<dyn Future<Output = Response> + Send>>;
+pub(super) type Answering = std::pin::Pin<Box<dyn Future<Output = Response> + Send>>;

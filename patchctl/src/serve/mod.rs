@@ -5,6 +5,9 @@
 
 mod answer;
 mod api;
+#[cfg(feature = "mcp")]
+#[cfg(test)]
+mod conformance;
 mod guard;
 mod io;
 mod live;
@@ -63,6 +66,19 @@ struct Server {
     stopping: watch::Receiver<bool>,
 }
 
+impl Server {
+    fn new(service: Arc<Service>, guard: Guard, stopping: watch::Receiver<bool>) -> Self {
+        Self {
+            turns: Turns::new(AT_ONCE),
+            live: Arc::new(Live::new(service.clone())),
+            guard: Arc::new(guard),
+            metrics: Arc::default(),
+            service,
+            stopping,
+        }
+    }
+}
+
 /// `serve`.
 pub(crate) fn run(global: &Global, args: &ServeArgs, context: &Context) -> Result<Exit, Failure> {
     let service = Arc::new(Service::new(global, args.engine.clone())?);
@@ -82,21 +98,16 @@ pub(crate) fn run(global: &Global, args: &ServeArgs, context: &Context) -> Resul
         .build()
         .map_err(|error| Error::io("start", "the server", error))?;
     let (tell, stopping) = watch::channel(false);
-    let server = Server {
-        turns: Turns::new(AT_ONCE),
-        live: Arc::new(Live::new(service.clone())),
-        guard: Arc::new(guard),
-        metrics: Arc::default(),
-        service,
-        stopping,
-    };
+    let server = Server::new(service, guard, stopping);
     let result = runtime.block_on(async {
         let listener = Listener::bind(&args.http).await?;
         report::events::done(&format!("listening on {}", listener.name), context)?;
         if let Some(warning) = guard::open_token(&args.http) {
             report::warn(&warning, context);
         }
-        listener.serve(&server, &args.http, &stop, &tell).await;
+        let router = api::router(&server, args.http.max_body, args.http.client_timeout);
+        let serving = listener.serve(router, &server, &args.http, &stop, &tell);
+        serving.await;
         Ok(Exit::Done)
     });
     // Whatever verifies is ended, and its batch taken back; what is being committed comes to its
@@ -190,12 +201,12 @@ impl Listener {
     /// Serves until a signal comes, and then until what is open is done, or the grace is over.
     async fn serve(
         self,
+        router: Router,
         server: &Server,
         args: &HttpArgs,
         stop: &AtomicBool,
         tell: &watch::Sender<bool>,
     ) {
-        let router = api::router(server, args.max_body, args.client_timeout);
         let connections = Arc::new(Semaphore::new(args.max_connections as usize));
         let mut ended = pin!(asked_to_end(stop));
         loop {

@@ -16,9 +16,11 @@ use crate::workspace::state::journal::{self, JournalState, MANIFEST};
 use crate::workspace::state::record::Record;
 use crate::workspace::state::{CURRENT, Held, STATE, SavedConflict, fail};
 
-/// How long the journal is to be missing before it is written anew: a command that is removing the
-/// rest of the state must not find new files in it, nor one that puts a copy back.
-const GONE: Duration = Duration::from_secs(1);
+/// How long the journal is to be missing, and nothing else to be removed, before it is written anew:
+/// a command that is removing the rest of the state must not find new files in it.
+const SETTLED: Duration = Duration::from_secs(1);
+/// The same where all of the state is gone: who puts a copy back does so at once.
+const GONE: Duration = Duration::from_millis(50);
 
 /// The state as it stands.
 pub(crate) struct Standing<'a> {
@@ -30,7 +32,25 @@ pub(crate) struct Standing<'a> {
     pub(crate) current: Option<Dir>,
     /// What stood in the place of either.
     pub(crate) conflicts: Vec<SavedConflict>,
-    missing_since: Option<Instant>,
+    missing: Option<(Instant, Rest)>,
+}
+
+/// What is left of the state where the journal is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// Its directory is gone, which is removed last.
+    Nothing,
+    /// When entries of the state, of `txn` and of `log` were last made or removed.
+    Parts([Option<[i64; 2]>; 3]),
+}
+
+impl Rest {
+    fn patience(self) -> Duration {
+        match self {
+            Self::Nothing => GONE,
+            Self::Parts(_) => SETTLED,
+        }
+    }
 }
 
 impl<'a> Standing<'a> {
@@ -41,7 +61,7 @@ impl<'a> Standing<'a> {
             held: None,
             current: None,
             conflicts: Vec::new(),
-            missing_since: None,
+            missing: None,
         }
     }
 
@@ -57,15 +77,32 @@ impl<'a> Standing<'a> {
     /// where it is until the command has ended: it may come back.
     pub(crate) fn watch(&mut self, record: &mut Record) {
         if !matches!(self.current().stat(MANIFEST), Ok(None)) {
-            self.missing_since = None;
+            self.missing = None;
             return;
         }
-        let since = *self.missing_since.get_or_insert_with(Instant::now);
-        if since.elapsed() >= GONE {
-            // What does not succeed now is tried again later, and when the command has ended.
-            self.missing_since = None;
-            let _ = self.restore(record);
+        let rest = self.rest();
+        match self.missing {
+            Some((since, before)) if before == rest => {
+                if since.elapsed() >= rest.patience() {
+                    // What does not succeed now is tried again later, and when the command has
+                    // ended.
+                    self.missing = None;
+                    let _ = self.restore(record);
+                }
+            }
+            _ => self.missing = Some((Instant::now(), rest)),
         }
+    }
+
+    fn rest(&self) -> Rest {
+        if let Ok(None) = self.work.root.dir.stat(STATE.as_bytes()) {
+            return Rest::Nothing;
+        }
+        let Held {
+            state, txn, log, ..
+        } = self.held();
+        let changed = |dir: &Dir| dir.stat_self().ok().map(|meta| meta.mtime);
+        Rest::Parts([&state.dir, txn, log].map(changed))
     }
 
     fn restore(&mut self, record: &mut Record) -> Result<(), Error> {
