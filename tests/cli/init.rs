@@ -316,6 +316,56 @@ fn a_local_status_survives_until_the_orchestrator_has_it() {
     assert_eq!(tree.manifest()["tasks"][0]["status_unsent"], Value::Null);
 }
 
+/// A status stands once it is written: whatever fails then is told, and is no exit status that says
+/// otherwise.
+#[test]
+fn a_status_that_was_told_but_could_not_be_noted_is_told_again() {
+    let orchestrator = Orchestrator::start();
+    let uuids = orchestrator.order("ORD-1", &[("src/a.ts", "INIT", "x"), ("b.py", "BODY", "y")]);
+    let tree = template();
+    init(&tree, &orchestrator).exits(0);
+    let current = tree.root().join(".mission_control/txn/current");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let planted = current.clone();
+    let answering = std::thread::spawn(move || {
+        let mut near = listener.accept().unwrap().0;
+        message(&mut near).unwrap();
+        // The state cannot be written from now on.
+        std::fs::create_dir_all(planted.join("manifest")).unwrap();
+        let body = r#"{"status":"in_progress"}"#;
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
+        write!(
+            near,
+            "{head}\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+    });
+    let said = tree.run(&["task", "start", &uuids[0], "--orchestrator", &url]);
+    answering.join().unwrap();
+    let said = said.exits(0);
+    assert_eq!(said.out, "in_progress\n");
+    assert!(
+        said.err.contains("once more") && said.err.contains("not written here"),
+        "{}",
+        said.err
+    );
+    assert_eq!(tree.manifest()["tasks"][0]["status"], "in_progress");
+    assert_eq!(tree.manifest()["tasks"][0]["status_unsent"], true);
+    // Where nothing could be written before, nothing is.
+    let refused = tree.run(&["task", "start", &uuids[1]]).exits(3);
+    assert!(refused.err.contains("FOREIGN_STATE"), "{}", refused.err);
+    assert_eq!(tree.manifest()["tasks"][1]["status"], "pending");
+    std::fs::remove_dir_all(&current).unwrap();
+    init(&tree, &orchestrator).exits(0);
+    assert_eq!(
+        orchestrator.task(&uuids[0]).unwrap()["status"],
+        "in_progress"
+    );
+    assert_eq!(tree.manifest()["tasks"][0]["status_unsent"], Value::Null);
+}
+
 /// A network that carries so many requests and then none: gives the URL at its near end.
 fn network(orchestrator: &Orchestrator, requests: usize) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

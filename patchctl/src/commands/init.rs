@@ -145,7 +145,7 @@ impl Run<'_> {
             Ok(())
         })?;
         report::warn_of_notes(&self.workspace, context);
-        let untold = task::send_statuses(&self.workspace, &manifest, &self.api)?;
+        let untold = task::send_statuses(&self.workspace, &manifest, &self.api);
         report::warn_of_all(&untold, context);
         let mut marked = self.mark(&manifest, &|task| task.status().is_open())?;
         let mut notes: HashMap<String, String> = HashMap::new();
@@ -155,7 +155,7 @@ impl Run<'_> {
             let count = json!({ "errors": errors.len(), "remedies": remedies.len() });
             self.log("report_errors", None, Level::Warning, count);
             manifest = self.remedy(remedies, &manifest, &mut marked, &mut notes)?;
-            let untold = task::send_statuses(&self.workspace, &manifest, &self.api)?;
+            let untold = task::send_statuses(&self.workspace, &manifest, &self.api);
             report::warn_of_all(&untold, context);
         }
         self.log_marks(&marked);

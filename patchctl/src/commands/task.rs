@@ -6,7 +6,7 @@ use std::time::Duration;
 use patchcore::placeholder::Scanner;
 use patchcore::task::{Clearing, Forced, Manifest, Task, TaskStatus, check_completion};
 use patchcore::workspace::{ApplyOptions, Workspace};
-use patchcore::{Code, Refusal};
+use patchcore::{Code, Refusal, Stop};
 use serde_json::{Map, Value};
 
 use super::place::Location;
@@ -150,10 +150,12 @@ struct Change<'a> {
 
 impl Change<'_> {
     /// Writes it into the manifest, then tells the orchestrator; what it could not be told it is
-    /// told with the next change, or by `init`.
+    /// told with the next change, or by `init`. Once it is written it stands: what fails then is
+    /// told, and left to the next run.
     fn carry_out(&self, place: &Location, tell: &TellArgs) -> Result<Changed, Failure> {
         let workspace = place.open()?;
         let config = Config::resolve(&tell.connection)?;
+        let api = config.as_ref().map(Api::new).transpose()?;
         let (_, manifest) = manifest::update(&workspace, &ApplyOptions::default(), |manifest| {
             let task = manifest.require(self.uuid)?;
             if self.status == TaskStatus::Complete {
@@ -173,13 +175,21 @@ impl Change<'_> {
             exit: Exit::Done,
         };
         if self.status == TaskStatus::Complete {
-            changed.warnings.extend(self.clear(&workspace, &manifest)?);
+            match self.clear(&workspace, &manifest) {
+                Ok(left) => changed.warnings.extend(left),
+                Err(failure) => {
+                    changed.warnings.push(format!(
+                        "task {0} is complete, but its comments are not taken out: {failure}; the next `task complete {0}` goes on",
+                        self.uuid
+                    ));
+                    changed.exit = Exit::Code(4);
+                }
+            }
         }
-        let Some(config) = config else {
+        let Some(api) = api else {
             return Ok(changed);
         };
-        let api = Api::new(&config)?;
-        let untold = send_statuses(&workspace, &manifest, &api)?;
+        let untold = send_statuses(&workspace, &manifest, &api);
         if !untold.is_empty() && tell.require_delivery {
             changed.exit = Exit::Code(4);
         }
@@ -204,6 +214,9 @@ impl Change<'_> {
             .collect();
         if !looked.report.operations.is_empty() {
             let applied = workspace.apply(&clearing, &options)?;
+            if let Some(unfinished) = applied.unfinished {
+                return Err(Stop::Failed(unfinished).into());
+            }
             let refused = applied.report.operations.iter();
             let refused = refused.filter_map(|operation| operation.refusal.as_deref());
             let refused = refused.chain(&applied.report.refusal);
@@ -228,12 +241,8 @@ impl Change<'_> {
 }
 
 /// Tells the orchestrator of every status that it has not heard of; gives what it still has not
-/// heard of, and why.
-pub(crate) fn send_statuses(
-    workspace: &Workspace,
-    manifest: &Manifest,
-    api: &Api,
-) -> Result<Vec<String>, Failure> {
+/// heard of, or will hear again, and why.
+pub(crate) fn send_statuses(workspace: &Workspace, manifest: &Manifest, api: &Api) -> Vec<String> {
     let mut told = Vec::new();
     let mut untold = Vec::new();
     for task in manifest.tasks().iter().filter(|task| task.is_unsent()) {
@@ -253,20 +262,30 @@ pub(crate) fn send_statuses(
             }
         }
     }
-    if !told.is_empty() {
-        manifest::update(workspace, &ApplyOptions::default(), |manifest| {
-            for (uuid, status) in &told {
-                // Unless somebody changed it again meanwhile.
-                if let Some(task) = manifest.get_mut(uuid)
-                    && task.status() == *status
-                {
-                    task.mark_sent();
-                }
-            }
-            Ok(())
-        })?;
+    if told.is_empty() {
+        return untold;
     }
-    Ok(untold)
+    let marked = manifest::update(workspace, &ApplyOptions::default(), |manifest| {
+        for (uuid, status) in &told {
+            // Unless somebody changed it again meanwhile.
+            if let Some(task) = manifest.get_mut(uuid)
+                && task.status() == *status
+            {
+                task.mark_sent();
+            }
+        }
+        Ok(())
+    });
+    if let Err(failure) = marked {
+        untold.push(format!(
+            "the orchestrator will be told of {} once more: that it was told cannot be written down: {failure}",
+            match &told[..] {
+                [(uuid, _)] => format!("task {uuid}"),
+                _ => format!("{} tasks", told.len()),
+            }
+        ));
+    }
+    untold
 }
 
 /// Asks for help with a task.
