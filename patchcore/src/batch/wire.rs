@@ -147,11 +147,22 @@ macro_rules! operations {
 }
 
 /// The fields that every operation has.
-pub(super) struct Common {
-    pub(super) file: String,
-    pub(super) base: Option<Digest>,
-    pub(super) allow: Vec<Allowance>,
-    pub(super) labels: Labels,
+#[derive(Default)]
+pub(crate) struct Common {
+    pub(crate) file: String,
+    pub(crate) base: Option<Digest>,
+    pub(crate) allow: Vec<Allowance>,
+    pub(crate) labels: Labels,
+}
+
+impl Common {
+    /// A file, and nothing that is said beside it.
+    pub(crate) fn of(file: String) -> Self {
+        Self {
+            file,
+            ..Self::default()
+        }
+    }
 }
 
 /// An operation of its own fields and a [`Common`], of which it takes all.
@@ -166,7 +177,7 @@ macro_rules! with_common {
         })
     };
 }
-pub(super) use with_common;
+pub(crate) use with_common;
 
 operations! {
     /// Lines give way to other lines; empty content deletes them.

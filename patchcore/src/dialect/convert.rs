@@ -2,14 +2,11 @@
 
 use std::ops::Range;
 
-use crate::batch::{
-    At, Content, CopyFile, CreateFile, DeleteFile, Expectation, InsertAfter, InsertBefore,
-    PatchBatch, PatchOperation, RenameFile, ReplaceBlock, SetMode,
-};
+use crate::batch::{At, Common, Content, Expectation, PatchBatch, PatchOperation, with_common};
 use crate::digest::Digest;
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
-use crate::operation::{Indent, Labels};
+use crate::operation::Indent;
 use crate::path::RelPath;
 use crate::plan::{ChangeKind, FileChange, Plan, Policy, Tree, plan};
 use crate::text::{LineNumber, Text};
@@ -128,38 +125,47 @@ fn push_change(change: &FileChange, target: Target, batch: &mut PatchBatch) -> R
         .source
         .as_ref()
         .is_some_and(|source| source.executable());
-    let content = || Content::new(change.chunks().collect::<Vec<_>>().concat());
-    if let Target::Replaced(digest) = target {
-        let mut operation = delete(path.clone());
-        operation.base = Some(digest);
-        batch.operations.push(PatchOperation::DeleteFile(operation));
-    }
     let operations = &mut batch.operations;
+    if let Target::Replaced(digest) = target {
+        let common = Common {
+            base: Some(digest),
+            ..Common::of(path.clone())
+        };
+        operations.push(with_common!(DeleteFile { expect: None } from common));
+    }
+    let (of_old, of_path) = (Common::of(old.clone()), Common::of(path.clone()));
+    let is_as_source = change.edits.is_empty() && executable == was_executable;
     match change.kind {
-        ChangeKind::Created => {
-            operations.push(create(path, content(), executable));
-            return Ok(());
+        ChangeKind::Copied if is_as_source => {
+            operations.push(with_common!(CopyFile { to: path } from of_old));
+        }
+        ChangeKind::Created | ChangeKind::Copied => {
+            let content = Content::new(change.chunks().collect::<Vec<_>>().concat());
+            operations.push(with_common!(CreateFile { content, executable } from of_path));
         }
         ChangeKind::Deleted => {
-            operations.push(PatchOperation::DeleteFile(delete(path)));
-            return Ok(());
+            operations.push(with_common!(DeleteFile { expect: None } from of_path));
         }
-        ChangeKind::Copied if change.edits.is_empty() && executable == was_executable => {
-            operations.push(PatchOperation::CopyFile(CopyFile {
-                file: old,
-                to: path,
-                base: None,
-                allow: Vec::new(),
-                labels: Labels::default(),
-            }));
-            return Ok(());
+        ChangeKind::Modified | ChangeKind::Renamed | ChangeKind::Mode => {
+            push_lines(change, &old, operations)?;
+            if executable != was_executable {
+                operations.push(with_common!(SetMode { executable } from of_old));
+            }
+            if change.kind == ChangeKind::Renamed {
+                let common = Common::of(old);
+                operations.push(with_common!(RenameFile { to: path } from common));
+            }
         }
-        ChangeKind::Copied => {
-            operations.push(create(path, content(), executable));
-            return Ok(());
-        }
-        ChangeKind::Modified | ChangeKind::Renamed | ChangeKind::Mode => {}
     }
+    Ok(())
+}
+
+/// An operation for each block of lines that the change replaces.
+fn push_lines(
+    change: &FileChange,
+    file: &str,
+    operations: &mut Vec<PatchOperation>,
+) -> Result<(), Refusal> {
     let text = Text::new(change.source_bytes());
     let on_bom = |edit: &Edit| edit.span.start < text.bom_len();
     if change.edits.as_slice().first().is_some_and(on_bom) {
@@ -172,27 +178,8 @@ fn push_change(change: &FileChange, target: Target, batch: &mut PatchBatch) -> R
         )
         .in_file(&change.path));
     }
-    for block in blocks(change.source_bytes(), change.edits.as_slice()) {
-        operations.push(line_operation(&old, &text, block));
-    }
-    if executable != was_executable {
-        operations.push(PatchOperation::SetMode(SetMode {
-            file: old.clone(),
-            executable,
-            base: None,
-            allow: Vec::new(),
-            labels: Labels::default(),
-        }));
-    }
-    if change.kind == ChangeKind::Renamed {
-        operations.push(PatchOperation::RenameFile(RenameFile {
-            file: old,
-            to: path,
-            base: None,
-            allow: Vec::new(),
-            labels: Labels::default(),
-        }));
-    }
+    let blocks = blocks(change.source_bytes(), change.edits.as_slice()).into_iter();
+    operations.extend(blocks.map(|block| line_operation(file, &text, block)));
     Ok(())
 }
 
@@ -202,27 +189,6 @@ fn name(path: &RelPath) -> Result<String, Refusal> {
             Code::InvalidBatch,
             format!("a batch cannot name {path}, which is not UTF-8"),
         )
-    })
-}
-
-fn delete(file: String) -> DeleteFile {
-    DeleteFile {
-        file,
-        expect: None,
-        base: None,
-        allow: Vec::new(),
-        labels: Labels::default(),
-    }
-}
-
-fn create(file: String, content: Content, executable: bool) -> PatchOperation {
-    PatchOperation::CreateFile(CreateFile {
-        file,
-        content,
-        executable,
-        base: None,
-        allow: Vec::new(),
-        labels: Labels::default(),
     })
 }
 
@@ -291,68 +257,34 @@ fn whole_lines(text: &Text<'_>, edit: &Edit) -> Range<usize> {
 }
 
 fn line_operation(file: &str, text: &Text<'_>, block: Block) -> PatchOperation {
-    let file = file.to_owned();
+    let common = Common::of(file.to_owned());
     let Block { span, new } = block;
     let content = Content::new(new);
-    let (guard, indent, base, allow, labels) = (
-        Expectation::default(),
-        Indent::Verbatim,
-        None,
-        Vec::new(),
-        Labels::default(),
-    );
+    let guard = Expectation::default();
+    let indent = Indent::Verbatim;
     let first = text.line_at(span.start);
-    if span.is_empty() {
-        let behind = span.start == text.bytes().len();
-        if !behind {
-            let at = At::Line { line: first.get() };
-            return PatchOperation::InsertBefore(InsertBefore {
-                file,
-                at,
-                guard,
-                content,
-                indent,
-                base,
-                allow,
-                labels,
-            });
-        }
-        let Some(last) = LineNumber::new(first.get() - 1) else {
-            return PatchOperation::Append(crate::batch::Append {
-                file,
-                content,
-                base,
-                allow,
-                labels,
-            });
-        };
-        let at = At::Line { line: last.get() };
-        return PatchOperation::InsertAfter(InsertAfter {
-            file,
-            at,
+    if !span.is_empty() {
+        let last = text.line_at(span.end - 1);
+        let lines = [first.get(), last.get()];
+        return with_common!(ReplaceBlock {
+            at: At::Lines { lines },
             guard,
             content,
+            pad: false,
             indent,
-            base,
-            allow,
-            labels,
-        });
+        } from common);
     }
-    let last = text.line_at(span.end - 1);
-    let at = At::Lines {
-        lines: [first.get(), last.get()],
-    };
-    PatchOperation::ReplaceBlock(ReplaceBlock {
-        file,
-        at,
-        guard,
-        content,
-        pad: false,
-        indent,
-        base,
-        allow,
-        labels,
-    })
+    if span.start < text.bytes().len() {
+        let at = At::Line { line: first.get() };
+        return with_common!(InsertBefore { at, guard, content, indent } from common);
+    }
+    match LineNumber::new(first.get() - 1) {
+        None => with_common!(Append { content } from common),
+        Some(last) => {
+            let at = At::Line { line: last.get() };
+            with_common!(InsertAfter { at, guard, content, indent } from common)
+        }
+    }
 }
 
 #[cfg(test)]

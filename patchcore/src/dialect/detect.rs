@@ -19,14 +19,10 @@ use crate::text::{split_lines, trim_ending};
 /// # Errors
 /// `INVALID_BATCH` where no dialect, or more than one, shows its marks.
 pub fn detect(bytes: &[u8]) -> Result<Dialect, Refusal> {
-    let unclear = |message: String| Err(Refusal::new(Code::InvalidBatch, message));
     let body = bytes.strip_prefix(crate::text::BOM).unwrap_or(bytes);
     if let Some(text) = calls::string(body) {
-        return match detect(text.as_bytes())? {
-            Dialect::Batch => Ok(Dialect::Batch),
-            // What the string holds is read as what it is.
-            dialect => Ok(dialect),
-        };
+        // What the string holds is read as what it is.
+        return detect(text.as_bytes());
     }
     let mut first = split_lines(body).map(trim_ending);
     let is_section = hashline::opens(
@@ -39,12 +35,41 @@ pub fn detect(bytes: &[u8]) -> Result<Dialect, Refusal> {
     if std::str::from_utf8(body).is_ok_and(|text| codex::unquoted(text).is_some()) {
         return Ok(Dialect::Codex);
     }
+    let marks = match marks(body) {
+        Ok(marks) => marks,
+        Err(dialect) => return Ok(dialect),
+    };
+    match marks.seen[..] {
+        [(dialect, _)] => Ok(dialect),
+        [(first, a), (second, b), ..] => {
+            let message = format!(
+                "the patch mixes dialects: {first} at line {a} and {second} at line {b}; send them separately"
+            );
+            Err(Refusal::new(Code::InvalidBatch, message).with_hint(Hint::Dialect))
+        }
+        [] => match marks.json_at.and_then(|at| json_below(body, at)) {
+            Some(dialect) => Ok(dialect),
+            None => unmarked(body),
+        },
+    }
+}
+
+/// What the lines of a patch show.
+#[derive(Default)]
+struct Marks {
+    /// Each dialect, and the line that its first mark is in.
+    seen: Vec<(Dialect, usize)>,
+    /// Where a line starts that may be JSON.
+    json_at: Option<usize>,
+}
+
+/// Looks for the marks of dialects; fails with a dialect that needs no further look.
+fn marks(body: &[u8]) -> Result<Marks, Dialect> {
     let may_be_mixed = may_be_mixed(body);
-    let mut seen: Vec<(Dialect, usize)> = Vec::new();
+    let mut marks = Marks::default();
     let mut lines = split_lines(body).enumerate().peekable();
     // Lines inside a block or envelope are content, whatever they look like.
     let mut inside = None;
-    let mut json_at = None;
     while let Some((number, line)) = lines.next() {
         let line = trim_ending(line);
         if let Some(end) = inside {
@@ -54,46 +79,37 @@ pub fn detect(bytes: &[u8]) -> Result<Dialect, Refusal> {
             continue;
         }
         let next = lines.peek().map(|(_, next)| *next).unwrap_or_default();
-        if seen.is_empty() && calls::is_opening_tag(line) {
-            return Ok(Dialect::StrReplace);
+        if marks.seen.is_empty() && calls::is_opening_tag(line) {
+            return Err(Dialect::StrReplace);
         }
         if let Some(dialect) = mark(line, next) {
             if !may_be_mixed {
-                return Ok(dialect);
+                return Err(dialect);
             }
             if has_end(dialect) {
                 inside = Some(dialect);
             }
-            if !seen.iter().any(|(known, _)| *known == dialect) {
-                seen.push((dialect, number + 1));
+            if !marks.seen.iter().any(|(known, _)| *known == dialect) {
+                marks.seen.push((dialect, number + 1));
             }
-        } else if json_at.is_none() && matches!(line.first(), Some(b'{' | b'[')) {
-            json_at = Some(offset_of(body, line));
+        } else if marks.json_at.is_none() && matches!(line.first(), Some(b'{' | b'[')) {
+            marks.json_at = Some(offset_of(body, line));
         }
     }
-    match seen[..] {
-        [(dialect, _)] => Ok(dialect),
-        [(first, a), (second, b), ..] => unclear(format!(
-            "the patch mixes dialects: {first} at line {a} and {second} at line {b}; send them separately"
-        ))
-        .map_err(|refusal| refusal.with_hint(Hint::Dialect)),
-        [] => match json_at.and_then(|at| json_below(body, at)) {
-            Some(dialect) => Ok(dialect),
-            // So is what is empty, and what can be nothing but JSON.
-            None if matches!(body.trim_ascii_start().first(), None | Some(b'[' | b'"')) => {
-                Ok(Dialect::Batch)
-            }
-            None => match super::unified::damage::find(body) {
-                Some(damage) => unclear(damage),
-                None => unclear(
-                    near_format(body)
-                        .unwrap_or("no known patch format found")
-                        .into(),
-                )
-                .map_err(|refusal| refusal.with_hint(Hint::Dialect)),
-            },
-        },
+    Ok(marks)
+}
+
+/// What is no patch: a batch where it is empty or can be nothing but JSON, or else refused with
+/// what it comes nearest to.
+fn unmarked(body: &[u8]) -> Result<Dialect, Refusal> {
+    if matches!(body.trim_ascii_start().first(), None | Some(b'[' | b'"')) {
+        return Ok(Dialect::Batch);
     }
+    if let Some(damage) = super::unified::damage::find(body) {
+        return Err(Refusal::new(Code::InvalidBatch, damage));
+    }
+    let why = near_format(body).unwrap_or("no known patch format found");
+    Err(Refusal::new(Code::InvalidBatch, why).with_hint(Hint::Dialect))
 }
 
 /// The dialect of JSON at an offset; below the name of a tool it is a call.
@@ -203,35 +219,6 @@ pub(super) fn json(body: &[u8]) -> Option<Dialect> {
         names.filter_map(calls::field).collect()
     });
     let means = |wanted: Field| fields.contains(&wanted);
-    let is_named = || {
-        ["name", "tool", "tool_name", "toolName", "recipient_name"]
-            .into_iter()
-            .any(has)
-    };
-    // What a list of whole files cannot say.
-    let is_told = || {
-        let fields = [
-            Field::Range,
-            Field::Append,
-            Field::Overwrite,
-            Field::OnlyNew,
-            Field::IfExists,
-            Field::Base,
-            Field::Allow,
-        ];
-        fields.into_iter().any(means)
-            || [
-                "operation",
-                "op",
-                "input",
-                "arguments",
-                "args",
-                "params",
-                "parameters",
-            ]
-            .into_iter()
-            .any(has)
-    };
     Some(if codex::may_be_called(body, has) {
         Dialect::Codex
     } else if first == b'{' && has("operations") {
@@ -242,16 +229,7 @@ pub(super) fn json(body: &[u8]) -> Option<Dialect> {
         Dialect::WorkspaceEdit
     } else if has("oldText") || has("old_text") {
         Dialect::McpEdit
-    } else if means(Field::Old)
-        || (means(Field::Path) && means(Field::New))
-        || means(Field::InsertLine)
-        || means(Field::Sketch)
-        || has("command")
-        // Of a tool that writes whole files.
-        || (means(Field::Path) && means(Field::Content) && !has("files") && (is_named() || is_told() || !has("path") && !has("file")))
-        || (means(Field::Path) && ["diff", "patch", "mode"].into_iter().any(has))
-        || (means(Field::Patch) && is_hashline_call(body))
-    {
+    } else if is_edit_call(has, means) || (means(Field::Patch) && is_hashline_call(body)) {
         Dialect::StrReplace
     } else if has("edits") {
         Dialect::McpEdit
@@ -267,6 +245,44 @@ pub(super) fn json(body: &[u8]) -> Option<Dialect> {
     } else {
         return None;
     })
+}
+
+/// Whether JSON with these keys, which mean these fields, is a call of a tool that edits.
+fn is_edit_call(has: impl Fn(&str) -> bool, means: impl Fn(Field) -> bool) -> bool {
+    const NAMES: [&str; 5] = ["name", "tool", "tool_name", "toolName", "recipient_name"];
+    // What a list of whole files cannot say.
+    const TOLD: [Field; 7] = [
+        Field::Range,
+        Field::Append,
+        Field::Overwrite,
+        Field::OnlyNew,
+        Field::IfExists,
+        Field::Base,
+        Field::Allow,
+    ];
+    const TOLD_BY_NAME: [&str; 7] = [
+        "operation",
+        "op",
+        "input",
+        "arguments",
+        "args",
+        "params",
+        "parameters",
+    ];
+    let is_of_tool = || {
+        NAMES.into_iter().any(&has)
+            || TOLD.into_iter().any(&means)
+            || TOLD_BY_NAME.into_iter().any(&has)
+            || !has("path") && !has("file")
+    };
+    means(Field::Old)
+        || (means(Field::Path) && means(Field::New))
+        || means(Field::InsertLine)
+        || means(Field::Sketch)
+        || has("command")
+        // Of a tool that writes whole files.
+        || (means(Field::Path) && means(Field::Content) && !has("files") && is_of_tool())
+        || (means(Field::Path) && ["diff", "patch", "mode"].into_iter().any(&has))
 }
 
 /// Whether JSON may hold sections of [`hashline`] as text.

@@ -133,15 +133,7 @@ fn update(
             standing: &standing,
         };
         if desk.is_spoiled(path) && !desk.spend(path) {
-            if sequential {
-                desk.skip(path);
-            } else {
-                let message = format!("{name} is not looked for: too many before it have no place");
-                desk.refuse(
-                    path,
-                    Refusal::new(Code::LimitExceeded, message).in_file(path),
-                );
-            }
+            leave_out(desk, path, &name);
             continue;
         }
         let checked = check(codex, path, chunk);
@@ -169,19 +161,42 @@ fn update(
         };
         cursor = end;
         join_tail(&text, &before, &mut edits);
-        let moved = if sequential {
-            edits.iter().map(|edit| shifted(edit, &before)).collect()
-        } else {
-            edits.clone()
-        };
-        before.extend(edits);
-        if sequential && desk.is_spoiled(path) {
-            desk.judge_apart(path, |desk| desk.splice_found(path, moved, matched));
-        } else {
-            desk.splice_found(path, moved, matched)?;
-        }
+        splice(desk, path, &mut before, edits, matched)?;
     }
     Ok(())
+}
+
+/// Passes over a chunk behind too many that have no place.
+fn leave_out(desk: &mut Desk<'_>, path: &RelPath, name: &str) {
+    if desk.coordinates() == Coordinates::Sequential {
+        return desk.skip(path);
+    }
+    let message = format!("{name} is not looked for: too many before it have no place");
+    let refusal = Refusal::new(Code::LimitExceeded, message).in_file(path);
+    desk.refuse(path, refusal);
+}
+
+/// Adds the edits of a chunk, which are those of the text before the first chunk, and so are those
+/// of the chunks before it.
+fn splice(
+    desk: &mut Desk<'_>,
+    path: &RelPath,
+    before: &mut Vec<Edit>,
+    edits: Vec<Edit>,
+    matched: Option<Matched>,
+) -> Result<(), Refusal> {
+    let sequential = desk.coordinates() == Coordinates::Sequential;
+    let moved = if sequential {
+        edits.iter().map(|edit| shifted(edit, before)).collect()
+    } else {
+        edits.clone()
+    };
+    before.extend(edits);
+    if sequential && desk.is_spoiled(path) {
+        desk.judge_apart(path, |desk| desk.splice_found(path, moved, matched));
+        return Ok(());
+    }
+    desk.splice_found(path, moved, matched)
 }
 
 /// The edit in the text that earlier ones of the same original have left.
@@ -348,14 +363,10 @@ impl Search<'_, '_> {
         exact: Option<Vec<Place>>,
     ) -> Result<Located, Refusal> {
         let Self {
-            text,
-            path,
-            name,
-            strict,
-            ..
+            text, path, name, ..
         } = *self;
-        let mut old = old_lines(chunk);
-        let mut lines: Vec<Line<'_>> = chunk
+        let old = old_lines(chunk);
+        let lines: Vec<Line<'_>> = chunk
             .lines
             .iter()
             .map(|(role, text)| match role {
@@ -365,34 +376,12 @@ impl Search<'_, '_> {
             })
             .collect();
         if old.is_empty() {
-            if !chunk.anchors.is_empty() && !chunk.end_of_file {
-                return Err(Refusal::new(
-                    Code::AnchorNotFound,
-                    format!("{name} only adds lines and keeps none, so its place after its @@ line in {path} is not said; repeat the line above or below as context"),
-                )
-                .in_file(path));
-            }
-            let edits = replace::edits(text, text.len(), &lines, Tail::Whole);
             // As in codex, what follows is not looked for behind them.
-            return Ok((edits, cursor, None));
+            return Ok((self.addition(chunk, &lines)?, cursor, None));
         }
         let part = behind_anchors(text, cursor, &chunk.anchors, path, name)?;
-        let rungs = self.rungs();
         if chunk.end_of_file {
-            loop {
-                if let Some(found) = at_end(text, part.from, &old, rungs) {
-                    self.check_part(chunk, &part, &found.place)?;
-                    return self.located(&old, &lines, &found);
-                }
-                // The empty line that stands for the final newline.
-                let last = old.last().copied();
-                if last == Some(b"") && old.len() > 1 && lines.last() == Some(&Line::Kept) {
-                    old.pop();
-                    lines.pop();
-                    continue;
-                }
-                return Err(self.not_at_end(&old));
-            }
+            return self.locate_at_end(chunk, &part, old, lines);
         }
         let behind = exact.map(|mut places| {
             places.retain(|place| place.span.start >= part.from);
@@ -400,67 +389,117 @@ impl Search<'_, '_> {
         });
         let (places, fold) = match behind {
             Some(places) if !places.is_empty() => (places, Fold::Ending),
-            _ => ladder::all(text, part.from..text.len(), &old, rungs),
+            _ => ladder::all(text, part.from..text.len(), &old, self.rungs()),
         };
-        let chosen = match places.len() {
-            0 => None,
-            1 => places.first().cloned(),
-            _ => {
-                // Of several, the one in the block that the anchor opens.
-                let mut inside = places
-                    .iter()
-                    .filter(|place| place.span.start < part.block_end);
-                match (inside.next(), inside.next()) {
-                    (Some(only), None) => Some(only.clone()),
-                    _ => {
-                        return Err(ladder::refusal(
-                            &Miss::Ambiguous(places.clone()),
-                            text,
-                            path,
-                            &old,
-                            name,
-                        ));
-                    }
-                }
-            }
-        };
-        match chosen {
+        match self.choose(places, &part, &old)? {
             Some(place) => {
                 self.check_part(chunk, &part, &place)?;
                 self.located(&old, &lines, &Found { place, fold })
             }
-            None => {
-                let sought = Sought {
-                    path,
-                    text,
-                    old: &old,
-                    lines: &lines,
-                    tail: Tail::Whole,
-                };
-                let unclear = |unclear| ladder::unclear(&unclear, text, path, name);
-                if !strict
-                    && let Some(fit) = ladder::beyond(&sought).map_err(unclear)?
-                    && fit.place.span.start >= part.from
-                {
-                    self.check_part(chunk, &part, &fit.place)?;
-                    return Ok((fit.edits, fit.place.span.end, Some(fit.matched)));
-                }
-                let mut refusal = ladder::refusal(&Miss::Nowhere, text, path, &old, name);
-                let (above, _) = ladder::all(text, 0..part.from, &old, Rungs::Exact);
-                if let Some(place) = above.first() {
-                    refusal.message = format!(
-                        "{name} matches line {} of {path}, which is above the chunk or anchor before it; send chunks in the file's order",
-                        place.line
-                    );
-                    return Err(refusal);
-                }
-                Err(landed::mention(refusal, &self.landed(cursor, chunk)))
-            }
+            None => self.locate_beyond(cursor, chunk, &part, &old, &lines),
         }
     }
-}
 
-impl Search<'_, '_> {
+    /// The edits of a chunk that keeps no line: it goes to the end of the file.
+    fn addition(&self, chunk: &Chunk<'_>, lines: &[Line<'_>]) -> Result<Vec<Edit>, Refusal> {
+        let Self { path, name, .. } = self;
+        if !chunk.anchors.is_empty() && !chunk.end_of_file {
+            return Err(Refusal::new(
+                Code::AnchorNotFound,
+                format!("{name} only adds lines and keeps none, so its place after its @@ line in {path} is not said; repeat the line above or below as context"),
+            )
+            .in_file(path));
+        }
+        Ok(replace::edits(
+            self.text,
+            self.text.len(),
+            lines,
+            Tail::Whole,
+        ))
+    }
+
+    fn locate_at_end(
+        &self,
+        chunk: &Chunk<'_>,
+        part: &Part,
+        mut old: Vec<&[u8]>,
+        mut lines: Vec<Line<'_>>,
+    ) -> Result<Located, Refusal> {
+        loop {
+            if let Some(found) = at_end(self.text, part.from, &old, self.rungs()) {
+                self.check_part(chunk, part, &found.place)?;
+                return self.located(&old, &lines, &found);
+            }
+            // The empty line that stands for the final newline.
+            let last = old.last().copied();
+            if last != Some(b"") || old.len() == 1 || lines.last() != Some(&Line::Kept) {
+                return Err(self.not_at_end(&old));
+            }
+            old.pop();
+            lines.pop();
+        }
+    }
+
+    /// Of several places the one in the block that the anchor opens; `None` where there is none.
+    fn choose(
+        &self,
+        mut places: Vec<Place>,
+        part: &Part,
+        old: &[&[u8]],
+    ) -> Result<Option<Place>, Refusal> {
+        if places.len() < 2 {
+            return Ok(places.pop());
+        }
+        let mut inside = places
+            .iter()
+            .filter(|place| place.span.start < part.block_end);
+        if let (Some(only), None) = (inside.next(), inside.next()) {
+            return Ok(Some(only.clone()));
+        }
+        let miss = Miss::Ambiguous(places);
+        Err(ladder::refusal(&miss, self.text, self.path, old, self.name))
+    }
+
+    /// Finds a chunk whose lines are nowhere behind its anchors by what else its place can be told
+    /// from.
+    fn locate_beyond(
+        &self,
+        cursor: usize,
+        chunk: &Chunk<'_>,
+        part: &Part,
+        old: &[&[u8]],
+        lines: &[Line<'_>],
+    ) -> Result<Located, Refusal> {
+        let Self {
+            text, path, name, ..
+        } = *self;
+        let sought = Sought {
+            path,
+            text,
+            old,
+            lines,
+            tail: Tail::Whole,
+        };
+        let unclear = |unclear| ladder::unclear(&unclear, text, path, name);
+        if !self.strict
+            && let Some(fit) = ladder::beyond(&sought).map_err(unclear)?
+            && fit.place.span.start >= part.from
+        {
+            self.check_part(chunk, part, &fit.place)?;
+            return Ok((fit.edits, fit.place.span.end, Some(fit.matched)));
+        }
+        let mut refusal = ladder::refusal(&Miss::Nowhere, text, path, old, name);
+        let (above, _) = ladder::all(text, 0..part.from, old, Rungs::Exact);
+        if let Some(place) = above.first() {
+            refusal.message = format!(
+                "{name} matches line {} of {path}, which is above the chunk or anchor before it; send chunks in the file's order",
+                place.line
+            );
+            return Err(refusal);
+        }
+        Err(landed::mention(refusal, &self.landed(cursor, chunk)))
+    }
+
     /// Refuses a place behind the part of the file that the last `@@` line of a chunk opens.
     fn check_part(&self, chunk: &Chunk<'_>, part: &Part, place: &Place) -> Result<(), Refusal> {
         let Some(anchor) = chunk.anchors.last() else {

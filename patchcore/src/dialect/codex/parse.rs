@@ -32,11 +32,6 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Codex<'a>,
         let was_prose = std::mem::take(&mut in_prose);
         match line.trim_ascii() {
             BEGIN => {
-                reader.directory = reader.directory_of_command().unwrap_or_else(|fault| {
-                    reader.faults.push(fault);
-                    Vec::new()
-                });
-                reader.at += 1;
                 reader.envelope();
                 envelopes += 1;
                 continue;
@@ -56,17 +51,8 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Codex<'a>,
                     reader.faults.push(fault);
                 }
             }
-            _ => {
-                let next = reader.lines.get(reader.at + 1).copied().unwrap_or_default();
-                if let Some(other) = detect::mark(line, next) {
-                    let fault = reader.invalid(format!(
-                        "a {other} patch together with the codex patch; send them separately"
-                    ));
-                    reader.faults.push(fault);
-                    reader.skip_until(|line| line.trim_ascii() == BEGIN);
-                    continue;
-                }
-            }
+            _ if reader.skip_other_dialect(line) => continue,
+            _ => {}
         }
         reader.at += 1;
     }
@@ -107,6 +93,20 @@ impl<'a> Reader<'a, '_> {
         self.lines.get(self.at).copied()
     }
 
+    /// Records a patch of another dialect between envelopes and goes on at the next of them.
+    fn skip_other_dialect(&mut self, line: &[u8]) -> bool {
+        let next = self.lines.get(self.at + 1).copied().unwrap_or_default();
+        let Some(other) = detect::mark(line, next) else {
+            return false;
+        };
+        let fault = self.invalid(format!(
+            "a {other} patch together with the codex patch; send them separately"
+        ));
+        self.faults.push(fault);
+        self.skip_until(|line| line.trim_ascii() == BEGIN);
+        true
+    }
+
     /// Goes on from the first line, at or below the cursor, where the patch can be read again.
     fn skip_until(&mut self, is_start: impl Fn(&[u8]) -> bool) {
         let rest = self.lines.iter().skip(self.at);
@@ -115,6 +115,11 @@ impl<'a> Reader<'a, '_> {
 
     /// The envelope whose first line is above the cursor.
     fn envelope(&mut self) {
+        self.directory = self.directory_of_command().unwrap_or_else(|fault| {
+            self.faults.push(fault);
+            Vec::new()
+        });
+        self.at += 1;
         if let Err(fault) = self.environment() {
             self.faults.push(fault);
             self.at += 1;
@@ -313,12 +318,31 @@ impl<'a> Reader<'a, '_> {
 
     fn chunk(&mut self, first: bool) -> Result<Chunk<'a>, Misread> {
         let start = self.at + 1;
+        let anchors = self.anchors(first)?;
+        let (mut lines, end_of_file) = self.chunk_lines()?;
+        // Empty lines before the next header only set it off.
+        if !end_of_file {
+            let read = &self.lines[..self.at];
+            let blank = read.iter().rev().take_while(|line| line.is_empty()).count();
+            lines.truncate(lines.len() - blank.min(lines.len().saturating_sub(1)));
+        }
+        if lines.is_empty() {
+            let refusal = Refusal::new(Code::InvalidBatch, "the chunk has no lines");
+            return Err(Misread::new(start - 1, refusal));
+        }
+        Ok(Chunk {
+            line: start,
+            anchors,
+            lines,
+            end_of_file,
+        })
+    }
+
+    /// The lines that name the part of the file, behind `@@`.
+    fn anchors(&mut self, first: bool) -> Result<Vec<&'a [u8]>, Misread> {
         let mut anchors = Vec::new();
         let mut marked = false;
-        while let Some(line) = self.peek() {
-            let Some(rest) = line.strip_prefix(b"@@") else {
-                break;
-            };
+        while let Some(rest) = self.peek().and_then(|line| line.strip_prefix(b"@@")) {
             marked = true;
             self.at += 1;
             let anchor = rest.strip_prefix(b" ").unwrap_or(rest).trim_ascii_end();
@@ -332,16 +356,19 @@ impl<'a> Reader<'a, '_> {
             }
             anchors.push(anchor.strip_suffix(b" @@").unwrap_or(anchor));
         }
-        if !marked && !first {
-            return Err(self.invalid("a chunk starts with a line \"@@\""));
+        match marked || first {
+            true => Ok(anchors),
+            false => Err(self.invalid("a chunk starts with a line \"@@\"")),
         }
+    }
+
+    /// The lines of a chunk, and whether they end the file.
+    fn chunk_lines(&mut self) -> Result<(Vec<(Role, &'a [u8])>, bool), Misread> {
         let mut lines: Vec<(Role, &'a [u8])> = Vec::new();
-        let mut end_of_file = false;
         while let Some(line) = self.peek() {
             if line.trim_ascii_end() == b"*** End of File" {
-                end_of_file = true;
                 self.at += 1;
-                break;
+                return Ok((lines, true));
             }
             if line.starts_with(b"@@") || is_header(&self.lines, self.at) {
                 break;
@@ -362,22 +389,7 @@ impl<'a> Reader<'a, '_> {
             });
             self.at += 1;
         }
-        // Empty lines before the next header only set it off.
-        if !end_of_file {
-            let read = &self.lines[..self.at];
-            let blank = read.iter().rev().take_while(|line| line.is_empty()).count();
-            lines.truncate(lines.len() - blank.min(lines.len().saturating_sub(1)));
-        }
-        if lines.is_empty() {
-            let refusal = Refusal::new(Code::InvalidBatch, "the chunk has no lines");
-            return Err(Misread::new(start - 1, refusal));
-        }
-        Ok(Chunk {
-            line: start,
-            anchors,
-            lines,
-            end_of_file,
-        })
+        Ok((lines, false))
     }
 
     fn only_blank_before_header(&self) -> bool {

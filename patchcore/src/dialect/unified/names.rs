@@ -62,11 +62,7 @@ fn kind(file: &ParsedFile<'_>, names: &Names) -> Result<SectionKind, Misread> {
     if file.git.is_none() && file.hunks.is_empty() {
         return Err(invalid(line, "the file's header has no hunk below it"));
     }
-    let has = |gone: Role| {
-        let mut lines = file.hunks.iter().flat_map(|hunk| &hunk.lines);
-        lines.any(|line| line.role != gone)
-    };
-    let (old_lines, new_lines) = (has(Role::Added), has(Role::Removed));
+    let (old_lines, new_lines) = (has_old_lines(file), has_new_lines(file));
     match names.kind {
         SectionKind::Create if old_lines => Err(invalid(
             line,
@@ -86,11 +82,35 @@ fn kind(file: &ParsedFile<'_>, names: &Names) -> Result<SectionKind, Misread> {
     }
 }
 
+fn has_old_lines(file: &ParsedFile<'_>) -> bool {
+    has_lines_besides(file, Role::Added)
+}
+
+fn has_new_lines(file: &ParsedFile<'_>) -> bool {
+    has_lines_besides(file, Role::Removed)
+}
+
+fn has_lines_besides(file: &ParsedFile<'_>, role: Role) -> bool {
+    let mut lines = file.hunks.iter().flat_map(|hunk| &hunk.lines);
+    lines.any(|line| line.role != role)
+}
+
 struct Names {
     kind: SectionKind,
     old: RelPath,
     new: RelPath,
     other: Option<RelPath>,
+}
+
+impl Names {
+    fn of_one(kind: SectionKind, path: RelPath) -> Self {
+        Self {
+            kind,
+            old: path.clone(),
+            new: path,
+            other: None,
+        }
+    }
 }
 
 /// The names of a section as its headers have them.
@@ -117,199 +137,223 @@ pub(super) fn written(file: &ParsedFile<'_>) -> Vec<Vec<u8>> {
 
 /// Whether the names of a file carry git's prefixes.
 pub(super) fn has_prefixes(file: &ParsedFile<'_>) -> bool {
-    let taken = |name: &Option<Name>| match name {
-        Some(Name::Path { bytes, .. }) => Some(bytes.clone()),
+    guess_strip(file) > 0
+}
+
+/// The name of one side, if it is a file's.
+fn taken(name: &Option<Name>) -> Option<&[u8]> {
+    match name {
+        Some(Name::Path { bytes, .. }) => Some(bytes),
         _ => None,
-    };
-    guess_strip(file, &taken(&file.old), &taken(&file.new)) > 0
+    }
 }
 
 fn names(file: &ParsedFile<'_>, strip: Option<usize>, options: &Options) -> Result<Names, Misread> {
-    let is_guess = strip.is_none();
-    // A time stamp says less than a line: what has lines on that side exists.
-    let has = |gone: Role| {
-        let mut lines = file.hunks.iter().flat_map(|hunk| &hunk.lines);
-        lines.any(|line| line.role != gone)
-    };
-    let epoch = |name: &Option<Name>, other_side: Role| {
-        matches!(name, Some(Name::Path { epoch: true, .. })) && !has(other_side)
-    };
-    let null = |name: &Option<Name>| matches!(name, Some(Name::Null));
-    let plain = file.git.is_none();
-    let kind = if file.rename_to.is_some() {
-        SectionKind::Rename
-    } else if file.copy_to.is_some() {
-        SectionKind::Copy
-    } else if file.created || null(&file.old) || (plain && epoch(&file.old, Role::Added)) {
-        SectionKind::Create
-    } else if file.deleted || null(&file.new) || (plain && epoch(&file.new, Role::Removed)) {
-        SectionKind::Delete
-    } else {
-        SectionKind::Modify
-    };
-    if null(&file.old) && null(&file.new) {
-        return Err(invalid(file.line, "both names are /dev/null"));
-    }
+    let kind = kind_by_header(file)?;
     if let Some(path) = &options.file {
-        let single = |kind| Names {
-            kind,
-            old: path.clone(),
-            new: path.clone(),
-            other: None,
-        };
         // Other names make no sense for one file.
-        return Ok(single(match kind {
+        let kind = match kind {
             SectionKind::Rename | SectionKind::Copy => SectionKind::Modify,
             kind => kind,
-        }));
+        };
+        return Ok(Names::of_one(kind, path.clone()));
     }
-    let taken = |name: &Option<Name>| match name {
-        Some(Name::Path { bytes, .. }) => Some(bytes.clone()),
-        _ => None,
-    };
-    let (old, mut new) = (taken(&file.old), taken(&file.new));
-    let guessed = guess_strip(file, &old, &new);
-    let mut strip = strip.unwrap_or(guessed);
-    let mut prefixed = None;
-    if is_guess
-        && strip == 0
-        && plain
-        && let (Some(bare), Some(full)) = (&old, &new)
-        && bare != full
-    {
-        if full.strip_prefix(b"b/") == Some(bare) {
-            // Only the new name has git's prefix.
-            prefixed = new.replace(bare.clone());
-        } else if kind == SectionKind::Create || makes_all(file) {
-            match (level_of_trees(bare, full), full.strip_prefix(b"b/")) {
-                (Some(level), _) => strip = level,
-                // Whatever the old name stands for, git's prefix is no part of the file's.
-                (None, Some(name)) => new = Some(name.to_vec()),
-                (None, None) => {}
-            }
-        }
-    }
-    // `rename from` and its kin bear no prefix.
-    let bare = strip.saturating_sub(1);
-    let refused = |refusal| Misread::new(file.line - 1, refusal);
-    let path = |name: &[u8], strip: usize| -> Result<RelPath, Misread> {
-        let name = stripped(name, strip).ok_or_else(|| {
-            invalid(
-                file.line,
-                format!(
-                    "no file name is left of {:?} without its first {strip} components",
-                    String::from_utf8_lossy(name)
-                ),
-            )
-            .with_hint(Hint::Strip)
-        })?;
-        let mut full = Vec::new();
-        if let Some(directory) = &options.directory {
-            // Checked by itself: `..` must not be hidden by what stands before it.
-            RelPath::new(name).map_err(refused)?;
-            full.extend_from_slice(directory.as_bytes());
-            full.push(b'/');
-        }
-        full.extend_from_slice(name);
-        RelPath::new(super::super::beneath_root(&full, options)).map_err(refused)
-    };
-    let pair = match (
+    let header = Header::new(file, kind, strip, options);
+    match (
         &file.rename_from,
         &file.rename_to,
         &file.copy_from,
         &file.copy_to,
     ) {
         (Some(from), Some(to), _, _) | (_, _, Some(from), Some(to)) => {
-            let pair = (path(from, bare)?, path(to, bare)?);
-            for (side, name, known) in [("old", &old, &pair.0), ("new", &new, &pair.1)] {
-                if let Some(name) = name
-                    && path(name, strip)? != *known
-                {
-                    return Err(invalid(
-                        file.line,
-                        format!(
-                            "the {side} file has two names, {known} and {:?}",
-                            String::from_utf8_lossy(name)
-                        ),
-                    ));
-                }
+            return header.moved(from, to);
+        }
+        _ => {}
+    }
+    match (header.old, header.new) {
+        (None, None) => header.without_names(),
+        (Some(name), None) | (None, Some(name)) => header.with_one_name(name),
+        (Some(old), Some(new)) => header.with_two_names(old, new),
+    }
+}
+
+/// What a section does to its file, by its header alone.
+fn kind_by_header(file: &ParsedFile<'_>) -> Result<SectionKind, Misread> {
+    let null = |name: &Option<Name>| matches!(name, Some(Name::Null));
+    if null(&file.old) && null(&file.new) {
+        return Err(invalid(file.line, "both names are /dev/null"));
+    }
+    // A time stamp says less than a line: what has lines on that side exists.
+    let plain = file.git.is_none();
+    let epoch = |name: &Option<Name>| plain && matches!(name, Some(Name::Path { epoch: true, .. }));
+    Ok(if file.rename_to.is_some() {
+        SectionKind::Rename
+    } else if file.copy_to.is_some() {
+        SectionKind::Copy
+    } else if file.created || null(&file.old) || (epoch(&file.old) && !has_old_lines(file)) {
+        SectionKind::Create
+    } else if file.deleted || null(&file.new) || (epoch(&file.new) && !has_new_lines(file)) {
+        SectionKind::Delete
+    } else {
+        SectionKind::Modify
+    })
+}
+
+/// A section's names as they are written, and how many of their components are not the file's.
+struct Header<'a> {
+    file: &'a ParsedFile<'a>,
+    options: &'a Options,
+    kind: SectionKind,
+    strip: usize,
+    old: Option<&'a [u8]>,
+    new: Option<&'a [u8]>,
+    /// The new name as it is written, where git's prefix was taken off it alone.
+    prefixed: Option<&'a [u8]>,
+}
+
+impl<'a> Header<'a> {
+    fn new(
+        file: &'a ParsedFile<'a>,
+        kind: SectionKind,
+        strip: Option<usize>,
+        options: &'a Options,
+    ) -> Self {
+        let mut header = Self {
+            file,
+            options,
+            kind,
+            strip: strip.unwrap_or_else(|| guess_strip(file)),
+            old: taken(&file.old),
+            new: taken(&file.new),
+            prefixed: None,
+        };
+        if strip.is_none() && header.strip == 0 && file.git.is_none() {
+            header.tell_prefix_on_one_side();
+        }
+        header
+    }
+
+    /// Of a plain diff with two names and no prefixes on both: what one of them has before the
+    /// other.
+    fn tell_prefix_on_one_side(&mut self) {
+        let (Some(bare), Some(full)) = (self.old, self.new) else {
+            return;
+        };
+        if bare == full {
+            return;
+        }
+        let unprefixed = full.strip_prefix(b"b/");
+        if unprefixed == Some(bare) {
+            // Only the new name has git's prefix.
+            self.prefixed = self.new.replace(bare);
+        } else if self.kind == SectionKind::Create || makes_all(self.file) {
+            match level_of_trees(bare, full) {
+                Some(level) => self.strip = level,
+                // Whatever the old name stands for, git's prefix is no part of the file's.
+                None => self.new = unprefixed.or(self.new),
             }
+        }
+    }
+
+    /// The file of a name without so many components, where the options say that files are.
+    fn path(&self, name: &[u8], strip: usize) -> Result<RelPath, Misread> {
+        let line = self.file.line;
+        let refused = |refusal| Misread::new(line - 1, refusal);
+        let name = stripped(name, strip).ok_or_else(|| {
+            let message = format!(
+                "no file name is left of {:?} without its first {strip} components",
+                String::from_utf8_lossy(name)
+            );
+            invalid(line, message).with_hint(Hint::Strip)
+        })?;
+        let mut full = Vec::new();
+        if let Some(directory) = &self.options.directory {
+            // Checked by itself: `..` must not be hidden by what stands before it.
+            RelPath::new(name).map_err(refused)?;
+            full.extend_from_slice(directory.as_bytes());
+            full.push(b'/');
+        }
+        full.extend_from_slice(name);
+        RelPath::new(super::super::beneath_root(&full, self.options)).map_err(refused)
+    }
+
+    /// The file of the `diff --git` line, where its two names are one.
+    fn from_git(&self) -> Result<Option<RelPath>, Misread> {
+        let name = self.file.git.and_then(|rest| git_name(rest, self.strip));
+        name.map(|name| self.path(&name, 0)).transpose()
+    }
+
+    /// A file that is renamed or copied.
+    fn moved(&self, from: &[u8], to: &[u8]) -> Result<Names, Misread> {
+        // `rename from` and its kin bear no prefix.
+        let bare = self.strip.saturating_sub(1);
+        let (from, to) = (self.path(from, bare)?, self.path(to, bare)?);
+        for (side, name, known) in [("old", self.old, &from), ("new", self.new, &to)] {
+            if let Some(name) = name
+                && self.path(name, self.strip)? != *known
+            {
+                let message = format!(
+                    "the {side} file has two names, {known} and {:?}",
+                    String::from_utf8_lossy(name)
+                );
+                return Err(invalid(self.file.line, message));
+            }
+        }
+        Ok(Names {
+            kind: self.kind,
+            old: from,
+            new: to,
+            other: None,
+        })
+    }
+
+    fn without_names(&self) -> Result<Names, Misread> {
+        match self.from_git()? {
+            Some(name) => Ok(Names::of_one(self.kind, name)),
+            None => Err(invalid(
+                self.file.line,
+                "no file name can be read from the header: its two names differ; write --- and +++ lines",
+            )
+            .with_hint(Hint::File)),
+        }
+    }
+
+    fn with_one_name(&self, name: &[u8]) -> Result<Names, Misread> {
+        let name = self.path(name, self.strip)?;
+        if let Some(known) = self.from_git()?.filter(|known| *known != name) {
+            let message = format!("the file has two names, {known} and {name}");
+            return Err(invalid(self.file.line, message));
+        }
+        Ok(Names::of_one(self.kind, name))
+    }
+
+    fn with_two_names(&self, old: &[u8], new: &[u8]) -> Result<Names, Misread> {
+        let kind = self.kind;
+        let (old, new) = (self.path(old, self.strip)?, self.path(new, self.strip)?);
+        if old == new {
+            let prefixed = self.prefixed.filter(|_| kind == SectionKind::Modify);
+            let other = prefixed.map(|name| self.path(name, 0)).transpose()?;
             return Ok(Names {
-                kind,
-                old: pair.0,
-                new: pair.1,
-                other: None,
+                other,
+                ..Names::of_one(kind, old)
             });
         }
-        _ => (old.as_deref(), new.as_deref()),
-    };
-    let same = |path: RelPath| Names {
-        kind,
-        old: path.clone(),
-        new: path,
-        other: None,
-    };
-    let from_git = || -> Result<Option<RelPath>, Misread> {
-        match file.git.and_then(|rest| git_name(rest, strip)) {
-            Some(name) => path(&name, 0).map(Some),
-            None => Ok(None),
+        if self.file.git.is_some() {
+            let message = format!("{old} becomes {new} without a rename or copy line");
+            return Err(invalid(self.file.line, message));
         }
-    };
-    Ok(match pair {
-        (None, None) => match from_git()? {
-            Some(name) => same(name),
-            None => {
-                return Err(invalid(
-                    file.line,
-                    "no file name can be read from the header: its two names differ; write --- and +++ lines",
-                )
-                .with_hint(Hint::File));
-            }
-        },
-        (Some(name), None) | (None, Some(name)) => {
-            let name = path(name, strip)?;
-            if let Some(known) = from_git()?.filter(|known| *known != name) {
-                return Err(invalid(
-                    file.line,
-                    format!("the file has two names, {known} and {name}"),
-                ));
-            }
-            same(name)
-        }
-        (Some(old), Some(new)) if !plain => {
-            let (old, new) = (path(old, strip)?, path(new, strip)?);
-            if old != new {
-                return Err(invalid(
-                    file.line,
-                    format!("{old} becomes {new} without a rename or copy line"),
-                ));
-            }
-            same(old)
-        }
-        (Some(old), Some(new)) => {
-            let (old, new) = (path(old, strip)?, path(new, strip)?);
-            if old == new {
-                let other = match &prefixed {
-                    Some(name) if kind == SectionKind::Modify => Some(path(name, 0)?),
-                    _ => None,
-                };
-                return Ok(Names { other, ..same(old) });
-            }
-            // Of `file.orig` and `file` the shorter is meant; else the new name is.
-            let (chosen, other) = match kind {
-                SectionKind::Delete => (old, new),
-                SectionKind::Create => (new, old),
-                _ if new.as_bytes().starts_with(old.as_bytes()) => (old, new),
-                _ => (new, old),
-            };
-            Names {
-                kind,
-                old: chosen.clone(),
-                new: chosen,
-                other: Some(other).filter(|_| kind == SectionKind::Modify),
-            }
-        }
-    })
+        // Of `file.orig` and `file` the shorter is meant; else the new name is.
+        let (chosen, other) = match kind {
+            SectionKind::Delete => (old, new),
+            SectionKind::Create => (new, old),
+            _ if new.as_bytes().starts_with(old.as_bytes()) => (old, new),
+            _ => (new, old),
+        };
+        Ok(Names {
+            other: Some(other).filter(|_| kind == SectionKind::Modify),
+            ..Names::of_one(kind, chosen)
+        })
+    }
 }
 
 /// Whether the one hunk says that there was nothing before.
@@ -370,12 +414,12 @@ fn stripped(name: &[u8], strip: usize) -> Option<&[u8]> {
 
 /// Git takes one component off unless told otherwise. Where nobody said, names without git's
 /// prefixes are taken as they are: that is how models write them.
-fn guess_strip(file: &ParsedFile<'_>, old: &Option<Vec<u8>>, new: &Option<Vec<u8>>) -> usize {
+fn guess_strip(file: &ParsedFile<'_>) -> usize {
     let prefix = |name: &[u8]| match name {
         [prefix @ (b'a' | b'b' | b'c' | b'i' | b'o' | b'w'), b'/', ..] => Some(*prefix),
         _ => None,
     };
-    let prefixed = match (file.git, old, new) {
+    let prefixed = match (file.git, taken(&file.old), taken(&file.new)) {
         (_, Some(old), Some(new)) => {
             matches!((prefix(old), prefix(new)), (Some(a), Some(b)) if a != b)
         }
