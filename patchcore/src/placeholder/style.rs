@@ -90,21 +90,22 @@ impl CommentStyle {
         closers.find_map(|closer| line.strip_suffix(closer.as_bytes()))
     }
 
-    /// Where a comment ends whose text starts at an offset.
-    pub(super) fn end_from(&self, bytes: &[u8], at: usize) -> Option<usize> {
-        // Only somebody who edits the comment writes what both forms end with into its text. Without
-        // a bound each of many comments that have no end would be searched to the end of the file.
-        const LOOKED_AT: usize = 64;
-        // What both forms end with.
-        let closer = self.closer().as_bytes();
-        let tail = match self.trims {
+    /// What both forms of a comment end with.
+    pub(super) fn tail(&self) -> &'static str {
+        let closer = self.closer();
+        match self.trims {
             Some(_) => &closer[closer.len().saturating_sub(2)..],
             None => closer,
-        };
-        memchr::memmem::find_iter(&bytes[at..], tail)
-            .take(LOOKED_AT)
-            .map(|found| at + found + tail.len())
-            .find(|end| self.strip_closer(&bytes[at..*end]).is_some())
+        }
+    }
+
+    /// Where a comment ends whose text starts at an offset, of the ends of what it may end with.
+    pub(super) fn end_from(&self, bytes: &[u8], at: usize, tails: &[usize]) -> Option<usize> {
+        // Only somebody who edits the comment writes what both forms end with into its text. Without
+        // a bound all of them would be looked at for each of many comments that have no end.
+        const LOOKED_AT: usize = 64;
+        let mut tails = tails.iter().copied().take(LOOKED_AT);
+        tails.find(|end| self.strip_closer(&bytes[at..*end]).is_some())
     }
 
     /// What closes any comment of the style; empty for a line comment.
