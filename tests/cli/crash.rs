@@ -319,6 +319,37 @@ fn r7_a_full_disk_leaves_the_old_tree_and_a_clear_error() {
     }
 }
 
+/// Old bytes that a command removed, on a disk that it filled, are nowhere but in a process that ends.
+#[test]
+fn r7_what_a_full_disk_keeps_from_being_taken_back_is_named_and_said_to_be_lost() {
+    let sandbox = Sandbox::new(&[]);
+    sandbox.write("../batch.json", append_and_create());
+    for end in ["true", "false"] {
+        let script = format!(
+            r#"set -e
+            mount -t tmpfs -o size=1m none .
+            cd "$PWD"
+            yes | head -n 20000 > a
+            cp a ../copy
+            rc=0; "$0" apply -q --no-diff ../batch.json --root . 2> ../said --verify "rm -rf .mission_control; cat /dev/zero > fill 2> /dev/null; {end}" || rc=$?
+            cat ../said >&2
+            [ $rc = 3 ]
+            ! cmp -s a ../copy
+            grep -q UNFINISHED ../said
+            grep -q 'a (.*its old bytes are lost' ../said
+            grep -q 'right by hand' ../said
+            rm fill
+            [ "$("$0" recover --root .)" = 'nothing was unfinished' ]
+            cp ../copy a
+            "$0" apply -q --no-diff ../batch.json --root ."#
+        );
+        let Some(output) = with_mounts(&sandbox, &script) else {
+            return;
+        };
+        assert!(output.status.success(), "{end}: {output:?}");
+    }
+}
+
 #[test]
 fn r12_a_file_on_another_mount_is_staged_beside_itself_and_a_mount_point_is_refused() {
     let sandbox = Sandbox::new(&[("a", "a\n"), ("point", "p\n"), ("m/keep", "")]);

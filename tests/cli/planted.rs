@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::sandbox::{Run, Sandbox};
-use crate::serve::client::Server;
+use crate::serve::client::{Events, Server, Socket};
 
 /// Longest that any command may take here; a machine under load included.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -21,17 +21,27 @@ const KNOWN: &str =
 /// What an agent's hook is told.
 const HOOK: &str = r#"{"hook_event_name":"PreToolUse","session_id":"s","tool_use_id":"t"}"#;
 
-/// A session over MCP that edits, and takes back.
+/// A session over MCP that calls every tool. One that is missing fails [`every_tool_is_called`].
 const CALLS: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}
 {"jsonrpc":"2.0","method":"notifications/initialized"}
-{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"edit","arguments":{"batch_id":"known","operations":[{"op":"append","file":"a.txt","content":"x"}]}}}
-{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"undo","arguments":{}}}
+{"jsonrpc":"2.0","id":2,"method":"tools/list"}
+{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"read","arguments":{"file":"a.txt"}}}
+{"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":"check","arguments":{"batch_id":"known","operations":[{"op":"append","file":"a.txt","content":"x"}]}}}
+{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"edit","arguments":{"batch_id":"known","operations":[{"op":"append","file":"a.txt","content":"x"}]}}}
+{"jsonrpc":"2.0","id":6,"method":"tools/call","params":{"name":"history","arguments":{"all":true}}}
+{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"undo","arguments":{}}}
+{"jsonrpc":"2.0","id":8,"method":"tools/call","params":{"name":"undo","arguments":{"batch_id":"known"}}}
+{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"scan","arguments":{}}}
+{"jsonrpc":"2.0","id":10,"method":"tools/call","params":{"name":"tasks","arguments":{}}}
+{"jsonrpc":"2.0","id":11,"method":"tools/call","params":{"name":"task_done","arguments":{"task_id":"A1"}}}
+{"jsonrpc":"2.0","id":12,"method":"tools/call","params":{"name":"ask","arguments":{"question":"q","order_id":"ORD1"}}}
 "#;
 
 /// Each command that can be run to its end here, with the arguments that it needs. A command that
 /// is missing fails [`every_command_is_tried`].
 const COMMANDS: &[&[&str]] = &[
     &["apply", "-"],
+    &["apply", "--rebase", "--verify", "true", "-"],
     &["check", "-"],
     &["convert", "-"],
     &["diff", "-"],
@@ -78,10 +88,12 @@ const COMMANDS: &[&[&str]] = &[
     &["snapshot"],
     &["scan"],
     &["inject", "--payload", "p.json"],
+    &["inject", "--tasks"],
     &["init", "--factory", "f", "ORD1"],
     &["task", "list"],
     &["task", "get", "A1"],
     &["task", "status", "A1"],
+    &["task", "status", "A1", "complete", "--force"],
     &["task", "start", "A1"],
     &["task", "complete", "A1"],
     &["task", "block", "A1"],
@@ -122,6 +134,7 @@ const COMMANDS: &[&[&str]] = &[
     &["doctor"],
     &["recover"],
     &["recover", "--adopt"],
+    &["recover", "--abandon"],
     &["status"],
     &["history"],
     &["history", "--replay", "replayed"],
@@ -138,6 +151,7 @@ const COMMANDS: &[&[&str]] = &[
     &["mcp"],
     &["audit"],
     &["gc"],
+    &["gc", "--max-size", "0"],
 ];
 
 /// What a server tells.
@@ -151,8 +165,21 @@ const SERVED: &[&str] = &[
     "/api/placeholders",
     "/api/tasks",
     "/api/tasks/A1",
+    "/openapi.json",
     "/healthz",
     "/metrics",
+];
+
+/// What a server is asked to do, in this order.
+const POSTED: &[(&str, &str)] = &[
+    ("/api/patches/check", KNOWN),
+    ("/api/patches/undo", "{}"),
+    ("/api/tasks/A1/complete", "{}"),
+    ("/api/ask", r#"{"question":"q","order_id":"ORD1"}"#),
+    (
+        "/mcp",
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"undo","arguments":{}}}"#,
+    ),
 ];
 
 /// The names of all commands, as the program's own help lists them.
@@ -190,6 +217,44 @@ fn every_command_is_tried() {
         });
         assert!(is_tried, "{name:?} is not tried against planted state");
     }
+}
+
+#[test]
+fn every_tool_is_called() {
+    let sandbox = Sandbox::new(&[("a.txt", "a\n")]);
+    let said = run(&sandbox, &["mcp"], CALLS).exits(0).out;
+    let answers = said.lines().map(|line| serde_json::from_str(line).unwrap());
+    let answers: Vec<serde_json::Value> = answers.collect();
+    let listed = answers
+        .iter()
+        .find_map(|answer| answer["result"]["tools"].as_array());
+    let names = listed.unwrap().iter().map(|tool| &tool["name"]);
+    for name in names {
+        let call = format!(r#""params":{{"name":{name},"#);
+        assert!(
+            CALLS.contains(&call),
+            "{name} is not tried against planted state"
+        );
+    }
+    assert_eq!(answers.len(), CALLS.lines().count() - 1, "{said}");
+}
+
+#[test]
+fn every_path_of_a_server_is_asked() {
+    let sandbox = Sandbox::new(&[("a.txt", "a\n")]);
+    let server = Server::start(&sandbox, &[]);
+    let document = server.get("/openapi.json").json();
+    let posted = POSTED.iter().map(|(path, _)| *path);
+    let others = ["/api/patches/apply", "/api/events", "/ws"];
+    let asked: Vec<_> = posted.chain(others).chain(SERVED.iter().copied()).collect();
+    for path in document["paths"].as_object().unwrap().keys() {
+        let path = path.replace("{uuid}", "A1");
+        assert!(
+            asked.contains(&&*path),
+            "{path} is not tried against planted state"
+        );
+    }
+    assert_eq!(server.stop(), 0);
 }
 
 /// Runs a command as an operator with an orchestrator that does not answer would, and ends it
@@ -318,6 +383,10 @@ fn plants() -> Vec<(String, Plant)> {
         "snapshots/objects",
         "snapshots/runs",
         "snapshots/index",
+        "snapshots/reads",
+        "snapshots/first",
+        "snapshots/draft",
+        "snapshots/objects/draft",
         ".gitignore",
         "key.new",
         "head.new",
@@ -328,11 +397,18 @@ fn plants() -> Vec<(String, Plant)> {
         "txn/tasks.draft",
         "txn/current",
         "txn/current/manifest",
+        "txn/current/manifest.new",
         "txn/current/outside",
         "txn/current/0",
         "ledger/known",
+        "ledger/undone",
         "log/entry",
         "store/outbox.db",
+        "store/outbox.db-wal",
+        "store/open.lock",
+        "store/deliver.lock",
+        "tasks.json",
+        "tasks.json.new",
         "tmp",
     ] {
         let at = move |state: &Path| {
@@ -554,11 +630,20 @@ fn no_server_acts_on_planted_state_or_hangs() {
             .join(".mission_control/txn/current")
             .symlink_metadata()
             .is_ok();
-        assert_eq!(edit.status == 200, !is_unfinished, "{name}: {edit:?}");
-        let expected = if is_unfinished { "a\n" } else { "a\nx\n" };
+        let lands = edit.status == 200;
+        // The manifest is data: one that cannot be read stops what has to keep its tasks.
+        if !name.starts_with("tasks.json ") {
+            assert_eq!(lands, !is_unfinished, "{name}: {edit:?}");
+        }
+        let expected = if lands { "a\nx\n" } else { "a\n" };
         assert_eq!(sandbox.read("a.txt"), expected, "{name}: {edit:?}");
-        server.post("/api/patches/undo", b"{}");
-        server.post("/api/tasks/A1/complete", b"{}");
+        for (path, body) in POSTED {
+            server.post(path, body.as_bytes());
+            check_tree(&sandbox, &format!("{name}: {path}"));
+        }
+        // They begin with what was planted, if they believe it.
+        drop(Events::open(&server, "/api/events?after=0", None));
+        drop(Socket::open(&server, "/ws?after=0"));
         check_tree(&sandbox, &name);
         for path in SERVED {
             server.get(path);

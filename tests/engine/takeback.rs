@@ -294,7 +294,19 @@ fn r1_a_fault_behind_a_verification_that_cleans_leaves_old_or_new_and_never_lies
                                 recover(root);
                                 assert!(snapshot(root) == old, "{what}: {error}");
                             }
-                            Err(error) if error.code() == Code::Unfinished => continue,
+                            Err(error) if error.code() == Code::Unfinished => {
+                                let message = error.to_string();
+                                for entry in old.iter().filter(|entry| !now.contains(entry)) {
+                                    assert!(message.contains(&entry.0), "{what}: {message}");
+                                }
+                                let found = Workspace::open(root).unwrap().recover();
+                                assert!(
+                                    message.contains("run recover")
+                                        || matches!(found, Ok(Recovered::Nothing)),
+                                    "{what}: {message}, then {found:?}"
+                                );
+                                continue;
+                            }
                             Err(error) => assert!(now == old, "{what}: {error}"),
                         }
                     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use patchcore::plan::{Missing, Outcome};
 use patchcore::task::{Injection, Manifest, Task, TaskStatus};
-use patchcore::workspace::{ApplyOptions, Workspace};
+use patchcore::workspace::{Applied, ApplyOptions, Workspace};
 use patchcore::{Code, Policy, Refusal};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -78,6 +78,10 @@ struct Run<'a> {
     log: Vec<OpLog>,
     /// The last transaction, whose events are delivered with those before it.
     transaction: Option<String>,
+    /// What its batches left to say.
+    warnings: Vec<String>,
+    /// Whether the last batch is left to the next run to finish.
+    is_unfinished: bool,
 }
 
 /// What marking came to, by task.
@@ -111,14 +115,18 @@ pub(crate) fn run(global: &Global, args: &InitArgs, context: &Context) -> Result
         api: Api::new(&config)?,
         log: Vec::new(),
         transaction: None,
+        warnings: Vec::new(),
+        is_unfinished: false,
     };
     let result = run.go(context);
+    report::warn_of_all(&run.warnings, context);
     run.finish(&config, context);
     let rows = result?;
     report::task::table(&args.order, &rows, context).map_err(Failure::Output)?;
     let is_stuck = |row: &Row| matches!(row.ended, TaskOutcome::Blocked | TaskOutcome::Failed);
     Ok(match rows.iter().any(is_stuck) {
         true => Exit::Code(1),
+        false if run.is_unfinished => Exit::Code(4),
         false => Exit::Done,
     })
 }
@@ -200,6 +208,15 @@ impl Run<'_> {
         Ok(remedies)
     }
 
+    /// Keeps what else came of a batch than the outcomes of its operations.
+    fn note(&mut self, applied: &mut Applied<'_>) {
+        let transaction = applied.report.transaction.clone();
+        self.transaction = transaction.or(self.transaction.take());
+        self.warnings.append(&mut applied.report.warnings);
+        // Each batch finishes the one before it.
+        self.is_unfinished = applied.unfinished.is_some();
+    }
+
     /// Marks the placeholders of the tasks chosen, file by file.
     fn mark(
         &mut self,
@@ -219,12 +236,8 @@ impl Run<'_> {
             review: Some(&injection),
             ..self.options.clone()
         };
-        let applied = self.workspace.apply(&injection, &options)?;
-        self.transaction = applied
-            .report
-            .transaction
-            .clone()
-            .or(self.transaction.take());
+        let mut applied = self.workspace.apply(&injection, &options)?;
+        self.note(&mut applied);
         if let Some(refusal) = applied.report.refusal {
             return Err(refusal.into());
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use patchcore::placeholder::Scanner;
 use patchcore::task::{Clearing, Forced, Manifest, Task, TaskStatus, check_completion};
 use patchcore::workspace::{ApplyOptions, Workspace};
-use patchcore::{Code, Refusal, Stop};
+use patchcore::{Code, Refusal};
 use serde_json::{Map, Value};
 
 use super::place::Location;
@@ -175,15 +175,12 @@ impl Change<'_> {
             exit: Exit::Done,
         };
         if self.status == TaskStatus::Complete {
-            match self.clear(&workspace, &manifest) {
-                Ok(left) => changed.warnings.extend(left),
-                Err(failure) => {
-                    changed.warnings.push(format!(
-                        "task {0} is complete, but its comments are not taken out: {failure}; the next `task complete {0}` goes on",
-                        self.uuid
-                    ));
-                    changed.exit = Exit::Code(4);
-                }
+            if let Err(failure) = self.clear(&workspace, &manifest, &mut changed) {
+                changed.warnings.push(format!(
+                    "task {0} is complete, but its comments are not taken out: {failure}; the next `task complete {0}` goes on",
+                    self.uuid
+                ));
+                changed.exit = Exit::Code(4);
             }
         }
         let Some(api) = api else {
@@ -199,35 +196,38 @@ impl Change<'_> {
 
     /// Takes the task's comments out of its file, as a batch of its own; tells what stays. The
     /// task is complete whatever becomes of them.
-    fn clear(&self, workspace: &Workspace, manifest: &Manifest) -> Result<Vec<String>, Failure> {
+    fn clear(
+        &self,
+        workspace: &Workspace,
+        manifest: &Manifest,
+        changed: &mut Changed,
+    ) -> Result<(), Failure> {
         let Ok(clearing) = Clearing::of(manifest, manifest.require(self.uuid)?) else {
-            return Ok(Vec::new());
+            return Ok(());
         };
         let clearing = clearing.with_scanner(self.scanner.clone());
         let options = ApplyOptions::default();
         let looked = workspace.check(&clearing, &options)?;
-        let mut left: Vec<String> = looked
-            .notes
-            .missing
-            .iter()
-            .map(|missing| missing.refusal.message.clone())
-            .collect();
+        let missing = looked.notes.missing.iter();
+        let missing = missing.map(|missing| missing.refusal.message.clone());
+        changed.warnings.extend(missing);
         if !looked.report.operations.is_empty() {
             let applied = workspace.apply(&clearing, &options)?;
-            if let Some(unfinished) = applied.unfinished {
-                return Err(Stop::Failed(unfinished).into());
-            }
             let refused = applied.report.operations.iter();
             let refused = refused.filter_map(|operation| operation.refusal.as_deref());
             let refused = refused.chain(&applied.report.refusal);
-            left.extend(refused.map(|refusal| {
+            changed.warnings.extend(refused.map(|refusal| {
                 format!(
                     "the comments of task {} stay: {}",
                     self.uuid, refusal.message
                 )
             }));
+            changed.warnings.extend(applied.report.warnings);
+            if applied.unfinished.is_some() {
+                changed.exit = Exit::Code(4);
+            }
         }
-        Ok(left)
+        Ok(())
     }
 
     fn check(&self, workspace: &Workspace, task: &Task) -> Result<(), Refusal> {

@@ -49,6 +49,66 @@ fn a_unix_socket_is_opened_to_those_who_may_write_to_it() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "x");
 }
 
+const DOCKERFILE: &str = include_str!("../../../Dockerfile");
+const DOCS: &str = include_str!("../../../patchctl/docs/serve.md");
+
+/// What an instruction of the Dockerfile's last stage is given, each time that it is there.
+fn instructions(name: &str) -> Vec<String> {
+    let (_, last) = DOCKERFILE.rsplit_once("\nFROM ").unwrap();
+    let whole = last.replace("\\\n", "");
+    let lines = whole.lines().filter_map(|line| line.strip_prefix(name));
+    lines.map(|rest| rest.trim().to_owned()).collect()
+}
+
+/// The words of an instruction in its JSON form.
+fn words(name: &str) -> Vec<String> {
+    serde_json::from_str(&instructions(name)[0]).unwrap()
+}
+
+#[test]
+fn the_image_sets_up_what_the_docs_show() {
+    let (_, setup) = DOCS.split_once("## As another user").unwrap();
+    let shown: Vec<String> = setup
+        .replace("\\\n", "")
+        .lines()
+        .filter_map(|line| line.strip_prefix("    # "))
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    let [users, directories, _, server] = &shown[..] else {
+        panic!("{shown:?}");
+    };
+    let runs = instructions("RUN");
+    for command in [users, directories] {
+        assert!(command.contains("patchctl"), "{command}");
+        assert!(runs.contains(command), "{command}: {runs:?}");
+    }
+    let runs_as = ["setpriv --reuid", "--regid", "--clear-groups"];
+    let user = &instructions("USER")[0];
+    let runs_as = format!("{} {user} {} {user} {}", runs_as[0], runs_as[1], runs_as[2]);
+    let line = [words("ENTRYPOINT"), words("CMD")].concat();
+    assert_eq!(*server, format!("{runs_as} {}", line.join(" ")));
+    assert!(line.contains(&instructions("VOLUME")[0]), "{line:?}");
+    // The program that is called is the one that was built and copied.
+    let copied = &instructions("COPY")[0];
+    assert!(copied.ends_with("/release/patchctl /usr/local/bin/patchctl"));
+
+    // The options are options of `serve`; only the paths are a test's own.
+    let sandbox = Sandbox::new(&[("a.txt", "one\n")]);
+    let socket = sandbox.outside().join("socket");
+    let root = sandbox.root();
+    let own = line[1..].iter().map(|word| match word.as_str() {
+        "/srv/tree" => root.to_str().unwrap(),
+        "/run/patchctl/socket" => socket.to_str().unwrap(),
+        word => word,
+    });
+    let mut command = Command::new(env!("CARGO_BIN_EXE_patchctl"));
+    command.args(own).env_remove("PATCHCTL_ROOT");
+    let server = Server::spawn(command);
+    let health = over(&socket, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    assert_eq!(health.status, 200);
+    assert_eq!(server.stop(), 0);
+}
+
 #[test]
 fn an_agent_that_is_another_user_can_ask_and_nothing_else() {
     use std::os::unix::fs::{PermissionsExt as _, chown};

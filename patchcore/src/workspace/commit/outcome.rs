@@ -183,8 +183,15 @@ impl Work<'_> {
                 // The command may have changed what was installed: look closely.
                 install.trust_before = None;
                 install.back().map_err(|error| {
+                    // Without a journal nobody else knows of the batch.
+                    let advice = match journal::read(install.current, Some(&held.key)) {
+                        Ok(JournalState::Uncommitted) => {
+                            "no journal could be left for recover, so put these files right by hand"
+                        }
+                        _ => "fix that, then run recover",
+                    };
                     let message = format!(
-                        "the batch failed ({}) and rolling it back failed: {error}; fix that, then run recover",
+                        "the batch failed ({}) and rolling it back failed: {error}; {advice}",
                         refusal.message
                     );
                     Error::unfinished(message)

@@ -140,12 +140,8 @@ impl Run<'_> {
             review: Some(&rules),
             ..self.options.clone()
         };
-        let applied = self.workspace.apply(&batch, &options)?;
-        self.transaction = applied
-            .report
-            .transaction
-            .clone()
-            .or(self.transaction.take());
+        let mut applied = self.workspace.apply(&batch, &options)?;
+        self.note(&mut applied);
         let operations = applied.report.operations.into_iter();
         let refusal = applied.report.refusal.or_else(|| {
             operations

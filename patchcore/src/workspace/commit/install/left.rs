@@ -26,15 +26,20 @@ impl Left {
             None
         };
         let place = (dir.as_deref().unwrap_or(install.current), name.as_bytes());
-        let what = match install.holds_expected(place, step.old.as_ref()) {
-            Ok(true) => Some("its old bytes are"),
+        let held = install.holds_expected(place, step.old.as_ref());
+        let (what, is_gone) = match (held, place.0.stat(place.1)) {
+            (Ok(true), _) => (Some("its old bytes are"), false),
             // It is on its way to the conflicts.
-            Ok(false) if place.0.stat(place.1).is_ok_and(|there| there.is_some()) => {
-                Some("what another program wrote is")
-            }
-            _ => None,
+            (Ok(false), Ok(Some(_))) => (Some("what another program wrote is"), false),
+            (Ok(false), Ok(None)) => (None, step.old.is_some()),
+            _ => (None, false),
         };
         let mut why = error.to_refusal().message;
+        // The process that remembers them ends now.
+        let is_remembered = install.memory.is_some();
+        if is_gone && is_remembered && matches!(install.first_conflict(step), Ok(None)) {
+            why.push_str("; its old bytes are lost");
+        }
         if let Some(what) = what {
             let kept = match (step.beside, step.path.parent()) {
                 (true, Some(parent)) => format!("{parent}/{name}"),
