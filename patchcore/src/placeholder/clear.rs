@@ -45,10 +45,6 @@ impl Marker<'_> {
         for existing in &existing {
             let span = existing.span();
             let forms: Vec<comment::Form> = existing.forms(bytes).collect();
-            let is_known = |sums: &BTreeSet<&str>, form: &comment::Form| {
-                sums.contains(checksum(&form.words).as_str())
-                    || sums.contains(checksum(&form.normal).as_str())
-            };
             let form = forms
                 .iter()
                 .find(|form| match comment::task_of(&form.words) {
@@ -65,14 +61,7 @@ impl Marker<'_> {
                 near = Some(form.end);
                 continue;
             }
-            let words = &forms[0].words;
-            let names = match existing.kind {
-                CommentKind::Task => words
-                    .strip_prefix(comment::TASK)
-                    .and_then(|rest| rest.strip_prefix(task))
-                    .is_some_and(|rest| rest.starts_with(char::is_whitespace) || rest.is_empty()),
-                CommentKind::Prompt => comment::name_of(words) == Some(id),
-            };
+            let names = names(existing.kind, &forms[0].words, id, task);
             // One right below the task's own comment is rather its prompt, too.
             let below = near == Some(span.start) && existing.kind == CommentKind::Prompt;
             let of_nobody = || {
@@ -119,6 +108,22 @@ impl Marker<'_> {
             at = end;
         }
         false
+    }
+}
+
+fn is_known(sums: &BTreeSet<&str>, form: &comment::Form) -> bool {
+    let is_one = |text: &str| sums.contains(checksum(text).as_str());
+    is_one(&form.words) || is_one(&form.normal)
+}
+
+/// Whether a comment of this kind names the task, or the placeholder that its prompt is for.
+fn names(kind: CommentKind, words: &str, id: &str, task: &str) -> bool {
+    match kind {
+        CommentKind::Task => words
+            .strip_prefix(comment::TASK)
+            .and_then(|rest| rest.strip_prefix(task))
+            .is_some_and(|rest| rest.starts_with(char::is_whitespace) || rest.is_empty()),
+        CommentKind::Prompt => comment::name_of(words) == Some(id),
     }
 }
 
