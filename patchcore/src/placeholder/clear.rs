@@ -44,9 +44,6 @@ impl Marker<'_> {
         for existing in &existing {
             let span = existing.span();
             let forms = existing.forms(bytes);
-            let is_known = |sums: &BTreeSet<&str>, form: &comment::Form| {
-                form.sums.iter().any(|sum| sums.contains(sum.as_str()))
-            };
             let form = forms.iter().find(|form| match forms.task_of(form) {
                 Some((other, _)) if existing.kind == CommentKind::Task => other == task,
                 _ => existing.kind == CommentKind::Prompt && is_known(&sums, form),
@@ -61,14 +58,7 @@ impl Marker<'_> {
                 near = Some(form.end);
                 continue;
             }
-            let words = forms.words();
-            let names = match existing.kind {
-                CommentKind::Task => words
-                    .strip_prefix(comment::TASK)
-                    .and_then(|rest| rest.strip_prefix(task))
-                    .is_some_and(|rest| rest.starts_with(char::is_whitespace) || rest.is_empty()),
-                CommentKind::Prompt => comment::name_of(words) == Some(id),
-            };
+            let names = names(existing.kind, forms.words(), id, task);
             // One right below the task's own comment is rather its prompt, too.
             let below = near == Some(span.start) && existing.kind == CommentKind::Prompt;
             let of_nobody = || {
@@ -115,6 +105,21 @@ impl Marker<'_> {
             at = end;
         }
         false
+    }
+}
+
+fn is_known(sums: &BTreeSet<&str>, form: &comment::Form) -> bool {
+    form.sums.iter().any(|sum| sums.contains(sum.as_str()))
+}
+
+/// Whether a comment of this kind names the task, or the placeholder that its prompt is for.
+fn names(kind: CommentKind, words: &str, id: &str, task: &str) -> bool {
+    match kind {
+        CommentKind::Task => words
+            .strip_prefix(comment::TASK)
+            .and_then(|rest| rest.strip_prefix(task))
+            .is_some_and(|rest| rest.starts_with(char::is_whitespace) || rest.is_empty()),
+        CommentKind::Prompt => comment::name_of(words) == Some(id),
     }
 }
 

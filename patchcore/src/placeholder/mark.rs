@@ -108,10 +108,8 @@ impl<'a> Marker<'a> {
     ) -> Vec<Marked> {
         let found = self.scanner.find(bytes);
         let mut result = Vec::new();
-        if !found
-            .iter()
-            .any(|placeholder| marks(placeholder.id).is_some())
-        {
+        let is_wanted = |placeholder: &Placeholder<'_>| marks(placeholder.id).is_some();
+        if !found.iter().any(is_wanted) {
             return result;
         }
         let file = File {
@@ -119,25 +117,13 @@ impl<'a> Marker<'a> {
             bytes,
             text: Text::new(bytes),
         };
-        let mut known: HashSet<String> = HashSet::new();
         let may_hold = comment::may_hold(bytes);
-        if may_hold {
-            let ids: HashSet<&str> = found.iter().map(|placeholder| placeholder.id).collect();
-            let style = Language::of(path, bytes).and_then(|language| language.style);
-            for id in ids {
-                known.extend(self.injected.sums(id).map(str::to_owned));
-                if let (Some(style), Some(mark)) = (style, marks(id)) {
-                    let comment = Comment::new(&mark, None, style, Trim::None, false, self.scanner);
-                    known.extend(comment.map(|comment| injected::checksum(&comment.words())));
-                }
-            }
-        }
+        let known = may_hold.then(|| self.known(path, bytes, &found, marks));
+        let known = known.unwrap_or_default();
         // Comments are looked for in the whole file; else no line is asked about behind the last
         // placeholder's, and the rest of a file, a half of it on average, is not read.
-        let enough = match (may_hold, found.last()) {
-            (false, Some(last)) => Some(file.line_of(last.span.start).start),
-            _ => None,
-        };
+        let last = found.last().filter(|_| !may_hold);
+        let enough = last.map(|last| file.line_of(last.span.start).start);
         let context = self.context(path, bytes, &known, enough);
         let existing = match &context {
             Ok(context) if enough.is_none() => comment::all(bytes, context),
@@ -147,58 +133,53 @@ impl<'a> Marker<'a> {
         // The ends of the lines above that bear a placeholder.
         let mut floors = vec![file.text.bom_len()];
         let mut rest = found.as_slice();
-        while let Some(first) = rest.first() {
-            let line = file.line_of(first.span.start);
-            let here = rest.iter().take_while(|p| p.span.start < line.end).count();
-            let number = file.text.line_at(line.start);
-            let place = || match &context {
-                Ok(context) => context
-                    .place(bytes, line.start)
-                    .map_err(|why| (Code::NoCommentSyntax, format!("cannot be marked: {why}"))),
-                Err(why) => Err(why.clone()),
-            };
-            let wanted = wanted(&rest[..here], marks);
-            let place = (!wanted.is_empty()).then(place);
-            for (id, mark) in wanted {
-                let why = match &place {
-                    Some(Ok(place)) => {
-                        let site = file.site(*place, line.start, number, &floors, &existing);
-                        match Wish::new(id, &mark, site, self.scanner) {
-                            Some(wish) => {
-                                wishes.push(wish);
-                                continue;
-                            }
-                            None => (
-                                Code::InvalidBatch,
-                                "has a text that itself matches the placeholder syntax; reword it"
-                                    .to_owned(),
-                            ),
-                        }
+        while let Some(line) = Bearing::first(&file, rest) {
+            let wanted = wanted(line.here, marks);
+            if !wanted.is_empty() {
+                let number = file.text.line_at(line.start);
+                let place = context.as_ref().map_err(Clone::clone).and_then(|context| {
+                    let place = context.place(bytes, line.start);
+                    place.map_err(|why| (Code::NoCommentSyntax, format!("cannot be marked: {why}")))
+                });
+                for (id, mark) in wanted {
+                    let wish = place.clone().and_then(|place| {
+                        let site = file.site(place, line.start, number, &floors, &existing);
+                        Wish::new(id, &mark, site, self.scanner).ok_or_else(matches_syntax)
+                    });
+                    match wish {
+                        Ok(wish) => wishes.push(wish),
+                        Err(why) => result.push(Marked::impossible(path, number, id, why)),
                     }
-                    Some(Err(why)) => why.clone(),
-                    None => continue,
-                };
-                let (code, why) = why;
-                let why = format!("{path} line {number}, placeholder {id}, {why}");
-                let mut refusal = Refusal::new(code, why).in_file(path);
-                if code == Code::InvalidBatch {
-                    refusal = refusal.with_hint(Hint::Syntax);
                 }
-                result.push(Marked::refused(id, number, refusal));
             }
-            // A placeholder of one's own syntax may span lines.
-            let floor = file.line_of(rest[here - 1].span.end - 1).end;
-            floors.push(floor);
-            rest = &rest[here..];
-            while let Some(next) = rest.first()
-                && next.span.start < floor
-            {
-                rest = &rest[1..];
-            }
+            floors.push(line.floor);
+            rest = line.behind;
         }
         self.fulfil(&file, &found, &wishes, &existing, &mut result);
         result.sort_by_key(|marked| marked.line);
         result
+    }
+
+    /// The checksums of comments that are ours: put in earlier for one of the placeholders, or
+    /// wanted now.
+    fn known(
+        &self,
+        path: &RelPath,
+        bytes: &[u8],
+        found: &[Placeholder<'_>],
+        marks: &dyn Fn(&str) -> Option<Mark>,
+    ) -> HashSet<String> {
+        let mut known = HashSet::new();
+        let ids: HashSet<&str> = found.iter().map(|placeholder| placeholder.id).collect();
+        let style = Language::of(path, bytes).and_then(|language| language.style);
+        for id in ids {
+            known.extend(self.injected.sums(id).map(str::to_owned));
+            if let (Some(style), Some(mark)) = (style, marks(id)) {
+                let comment = Comment::new(&mark, None, style, Trim::None, false, self.scanner);
+                known.extend(comment.map(|comment| injected::checksum(&comment.words())));
+            }
+        }
+        known
     }
 
     /// The state of the file's language; why there is none to be had.
@@ -283,16 +264,7 @@ impl<'a> Marker<'a> {
                 result.push(self.renew(file, wish, Some(span), Says::Older));
                 continue;
             }
-            let (id, at) = (wish.id, file.text.line_at(span.start));
-            let why = format!(
-                "{} line {at}: the comment above placeholder {id} was edited by hand; remove it",
-                file.path
-            );
-            let refusal = Refusal::new(Code::CommentEdited, why)
-                .in_file(file.path)
-                .with_hint(Hint::Overwrite);
-            let refusal = refusal.at_line(at).with_found(&file.bytes[span]);
-            result.push(Marked::refused(id, wish.site.number, refusal));
+            result.push(Marked::edited(file, wish, span));
         }
     }
 
@@ -360,6 +332,30 @@ impl Marked {
             refusal: None,
             comment: Some(comment),
         }
+    }
+
+    /// A placeholder that cannot have a comment, and why.
+    fn impossible(path: &RelPath, line: LineNumber, id: &str, (code, why): (Code, String)) -> Self {
+        let why = format!("{path} line {line}, placeholder {id}, {why}");
+        let mut refusal = Refusal::new(code, why).in_file(path);
+        if code == Code::InvalidBatch {
+            refusal = refusal.with_hint(Hint::Syntax);
+        }
+        Self::refused(id, line, refusal)
+    }
+
+    /// A placeholder below a comment that somebody edited.
+    fn edited(file: &File<'_>, wish: &Wish<'_>, comment: Range<usize>) -> Self {
+        let (id, at) = (wish.id, file.text.line_at(comment.start));
+        let why = format!(
+            "{} line {at}: the comment above placeholder {id} was edited by hand; remove it",
+            file.path
+        );
+        let refusal = Refusal::new(Code::CommentEdited, why)
+            .in_file(file.path)
+            .with_hint(Hint::Overwrite);
+        let refusal = refusal.at_line(at).with_found(&file.bytes[comment]);
+        Self::refused(id, wish.site.number, refusal)
     }
 
     fn refused(id: &str, line: LineNumber, refusal: Refusal) -> Self {
@@ -436,6 +432,38 @@ impl File<'_> {
     }
 }
 
+/// A line that bears placeholders.
+struct Bearing<'p, 'a> {
+    start: usize,
+    /// Those that start on it.
+    here: &'p [Placeholder<'a>],
+    /// Where the line ends that the last of them ends on.
+    floor: usize,
+    /// Those that start behind that.
+    behind: &'p [Placeholder<'a>],
+}
+
+impl<'p, 'a> Bearing<'p, 'a> {
+    fn first(file: &File<'_>, found: &'p [Placeholder<'a>]) -> Option<Self> {
+        let line = file.line_of(found.first()?.span.start);
+        let here = found.iter().take_while(|p| p.span.start < line.end).count();
+        let (here, mut behind) = found.split_at(here);
+        // A placeholder of one's own syntax may span lines.
+        let floor = file.line_of(here.last()?.span.end - 1).end;
+        while let Some(next) = behind.first()
+            && next.span.start < floor
+        {
+            behind = &behind[1..];
+        }
+        Some(Self {
+            start: line.start,
+            here,
+            floor,
+            behind,
+        })
+    }
+}
+
 /// Where a comment goes, and what stands there.
 pub(super) struct Site {
     /// The placeholder's line.
@@ -450,6 +478,12 @@ pub(super) struct Site {
     documented: bool,
     /// The comments right above, by their indices.
     pub(super) above: Range<usize>,
+}
+
+/// Why a text is put into no comment.
+fn matches_syntax() -> (Code, String) {
+    let why = "has a text that itself matches the placeholder syntax; reword it";
+    (Code::InvalidBatch, why.to_owned())
 }
 
 /// The ids on a line that are to be marked, once each.

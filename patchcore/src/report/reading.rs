@@ -146,35 +146,7 @@ impl<'a> Excerpt<'a> {
             }
         }
         let text = source.text();
-        let count = text.line_count() as u64;
-        let lines = match part {
-            Part::Whole if count == 0 => None,
-            Part::Whole => Some((1, count)),
-            Part::Lines(first, last) if *first == 0 || first > last => {
-                let last = match *last {
-                    u64::MAX => String::new(),
-                    last => last.to_string(),
-                };
-                let message = format!(
-                    "{first}-{last} is not a range of lines; lines are counted from 1, the first one first"
-                );
-                return Err(Refusal::new(Code::LineOutOfRange, message).in_file(path));
-            }
-            Part::Lines(first, _) if *first > count => {
-                let message =
-                    format!("line {first} is past the end of {path}, which has {count} lines");
-                return Err(Refusal::new(Code::LineOutOfRange, message).in_file(path));
-            }
-            Part::Lines(first, last) => Some((*first, count.min(*last))),
-            Part::Around {
-                placeholder,
-                context,
-            } => {
-                let line = line_of(path, &text, placeholder)?.get();
-                let first = line.saturating_sub(*context).max(1);
-                Some((first, line.saturating_add(*context).min(count)))
-            }
-        };
+        let lines = range_of(path, &text, part)?;
         let number = |number| LineNumber::new(number).expect("lines are counted from 1");
         let lines = lines.map(|(first, last)| [number(first), number(last)]);
         let span = match lines {
@@ -194,6 +166,39 @@ impl<'a> Excerpt<'a> {
     pub fn bytes(&self) -> &'a [u8] {
         &self.source.bytes()[self.span.clone()]
     }
+}
+
+/// The first and the last line of a part; `None` for all of an empty file.
+fn range_of(path: &RelPath, text: &Text<'_>, part: &Part) -> Result<Option<(u64, u64)>, Refusal> {
+    let count = text.line_count() as u64;
+    Ok(match part {
+        Part::Whole if count == 0 => None,
+        Part::Whole => Some((1, count)),
+        Part::Lines(first, last) if *first == 0 || first > last => {
+            let last = match *last {
+                u64::MAX => String::new(),
+                last => last.to_string(),
+            };
+            let message = format!(
+                "{first}-{last} is not a range of lines; lines are counted from 1, the first one first"
+            );
+            return Err(Refusal::new(Code::LineOutOfRange, message).in_file(path));
+        }
+        Part::Lines(first, _) if *first > count => {
+            let message =
+                format!("line {first} is past the end of {path}, which has {count} lines");
+            return Err(Refusal::new(Code::LineOutOfRange, message).in_file(path));
+        }
+        Part::Lines(first, last) => Some((*first, count.min(*last))),
+        Part::Around {
+            placeholder,
+            context,
+        } => {
+            let line = line_of(path, text, placeholder)?.get();
+            let first = line.saturating_sub(*context).max(1);
+            Some((first, line.saturating_add(*context).min(count)))
+        }
+    })
 }
 
 /// The one line with a placeholder.

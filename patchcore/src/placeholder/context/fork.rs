@@ -115,6 +115,17 @@ enum Met<S> {
     Ended(usize),
 }
 
+/// Makes one of a reading and another that has come to the same state.
+fn join_agreeing<S: PartialEq>(live: &mut Vec<Reading<S>>, index: usize, parts: &mut Parts) {
+    let agrees = |other: &usize| *other != index && live[*other].state == live[index].state;
+    if let Some(other) = (0..live.len()).find(agrees) {
+        let found = std::mem::take(&mut live[index].found);
+        let part = parts.add(found, [live[index].before, live[other].before]);
+        live[other].before = part;
+        live.swap_remove(index);
+    }
+}
+
 /// Runs several readings until one is left or all have ended.
 fn side_by_side<M: Machine>(
     machine: &M,
@@ -163,13 +174,7 @@ fn side_by_side<M: Machine>(
                 continue;
             }
         }
-        let agrees = |other: &usize| *other != index && live[*other].state == live[index].state;
-        if let Some(other) = (0..live.len()).find(agrees) {
-            let found = std::mem::take(&mut live[index].found);
-            let part = parts.add(found, [live[index].before, live[other].before]);
-            live[other].before = part;
-            live.swap_remove(index);
-        }
+        join_agreeing(&mut live, index, &mut parts);
         if live.len() > READINGS {
             for reading in live {
                 parts.pour(reading, sink);

@@ -53,6 +53,55 @@ enum Block {
     Line,
 }
 
+/// A line that is not blank.
+struct Line<'t> {
+    trimmed: &'t [u8],
+    /// The spaces before it.
+    indentation: usize,
+    /// Whether it is as far in as code.
+    deep: bool,
+}
+
+impl<'t> Line<'t> {
+    /// `None` for a blank one.
+    fn of(line: &'t [u8]) -> Option<Self> {
+        let trimmed = line.trim_ascii();
+        let indentation = line.iter().take_while(|b| **b == b' ').count();
+        let deep = indentation >= 4 || line.starts_with(b"\t");
+        (!trimmed.is_empty()).then_some(Self {
+            trimmed,
+            indentation,
+            deep,
+        })
+    }
+
+    /// Whether it goes on with the block above it, behind blank lines or not.
+    fn carries_on(&self, block: Block, blank: bool) -> bool {
+        match block {
+            Block::Paragraph => !blank || self.deep,
+            Block::Html => !blank,
+            Block::List => !blank || self.indentation > 0 || self.deep || is_item(self.trimmed),
+            Block::Line => false,
+        }
+    }
+
+    /// The block that it opens, or is all of.
+    fn block(&self, rule: bool, complete: bool) -> Block {
+        if is_item(self.trimmed) && !rule {
+            Block::List
+        } else if self.trimmed[0] == b'>' {
+            // What a quote holds may be complete; the quote goes on.
+            Block::Paragraph
+        } else if complete || rule {
+            Block::Line
+        } else if self.trimmed[0] == b'<' {
+            Block::Html
+        } else {
+            Block::Paragraph
+        }
+    }
+}
+
 pub(super) fn markdown(text: &[u8], start: usize, sink: &mut Sink) {
     lex(text, start, Expressions::No, sink);
 }
@@ -75,21 +124,16 @@ fn lex(text: &[u8], start: usize, expressions: Expressions, sink: &mut Sink) {
     let mut blank = true;
     while at < text.len() {
         let end = line_end(text, at);
-        let line = &text[at..end];
-        let trimmed = line.trim_ascii();
-        if trimmed.is_empty() {
+        let Some(line) = Line::of(&text[at..end]) else {
             blank = true;
             at = end + 1;
             continue;
-        }
-        let indentation = line.iter().take_while(|b| **b == b' ').count();
-        let deep = indentation >= 4 || line.starts_with(b"\t");
-        let goes_on = match open {
-            Some((_, Block::Paragraph)) => !blank || deep,
-            Some((_, Block::Html)) => !blank,
-            Some((_, Block::List)) => !blank || indentation > 0 || deep || is_item(trimmed),
-            Some((_, Block::Line)) | None => false,
         };
+        let Line {
+            trimmed,
+            indentation,
+            deep,
+        } = line;
         let heading = is_heading(trimmed) && !deep && indentation < 2;
         let mut close = block_end(text, at, trimmed);
         let interrupts = heading || (close.is_some() && matches!(trimmed[0], b'<' | b'`' | b'~'));
@@ -97,20 +141,12 @@ fn lex(text: &[u8], start: usize, expressions: Expressions, sink: &mut Sink) {
             let end = end_of(text, at, b"*/}");
             close = Some(line_end(text, end));
         }
-        let from = match open {
-            Some((from, kind))
-                if goes_on
-                    && !(interrupts
-                        && indentation == 0
-                        && matches!(kind, Block::Paragraph | Block::Line)) =>
-            {
-                from
-            }
-            _ => {
-                open = None;
-                at
-            }
+        let stays = |kind| {
+            let may_end = matches!(kind, Block::Paragraph | Block::Line);
+            line.carries_on(kind, blank) && !(interrupts && indentation == 0 && may_end)
         };
+        open = open.filter(|(_, kind)| stays(*kind));
+        let from = open.map_or(at, |(from, _)| from);
         let paragraph = match open {
             Some((from, Block::Paragraph)) if !deep => Some(from),
             _ => None,
@@ -120,18 +156,7 @@ fn lex(text: &[u8], start: usize, expressions: Expressions, sink: &mut Sink) {
         let ends = |from: usize| !text[from..].trim_ascii_start().starts_with(b">");
         let rule =
             !deep && (is_rule(trimmed) || paragraph.is_some_and(ends) && underlines(trimmed));
-        let kind = if is_item(trimmed) && !rule {
-            Block::List
-        } else if trimmed[0] == b'>' {
-            // What a quote holds may be complete; the quote goes on.
-            Block::Paragraph
-        } else if close.is_some() || heading || rule {
-            Block::Line
-        } else if trimmed[0] == b'<' {
-            Block::Html
-        } else {
-            Block::Paragraph
-        };
+        let kind = line.block(rule, close.is_some() || heading);
         let end = close.unwrap_or(end).min(text.len());
         if from < at || close.is_some() {
             sink.add(text, from..end, "a block of the text");

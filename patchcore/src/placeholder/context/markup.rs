@@ -343,6 +343,38 @@ impl Markup<'_> {
             .count();
         let name = text[open + 1..open + 1 + name].to_ascii_lowercase();
         self.at = open + 1 + name.len();
+        let closed = self.attributes(open);
+        if self.kind == Kind::Xml || (closed && (self.kind != Kind::Html || self.drawings > 0)) {
+            return;
+        }
+        self.drawings += usize::from(!closed && matches!(&name[..], b"svg" | b"math"));
+        let tag = &text[open..self.at];
+        let raw = match self.raw(&name, tag) {
+            Raw::Code(..) if self.kind == Kind::Html && self.drawings > 0 => Raw::Text,
+            raw => raw,
+        };
+        if name == b"template" && self.kind == Kind::Vue && !matches!(raw, Raw::Text) {
+            self.templates += 1;
+        }
+        let content = self.at;
+        let end = match raw {
+            Raw::No => return,
+            _ => raw_end(text, content, &name),
+        };
+        match raw {
+            Raw::Code(lex, style) => {
+                lex(&text[..end], content, self.sink);
+                self.sink.region(content..end, style);
+            }
+            // The whole of it, with its tag.
+            _ => self.sink.add(text, open..end + 1, "an element of text"),
+        }
+        self.at = end;
+    }
+
+    /// The rest of a start tag behind its name; says whether the tag closes itself.
+    fn attributes(&mut self, open: usize) -> bool {
+        let text = self.text;
         let mut from = open;
         // Quotes count behind `=` alone.
         let mut value = false;
@@ -375,32 +407,7 @@ impl Markup<'_> {
         }
         self.at = self.at.min(text.len());
         self.sink.add(text, from..self.at, "a tag");
-        if self.kind == Kind::Xml || (closed && (self.kind != Kind::Html || self.drawings > 0)) {
-            return;
-        }
-        self.drawings += usize::from(!closed && matches!(&name[..], b"svg" | b"math"));
-        let tag = &text[open..self.at];
-        let raw = match self.raw(&name, tag) {
-            Raw::Code(..) if self.kind == Kind::Html && self.drawings > 0 => Raw::Text,
-            raw => raw,
-        };
-        if name == b"template" && self.kind == Kind::Vue && !matches!(raw, Raw::Text) {
-            self.templates += 1;
-        }
-        let content = self.at;
-        let end = match raw {
-            Raw::No => return,
-            _ => raw_end(text, content, &name),
-        };
-        match raw {
-            Raw::Code(lex, style) => {
-                lex(&text[..end], content, self.sink);
-                self.sink.region(content..end, style);
-            }
-            // The whole of it, with its tag.
-            _ => self.sink.add(text, open..end + 1, "an element of text"),
-        }
-        self.at = end;
+        closed
     }
 
     /// What is between a tag and the one that closes it.

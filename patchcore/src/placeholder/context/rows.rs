@@ -316,7 +316,8 @@ pub(super) fn scss_or_css(tag: &[u8]) -> Lex {
     }
 }
 
-/// The lexer of a language; `None` where its constructs of several lines are not known.
+/// The lexer of a language; `None` where its constructs of several lines are not known. Long, for
+/// it is the table of languages.
 pub(in crate::placeholder) fn lexer(name: &str) -> Option<Lex> {
     Some(match name {
         "TypeScript" => script::typescript,

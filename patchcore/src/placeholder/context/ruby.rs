@@ -85,6 +85,7 @@ impl Machine for Ruby<'_> {
         state.at
     }
 
+    /// Long, for it is the table of what a byte of code opens.
     fn step(&self, state: &mut State, sink: &mut Sink) -> Step<State> {
         let text = self.text;
         let at = state.at;

@@ -304,24 +304,8 @@ impl Workspace {
             tasks: None,
             loaded,
         };
-        if let (Some(review), Some(lowered)) = (options.review, &prepared.lowered) {
-            let tasks = state.map_or(Ok(None), StateDir::tasks)?;
-            let (tree, plan) = (&prepared.loaded.tree, &mut prepared.plan);
-            match review.review(lowered, tree, plan, tasks.as_deref()) {
-                Ok(tasks) => prepared.tasks = tasks,
-                Err(refusal) => prepared.refuse(refusal),
-            }
-        }
-        if let Some(expected) = options.expected_plan
-            && expected != prepared.plan.digest()
-            && prepared.is_accepted(options)
-        {
-            let message = format!(
-                "the plan is {}, not {expected}: the tree or the batch changed since it was approved; check it again",
-                prepared.plan.digest()
-            );
-            prepared.refuse(Refusal::new(Code::PlanMismatch, message));
-        }
+        prepared.review(options, state)?;
+        prepared.check_expected(options);
         Ok(prepared)
     }
 
@@ -373,6 +357,36 @@ pub(crate) struct Prepared<'a> {
 impl Prepared<'_> {
     fn is_accepted(&self, options: &ApplyOptions<'_>) -> bool {
         self.refusal.is_none() && self.plan.is_accepted(&options.policy)
+    }
+
+    /// Has the rules of the caller judge what may land, and takes the task manifest that goes with it.
+    fn review(
+        &mut self,
+        options: &ApplyOptions<'_>,
+        state: Option<&StateDir>,
+    ) -> Result<(), Error> {
+        if let (Some(review), Some(lowered)) = (options.review, &self.lowered) {
+            let tasks = state.map_or(Ok(None), StateDir::tasks)?;
+            match review.review(lowered, &self.loaded.tree, &mut self.plan, tasks.as_deref()) {
+                Ok(tasks) => self.tasks = tasks,
+                Err(refusal) => self.refuse(refusal),
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a plan that is not the one that was approved.
+    fn check_expected(&mut self, options: &ApplyOptions<'_>) {
+        if let Some(expected) = options.expected_plan
+            && expected != self.plan.digest()
+            && self.is_accepted(options)
+        {
+            let message = format!(
+                "the plan is {}, not {expected}: the tree or the batch changed since it was approved; check it again",
+                self.plan.digest()
+            );
+            self.refuse(Refusal::new(Code::PlanMismatch, message));
+        }
     }
 
     /// Refuses what was accepted: the operations on the refusal's file, or the whole.

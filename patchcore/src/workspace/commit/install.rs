@@ -11,7 +11,7 @@
 //! could not be taken back.
 
 use std::io;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use crate::error::Error;
 use crate::workspace::commit::memory::Memory;
@@ -193,6 +193,39 @@ impl Install<'_> {
         steps.map(|step| (step.slot as usize, step))
     }
 
+    /// The directory that a step works in; `None` where nothing is left to do in it.
+    fn parent_of(
+        &mut self,
+        step: &Step,
+        parents: &mut Parents<'_>,
+        turns: &TypeChanges<'_>,
+        way: Way,
+    ) -> io::Result<Option<Arc<Dir>>> {
+        let error = match parents.of(&step.path) {
+            Ok(parent) => return Ok(Some(parent)),
+            Err(error) => error,
+        };
+        let is_missing = error.kind() == io::ErrorKind::NotFound;
+        match way {
+            // It was removed since the batch was installed.
+            Way::Back if is_missing && step.old.is_some() => {
+                self.make_parents(&step.path)?;
+                parents.of(&step.path).map(Some)
+            }
+            // What was put there is taken back already, and its directory with it; or somebody
+            // removed both.
+            Way::Back if (is_missing || is_no_directory(&error)) && step.old.is_none() => Ok(None),
+            // Nothing is there to take away.
+            Way::Forward
+                if (is_missing || is_no_directory(&error) && turns.lie_above(&step.path))
+                    && step.new.is_none() =>
+            {
+                Ok(None)
+            }
+            _ => Err(error),
+        }
+    }
+
     fn step(
         &mut self,
         step: &Step,
@@ -201,37 +234,8 @@ impl Install<'_> {
         way: Way,
     ) -> Result<(), Error> {
         let io = |error| self.root.error("install", &step.path, error);
-        let parent = match parents.of(&step.path) {
-            Ok(parent) => parent,
-            // Its directory was removed since the batch was installed.
-            Err(error)
-                if error.kind() == io::ErrorKind::NotFound
-                    && way == Way::Back
-                    && step.old.is_some() =>
-            {
-                self.make_parents(&step.path)
-                    .and_then(|()| parents.of(&step.path))
-                    .map_err(io)?
-            }
-            // What was put there is taken back already, and its directory with it; or somebody
-            // removed both.
-            Err(error)
-                if (error.kind() == io::ErrorKind::NotFound || is_no_directory(&error))
-                    && way == Way::Back
-                    && step.old.is_none() =>
-            {
-                return Ok(());
-            }
-            // Nothing is there to take away.
-            Err(error)
-                if (error.kind() == io::ErrorKind::NotFound
-                    || is_no_directory(&error) && turns.lie_above(&step.path))
-                    && way == Way::Forward
-                    && step.new.is_none() =>
-            {
-                return Ok(());
-            }
-            Err(error) => return Err(io(error)),
+        let Some(parent) = self.parent_of(step, parents, turns, way).map_err(io)? else {
+            return Ok(());
         };
         let slot_name = self.slot_name(step);
         let slot_dir = if step.beside { &*parent } else { self.current };

@@ -294,6 +294,21 @@ impl<'a> Layout<'a> {
         Ok(())
     }
 
+    /// The directories that something comes into, with all above them.
+    fn filled(&self) -> BTreeSet<RelPath> {
+        let mut filled = BTreeSet::new();
+        for place in self.places.iter().filter(|place| place.new.is_some()) {
+            let mut above = place.path.as_ref().and_then(RelPath::parent);
+            while let Some(directory) = above {
+                above = directory.parent();
+                if !filled.insert(directory) {
+                    break;
+                }
+            }
+        }
+        filled
+    }
+
     fn find_emptied(&mut self, root: &Root, restored: Option<&Restored>) -> Result<(), Stop> {
         let goes = |place: &&Placement<'_>| place.old.is_some() && place.new.is_none();
         let gone = self
@@ -307,17 +322,7 @@ impl<'a> Layout<'a> {
         if gone.is_empty() && made.is_empty() {
             return Ok(());
         }
-        // The directories that something comes into, with all above them.
-        let mut kept: BTreeSet<RelPath> = BTreeSet::new();
-        for place in self.places.iter().filter(|place| place.new.is_some()) {
-            let mut above = place.path.as_ref().and_then(RelPath::parent);
-            while let Some(directory) = above {
-                above = directory.parent();
-                if !kept.insert(directory) {
-                    break;
-                }
-            }
-        }
+        let kept = self.filled();
         // A child's end may empty its parent, so the deepest directories come first.
         let mut waiting: BTreeSet<(std::cmp::Reverse<usize>, RelPath)> = BTreeSet::new();
         let depth = |path: &RelPath| std::cmp::Reverse(path.components().count());

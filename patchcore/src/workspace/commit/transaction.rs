@@ -144,21 +144,8 @@ impl Work<'_> {
             .all(&layout.places, &survey.beside)
             .map_err(before)?;
         if durable {
-            // The whole file system by one call, or at least what the new directory hangs on.
-            let sync = if many {
-                current.sync_all()
-            } else {
-                let txn = &self.held.txn;
-                let first = self
-                    .held
-                    .state
-                    .dir
-                    .sync()
-                    .and_then(|()| self.held.log.sync());
-                first.and_then(|()| txn.sync())
-            };
-            sync.and_then(|()| Dir::sync(&self.root.dir))
-                .map_err(|error| before(fail("sync", "txn", error).into()))?;
+            self.sync(current, many)
+                .map_err(|error| before(error.into()))?;
         }
         let look = Look {
             root: self.root,
@@ -175,6 +162,20 @@ impl Work<'_> {
         record.journal = journal_of(layout, survey, &staged, durable);
         record.duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         journal::write(self.held, current, record)
+    }
+
+    /// The whole file system by one call for many files, or at least what the new directory hangs on.
+    fn sync(&self, current: &Dir, many: bool) -> Result<(), Error> {
+        let held = self.held;
+        let first = match many {
+            true => current.sync_all(),
+            false => (held.state.dir.sync())
+                .and_then(|()| held.log.sync())
+                .and_then(|()| held.txn.sync()),
+        };
+        first
+            .and_then(|()| Dir::sync(&self.root.dir))
+            .map_err(|error| fail("sync", "txn", error))
     }
 
     fn old_tasks(&self) -> Result<Option<(Meta, Vec<u8>)>, Error> {

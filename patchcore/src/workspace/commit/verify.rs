@@ -71,23 +71,7 @@ fn judge(
     meanwhile: impl FnMut(),
 ) -> Result<(), Refusal> {
     let refuse = |why: String| Refusal::new(Code::VerifyFailed, why);
-    let mut command = Command::new("sh");
-    command
-        .arg("-c")
-        .arg(&verify.command)
-        .current_dir(root)
-        .env(MARK, mark)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        // A group of its own, so that what it starts ends with it.
-        .process_group(0);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with(PRIVATE_VARIABLES) {
-            command.env_remove(name);
-        }
-    }
-    let mut child = command.spawn().map_err(|error| {
+    let mut child = command(verify, root, mark).spawn().map_err(|error| {
         refuse(format!(
             "the verification command cannot be started: {error}"
         ))
@@ -122,23 +106,48 @@ fn judge(
     let refusal = refuse(format!(
         "the verification command {why}; the batch is taken back"
     ));
-    Err(if output.is_empty() {
-        refusal
-    } else {
-        let output = match verify.redact {
-            Some(redact) => redact(&String::from_utf8_lossy(&output)).into_bytes(),
-            None => output,
-        };
-        let tail = &output[output.len().saturating_sub(SHOWN)..];
-        let mut shown = excerpt(tail, SHOWN);
-        if tail.len() < output.len() {
-            shown.insert(0, '…');
-        }
-        Refusal {
-            found: Some(shown),
-            ..refusal
-        }
+    Err(Refusal {
+        found: shown(output, verify),
+        ..refusal
     })
+}
+
+/// The command, in a group of its own and without what is ours in its environment.
+fn command(verify: &Verify, root: &Path, mark: &str) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg(&verify.command)
+        .current_dir(root)
+        .env(MARK, mark)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // A group of its own, so that what it starts ends with it.
+        .process_group(0);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with(PRIVATE_VARIABLES) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// The end of what the command has said, as it may be shown.
+fn shown(output: Vec<u8>, verify: &Verify) -> Option<String> {
+    if output.is_empty() {
+        return None;
+    }
+    let output = match verify.redact {
+        Some(redact) => redact(&String::from_utf8_lossy(&output)).into_bytes(),
+        None => output,
+    };
+    let tail = &output[output.len().saturating_sub(SHOWN)..];
+    let mut shown = excerpt(tail, SHOWN);
+    if tail.len() < output.len() {
+        shown.insert(0, '…');
+    }
+    Some(shown)
 }
 
 enum End {

@@ -211,27 +211,7 @@ impl Replay {
                 self.files.insert(step.path.clone(), File::of(old, origin));
             }
         }
-        let mut made: BTreeMap<&RelPath, Origin> = BTreeMap::new();
-        for (index, change) in record.changes.iter().enumerate() {
-            let Some(after) = change.after else { continue };
-            let whole = !change.edits.iter().any(|edit| edit.is_cut());
-            if whole && change.kind != ChangeKind::Copied && !after.link {
-                if log.post_image(record, change)?.is_none() {
-                    let message = format!(
-                        "the edits of {} in transaction {transaction} do not lead to what it left",
-                        change.path
-                    );
-                    let refusal = Refusal::new(Code::SnapshotMissing, message);
-                    return Err(refusal.in_file(&change.path).into());
-                }
-                made.insert(&change.path, Origin::Made(transaction, index));
-            } else if let Some(from) = &change.from
-                && let Some(from) = self.files.get(from)
-                && from.digest == after.digest
-            {
-                made.insert(&change.path, from.origin);
-            }
-        }
+        let made = self.made(log, record)?;
         let mut left = Vec::new();
         for step in steps() {
             let file = step.new.as_ref().map(|new| {
@@ -252,6 +232,43 @@ impl Replay {
                 None => drop(self.files.remove(path)),
             }
         }
+        self.follow_directories(record);
+        Ok(())
+    }
+
+    /// Where what a record left can be made again from.
+    fn made<'r>(
+        &self,
+        log: &Log,
+        record: &'r Record,
+    ) -> Result<BTreeMap<&'r RelPath, Origin>, Stop> {
+        let transaction = record.transaction;
+        let mut made = BTreeMap::new();
+        for (index, change) in record.changes.iter().enumerate() {
+            let Some(after) = change.after else { continue };
+            let whole = !change.edits.iter().any(|edit| edit.is_cut());
+            if whole && change.kind != ChangeKind::Copied && !after.link {
+                if log.post_image(record, change)?.is_none() {
+                    let message = format!(
+                        "the edits of {} in transaction {transaction} do not lead to what it left",
+                        change.path
+                    );
+                    let refusal = Refusal::new(Code::SnapshotMissing, message);
+                    return Err(refusal.in_file(&change.path).into());
+                }
+                made.insert(&change.path, Origin::Made(transaction, index));
+            } else if let Some(from) = &change.from
+                && let Some(from) = self.files.get(from)
+                && from.digest == after.digest
+            {
+                made.insert(&change.path, from.origin);
+            }
+        }
+        Ok(made)
+    }
+
+    fn follow_directories(&mut self, record: &Record) {
+        let transaction = record.transaction;
         for emptied in &record.journal.emptied {
             self.directories.remove(&emptied.path);
         }
@@ -264,7 +281,6 @@ impl Replay {
             let is_known = made.exact || is_observed || made.mode != 0o777;
             (self.directories).insert(made.path.clone(), is_known.then_some(made.mode));
         }
-        Ok(())
     }
 
     /// Takes out what cannot be there beside a file at a path: files above it, and all below it.

@@ -131,22 +131,12 @@ impl Workspace {
         options: &ApplyOptions<'_>,
     ) -> Result<Reversal, Obstruction> {
         let paths = paths_of(undone);
-        // What the operator opened for the batch is not open for ever: the way back asks again.
-        let protected = paths
-            .iter()
-            .filter_map(|path| plan::paths::protected(path, &options.policy));
-        let refusals: Vec<Refusal> = protected.collect();
-        if !refusals.is_empty() {
-            return Err(Obstruction::Refused(refusals));
-        }
+        check_protected(paths.iter(), options)?;
         let mut restored = Restored::default();
         let journal = &undone.journal;
         restored.made = journal.made.iter().map(|made| made.path.clone()).collect();
         let loaded = load::load_beside(&self.root, &paths, &restored.made)?;
-        let refusals = changed_since(undone, &loaded, options);
-        if !refusals.is_empty() {
-            return Err(Obstruction::Refused(refusals));
-        }
+        unless_refused(changed_since(undone, &loaded, options))?;
         for emptied in &journal.emptied {
             restored
                 .directories
@@ -168,21 +158,15 @@ impl Workspace {
                 };
                 let path = back_at.unwrap_or(&change.path);
                 let (left, old) = (left_at(undone, &change.path), old_in(undone, change.slot));
-                match kept_mode(&change.path, left, old, &loaded) {
-                    Mode::AsLeft => {}
-                    Mode::Kept(mode) => {
-                        notes.push(keeps_mode(path, mode));
-                        wanted.mode = mode;
-                    }
-                    Mode::Lost => refusals.push(has_other_mode(&change.path, undone.transaction)),
+                let mode = kept_mode(&change.path, left, old, &loaded);
+                if !mode.apply(path, &mut wanted, &mut notes) {
+                    refusals.push(has_other_mode(&change.path, undone.transaction));
                 }
                 restored.files.insert(path.clone(), wanted);
             }
             changes.push(invert(change, &loaded, pre));
         }
-        if !refusals.is_empty() {
-            return Err(Obstruction::Refused(refusals));
-        }
+        unless_refused(refusals)?;
         plan::show_replacements(&mut changes);
         changes.sort_by(|a, b| a.path.cmp(&b.path));
         notes.extend(stays_away(undone));
@@ -251,6 +235,22 @@ pub(crate) enum Mode {
     Kept(u32),
     /// Both did.
     Lost,
+}
+
+impl Mode {
+    /// Says which mode a file is to have that comes back; false where none is right.
+    pub(crate) fn apply(
+        self,
+        path: &RelPath,
+        wanted: &mut Wanted,
+        notes: &mut Vec<String>,
+    ) -> bool {
+        if let Self::Kept(mode) = self {
+            notes.push(keeps_mode(path, mode));
+            wanted.mode = mode;
+        }
+        !matches!(self, Self::Lost)
+    }
 }
 
 /// Compares the permission bits of a file with those that a transaction left and found.
@@ -531,18 +531,38 @@ fn pre_file(
     }
 }
 
+/// Refuses where there is anything to refuse.
+pub(super) fn unless_refused(refusals: Vec<Refusal>) -> Result<(), Obstruction> {
+    match refusals.is_empty() {
+        true => Ok(()),
+        false => Err(Obstruction::Refused(refusals)),
+    }
+}
+
+/// Refuses files that are protected now: what the operator opened for the batch is not open for
+/// ever.
+pub(super) fn check_protected<'a>(
+    paths: impl Iterator<Item = &'a RelPath>,
+    options: &ApplyOptions<'_>,
+) -> Result<(), Obstruction> {
+    let protected = paths.filter_map(|path| plan::paths::protected(path, &options.policy));
+    unless_refused(protected.collect())
+}
+
+/// What a change did where, turned round.
+fn swapped(touches: &[Touch], single: bool) -> Vec<Touch> {
+    let touch = |touch: &Touch| Touch {
+        operation: touch.operation,
+        edit: if single { 0 } else { touch.edit },
+        added: touch.removed,
+        removed: touch.added,
+    };
+    touches.iter().map(touch).collect()
+}
+
 /// The change that takes a change back.
 fn invert(change: &ChangeRecord, loaded: &Loaded, pre: Option<PreFile>) -> FileChange {
     let current = loaded.tree.standing(&change.path).cloned();
-    let swapped = |touches: &[Touch], single: bool| {
-        let touch = |touch: &Touch| Touch {
-            operation: touch.operation,
-            edit: if single { 0 } else { touch.edit },
-            added: touch.removed,
-            removed: touch.added,
-        };
-        touches.iter().map(touch).collect()
-    };
     let mut back = FileChange {
         path: change.path.clone(),
         from: None,

@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::digest::Digest;
 use crate::error::{Code, Error, Refusal, Stop};
 use crate::path::RelPath;
-use crate::plan::{self, FileChange, FileState, Outcome, Plan, Source};
+use crate::plan::{FileChange, FileState, Outcome, Plan, Source};
 use crate::report::Mode;
 use crate::workspace::Workspace;
 use crate::workspace::command::observe;
@@ -23,7 +23,7 @@ use crate::workspace::state::chain::{self, End};
 use crate::workspace::state::journal;
 use crate::workspace::state::log::{Log, PreFile};
 use crate::workspace::state::record::{
-    ChangeRecord, Identity, Record, Redone, TransactionId, TransactionState, Undone,
+    ChangeRecord, Identity, Record, Redone, Step, TransactionId, TransactionState, Undone,
 };
 use crate::workspace::state::snapshot::{self, Listing, Row};
 use crate::workspace::state::state_path;
@@ -129,36 +129,21 @@ impl Workspace {
         options: &ApplyOptions<'_>,
     ) -> Result<Reversal, Obstruction> {
         let history = since.files()?;
-        let protected = history
-            .keys()
-            .filter_map(|path| plan::paths::protected(path, &options.policy));
-        let refusals: Vec<Refusal> = protected.collect();
-        if !refusals.is_empty() {
-            return Err(Obstruction::Refused(refusals));
-        }
+        undo::check_protected(history.keys(), options)?;
         let paths: Vec<RelPath> = history.keys().cloned().collect();
         let mut restored = since.directories();
         let loaded = load::load_beside(&self.root, &paths, &restored.made)?;
-        let left = history.iter();
-        let left = left.map(|(path, file)| (path, file.left.as_ref().map(state)));
-        let newest = since.changing.last().map(|record| record.transaction);
-        if let Some(newest) = newest {
-            let refusals = undo::changed(&left.collect(), newest, &loaded, options);
-            if !refusals.is_empty() {
-                return Err(Obstruction::Refused(refusals));
-            }
+        if let Some(newest) = since.changing.last().map(|record| record.transaction) {
+            let left = history.iter();
+            let left = left.map(|(path, file)| (path, file.left.as_ref().map(state)));
+            undo::unless_refused(undo::changed(&left.collect(), newest, &loaded, options))?;
         }
         let (mut refusals, mut notes) = (Vec::new(), Vec::new());
         let mut changes = Vec::new();
-        for (path, file) in &history {
-            if file.is_as_it_was() {
-                continue;
-            }
+        for (path, file) in history.iter().filter(|(_, file)| !file.is_as_it_was()) {
             let current = loaded.tree.standing(path);
             let Some((transaction, slot, old)) = file.before else {
-                if let Some(current) = current {
-                    changes.push(FileChange::deletion(path.clone(), current, 0));
-                }
+                changes.extend(current.map(|it| FileChange::deletion(path.clone(), it, 0)));
                 continue;
             };
             let pre = pre_file(log, path, transaction, slot, &old)?;
@@ -167,13 +152,9 @@ impl Workspace {
                 owner: Some((pre.meta.uid, pre.meta.gid)),
                 attributes: pre.attributes,
             };
-            match undo::kept_mode(path, file.left, Some(old), &loaded) {
-                undo::Mode::AsLeft => {}
-                undo::Mode::Kept(mode) => {
-                    notes.push(undo::keeps_mode(path, mode));
-                    wanted.mode = mode;
-                }
-                undo::Mode::Lost => refusals.push(undo::has_other_mode(path, file.last)),
+            let mode = undo::kept_mode(path, file.left, Some(old), &loaded);
+            if !mode.apply(path, &mut wanted, &mut notes) {
+                refusals.push(undo::has_other_mode(path, file.last));
             }
             restored.files.insert(path.clone(), wanted);
             let then = Arc::new(match old.link {
@@ -185,9 +166,7 @@ impl Workspace {
                 None => observe::creation(path, &then),
             });
         }
-        if !refusals.is_empty() {
-            return Err(Obstruction::Refused(refusals));
-        }
+        undo::unless_refused(refusals)?;
         for (index, change) in changes.iter_mut().enumerate() {
             for touch in &mut change.touches {
                 touch.operation = index;
@@ -281,6 +260,11 @@ fn as_listed(id: TransactionId, listing: Listing) -> impl Iterator<Item = (RelPa
     files.map(move |(path, row)| (path, (id, Some(known(row)))))
 }
 
+fn as_left(id: TransactionId, steps: Vec<Step>) -> impl Iterator<Item = (RelPath, Left)> {
+    let steps = steps.into_iter();
+    steps.map(move |step| (step.path, (id, step.new.as_ref().map(known))))
+}
+
 /// The transaction of a point's name.
 fn found(log: &Log, name: &str) -> Result<TransactionId, Stop> {
     if let Some(transaction) = log.find(name)? {
@@ -295,6 +279,31 @@ fn found(log: &Log, name: &str) -> Result<TransactionId, Stop> {
     Err(Refusal::new(Code::InvalidBatch, message).into())
 }
 
+fn missing(message: String) -> Stop {
+    Refusal::new(Code::SnapshotMissing, message).into()
+}
+
+/// Refuses where records behind the point are missing at the end of the log.
+fn check_end(
+    log: &Log,
+    last: Option<TransactionId>,
+    is_behind: impl Fn(&TransactionId) -> bool,
+) -> Result<(), Stop> {
+    let end = match log.state() {
+        Some(state) => chain::end(state, last)?,
+        None => End::Whole,
+    };
+    match end {
+        End::Removed(last) if is_behind(&last) => Err(missing(format!(
+            "gc removed the records up to transaction {last} from the log"
+        ))),
+        End::Missing(last) if is_behind(&last) => Err(missing(format!(
+            "transaction {last} is missing in the log, though it was the last one"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 impl Since {
     fn new(log: &Log, point: &Point) -> Result<Self, Stop> {
         let from = match point {
@@ -305,7 +314,6 @@ impl Since {
             Point::Time(millis) => transaction.unix_millis() > *millis,
             Point::Batch(_) => from.is_some_and(|from| *transaction > from),
         };
-        let missing = |message: String| Refusal::new(Code::SnapshotMissing, message);
         let mut snapshot = match log.state() {
             Some(state) => snapshot::first(state)?,
             None => None,
@@ -322,15 +330,12 @@ impl Since {
             let previous = record.previous.map(|previous| previous.transaction);
             if previous != before {
                 if is_behind {
-                    return Err(match before {
-                        None => missing(format!(
-                            "the log goes back to transaction {transaction} only"
-                        )),
-                        Some(before) => missing(format!(
+                    return Err(missing(match before {
+                        None => format!("the log goes back to transaction {transaction} only"),
+                        Some(before) => format!(
                             "the log has a gap between transactions {before} and {transaction}"
-                        )),
-                    }
-                    .into());
+                        ),
+                    }));
                 }
                 // What happened between is not known any more.
                 known.clear();
@@ -350,31 +355,14 @@ impl Since {
                 known.extend(as_listed(header.id, listing));
             }
             if record.state == TransactionState::Committed {
-                let steps = record.journal.steps.into_iter();
-                known
-                    .extend(steps.map(|step| {
-                        (step.path, (transaction, step.new.as_ref().map(self::known)))
-                    }));
+                known.extend(as_left(transaction, record.journal.steps));
             }
         }
         if let Some((header, listing)) = snapshot.filter(|(header, _)| !is_behind(&header.id)) {
             known.extend(as_listed(header.id, listing));
         }
-        let end = match log.state() {
-            Some(state) => chain::end(state, before)?,
-            None => End::Whole,
-        };
-        match end {
-            End::Removed(last) if is_behind(&last) => Err(missing(format!(
-                "gc removed the records up to transaction {last} from the log"
-            ))
-            .into()),
-            End::Missing(last) if is_behind(&last) => Err(missing(format!(
-                "transaction {last} is missing in the log, though it was the last one"
-            ))
-            .into()),
-            _ => Ok(Self { changing, known }),
-        }
+        check_end(log, before, is_behind)?;
+        Ok(Self { changing, known })
     }
 
     /// What somebody else did to files between the point and the first transaction behind it that

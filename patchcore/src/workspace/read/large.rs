@@ -73,6 +73,11 @@ pub(crate) fn read(file: &File, size: u64, executable: bool) -> io::Result<Optio
     if file.read_at(&mut [0], size)? != 0 {
         return Ok(None);
     }
+    Ok(Some(joined(bytes, all, executable)))
+}
+
+/// A file of what was found out about all of its pieces.
+fn joined(bytes: Vec<u8>, mut all: Vec<Piece>, executable: bool) -> Source {
     all.sort_unstable_by_key(|piece| piece.index);
     let nul = all
         .iter()
@@ -81,8 +86,11 @@ pub(crate) fn read(file: &File, size: u64, executable: bool) -> io::Result<Optio
         Encoding::Wide => Encoding::Wide,
         _ => nul.map_or(Encoding::Text, Encoding::Binary),
     };
-    let lines = LineIndex::from_counts(len, all.into_iter().flat_map(|piece| piece.newlines));
-    Ok(Some(Source::scanned(bytes, executable, encoding, lines)))
+    let lines = LineIndex::from_counts(
+        bytes.len(),
+        all.into_iter().flat_map(|piece| piece.newlines),
+    );
+    Source::scanned(bytes, executable, encoding, lines)
 }
 
 /// Lets a large file that has just changed grow older than a tick of the file system's clock, and

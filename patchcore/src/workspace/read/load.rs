@@ -313,13 +313,7 @@ fn look_at(root: &Root, path: &RelPath, shelf: Option<&mut ReadArena>) -> Result
     }
     let found = FileInfo::of(&file, meta, began).map_err(io)?;
     let executable = found.is_executable();
-    let source = match large::read(&file, meta.size, executable).map_err(io)? {
-        Some(source) => Some(source),
-        None => {
-            let bytes = file.read(meta.size, MAX_FILE).map_err(io)?;
-            bytes.map(|bytes| Source::new(bytes, executable))
-        }
-    };
+    let source = read_whole(&file, meta.size, executable).map_err(io)?;
     let Some(source) = source else {
         let refusal = Refusal::new(
             Code::LimitExceeded,
@@ -331,6 +325,15 @@ fn look_at(root: &Root, path: &RelPath, shelf: Option<&mut ReadArena>) -> Result
         let _ = source.digest();
     }
     read(Entry::File(Arc::new(source)), Some(found), None)
+}
+
+/// Reads a file; `None` for one that is longer than [`MAX_FILE`].
+fn read_whole(file: &File, size: u64, executable: bool) -> io::Result<Option<Source>> {
+    if let Some(source) = large::read(file, size, executable)? {
+        return Ok(Some(source));
+    }
+    let bytes = file.read(size, MAX_FILE)?;
+    Ok(bytes.map(|bytes| Source::new(bytes, executable)))
 }
 
 /// Whether a directory holds nothing but files and links of the tree, at any depth.

@@ -162,24 +162,7 @@ impl Workspace {
     ) -> Result<Walked, Stop> {
         self.read_steadily(LOCK_WAIT, |_| Ok(()))?;
         let root = self.path();
-        let starts: Vec<_> = match options.paths.as_slice() {
-            [] => vec![root.to_owned()],
-            paths => paths.iter().map(|path| root.join(path.as_path())).collect(),
-        };
-        for path in &options.paths {
-            self.check_start(path)?;
-        }
-        let mut builder = WalkBuilder::new(&starts[0]);
-        for start in &starts[1..] {
-            builder.add(start);
-        }
-        let enter_all = options.enter_all;
-        builder
-            .standard_filters(false)
-            .follow_links(false)
-            .threads(THREADS)
-            .overrides(globs(root, options)?)
-            .filter_entry(move |entry| enter_all || !is_skipped(entry));
+        let builder = self.builder(options)?;
         let failures = Mutex::new(Vec::new());
         let fail = |error| {
             let mut failures = failures.lock().expect("no holder panics");
@@ -227,6 +210,30 @@ impl Workspace {
             bytes: progress.bytes(),
             failures,
         })
+    }
+
+    /// What is walked: the parts that the options name, or all, with their globs.
+    fn builder(&self, options: &WalkOptions) -> Result<WalkBuilder, Stop> {
+        let root = self.path();
+        let starts: Vec<_> = match options.paths.as_slice() {
+            [] => vec![root.to_owned()],
+            paths => paths.iter().map(|path| root.join(path.as_path())).collect(),
+        };
+        for path in &options.paths {
+            self.check_start(path)?;
+        }
+        let mut builder = WalkBuilder::new(&starts[0]);
+        for start in &starts[1..] {
+            builder.add(start);
+        }
+        let enter_all = options.enter_all;
+        builder
+            .standard_filters(false)
+            .follow_links(false)
+            .threads(THREADS)
+            .overrides(globs(root, options)?)
+            .filter_entry(move |entry| enter_all || !is_skipped(entry));
+        Ok(builder)
     }
 }
 

@@ -68,29 +68,42 @@ struct Entry {
     age: Duration,
 }
 
-fn collect(log: &Log, held: &Held, retention: &Retention) -> Result<Collected, Error> {
-    let before = removed::read(&held.state)?;
-    let now = disk::unix_millis();
-    let mut collected = Collected::default();
+/// What the log holds that is ours.
+fn entries(
+    log: &Log,
+    held: &Held,
+    before: Option<&Removed>,
+    now: u64,
+) -> Result<Vec<Entry>, Error> {
     let mut entries = Vec::new();
     for transaction in log.transactions()? {
         // What others wrote is not ours to remove, and takes no room from what is ours.
         if !log.is_ours(&transaction)? {
             // But for what a run that died left of an entry: its directory, with nothing in it.
-            if before.as_ref().is_some_and(|it| it.covers(&transaction)) {
+            if before.is_some_and(|it| it.covers(&transaction)) {
                 let name = transaction.to_string();
                 let _ = held.log.remove_directory(name.as_bytes());
             }
             continue;
         }
         let Weight { size, written } = log.weigh(&transaction)?;
-        collected.bytes += size;
         entries.push(Entry {
             transaction,
             size,
             age: age(&transaction, written, now),
         });
     }
+    Ok(entries)
+}
+
+fn collect(log: &Log, held: &Held, retention: &Retention) -> Result<Collected, Error> {
+    let before = removed::read(&held.state)?;
+    let now = disk::unix_millis();
+    let entries = entries(log, held, before.as_ref(), now)?;
+    let mut collected = Collected {
+        bytes: entries.iter().map(|entry| entry.size).sum(),
+        ..Collected::default()
+    };
     let head_of_runs = snapshot::head_of_runs(held)?;
     let (mut going, mut staying) = (Vec::new(), Vec::new());
     for entry in entries {
