@@ -9,7 +9,7 @@ use super::injected;
 use crate::digest::Hasher;
 
 use super::style::{
-    BLOCK, CSS, CommentStyle, HASH, HTML, JSX_CHILD, PHP, PHP_TAG, SCRIPT, SLASHES, Trim,
+    BLOCK, CSS, CommentStyle, GO, HASH, HTML, JSX_CHILD, PHP, PHP_TAG, SCRIPT, SLASHES, Trim,
 };
 
 /// What a comment says.
@@ -464,6 +464,7 @@ impl Existing {
         let mut words = Words::new(self.style);
         let mut normal = Normal::default();
         let mut forms: Vec<Form> = Vec::with_capacity(self.ends.len());
+        let mut own = 0;
         for (index, ends) in self.ends.windows(2).enumerate() {
             let text = &bytes[ends[0]..ends[1]];
             let text = text.strip_suffix(b"\n").unwrap_or(text);
@@ -471,22 +472,31 @@ impl Existing {
                 words.add(line);
                 normal.add(line);
             }
+            let is_bare = |text: &[u8]| {
+                self.style.is_line() && text.trim_ascii() == self.style.opener().as_bytes()
+            };
             // Our text ends with a word: a last line without one is somebody else's.
-            let is_bare =
-                self.style.is_line() && text.trim_ascii() == self.style.opener().as_bytes();
-            if index > 0 && is_bare && index + 1 != self.own {
+            if index > 0 && is_bare(text) && index + 1 != self.own {
                 continue;
             }
+            if index + 1 == self.own {
+                own = forms.len();
+            }
+            // But where a formatter puts one: right below ours is the placeholder's line, or code.
+            let below = self.ends.get(index + 2).copied();
+            let below = below.filter(|below| {
+                self.style.bare_below && index > 0 && is_bare(&bytes[ends[1]..*below])
+            });
             forms.push(Form {
-                end: ends[1],
+                end: below.unwrap_or(ends[1]),
                 words: words.text.len(),
                 sums: [words.sum(), normal.sum()],
                 is_short: index < MORE_LINES,
             });
         }
+        let own = forms.remove(own);
+        forms.push(own);
         forms.reverse();
-        let own = forms.iter().position(|form| form.end == self.span().end);
-        forms[..=own.unwrap_or(0)].rotate_right(1);
         Forms {
             text: words.text,
             forms,
@@ -567,7 +577,7 @@ pub(super) fn all(bytes: &[u8], context: &Context) -> Vec<Existing> {
         };
         // Styles of earlier versions.
         let former = match style {
-            _ if *style == SLASHES => Some(&BLOCK),
+            _ if *style == SLASHES || *style == GO => Some(&BLOCK),
             _ if *style == PHP_TAG => Some(&HTML),
             _ => None,
         };

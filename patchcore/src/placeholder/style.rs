@@ -16,6 +16,8 @@ pub struct CommentStyle {
     pub(super) indent: Indent,
     /// Whether a blank line may stand in the comment.
     pub(super) blanks: bool,
+    /// Whether a formatter puts a bare line behind a comment of several lines.
+    pub(super) bare_below: bool,
     /// Of templates: how comments take the white space around them away.
     pub(super) trims: Option<&'static Trims>,
 }
@@ -122,6 +124,7 @@ const fn line(prefix: &'static str, next: &'static str) -> CommentStyle {
         forbidden: &[],
         indent: Indent::Line,
         blanks: true,
+        bare_below: false,
         trims: None,
     }
 }
@@ -139,6 +142,7 @@ const fn block(
         forbidden,
         indent: Indent::Line,
         blanks: true,
+        bare_below: false,
         trims: None,
     }
 }
@@ -150,6 +154,7 @@ const STARRED: CommentStyle = CommentStyle {
     forbidden: &["*/", "/*"],
     indent: Indent::Line,
     blanks: true,
+    bare_below: false,
     trims: None,
 };
 
@@ -191,6 +196,12 @@ pub(super) const JSX_CHILD: CommentStyle = CommentStyle {
 pub(super) const SLASHES: CommentStyle = CommentStyle {
     forbidden: &["*/", "/*", "\"\"\""],
     ..line("// ", "//   ")
+};
+/// Go, whose formatter takes lines that hang for code, or for a list, and puts a bare line behind them
+/// in documentation.
+pub(super) const GO: CommentStyle = CommentStyle {
+    bare_below: true,
+    ..SLASHES
 };
 /// Forbids what ends a string over several lines, in which a placeholder may stand.
 pub(super) const HASH: CommentStyle = CommentStyle {

@@ -1040,3 +1040,99 @@ fn a_comment_is_known_in_each_number_of_lines_that_it_may_have() {
         }
     }
 }
+
+/// gofmt takes the lines that hang for code, and puts bare lines around them in documentation.
+#[test]
+fn the_bare_line_that_gofmt_puts_below_goes_with_the_comment() {
+    let mut injected = Injected::default();
+    let mark = prompt("do this\nand that");
+    let source = "// F does it.\n// ###P###\nfunc F() {}\n";
+    let after = run(
+        "a.go",
+        source.as_bytes(),
+        &mark,
+        &mut injected,
+        MarkMode::Inject,
+    )
+    .unwrap();
+    let after = String::from_utf8(after).unwrap();
+    let comment = "// agent: do this\n//   and that\n";
+    assert_eq!(
+        after,
+        source.replace("// ###P###", &format!("{comment}// ###P###"))
+    );
+    for formatted in [
+        "// agent: do this\n//\n//\tand that\n//\n",
+        "// agent: do this\n//   and that\n//\n",
+    ] {
+        let after = after.replace(comment, formatted);
+        let again = run(
+            "a.go",
+            after.as_bytes(),
+            &mark,
+            &mut injected,
+            MarkMode::Inject,
+        );
+        assert_eq!(String::from_utf8(again.unwrap()).unwrap(), after);
+        let back = run(
+            "a.go",
+            after.as_bytes(),
+            &mark,
+            &mut injected,
+            MarkMode::Remove,
+        );
+        assert_eq!(String::from_utf8(back.unwrap()).unwrap(), source);
+    }
+    // Elsewhere a bare line below is somebody's.
+    let rust = format!("{comment}//\n{source}");
+    let back = run(
+        "a.rs",
+        rust.as_bytes(),
+        &mark,
+        &mut injected,
+        MarkMode::Remove,
+    );
+    assert_eq!(
+        String::from_utf8(back.unwrap()).unwrap(),
+        format!("//\n{source}")
+    );
+}
+
+/// Prettier puts a comment between the members of a union, or between interfaces, behind the sign.
+#[test]
+fn a_comment_of_graphql_goes_above_a_list_of_members() {
+    for (source, line) in [
+        ("union U =\n  | A\n  # ###P###\n  | B\n", "union"),
+        ("union U =\n  # ###P###\n  | A\n", "union"),
+        ("union U =\n  # ###P###\n  A\n", "union"),
+        ("union U = A |\n  # ###P###\n  B\n", "union"),
+        (
+            "type T implements\n  # ###P###\n  & A\n  & B {\n  a: Int\n}\n",
+            "type",
+        ),
+        (
+            "type T implements A &\n  # ###P###\n  B {\n  a: Int\n}\n",
+            "type",
+        ),
+        (
+            "directive @d on\n  | FIELD\n  | QUERY # ###P###\n",
+            "directive",
+        ),
+    ] {
+        let after = inject("a.graphql", source, &prompt("x"));
+        assert_eq!(after, format!("# agent: [P] x\n{source}"), "{line}");
+    }
+    for (source, after) in [
+        (
+            "union U = A | B\n# ###P###\ntype T {\n  a: Int\n}\n",
+            "# agent: x\n# ###P###",
+        ),
+        (
+            "type T {\n  a(x: Int = 1): Int\n  # ###P###\n  b: Int\n}\n",
+            "  # agent: x\n  # ###P###",
+        ),
+    ] {
+        let marked = inject("a.graphql", source, &prompt("x"));
+        assert!(marked.contains(after), "{marked}");
+    }
+}
