@@ -224,10 +224,23 @@ fn shifted(text: &[u8], block: &[&[u8]]) -> Option<(Range<usize>, Shift)> {
 
 /// Judges an edit of characters, which may lie inside lines.
 pub(crate) fn characters(text: &[u8], old: &[u8], new: &[u8], rungs: Rungs) -> Landed {
+    match is_blank(new) {
+        true => Landed::No,
+        false => characters_at(text, &occurrences(text, old), old, new, rungs),
+    }
+}
+
+/// Judges an edit of characters that stand at these places.
+pub(crate) fn characters_at(
+    text: &[u8],
+    searched: &[Range<usize>],
+    old: &[u8],
+    new: &[u8],
+    rungs: Rungs,
+) -> Landed {
     if is_blank(new) {
         return Landed::No;
     }
-    let searched = occurrences(text, old);
     if searched.is_empty() {
         let (old, new): (Vec<_>, Vec<_>) = (split_lines(old).collect(), split_lines(new).collect());
         if !places(text, &old, rungs).is_empty() {
@@ -264,11 +277,20 @@ pub(crate) fn characters(text: &[u8], old: &[u8], new: &[u8], rungs: Rungs) -> L
         let edges = edges + text.iter().rev().take_while(is_break).count();
         text.len().saturating_sub(edges)
     };
-    let is_more = inner(new) > inner(old);
+    let Some(first) = searched.first().filter(|_| inner(new) > inner(old)) else {
+        return Landed::No;
+    };
+    // What stands inside of the new text has it around itself: most edits are told so from those
+    // that have landed without another look at all of the text.
+    let most = new.len() + crate::bytes::count(b'\n', new);
+    let around = first.start.saturating_sub(most)..text.len().min(first.end + most);
+    if occurrences(&text[around], new).is_empty() {
+        return Landed::No;
+    }
     let [there] = &occurrences(text, new)[..] else {
         return Landed::No;
     };
-    if !is_more || !searched.iter().all(|place| is_inside(place, there)) {
+    if !searched.iter().all(|place| is_inside(place, there)) {
         return Landed::No;
     }
     let edges = searched.iter().map(|part| edges(text, part, there));

@@ -16,7 +16,7 @@ use crate::path::RelPath;
 use crate::text::{Encoding, LineEnding, LineNumber, Text, split_lines, trim_ending};
 
 use super::Policy;
-use super::find::find_text;
+use super::find::Finds;
 use super::growth::Terms;
 
 /// A piece of an operation's edit.
@@ -83,6 +83,14 @@ pub(super) fn wanted_blocks(operation: &Operation) -> Vec<Cow<'_, Lines>> {
     blocks
 }
 
+/// The characters that an operation looks for.
+pub(super) fn wanted_text(operation: &Operation) -> Option<&[u8]> {
+    match &operation.action {
+        Action::ReplaceText { find, .. } => Some(find),
+        _ => None,
+    }
+}
+
 /// Whether operations may edit these bytes as text.
 pub(super) fn check_editable(
     path: &RelPath,
@@ -136,13 +144,21 @@ fn address(action: &Action) -> Option<&Address> {
     }
 }
 
+/// Where what operations look for stands in a text.
+pub(super) struct Places<'a, 'r> {
+    /// Whole lines.
+    pub(super) resolver: &'a mut Resolver<'r>,
+    /// Characters.
+    pub(super) finds: &'a Finds<'a>,
+}
+
 /// Resolves an operation on the content of a text. Whether its base matches is the caller's.
 pub(super) fn resolve(
     index: usize,
     operation: &Operation,
     path: &RelPath,
     text: &Text<'_>,
-    resolver: &mut Resolver<'_>,
+    places: &mut Places<'_, '_>,
     terms: &Terms<'_>,
     digest: &dyn Fn() -> Digest,
 ) -> Result<Resolution, Refusal> {
@@ -151,7 +167,8 @@ pub(super) fn resolve(
         operation,
         path,
         text,
-        resolver,
+        resolver: places.resolver,
+        finds: places.finds,
         terms,
         digest,
     };
@@ -195,6 +212,7 @@ struct Scene<'a, 'r> {
     path: &'a RelPath,
     text: &'a Text<'a>,
     resolver: &'a mut Resolver<'r>,
+    finds: &'a Finds<'a>,
     terms: &'a Terms<'a>,
     digest: &'a dyn Fn() -> Digest,
 }
@@ -415,7 +433,7 @@ impl Scene<'_, '_> {
         occurrence: Occurrence,
     ) -> Result<Resolution, Refusal> {
         let path = self.path;
-        let mut places = find_text(self.text, find);
+        let mut places = self.finds.places(self.text, find);
         let ambiguous = |places: &[Range<usize>], what: String| {
             let mut refusal = Refusal::new(Code::AnchorAmbiguous, what).in_file(path);
             for place in places {
@@ -433,7 +451,7 @@ impl Scene<'_, '_> {
             // Much was looked for in vain.
             _ if self.resolver.is_done_comparing() => Landed::No,
             Occurrence::Only | Occurrence::All if count < 2 && self.operation.base.is_none() => {
-                self.landed(find, content)
+                self.landed(&places, find, content)
             }
             _ => Landed::No,
         };
@@ -492,8 +510,9 @@ impl Scene<'_, '_> {
     }
 
     /// Whether the edit has landed already, by the file or the log.
-    fn landed(&self, find: &[u8], content: &[u8]) -> Landed {
-        let landed = landed::characters(self.text.bytes(), find, content, Rungs::Exact);
+    fn landed(&self, places: &[Range<usize>], find: &[u8], content: &[u8]) -> Landed {
+        let bytes = self.text.bytes();
+        let landed = landed::characters_at(bytes, places, find, content, Rungs::Exact);
         let (Landed::Maybe(place) | Landed::Part(place)) = &landed else {
             return landed;
         };

@@ -1,38 +1,154 @@
 //! Where exact characters occur in a text, a newline standing for any line ending.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Range;
 
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+
 use crate::text::Text;
+
+/// What is looked for in one text by many operations is looked for at once: a check of 20,000 that
+/// look in 0.9 MB takes 0.15 s, and 4.3 s where each looks alone.
+#[derive(Debug, Default)]
+pub(super) struct Finds<'f> {
+    /// By what is looked for, as the sender wrote it.
+    places: HashMap<&'f [u8], Vec<Range<usize>>>,
+}
+
+impl<'f> Finds<'f> {
+    /// So many searches of one text are worth the time that preparing one search for all takes.
+    const MANY: usize = 32;
+
+    /// Bytes that may be looked for at once: each takes about 45 bytes of memory meanwhile.
+    const WANTED: usize = 4 << 20;
+
+    /// Places that may be found at once.
+    const FOUND: usize = 1 << 22;
+
+    /// Looks for all of these at once where that pays; `wanted` may be iterated twice.
+    pub(super) fn of(text: &Text<'_>, wanted: impl Iterator<Item = &'f [u8]> + Clone) -> Self {
+        if wanted.clone().nth(Self::MANY - 1).is_none() {
+            return Self::default();
+        }
+        Self::together(text, wanted).unwrap_or_default()
+    }
+
+    /// Every place of each; `None` where that takes too much memory, or cannot be done at once.
+    fn together(text: &Text<'_>, wanted: impl Iterator<Item = &'f [u8]>) -> Option<Self> {
+        let mut number_of: HashMap<Cow<'f, [u8]>, usize> = HashMap::new();
+        let mut sought: Vec<(&'f [u8], usize)> = Vec::new();
+        let mut bytes = 0;
+        for find in wanted {
+            let (needle, _) = fold(find);
+            // A carriage return within a line needs the text as it is.
+            if needle.is_empty() || crate::bytes::find(b'\r', &needle).is_some() {
+                continue;
+            }
+            let next = number_of.len();
+            let number = *number_of.entry(needle).or_insert_with_key(|needle| {
+                bytes += needle.len();
+                next
+            });
+            sought.push((find, number));
+            if bytes > Self::WANTED {
+                return None;
+            }
+        }
+        let mut needles = vec![&[][..]; number_of.len()];
+        for (needle, number) in &number_of {
+            needles[*number] = needle;
+        }
+        let automaton = AhoCorasick::builder()
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(&needles)
+            .ok()?;
+        let folded = Folded::of(text);
+        let mut starts: Vec<Vec<usize>> = vec![Vec::new(); needles.len()];
+        for (count, found) in automaton.find_overlapping_iter(&*folded.bytes).enumerate() {
+            if count == Self::FOUND {
+                return None;
+            }
+            starts[found.pattern().as_usize()].push(found.start());
+        }
+        let mut places = HashMap::with_capacity(sought.len());
+        for (find, number) in sought {
+            let of = || folded.places(&starts[number], needles[number].len());
+            places.entry(find).or_insert_with(of);
+        }
+        Some(Self { places })
+    }
+
+    /// Every place of one, see [`find_text`].
+    pub(super) fn places(&self, text: &Text<'_>, find: &[u8]) -> Vec<Range<usize>> {
+        match self.places.get(find) {
+            Some(places) => places.clone(),
+            None => find_text(text, find),
+        }
+    }
+}
+
+/// A text whose line endings are newlines alone.
+struct Folded<'t> {
+    bytes: Cow<'t, [u8]>,
+    /// Where the newlines are that were more.
+    removed: Vec<usize>,
+    /// The length of the BOM, which is left out.
+    floor: usize,
+}
+
+impl<'t> Folded<'t> {
+    fn of(text: &Text<'t>) -> Self {
+        let floor = text.bom_len();
+        let (bytes, removed) = fold(&text.bytes()[floor..]);
+        Self {
+            bytes,
+            removed,
+            floor,
+        }
+    }
+
+    /// The text as it is, for what stays within a line.
+    fn plain(text: &Text<'t>) -> Self {
+        let floor = text.bom_len();
+        Self {
+            bytes: Cow::Borrowed(&text.bytes()[floor..]),
+            removed: Vec::new(),
+            floor,
+        }
+    }
+
+    /// Where in the text what starts at these offsets, in order, stands.
+    fn places(&self, starts: &[usize], length: usize) -> Vec<Range<usize>> {
+        // How many carriage returns were removed in front of an offset; asked for in order.
+        let unfold = || {
+            let first = starts.first().copied().unwrap_or_default();
+            let mut before = self.removed.partition_point(|&newline| newline < first);
+            move |at: usize| {
+                while (self.removed.get(before)).is_some_and(|&newline| newline < at) {
+                    before += 1;
+                }
+                self.floor + at + before
+            }
+        };
+        let (mut start, mut end) = (unfold(), unfold());
+        let places = starts.iter().map(|&at| start(at)..end(at + length));
+        places.collect()
+    }
+}
 
 /// Every place where exact characters occur, overlapping ones included, in order; a newline in
 /// `find` matches any line ending. Takes time in proportion to both lengths.
 pub(super) fn find_text(text: &Text<'_>, find: &[u8]) -> Vec<Range<usize>> {
-    let floor = text.bom_len();
-    let bytes = &text.bytes()[floor..];
     let needle = fold(find).0;
-    let spans_lines = crate::bytes::find(b'\n', &needle).is_some();
-    let (folded, removed) = match spans_lines {
-        true => fold(bytes),
-        false => (Cow::Borrowed(bytes), Vec::new()),
+    let folded = match crate::bytes::find(b'\n', &needle) {
+        Some(_) => Folded::of(text),
+        None => Folded::plain(text),
     };
-    if !removed.is_empty() && crate::bytes::find(b'\r', &needle).is_some() {
-        return raw_places(bytes, &needle, floor);
+    if !folded.removed.is_empty() && crate::bytes::find(b'\r', &needle).is_some() {
+        return raw_places(&text.bytes()[folded.floor..], &needle, folded.floor);
     }
-    // How many carriage returns were removed in front of an offset; offsets are asked for in order.
-    let unfold = || {
-        let mut before = 0;
-        let removed = &removed;
-        move |at: usize| {
-            while removed.get(before).is_some_and(|&newline| newline < at) {
-                before += 1;
-            }
-            floor + at + before
-        }
-    };
-    let (mut start, mut end) = (unfold(), unfold());
-    let places = occurrences(&folded, &needle).into_iter();
-    places.map(|at| start(at)..end(at + needle.len())).collect()
+    folded.places(&occurrences(&folded.bytes, &needle), needle.len())
 }
 
 /// The places of characters that hold a carriage return within a line: as they are, or with the
@@ -163,6 +279,22 @@ mod tests {
             let find = find.concat();
             let expected = naive(bytes.as_bytes(), text.bom_len(), find.replace("\r\n", "\n").as_bytes());
             prop_assert_eq!(find_text(&text, find.as_bytes()), expected);
+        }
+
+        #[test]
+        fn together_they_find_what_each_finds(
+            bom: bool,
+            text in prop::collection::vec(prop::sample::select(vec!["a", "b", "\n", "\r\n", "\r"]), 0..24),
+            finds in prop::collection::vec(prop::collection::vec(prop::sample::select(vec!["a", "b", "\n", "\r\n", "\r"]), 1..5), 1..12),
+        ) {
+            let bytes = [if bom { "\u{feff}" } else { "" }, &text.concat()].concat();
+            let text = Text::new(bytes.as_bytes());
+            let finds: Vec<String> = finds.into_iter().map(|find| find.concat()).collect();
+            let together = Finds::together(&text, finds.iter().map(String::as_bytes)).unwrap();
+            for find in &finds {
+                let find = find.as_bytes();
+                prop_assert_eq!(together.places(&text, find), find_text(&text, find));
+            }
         }
     }
 

@@ -14,8 +14,9 @@ use crate::threads;
 
 use super::assemble::{Assembled, Clash, assemble, find_clashes};
 use super::change;
-use super::content::{self, Piece};
+use super::content::{self, Piece, Places};
 use super::encoding;
+use super::find::Finds;
 use super::growth::Terms;
 use super::names::{self, Node};
 use super::{
@@ -150,6 +151,12 @@ fn resolve_content(
         .flat_map(|&index| content::wanted_blocks(&batch.operations[index]))
         .collect();
     let mut resolver = Resolver::new(node.named(), text, blocks.iter().map(|block| &**block));
+    let operations = node.content.iter().map(|&index| &batch.operations[index]);
+    let finds = Finds::of(text, operations.filter_map(content::wanted_text));
+    let mut places = Places {
+        resolver: &mut resolver,
+        finds: &finds,
+    };
     let needs_text = node.content.iter().any(|&i| !batch.operations[i].binary);
     let editable = match needs_text {
         true => content::check_editable(node.named(), source.encoding(), terms.policy),
@@ -173,7 +180,7 @@ fn resolve_content(
                 operation,
                 node.named(),
                 text,
-                &mut resolver,
+                &mut places,
                 terms,
                 &|| source.digest(),
             )

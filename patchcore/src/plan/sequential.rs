@@ -13,8 +13,9 @@ use crate::operation::{Action, Batch, Operation};
 use crate::path::RelPath;
 
 use super::assemble::{assemble, find_clashes};
-use super::content;
+use super::content::{self, Places};
 use super::encoding;
+use super::find::Finds;
 use super::growth::Terms;
 use super::history::History;
 use super::names::{changed, check_deletion, has_gone, has_moved};
@@ -258,12 +259,16 @@ impl<'a> Planner<'a> {
                 .at_line(line));
         }
         let now = || Digest::of(&content);
+        let mut places = Places {
+            resolver: &mut resolver,
+            finds: &Finds::default(),
+        };
         let resolution = content::resolve(
             index,
             operation,
             path,
             &text,
-            &mut resolver,
+            &mut places,
             &self.terms,
             &now,
         )?;
