@@ -1,4 +1,4 @@
-//! Single bytes sought in bytes, by vector instructions that every processor of the target has.
+//! Bytes sought and compared by vector instructions that every processor of the target has.
 //!
 //! The `memchr` crate asks the processor at its first call what else it can do. In a virtual
 //! machine each such question is a trap, and together they take longer than a small batch.
@@ -69,6 +69,33 @@ pub(crate) fn rpositions(byte: u8, bytes: &[u8]) -> impl Iterator<Item = usize> 
         rest = &rest[..found];
         Some(found)
     })
+}
+
+/// Bytes that are compared at once.
+const BLOCK: usize = 256;
+
+/// How many bytes both start with.
+pub(crate) fn common_start(a: &[u8], b: &[u8]) -> usize {
+    let blocks = a.as_chunks().0.iter().zip(b.as_chunks().0);
+    let start = blocks.take_while(|(a, b)| same_block(a, b)).count() * BLOCK;
+    let rest = a[start..].iter().zip(&b[start..]);
+    start + rest.take_while(|(a, b)| a == b).count()
+}
+
+/// How many bytes both end with.
+pub(crate) fn common_end(a: &[u8], b: &[u8]) -> usize {
+    let blocks = a.as_rchunks().1.iter().rev();
+    let blocks = blocks.zip(b.as_rchunks().1.iter().rev());
+    let end = blocks.take_while(|(a, b)| same_block(a, b)).count() * BLOCK;
+    let rest = a[..a.len() - end].iter().rev();
+    let rest = rest.zip(b[..b.len() - end].iter().rev());
+    end + rest.take_while(|(a, b)| a == b).count()
+}
+
+/// Compares without a branch, so that the compiler makes vector instructions of it; not every
+/// platform's `memcmp` is fast.
+fn same_block(a: &[u8; BLOCK], b: &[u8; BLOCK]) -> bool {
+    a.iter().zip(b).fold(0, |bits, (a, b)| bits | (a ^ b)) == 0
 }
 
 #[cfg(test)]

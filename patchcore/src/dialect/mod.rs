@@ -68,6 +68,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::batch::Limits;
+use crate::bytes;
 use crate::digest::{Digest, Hasher};
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
@@ -384,15 +385,9 @@ fn minimal_edit(old: &[u8], new: &[u8]) -> Option<Edit> {
     if old == new {
         return None;
     }
-    let same = |a: &u8, b: &u8| a == b;
-    let prefix = old.iter().zip(new).take_while(|(a, b)| same(a, b)).count();
+    let prefix = bytes::common_start(old, new);
     let (old_rest, new_rest) = (&old[prefix..], &new[prefix..]);
-    let suffix = old_rest
-        .iter()
-        .rev()
-        .zip(new_rest.iter().rev())
-        .take_while(|(a, b)| same(a, b))
-        .count();
+    let suffix = bytes::common_end(old_rest, new_rest);
     Some(Edit::replace(
         prefix..old.len() - suffix,
         &new_rest[..new_rest.len() - suffix],

@@ -14,13 +14,9 @@ pub(super) fn is_same(old: &[u8], now: &[u8], span: &Range<usize>) -> bool {
     let first = start_of_line(now, span.start);
     let above = start_of_line(now, first.saturating_sub(1));
     let below = end_of_line(now, span.end);
-    let above_is_equal = {
-        let equal = old.iter().zip(now).take_while(|(a, b)| a == b).count();
-        below <= equal && span.end < now.len()
-    };
+    let above_is_equal = { below <= bytes::common_start(old, now) && span.end < now.len() };
     let below_is_equal = || {
-        let pairs = old.iter().rev().zip(now.iter().rev());
-        let equal = pairs.take_while(|(a, b)| a == b).count();
+        let equal = bytes::common_end(old, now);
         let Some(then) = (above + old.len()).checked_sub(now.len()) else {
             return false;
         };

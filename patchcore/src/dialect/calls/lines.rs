@@ -3,6 +3,7 @@
 use super::fields::{Arguments, Field, plain};
 use super::node::{Member, Node, Value};
 use super::rest::is_empty;
+use crate::bytes;
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
 use crate::path::RelPath;
@@ -105,8 +106,8 @@ pub(super) struct Move {
 impl Move {
     /// What made one text of another.
     pub(super) fn between(old: &[u8], new: &[u8]) -> Self {
-        let same = old.iter().zip(new).take_while(|(a, b)| a == b).count();
-        let count = |text: &[u8]| i64::try_from(crate::bytes::count(b'\n', text));
+        let same = bytes::common_start(old, new);
+        let count = |text: &[u8]| i64::try_from(bytes::count(b'\n', text));
         let by = match (count(old), count(new)) {
             (Ok(old), Ok(new)) => new - old,
             _ => 0,
@@ -184,5 +185,5 @@ fn last_byte(edit: &Edit) -> usize {
 /// The line, 1-based, of a byte of a text.
 fn line_of(text: &[u8], at: usize) -> u64 {
     let above = &text[..at.min(text.len())];
-    crate::bytes::count(b'\n', above) as u64 + 1
+    bytes::count(b'\n', above) as u64 + 1
 }
