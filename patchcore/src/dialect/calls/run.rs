@@ -17,8 +17,56 @@ use crate::plan::omission;
 use crate::plan::{Entry, Lowered, Script, SharedBytes, Tree};
 use crate::text::{LineNumber, Text};
 
-/// Texts of a file before each edit of it.
-type History = HashMap<RelPath, Vec<Option<SharedBytes>>>;
+/// What takes back each step so far, for the files of which a step is taken back.
+struct History(HashMap<RelPath, Vec<Back>>);
+
+/// What takes back a step on a file.
+enum Back {
+    /// The edit, if anything was changed.
+    Edit(Option<Edit>),
+    /// The file was not there.
+    Delete,
+}
+
+impl History {
+    fn of(calls: &Calls) -> Self {
+        let undone = calls
+            .steps
+            .iter()
+            .filter(|step| matches!(step.act, Act::Undo));
+        let paths = undone.filter_map(|step| step.path.clone());
+        Self(paths.map(|path| (path, Vec::new())).collect())
+    }
+
+    /// The files that a step may change, of those that matter, as they are before it.
+    fn before(&self, step: &Step, desk: &Desk<'_>) -> Vec<(RelPath, Option<SharedBytes>)> {
+        let paths = match &step.act {
+            _ if self.0.is_empty() => Vec::new(),
+            Act::Undo => Vec::new(),
+            Act::Patch(patch) => patch.parsed().paths(),
+            _ => step.path.iter().cloned().collect(),
+        };
+        let kept = paths.into_iter().filter(|path| self.0.contains_key(path));
+        let texts = kept.map(|path| {
+            let text = text_at(&path, desk);
+            (path, text)
+        });
+        texts.collect()
+    }
+
+    /// Keeps what takes back a step that was carried out.
+    fn record(&mut self, before: Vec<(RelPath, Option<SharedBytes>)>, desk: &Desk<'_>) {
+        for (path, before) in before {
+            let back = match (before, text_at(&path, desk)) {
+                (None, _) => Back::Delete,
+                (Some(before), Some(now)) => Back::Edit(minimal_edit(&now, &before)),
+                (Some(_), None) => Back::Edit(None),
+            };
+            self.0.entry(path).or_default().push(back);
+        }
+    }
+}
+
 /// What the edits of a file before have done to its lines.
 type Moves = HashMap<RelPath, Vec<Move>>;
 
@@ -33,14 +81,18 @@ pub(super) fn alone<'a>(script: &dyn Script, tree: &Tree) -> Result<Lowered<'a>,
 /// Locates the steps in a tree.
 pub(super) fn run(calls: &Calls, tree: &Tree) -> Batch {
     let mut desk = Desk::new(tree);
-    let mut history = History::new();
+    let mut history = History::of(calls);
     let mut moves = Moves::new();
     let has_lines = calls.steps.iter().any(|step| step.lines.is_some());
     for (index, step) in calls.steps.iter().enumerate() {
         let name = format!("edit {}", index + 1);
         let before = desk.len();
+        let texts = history.before(step, &desk);
         match (&step.act, &step.path) {
-            (Act::Patch(patch), _) => patched(patch, step, &moves, &mut desk),
+            (Act::Patch(patch), _) => {
+                patched(patch, step, &moves, &mut desk);
+                history.record(texts, &desk);
+            }
             (Act::Undo, Some(path)) if desk.is_spoiled(path) => desk.skip(path),
             (_, Some(path)) => {
                 let step = Running {
@@ -57,8 +109,11 @@ pub(super) fn run(calls: &Calls, tree: &Tree) -> Batch {
                 };
                 if desk.is_spoiled(path) {
                     desk.judge_apart(path, |desk| step.run(desk, &mut history));
-                } else if let Err(refusal) = step.run(&mut desk, &mut history) {
-                    desk.refuse(path, refusal);
+                } else {
+                    match step.run(&mut desk, &mut history) {
+                        Ok(()) => history.record(texts, &desk),
+                        Err(refusal) => desk.refuse(path, refusal),
+                    }
                 }
                 if let Some(old) = old
                     && let Some(new) = text_at(path, &desk)
@@ -159,12 +214,11 @@ impl Running<'_> {
                 let edit = insert(&file, above, text, path, name)?;
                 desk.splice(path, vec![edit], None)?;
             }
-            Act::Undo => return undo(path, name, desk, history.entry(path.clone()).or_default()),
+            Act::Undo => undo(path, name, desk, history.0.entry(path.clone()).or_default())?,
             Act::Delete => desk.delete(path, None)?,
             Act::Rename(to) => desk.rename(path, to)?,
             Act::Patch(_) => {}
         }
-        history.entry(path.clone()).or_default().push(before);
         Ok(())
     }
 
@@ -302,19 +356,16 @@ fn insert(bytes: &[u8], line: u64, new: &str, path: &RelPath, name: &str) -> Res
     Ok(Edit::insert(at, inserted))
 }
 
-/// Takes back the last command of this patch on the file.
+/// Takes back the last step of this patch on the file.
 fn undo(
     path: &RelPath,
     name: &str,
     desk: &mut Desk<'_>,
-    history: &mut Vec<Option<SharedBytes>>,
+    history: &mut Vec<Back>,
 ) -> Result<(), Refusal> {
     match history.pop() {
-        Some(Some(before)) => {
-            let edits = minimal_edit(&desk.file(path)?, &before).into_iter().collect();
-            desk.splice(path, edits, None)
-        }
-        Some(None) => desk.delete(path, None),
+        Some(Back::Edit(edit)) => desk.splice(path, edit.into_iter().collect(), None),
+        Some(Back::Delete) => desk.delete(path, None),
         None => Err(Refusal::new(
             Code::InvalidBatch,
             format!("{name} takes back an edit of {path}, and the patch has none before it; take back an earlier transaction with `patchctl undo`"),

@@ -416,3 +416,51 @@ fn the_patch_of_a_call_may_give_its_file_another_name() {
         }
     }
 }
+
+/// `undo_edit` takes back the step before it on its file, a patch among the calls included, and no
+/// more than that.
+#[test]
+fn a_step_is_taken_back_whatever_it_was() {
+    let edit = |old: &str, new: &str| {
+        format!(r#"{{"command":"str_replace","path":"f.txt","old_str":"{old}","new_str":"{new}"}}"#)
+    };
+    let undo = r#"{"command":"undo_edit","path":"f.txt"}"#;
+    let write = r#"{"command":"create","path":"n.txt","file_text":"n\n"}"#;
+    let patch = format!(r#"{{"name":"apply_patch","arguments":{{"input":"{ENVELOPE}"}}}}"#);
+    for (steps, expected) in [
+        (
+            vec![edit("a", "A"), edit("c", "C"), undo.into()],
+            "f.txt: A\nkeep me\nc\n",
+        ),
+        (
+            vec![edit("a", "A"), patch.clone(), undo.into()],
+            "f.txt: A\nkeep me\nc\n",
+        ),
+        (
+            vec![patch.clone(), edit("a", "A"), undo.into()],
+            "f.txt: a\nkept\nc\n",
+        ),
+        (
+            vec![
+                edit("a", "A"),
+                patch,
+                undo.into(),
+                undo.into(),
+                edit("c", "C"),
+            ],
+            "f.txt: a\nkeep me\nC\n",
+        ),
+        (
+            vec![
+                write.into(),
+                edit("a", "A"),
+                r#"{"command":"undo_edit","path":"n.txt"}"#.into(),
+            ],
+            "f.txt: A\nkeep me\nc\n",
+        ),
+    ] {
+        let input = format!("[{}]", steps.join(","));
+        let (text, _) = applied(&input).unwrap_or_else(|why| panic!("{input}\n{why}"));
+        assert_eq!(text, expected, "{input}");
+    }
+}
