@@ -1,6 +1,7 @@
 //! Where the hunks of one file go.
 
 mod evidence;
+mod headings;
 mod landed;
 mod older;
 mod readings;

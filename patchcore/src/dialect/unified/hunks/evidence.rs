@@ -9,6 +9,7 @@
 use std::cell::OnceCell;
 
 use super::super::super::blob;
+use super::headings::{Alike, Headings, opens};
 use super::{File, How, Spot};
 use crate::diff::parse::{Hunk, Role};
 use crate::locate;
@@ -46,7 +47,12 @@ pub(super) struct Evidence<'f, 'a> {
     file: &'f File<'a>,
     hunks: &'f [Hunk<'f>],
     sure: Vec<Option<Sure>>,
+    /// Those whose place is sure, by the line that they state, with their number.
+    by_line: Vec<(Sure, usize)>,
+    /// Whether one of them has moved.
+    has_moved: bool,
     base: OnceCell<Base>,
+    headings: OnceCell<Headings<'f>>,
 }
 
 /// What speaks against the only place of a hunk.
@@ -64,7 +70,7 @@ impl<'f, 'a> Evidence<'f, 'a> {
         hunks: &'f [Hunk<'f>],
         places: &[Vec<locate::Place>],
     ) -> Self {
-        let sure = hunks
+        let sure: Vec<Option<Sure>> = hunks
             .iter()
             .zip(places)
             .map(|(hunk, places)| match places.as_slice() {
@@ -77,12 +83,26 @@ impl<'f, 'a> Evidence<'f, 'a> {
                 _ => None,
             })
             .collect();
+        let all = sure.iter().enumerate();
+        let mut by_line: Vec<(Sure, usize)> = all
+            .filter_map(|(index, sure)| Some(((*sure)?, index)))
+            .collect();
+        by_line.sort_by_key(|(sure, _)| sure.stated);
         Self {
             file,
             hunks,
+            has_moved: by_line.iter().any(|(sure, _)| sure.shift() != 0),
             sure,
+            by_line,
             base: OnceCell::new(),
+            headings: OnceCell::new(),
         }
+    }
+
+    /// The lines of the file that may open a part of it.
+    fn headings(&self) -> &Headings<'f> {
+        let headings = || self.hunks.iter().map(|hunk| hunk.heading);
+        (self.headings).get_or_init(|| Headings::of(self.file.bytes, headings()))
     }
 
     fn base(&self) -> Base {
@@ -146,8 +166,7 @@ impl<'f, 'a> Evidence<'f, 'a> {
                 return (!contradicted).then(|| self.as_moved(spot, stated));
             }
         }
-        let moved = self.sure.iter().flatten().any(|sure| sure.shift() != 0);
-        let stated = stated.filter(|_| self.base() == Base::Unknown && !moved)?;
+        let stated = stated.filter(|_| self.base() == Base::Unknown && !self.has_moved)?;
         let fits = self.is_below_heading(hunk, stated.span.start) != Some(false);
         fits.then(|| stated.clone())
     }
@@ -170,14 +189,11 @@ impl<'f, 'a> Evidence<'f, 'a> {
         if below(chosen) != Some(true) {
             return None;
         }
-        let lines: Vec<&[u8]> = crate::text::split_lines(self.file.bytes).collect();
-        let heading = lines
-            .iter()
-            .find(|line| line.trim_ascii_start().starts_with(hunk.heading))
-            .filter(|line| opens(line))?;
+        let headings = self.headings();
+        let heading = headings.first(hunk.heading).filter(|line| opens(line))?;
         let depth = |place: &locate::Place| {
-            let above = lines.get(..place.line.index())?.iter().rev();
-            above.clone().position(|line| looks_like(line, heading))
+            let above = headings.last_alike(heading, place.line.index())?;
+            Some(place.line.index() - above)
         };
         let same_form = places.iter().all(|place| depth(place) == depth(chosen));
         let is_stated = stated.is_some_and(|stated| stated.span == chosen.span);
@@ -215,18 +231,13 @@ impl<'f, 'a> Evidence<'f, 'a> {
         let Some(line) = self.file.stated_index(&self.hunks[index]) else {
             return (None, None);
         };
-        let others = || {
-            let others = self.sure.iter().enumerate();
-            others.filter_map(move |(other, sure)| (*sure).filter(|_| other != index))
-        };
-        (
-            others()
-                .filter(|sure| sure.stated < line)
-                .max_by_key(|sure| sure.stated),
-            others()
-                .filter(|sure| sure.stated > line)
-                .min_by_key(|sure| sure.stated),
-        )
+        let above = self.by_line.partition_point(|(sure, _)| sure.stated < line);
+        let below = self
+            .by_line
+            .partition_point(|(sure, _)| sure.stated <= line);
+        let before = self.by_line[..above].last().map(|(sure, _)| *sure);
+        let behind = self.by_line[below..].first().map(|(sure, _)| *sure);
+        (before, behind)
     }
 
     fn spot_at(&self, line: usize, hunk: &Hunk<'_>, how: How) -> Option<Spot> {
@@ -254,57 +265,16 @@ impl<'f, 'a> Evidence<'f, 'a> {
         {
             return None;
         }
-        let lines: Vec<&[u8]> = crate::text::split_lines(self.file.bytes).collect();
-        let mut named = lines
-            .iter()
-            .enumerate()
-            .filter(|(_, line)| line.trim_ascii_start().starts_with(hunk.heading));
-        let (Some((named, heading)), None) = (named.next(), named.next()) else {
-            return None;
-        };
-        let above = crate::text::split_lines(&self.file.bytes[..at]).count();
+        let headings = self.headings();
+        let (named, heading) = headings.only(hunk.heading)?;
+        let above = headings.line_at(at);
         if above <= named {
             return Some(false);
         }
-        let is_alone = |line: &[u8]| lines.iter().filter(|other| **other == line).count() == 1;
-        let others: Vec<&&[u8]> = lines[named + 1..above]
-            .iter()
-            .filter(|line| looks_like(line, heading))
-            .collect();
-        if others.is_empty() {
-            return Some(true);
+        match headings.between(heading, named + 1..above) {
+            Alike::None => Some(true),
+            Alike::Unique => Some(false),
+            Alike::Repeated => None,
         }
-        others.iter().any(|line| is_alone(line)).then_some(false)
     }
-}
-
-/// Whether a line looks as if it started a function, if the other one does: at the same level, with
-/// the same first word, or the same sign at its end.
-fn looks_like(line: &[u8], heading: &[u8]) -> bool {
-    let level = |line: &[u8]| line.len() - line.trim_ascii_start().len();
-    let word = |line: &[u8]| -> Vec<u8> {
-        let text = line.trim_ascii_start().iter();
-        text.take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_')
-            .copied()
-            .collect()
-    };
-    let sign = |line: &[u8]| line.trim_ascii_end().last().copied();
-    if level(line) != level(heading) || line.trim_ascii().is_empty() {
-        return false;
-    }
-    let first = word(line);
-    let starts = line
-        .trim_ascii_start()
-        .first()
-        .is_some_and(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'$'));
-    let ends = opens(line) && sign(line) == sign(heading);
-    starts && ((!first.is_empty() && first == word(heading)) || ends)
-}
-
-/// Whether a line ends as one does that starts a function, and an import does not.
-fn opens(line: &[u8]) -> bool {
-    matches!(
-        line.trim_ascii_end().last(),
-        Some(b'{' | b':' | b')' | b'(')
-    )
 }
