@@ -122,6 +122,10 @@ impl<'t> Desk<'t> {
         self.splice(path, Vec::new(), Some(landed::note(line)))
     }
 
+    /// How often a text is read, as fast as it is copied, to find a place on a step behind the
+    /// first two.
+    const PASSES: usize = 4;
+
     /// Adds an edit whose place a step of the ladder found.
     pub(super) fn splice_found(
         &mut self,
@@ -129,6 +133,10 @@ impl<'t> Desk<'t> {
         edits: Vec<Edit>,
         matched: Option<Matched>,
     ) -> Result<(), Refusal> {
+        if matched.is_some_and(|step| step > Matched::LineEndings) {
+            self.stage
+                .searched(path, Self::PASSES, self.operations.len())?;
+        }
         let note = matched.and_then(fold::note).map(String::from);
         self.splice(path, edits, note)?;
         if let Some(operation) = self.operations.last_mut() {

@@ -23,6 +23,20 @@ pub(crate) enum Fold {
 }
 
 impl Fold {
+    /// The longest part of a folded line that every line has, as it is, that folds to it.
+    pub(crate) fn core(self, folded: &[u8]) -> &[u8] {
+        match self {
+            Self::Bytes | Self::Ending | Self::TrailingSpace => folded,
+            Self::SpaceRuns | Self::Punctuation | Self::Indentation => {
+                let is_folded = |byte: &u8| {
+                    byte.is_ascii_whitespace() || !byte.is_ascii() || b"-'\".".contains(byte)
+                };
+                let parts = folded.split(is_folded);
+                parts.max_by_key(|part| part.len()).unwrap_or_default()
+            }
+        }
+    }
+
     /// The line as far as it counts; lines that are held for the same give the same bytes.
     pub(crate) fn of(self, line: &[u8]) -> Cow<'_, [u8]> {
         match self {

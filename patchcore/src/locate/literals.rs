@@ -25,6 +25,21 @@ struct Rules {
     is_free: bool,
 }
 
+impl Rules {
+    /// The bytes at which a [`Scanner`] looks.
+    fn telling(&self) -> [bool; 256] {
+        let blocks = self.blocks.iter().map(|(open, _)| *open);
+        let strings = self.strings.iter().map(|quote| quote.open);
+        let marks = blocks.chain(strings).chain(self.comments.iter().copied());
+        let firsts = marks.chain(self.heredoc).map(|mark| mark.as_bytes()[0]);
+        let mut telling = [false; 256];
+        for byte in firsts.chain(*b"\n'/{}") {
+            telling[usize::from(byte)] = true;
+        }
+        telling
+    }
+}
+
 /// A kind of string.
 struct Quote {
     open: &'static str,
@@ -262,6 +277,8 @@ pub(crate) fn language(path: &RelPath) -> Option<Language> {
 
 struct Scanner<'a> {
     rules: &'static Rules,
+    /// The bytes that may open something, or that count: most are none of them.
+    telling: [bool; 256],
     text: &'a [u8],
     at: usize,
     literals: Vec<Literal>,
@@ -273,6 +290,7 @@ impl<'a> Scanner<'a> {
     fn new(rules: &'static Rules, text: &'a [u8]) -> Self {
         Self {
             rules,
+            telling: rules.telling(),
             text,
             at: 0,
             literals: Vec::new(),
@@ -293,7 +311,9 @@ impl<'a> Scanner<'a> {
         let mut pending: VecDeque<Vec<u8>> = VecDeque::new();
         while self.at < end.min(self.text.len()) {
             let rest = &self.text[self.at..];
-            if rest[0] == b'\n' {
+            if !self.telling[usize::from(rest[0])] {
+                self.at += 1;
+            } else if rest[0] == b'\n' {
                 self.at += 1;
                 while let Some(word) = pending.pop_front() {
                     self.heredoc(&word);
@@ -393,7 +413,11 @@ impl<'a> Scanner<'a> {
             match self.text[at] {
                 b'\\' if quote.escapes => at += 1,
                 b'\n' if !quote.lines => return at,
-                _ if self.text[at..].starts_with(quote.close.as_bytes()) => return at,
+                byte if byte == quote.close.as_bytes()[0]
+                    && self.text[at..].starts_with(quote.close.as_bytes()) =>
+                {
+                    return at;
+                }
                 _ => {}
             }
             at += 1;

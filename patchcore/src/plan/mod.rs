@@ -25,6 +25,7 @@ mod settle;
 mod stage;
 mod stale;
 mod tree;
+mod work;
 
 use std::borrow::Cow;
 use std::ops::{Deref, DerefMut};
@@ -56,6 +57,7 @@ pub(crate) use tree::Obstacle;
 #[cfg(feature = "workspace")]
 pub(crate) use tree::Other;
 pub use tree::{Entry, Holds, Source, Tree};
+pub(crate) use work::Work;
 
 /// How much a batch may grow unless the operator says otherwise: 256 MiB.
 pub const MAX_GROWTH: u64 = 256 << 20;

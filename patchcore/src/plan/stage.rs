@@ -8,10 +8,11 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::names::{exists, not_found};
+use super::work::Work;
 use super::{Entry, Policy, Source, Tree};
 use crate::digest::Digest;
 use crate::edit::EditSet;
-use crate::error::{Code, Refusal};
+use crate::error::Refusal;
 use crate::path::RelPath;
 use crate::text::{Encoding, Text, detect_encoding};
 
@@ -104,10 +105,6 @@ pub(super) enum Slot<H> {
     File(Box<Current<H>>),
 }
 
-/// Bytes that the texts of one batch may come to which it edits once more, 4 GiB: about a second of
-/// copying.
-const COPY_BUDGET: usize = 4 << 30;
-
 /// A tree in the course of a batch.
 #[derive(Debug)]
 pub(crate) struct Stage<'t, H> {
@@ -116,10 +113,7 @@ pub(crate) struct Stage<'t, H> {
     slots: HashMap<RelPath, Slot<H>>,
     /// The paths that a refused operation named: nothing more is known of them.
     spoiled: HashSet<RelPath>,
-    /// Bytes of the texts that were edited.
-    rewritten: usize,
-    /// The operation at which they came to more than a batch may have.
-    exceeded: Option<usize>,
+    work: Work,
 }
 
 impl<'t, H: Default> Stage<'t, H> {
@@ -128,8 +122,7 @@ impl<'t, H: Default> Stage<'t, H> {
             tree,
             slots: HashMap::new(),
             spoiled: HashSet::new(),
-            rewritten: 0,
-            exceeded: None,
+            work: Work::default(),
         }
     }
 
@@ -140,7 +133,7 @@ impl<'t, H: Default> Stage<'t, H> {
 
     /// The bytes at a path now; `None` where there is no file.
     pub(crate) fn look(&self, path: &RelPath) -> Result<Option<SharedBytes>, Refusal> {
-        self.check_budget(path)?;
+        self.work.check(path)?;
         match self.slots.get(path) {
             Some(Slot::File(current)) => Ok(Some(current.content.clone())),
             Some(Slot::Gone(_)) => Ok(None),
@@ -223,24 +216,26 @@ impl<'t, H: Default> Stage<'t, H> {
         operation: usize,
     ) -> Result<&mut Current<H>, Refusal> {
         let length = self.file(path)?.content.len();
-        self.rewritten = self.rewritten.saturating_add(length);
-        if self.rewritten > COPY_BUDGET {
-            self.exceeded.get_or_insert(operation);
-        }
-        self.check_budget(path)?;
+        self.work.spend(length, operation, path)?;
         let file = self.file(path)?;
         file.content = SharedBytes::Changed(Arc::new(edits.apply(&file.content)));
         Ok(file)
     }
 
-    fn check_budget(&self, path: &RelPath) -> Result<(), Refusal> {
-        let Some(operation) = self.exceeded else {
-            return Ok(());
-        };
-        let message = format!(
-            "the operations up to {operation} rewrite more than 4 GiB in sequence; send fewer at once, or a batch in original coordinates"
-        );
-        Err(Refusal::new(Code::LimitExceeded, message).in_file(path))
+    /// Takes note that a file was read so many times more to find the place of an edit, by the
+    /// operation with this index.
+    ///
+    /// # Errors
+    /// As [`edit`](Self::edit).
+    pub(crate) fn searched(
+        &mut self,
+        path: &RelPath,
+        times: usize,
+        operation: usize,
+    ) -> Result<(), Refusal> {
+        let length = self.look(path)?.map_or(0, |text| text.len());
+        self.work
+            .spend(length.saturating_mul(times), operation, path)
     }
 
     /// Takes a file away, by the operation with this index.
@@ -324,6 +319,7 @@ impl<'t, H: Default> Stage<'t, H> {
 mod tests {
     use super::*;
     use crate::edit::Edit;
+    use crate::error::Code;
 
     #[test]
     fn a_batch_that_has_rewritten_too_much_looks_at_nothing_more() {
@@ -332,7 +328,7 @@ mod tests {
         let tree = (Tree::new().with_file(long.clone(), "text")).with_file(other.clone(), "x");
         let mut stage: Stage<'_, ()> = Stage::new(&tree);
         let edits = |length| EditSet::new(vec![Edit::insert(0, b"a".to_vec())], length).unwrap();
-        stage.rewritten = COPY_BUDGET - 4;
+        stage.work = Work::left(4);
         stage.edit(&long, &edits(4), 6).unwrap();
         let refusal = stage.edit(&long, &edits(5), 7).unwrap_err();
         assert_eq!(refusal.code, Code::LimitExceeded);

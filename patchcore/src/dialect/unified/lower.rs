@@ -15,7 +15,7 @@ use super::{Section, SectionKind, Unified};
 use crate::error::{Code, Refusal};
 use crate::operation::{Action, Batch, Operation};
 use crate::path::RelPath;
-use crate::plan::{Entry, Source, Tree};
+use crate::plan::{Entry, Source, Tree, Work};
 use crate::threads;
 
 use content::{MANY, ahead, edit_set, replacement, splices};
@@ -45,6 +45,7 @@ pub(super) fn lower(diff: &Unified<'_>, tree: &Tree) -> Batch {
         unpacked: blob::Unpacked::default(),
         ahead: Vec::new(),
         done: Vec::with_capacity(diff.sections.len()),
+        work: Work::default(),
     };
     if diff.sections.len() >= MANY {
         lowering.ahead = threads::map(&diff.sections, |section| ahead(diff, tree, section));
@@ -88,6 +89,8 @@ struct Lowering<'d, 't> {
     /// By section, the operations that it becomes if no earlier one has touched its file.
     ahead: Vec<Option<Vec<Operation>>>,
     done: Vec<Done>,
+    /// What sections took that change a file once more.
+    work: Work,
 }
 
 impl<'d> Lowering<'d, '_> {
@@ -96,8 +99,7 @@ impl<'d> Lowering<'d, '_> {
         let encoded = section.has_old_lines_beyond_utf8();
         let proven = section.binary.is_some();
         if section.quoted || encoded || proven {
-            let operations = self.done.iter_mut().flat_map(|done| &mut done.operations);
-            for operation in operations.filter(|o| o.file == section.old || o.file == section.new) {
+            for operation in self.made_of(section) {
                 operation.exact_name |= section.quoted;
                 operation.encoded |= encoded;
                 operation.proven |= proven;
@@ -118,6 +120,24 @@ impl<'d> Lowering<'d, '_> {
         if let Some(operation) = operations.find(is_at) {
             operation.add_note(text);
         }
+    }
+
+    /// The operations of the last section, and of those before it that its files come from.
+    fn made_of(&mut self, section: &Section<'_>) -> impl Iterator<Item = &mut Operation> {
+        let standing = |path| match self.standing.get(path) {
+            Some(Standing::From(index)) => Some(*index),
+            Some(Standing::Gone) | None => None,
+        };
+        let indices = [
+            standing(&section.old),
+            standing(&section.new),
+            self.done.len().checked_sub(1),
+        ];
+        let first = indices.into_iter().flatten().min().unwrap_or_default();
+        let done = self.done[first..].iter_mut().enumerate();
+        let done = done.filter(move |(at, _)| indices.contains(&Some(first + at)));
+        let operations = done.flat_map(|(_, done)| &mut done.operations);
+        operations.filter(|o| o.file == section.old || o.file == section.new)
     }
 
     fn section(&mut self, section: &'d Section<'d>) -> Result<Done, Refusal> {
@@ -170,6 +190,9 @@ impl<'d> Lowering<'d, '_> {
         })
     }
 
+    /// How often a text is read, as fast as it is copied, to change it once more.
+    const PASSES: usize = 2;
+
     /// Changes what an earlier section made of the file.
     fn again(
         &mut self,
@@ -178,6 +201,15 @@ impl<'d> Lowering<'d, '_> {
         earlier: usize,
     ) -> Result<Done, Refusal> {
         let index = earlier;
+        let said = |done: &Done| -> usize {
+            let notes = done.operations.iter();
+            let notes = notes.filter_map(|operation| operation.reading.note.as_ref());
+            notes.map(String::len).sum()
+        };
+        let done = &self.done[index];
+        let length = done.origin.as_ref().map_or(0, |it| it.bytes().len()) + said(done);
+        self.work
+            .spend(length * Self::PASSES, self.done.len(), path)?;
         let made = self.made(index);
         let Some(made) = made else {
             // The earlier section was refused; so is what builds on it.
