@@ -133,12 +133,15 @@ enum FileAction<'a> {
     },
 }
 
+/// A line of a chunk: what becomes of it, and its text.
+type ChunkLine<'a> = (Role, &'a [u8]);
+
 /// A run of changed lines with context.
 struct Chunk<'a> {
     /// The line of the patch where it starts, from 1.
     line: usize,
     anchors: Vec<&'a [u8]>,
-    lines: Vec<(Role, &'a [u8])>,
+    lines: Vec<ChunkLine<'a>>,
     end_of_file: bool,
 }
 

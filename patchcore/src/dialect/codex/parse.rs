@@ -2,7 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt as _;
 
-use super::{Chunk, Codex, FileAction, FileHunk, Role, command};
+use super::{Chunk, ChunkLine, Codex, FileAction, FileHunk, Role, command};
 use crate::dialect::unread::{AtLine, Misread, Misreads};
 use crate::dialect::{Options, Unread, beneath_root, detect};
 use crate::digest::Digest;
@@ -363,8 +363,8 @@ impl<'a> Reader<'a, '_> {
     }
 
     /// The lines of a chunk, and whether they end the file.
-    fn chunk_lines(&mut self) -> Result<(Vec<(Role, &'a [u8])>, bool), Misread> {
-        let mut lines: Vec<(Role, &'a [u8])> = Vec::new();
+    fn chunk_lines(&mut self) -> Result<(Vec<ChunkLine<'a>>, bool), Misread> {
+        let mut lines: Vec<ChunkLine<'a>> = Vec::new();
         while let Some(line) = self.peek() {
             if line.trim_ascii_end() == b"*** End of File" {
                 self.at += 1;

@@ -278,7 +278,7 @@ impl<'a> Header<'a> {
     }
 
     /// The file of the `diff --git` line, where its two names are one.
-    fn from_git(&self) -> Result<Option<RelPath>, Misread> {
+    fn of_git(&self) -> Result<Option<RelPath>, Misread> {
         let name = self.file.git.and_then(|rest| git_name(rest, self.strip));
         name.map(|name| self.path(&name, 0)).transpose()
     }
@@ -308,7 +308,7 @@ impl<'a> Header<'a> {
     }
 
     fn without_names(&self) -> Result<Names, Misread> {
-        match self.from_git()? {
+        match self.of_git()? {
             Some(name) => Ok(Names::of_one(self.kind, name)),
             None => Err(invalid(
                 self.file.line,
@@ -320,7 +320,7 @@ impl<'a> Header<'a> {
 
     fn with_one_name(&self, name: &[u8]) -> Result<Names, Misread> {
         let name = self.path(name, self.strip)?;
-        if let Some(known) = self.from_git()?.filter(|known| *known != name) {
+        if let Some(known) = self.of_git()?.filter(|known| *known != name) {
             let message = format!("the file has two names, {known} and {name}");
             return Err(invalid(self.file.line, message));
         }
