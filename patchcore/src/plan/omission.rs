@@ -73,26 +73,25 @@ enum Told {
     Omission,
 }
 
+/// The text of a line, from its comment on, that may say so.
+fn sayable(line: &[u8]) -> Option<&str> {
+    let line = line.trim_ascii();
+    // A long line is prose or code.
+    if line.len() < 4 || line.len() > 120 {
+        return None;
+    }
+    let line = match may_open(line) {
+        true => line,
+        false => only_comment(line)?,
+    };
+    std::str::from_utf8(line).ok().filter(|_| may_say(line))
+}
+
 /// Whether a line is a comment, or bare text behind dots, that says that the rest stays as it is.
 ///
 /// All of its words have to say that: a sentence with another verb is an ordinary comment.
 fn told(line: &[u8]) -> Told {
-    let line = line.trim_ascii();
-    // A long line is prose or code.
-    if line.len() < 4 || line.len() > 120 {
-        return Told::Nothing;
-    }
-    let line = match may_open(line) {
-        true => line,
-        false => match only_comment(line) {
-            Some(comment) => comment,
-            None => return Told::Nothing,
-        },
-    };
-    if !may_say(line) {
-        return Told::Nothing;
-    }
-    let Ok(text) = std::str::from_utf8(line) else {
+    let Some(text) = sayable(line) else {
         return Told::Nothing;
     };
     let Some((body, form)) = uncommented(text) else {

@@ -30,10 +30,7 @@ pub(in crate::dialect) fn parse(bytes: &[u8], options: &Options) -> Result<Searc
             in_prose = false;
             match reader.block() {
                 Ok(block) => blocks.extend(block),
-                Err(fault) => {
-                    reader.faults.push(fault);
-                    reader.skip_to_block();
-                }
+                Err(fault) => reader.skip_at(fault),
             }
             continue;
         }
@@ -63,11 +60,8 @@ pub(in crate::dialect) fn parse(bytes: &[u8], options: &Options) -> Result<Searc
     }
     reader.faults.check(bytes)?;
     if blocks.is_empty() {
-        return Err(Refusal::new(
-            Code::InvalidBatch,
-            "the patch holds no block that starts with <<<<<<< SEARCH or ------- SEARCH",
-        )
-        .into());
+        let why = "the patch holds no block that starts with <<<<<<< SEARCH or ------- SEARCH";
+        return Err(Refusal::new(Code::InvalidBatch, why).into());
     }
     Ok(SearchReplace {
         blocks,
@@ -127,6 +121,11 @@ impl<'a> Reader<'a, '_> {
     /// Records what is at the cursor as a fault and goes on with the next block.
     fn skip_as(&mut self, fault: impl Into<String>) {
         let fault = self.invalid(fault);
+        self.skip_at(fault);
+    }
+
+    /// Records a fault and goes on with the next block.
+    fn skip_at(&mut self, fault: Misread) {
         self.faults.push(fault);
         self.skip_to_block();
     }

@@ -78,10 +78,21 @@ impl Run<'_> {
         for (uuid, operation, details) in taken {
             self.log(operation, Some(&uuid), Level::Warning, details);
         }
-        if again.is_empty() {
-            return Ok(manifest);
+        if !again.is_empty() {
+            self.try_again(&again, &manifest, marked, notes)?;
         }
-        let second = self.mark(&manifest, &|task| again.contains(task.uuid()))?;
+        Ok(manifest)
+    }
+
+    /// Marks once more what the remediations may have mended.
+    fn try_again(
+        &mut self,
+        again: &BTreeSet<String>,
+        manifest: &Manifest,
+        marked: &mut Marked,
+        notes: &mut HashMap<String, String>,
+    ) -> Result<(), Failure> {
+        let second = self.mark(manifest, &|task| again.contains(task.uuid()))?;
         for (task, ended) in second.done {
             let details = json!({ "outcome": ended.as_str() });
             self.log("remedy", Some(&task), Level::Info, details);
@@ -93,7 +104,7 @@ impl Run<'_> {
             notes.insert(task.clone(), format!("{first}; {}", refusal.message));
             marked.failed.insert(task, refusal);
         }
-        Ok(manifest)
+        Ok(())
     }
 
     /// Writes what the remediations change into the manifest.
