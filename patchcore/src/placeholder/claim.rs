@@ -40,17 +40,16 @@ impl<'a> Claims<'a> {
         let mut by_sum: HashMap<String, Vec<(usize, usize)>> = HashMap::new();
         let mut words = Vec::with_capacity(existing.len());
         for (index, existing) in existing.iter().enumerate() {
-            for form in existing.forms(bytes) {
-                for text in [&form.words, &form.normal] {
-                    let sum = by_sum.entry(checksum(text)).or_default();
+            let forms = existing.forms(bytes);
+            for form in forms.iter() {
+                for sum in &form.sums {
+                    let sum = by_sum.entry(sum.clone()).or_default();
                     if sum.last().is_none_or(|(last, _)| *last != index) {
                         sum.push((index, form.end));
                     }
                 }
-                if form.end == existing.span().end {
-                    words.push(form.words);
-                }
             }
+            words.push(forms.words().to_owned());
         }
         Self {
             existing,

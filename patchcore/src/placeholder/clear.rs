@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use super::comment::{self, CommentKind, Existing};
 use super::context::Context;
-use super::injected::checksum;
 use super::{Marker, Placeholder};
 use crate::edit::Edit;
 use crate::error::{Code, Refusal};
@@ -44,13 +43,11 @@ impl Marker<'_> {
         let mut unknown = Vec::new();
         for existing in &existing {
             let span = existing.span();
-            let forms: Vec<comment::Form> = existing.forms(bytes).collect();
-            let form = forms
-                .iter()
-                .find(|form| match comment::task_of(&form.words) {
-                    Some((other, _)) if existing.kind == CommentKind::Task => other == task,
-                    _ => existing.kind == CommentKind::Prompt && is_known(&sums, form),
-                });
+            let forms = existing.forms(bytes);
+            let form = forms.iter().find(|form| match forms.task_of(form) {
+                Some((other, _)) if existing.kind == CommentKind::Task => other == task,
+                _ => existing.kind == CommentKind::Prompt && is_known(&sums, form),
+            });
             if let Some(form) = form {
                 if existing.kind == CommentKind::Prompt
                     && self.is_others(bytes, &found, id, form, &context)
@@ -61,7 +58,7 @@ impl Marker<'_> {
                 near = Some(form.end);
                 continue;
             }
-            let names = names(existing.kind, &forms[0].words, id, task);
+            let names = names(existing.kind, forms.words(), id, task);
             // One right below the task's own comment is rather its prompt, too.
             let below = near == Some(span.start) && existing.kind == CommentKind::Prompt;
             let of_nobody = || {
@@ -96,10 +93,10 @@ impl Marker<'_> {
             let end = crate::bytes::find(b'\n', &bytes[at..]).map_or(bytes.len(), |n| at + n + 1);
             let here = || found.iter().filter(|p| (at..end).contains(&p.span.start));
             if here().next().is_some() {
-                let sum = checksum(&form.words);
+                let sum = &form.sums[0];
                 let is_own = here().any(|placeholder| placeholder.id == id);
                 return !is_own
-                    && here().any(|p| self.injected.sums(p.id).any(|other| other == sum));
+                    && here().any(|p| self.injected.sums(p.id).any(|other| other == sum.as_str()));
             }
             let line = bytes[at..end].trim_ascii();
             if !line.is_empty() && !comment::is_mark(line, context.style_of_line(bytes, at)) {
@@ -112,8 +109,7 @@ impl Marker<'_> {
 }
 
 fn is_known(sums: &BTreeSet<&str>, form: &comment::Form) -> bool {
-    let is_one = |text: &str| sums.contains(checksum(text).as_str());
-    is_one(&form.words) || is_one(&form.normal)
+    form.sums.iter().any(|sum| sums.contains(sum.as_str()))
 }
 
 /// Whether a comment of this kind names the task, or the placeholder that its prompt is for.

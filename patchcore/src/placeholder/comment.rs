@@ -1,13 +1,15 @@
 //! The comment: text made safe for a language, laid out in lines, and found again above a line.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::Scanner;
 use super::context::Context;
-use super::injected::checksum;
+use super::injected;
+use crate::digest::Hasher;
+
 use super::style::{
-    BLOCK, CSS, CommentStyle, HASH, HTML, JSX_CHILD, PHP, PHP_TAG, SCRIPT, SLASHES, Trim,
+    BLOCK, CSS, CommentStyle, GO, HASH, HTML, JSX_CHILD, PHP, PHP_TAG, SCRIPT, SLASHES, Trim,
 };
 
 /// What a comment says.
@@ -111,12 +113,39 @@ impl Comment {
 }
 
 /// The words of a comment, from its lines, without what makes them a comment.
-fn words<'a>(lines: impl Iterator<Item = &'a [u8]>, style: &CommentStyle) -> String {
-    let next = style.next.trim_ascii().as_bytes();
-    let mut text = String::new();
-    for (index, line) in lines.enumerate() {
+fn words<'a>(lines: impl Iterator<Item = &'a [u8]>, style: &'static CommentStyle) -> String {
+    let mut words = Words::new(style);
+    lines.for_each(|line| words.add(line));
+    words.text
+}
+
+/// Collects the words of a comment, line by line: each line is read once, however many forms the
+/// comment may have.
+struct Words {
+    style: &'static CommentStyle,
+    lines: usize,
+    text: String,
+    /// Of the first bytes of the text.
+    hasher: Hasher,
+    hashed: usize,
+}
+
+impl Words {
+    fn new(style: &'static CommentStyle) -> Self {
+        Self {
+            style,
+            lines: 0,
+            text: String::new(),
+            hasher: Hasher::default(),
+            hashed: 0,
+        }
+    }
+
+    fn add(&mut self, line: &[u8]) {
+        let style = self.style;
+        let next = style.next.trim_ascii().as_bytes();
         let mut line = line.trim_ascii();
-        if index == 0 || style.is_line() {
+        if self.lines == 0 || style.is_line() {
             line = style.strip_opener(line).unwrap_or(line);
         }
         if !style.is_line()
@@ -132,26 +161,43 @@ fn words<'a>(lines: impl Iterator<Item = &'a [u8]>, style: &CommentStyle) -> Str
             .split(u8::is_ascii_whitespace)
             .filter(|w| !w.is_empty())
         {
-            if !text.is_empty() {
-                text.push(' ');
+            if !self.text.is_empty() {
+                self.text.push(' ');
             }
-            text.push_str(&String::from_utf8_lossy(word));
+            self.text.push_str(&String::from_utf8_lossy(word));
         }
+        self.lines += 1;
     }
-    text
+
+    /// The checksum of the words so far.
+    fn sum(&mut self) -> String {
+        self.hasher.update(&self.text.as_bytes()[self.hashed..]);
+        self.hashed = self.text.len();
+        injected::shortened(self.hasher.clone().finish())
+    }
 }
 
 /// The comment with the white space at both ends of its lines aside: by this, manifests of earlier
 /// versions know it.
-fn normal<'a>(lines: impl Iterator<Item = &'a [u8]>) -> String {
-    let mut text = String::new();
-    for line in lines {
-        if !text.is_empty() {
-            text.push('\n');
+#[derive(Default)]
+struct Normal {
+    hasher: Hasher,
+    is_begun: bool,
+}
+
+impl Normal {
+    fn add(&mut self, line: &[u8]) {
+        if self.is_begun {
+            self.hasher.update(b"\n");
         }
-        text.push_str(&String::from_utf8_lossy(line.trim_ascii()));
+        let line = String::from_utf8_lossy(line.trim_ascii());
+        self.hasher.update(line.as_bytes());
+        self.is_begun |= !line.is_empty();
     }
-    text
+
+    fn sum(&self) -> String {
+        injected::shortened(self.hasher.clone().finish())
+    }
 }
 
 /// Splits at everything that some language takes for the end of a line.
@@ -414,27 +460,56 @@ impl Existing {
 
     /// What it says in as many lines as it has by its layout, and then in as many as it may have
     /// after a formatter laid it out again, the most first.
-    pub(super) fn forms<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = Form> + 'a {
-        // Our text ends with a word: a last line without one is somebody else's.
-        let has_words = |lines: &usize| {
-            let last = bytes[self.ends[lines - 1]..self.ends[*lines]].trim_ascii();
-            *lines == 1 || !self.style.is_line() || last != self.style.opener().as_bytes()
-        };
-        let others = (1..self.ends.len())
-            .rev()
-            .filter(move |lines| *lines != self.own && has_words(lines));
-        std::iter::once(self.own).chain(others).map(move |lines| {
-            let end = self.ends[lines];
-            let text = &bytes[self.ends[0]..end];
+    pub(super) fn forms(&self, bytes: &[u8]) -> Forms {
+        let mut words = Words::new(self.style);
+        let mut normal = Normal::default();
+        let mut forms: Vec<Form> = Vec::with_capacity(self.ends.len());
+        let mut own = 0;
+        for (index, ends) in self.ends.windows(2).enumerate() {
+            let text = &bytes[ends[0]..ends[1]];
             let text = text.strip_suffix(b"\n").unwrap_or(text);
-            let split = || text.split(|&b| b == b'\n');
-            Form {
-                end,
-                words: words(split(), self.style),
-                normal: normal(split()),
+            for line in text.split(|&b| b == b'\n') {
+                words.add(line);
+                normal.add(line);
             }
-        })
+            let is_bare = |text: &[u8]| {
+                self.style.is_line() && text.trim_ascii() == self.style.opener().as_bytes()
+            };
+            // Our text ends with a word: a last line without one is somebody else's.
+            if index > 0 && is_bare(text) && index + 1 != self.own {
+                continue;
+            }
+            if index + 1 == self.own {
+                own = forms.len();
+            }
+            // But where a formatter puts one: right below ours is the placeholder's line, or code.
+            let below = self.ends.get(index + 2).copied();
+            let below = below.filter(|below| {
+                self.style.bare_below && index > 0 && is_bare(&bytes[ends[1]..*below])
+            });
+            forms.push(Form {
+                end: below.unwrap_or(ends[1]),
+                words: words.text.len(),
+                sums: [words.sum(), normal.sum()],
+                is_short: index < MORE_LINES,
+            });
+        }
+        let own = forms.remove(own);
+        forms.push(own);
+        forms.reverse();
+        Forms {
+            text: words.text,
+            forms,
+        }
     }
+}
+
+/// What a comment says, in each number of lines that it may have; by its layout first.
+#[derive(Debug)]
+pub(super) struct Forms {
+    /// The words of all lines.
+    text: String,
+    forms: Vec<Form>,
 }
 
 /// What a comment says in so many lines.
@@ -442,9 +517,29 @@ impl Existing {
 pub(super) struct Form {
     /// Where its last line ends.
     pub(super) end: usize,
-    pub(super) words: String,
-    /// The form of earlier versions.
-    pub(super) normal: String,
+    /// The checksum of its words, and that of the form of earlier versions.
+    pub(super) sums: [String; 2],
+    /// The bytes of its words.
+    words: usize,
+    /// Whether it has few lines.
+    is_short: bool,
+}
+
+impl Forms {
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, Form> {
+        self.forms.iter()
+    }
+
+    /// The words in as many lines as the comment has by its layout.
+    pub(super) fn words(&self) -> &str {
+        &self.text[..self.forms[0].words]
+    }
+
+    /// The task that the comment names in one of its forms, and its placeholder.
+    pub(super) fn task_of(&self, form: &Form) -> Option<(&str, Option<&str>)> {
+        // It is one line of ours, whatever a formatter makes of it.
+        form.is_short.then(|| task_of(&self.text[..form.words]))?
+    }
 }
 
 /// The task that a comment of these words names, and its placeholder, if nobody edited it.
@@ -471,18 +566,18 @@ const MORE_LINES: usize = 64;
 /// All comments of a file that look like ours, in its order.
 pub(super) fn all(bytes: &[u8], context: &Context) -> Vec<Existing> {
     let mut found: Vec<Existing> = Vec::new();
+    let mut closers = Closers::new(bytes);
     let mut floor = 0;
-    for at in starts(bytes) {
-        if at < floor {
+    for line in starts(bytes) {
+        if line < floor {
             continue;
         }
-        let line = crate::text::Text::new(bytes).line_start(at);
         let Some(style) = context.style_of_line(bytes, line) else {
             continue;
         };
         // Styles of earlier versions.
         let former = match style {
-            _ if *style == SLASHES => Some(&BLOCK),
+            _ if *style == SLASHES || *style == GO => Some(&BLOCK),
             _ if *style == PHP_TAG => Some(&HTML),
             _ => None,
         };
@@ -491,7 +586,7 @@ pub(super) fn all(bytes: &[u8], context: &Context) -> Vec<Existing> {
         let existing = styles
             .into_iter()
             .flatten()
-            .find_map(|style| comment_at(bytes, line, style, &is_free));
+            .find_map(|style| comment_at(&mut closers, line, style, &is_free));
         if let Some(existing) = existing {
             floor = existing.span().end;
             found.push(existing);
@@ -520,17 +615,31 @@ pub(super) fn masked(
     let embedded = [&SCRIPT, &CSS, &PHP, &JSX_CHILD, &HASH, &HTML, &BLOCK].map(Some);
     let styles = || [base].into_iter().chain(embedded).flatten();
     let mut masked: Option<Vec<u8>> = None;
+    let mut closers = Closers::new(bytes);
     let mut floor = 0;
-    for at in starts(bytes) {
-        if at < floor {
+    let starts = starts(bytes);
+    // The lines that open a comment like ours, of each style.
+    let opened = styles().map(|style| -> Vec<usize> {
+        let lines = starts.iter().copied();
+        lines
+            .filter(|line| opens(bytes, *line, style).is_some())
+            .collect()
+    });
+    let opened: Vec<_> = opened.collect();
+    for line in starts {
+        if line < floor {
             continue;
         }
-        let line = crate::text::Text::new(bytes).line_start(at);
-        let found = styles().find_map(|style| {
-            let existing = comment_at(bytes, line, style, &|_| true)?;
-            let is_known = |text: &str| known.contains(&checksum(text));
-            let mut forms = existing.forms(bytes);
-            let form = forms.find(|form| is_known(&form.words) || is_known(&form.normal))?;
+        let found = styles().zip(&opened).find_map(|(style, opened)| {
+            let existing = comment_at(&mut closers, line, style, &|_| true)?;
+            // No text of ours opens another.
+            let next = opened.get(opened.partition_point(|other| *other <= line));
+            if next.is_some_and(|next| *next < existing.span().end) {
+                return None;
+            }
+            let forms = existing.forms(bytes);
+            let is_known = |form: &&Form| form.sums.iter().any(|sum| known.contains(sum));
+            let form = forms.iter().find(is_known)?;
             Some((style, form.end))
         });
         let Some((style, end)) = found else {
@@ -593,36 +702,86 @@ pub(super) fn is_below_documentation(bytes: &[u8], at: usize) -> bool {
     false
 }
 
-/// Where comments like ours may have their marks, in the order of the text.
+/// The starts of the lines in which comments like ours may begin, in their order.
 fn starts(bytes: &[u8]) -> Vec<usize> {
-    let mut starts: Vec<usize> = [TASK, PROMPT]
+    let mut marks: Vec<usize> = [TASK, PROMPT]
         .iter()
         .flat_map(|mark| memchr::memmem::find_iter(bytes, mark.as_bytes()))
         .collect();
-    starts.sort_unstable();
+    marks.sort_unstable();
+    let mut starts = Vec::new();
+    let mut end = 0;
+    for mark in marks {
+        if mark >= end {
+            starts.push(crate::text::Text::new(bytes).line_start(mark));
+            let line = crate::bytes::find(b'\n', &bytes[mark..]);
+            end = line.map_or(bytes.len(), |at| mark + at + 1);
+        }
+    }
     starts
 }
 
+/// What a comment like ours that begins on a line is of, and where its text starts.
+fn opens(bytes: &[u8], line: usize, style: &CommentStyle) -> Option<(CommentKind, usize)> {
+    let first = bytes[line..].trim_ascii_start();
+    let inner = style.strip_opener(first)?;
+    Some((kind_of(inner)?, bytes.len() - inner.len()))
+}
+
+/// The ends of comments, looked for once in each style: of many comments that are not closed, each
+/// would be searched to the end of the file.
+struct Closers<'b> {
+    bytes: &'b [u8],
+    ends: HashMap<&'static str, Vec<usize>>,
+    /// Where a comment was closed, and where the line ends if nothing else is on it.
+    last: Option<(usize, Option<usize>)>,
+}
+
+impl<'b> Closers<'b> {
+    fn new(bytes: &'b [u8]) -> Self {
+        Self {
+            bytes,
+            ends: HashMap::new(),
+            last: None,
+        }
+    }
+
+    /// The end of the line on which a comment ends whose text starts at an offset; `None` where it
+    /// does not end, or something else is on that line.
+    fn line_end(&mut self, style: &'static CommentStyle, at: usize) -> Option<usize> {
+        let bytes = self.bytes;
+        let tail = style.tail();
+        let ends = self.ends.entry(tail).or_insert_with(|| {
+            let found = memchr::memmem::find_iter(bytes, tail.as_bytes());
+            found.map(|at| at + tail.len()).collect()
+        });
+        let first = ends.partition_point(|end| *end < at + tail.len());
+        let close = style.end_from(bytes, at, &ends[first..])?;
+        if let Some((_, end)) = self.last.filter(|(last, _)| *last == close) {
+            return end;
+        }
+        let rest = &bytes[close..];
+        let end = crate::bytes::find(b'\n', rest);
+        let end = end.filter(|end| rest[..*end].trim_ascii().is_empty());
+        let end = end.map(|end| close + end + 1);
+        self.last = Some((close, end));
+        end
+    }
+}
+
 fn comment_at(
-    bytes: &[u8],
+    closers: &mut Closers<'_>,
     start: usize,
     style: &'static CommentStyle,
     is_free: &dyn Fn(usize) -> bool,
 ) -> Option<Existing> {
+    let bytes = closers.bytes;
     let opener = style.opener().as_bytes();
     let line_end = |at: usize| crate::bytes::find(b'\n', &bytes[at..]).map(|end| at + end + 1);
-    let first = bytes[start..].trim_ascii_start();
-    let inner = style.strip_opener(first)?;
-    let kind = kind_of(inner)?;
+    let (kind, text) = opens(bytes, start, style)?;
     let mut ends = vec![start];
     if !style.is_line() {
-        let close = style.end_from(bytes, bytes.len() - inner.len())?;
-        let end = line_end(close)?;
-        // Nothing else is on its last line.
-        if !bytes[close..end].trim_ascii().is_empty() {
-            return None;
-        }
-        ends.push(end);
+        ends.push(closers.line_end(style, text)?);
         return Some(Existing {
             kind,
             ends,

@@ -65,7 +65,12 @@ impl Injected {
 
 /// The checksum of a comment's words.
 pub(super) fn checksum(comment: &str) -> String {
-    let mut hex = Digest::of(comment.as_bytes()).to_hex();
+    shortened(Digest::of(comment.as_bytes()))
+}
+
+/// The checksum of a comment whose words have a digest.
+pub(super) fn shortened(digest: Digest) -> String {
+    let mut hex = digest.to_hex();
     hex.truncate(16);
     hex
 }

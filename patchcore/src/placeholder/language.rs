@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use super::style::{
-    BATCH, BLOCK, C, CSS, CommentStyle, DASHES, DOUBLE_SEMICOLON, EXCLAMATION, HAML, HANDLEBARS,
-    HASH, HASH_AND_ANGLE, HASH_AND_STAR, HASH_NESTING, HTML, JAVA, JINJA, JSX_CHILD, LIQUID, MAKE,
-    MARKDOWN, ML, PERCENT, PHP_TAG, PUG, QUOTE, SEMICOLON, SLASHES, TEMPLATE_TAG, VIM,
+    BATCH, BLOCK, C, CSS, CommentStyle, DASHES, DOUBLE_SEMICOLON, EXCLAMATION, GO, HAML,
+    HANDLEBARS, HASH, HASH_AND_ANGLE, HASH_AND_STAR, HASH_NESTING, HTML, JAVA, JINJA, JSX_CHILD,
+    LIQUID, MAKE, MARKDOWN, ML, PERCENT, PHP_TAG, PUG, QUOTE, SEMICOLON, SLASHES, TEMPLATE_TAG,
+    VIM,
 };
 use crate::path::RelPath;
 
@@ -169,7 +170,7 @@ languages! {
     "MDX", Some(&JSX_CHILD), ["mdx"];
     "AsciiDoc", Some(&SLASHES), ["adoc" "asciidoc"];
     "PHP", Some(&PHP_TAG), ["php" "phtml"], run ["php"];
-    "Go", Some(&SLASHES), ["go"], names ["go.mod" "go.work"];
+    "Go", Some(&GO), ["go"], names ["go.mod" "go.work"];
     "Rust", Some(&SLASHES), ["rs"], run ["rust-script"];
     "C#", Some(&SLASHES), ["cs" "csx"];
     "F#", Some(&SLASHES), ["fs" "fsx" "fsi"];

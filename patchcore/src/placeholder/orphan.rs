@@ -3,8 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Marker;
-use super::comment::{self, CommentKind, Form};
-use super::injected::checksum;
+use super::comment::{self, CommentKind};
 use crate::error::{Code, Refusal};
 use crate::path::RelPath;
 use crate::text::Text;
@@ -35,12 +34,11 @@ impl Marker<'_> {
         let ids: HashSet<&str> = found.iter().map(|placeholder| placeholder.id).collect();
         let mut orphans = Vec::new();
         for existing in comment::all(bytes, &context) {
-            let forms: Vec<Form> = existing.forms(bytes).collect();
+            let forms = existing.forms(bytes);
             let gone = forms.iter().find_map(|form| {
-                let sums = [checksum(&form.words), checksum(&form.normal)];
-                let owners = sums.iter().find_map(|sum| owners.get(sum.as_str()));
+                let owners = form.sums.iter().find_map(|sum| owners.get(sum.as_str()));
                 if existing.kind == CommentKind::Task
-                    && let Some((task, name)) = comment::task_of(&form.words)
+                    && let Some((task, name)) = forms.task_of(form)
                 {
                     if !is_open(task) {
                         return Some(Some(format!("task {task}, which is not open")));
@@ -52,7 +50,7 @@ impl Marker<'_> {
             });
             // Of one that somebody edited, the name says whose it was.
             let gone = gone.unwrap_or_else(|| {
-                let name = comment::name_of(&forms[0].words)?;
+                let name = comment::name_of(forms.words())?;
                 let injected = self.injected.sums(name).next().is_some();
                 injected.then(|| without(Some(&vec![name]), &ids))?
             });

@@ -16,6 +16,8 @@ pub struct CommentStyle {
     pub(super) indent: Indent,
     /// Whether a blank line may stand in the comment.
     pub(super) blanks: bool,
+    /// Whether a formatter puts a bare line behind a comment of several lines.
+    pub(super) bare_below: bool,
     /// Of templates: how comments take the white space around them away.
     pub(super) trims: Option<&'static Trims>,
 }
@@ -90,21 +92,22 @@ impl CommentStyle {
         closers.find_map(|closer| line.strip_suffix(closer.as_bytes()))
     }
 
-    /// Where a comment ends whose text starts at an offset.
-    pub(super) fn end_from(&self, bytes: &[u8], at: usize) -> Option<usize> {
-        // Only somebody who edits the comment writes what both forms end with into its text. Without
-        // a bound each of many comments that have no end would be searched to the end of the file.
-        const LOOKED_AT: usize = 64;
-        // What both forms end with.
-        let closer = self.closer().as_bytes();
-        let tail = match self.trims {
+    /// What both forms of a comment end with.
+    pub(super) fn tail(&self) -> &'static str {
+        let closer = self.closer();
+        match self.trims {
             Some(_) => &closer[closer.len().saturating_sub(2)..],
             None => closer,
-        };
-        memchr::memmem::find_iter(&bytes[at..], tail)
-            .take(LOOKED_AT)
-            .map(|found| at + found + tail.len())
-            .find(|end| self.strip_closer(&bytes[at..*end]).is_some())
+        }
+    }
+
+    /// Where a comment ends whose text starts at an offset, of the ends of what it may end with.
+    pub(super) fn end_from(&self, bytes: &[u8], at: usize, tails: &[usize]) -> Option<usize> {
+        // Only somebody who edits the comment writes what both forms end with into its text. Without
+        // a bound all of them would be looked at for each of many comments that have no end.
+        const LOOKED_AT: usize = 64;
+        let mut tails = tails.iter().copied().take(LOOKED_AT);
+        tails.find(|end| self.strip_closer(&bytes[at..*end]).is_some())
     }
 
     /// What closes any comment of the style; empty for a line comment.
@@ -121,6 +124,7 @@ const fn line(prefix: &'static str, next: &'static str) -> CommentStyle {
         forbidden: &[],
         indent: Indent::Line,
         blanks: true,
+        bare_below: false,
         trims: None,
     }
 }
@@ -138,6 +142,7 @@ const fn block(
         forbidden,
         indent: Indent::Line,
         blanks: true,
+        bare_below: false,
         trims: None,
     }
 }
@@ -149,6 +154,7 @@ const STARRED: CommentStyle = CommentStyle {
     forbidden: &["*/", "/*"],
     indent: Indent::Line,
     blanks: true,
+    bare_below: false,
     trims: None,
 };
 
@@ -190,6 +196,12 @@ pub(super) const JSX_CHILD: CommentStyle = CommentStyle {
 pub(super) const SLASHES: CommentStyle = CommentStyle {
     forbidden: &["*/", "/*", "\"\"\""],
     ..line("// ", "//   ")
+};
+/// Go, whose formatter takes lines that hang for code, or for a list, and puts a bare line behind them
+/// in documentation.
+pub(super) const GO: CommentStyle = CommentStyle {
+    bare_below: true,
+    ..SLASHES
 };
 /// Forbids what ends a string over several lines, in which a placeholder may stand.
 pub(super) const HASH: CommentStyle = CommentStyle {

@@ -979,3 +979,160 @@ proptest! {
         }
     }
 }
+
+/// Comments that look like ours and are not closed, share one end, or share one line: each line is
+/// read once, not once for each comment above it.
+#[test]
+fn many_comments_that_are_not_closed_are_read_once() {
+    const MANY: usize = 50_000;
+    let known = "above the others";
+    for (name, open, close, placeholder) in [
+        ("a.ts", "/* agent: x\n", "", "// ###P###\n"),
+        ("a.css", "/* agent: x\n", "*/\n", "/* ###P### */\n"),
+        ("a.css", "/* agent: x\n", "*/ a{}\n", "/* ###P### */\n"),
+        ("a.html", "<!-- agent: x\n", "", "<p>###P###</p>\n"),
+        ("a.njk", "{# agent: x\n", "", "###P###\n"),
+        ("a.py", "#   agent: x\n", "", "# ###P###\n"),
+        ("a.py", "# agent: ", "\n", "# ###P###\n"),
+    ] {
+        let source = format!("{placeholder}{}{close}", open.repeat(MANY));
+        let mut injected = Injected::default();
+        let mark = prompt(known);
+        let bytes = source.as_bytes();
+        let after = run(name, bytes, &mark, &mut injected, MarkMode::Inject).unwrap();
+        assert!(after.len() > source.len(), "{name} {open:?}");
+        let again = run(name, &after, &mark, &mut injected, MarkMode::Inject).unwrap();
+        assert!(again == after, "{name} {open:?}: twice is once");
+        let back = run(name, &after, &mark, &mut injected, MarkMode::Remove).unwrap();
+        assert!(back == bytes, "{name} {open:?}");
+    }
+}
+
+/// A line comment may have any number of the lines that hang below it, and is known in each.
+#[test]
+fn a_comment_is_known_in_each_number_of_lines_that_it_may_have() {
+    let mut injected = Injected::default();
+    let mark = prompt("first\nsecond\nthird");
+    let source = "# ###P###\n";
+    let after = run(
+        "a.py",
+        source.as_bytes(),
+        &mark,
+        &mut injected,
+        MarkMode::Inject,
+    )
+    .unwrap();
+    let text = String::from_utf8(after).unwrap();
+    let (comment, _) = text.split_once("# ###P###").unwrap();
+    // Other lines that hang below it, and one that is laid out again in more lines.
+    for below in ["#   mine\n#   too\n", "#\n#   mine\n", ""] {
+        for own in [
+            comment.to_owned(),
+            comment.replace("second", "\n#   second"),
+        ] {
+            let source = format!("{own}{below}# ###P###\n");
+            let bytes = source.as_bytes();
+            let again = run("a.py", bytes, &mark, &mut injected, MarkMode::Inject).unwrap();
+            assert_eq!(String::from_utf8(again).unwrap(), source);
+            let back = run("a.py", bytes, &mark, &mut injected, MarkMode::Remove).unwrap();
+            let left = format!("{below}# ###P###\n");
+            assert_eq!(String::from_utf8(back).unwrap(), left);
+        }
+    }
+}
+
+/// gofmt takes the lines that hang for code, and puts bare lines around them in documentation.
+#[test]
+fn the_bare_line_that_gofmt_puts_below_goes_with_the_comment() {
+    let mut injected = Injected::default();
+    let mark = prompt("do this\nand that");
+    let source = "// F does it.\n// ###P###\nfunc F() {}\n";
+    let after = run(
+        "a.go",
+        source.as_bytes(),
+        &mark,
+        &mut injected,
+        MarkMode::Inject,
+    )
+    .unwrap();
+    let after = String::from_utf8(after).unwrap();
+    let comment = "// agent: do this\n//   and that\n";
+    assert_eq!(
+        after,
+        source.replace("// ###P###", &format!("{comment}// ###P###"))
+    );
+    for formatted in [
+        "// agent: do this\n//\n//\tand that\n//\n",
+        "// agent: do this\n//   and that\n//\n",
+    ] {
+        let after = after.replace(comment, formatted);
+        let again = run(
+            "a.go",
+            after.as_bytes(),
+            &mark,
+            &mut injected,
+            MarkMode::Inject,
+        );
+        assert_eq!(String::from_utf8(again.unwrap()).unwrap(), after);
+        let back = run(
+            "a.go",
+            after.as_bytes(),
+            &mark,
+            &mut injected,
+            MarkMode::Remove,
+        );
+        assert_eq!(String::from_utf8(back.unwrap()).unwrap(), source);
+    }
+    // Elsewhere a bare line below is somebody's.
+    let rust = format!("{comment}//\n{source}");
+    let back = run(
+        "a.rs",
+        rust.as_bytes(),
+        &mark,
+        &mut injected,
+        MarkMode::Remove,
+    );
+    assert_eq!(
+        String::from_utf8(back.unwrap()).unwrap(),
+        format!("//\n{source}")
+    );
+}
+
+/// Prettier puts a comment between the members of a union, or between interfaces, behind the sign.
+#[test]
+fn a_comment_of_graphql_goes_above_a_list_of_members() {
+    for (source, line) in [
+        ("union U =\n  | A\n  # ###P###\n  | B\n", "union"),
+        ("union U =\n  # ###P###\n  | A\n", "union"),
+        ("union U =\n  # ###P###\n  A\n", "union"),
+        ("union U = A |\n  # ###P###\n  B\n", "union"),
+        (
+            "type T implements\n  # ###P###\n  & A\n  & B {\n  a: Int\n}\n",
+            "type",
+        ),
+        (
+            "type T implements A &\n  # ###P###\n  B {\n  a: Int\n}\n",
+            "type",
+        ),
+        (
+            "directive @d on\n  | FIELD\n  | QUERY # ###P###\n",
+            "directive",
+        ),
+    ] {
+        let after = inject("a.graphql", source, &prompt("x"));
+        assert_eq!(after, format!("# agent: [P] x\n{source}"), "{line}");
+    }
+    for (source, after) in [
+        (
+            "union U = A | B\n# ###P###\ntype T {\n  a: Int\n}\n",
+            "# agent: x\n# ###P###",
+        ),
+        (
+            "type T {\n  a(x: Int = 1): Int\n  # ###P###\n  b: Int\n}\n",
+            "  # agent: x\n  # ###P###",
+        ),
+    ] {
+        let marked = inject("a.graphql", source, &prompt("x"));
+        assert!(marked.contains(after), "{marked}");
+    }
+}

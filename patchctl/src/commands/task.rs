@@ -174,14 +174,14 @@ impl Change<'_> {
             warnings: workspace.notes(),
             exit: Exit::Done,
         };
-        if self.status == TaskStatus::Complete {
-            if let Err(failure) = self.clear(&workspace, &manifest, &mut changed) {
-                changed.warnings.push(format!(
-                    "task {0} is complete, but its comments are not taken out: {failure}; the next `task complete {0}` goes on",
-                    self.uuid
-                ));
-                changed.exit = Exit::Code(4);
-            }
+        if self.status == TaskStatus::Complete
+            && let Err(failure) = self.clear(&workspace, &manifest, &mut changed)
+        {
+            changed.warnings.push(format!(
+                "task {0} is complete, but its comments are not taken out: {failure}; the next `task complete {0}` goes on",
+                self.uuid
+            ));
+            changed.exit = Exit::Code(4);
         }
         let Some(api) = api else {
             return Ok(changed);

@@ -183,6 +183,42 @@ pub(super) fn cgo(text: &[u8], start: usize, sink: &mut Sink) {
     }
 }
 
+/// Lists of members and interfaces, whose `|` or `&` starts or ends a line: Prettier puts a comment
+/// between them behind the sign, where it is none of ours any more.
+pub(super) fn members(text: &[u8], start: usize, sink: &mut Sink) {
+    let mut lists = Vec::new();
+    // The last line with code, and whether it goes on.
+    let mut above: Option<(usize, bool)> = None;
+    let mut at = start;
+    while at < text.len() {
+        let (line, end) = line_of(text, at);
+        let code = code_of(line);
+        if sink.start_of_stretch(at).is_some() {
+            above = Some((at, false));
+        } else if !code.is_empty() {
+            let begins = code.starts_with(b"|") || code.starts_with(b"&");
+            if let Some((from, goes_on)) = above
+                && (begins || goes_on)
+            {
+                lists.push(from..at + 1);
+            }
+            let ends = [&b"|"[..], b"&", b"=", b"implements"];
+            above = Some((at, ends.iter().any(|sign| code.ends_with(sign))));
+        }
+        at = end + 1;
+    }
+    for list in lists {
+        sink.add(text, list, "a list of members");
+    }
+}
+
+/// A line without its comment and the white space around. A `#` in a string ends it, too: behind a
+/// string no list goes on.
+fn code_of(line: &[u8]) -> &[u8] {
+    let end = crate::bytes::find(b'#', line).unwrap_or(line.len());
+    line[..end].trim_ascii()
+}
+
 /// The white space that tags of a template take away, with that which is taken.
 pub(super) fn trimmed(name: &str, text: &[u8], start: usize, sink: &mut Sink) {
     let (opening, closing): (&[&str], &[&str]) = match name {

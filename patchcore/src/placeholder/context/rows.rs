@@ -358,7 +358,10 @@ pub(in crate::placeholder) fn lexer(name: &str) -> Option<Lex> {
         "YAML" => yaml::lex,
         "TOML" => toml,
         "Terraform" => terraform,
-        "GraphQL" => graphql,
+        "GraphQL" => |text, start, sink| {
+            graphql(text, start, sink);
+            lines::members(text, start, sink);
+        },
         "Nix" => nix,
         "Gherkin" => graphql,
         "environment" => lines::environment,
