@@ -311,13 +311,22 @@ fn merge_cluster<'a>(
             break;
         }
     }
-    // The extent holds nothing but what the lower edits wrote and what the upper edits replace:
-    //
-    //     lower    [wrote][wrote]   [wrote]
-    //     upper       [replaces........]
-    //     text     [kep   upper text   ept]
-    //
-    // Both come in order, so one pass takes what is kept of the lower edits between the upper ones.
+    let text = merged_text(&lower, &upper, start..end);
+    let original_start = start.wrapping_add_signed(-entry_shift);
+    let original_end = end.wrapping_add_signed(-*shift);
+    Edit::replace(original_start..original_end, text)
+}
+
+/// What two layers of edits, each in order, make of an extent of the text between them.
+///
+/// The extent holds nothing but what the lower edits wrote and what the upper edits replace:
+///
+///     lower    [wrote][wrote]   [wrote]
+///     upper       [replaces........]
+///     text     [kep   upper text   ept]
+///
+/// Both come in order, so one pass takes what is kept of the lower edits between the upper ones.
+fn merged_text(lower: &[(usize, &Edit)], upper: &[&Edit], extent: Range<usize>) -> Vec<u8> {
     let mut text = Vec::new();
     let mut rest = lower.iter().peekable();
     let mut keep = |text: &mut Vec<u8>, from: usize, to: usize| {
@@ -332,16 +341,14 @@ fn merge_cluster<'a>(
             rest.next();
         }
     };
-    let mut at = start;
-    for edit in &upper {
+    let mut at = extent.start;
+    for edit in upper {
         keep(&mut text, at, edit.span.start);
         text.extend_from_slice(&edit.text);
         at = edit.span.end;
     }
-    keep(&mut text, at, end);
-    let original_start = start.wrapping_add_signed(-entry_shift);
-    let original_end = end.wrapping_add_signed(-*shift);
-    Edit::replace(original_start..original_end, text)
+    keep(&mut text, at, extent.end);
+    text
 }
 
 #[cfg(test)]

@@ -205,18 +205,15 @@ fn validate_order(value: &Value) -> Vec<Violation> {
             &mut violations,
         ),
     }
-    match order.get("ai_provider") {
-        None | Some(Value::Null | Value::String(_)) => {}
-        Some(other) => {
-            let message = format!("must be text, not {}", kind(other));
-            violations.push(at("$.ai_provider", message));
-        }
-    }
-    match order.get("metadata") {
-        None | Some(Value::Null | Value::Object(_)) => {}
-        Some(other) => {
-            let message = format!("must be an object, not {}", kind(other));
-            violations.push(at("$.metadata", message));
+    let optional: [(&str, &str, fn(&Value) -> bool); 2] = [
+        ("ai_provider", "text", Value::is_string),
+        ("metadata", "an object", Value::is_object),
+    ];
+    for (name, wanted, fits) in optional {
+        let value = order.get(name).filter(|value| !value.is_null());
+        if let Some(other) = value.filter(|value| !fits(value)) {
+            let message = format!("must be {wanted}, not {}", kind(other));
+            violations.push(at(format!("$.{name}"), message));
         }
     }
     for name in order.keys().filter(|name| !KNOWN.contains(&name.as_str())) {

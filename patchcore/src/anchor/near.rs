@@ -229,18 +229,25 @@ fn similar(text: &[u8], block: &[&[u8]]) -> Vec<(usize, usize)> {
             let found = hits[bit];
             let score =
                 found * 1000 / sizes[bit] * 4 + found * 2000 / (sizes[bit] + line.len() - 2);
-            if found == 0 || (best.len() == TRIED && best[TRIED - 1].0 >= score) {
-                continue;
+            if found > 0 {
+                keep_best(best, score, at);
             }
-            let place = best.partition_point(|(other, _)| *other >= score);
-            best.insert(place, (score, at));
-            best.truncate(TRIED);
         }
     }
     let places = keys.iter().zip(best);
     places
         .flat_map(|((index, _), best)| best.into_iter().map(|(_, at)| (at, *index)))
         .collect()
+}
+
+/// Adds a place to the best ones, if it is among them.
+fn keep_best(best: &mut Vec<(usize, usize)>, score: usize, at: usize) {
+    if best.len() == TRIED && best[TRIED - 1].0 >= score {
+        return;
+    }
+    let place = best.partition_point(|(other, _)| *other >= score);
+    best.insert(place, (score, at));
+    best.truncate(TRIED);
 }
 
 /// A line as far as it counts.
@@ -333,7 +340,8 @@ impl Pairs {
     }
 }
 
-/// What is different between a line of the file and the one that was sent, in words.
+/// What is different between a line of the file and the one that was sent, in words. Long, for it
+/// is the list of what may be different, of which the first that is says all.
 pub(crate) fn difference(file: &[u8], sent: &[u8]) -> String {
     let both = |what: &str| {
         let at = first_difference(file, sent);

@@ -75,6 +75,21 @@ pub(super) fn read_at(r: &mut Reader<'_>) -> Step<Option<At>> {
         r.field(field, |r| raw.read(r, field))
     })?;
 
+    check_form(r, seen, &keys, start)?;
+    Ok(if r.faults() > faults {
+        None
+    } else {
+        raw.build()
+    })
+}
+
+/// Records more than one form of an address, none, and what does not go with the one.
+fn check_form(
+    r: &mut Reader<'_>,
+    seen: u32,
+    keys: &[Span; AT_FIELDS.len()],
+    start: usize,
+) -> Step<()> {
     let has = |index: usize| seen & (1 << index) != 0;
     let mut forms = (0..FORMS).filter(|&index| has(index));
     match (forms.next(), forms.next()) {
@@ -105,34 +120,29 @@ pub(super) fn read_at(r: &mut Reader<'_>) -> Step<Option<At>> {
             }
         }
     }
-    if r.faults() > faults {
-        return Ok(None);
-    }
-    let RawAt {
-        form,
-        occurrence: nth,
-        inclusive: whole,
-    } = raw;
-    Ok(form.map(|mut form| {
+    Ok(())
+}
+
+impl RawAt {
+    fn build(self) -> Option<At> {
+        let mut form = self.form?;
         match &mut form {
             At::Text { occurrence, .. }
             | At::Match { occurrence, .. }
-            | At::Placeholder { occurrence, .. } => *occurrence = nth,
+            | At::Placeholder { occurrence, .. } => *occurrence = self.occurrence,
             At::Between {
                 occurrence,
                 inclusive,
                 ..
             } => {
-                *occurrence = nth;
-                *inclusive = whole;
+                *occurrence = self.occurrence;
+                *inclusive = self.inclusive;
             }
             At::Line { .. } | At::Lines { .. } => {}
         }
-        form
-    }))
-}
+        Some(form)
+    }
 
-impl RawAt {
     fn read(&mut self, r: &mut Reader<'_>, field: &'static str) -> Step<()> {
         let occurrence = Occurrence::Only;
         let form = match field {

@@ -136,8 +136,11 @@ pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<WorkspaceEdit, Re
     })
 }
 
-fn read(raw: Raw, options: &Options, changes: &mut Vec<Change>) -> Result<(), Refusal> {
-    let notes = &raw.change_annotations;
+/// Refuses a change that asks for confirmation, in strict mode.
+fn check_unconfirmed(
+    notes: &BTreeMap<String, Annotation>,
+    options: &Options,
+) -> Result<(), Refusal> {
     if let Some(label) = notes
         .values()
         .find(|note| note.needs_confirmation)
@@ -152,13 +155,25 @@ fn read(raw: Raw, options: &Options, changes: &mut Vec<Change>) -> Result<(), Re
         )
         .with_hint(Hint::Lenient));
     }
-    let note = |ids: &mut dyn Iterator<Item = &String>| -> Option<String> {
-        let labels: BTreeSet<&str> = ids
-            .filter_map(|id| notes.get(id))
-            .map(|note| note.label.as_str())
-            .collect();
-        (!labels.is_empty()).then(|| labels.into_iter().collect::<Vec<_>>().join("; "))
-    };
+    Ok(())
+}
+
+/// The labels of some annotations.
+fn labels(
+    notes: &BTreeMap<String, Annotation>,
+    ids: &mut dyn Iterator<Item = &String>,
+) -> Option<String> {
+    let labels: BTreeSet<&str> = ids
+        .filter_map(|id| notes.get(id))
+        .map(|note| note.label.as_str())
+        .collect();
+    (!labels.is_empty()).then(|| labels.into_iter().collect::<Vec<_>>().join("; "))
+}
+
+fn read(raw: Raw, options: &Options, changes: &mut Vec<Change>) -> Result<(), Refusal> {
+    let notes = &raw.change_annotations;
+    check_unconfirmed(notes, options)?;
+    let note = |ids: &mut dyn Iterator<Item = &String>| labels(notes, ids);
     let Some(documents) = raw.document_changes else {
         for (uri, edits) in raw.changes.unwrap_or_default() {
             let note = note(&mut edits.iter().filter_map(|edit| edit.annotation_id.as_ref()));

@@ -63,16 +63,7 @@ fn find(path: &[u8]) -> Option<(&'static str, Vec<u8>)> {
     if let Some(rest) = label(path) {
         return Some(("has a mark or label in front", without(rest)));
     }
-    let is_quote = |byte: &u8| b"\"'`".contains(byte);
-    if let (Some(first), Some(last)) = (path.first(), path.last())
-        && (is_quote(first) || is_quote(last))
-    {
-        let from = path.iter().take_while(|byte| is_quote(byte)).count();
-        let inner = &path[from..];
-        let inner = match inner.iter().position(|byte| byte == first) {
-            Some(end) if from > 0 => &inner[..end],
-            _ => inner.split(is_quote).next().unwrap_or_default(),
-        };
+    if let Some(inner) = unquoted(path) {
         return Some(("has quotes around it", without(inner)));
     }
     for (open, close, what) in AROUND {
@@ -118,6 +109,21 @@ fn find(path: &[u8]) -> Option<(&'static str, Vec<u8>)> {
         "has a remark after it",
         without(path[..at].trim_ascii_end()),
     ))
+}
+
+/// What stands between quotes, or before one that closes nothing.
+fn unquoted(path: &[u8]) -> Option<&[u8]> {
+    let is_quote = |byte: &u8| b"\"'`".contains(byte);
+    let (first, last) = (path.first()?, path.last()?);
+    if !is_quote(first) && !is_quote(last) {
+        return None;
+    }
+    let from = path.iter().take_while(|byte| is_quote(byte)).count();
+    let inner = &path[from..];
+    Some(match inner.iter().position(|byte| byte == first) {
+        Some(end) if from > 0 => &inner[..end],
+        _ => inner.split(is_quote).next().unwrap_or_default(),
+    })
 }
 
 /// What is put around a name to set it off from text.

@@ -73,26 +73,25 @@ enum Told {
     Omission,
 }
 
+/// The text of a line, from its comment on, that may say so.
+fn sayable(line: &[u8]) -> Option<&str> {
+    let line = line.trim_ascii();
+    // A long line is prose or code.
+    if line.len() < 4 || line.len() > 120 {
+        return None;
+    }
+    let line = match may_open(line) {
+        true => line,
+        false => only_comment(line)?,
+    };
+    std::str::from_utf8(line).ok().filter(|_| may_say(line))
+}
+
 /// Whether a line is a comment, or bare text behind dots, that says that the rest stays as it is.
 ///
 /// All of its words have to say that: a sentence with another verb is an ordinary comment.
 fn told(line: &[u8]) -> Told {
-    let line = line.trim_ascii();
-    // A long line is prose or code.
-    if line.len() < 4 || line.len() > 120 {
-        return Told::Nothing;
-    }
-    let line = match may_open(line) {
-        true => line,
-        false => match only_comment(line) {
-            Some(comment) => comment,
-            None => return Told::Nothing,
-        },
-    };
-    if !may_say(line) {
-        return Told::Nothing;
-    }
-    let Ok(text) = std::str::from_utf8(line) else {
+    let Some(text) = sayable(line) else {
         return Told::Nothing;
     };
     let Some((body, form)) = uncommented(text) else {
@@ -104,15 +103,8 @@ fn told(line: &[u8]) -> Told {
         .iter()
         .find_map(|word| inner.strip_prefix(word))
         .map_or(inner, |rest| frame.peel(rest));
-    match form {
-        Form::Bare if frame.brackets == 0 && !frame.leads() => return Told::Nothing,
-        Form::Quote if !frame.leads() => return Told::Nothing,
-        // Bare dots before a word are syntax in some languages.
-        Form::Bare if frame.brackets == 0 && !body.contains([' ', '\t']) => return Told::Nothing,
-        Form::Bare if frame.is_tight => return Told::Nothing,
-        // A list in brackets is code.
-        Form::Bare if !frame.leads() && inner.contains(',') => return Told::Nothing,
-        _ => {}
+    if is_code(form, &frame, body, inner) {
+        return Told::Nothing;
     }
     if inner.is_empty() {
         let dots = frame.dots_before + frame.dots_behind;
@@ -145,6 +137,22 @@ fn told(line: &[u8]) -> Told {
         // What documents the code, and text in brackets, is prose more often than other comments.
         (Form::Bare | Form::Doc, Told::Perhaps) => Told::Nothing,
         (_, told) => told,
+    }
+}
+
+/// Whether text without a mark of its own is rather code.
+fn is_code(form: Form, frame: &Frame, body: &str, inner: &str) -> bool {
+    match form {
+        Form::Bare => {
+            frame.brackets == 0 && !frame.leads()
+                // Bare dots before a word are syntax in some languages.
+                || frame.brackets == 0 && !body.contains([' ', '\t'])
+                || frame.is_tight
+                // A list in brackets is code.
+                || !frame.leads() && inner.contains(',')
+        }
+        Form::Quote => !frame.leads(),
+        _ => false,
     }
 }
 
@@ -233,7 +241,8 @@ fn may_say(line: &[u8]) -> bool {
     !has_words
 }
 
-/// What the words inside a frame say.
+/// What the words inside a frame say. Long, for it is one rule, whose conditions lean on the same
+/// few facts.
 fn weigh(words: &[&str], frame: &Frame) -> Told {
     let any = |list: Words| words.iter().any(|word| list.contains(word));
     let one_of = |list: &[&str]| words.iter().any(|word| list.contains(word));
@@ -423,6 +432,27 @@ enum Form {
     Bare,
 }
 
+/// What opens a comment that ends with its line.
+const OPENS: &[(&str, Form)] = &[
+    ("///", Form::Doc),
+    ("//!", Form::Doc),
+    ("//", Form::Comment),
+    ("##", Form::Comment),
+    ("#", Form::Comment),
+    ("-- |", Form::Doc),
+    ("--", Form::Comment),
+    (";;", Form::Comment),
+    (";", Form::Comment),
+    ("%", Form::Comment),
+    ("*", Form::Doc),
+    ("REM ", Form::Comment),
+    ("Rem ", Form::Comment),
+    ("rem ", Form::Comment),
+    ("' ", Form::Quote),
+    ("! ", Form::Quote),
+    ("\" ", Form::Quote),
+];
+
 /// The text of a comment that is all of its line, and its kind; text that opens with dots or in
 /// brackets is taken as it is.
 fn uncommented(text: &str) -> Option<(&str, Form)> {
@@ -458,26 +488,7 @@ fn uncommented(text: &str) -> Option<(&str, Form)> {
             ));
         }
     }
-    let opens: [(&str, Form); 17] = [
-        ("///", Form::Doc),
-        ("//!", Form::Doc),
-        ("//", Form::Comment),
-        ("##", Form::Comment),
-        ("#", Form::Comment),
-        ("-- |", Form::Doc),
-        ("--", Form::Comment),
-        (";;", Form::Comment),
-        (";", Form::Comment),
-        ("%", Form::Comment),
-        ("*", Form::Doc),
-        ("REM ", Form::Comment),
-        ("Rem ", Form::Comment),
-        ("rem ", Form::Comment),
-        ("' ", Form::Quote),
-        ("! ", Form::Quote),
-        ("\" ", Form::Quote),
-    ];
-    for (open, form) in opens {
+    for &(open, form) in OPENS {
         if let Some(rest) = text.strip_prefix(open) {
             let is_string = form == Form::Quote && rest.trim_end().ends_with(open.trim_end());
             return (!is_string).then_some((rest.trim(), form));

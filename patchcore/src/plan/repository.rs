@@ -27,6 +27,18 @@ const NAMES: [&str; 10] = [
     "worktrees",
 ];
 
+/// The components of a path that a repository has, each with what is above it.
+fn names_in(path: &RelPath) -> impl Iterator<Item = (&[u8], &'static str)> {
+    let mut start = 0;
+    path.components().filter_map(move |component| {
+        let directory = &path.as_bytes()[..start];
+        start += component.len() + 1;
+        let mut names = NAMES.iter();
+        let name = names.find(|name| component.eq_ignore_ascii_case(name.as_bytes()))?;
+        Some((directory, *name))
+    })
+}
+
 /// The operations that put something into a directory which git would then take for a repository.
 /// The root is the operator's choice: one that was a repository before may stay one.
 ///
@@ -49,20 +61,11 @@ pub(super) fn refusals<E>(
             gone.insert(&change.path);
             continue;
         }
-        let bytes = change.path.as_bytes();
-        let mut start = 0;
-        for component in change.path.components() {
-            let name = NAMES
-                .iter()
-                .find(|name| component.eq_ignore_ascii_case(name.as_bytes()));
-            if let Some(name) = name {
-                let directory = bytes[..start].to_vec();
-                let operation = change.touches.first().map(|touch| touch.operation);
-                let touching = touching.entry(directory.clone()).or_default();
-                touching.extend(operation.map(|operation| (operation, &change.path)));
-                brought.entry(directory).or_default().insert(name);
-            }
-            start += component.len() + 1;
+        for (directory, name) in names_in(&change.path) {
+            let operation = change.touches.first().map(|touch| touch.operation);
+            let touching = touching.entry(directory.to_vec()).or_default();
+            touching.extend(operation.map(|operation| (operation, &change.path)));
+            brought.entry(directory.to_vec()).or_default().insert(name);
         }
     }
     let mut refused = Vec::new();

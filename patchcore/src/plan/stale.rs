@@ -374,23 +374,20 @@ struct Pair<'a> {
 impl Pair<'_> {
     fn moves(&self, batch: &Batch, indices: &[usize]) -> Vec<(usize, Moved)> {
         let (before, now) = (self.base.text(), self.current.text());
-        let made = indices.iter().filter_map(|&index| {
-            let made = in_base(&batch.operations[index], self.base)?;
-            Some((index, made))
-        });
+        let made = indices
+            .iter()
+            .filter_map(|&index| Some((index, in_base(&batch.operations[index], self.base)?)));
         let made: Vec<(usize, Cow<'_, Operation>)> = made.collect();
-        let operations = || made.iter().map(|(_, operation)| &**operation);
-        let blocks: Vec<Cow<'_, Lines>> = operations().flat_map(content::wanted_blocks).collect();
+        let operations = made.iter().map(|(_, operation)| &**operation);
+        let blocks: Vec<Cow<'_, Lines>> = operations.flat_map(content::wanted_blocks).collect();
         let blocks = || blocks.iter().map(|block| &**block);
         let mut resolver = Resolver::new(self.path, &before, blocks());
-        let spots: Vec<Option<Spot>> = made
-            .iter()
-            .map(|(_, operation)| match (operation, &operation.action) {
-                // Of a diff, and made for the base: other edits of bytes are of the current file.
-                (Cow::Owned(_), Action::Splice(edits)) => Spot::of_edits(edits, &before),
-                (_, action) => Spot::of(action, &before, &mut resolver),
-            })
-            .collect();
+        let spot = |operation: &Cow<'_, Operation>| match (operation, &operation.action) {
+            // Of a diff, and made for the base: other edits of bytes are of the current file.
+            (Cow::Owned(_), Action::Splice(edits)) => Spot::of_edits(edits, &before),
+            (_, action) => Spot::of(action, &before, &mut resolver),
+        };
+        let spots: Vec<Option<Spot>> = made.iter().map(|(_, it)| it).map(spot).collect();
         let ranges: Vec<Range<usize>> = spots.iter().flatten().flat_map(Spot::ranges).collect();
         let map = Map::new(self.base.bytes(), self.current.bytes());
         let mut mapped = map.ranges(&ranges).into_iter();
@@ -412,10 +409,10 @@ impl Pair<'_> {
                             laid,
                             layouts,
                         };
-                        let relaid = is_right
+                        is_right
                             .then(|| self.relay(operation, &place, &mut resolver))
-                            .flatten();
-                        relaid.ok_or(Lost::Changed)
+                            .flatten()
+                            .ok_or(Lost::Changed)
                     }),
                     None => Err(Lost::Changed),
                 },

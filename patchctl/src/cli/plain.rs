@@ -82,14 +82,7 @@ pub(super) fn read(arguments: &[OsString]) -> Option<Plain> {
                 }
             }
             _ => {
-                let (name, value) = match argument.split_once('=') {
-                    Some((name, value)) => (name, OsStr::new(value)),
-                    None => (argument, arguments.next()?.as_os_str()),
-                };
-                // What looks like an option may be one, and what is empty is no value.
-                if value.is_empty() || value.as_bytes().starts_with(b"-") {
-                    return None;
-                }
+                let (name, value) = option(argument, &mut arguments)?;
                 match name {
                     "--key-file" => once(&mut key_file, PathBuf::from(value))?,
                     "--root" => once(&mut root, PathBuf::from(value))?,
@@ -100,10 +93,8 @@ pub(super) fn read(arguments: &[OsString]) -> Option<Plain> {
             }
         }
     }
-    if batch
-        .as_ref()
-        .is_some_and(|batch| batch.as_os_str().is_empty())
-    {
+    let is_empty = |batch: &PathBuf| batch.as_os_str().is_empty();
+    if batch.as_ref().is_some_and(is_empty) {
         return None;
     }
     let root = or_variable(root, "PATCHCTL_ROOT")?;
@@ -125,6 +116,20 @@ pub(super) fn read(arguments: &[OsString]) -> Option<Plain> {
         },
         show: ShowArgs { no_diff },
     })
+}
+
+/// The name of an option and its value. What looks like an option may be one, and what is empty is
+/// no value.
+fn option<'a>(
+    argument: &'a str,
+    rest: &mut std::slice::Iter<'a, OsString>,
+) -> Option<(&'a str, &'a OsStr)> {
+    let (name, value) = match argument.split_once('=') {
+        Some((name, value)) => (name, OsStr::new(value)),
+        None => (argument, rest.next()?.as_os_str()),
+    };
+    let is_value = !value.is_empty() && !value.as_bytes().starts_with(b"-");
+    is_value.then_some((name, value))
 }
 
 /// A path that is given, or else the one in a variable; `None` where the variable is set to nothing,

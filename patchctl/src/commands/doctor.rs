@@ -307,20 +307,7 @@ fn look_into(
     }
     let store = opened.store;
     let pending = store.pending()?;
-    let text = format!(
-        "{} messages wait, {} of at most {} MiB",
-        pending.messages,
-        pending.bytes >> 20,
-        LOG_BOUND >> 20
-    );
-    findings.push(match (pending.bytes, pending.messages) {
-        (bytes, _) if bytes > LOG_BOUND / 2 => {
-            let todo = "deliver them: `patchctl events flush --wait 5m`";
-            Finding::bad("outbox", text, todo)
-        }
-        (_, 0) => Finding::good("outbox", "nothing waits"),
-        _ => Finding::odd("outbox", text, "`patchctl events flush` delivers them"),
-    });
+    findings.push(waiting(pending.messages, pending.bytes));
     for (what, attempts, error) in store.failing(5)? {
         findings.push(Finding::odd(
             "outbox",
@@ -336,6 +323,32 @@ fn look_into(
             "`patchctl events dead list` says why; then retry or drop them",
         ));
     }
+    lost(&store, findings)?;
+    if let Some(config) = config {
+        endpoint(&store.endpoint(&config.base)?, findings);
+    }
+    Ok(())
+}
+
+/// How much waits to be delivered.
+fn waiting(messages: u64, bytes: u64) -> Finding {
+    let text = format!(
+        "{messages} messages wait, {} of at most {} MiB",
+        bytes >> 20,
+        LOG_BOUND >> 20
+    );
+    match (bytes, messages) {
+        (bytes, _) if bytes > LOG_BOUND / 2 => {
+            let todo = "deliver them: `patchctl events flush --wait 5m`";
+            Finding::bad("outbox", text, todo)
+        }
+        (_, 0) => Finding::good("outbox", "nothing waits"),
+        _ => Finding::odd("outbox", text, "`patchctl events flush` delivers them"),
+    }
+}
+
+/// What of the outbox is not delivered, and does not wait either.
+fn lost(store: &Store, findings: &mut Vec<Finding>) -> Result<(), Failure> {
     let dropped = store.dropped()?;
     if dropped > 0 {
         findings.push(Finding::odd(
@@ -355,9 +368,6 @@ fn look_into(
             ),
             "nothing: they are not acted on; the table \"aside\" of the store has them",
         ));
-    }
-    if let Some(config) = config {
-        endpoint(&store.endpoint(&config.base)?, findings);
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ mod remedy;
 use std::collections::{BTreeMap, HashMap};
 
 use patchcore::plan::{Missing, Outcome};
+use patchcore::report::OperationReport;
 use patchcore::task::{Injection, Manifest, Task, TaskStatus};
 use patchcore::workspace::{Applied, ApplyOptions, Workspace};
 use patchcore::{Code, Policy, Refusal};
@@ -89,6 +90,31 @@ struct Run<'a> {
 struct Marked {
     done: HashMap<String, TaskOutcome>,
     failed: BTreeMap<String, Refusal>,
+}
+
+impl Marked {
+    /// Notes what became of a task's placeholder.
+    fn take(&mut self, task: String, operation: &OperationReport) {
+        if let Some(refusal) = &operation.refusal {
+            self.failed
+                .entry(task)
+                .or_insert_with(|| (**refusal).clone());
+            return;
+        }
+        match operation.outcome {
+            Outcome::AlreadyApplied => {
+                self.done.entry(task).or_insert(TaskOutcome::Unchanged);
+            }
+            Outcome::NotApplied => {
+                let message = format!("{} holds another that cannot be marked", operation.file);
+                let refusal = Refusal::new(Code::Conflict, message).in_file(&operation.file);
+                self.failed.entry(task).or_insert(refusal);
+            }
+            _ => {
+                self.done.insert(task, TaskOutcome::Injected);
+            }
+        }
+    }
 }
 
 /// `init`.
@@ -246,26 +272,7 @@ impl Run<'_> {
             let Some(task) = lowered.labels.task_id.clone() else {
                 continue;
             };
-            if let Some(refusal) = &operation.refusal {
-                marked
-                    .failed
-                    .entry(task)
-                    .or_insert_with(|| (**refusal).clone());
-                continue;
-            }
-            match operation.outcome {
-                Outcome::AlreadyApplied => {
-                    marked.done.entry(task).or_insert(TaskOutcome::Unchanged);
-                }
-                Outcome::NotApplied => {
-                    let message = format!("{} holds another that cannot be marked", operation.file);
-                    let refusal = Refusal::new(Code::Conflict, message).in_file(&operation.file);
-                    marked.failed.entry(task).or_insert(refusal);
-                }
-                _ => {
-                    marked.done.insert(task, TaskOutcome::Injected);
-                }
-            }
+            marked.take(task, operation);
         }
         for Missing { task, refusal, .. } in applied.notes.missing {
             if let Some(task) = task {

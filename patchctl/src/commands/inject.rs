@@ -22,7 +22,7 @@ pub(crate) fn run(global: &Global, args: &InjectArgs, context: &Context) -> Resu
     let workspace = place.open()?;
     let manifest = manifest::of(&workspace)?;
     let scanner = scan::scanner(&args.syntax)?;
-    let mut injection = match &args.what.payload {
+    let injection = match &args.what.payload {
         Some(path) => {
             let payload = scan::read_payload(path, &args.syntax)?;
             let walk = scan::walk_options(&place, &args.walk)?;
@@ -36,16 +36,7 @@ pub(crate) fn run(global: &Global, args: &InjectArgs, context: &Context) -> Resu
         true => orphans(&workspace, &place, args, &scanner, &manifest)?,
         false => Vec::new(),
     };
-    injection = injection.with_scanner(scanner);
-    if args.remove {
-        injection = injection.removing();
-    }
-    if args.edit.policy.overwrite {
-        injection = injection.overwriting();
-    }
-    if args.edit.policy.partial {
-        injection = injection.leaving_out_missing();
-    }
+    let injection = as_asked(injection, args).with_scanner(scanner);
     let mut request = Request::of(&args.edit);
     if args.check {
         request.preview = true;
@@ -80,6 +71,19 @@ pub(crate) fn run(global: &Global, args: &InjectArgs, context: &Context) -> Resu
         Exit::Done if !missing.is_empty() => Ok(Exit::Code(6)),
         exit => Ok(exit),
     }
+}
+
+fn as_asked(mut injection: Injection, args: &InjectArgs) -> Injection {
+    if args.remove {
+        injection = injection.removing();
+    }
+    if args.edit.policy.overwrite {
+        injection = injection.overwriting();
+    }
+    if args.edit.policy.partial {
+        injection = injection.leaving_out_missing();
+    }
+    injection
 }
 
 /// Whether all that is refused is a comment that somebody edited, or a placeholder that is gone.

@@ -26,7 +26,7 @@ const EDIT: &str = "Change files, all or nothing. Send `patch` (unified diff, ap
      {text:lines}, {match:regex}, {placeholder:ID}. Line numbers and deletions need `expect` (the \
      exact old lines) or `base`. All: resource patchctl://schema/PatchBatch.";
 
-/// All tools.
+/// All tools. Long, for it is their table.
 pub(super) fn all() -> Vec<Tool> {
     let edit = json!({
         "patch": { "type": "string" },

@@ -9,8 +9,8 @@ use indicatif::HumanBytes;
 use patchcore::Error;
 use patchcore::report::Status;
 use patchcore::workspace::{
-    Audit, Collected, Log, Rebuilt, Record, Recovered, SavedConflict, TransactionId, Unfinished,
-    WorkspaceStatus,
+    Audit, Collected, ForeignChange, Log, Rebuilt, Record, Recovered, SavedConflict, TransactionId,
+    Unfinished, WorkspaceStatus,
 };
 use serde_json::{Value, json};
 
@@ -95,9 +95,9 @@ pub(crate) fn recovered(recovered: &Recovered, context: &Context) -> Result<Exit
     Ok(Exit::Done)
 }
 
-/// What `status` found.
-pub(crate) fn status(status: &WorkspaceStatus, context: &Context) -> Result<Exit, Failure> {
-    let unfinished = status.unfinished.as_ref().map(|unfinished| match unfinished {
+/// How an unfinished transaction is called, which it is, and what becomes of it.
+fn unfinished(unfinished: &Unfinished) -> (&'static str, Option<&TransactionId>, String) {
+    match unfinished {
         Unfinished::Staging => ("staging", None, "a batch was being staged; the next run removes what is left of it".to_owned()),
         Unfinished::Committed(transaction) => (
             "committed",
@@ -116,7 +116,12 @@ pub(crate) fn status(status: &WorkspaceStatus, context: &Context) -> Result<Exit
             "a transaction that was not written here; recover --adopt shows what it would do, recover --abandon sets it aside".to_owned(),
         ),
         _ => ("unknown", None, "a transaction is unfinished".to_owned()),
-    });
+    }
+}
+
+/// What `status` found.
+pub(crate) fn status(status: &WorkspaceStatus, context: &Context) -> Result<Exit, Failure> {
+    let unfinished = status.unfinished.as_ref().map(unfinished);
     let json = || {
         json!({
             "version": 1,
@@ -298,6 +303,23 @@ pub(crate) fn show(
     Ok(Exit::Done)
 }
 
+fn changed(change: &ForeignChange) -> String {
+    let what = match (change.expected, change.found) {
+        (Some(_), None) => "is gone",
+        (None, Some(_)) => "came into being",
+        _ => "was changed",
+    };
+    let until = change.until.map_or_else(
+        || "now".to_owned(),
+        |transaction| format!("transaction {transaction}"),
+    );
+    format!(
+        "{} {what} by somebody else between transaction {} and {until}",
+        one_line(&change.path.to_string()),
+        change.since,
+    )
+}
+
 /// What `audit` found; exit 1 where log and tree do not agree.
 pub(crate) fn audit(audit: &Audit, context: &Context) -> Result<Exit, Failure> {
     let json = || {
@@ -323,21 +345,7 @@ pub(crate) fn audit(audit: &Audit, context: &Context) -> Result<Exit, Failure> {
     };
     print(context, json, |out| {
         for change in &audit.changed {
-            let what = match (change.expected, change.found) {
-                (Some(_), None) => "is gone",
-                (None, Some(_)) => "came into being",
-                _ => "was changed",
-            };
-            let until = change.until.map_or_else(
-                || "now".to_owned(),
-                |transaction| format!("transaction {transaction}"),
-            );
-            writeln!(
-                out,
-                "{BAD}changed{BAD:#}: {} {what} by somebody else between transaction {} and {until}",
-                one_line(&change.path.to_string()),
-                change.since,
-            )?;
+            writeln!(out, "{BAD}changed{BAD:#}: {}", changed(change))?;
         }
         for damage in &audit.damaged {
             writeln!(

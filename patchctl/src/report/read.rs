@@ -51,15 +51,8 @@ pub(crate) fn files(read: &ReadFiles, form: Form, context: &Context) -> Result<(
     print().map_err(Failure::Output)
 }
 
-/// Prints the lines of a file below what is to be said of it.
-pub(crate) fn listing(
-    excerpt: &Excerpt<'_>,
-    form: Form,
-    out: &mut impl Write,
-) -> std::io::Result<()> {
-    let source = excerpt.source;
-    let text = source.text();
-    let ending = text.prevailing_ending();
+/// The lines behind their numbers, and the numbers of those that are not shown exactly.
+fn numbered(excerpt: &Excerpt<'_>, ending: LineEnding, form: Form) -> (String, Vec<u64>) {
     let (mut lines, mut altered) = (String::new(), Vec::new());
     let first = excerpt.lines.map_or(1, |[first, _]| first.get());
     for (number, line) in (first..).zip(split_lines(excerpt.bytes())) {
@@ -83,6 +76,19 @@ pub(crate) fn listing(
         }
         lines.push('\n');
     }
+    (lines, altered)
+}
+
+/// Prints the lines of a file below what is to be said of it.
+pub(crate) fn listing(
+    excerpt: &Excerpt<'_>,
+    form: Form,
+    out: &mut impl Write,
+) -> std::io::Result<()> {
+    let source = excerpt.source;
+    let text = source.text();
+    let ending = text.prevailing_ending();
+    let (lines, altered) = numbered(excerpt, ending, form);
     let mut remarks = Vec::new();
     if ending == LineEnding::CrLf {
         remarks.push("CRLF line endings".to_owned());

@@ -70,25 +70,7 @@ pub(crate) fn explain(
         refusal.code,
         one_line(&refusal.message)
     )?;
-    let line = refusal
-        .line
-        .map_or_else(String::new, |line| format!(":{line}"));
-    let file = refusal
-        .file
-        .as_deref()
-        .or(operation.map(|o| o.file.as_str()))
-        .unwrap_or_default();
-    match operation {
-        Some(operation) => writeln!(
-            out,
-            "  {DIM}-->{DIM:#} {}{line} (operation {}, {})",
-            one_line(file),
-            operation.index,
-            operation.op
-        )?,
-        None if !file.is_empty() => writeln!(out, "  {DIM}-->{DIM:#} {}{line}", one_line(file))?,
-        None => {}
-    }
+    locate(refusal, operation, out)?;
     let expected = guard
         .filter(|_| refusal.code == Code::ExpectMismatch)
         .and_then(|g| g.expect.as_ref());
@@ -125,6 +107,34 @@ pub(crate) fn explain(
     }
     if let Some(hint) = refusal.hint {
         writeln!(out, "   {DIM}={DIM:#} hint: {}", hint::words(hint))?;
+    }
+    Ok(())
+}
+
+/// Prints where a refusal is: its file and line, and the operation.
+fn locate(
+    refusal: &Refusal,
+    operation: Option<&OperationReport>,
+    out: &mut impl Write,
+) -> std::io::Result<()> {
+    let line = refusal
+        .line
+        .map_or_else(String::new, |line| format!(":{line}"));
+    let file = refusal
+        .file
+        .as_deref()
+        .or(operation.map(|o| o.file.as_str()))
+        .unwrap_or_default();
+    match operation {
+        Some(operation) => writeln!(
+            out,
+            "  {DIM}-->{DIM:#} {}{line} (operation {}, {})",
+            one_line(file),
+            operation.index,
+            operation.op
+        )?,
+        None if !file.is_empty() => writeln!(out, "  {DIM}-->{DIM:#} {}{line}", one_line(file))?,
+        None => {}
     }
     Ok(())
 }

@@ -60,7 +60,7 @@ fn relocate(schema: &mut Value) {
     }
 }
 
-/// Types of this API alone.
+/// Types of this API alone. Long, for it is their table.
 fn own() -> [(&'static str, Value); 11] {
     let count = json!({ "type": "integer", "minimum": 0 });
     let string = json!({ "type": "string" });
@@ -208,29 +208,76 @@ fn with_body(mut operation: Value, content: Value, required: bool) -> Value {
 }
 
 fn paths() -> Value {
-    let string = || json!({ "type": "string", "minLength": 1 });
-    let count = || json!({ "type": "integer", "minimum": 0 });
     let line = || json!({ "type": "integer", "minimum": 1 });
-    let flag = || json!({ "type": "boolean", "default": true });
-    let diff = || parameter("diff", flag(), "whether the report has the diff");
-    let limit = |most: usize| {
-        let range = json!({ "type": "integer", "minimum": 1, "maximum": most });
-        parameter("limit", range, "most to list")
-    };
-    let key = json!({ "name": "Idempotency-Key", "in": "header", "schema": string(),
+    json!({
+        "/api/patches/apply": { "post": edit("apply", "applies a batch or patch, all or nothing") },
+        "/api/patches/check": { "post": edit("check", "tells what apply would do") },
+        "/api/patches/undo": { "post": with_body(
+            operation("undo", "takes a batch back", "Report", &[diff()], &["409", "413", "503"]),
+            json!({ "application/json": { "schema": object(json!({ "batch_id": text() }), &[]) } }), false) },
+        "/api/patches/history": { "get": operation("history", "batches, newest first", "History",
+            &[limit(MAX_ENTRIES), parameter("all", json!({ "type": "boolean" }), "refused ones, too")], &["503"]) },
+        "/api/patches/logs": { "get": operation("logs", "events", "EventPage", &logs(), &["503"]) },
+        "/api/patches/stats": { "get": operation("stats", "the log in numbers", "Statistics", &[], &["503"]) },
+        "/api/patches/trends": { "get": operation("trends", "how work went on", "Trends",
+            &[json!({ "name": "group", "in": "query", "required": true,
+                      "schema": { "enum": ["week", "phase", "order"] } })], &["503"]) },
+        "/api/delivery/reports": { "get": reports() },
+        "/api/files": { "get": operation("read", "a file, with its hash", "Files", &[
+            json!({ "name": "path", "in": "query", "required": true, "schema": text() }),
+            parameter("from", line(), "first line"), parameter("to", line(), "last line"),
+            parameter("around", text(), "id of a placeholder")], &["404", "409", "413", "503"]) },
+        "/api/placeholders": { "get": operation("scan", "placeholders of the tree", "Placeholders",
+            &[parameter("path", text(), "below this path"), limit(MAX_FOUND)], &["409", "503"]) },
+        "/api/tasks": { "get": operation("tasks", "tasks of the manifest", "Tasks", &[
+            parameter("status", json!({ "enum": STATUSES }), "of this status"),
+            parameter("order_id", text(), "of this order"), limit(MAX_FOUND)], &["503"]) },
+        "/api/tasks/{uuid}": { "get": one_task() },
+        "/api/tasks/{uuid}/complete": { "post": complete_task() },
+        "/api/ask": { "post": ask() },
+        "/api/events": { "get": stream("events", "events as they commit", "text/event-stream", "200") },
+        "/ws": { "get": stream("ws", "events as they commit, over a WebSocket", "", "101") },
+        "/healthz": { "get": operation("health", "whether the server is there", "Health", &[], &[]) },
+        "/metrics": { "get": metrics() },
+    })
+}
+
+/// Text that is not empty.
+fn text() -> Value {
+    json!({ "type": "string", "minLength": 1 })
+}
+
+fn diff() -> Value {
+    let flag = json!({ "type": "boolean", "default": true });
+    parameter("diff", flag, "whether the report has the diff")
+}
+
+fn limit(most: usize) -> Value {
+    let range = json!({ "type": "integer", "minimum": 1, "maximum": most });
+    parameter("limit", range, "most to list")
+}
+
+/// A task, by its place in the path.
+fn uuid() -> Value {
+    json!({ "name": "uuid", "in": "path", "required": true, "schema": text() })
+}
+
+/// An operation that takes a batch or patch.
+fn edit(id: &str, summary: &str) -> Value {
+    let key = json!({ "name": "Idempotency-Key", "in": "header", "schema": text(),
                       "description": "the id of a batch that has none: sent again, it is not applied again" });
-    let edit_parameters = [
+    let parameters = [
         parameter(
             "dialect",
-            string(),
+            text(),
             "the format of the patch [default: detected]",
         ),
         parameter(
             "file",
-            string(),
+            text(),
             "the file to patch, where the patch names none",
         ),
-        parameter("task_id", string(), "the task that the work belongs to"),
+        parameter("task_id", text(), "the task that the work belongs to"),
         parameter(
             "plan",
             reference("Digest"),
@@ -239,156 +286,128 @@ fn paths() -> Value {
         diff(),
         key,
     ];
-    let batch = || {
-        json!({
-            "application/json": { "schema": reference("PatchBatch") },
-            "text/plain": { "schema": { "type": "string", "description": "a patch in any format" } },
-        })
-    };
-    let edit = |id: &str, summary: &str| {
-        let statuses = ["409", "413", "503"];
-        with_body(
-            operation(id, summary, "Report", &edit_parameters, &statuses),
-            batch(),
-            true,
-        )
-    };
-    let undo =
-        json!({ "application/json": { "schema": object(json!({ "batch_id": string() }), &[]) } });
-    let question = object(
-        json!({ "question": string(), "task_id": string(), "order_id": string(), "error": string() }),
-        &["question"],
-    );
+    let batch = json!({
+        "application/json": { "schema": reference("PatchBatch") },
+        "text/plain": { "schema": { "type": "string", "description": "a patch in any format" } },
+    });
+    let statuses = ["409", "413", "503"];
+    let operation = operation(id, summary, "Report", &parameters, &statuses);
+    with_body(operation, batch, true)
+}
+
+/// An operation that gives events, as a stream of this type or, without one, as messages.
+fn stream(id: &str, summary: &str, kind: &str, status: &str) -> Value {
     let after = parameter(
         "after",
-        string(),
+        text(),
         "the last event that is known, or 0 for all that the log has",
     );
-    let stream = |id: &str, summary: &str, kind: &str, status: &str| {
-        let mut operation = operation(
-            id,
-            summary,
-            "PatchEvent",
-            std::slice::from_ref(&after),
-            &["503"],
+    let mut operation = operation(id, summary, "PatchEvent", &[after], &["503"]);
+    if let Some(responses) = operation["responses"].as_object_mut() {
+        responses.remove("200");
+        let content = match kind {
+            "" => json!({ "description": "a text message for each event" }),
+            kind => {
+                json!({ "description": "each event as it commits", "content": { kind: { "schema": text() } } })
+            }
+        };
+        responses.insert(status.to_owned(), content);
+        responses.insert(
+            "410".to_owned(),
+            answer("the log has no such event", "Problem"),
         );
-        let responses = &mut operation["responses"];
-        if let Some(responses) = responses.as_object_mut() {
-            responses.remove("200");
-            let content = match kind {
-                "" => json!({ "description": "a text message for each event" }),
-                kind => {
-                    json!({ "description": "each event as it commits", "content": { kind: { "schema": string() } } })
-                }
-            };
-            responses.insert(status.to_owned(), content);
-            responses.insert(
-                "410".to_owned(),
-                answer("the log has no such event", "Problem"),
-            );
-        }
-        operation
-    };
-    let mut metrics = operation("metrics", "counters for Prometheus", "Health", &[], &[]);
-    metrics["responses"]["200"] =
-        json!({ "description": "counters", "content": { "text/plain": { "schema": string() } } });
-    let uuid = json!({ "name": "uuid", "in": "path", "required": true, "schema": string() });
-    let mut reports = operation(
-        "reports",
-        "what was done for each order, or one",
-        "Trends",
-        &[
-            parameter("order_id", string(), "one order"),
-            parameter(
-                "format",
-                json!({ "enum": ["json", "markdown"] }),
-                "of the report on one order",
-            ),
-            parameter(
-                "generate",
-                json!({ "type": "boolean" }),
-                "has no effect: a report is made each time",
-            ),
-        ],
-        &["503"],
-    );
+    }
+    operation
+}
+
+/// What the log is searched by.
+fn logs() -> [Value; 10] {
+    let count = json!({ "type": "integer", "minimum": 0 });
+    let order = json!({ "enum": ["newest", "oldest"] });
+    [
+        parameter("task", text(), "of this task"),
+        parameter("order", text(), "of this order"),
+        parameter("file", text(), "of this file, or below this directory"),
+        parameter("outcome", text(), "with this outcome or of this kind"),
+        parameter("text", text(), "that hold this text"),
+        parameter(
+            "from",
+            text(),
+            "not before: RFC 3339, or how long ago, such as 2h",
+        ),
+        parameter("to", text(), "not after"),
+        limit(MAX_ENTRIES),
+        parameter("offset", count, "to leave out first"),
+        parameter("sort", order, "which come first"),
+    ]
+}
+
+fn reports() -> Value {
+    let parameters = [
+        parameter("order_id", text(), "one order"),
+        parameter(
+            "format",
+            json!({ "enum": ["json", "markdown"] }),
+            "of the report on one order",
+        ),
+        parameter(
+            "generate",
+            json!({ "type": "boolean" }),
+            "has no effect: a report is made each time",
+        ),
+    ];
+    let summary = "what was done for each order, or one";
+    let mut reports = operation("reports", summary, "Trends", &parameters, &["503"]);
     reports["responses"]["200"] = json!({ "description": "the report", "content": {
         "application/json": { "schema": { "anyOf": [reference("OrderReport"), reference("Trends")] } },
-        "text/markdown": { "schema": string() },
+        "text/markdown": { "schema": text() },
     } });
     reports["responses"]["404"] = answer("the log knows no such order", "Problem");
-    let mut asked = operation("ask", "the orchestrator's answer", "Health", &[], &["503"]);
-    asked["responses"]["200"] = json!({ "description": "the orchestrator's answer", "content": {
-        "application/json": { "schema": {} } } });
-    let mut one_task = operation(
-        "task",
-        "one task",
-        "Health",
-        std::slice::from_ref(&uuid),
-        &["404", "503"],
-    );
-    one_task["responses"]["200"] = json!({ "description": "the task", "content": {
+    reports
+}
+
+fn one_task() -> Value {
+    let mut task = operation("task", "one task", "Health", &[uuid()], &["404", "503"]);
+    task["responses"]["200"] = json!({ "description": "the task", "content": {
         "application/json": { "schema": { "type": "object" } } } });
+    task
+}
+
+fn complete_task() -> Value {
+    let statuses = ["404", "409", "413", "503"];
     let done = operation(
         "completeTask",
         "completes a task",
         "Health",
-        &[uuid],
-        &["404", "409", "413", "503"],
+        &[uuid()],
+        &statuses,
     );
     let nothing = json!({ "type": "object", "additionalProperties": false });
     let nothing = json!({ "application/json": { "schema": nothing } });
     let mut done = with_body(done, nothing, false);
     done["responses"]["200"] = json!({ "description": "the task's status", "content": { "application/json": {
-        "schema": object(json!({ "uuid": string(), "status": string() }), &["uuid", "status"]) } } });
-    let logs = [
-        parameter("task", string(), "of this task"),
-        parameter("order", string(), "of this order"),
-        parameter("file", string(), "of this file, or below this directory"),
-        parameter("outcome", string(), "with this outcome or of this kind"),
-        parameter("text", string(), "that hold this text"),
-        parameter(
-            "from",
-            string(),
-            "not before: RFC 3339, or how long ago, such as 2h",
-        ),
-        parameter("to", string(), "not after"),
-        limit(MAX_ENTRIES),
-        parameter("offset", count(), "to leave out first"),
-        parameter(
-            "sort",
-            json!({ "enum": ["newest", "oldest"] }),
-            "which come first",
-        ),
-    ];
-    json!({
-        "/api/patches/apply": { "post": edit("apply", "applies a batch or patch, all or nothing") },
-        "/api/patches/check": { "post": edit("check", "tells what apply would do") },
-        "/api/patches/undo": { "post": with_body(
-            operation("undo", "takes a batch back", "Report", &[diff()], &["409", "413", "503"]), undo, false) },
-        "/api/patches/history": { "get": operation("history", "batches, newest first", "History",
-            &[limit(MAX_ENTRIES), parameter("all", json!({ "type": "boolean" }), "refused ones, too")], &["503"]) },
-        "/api/patches/logs": { "get": operation("logs", "events", "EventPage", &logs, &["503"]) },
-        "/api/patches/stats": { "get": operation("stats", "the log in numbers", "Statistics", &[], &["503"]) },
-        "/api/patches/trends": { "get": operation("trends", "how work went on", "Trends",
-            &[json!({ "name": "group", "in": "query", "required": true,
-                      "schema": { "enum": ["week", "phase", "order"] } })], &["503"]) },
-        "/api/delivery/reports": { "get": reports },
-        "/api/files": { "get": operation("read", "a file, with its hash", "Files", &[
-            json!({ "name": "path", "in": "query", "required": true, "schema": string() }),
-            parameter("from", line(), "first line"), parameter("to", line(), "last line"),
-            parameter("around", string(), "id of a placeholder")], &["404", "409", "413", "503"]) },
-        "/api/placeholders": { "get": operation("scan", "placeholders of the tree", "Placeholders",
-            &[parameter("path", string(), "below this path"), limit(MAX_FOUND)], &["409", "503"]) },
-        "/api/tasks": { "get": operation("tasks", "tasks of the manifest", "Tasks", &[
-            parameter("status", json!({ "enum": STATUSES }), "of this status"),
-            parameter("order_id", string(), "of this order"), limit(MAX_FOUND)], &["503"]) },
-        "/api/tasks/{uuid}": { "get": one_task },
-        "/api/tasks/{uuid}/complete": { "post": done },
-        "/api/ask": { "post": with_body(asked, json!({ "application/json": { "schema": question } }), true) },
-        "/api/events": { "get": stream("events", "events as they commit", "text/event-stream", "200") },
-        "/ws": { "get": stream("ws", "events as they commit, over a WebSocket", "", "101") },
-        "/healthz": { "get": operation("health", "whether the server is there", "Health", &[], &[]) },
-        "/metrics": { "get": metrics },
-    })
+        "schema": object(json!({ "uuid": text(), "status": text() }), &["uuid", "status"]) } } });
+    done
+}
+
+fn ask() -> Value {
+    let question = object(
+        json!({ "question": text(), "task_id": text(), "order_id": text(), "error": text() }),
+        &["question"],
+    );
+    let mut asked = operation("ask", "the orchestrator's answer", "Health", &[], &["503"]);
+    asked["responses"]["200"] = json!({ "description": "the orchestrator's answer", "content": {
+        "application/json": { "schema": {} } } });
+    with_body(
+        asked,
+        json!({ "application/json": { "schema": question } }),
+        true,
+    )
+}
+
+fn metrics() -> Value {
+    let mut metrics = operation("metrics", "counters for Prometheus", "Health", &[], &[]);
+    metrics["responses"]["200"] =
+        json!({ "description": "counters", "content": { "text/plain": { "schema": text() } } });
+    metrics
 }

@@ -545,6 +545,30 @@ impl Reader<'_> {
         }
     }
 
+    /// The file of one edit of a call, itself `None` where it is at fault; `None` where the edit
+    /// is.
+    fn path_of_edit(
+        &mut self,
+        inner: &mut Arguments<'_, '_, '_>,
+        shared: Option<&RelPath>,
+        own: bool,
+    ) -> Option<Option<RelPath>> {
+        Some(match (inner.has(Field::Path), shared) {
+            (true, Some(shared)) if self.options.file.is_none() => {
+                let path = self.path(inner);
+                if path.as_ref().is_some_and(|path| path != shared) {
+                    inner.fault(format!("the edit names another file than its call, which is for {shared}; send it separately"));
+                    return None;
+                }
+                path
+            }
+            (_, Some(shared)) => Some(shared.clone()),
+            // The call's own path is at fault already.
+            (_, None) if own => None,
+            (_, None) => self.path(inner),
+        })
+    }
+
     fn edit(
         &mut self,
         inner: &mut Arguments<'_, '_, '_>,
@@ -562,19 +586,8 @@ impl Reader<'_> {
             return &[];
         }
         let matches = self.matches(inner, outer);
-        let path = match (inner.has(Field::Path), shared) {
-            (true, Some(shared)) if self.options.file.is_none() => {
-                let path = self.path(inner);
-                if path.as_ref().is_some_and(|path| path != shared) {
-                    inner.fault(format!("the edit names another file than its call, which is for {shared}; send it separately"));
-                    return &[];
-                }
-                path
-            }
-            (_, Some(shared)) => Some(shared.clone()),
-            // The call's own path is at fault already.
-            (_, None) if own => None,
-            (_, None) => self.path(inner),
+        let Some(path) = self.path_of_edit(inner, shared, own) else {
+            return &[];
         };
         if inner.has(Field::Patch) && !inner.has(Field::Old) {
             if let Some(path) = path {
@@ -600,22 +613,18 @@ impl Reader<'_> {
         };
         let spelt = inner.key(Field::Old).unwrap_or_default();
         if old.is_empty() && matches!(&*plain(spelt), "oldtext") {
-            inner.fault(format!(
-                "{spelt:?} is empty, which matches everywhere; give the text to replace"
-            ));
+            let why = "is empty, which matches everywhere; give the text to replace";
+            inner.fault(format!("{spelt:?} {why}"));
             return &[];
         }
         if let Some(path) = path {
-            let may_create = old.is_empty();
-            self.push(
-                path,
-                Act::Replace {
-                    old,
-                    new,
-                    matches,
-                    may_create,
-                },
-            );
+            let act = Act::Replace {
+                may_create: old.is_empty(),
+                old,
+                new,
+                matches,
+            };
+            self.push(path, act);
             self.on_lines(lines);
         }
         REPLACED

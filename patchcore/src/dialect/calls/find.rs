@@ -213,15 +213,12 @@ impl Walk<'_, '_> {
                 match node::read(rest, at, beyond) {
                     Ok((node, length)) => {
                         is_behind_fault = false;
-                        self.found.read.push(Span {
-                            start: at,
-                            end: at + length,
-                        });
+                        let end = self.has_read(at, length);
                         match &mut self.found.roots {
                             Some(roots) => roots.push(node),
                             None => self.value_at(&node, at),
                         }
-                        at += length;
+                        at = end;
                         continue;
                     }
                     Err(fault) => {
@@ -233,20 +230,16 @@ impl Walk<'_, '_> {
                 at += 1;
                 continue;
             } else if let Some((element, length)) = markup::read(rest, at) {
-                let end = at + length;
-                self.found.read.push(Span { start: at, end });
                 match element {
                     Ok(element) => {
                         self.push(Some(element.name), element.arguments, "", Within::default())
                     }
                     Err(fault) => self.input.record(fault, ""),
                 }
-                at = end;
+                at = self.has_read(at, length);
                 continue;
-            } else if let Some(wrapped) = markup::wrapper(rest) {
-                let end = at + wrapped;
-                self.found.read.push(Span { start: at, end });
-                at = end;
+            } else if let Some(length) = markup::wrapper(rest) {
+                at = self.has_read(at, length);
                 continue;
             } else if self.input.strict {
                 let span = Span::at(at);
@@ -256,6 +249,13 @@ impl Walk<'_, '_> {
             }
             at += rest.find('\n').map_or(rest.len(), |end| end + 1);
         }
+    }
+
+    /// Notes so many bytes as read; gives where they end.
+    fn has_read(&mut self, start: usize, length: usize) -> usize {
+        let end = start + length;
+        self.found.read.push(Span { start, end });
+        end
     }
 
     /// A value at an offset of the input; a call without a name may have it on the line above.

@@ -212,17 +212,7 @@ pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<Calls, Unread> {
         }
     }
     prose(&found, options, &mut input, &mut steps, &mut remarks);
-    for step in &steps {
-        if let Act::Patch(patch) = &step.act
-            && let Err(unread) = patch.parse()
-        {
-            let refusal = unread.refusal();
-            input.record(
-                Fault::new(refusal.code, step.span, refusal.message.clone()),
-                "",
-            );
-        }
-    }
+    check_patches(&steps, &mut input);
     if !found.answers.is_empty() && found.calls.is_empty() && steps.is_empty() {
         remarks.push("the answer of an agent holds no edit".to_owned());
     }
@@ -259,6 +249,21 @@ pub(super) fn parse(bytes: &[u8], options: &Options) -> Result<Calls, Unread> {
         reads,
         read: found.read.iter().map(|span| span.start..span.end).collect(),
     })
+}
+
+/// Reads the patches that calls bring, and records what is wrong with them.
+fn check_patches(steps: &[Step], input: &mut Input<'_>) {
+    for step in steps {
+        if let Act::Patch(patch) = &step.act
+            && let Err(unread) = patch.parse()
+        {
+            let refusal = unread.refusal();
+            input.record(
+                Fault::new(refusal.code, step.span, refusal.message.clone()),
+                "",
+            );
+        }
+    }
 }
 
 /// Patches in the text of messages: the one that is sent, or what is told of work that is done.

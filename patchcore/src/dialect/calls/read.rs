@@ -67,70 +67,124 @@ pub(super) fn call(
     if is_shell {
         return Outcome::Nothing(shell(shown, members.iter().find_map(|m| m.node.text())));
     }
-    let looks = matches!(looked_at(&mut arguments), Some(true));
-    let is_look = LOOKS.iter().any(|word| tool.contains(word));
-    let edits = EDITS.iter().any(|word| tool.contains(word));
-    let is_known = edits || is_writer(&tool) || tool_end(&tool).is_some();
-    let talks = !is_known && TALKS.iter().any(|word| tool.contains(word));
-    let has = |fields: &[Field]| fields.iter().any(|field| arguments.has(*field));
-    let has_new = has(&[Field::New, Field::Content]);
-    let mut patches = arguments.find(Field::Patch);
-    let has_patch = patches.any(|member| member.node.text().is_some_and(find::may_hold_patch));
-    // Text that is looked for, or said, is none that is written.
-    let has_edit = has(&[
-        Field::Edits,
-        Field::Sketch,
-        Field::InsertLine,
-        Field::LineTag,
-    ]) || has_patch
-        || (has(&[Field::Old]) && has(&[Field::New]))
-        || (!is_look && !talks && has(&[Field::Old, Field::Patch]));
-    if COPIES.contains(&&*tool) {
+    by_parameters(call, &tool, options, &mut arguments, steps)
+}
+
+/// Reads a call by what its name and its parameters show of its purpose.
+fn by_parameters(
+    call: &Call,
+    tool: &str,
+    options: &Options,
+    arguments: &mut Arguments<'_, '_, '_>,
+    steps: &mut Vec<Step>,
+) -> Outcome {
+    let shown = call.name.as_deref().unwrap_or("the call");
+    let signs = Signs::of(tool, options, arguments);
+    if COPIES.contains(&tool) {
         arguments.fault(
             "a call cannot copy a file; send a batch with a copy-file operation, or the new file",
         );
         return Outcome::Edit;
     }
     let is_elsewhere = ELSEWHERE.iter().any(|word| tool.contains(word));
-    let has_path = arguments.has(Field::Path) || options.file.is_some();
-    let writes = has_edit || (has_new && has_path);
-    if is_elsewhere && !writes && !arguments.has(Field::Command) {
+    if is_elsewhere && !signs.has_edit && !signs.has_whole && !arguments.has(Field::Command) {
         return Outcome::Nothing(format!("{shown} is not an edit of a file"));
     }
     let is_filled = |field| {
         let mut members = arguments.find(field);
         members.any(|member| !rest::is_empty(&member.node))
     };
-    if looks && is_filled(Field::Old) && is_filled(Field::New) {
+    if signs.looks && is_filled(Field::Old) && is_filled(Field::New) {
         arguments.fault("the call is to look at a file, and has old and new text; send \"str_replace\" for the edit");
         return Outcome::Edit;
     }
-    if looks || (is_look && !has_edit && !edits) {
-        let path = arguments.text(Field::Path).ok();
-        let of = (path.as_ref()).map_or_else(String::new, |path| format!(" of {path}"));
-        let name = if looks { "view" } else { shown };
-        let why = format!("{name}{of} only looks and edits nothing");
-        let is_view = looks || look::is_view(&tool);
-        let path = path
-            .filter(|_| is_view)
-            .and_then(|path| RelPath::new(beneath_root(path.as_bytes(), options)).ok());
-        return match path {
-            Some(path) => Outcome::Look(why, (path, look::part(members))),
-            None => Outcome::Nothing(why),
-        };
+    if signs.looks || (signs.is_look && !signs.has_edit && !signs.edits) {
+        let name = if signs.looks { "view" } else { shown };
+        let is_view = signs.looks || look::is_view(tool);
+        return looking(name, is_view, options, arguments);
     }
-    let may_write = has_new && has_path && !talks;
-    if !is_known && !has_edit && !may_write && !arguments.has(Field::Command) {
+    let may_write = signs.has_whole && !signs.talks;
+    if !signs.is_known && !signs.has_edit && !may_write && !arguments.has(Field::Command) {
         return Outcome::Nothing(format!("{shown} is not an edit"));
     }
     Reader {
         options,
         steps,
         call,
-        tool: &tool,
+        tool,
     }
-    .read(&mut arguments);
+    .read(arguments);
     Outcome::Edit
+}
+
+/// What a call that only looks came to.
+fn looking(
+    name: &str,
+    is_view: bool,
+    options: &Options,
+    arguments: &mut Arguments<'_, '_, '_>,
+) -> Outcome {
+    let path = arguments.text(Field::Path).ok();
+    let of = (path.as_ref()).map_or_else(String::new, |path| format!(" of {path}"));
+    let why = format!("{name}{of} only looks and edits nothing");
+    let path = path
+        .filter(|_| is_view)
+        .and_then(|path| RelPath::new(beneath_root(path.as_bytes(), options)).ok());
+    match path {
+        Some(path) => Outcome::Look(why, (path, look::part(arguments.members))),
+        None => Outcome::Nothing(why),
+    }
+}
+
+/// What a call's name and parameters show of its purpose.
+struct Signs {
+    /// Its command is to look.
+    looks: bool,
+    /// Its name is of a tool that looks.
+    is_look: bool,
+    /// Its name is of a tool that edits.
+    edits: bool,
+    /// Its name is known.
+    is_known: bool,
+    /// Its name is of a tool that says something.
+    talks: bool,
+    /// It has the parameters of an edit.
+    has_edit: bool,
+    /// It has a file and new text for it.
+    has_whole: bool,
+}
+
+impl Signs {
+    fn of(tool: &str, options: &Options, arguments: &mut Arguments<'_, '_, '_>) -> Self {
+        let looks = matches!(looked_at(arguments), Some(true));
+        let is_look = LOOKS.iter().any(|word| tool.contains(word));
+        let edits = EDITS.iter().any(|word| tool.contains(word));
+        let is_known = edits || is_writer(tool) || tool_end(tool).is_some();
+        let talks = !is_known && TALKS.iter().any(|word| tool.contains(word));
+        let has = |fields: &[Field]| fields.iter().any(|field| arguments.has(*field));
+        let has_new = has(&[Field::New, Field::Content]);
+        let mut patches = arguments.find(Field::Patch);
+        let has_patch = patches.any(|member| member.node.text().is_some_and(find::may_hold_patch));
+        // Text that is looked for, or said, is none that is written.
+        let has_edit = has(&[
+            Field::Edits,
+            Field::Sketch,
+            Field::InsertLine,
+            Field::LineTag,
+        ]) || has_patch
+            || (has(&[Field::Old]) && has(&[Field::New]))
+            || (!is_look && !talks && has(&[Field::Old, Field::Patch]));
+        let has_path = arguments.has(Field::Path) || options.file.is_some();
+        Self {
+            looks,
+            is_look,
+            edits,
+            is_known,
+            talks,
+            has_edit,
+            has_whole: has_new && has_path,
+        }
+    }
 }
 
 /// A call with an envelope, which is all that it may hold.

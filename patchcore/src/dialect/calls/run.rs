@@ -156,13 +156,13 @@ impl Running<'_> {
     fn run(&self, desk: &mut Desk<'_>, history: &mut History) -> Result<(), Refusal> {
         let (path, name) = (self.path, self.name);
         let before = desk.text(path)?;
-        let exists = |what: &str| {
-            let message =
-                format!("{name} {what} {path}, which exists already; change it with str_replace");
-            Err(Refusal::new(Code::FileExists, message).in_file(path))
-        };
+        let exists = |message| Err(Refusal::new(Code::FileExists, message).in_file(path));
         match &self.step.act {
-            Act::Create(_) if before.is_some() => return exists("creates"),
+            Act::Create(_) if before.is_some() => {
+                return exists(format!(
+                    "{name} creates {path}, which exists already; change it with str_replace"
+                ));
+            }
             Act::Create(text) => {
                 self.check(text, b"")?;
                 desk.write(path, text.clone().into_bytes(), whole::Form::OfFile)?;
@@ -177,10 +177,9 @@ impl Running<'_> {
                 ..
             } => {
                 if before.as_ref().is_some_and(|text| !text.is_empty()) {
-                    let message = format!(
+                    return exists(format!(
                         "{name} has nothing to find, which creates a file, and {path} exists already"
-                    );
-                    return Err(Refusal::new(Code::FileExists, message).in_file(path));
+                    ));
                 }
                 self.check(new, b"")?;
                 desk.write(path, new.clone().into_bytes(), whole::Form::OfFile)?;
@@ -198,21 +197,13 @@ impl Running<'_> {
                 }
             }
             Act::Append(text) => {
-                self.check(text, b"")?;
-                let file = desk.file(path)?;
-                let count = Text::new(&file).line_count() as u64;
-                let text = text.strip_suffix('\n').unwrap_or(text);
-                let edit = insert(&file, count, text, path, name)?;
-                desk.splice(path, vec![edit], None)?;
+                let count = |file: &Text<'_>| file.line_count() as u64;
+                self.add(text, count, desk)?;
             }
             Act::Prepend(text) => {
-                self.check(text, b"")?;
-                let file = desk.file(path)?;
-                let bom = Text::new(&file).bom_len();
-                let above = u64::from(file[bom..].starts_with(b"#!"));
-                let text = text.strip_suffix('\n').unwrap_or(text);
-                let edit = insert(&file, above, text, path, name)?;
-                desk.splice(path, vec![edit], None)?;
+                let above =
+                    |file: &Text<'_>| u64::from(file.bytes()[file.bom_len()..].starts_with(b"#!"));
+                self.add(text, above, desk)?;
             }
             Act::Undo => undo(path, name, desk, history.0.entry(path.clone()).or_default())?,
             Act::Delete => desk.delete(path, None)?,
@@ -220,6 +211,21 @@ impl Running<'_> {
             Act::Patch(_) => {}
         }
         Ok(())
+    }
+
+    /// Adds lines below so many of the file.
+    fn add(
+        &self,
+        text: &str,
+        below: impl Fn(&Text<'_>) -> u64,
+        desk: &mut Desk<'_>,
+    ) -> Result<(), Refusal> {
+        self.check(text, b"")?;
+        let file = desk.file(self.path)?;
+        let line = below(&Text::new(&file));
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        let edit = insert(&file, line, text, self.path, self.name)?;
+        desk.splice(self.path, vec![edit], None)
     }
 
     fn replace(

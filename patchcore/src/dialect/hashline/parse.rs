@@ -307,6 +307,23 @@ impl<'b> Reader<'b, '_> {
         }
     }
 
+    /// Whether nothing stands under a command that takes no rows; what follows a blank line is prose.
+    fn no_rows(&mut self, rows: &[(Row<'b>, Span)]) -> bool {
+        let touching = rows
+            .iter()
+            .take_while(|(row, _)| !matches!(row, Row::Blank));
+        let first = touching.into_iter().next();
+        let new = rows.iter().find(|(row, _)| matches!(row, Row::New(_)));
+        if let Some((_, span)) = new.or(first) {
+            self.fault(
+                *span,
+                "rows stand under a command that takes none; only SWAP, PUT and INS take rows",
+            );
+            return false;
+        }
+        true
+    }
+
     /// The rows of a command, as lines; `None` after a fault.
     fn rows(&mut self, pending: &Pending<'b>) -> Option<Vec<u8>> {
         let mut rows = &pending.rows[..];
@@ -314,20 +331,7 @@ impl<'b> Reader<'b, '_> {
             rows = &rows[..rows.len() - 1];
         }
         if !pending.said.takes_rows() {
-            // What follows a blank line is prose.
-            let touching = rows
-                .iter()
-                .take_while(|(row, _)| !matches!(row, Row::Blank));
-            let first = touching.into_iter().next();
-            let new = rows.iter().find(|(row, _)| matches!(row, Row::New(_)));
-            if let Some((_, span)) = new.or(first) {
-                self.fault(
-                    *span,
-                    "rows stand under a command that takes none; only SWAP, PUT and INS take rows",
-                );
-                return None;
-            }
-            return Some(Vec::new());
+            return self.no_rows(rows).then(Vec::new);
         }
         if rows.is_empty() {
             self.fault(pending.span, "the command has no rows below it; a row is \"+\" and the new line, and DEL deletes lines");

@@ -30,19 +30,14 @@ pub(in crate::dialect) fn parse(bytes: &[u8], options: &Options) -> Result<Searc
             in_prose = false;
             match reader.block() {
                 Ok(block) => blocks.extend(block),
-                Err(fault) => {
-                    reader.faults.push(fault);
-                    reader.skip_to_block();
-                }
+                Err(fault) => reader.skip_at(fault),
             }
             continue;
         }
         if marks::is_replace(line) || marks::is_near_word(line) {
-            let fault = reader.invalid(
+            reader.skip_as(
                 "a mark outside of a block; a block is SEARCH, =======, REPLACE, in this order",
             );
-            reader.faults.push(fault);
-            reader.skip_to_block();
             continue;
         }
         if options.strict && !reader.may_stand_outside(line) {
@@ -56,23 +51,17 @@ pub(in crate::dialect) fn parse(bytes: &[u8], options: &Options) -> Result<Searc
             in_prose = false;
         }
         let next = reader.lines.get(reader.at + 1).copied().unwrap_or_default();
-        if let Some(other) = detect::mark(line, next) {
-            let fault = reader.invalid(format!(
+        match detect::mark(line, next) {
+            Some(other) => reader.skip_as(format!(
                 "a {other} patch together with search/replace blocks; send them separately"
-            ));
-            reader.faults.push(fault);
-            reader.skip_to_block();
-            continue;
+            )),
+            None => reader.at += 1,
         }
-        reader.at += 1;
     }
     reader.faults.check(bytes)?;
     if blocks.is_empty() {
-        return Err(Refusal::new(
-            Code::InvalidBatch,
-            "the patch holds no block that starts with <<<<<<< SEARCH or ------- SEARCH",
-        )
-        .into());
+        let why = "the patch holds no block that starts with <<<<<<< SEARCH or ------- SEARCH";
+        return Err(Refusal::new(Code::InvalidBatch, why).into());
     }
     Ok(SearchReplace {
         blocks,
@@ -129,6 +118,18 @@ impl<'a> Reader<'a, '_> {
         self.ended = self.at;
     }
 
+    /// Records what is at the cursor as a fault and goes on with the next block.
+    fn skip_as(&mut self, fault: impl Into<String>) {
+        let fault = self.invalid(fault);
+        self.skip_at(fault);
+    }
+
+    /// Records a fault and goes on with the next block.
+    fn skip_at(&mut self, fault: Misread) {
+        self.faults.push(fault);
+        self.skip_to_block();
+    }
+
     fn may_stand_outside(&self, line: &[u8]) -> bool {
         let line = line.trim_ascii();
         line.is_empty() || names::is_fence(line) || names::name(line).is_some()
@@ -137,8 +138,44 @@ impl<'a> Reader<'a, '_> {
     /// The block at the cursor; `None` where its file cannot be told, which is recorded.
     fn block(&mut self) -> Result<Option<Block>, Misread> {
         let line = self.at + 1;
-        let named = self.path();
-        let named = match named {
+        let named = self.file();
+        let opener = self.peek().unwrap_or_default();
+        self.at += 1;
+        let start_line = self.start_line()?;
+        let divider = self.divider(opener);
+        let search = self.old_half(opener, divider)?;
+        if let Some(Named { path, .. }) = named.as_ref().filter(|named| named.doubtful)
+            && search.trim_ascii().is_empty()
+        {
+            let refusal = Refusal::new(
+                Code::InvalidBatch,
+                format!(
+                    "the block creates a file, and {path} above it may not be a file name; write the name in backticks"
+                ),
+            );
+            let refusal = refusal.with_hint(Hint::File);
+            self.faults.push(Misread::new(line - 1, refusal));
+        }
+        self.at += 1;
+        let replace = self.new_half(opener, divider)?;
+        self.ended = self.at;
+        let verbatim = Reading {
+            start_line,
+            search,
+            replace,
+        };
+        Ok(named.map(|named| Block {
+            line,
+            path: named.path,
+            rivals: named.rivals,
+            bare: bare(&verbatim),
+            verbatim,
+        }))
+    }
+
+    /// The file of the block at the cursor; `None` where it cannot be told.
+    fn file(&mut self) -> Option<Named> {
+        match self.path() {
             Ok(named) => {
                 self.is_nameless = named.is_none();
                 if let Some(Named { path, .. }) = &named {
@@ -152,11 +189,11 @@ impl<'a> Reader<'a, '_> {
                 self.is_nameless = true;
                 None
             }
-        };
-        let opener = self.peek().unwrap_or_default();
-        self.at += 1;
-        let start_line = self.start_line()?;
-        let divider = self.divider(opener);
+        }
+    }
+
+    /// The lines up to the one that divides the block.
+    fn old_half(&mut self, opener: &[u8], divider: Option<usize>) -> Result<Vec<u8>, Misread> {
         let mut search = Vec::new();
         loop {
             let Some(line) = self.peek() else {
@@ -172,19 +209,11 @@ impl<'a> Reader<'a, '_> {
             search.extend_from_slice(marks::unescaped(self.lines[self.at]));
             self.at += 1;
         }
-        if let Some(Named { path, .. }) = named.as_ref().filter(|named| named.doubtful)
-            && search.trim_ascii().is_empty()
-        {
-            let refusal = Refusal::new(
-                Code::InvalidBatch,
-                format!(
-                    "the block creates a file, and {path} above it may not be a file name; write the name in backticks"
-                ),
-            );
-            let refusal = refusal.with_hint(Hint::File);
-            self.faults.push(Misread::new(line - 1, refusal));
-        }
-        self.at += 1;
+        Ok(search)
+    }
+
+    /// The lines up to the mark that ends the block, and that.
+    fn new_half(&mut self, opener: &[u8], divider: Option<usize>) -> Result<Vec<u8>, Misread> {
         let mut replace = Vec::new();
         loop {
             let Some(line) = self.peek() else {
@@ -212,19 +241,7 @@ impl<'a> Reader<'a, '_> {
             replace.extend_from_slice(marks::unescaped(self.lines[self.at]));
             self.at += 1;
         }
-        self.ended = self.at;
-        let verbatim = Reading {
-            start_line,
-            search,
-            replace,
-        };
-        Ok(named.map(|named| Block {
-            line,
-            path: named.path,
-            rivals: named.rivals,
-            bare: bare(&verbatim),
-            verbatim,
-        }))
+        Ok(replace)
     }
 
     /// The line that divides the halves of the block at the cursor, where lines of the file look
@@ -306,17 +323,8 @@ impl<'a> Reader<'a, '_> {
         }))
     }
 
-    /// The file of the block at the cursor; `None` where that is the file of the block before, and
-    /// that could not be told.
-    fn path(&self) -> Result<Option<Named>, Misread> {
-        let certain = |path: &RelPath| Named {
-            path: path.clone(),
-            doubtful: false,
-            rivals: Vec::new(),
-        };
-        if let Some(path) = &self.options.file {
-            return Ok(Some(certain(path)));
-        }
+    /// The file that is named right above the block at the cursor.
+    fn named_above(&self) -> Result<Option<Named>, Misread> {
         // The three lines above, as aider looks at them: a name, or a fence and a name above it.
         let mut apart = false;
         let above = self.lines[..self.at].iter().rev();
@@ -347,6 +355,23 @@ impl<'a> Reader<'a, '_> {
                 break;
             }
         }
+        Ok(None)
+    }
+
+    /// The file of the block at the cursor; `None` where that is the file of the block before, and
+    /// that could not be told.
+    fn path(&self) -> Result<Option<Named>, Misread> {
+        let certain = |path: &RelPath| Named {
+            path: path.clone(),
+            doubtful: false,
+            rivals: Vec::new(),
+        };
+        if let Some(path) = &self.options.file {
+            return Ok(Some(certain(path)));
+        }
+        if let Some(named) = self.named_above()? {
+            return Ok(Some(named));
+        }
         let text = &self.lines[self.ended..self.at];
         let text = text.iter().rev().map(|line| trim_ending(line));
         if let Some((line, name)) = text
@@ -357,15 +382,16 @@ impl<'a> Reader<'a, '_> {
         }
         match &self.last {
             Some(path) => {
-                let mut named = certain(path);
                 let others = text.clone().flat_map(names::all_mentioned);
                 let others = others.filter_map(|other| RelPath::new(other).ok());
                 let words = text.flat_map(names::words).take(MOST_WORDS);
                 let others = others.chain(words.flat_map(|word| names::meant_beside(path, word)));
                 let others = others.filter(|other| !names::ends(path.as_bytes(), other.as_bytes()));
                 let others: BTreeSet<RelPath> = others.collect();
-                named.rivals = others.into_iter().collect();
-                Ok(Some(named))
+                Ok(Some(Named {
+                    rivals: others.into_iter().collect(),
+                    ..certain(path)
+                }))
             }
             None if self.is_nameless => Ok(None),
             None => {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::super::blob;
 use super::{Section, SectionKind, Unified};
+use crate::edit::EditSet;
 use crate::error::{Code, Refusal};
 use crate::operation::{Action, Batch, Operation};
 use crate::path::RelPath;
@@ -241,44 +242,58 @@ impl<'d> Lowering<'d, '_> {
                 }
             }
         } else {
-            let origin = Arc::clone(done.origin.as_ref().expect("a changed file has an origin"));
-            let first = splices(&done.operations);
-            let first =
-                edit_set(first, origin.bytes().len()).map_err(|()| self.overlap(section, path))?;
-            let merged = first.compose(&later);
-            let done = &mut self.done[index];
-            let file = done
-                .operations
-                .first()
-                .map_or_else(|| path.clone(), |o| o.file.clone());
-            const SEVERAL: &str = "several sections of the patch change the file";
-            let mut said = Vec::new();
-            done.operations.retain(|operation| {
-                let is_splice = matches!(operation.action, Action::Splice(_));
-                said.extend(operation.reading.note.clone().filter(|_| is_splice));
-                !is_splice
-            });
-            said.extend(note);
-            if !said.iter().any(|said| said.contains(SEVERAL)) {
-                said.insert(0, SEVERAL.to_owned());
-            }
-            let splice = Action::Splice(merged.as_slice().to_vec());
-            let mut operation = on(&origin, file.clone(), splice);
-            operation.reading.note = Some(said.join("; "));
-            done.operations.insert(0, operation);
-            if let Some(executable) = section.executable {
-                done.operations
-                    .retain(|o| !matches!(o.action, Action::SetMode { .. }));
-                if executable != origin.executable() {
-                    done.operations
-                        .push(Operation::new(file, Action::SetMode { executable }));
-                }
-            }
+            self.merge(section, path, index, &later, note)?;
         }
         Ok(Done {
             operations: Vec::new(),
             origin: None,
         })
+    }
+
+    /// Makes one change of an earlier section's and what a later one does to its outcome.
+    fn merge(
+        &mut self,
+        section: &'d Section<'d>,
+        path: &'d RelPath,
+        index: usize,
+        later: &EditSet,
+        note: Option<String>,
+    ) -> Result<(), Refusal> {
+        const SEVERAL: &str = "several sections of the patch change the file";
+        let done = &self.done[index];
+        let origin = Arc::clone(done.origin.as_ref().expect("a changed file has an origin"));
+        let first = splices(&done.operations);
+        let first =
+            edit_set(first, origin.bytes().len()).map_err(|()| self.overlap(section, path))?;
+        let merged = first.compose(later);
+        let done = &mut self.done[index];
+        let file = done
+            .operations
+            .first()
+            .map_or_else(|| path.clone(), |o| o.file.clone());
+        let mut said = Vec::new();
+        done.operations.retain(|operation| {
+            let is_splice = matches!(operation.action, Action::Splice(_));
+            said.extend(operation.reading.note.clone().filter(|_| is_splice));
+            !is_splice
+        });
+        said.extend(note);
+        if !said.iter().any(|said| said.contains(SEVERAL)) {
+            said.insert(0, SEVERAL.to_owned());
+        }
+        let splice = Action::Splice(merged.as_slice().to_vec());
+        let mut operation = on(&origin, file.clone(), splice);
+        operation.reading.note = Some(said.join("; "));
+        done.operations.insert(0, operation);
+        if let Some(executable) = section.executable {
+            done.operations
+                .retain(|o| !matches!(o.action, Action::SetMode { .. }));
+            if executable != origin.executable() {
+                done.operations
+                    .push(Operation::new(file, Action::SetMode { executable }));
+            }
+        }
+        Ok(())
     }
 
     fn create(&mut self, section: &'d Section<'d>) -> Result<Done, Refusal> {

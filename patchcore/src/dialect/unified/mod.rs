@@ -201,18 +201,7 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Levels<'a>
         true => threads::join(read, || Digest::of(bytes)),
         false => (read(), Digest::of(bytes)),
     };
-    let mut faults = Misreads::default();
-    for fault in &unread.all {
-        let refusal = Refusal {
-            hint: fault.hint,
-            ..Refusal::new(Code::InvalidBatch, fault.message.clone())
-        };
-        faults.push(Misread::new(fault.line - 1, refusal));
-    }
-    for remark in diff.remarks.iter().filter(|_| options.strict) {
-        let message = format!("{}, which is not allowed in strict mode", remark.what);
-        faults.push(invalid(remark.line, message).with_hint(Hint::Lenient));
-    }
+    let mut faults = faults_of(&diff, &unread, options);
     if diff.files.is_empty() {
         faults.check(bytes)?;
         let why = damage::find(bytes).unwrap_or_else(|| {
@@ -248,6 +237,23 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Levels<'a>
         })
     };
     levels::read(diff.files, options, build)
+}
+
+/// What could not be read of a diff, and what of it strict mode does not allow.
+fn faults_of(diff: &parse::Diff<'_>, unread: &parse::Faults, options: &Options) -> Misreads {
+    let mut faults = Misreads::default();
+    for fault in &unread.all {
+        let refusal = Refusal {
+            hint: fault.hint,
+            ..Refusal::new(Code::InvalidBatch, fault.message.clone())
+        };
+        faults.push(Misread::new(fault.line - 1, refusal));
+    }
+    for remark in diff.remarks.iter().filter(|_| options.strict) {
+        let message = format!("{}, which is not allowed in strict mode", remark.what);
+        faults.push(invalid(remark.line, message).with_hint(Hint::Lenient));
+    }
+    faults
 }
 
 /// The names in the headers of a diff, as they are written; none for what is no diff.

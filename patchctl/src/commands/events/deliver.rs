@@ -128,18 +128,27 @@ pub(super) fn watch(
         said = deliverer.tally.notes.len();
         delivery::pause(LOOK, &stopped);
     }
-    let until = Instant::now() + args.grace;
-    while Instant::now() < until {
-        if let Some(_lock) = store.try_deliver()? {
-            deliverer.round(&mut store, Some(until), &|| false)?;
-            break;
-        }
-        std::thread::sleep(LOCK);
-    }
+    last_round(&mut deliverer, &mut store, args.grace)?;
     let pending = store.pending()?.messages;
     deliverer.tally.notes.drain(..said);
     report::flushed(&deliverer.tally, pending, context)?;
     Ok(Exit::Done)
+}
+
+/// Delivers once more what can be delivered so soon.
+fn last_round(
+    deliverer: &mut Deliverer,
+    store: &mut Store,
+    grace: Duration,
+) -> Result<(), Failure> {
+    let until = Instant::now() + grace;
+    while Instant::now() < until {
+        if let Some(_lock) = store.try_deliver()? {
+            return deliverer.round(store, Some(until), &|| false).map(drop);
+        }
+        std::thread::sleep(LOCK);
+    }
+    Ok(())
 }
 
 /// Sees to it that this process ends soon after it was told to, whatever request hangs: what it

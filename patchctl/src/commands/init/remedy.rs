@@ -47,47 +47,52 @@ impl Run<'_> {
                 continue;
             };
             let note = remedy.note.clone().unwrap_or_default();
-            match remedy.action {
+            let blocked = |why: String| (Some(why.clone()), Some(Step::Block(why)));
+            let (note, step) = match remedy.action {
                 RemediationAction::UpdateFilePath => match patchcore::RelPath::new(&note) {
                     Ok(path) => {
-                        notes.insert(uuid.clone(), format!("was {}", task.file_path()));
-                        steps.push((uuid.clone(), Step::Move(path.to_string())));
-                        again.insert(uuid);
+                        let was = format!("was {}", task.file_path());
+                        (Some(was), Some(Step::Move(path.to_string())))
                     }
                     Err(refusal) => {
-                        let why = format!("the remedy is not a path: {}", refusal.message);
-                        notes.insert(uuid.clone(), why.clone());
-                        steps.push((uuid, Step::Block(why)));
+                        blocked(format!("the remedy is not a path: {}", refusal.message))
                     }
                 },
                 RemediationAction::PatchReady => match self.patch(task, &remedy)? {
-                    Ok(()) => {
-                        notes.insert(uuid.clone(), "patched".to_owned());
-                        again.insert(uuid);
-                    }
-                    Err(refusal) => {
-                        let why = format!("the patch was refused: {}", refusal.message);
-                        notes.insert(uuid.clone(), why.clone());
-                        steps.push((uuid, Step::Block(why)));
-                    }
+                    Ok(()) => (Some("patched".to_owned()), None),
+                    Err(refusal) => blocked(format!("the patch was refused: {}", refusal.message)),
                 },
                 RemediationAction::Blocked | RemediationAction::RemediationError => {
-                    if !note.is_empty() {
-                        notes.insert(uuid.clone(), note.clone());
-                    }
-                    steps.push((uuid, Step::Block(note)));
+                    let said = Some(note.clone()).filter(|note| !note.is_empty());
+                    (said, Some(Step::Block(note)))
                 }
-                RemediationAction::None | RemediationAction::Unknown => {}
+                RemediationAction::None | RemediationAction::Unknown => continue,
+            };
+            if !matches!(step, Some(Step::Block(_))) {
+                again.insert(uuid.clone());
             }
+            notes.extend(note.map(|note| (uuid.clone(), note)));
+            steps.extend(step.map(|step| (uuid, step)));
         }
         let (taken, manifest) = self.take(steps)?;
         for (uuid, operation, details) in taken {
             self.log(operation, Some(&uuid), Level::Warning, details);
         }
-        if again.is_empty() {
-            return Ok(manifest);
+        if !again.is_empty() {
+            self.try_again(&again, &manifest, marked, notes)?;
         }
-        let second = self.mark(&manifest, &|task| again.contains(task.uuid()))?;
+        Ok(manifest)
+    }
+
+    /// Marks once more what the remediations may have mended.
+    fn try_again(
+        &mut self,
+        again: &BTreeSet<String>,
+        manifest: &Manifest,
+        marked: &mut Marked,
+        notes: &mut HashMap<String, String>,
+    ) -> Result<(), Failure> {
+        let second = self.mark(manifest, &|task| again.contains(task.uuid()))?;
         for (task, ended) in second.done {
             let details = json!({ "outcome": ended.as_str() });
             self.log("remedy", Some(&task), Level::Info, details);
@@ -99,7 +104,7 @@ impl Run<'_> {
             notes.insert(task.clone(), format!("{first}; {}", refusal.message));
             marked.failed.insert(task, refusal);
         }
-        Ok(manifest)
+        Ok(())
     }
 
     /// Writes what the remediations change into the manifest.
