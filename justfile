@@ -57,7 +57,8 @@ orchestrator *ARGS:
 dist target="x86_64-unknown-linux-musl":
     RUSTFLAGS="-C relocation-model=static" cargo build --profile dist --target {{ target }} -p patchctl
 
-# Time of each stage over edits and over size, with the exponents between.
+# Time of each stage over edits and over size, and of each format over the edits of one file, with the
+# exponents between.
 growth:
     cargo bench -p patchcore --bench growth
 
