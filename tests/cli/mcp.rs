@@ -363,6 +363,18 @@ fn a_request_whose_id_is_in_use_is_answered_and_not_carried_out() {
 }
 
 #[test]
+fn a_client_that_has_its_answer_may_use_the_id_again() {
+    let sandbox = Sandbox::new(&[("a.txt", "one\n")]);
+    let mut client = Client::start(&sandbox, &[]);
+    for _ in 0..500 {
+        client.next = 0;
+        let answer = client.ask("resources/list", json!({}));
+        assert!(answer["result"].is_object(), "{answer}");
+    }
+    assert_eq!(client.end(), 0);
+}
+
+#[test]
 fn no_batch_of_another_agent_is_taken_back() {
     let sandbox = Sandbox::new(&[("a.txt", "one\n")]);
     let other = [
