@@ -135,6 +135,8 @@ pub(crate) struct Ready {
     pub(crate) name: String,
     pub(crate) args: Vec<String>,
     pub(crate) batch: Vec<u8>,
+    /// The exit status of `apply`.
+    pub(crate) exit: i32,
     folder: PathBuf,
     case: Case,
 }
@@ -151,6 +153,7 @@ impl Ready {
                 Self {
                     name: folder.file_name().unwrap().to_string_lossy().into_owned(),
                     args: case.args.clone(),
+                    exit: case.exit,
                     batch: fs::read(folder.join("batch.json")).unwrap(),
                     folder,
                     case,

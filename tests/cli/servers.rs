@@ -60,19 +60,29 @@ fn server(root: &Path, command: &str, case: &Ready) -> Command {
     server
 }
 
-fn over_http(root: &Path, case: &Ready) -> Value {
+/// What a call came to: the report, and whether it says what the exit status of `apply` says.
+type Said = (Value, bool);
+
+fn over_http(root: &Path, case: &Ready) -> Said {
     let mut command = server(root, "serve", case);
     command.args(["--listen", "127.0.0.1:0"]);
     let server = Server::spawn(command);
     let plan = options(case).1;
     let plan = plan.map_or(String::new(), |plan| format!("&plan={plan}"));
     let call = format!("/api/patches/apply?diff=false{plan}");
-    server.post(&call, &case.batch).json()
+    let answer = server.post(&call, &case.batch);
+    let report = answer.json();
+    let expected = match (case.exit, report["refusal"]["code"].as_str()) {
+        (_, Some("LIMIT_EXCEEDED")) => 413,
+        (1, _) => 409,
+        (2, _) => 400,
+        (3, _) => 503,
+        _ => 200,
+    };
+    (report, answer.status == expected)
 }
 
-fn over_mcp(root: &Path, case: &Ready) -> Option<Value> {
-    let patch = std::str::from_utf8(&case.batch).ok()?;
-    let mut arguments = json!({"patch": patch});
+fn over_mcp(root: &Path, case: &Ready, mut arguments: Value) -> Said {
     if let Some(plan) = options(case).1 {
         arguments["plan"] = plan.into();
     }
@@ -91,32 +101,63 @@ fn over_mcp(root: &Path, case: &Ready) -> Option<Value> {
         .output()
         .unwrap();
     let answer: Value = serde_json::from_slice(&said.stdout).unwrap();
-    Some(answer["result"]["structuredContent"].clone())
+    let result = &answer["result"];
+    let is_error = result["isError"] == true;
+    let report = result["structuredContent"].clone();
+    (report, is_error == (1..=3).contains(&case.exit))
 }
 
-fn compare(case: &Ready) -> Result<(), String> {
+/// The arguments of `edit` that carry a batch as it is. A message is text: what is no UTF-8 cannot
+/// be in one.
+fn as_patch(case: &Ready) -> Option<Value> {
+    let patch = std::str::from_utf8(&case.batch).ok()?;
+    Some(json!({"patch": patch}))
+}
+
+/// Those that carry its operations by themselves. Of a batch with faults they are another text, in
+/// which these stand elsewhere; of equal keys, and of halves of a character, none is in a message.
+fn as_operations(case: &Ready, report: &Value) -> Option<Value> {
+    let batch: Value = serde_json::from_slice(&case.batch).ok()?;
+    let mut names = batch.as_object()?.keys();
+    let is_passed = |name: &String| ["operations", "base", "batch_id"].contains(&&**name);
+    (names.all(is_passed) && report["faults"].is_null()).then_some(batch)
+}
+
+/// Its name, and the call that goes through it.
+type Door<'a> = (&'static str, Box<dyn Fn(&Path) -> Said + 'a>);
+
+/// Goes through each door in a tree of its own; gives the names of those that were tried.
+fn compare(case: &Ready) -> Result<Vec<&'static str>, String> {
     let dir = tempfile::tempdir().unwrap();
     let has_id = String::from_utf8_lossy(&case.batch).contains("batch_id");
-    let run = |name: &str, call: &dyn Fn(&Path) -> Option<Value>| {
+    let run = |name: &str, call: &dyn Fn(&Path) -> Said| {
         // The same path each time: messages name it.
         let root = dir.path().join("tree");
         case.lay_out(&root);
-        let report = call(&root).map(|report| case.normal(report, &root));
-        let state = (report.clone(), Ready::files(&root), record(&root, has_id));
+        let (report, is_right) = call(&root);
+        let report = case.normal(report, &root);
+        let state = (report, Ready::files(&root), record(&root, has_id));
         std::fs::rename(&root, dir.path().join(name)).unwrap();
-        report.map(|_| state)
+        (state, is_right)
     };
-    let expected = run("cli", &|root| Some(case.apply(root))).unwrap();
-    for (name, found) in [
-        ("http", run("http", &|root| Some(over_http(root, case)))),
-        ("mcp", run("mcp", &|root| over_mcp(root, case))),
-    ] {
-        let Some(found) = found else { continue };
+    let (expected, _) = run("cli", &|root| (case.apply(root), true));
+    let mcp = |arguments: Value| move |root: &Path| over_mcp(root, case, arguments.clone());
+    let http = |root: &Path| over_http(root, case);
+    let mut doors: Vec<Door<'_>> = vec![("http", Box::new(http))];
+    if let Some(arguments) = as_patch(case) {
+        doors.push(("mcp", Box::new(mcp(arguments))));
+    }
+    if let Some(arguments) = as_operations(case, &expected.0) {
+        doors.push(("operations", Box::new(mcp(arguments))));
+    }
+    for (name, call) in &doors {
+        let (found, is_right) = run(name, &**call);
         if found.0 != expected.0 {
-            return Err(format!(
-                "{name} reports {:#?}, not {:#?}",
-                found.0, expected.0
-            ));
+            let [found, expected] = [found.0, expected.0];
+            return Err(format!("{name} reports {found:#?}, not {expected:#?}"));
+        }
+        if !is_right {
+            return Err(format!("{name} has another status"));
         }
         if found.1 != expected.1 {
             return Err(format!("{name} makes another tree"));
@@ -125,27 +166,30 @@ fn compare(case: &Ready) -> Result<(), String> {
             return Err(format!("{name} records {}, not {}", found.2, expected.2));
         }
     }
-    Ok(())
+    Ok(doors.into_iter().map(|(name, _)| name).collect())
 }
 
 #[test]
 fn the_corpus_is_the_same_through_every_door() {
     let cases = Ready::all();
-    assert!(cases.len() > 150);
+    let all = cases.len();
+    assert!(all > 150);
     assert!(cases.iter().any(|case| options(case).1.is_some()));
     let queue = Mutex::new(cases);
     let failures = Mutex::new(Vec::new());
+    let passed = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 loop {
                     let next = queue.lock().unwrap().pop();
                     let Some(case) = next else { break };
-                    if let Err(why) = compare(&case) {
-                        failures
-                            .lock()
-                            .unwrap()
-                            .push(format!("{}: {why}", case.name));
+                    match compare(&case) {
+                        Ok(doors) => passed.lock().unwrap().push((case.name, doors)),
+                        Err(why) => {
+                            let why = format!("{}: {why}", case.name);
+                            failures.lock().unwrap().push(why);
+                        }
                     }
                 }
             });
@@ -157,6 +201,18 @@ fn the_corpus_is_the_same_through_every_door() {
         "{} differ:\n{}",
         failures.len(),
         failures.join("\n")
+    );
+    let passed = passed.into_inner().unwrap();
+    let without = |door: &str| -> Vec<&str> {
+        let others = passed.iter().filter(|(_, doors)| !doors.contains(&door));
+        others.map(|(name, _)| name.as_str()).collect()
+    };
+    assert!(without("http").is_empty());
+    assert_eq!(without("mcp"), ["invalid-utf8"]);
+    let apart = without("operations").len();
+    assert!(
+        apart * 5 < all,
+        "{apart} of {all} are not sent by operations"
     );
 }
 
