@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::time::Duration;
 
 use patchcore::operation::Batch;
 use patchcore::plan::Lowered;
@@ -108,6 +109,74 @@ fn a_batch_stays_and_can_be_undone_whatever_its_verification_did_to_the_state() 
             assert!(snapshot(root) == old, "{ruin}: undone to something else");
         }
     }
+}
+
+/// Who waits for a lock gets one that keeps others out, in the state that stands in the root by then.
+#[test]
+fn who_waits_while_a_verification_ruins_the_state_works_on_what_stands_there_then() {
+    // Where it does not come true, the threads must end all the same.
+    let until = |is_true: &dyn Fn() -> bool| {
+        let tries = (0..10_000).map(|_| std::thread::sleep(Duration::from_millis(1)));
+        { tries }.any(|()| is_true())
+    };
+    for ruin in RUINS {
+        let (ruined, out) = command(&format!("{}; {ruin}", wait_for("waits")), "true");
+        let (held, held_out) = command(&wait_for("goes on"), "true");
+        let dir = tree(&[("a", "a\n"), ("b", "b\n"), ("c", "c\n")]);
+        let root = dir.path();
+        let apply = |file: &str, verify: Option<&str>, wait: u64| {
+            let options = ApplyOptions {
+                verify: verify.map(Verify::new),
+                lock_wait: Duration::from_secs(wait),
+                ..ApplyOptions::default()
+            };
+            let workspace = Workspace::open(root).unwrap();
+            let work = batch(vec![append(file, "x")]);
+            let applied = workspace.apply(&work, &options);
+            applied.map(|applied| applied.report.status)
+        };
+        let journal = root.join(".mission_control/txn/current/manifest");
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| apply("a", Some(&ruined), 30).unwrap());
+            let installs = until(&|| journal.symlink_metadata().is_ok());
+            let second = scope.spawn(|| apply("b", Some(&held), 30).unwrap());
+            let waits = until(&|| open_locks(root) == 2);
+            fs::write(out.path().join("waits"), "").unwrap();
+            let first = first.join().unwrap();
+            let verifies = until(&|| journal.symlink_metadata().is_ok());
+            let third = apply("c", None, 0);
+            fs::write(held_out.path().join("goes on"), "").unwrap();
+            assert!(installs && waits && verifies, "{ruin}");
+            assert_eq!(first, Status::Applied, "{ruin}");
+            assert_eq!(third.unwrap_err().code(), Code::LockTimeout, "{ruin}");
+            assert_eq!(second.join().unwrap(), Status::Applied, "{ruin}");
+        });
+        apply("c", None, 0).unwrap();
+        for file in ["a", "b", "c"] {
+            let text = fs::read_to_string(root.join(file)).unwrap();
+            assert_eq!(text, format!("{file}\nx\n"), "{ruin}");
+        }
+        let workspace = Workspace::open(root).unwrap();
+        assert!(workspace.audit().unwrap().is_clean(), "{ruin}");
+        assert_eq!(
+            workspace.log().unwrap().transactions().unwrap().len(),
+            3,
+            "{ruin}"
+        );
+    }
+}
+
+/// A command that waits for a file outside the root.
+fn wait_for(file: &str) -> String {
+    format!("until [ -e \"$OUT/{file}\" ]; do sleep 0.01; done")
+}
+
+/// How often this process has the lock of a root open.
+fn open_locks(root: &Path) -> usize {
+    let lock = root.join(".mission_control/lock");
+    let files = fs::read_dir("/proc/self/fd").unwrap();
+    let files = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+    files.filter(|file| *file == lock).count()
 }
 
 #[test]
@@ -612,7 +681,7 @@ fn whatever_is_there_instead_of_a_transaction_can_be_set_aside() {
 #[test]
 fn the_task_manifest_goes_the_way_of_its_batch_also_where_the_state_was_removed() {
     struct Completes;
-    impl patchcore::workspace::Review for Completes {
+    impl patchcore::plan::Review for Completes {
         fn review(
             &self,
             _: &Lowered<'_>,

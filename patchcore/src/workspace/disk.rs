@@ -156,6 +156,12 @@ impl Dir {
         absent(stat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW))
     }
 
+    /// Whether a file or directory that was opened under a name still has it.
+    pub(crate) fn still_has(&self, name: &str, opened: &Meta) -> io::Result<bool> {
+        let there = self.stat(name.as_bytes())?;
+        Ok(there.is_some_and(|there| there.is_same_file(opened)))
+    }
+
     /// The directory itself.
     pub(crate) fn stat_self(&self) -> io::Result<Meta> {
         fault::step("stat")?;

@@ -270,10 +270,36 @@ impl Workspace {
         wait: Duration,
         judge: impl FnOnce(&StateDir) -> Result<(), Error>,
     ) -> Result<Held, Error> {
-        let state = self.make_state()?;
-        let lock = Arc::new(lock(&state, wait)?);
+        let (state, lock) = self.lock_state(wait)?;
         let key = self.writers_key(&state, judge)?;
         self.hold_locked(state, lock, key)
+    }
+
+    /// Opens the state, making it where it does not exist, and waits for its lock. Where somebody
+    /// removed or replaced either meanwhile, the lock keeps nobody out, so what stands there now is
+    /// locked instead.
+    fn lock_state(&self, wait: Duration) -> Result<(StateDir, Arc<File>), Error> {
+        let began = Instant::now();
+        loop {
+            let state = self.make_state()?;
+            if let Some(lock) = lock(&state, wait.saturating_sub(began.elapsed()))?
+                && self.is_in_place(&state, &lock)?
+            {
+                return Ok((state, Arc::new(lock)));
+            }
+            if began.elapsed() >= wait {
+                return Err(locked(wait));
+            }
+        }
+    }
+
+    /// Whether a state and its lock are still those of the root.
+    fn is_in_place(&self, state: &StateDir, lock: &File) -> Result<bool, Error> {
+        let is_in_place = || -> io::Result<bool> {
+            Ok(self.root.dir.still_has(STATE, &state.dir.stat_self()?)?
+                && state.dir.still_has(LOCK, &lock.stat()?)?)
+        };
+        is_in_place().map_err(|error| fail("look at", LOCK, error))
     }
 
     /// Opens the state, making it where it does not exist.
@@ -390,10 +416,9 @@ impl Held {
             moved.aside(&state.dir, name).map_err(io)?;
         }
         let stays = |name: &str, known: io::Result<Meta>| -> Result<bool, Error> {
-            let io = |error| own(name, error);
-            let there = state.dir.stat(name.as_bytes()).map_err(io)?;
-            let known = known.map_err(io)?;
-            Ok(there.is_some_and(|there| there.is_same_file(&known)))
+            known
+                .and_then(|known| state.dir.still_has(name, &known))
+                .map_err(|error| own(name, error))
         };
         let keeps_lock = stays("lock", self.lock.stat())?;
         let mark = |key: &Key| key.seal("renewed", &[]);
@@ -406,10 +431,10 @@ impl Held {
         {
             return Ok(None);
         }
-        let lock = if keeps_lock {
-            Arc::clone(&self.lock)
+        let (state, lock) = if keeps_lock {
+            (state, Arc::clone(&self.lock))
         } else {
-            Arc::new(lock(&state, wait)?)
+            workspace.lock_state(wait)?
         };
         // Where the key went, too, what is left of the state is still ours.
         let key = match &state.key {
@@ -515,7 +540,8 @@ pub(crate) fn state_path() -> RelPath {
     RelPath::new(STATE).expect("one plain component")
 }
 
-fn lock(state: &StateDir, wait: Duration) -> Result<File, Error> {
+/// Waits for the lock in a state; `None` where the state's directory was removed.
+fn lock(state: &StateDir, wait: Duration) -> Result<Option<File>, Error> {
     let open = || state.dir.lock_file(LOCK);
     let opened = match open() {
         Err(error) if is_in_the_way(&error) => {
@@ -524,9 +550,12 @@ fn lock(state: &StateDir, wait: Duration) -> Result<File, Error> {
         }
         result => result,
     };
-    let file = opened.map_err(|error| fail("open", LOCK, error))?;
+    let file = match opened {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        result => result.map_err(|error| fail("open", LOCK, error))?,
+    };
     wait_for(&file, wait)?;
-    Ok(file)
+    Ok(Some(file))
 }
 
 /// Sets aside what has the place of the lock but cannot be locked: a link, a directory. The lock

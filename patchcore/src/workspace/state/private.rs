@@ -185,17 +185,22 @@ impl PrivateDir {
     /// As [`has_file`](Self::has_file).
     pub fn lock(&self, name: &str, wait: Duration) -> Result<Option<PrivateLock>, Error> {
         const PAUSE: Duration = Duration::from_millis(2);
-        let failed = |error| self.failed("lock", name, error);
-        let file = self.open(name)?;
         let began = Instant::now();
-        while !file.try_lock().map_err(failed)? {
+        loop {
+            let file = self.open(name)?;
+            let lock = || -> io::Result<(bool, bool)> {
+                // One that was removed meanwhile keeps nobody out.
+                Ok((file.try_lock()?, self.dir.still_has(name, &file.stat()?)?))
+            };
+            if let (true, true) = lock().map_err(|error| self.failed("lock", name, error))? {
+                return Ok(Some(PrivateLock(file)));
+            }
             let left = wait.saturating_sub(began.elapsed());
             if left.is_zero() {
                 return Ok(None);
             }
             std::thread::sleep(left.min(PAUSE));
         }
-        Ok(Some(PrivateLock(file)))
     }
 
     /// Opens a file to read and write it, and makes it where it is missing.
