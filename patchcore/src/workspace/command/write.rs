@@ -272,7 +272,7 @@ fn judged(
     for record in earlier {
         told.push(format!(
             "what it had done to {} before another batch changed it is recorded as {}",
-            observe::names(&record.changes),
+            record.names(),
             record.batch_id
         ));
         let (base, now) = observe::around(record);
