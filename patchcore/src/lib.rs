@@ -74,6 +74,7 @@ pub mod edit;
 pub mod error;
 #[cfg(feature = "workspace")]
 pub mod event;
+mod literals;
 mod locate;
 pub mod operation;
 pub mod order;

@@ -3,7 +3,6 @@
 pub(crate) mod fold;
 pub(crate) mod ladder;
 pub(crate) mod landed;
-pub(crate) mod literals;
 pub(crate) mod replace;
 mod sums;
 

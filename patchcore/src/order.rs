@@ -205,17 +205,15 @@ fn validate_order(value: &Value) -> Vec<Violation> {
             &mut violations,
         ),
     }
-    let optional: [(&str, &str, fn(&Value) -> bool); 2] = [
-        ("ai_provider", "text", Value::is_string),
-        ("metadata", "an object", Value::is_object),
-    ];
-    for (name, wanted, fits) in optional {
+    let mut check_optional = |name: &str, wanted: &str, fits: fn(&Value) -> bool| {
         let value = order.get(name).filter(|value| !value.is_null());
         if let Some(other) = value.filter(|value| !fits(value)) {
             let message = format!("must be {wanted}, not {}", kind(other));
             violations.push(at(format!("$.{name}"), message));
         }
-    }
+    };
+    check_optional("ai_provider", "text", Value::is_string);
+    check_optional("metadata", "an object", Value::is_object);
     for name in order.keys().filter(|name| !KNOWN.contains(&name.as_str())) {
         let hint = match nearest(name, &KNOWN) {
             Some(known) => format!("; did you mean {known:?}?"),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 pub(crate) mod glob;
 mod odd;
 mod protect;
+mod quote;
 
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -16,6 +17,8 @@ use crate::error::{Code, Refusal};
 
 pub use self::odd::Oddity;
 pub use self::protect::Protect;
+pub(crate) use self::quote::in_quotes;
+pub use self::quote::{quote, unquote};
 
 /// Longest path, in bytes.
 pub const MAX_PATH: usize = 4095;

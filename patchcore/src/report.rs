@@ -15,7 +15,7 @@ use crate::plan::{ChangeKind, FileChange, Outcome, Plan, Verdict};
 use crate::rebase::Rebased;
 use crate::text::LineNumber;
 
-pub use reading::{Endings, Excerpt, FileReading, Part, Reading};
+pub use reading::{Endings, Excerpt, FileReading, Reading};
 
 /// How a batch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

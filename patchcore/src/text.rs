@@ -1,14 +1,10 @@
 //! Bytes as lines: split on `\n` only, with their endings, the BOM and the final newline.
 
-mod tag;
-
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
-
-pub use tag::{InvalidTag, Tag};
 
 /// A line's number, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

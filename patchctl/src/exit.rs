@@ -6,6 +6,8 @@ use patchcore::plan::Plan;
 use patchcore::report::{Report, Status};
 use patchcore::{Code, Error, Refusal, Stop};
 
+use crate::cli::labels::NotUtf8;
+
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -83,6 +85,12 @@ pub(crate) enum Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Core(error.into())
+    }
+}
+
+impl From<NotUtf8> for Failure {
+    fn from(error: NotUtf8) -> Self {
+        Self::Usage(error.to_string())
     }
 }
 

@@ -40,7 +40,7 @@ fn people_see_numbered_lines_below_the_hash() {
         run.out
     );
     let run = sandbox.run(&["read", "a.txt", "--hashline"]).exits(0);
-    let tag = patchcore::text::Tag::of(b"one\ntwo\nthree\n");
+    let tag = patchcore::rebase::Tag::of(b"one\ntwo\nthree\n");
     assert_eq!(run.out, format!("[a.txt#{tag}]\n1:one\n2:two\n3:three\n"));
 }
 

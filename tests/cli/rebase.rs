@@ -190,7 +190,7 @@ fn a_diff_whose_blob_is_known_lands_where_its_lines_are_now() {
 fn a_listing_whose_tag_is_known_lands_where_its_lines_are_now() {
     let sandbox = Sandbox::new(&[("f", &lines())]);
     drifted(&sandbox);
-    let tag = patchcore::text::Tag::of(lines().as_bytes());
+    let tag = patchcore::rebase::Tag::of(lines().as_bytes());
     let patch = format!("[f#{tag}]\nSWAP 12.=12:\n+X\n");
     lands_with_the_permission(&sandbox, &patch, "\"lines\":[13,13]");
 }
@@ -211,7 +211,7 @@ fn a_diff_whose_target_is_gone_does_not_go_to_a_copy() {
     let gone = lines().replace("line 12\n", "");
     let gone = format!("{gone}{copy}{copy}");
     sandbox.write("f", &gone);
-    let tag = patchcore::text::Tag::of(lines().as_bytes());
+    let tag = patchcore::rebase::Tag::of(lines().as_bytes());
     for patch in [
         diff(&lines(), "X"),
         format!("[f#{tag}]\nSWAP 12.=12:\n+X\n"),

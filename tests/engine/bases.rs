@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use patchcore::report::Part;
+use patchcore::plan::Part;
 use patchcore::workspace::{BaseName, ReadFiles, Retention, Workspace};
 use patchcore::{Code, Digest};
 

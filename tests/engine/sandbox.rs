@@ -6,10 +6,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use patchcore::operation::Operation;
+use patchcore::plan::Review;
 use patchcore::plan::{Lowered, Plan};
 use patchcore::report::Status;
 use patchcore::workspace::fault::{Call, Fault, FaultKind, inject};
-use patchcore::workspace::{ApplyOptions, Review, Verify, Workspace};
+use patchcore::workspace::{ApplyOptions, Verify, Workspace};
 use patchcore::{Code, Policy, Refusal, Tree};
 
 use crate::workspace::{append, apply_new, batch, create, delete, path, rename, snapshot, tree};

@@ -2,7 +2,7 @@
 
 use patchcore::batch::{self, Limits};
 use patchcore::event;
-use patchcore::report::Part;
+use patchcore::plan::Part;
 use patchcore::workspace::{ApplyOptions, Workspace};
 use serde_json::Value;
 

@@ -16,7 +16,7 @@ use crate::workspace::{apply_new, batch, create};
 fn start() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    for part in ["batch", "diff", "path", "task", "text", "anchor"] {
+    for part in ["batch", "diff", "path", "task", "rebase", "anchor"] {
         for entry in walkdir::WalkDir::new(sources.join(part)) {
             let entry = entry.unwrap();
             let below = entry.path().strip_prefix(&sources).unwrap();

@@ -6,10 +6,11 @@ use std::path::Path;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use patchcore::plan::Review;
 use patchcore::plan::{Lowered, Plan};
 use patchcore::report::Status;
 use patchcore::workspace::fault::{Call, Fault, FaultKind, inject, observe};
-use patchcore::workspace::{ApplyOptions, Review, Workspace};
+use patchcore::workspace::{ApplyOptions, Workspace};
 use patchcore::{Code, Refusal, Tree};
 
 use crate::workspace::{append, batch, create, delete, path, rename, snapshot, tree};

@@ -681,7 +681,7 @@ fn whatever_is_there_instead_of_a_transaction_can_be_set_aside() {
 #[test]
 fn the_task_manifest_goes_the_way_of_its_batch_also_where_the_state_was_removed() {
     struct Completes;
-    impl patchcore::workspace::Review for Completes {
+    impl patchcore::plan::Review for Completes {
         fn review(
             &self,
             _: &Lowered<'_>,

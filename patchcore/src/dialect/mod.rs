@@ -266,7 +266,7 @@ impl Script for Patch<'_> {
         Some(self.received)
     }
 
-    fn reads(&self) -> Vec<(RelPath, crate::report::Part)> {
+    fn reads(&self) -> Vec<(RelPath, crate::plan::Part)> {
         self.script.reads()
     }
 

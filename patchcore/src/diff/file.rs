@@ -6,9 +6,9 @@ use std::io::{self, Write};
 use super::blob::short_name;
 use super::change::{Change, changes};
 use super::hunk::{LineCounter, write_hunks};
-use super::quote::{in_quotes, quote};
 use super::{Copies, DiffOptions, Direction};
 use crate::edit::Edit;
+use crate::path::{in_quotes, quote};
 use crate::text::LineIndex;
 
 /// A file as one side of a diff names it.
@@ -248,29 +248,7 @@ impl Header {
                 b"\n",
             ],
         )?;
-        match (old, new) {
-            (None, Some(new)) => put(out, &[b"new file mode ", mode(new), b"\n"])?,
-            (Some(old), None) => put(out, &[b"deleted file mode ", mode(old), b"\n"])?,
-            (Some(old), Some(new)) => {
-                if moded {
-                    put(
-                        out,
-                        &[b"old mode ", mode(old), b"\nnew mode ", mode(new), b"\n"],
-                    )?;
-                }
-                let verb: &[u8] = match self.origin {
-                    Origin::Same => b"",
-                    Origin::Renamed => b"rename",
-                    Origin::Copied => b"copy",
-                };
-                if !verb.is_empty() {
-                    writeln!(out, "similarity index {}%", self.similarity)?;
-                    put(out, &[verb, b" from ", &spelled(old.path), b"\n"])?;
-                    put(out, &[verb, b" to ", &spelled(new.path), b"\n"])?;
-                }
-            }
-            (None, None) => {}
-        }
+        self.write_change(old, new, out)?;
         if let Some([old, new]) = &self.blobs {
             writeln!(out, "index {old}..{new} 120000")?;
         }
@@ -290,6 +268,39 @@ impl Header {
             put(out, &[b"index 0000000..", EMPTY, b"\n"])?;
         } else if new.is_none() {
             put(out, &[b"index ", EMPTY, b"..0000000\n"])?;
+        }
+        Ok(())
+    }
+
+    /// What became of the file, beside its content.
+    fn write_change(
+        &self,
+        old: Option<Side<'_>>,
+        new: Option<Side<'_>>,
+        out: &mut impl Write,
+    ) -> io::Result<()> {
+        match (old, new) {
+            (None, Some(new)) => put(out, &[b"new file mode ", mode(new), b"\n"])?,
+            (Some(old), None) => put(out, &[b"deleted file mode ", mode(old), b"\n"])?,
+            (Some(old), Some(new)) => {
+                if old.executable != new.executable {
+                    put(
+                        out,
+                        &[b"old mode ", mode(old), b"\nnew mode ", mode(new), b"\n"],
+                    )?;
+                }
+                let verb: &[u8] = match self.origin {
+                    Origin::Same => b"",
+                    Origin::Renamed => b"rename",
+                    Origin::Copied => b"copy",
+                };
+                if !verb.is_empty() {
+                    writeln!(out, "similarity index {}%", self.similarity)?;
+                    put(out, &[verb, b" from ", &spelled(old.path), b"\n"])?;
+                    put(out, &[verb, b" to ", &spelled(new.path), b"\n"])?;
+                }
+            }
+            (None, None) => {}
         }
         Ok(())
     }

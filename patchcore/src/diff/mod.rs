@@ -14,14 +14,12 @@ mod compare;
 mod file;
 mod hunk;
 pub mod parse;
-mod quote;
 
 pub(crate) use blob::blob_name;
 pub use blob::{BlobName, InvalidBlobName};
 pub use change::LineStats;
 pub use compare::edits;
 pub use file::{FileDiff, Origin, Rendered, Side};
-pub use quote::{quote, unquote};
 
 /// How a diff is written.
 #[derive(Debug, Clone)]

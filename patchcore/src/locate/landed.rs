@@ -242,32 +242,7 @@ pub(crate) fn characters_at(
         return Landed::No;
     }
     if searched.is_empty() {
-        let (old, new): (Vec<_>, Vec<_>) = (split_lines(old).collect(), split_lines(new).collect());
-        if !places(text, &old, rungs).is_empty() {
-            return Landed::No;
-        }
-        if !at_step(text, &old, Fold::Indentation).is_empty() {
-            return match lines(text, &old, &new, rungs) {
-                landed @ (Landed::Yes(_) | Landed::Maybe(_)) => landed,
-                _ => Landed::No,
-            };
-        }
-        let found = occurrences(text, &new.concat());
-        let whole = found.iter().filter(|place| !is_cut(text, place));
-        return match (&whole.collect::<Vec<_>>()[..], &found[..]) {
-            ([there], _) => {
-                let place = place(text, there);
-                match is_telling(&old, &new) {
-                    true => Landed::Yes(place),
-                    false => Landed::Maybe(place),
-                }
-            }
-            ([], found) => match (lines(text, &old, &new, rungs), found) {
-                (Landed::No, [there]) => Landed::Part(place(text, there)),
-                (landed, _) => landed,
-            },
-            _ => Landed::No,
-        };
+        return characters_gone(text, old, new, rungs);
     }
     // A line break at either end is there in any case.
     let inner = |text: &[u8]| {
@@ -298,6 +273,36 @@ pub(crate) fn characters_at(
         Some(Edge::Open) => Landed::No,
         Some(Edge::Part) => Landed::Part(place(text, there)),
         Some(Edge::Whole) | None => Landed::Yes(place(text, there)),
+    }
+}
+
+/// Judges an edit of characters that are not in the text.
+fn characters_gone(text: &[u8], old: &[u8], new: &[u8], rungs: Rungs) -> Landed {
+    let (old, new): (Vec<_>, Vec<_>) = (split_lines(old).collect(), split_lines(new).collect());
+    if !places(text, &old, rungs).is_empty() {
+        return Landed::No;
+    }
+    if !at_step(text, &old, Fold::Indentation).is_empty() {
+        return match lines(text, &old, &new, rungs) {
+            landed @ (Landed::Yes(_) | Landed::Maybe(_)) => landed,
+            _ => Landed::No,
+        };
+    }
+    let found = occurrences(text, &new.concat());
+    let whole = found.iter().filter(|place| !is_cut(text, place));
+    match (&whole.collect::<Vec<_>>()[..], &found[..]) {
+        ([there], _) => {
+            let place = place(text, there);
+            match is_telling(&old, &new) {
+                true => Landed::Yes(place),
+                false => Landed::Maybe(place),
+            }
+        }
+        ([], found) => match (lines(text, &old, &new, rungs), found) {
+            (Landed::No, [there]) => Landed::Part(place(text, there)),
+            (landed, _) => landed,
+        },
+        _ => Landed::No,
     }
 }
 

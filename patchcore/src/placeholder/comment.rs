@@ -647,25 +647,31 @@ pub(super) fn masked(
         };
         floor = end;
         let masked = masked.get_or_insert_with(|| bytes.to_vec());
-        let mut from = line;
-        while from < end {
-            let next = crate::bytes::find(b'\n', &bytes[from..end]).map_or(end, |n| from + n + 1);
-            let text = &bytes[from..next];
-            let blank = text.len() - text.trim_ascii_start().len();
-            let trimmed = from + text.trim_ascii_end().len();
-            let keeps = style.is_line() || from == line;
-            let bare = text.trim_ascii();
-            let opened = style.strip_opener(bare).filter(|_| keeps);
-            let start = from + blank + bare.len() - opened.unwrap_or(bare).len();
-            let closed = style.strip_closer(bare).filter(|_| next == end);
-            let close = bare.len() - closed.unwrap_or(bare).len();
-            if start < trimmed.saturating_sub(close) {
-                masked[start..trimmed - close].fill(b' ');
-            }
-            from = next;
-        }
+        blank(masked, line..end, style);
     }
     masked
+}
+
+/// Overwrites what a comment says with blanks, and leaves what opens and closes it.
+fn blank(bytes: &mut [u8], comment: Range<usize>, style: &CommentStyle) {
+    let Range { start, end } = comment;
+    let mut from = start;
+    while from < end {
+        let next = crate::bytes::find(b'\n', &bytes[from..end]).map_or(end, |n| from + n + 1);
+        let text = &bytes[from..next];
+        let indent = text.len() - text.trim_ascii_start().len();
+        let trimmed = from + text.trim_ascii_end().len();
+        let keeps = style.is_line() || from == start;
+        let bare = text.trim_ascii();
+        let opened = style.strip_opener(bare).filter(|_| keeps);
+        let first = from + indent + bare.len() - opened.unwrap_or(bare).len();
+        let closed = style.strip_closer(bare).filter(|_| next == end);
+        let close = bare.len() - closed.unwrap_or(bare).len();
+        if first < trimmed.saturating_sub(close) {
+            bytes[first..trimmed - close].fill(b' ');
+        }
+        from = next;
+    }
 }
 
 /// Lines above that are looked at for documentation.

@@ -434,16 +434,6 @@ impl Scene<'_, '_> {
     ) -> Result<Resolution, Refusal> {
         let path = self.path;
         let mut places = self.finds.places(self.text, find);
-        let ambiguous = |places: &[Range<usize>], what: String| {
-            let mut refusal = Refusal::new(Code::AnchorAmbiguous, what).in_file(path);
-            for place in places {
-                let line = self.text.line_at(place.start);
-                let shown = self.text.line(line).unwrap_or_default();
-                refusal =
-                    refusal.with_candidate(Some(line), trim_ending(&self.text.bytes()[shown]));
-            }
-            refusal
-        };
         let shown = crate::error::excerpt(find, 60);
         let count = places.len();
         // Who names a place among several, or has seen the file, means what stands there.
@@ -472,41 +462,38 @@ impl Scene<'_, '_> {
         }
         let index = match occurrence {
             Occurrence::Only if count > 1 => {
-                return Err(ambiguous(
-                    &places,
-                    format!(
-                        "{shown:?} is found at {count} places of {path}; say which by \"occurrence\""
-                    ),
-                ));
+                let message = format!(
+                    "{shown:?} is found at {count} places of {path}; say which by \"occurrence\""
+                );
+                return Err(self.among(&places, Code::AnchorAmbiguous, message));
             }
             Occurrence::Only | Occurrence::First => 0,
             Occurrence::Last => count - 1,
             Occurrence::Nth(n) => usize::try_from(n.get() - 1).unwrap_or(usize::MAX),
             Occurrence::All => {
-                let mut end = 0;
-                places.retain(|place| {
-                    let free = place.start >= end;
-                    if free {
-                        end = place.end;
-                    }
-                    free
-                });
+                keep_disjoint(&mut places);
                 return self.text_pieces(places, content);
             }
         };
         match places.get(index) {
             Some(place) => self.text_pieces(vec![place.clone()], content),
             None => {
-                let mut refusal = ambiguous(
-                    &places,
-                    format!(
-                        "{shown:?} is found {count} times in {path}, fewer than \"occurrence\" asks for"
-                    ),
+                let message = format!(
+                    "{shown:?} is found {count} times in {path}, fewer than \"occurrence\" asks for"
                 );
-                refusal.code = Code::AnchorNotFound;
-                Err(refusal)
+                Err(self.among(&places, Code::AnchorNotFound, message))
             }
         }
+    }
+
+    /// The refusal of a text that stands at several places.
+    fn among(&self, places: &[Range<usize>], code: Code, message: String) -> Refusal {
+        let refusal = Refusal::new(code, message).in_file(self.path);
+        places.iter().fold(refusal, |refusal, place| {
+            let line = self.text.line_at(place.start);
+            let shown = self.text.line(line).unwrap_or_default();
+            refusal.with_candidate(Some(line), trim_ending(&self.text.bytes()[shown]))
+        })
     }
 
     /// Whether the edit has landed already, by the file or the log.
@@ -610,6 +597,18 @@ impl Scene<'_, '_> {
         }
         refusal
     }
+}
+
+/// Keeps of places that overlap the first.
+fn keep_disjoint(places: &mut Vec<Range<usize>>) {
+    let mut end = 0;
+    places.retain(|place| {
+        let is_free = place.start >= end;
+        if is_free {
+            end = place.end;
+        }
+        is_free
+    });
 }
 
 fn with_ending(content: &Lines, ending: LineEnding) -> Vec<u8> {

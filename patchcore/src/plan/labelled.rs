@@ -8,9 +8,8 @@ use crate::digest::{Digest, Hasher};
 use crate::error::{Refusal, excerpt};
 use crate::operation::{Batch, Labels};
 use crate::path::RelPath;
-use crate::report::Part;
 
-use super::{Lowered, Script, Tree};
+use super::{Lowered, Part, Script, Tree};
 
 /// Most labels of one kind that a remark repeats, and most characters of each.
 const MAX_SHOWN: usize = 3;

@@ -19,6 +19,7 @@ pub(crate) mod paths;
 mod position;
 mod render;
 mod repository;
+mod review;
 mod script;
 mod sequential;
 mod settle;
@@ -49,7 +50,8 @@ pub(crate) use facts::Standing;
 pub(crate) use facts::refusals as refusals_by_facts;
 pub use labelled::Labelled;
 pub(crate) use names::not_found;
-pub use script::{Lowered, Missing, Notes, Script};
+pub use review::Review;
+pub use script::{Lowered, Missing, Notes, Part, Script};
 pub(crate) use stage::{Onto, SharedBytes, Stage};
 #[cfg(feature = "workspace")]
 pub(crate) use stale::{is_doubtful, is_stale};

@@ -144,9 +144,8 @@ fn told(line: &[u8]) -> Told {
 fn is_code(form: Form, frame: &Frame, body: &str, inner: &str) -> bool {
     match form {
         Form::Bare => {
-            frame.brackets == 0 && !frame.leads()
-                // Bare dots before a word are syntax in some languages.
-                || frame.brackets == 0 && !body.contains([' ', '\t'])
+            // Bare dots before a word are syntax in some languages.
+            frame.brackets == 0 && (!frame.leads() || !body.contains([' ', '\t']))
                 || frame.is_tight
                 // A list in brackets is code.
                 || !frame.leads() && inner.contains(',')

@@ -167,23 +167,14 @@ fn resolve_content(
     for &index in &node.content {
         let operation = &batch.operations[index];
         let mut verdict = Verdict::unnamed();
-        let resolved = editable.clone().or_else(|refusal| {
-            if operation.binary {
-                Ok(())
-            } else {
-                Err(refusal)
-            }
-        });
-        let resolved = resolved.and_then(|()| {
-            content::resolve(
-                index,
-                operation,
-                node.named(),
-                text,
-                &mut places,
-                terms,
-                &|| source.digest(),
-            )
+        let may_edit = match operation.binary {
+            true => Ok(()),
+            false => editable.clone(),
+        };
+        let digest = || source.digest();
+        let path = node.named();
+        let resolved = may_edit.and_then(|()| {
+            content::resolve(index, operation, path, text, &mut places, terms, &digest)
         });
         match resolved {
             Ok(resolution) => {
@@ -198,6 +189,18 @@ fn resolve_content(
         }
         verdicts.push((index, verdict));
     }
+    settle_content(node, text, batch, terms, pieces, verdicts)
+}
+
+/// Puts together what the operations on the content of a file were resolved to, if they go together.
+fn settle_content(
+    node: &Node<'_>,
+    text: &Text<'_>,
+    batch: &Batch,
+    terms: &Terms<'_>,
+    mut pieces: Vec<Piece>,
+    mut verdicts: Vec<(usize, Verdict)>,
+) -> (Assembled, Vec<(usize, Verdict)>) {
     for (index, refusal) in encoding::mixed(
         node.named(),
         text.bytes(),
@@ -321,11 +324,6 @@ fn settle_clashes(
 
 /// What a node's name, mode and edits come to; `None` where that is nothing.
 fn change_of(node: &Node<'_>, source: &Arc<Source>, assembled: Assembled) -> Option<FileChange> {
-    let Assembled {
-        mut edits,
-        mut touches,
-        ..
-    } = assembled;
     let executable = !node.link
         && node
             .mode
@@ -334,56 +332,23 @@ fn change_of(node: &Node<'_>, source: &Arc<Source>, assembled: Assembled) -> Opt
         (Some(_), _) => ChangeKind::Renamed,
         (None, Some(_)) if node.copied_from.is_some() => ChangeKind::Copied,
         (None, Some(_)) => ChangeKind::Created,
-        (None, None) if edits.is_empty() => ChangeKind::Mode,
+        (None, None) if assembled.edits.is_empty() => ChangeKind::Mode,
         (None, None) => ChangeKind::Modified,
     };
-    let mut kept_source = Some(source.clone());
-    if kind == ChangeKind::Created {
-        // The content and the edits of it become one insertion into nothing.
-        let content = edits.apply(source.bytes());
-        let (index, _) = node.created.unwrap_or_default();
-        let added = Text::new(&content).line_count();
-        for touch in &mut touches {
-            touch.edit = 0;
+    let (edits, touches, kept_source) = match kind {
+        ChangeKind::Created => {
+            let (edits, touches) = created(node, source, assembled);
+            (edits, touches, None)
         }
-        touches.insert(
-            0,
-            Touch {
-                operation: index,
-                edit: 0,
-                added,
-                removed: 0,
-            },
-        );
-        let whole = if content.is_empty() {
-            Vec::new()
-        } else {
-            vec![Edit::insert(0, content)]
-        };
-        edits = EditSet::new(whole, 0).expect("one insertion");
-        kept_source = None;
-    } else {
-        let whole_file = [
-            node.renamed,
-            node.mode.map(|(index, _)| index),
-            node.created.map(|(index, _)| index),
-        ];
-        for operation in whole_file.into_iter().flatten() {
-            if !touches.iter().any(|touch| touch.operation == operation) {
-                touches.push(Touch {
-                    operation,
-                    edit: 0,
-                    added: 0,
-                    removed: 0,
-                });
-            }
+        _ => {
+            let touches = touches(node, assembled.touches);
+            (assembled.edits, touches, Some(source.clone()))
         }
-        touches.sort_by_key(|touch| touch.operation);
-    }
-    let stats = LineStats::of(
-        kept_source.as_ref().map_or(&[], |s| s.bytes()),
-        edits.as_slice(),
-    );
+    };
+    let old = kept_source
+        .as_ref()
+        .map_or(&[][..], |source| source.bytes());
+    let stats = LineStats::of(old, edits.as_slice());
     let change = FileChange {
         path: node.path.clone(),
         from: node
@@ -407,4 +372,45 @@ fn change_of(node: &Node<'_>, source: &Arc<Source>, assembled: Assembled) -> Opt
         lines_removed: stats.removed,
     };
     (!change.is_noop()).then_some(change)
+}
+
+/// The content of a new file and the edits of it, as one insertion into nothing.
+fn created(node: &Node<'_>, source: &Source, assembled: Assembled) -> (EditSet, Vec<Touch>) {
+    let content = assembled.edits.apply(source.bytes());
+    let (operation, _) = node.created.unwrap_or_default();
+    let creation = Touch {
+        operation,
+        edit: 0,
+        added: Text::new(&content).line_count(),
+        removed: 0,
+    };
+    let edits = assembled.touches.into_iter();
+    let edits = edits.map(|touch| Touch { edit: 0, ..touch });
+    let touches = std::iter::once(creation).chain(edits).collect();
+    let whole = match content.is_empty() {
+        true => Vec::new(),
+        false => vec![Edit::insert(0, content)],
+    };
+    (EditSet::new(whole, 0).expect("one insertion"), touches)
+}
+
+/// Which operations did what to a file, with those that changed its name or mode.
+fn touches(node: &Node<'_>, mut touches: Vec<Touch>) -> Vec<Touch> {
+    let whole_file = [
+        node.renamed,
+        node.mode.map(|(index, _)| index),
+        node.created.map(|(index, _)| index),
+    ];
+    for operation in whole_file.into_iter().flatten() {
+        if !touches.iter().any(|touch| touch.operation == operation) {
+            touches.push(Touch {
+                operation,
+                edit: 0,
+                added: 0,
+                removed: 0,
+            });
+        }
+    }
+    touches.sort_by_key(|touch| touch.operation);
+    touches
 }

@@ -7,7 +7,6 @@ use crate::error::Refusal;
 use crate::operation::Batch;
 use crate::path::RelPath;
 use crate::placeholder::Injected;
-use crate::report::Part;
 
 use super::Tree;
 
@@ -128,4 +127,21 @@ impl<'a> From<&'a Batch> for Lowered<'a> {
             notes: Notes::default(),
         }
     }
+}
+
+/// What of a file is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Part {
+    /// All of it.
+    #[default]
+    Whole,
+    /// Lines from 1, both inclusive. What lies beyond the last line is left out.
+    Lines(u64, u64),
+    /// The line with a placeholder, and so many lines on either side.
+    Around {
+        /// The placeholder's id, which has to stand at one place.
+        placeholder: String,
+        /// Lines shown above and below it.
+        context: u64,
+    },
 }

@@ -11,6 +11,7 @@ use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Hint, Refusal};
 use crate::operation::{Action, Batch, Operation};
 use crate::path::RelPath;
+use crate::text::Text;
 
 use super::assemble::{assemble, find_clashes};
 use super::content::{self, Places};
@@ -148,55 +149,18 @@ impl<'a> Planner<'a> {
                 }
                 _ => stage.create(path, content.clone(), *executable, onto)?,
             },
-            Action::DeleteFile { .. } => {
-                let Some(there) = stage.get(path)? else {
-                    // An operation before has done it, or it was so before the batch.
-                    if !stage.has_taken(path) {
-                        verdict.add_note(has_gone(operation, stage.tree())?);
-                    }
-                    return Ok(false);
-                };
-                if operation.base.is_none_or(|base| base != there.guard()) {
-                    let now = Source::new(there.content.to_vec(), there.executable);
-                    check_deletion(operation, &now, self.terms.policy)?;
-                }
-                stage.delete(path, index)?;
-                return Ok(true);
-            }
+            Action::DeleteFile { .. } => return self.delete(index, operation, verdict),
             Action::RenameFile { to } if to == path => {
                 stage.file(path)?;
                 return Ok(false);
             }
             Action::RenameFile { to } => {
-                if stage.look(path)?.is_none() {
-                    let there = stage.get(to)?.map(|there| there.guard());
-                    if !stage.has_taken(path) || there.is_none() {
-                        verdict.add_note(has_moved(operation, to, there, stage.tree())?);
-                        return Ok(false);
-                    }
-                    if operation.base.is_none_or(|base| Some(base) == there) {
-                        // An operation before has done it.
-                        return Ok(false);
-                    }
+                if self.is_renamed(operation, to, verdict)? {
+                    return Ok(false);
                 }
-                stage.rename(path, to, index, onto)?
+                self.stage.rename(path, to, index, onto)?
             }
-            Action::CopyFile { to } => {
-                let source = stage.file(path)?;
-                let is_copy = source.copied;
-                self.inherited = self.inherited.saturating_add(source.history.size());
-                if self.inherited > HISTORY_BUDGET {
-                    let message = format!(
-                        "the operations up to {index} copy what {HISTORY_BUDGET} edits and copies before them made; copy the original files"
-                    );
-                    return Err(Refusal::new(Code::LimitExceeded, message).in_file(path));
-                }
-                let copy = stage.copy(path, to, onto)?;
-                if is_copy || !self.copied.insert(path.clone()) {
-                    self.terms.grow(index, path, copy.content.len() as u64)?;
-                }
-                copy
-            }
+            Action::CopyFile { to } => self.copy(index, path, to, onto)?,
             Action::SetMode { executable } => {
                 let there = stage.file(path)?;
                 if there.executable == *executable {
@@ -209,6 +173,73 @@ impl<'a> Planner<'a> {
         };
         touched.history.note(index);
         Ok(true)
+    }
+
+    /// Deletes a file; whether it was there.
+    fn delete(
+        &mut self,
+        index: usize,
+        operation: &Operation,
+        verdict: &mut Verdict,
+    ) -> Result<bool, Refusal> {
+        let (path, stage) = (&operation.file, &mut self.stage);
+        let Some(there) = stage.get(path)? else {
+            // An operation before has done it, or it was so before the batch.
+            if !stage.has_taken(path) {
+                verdict.add_note(has_gone(operation, stage.tree())?);
+            }
+            return Ok(false);
+        };
+        if operation.base.is_none_or(|base| base != there.guard()) {
+            let now = Source::new(there.content.to_vec(), there.executable);
+            check_deletion(operation, &now, self.terms.policy)?;
+        }
+        stage.delete(path, index)?;
+        Ok(true)
+    }
+
+    /// Whether a file that is to be renamed has the new name already.
+    fn is_renamed(
+        &mut self,
+        operation: &Operation,
+        to: &RelPath,
+        verdict: &mut Verdict,
+    ) -> Result<bool, Refusal> {
+        let (path, stage) = (&operation.file, &mut self.stage);
+        if stage.look(path)?.is_some() {
+            return Ok(false);
+        }
+        let there = stage.get(to)?.map(|there| there.guard());
+        if !stage.has_taken(path) || there.is_none() {
+            verdict.add_note(has_moved(operation, to, there, stage.tree())?);
+            return Ok(true);
+        }
+        // If it is what the sender knows, an operation before has done it.
+        Ok(operation.base.is_none_or(|base| Some(base) == there))
+    }
+
+    /// Copies a file, as long as what copies take over stays bounded.
+    fn copy(
+        &mut self,
+        index: usize,
+        path: &RelPath,
+        to: &RelPath,
+        onto: Onto,
+    ) -> Result<&mut Current, Refusal> {
+        let source = self.stage.file(path)?;
+        let is_copy = source.copied;
+        self.inherited = self.inherited.saturating_add(source.history.size());
+        if self.inherited > HISTORY_BUDGET {
+            let message = format!(
+                "the operations up to {index} copy what {HISTORY_BUDGET} edits and copies before them made; copy the original files"
+            );
+            return Err(Refusal::new(Code::LimitExceeded, message).in_file(path));
+        }
+        let copy = self.stage.copy(path, to, onto)?;
+        if is_copy || !self.copied.insert(path.clone()) {
+            self.terms.grow(index, path, copy.content.len() as u64)?;
+        }
+        Ok(copy)
     }
 
     fn edit(
@@ -228,50 +259,24 @@ impl<'a> Planner<'a> {
         let mut resolver = Resolver::new(path, &text, blocks.iter().map(|block| &**block));
         // The sender's base is the file before the batch.
         if let Some(base) = operation.base {
-            let digest = there.guard();
-            if base != digest {
-                return Err(content::base_mismatch(
-                    operation,
-                    path,
-                    digest,
-                    &mut resolver,
-                ));
+            let now = there.guard();
+            if base != now {
+                let resolver = &mut resolver;
+                return Err(content::base_mismatch(operation, path, now, resolver));
             }
         }
-        // A position alone speaks of the file before the batch as much as of the file by now.
-        if operation.bare
-            && operation.base.is_some()
-            && !self.terms.policy.allow_unguarded
+        if !self.terms.policy.allow_unguarded
             && let Some((_, origin)) = &there.origin
-            && let Action::Splice(edits) = &operation.action
-            && let Some(moved) =
-                (edits.iter()).find(|edit| !position::is_same(origin.bytes(), &content, &edit.span))
         {
-            let line = text.line_at(moved.span.start);
-            let message = format!(
-                "line {line} of {path} is addressed by its number alone, and an operation before \
-                 this one may have moved it; send the operations from the bottom of the file \
-                 upwards, or this one after reading the file again"
-            );
-            return Err(Refusal::new(Code::Unguarded, message)
-                .with_hint(Hint::AllowUnguarded)
-                .in_file(path)
-                .at_line(line));
+            check_position(operation, origin.bytes(), &text)?;
         }
         let now = || Digest::of(&content);
         let mut places = Places {
             resolver: &mut resolver,
             finds: &Finds::default(),
         };
-        let resolution = content::resolve(
-            index,
-            operation,
-            path,
-            &text,
-            &mut places,
-            &self.terms,
-            &now,
-        )?;
+        let (places, terms) = (&mut places, &self.terms);
+        let resolution = content::resolve(index, operation, path, &text, places, terms, &now)?;
         verdict.guarded = resolution.guarded;
         if let Some(note) = resolution.note {
             verdict.add_note(note);
@@ -294,6 +299,32 @@ impl<'a> Planner<'a> {
         there.history.edit(index, assembled, &content);
         Ok(true)
     }
+}
+
+/// A position alone speaks of the file before the batch as much as of the file by now: it has to be
+/// the same place in both.
+fn check_position(operation: &Operation, before: &[u8], text: &Text<'_>) -> Result<(), Refusal> {
+    let Action::Splice(edits) = &operation.action else {
+        return Ok(());
+    };
+    if !operation.bare || operation.base.is_none() {
+        return Ok(());
+    }
+    let is_moved = |edit: &&Edit| !position::is_same(before, text.bytes(), &edit.span);
+    let Some(moved) = edits.iter().find(is_moved) else {
+        return Ok(());
+    };
+    let path = &operation.file;
+    let line = text.line_at(moved.span.start);
+    let message = format!(
+        "line {line} of {path} is addressed by its number alone, and an operation before this one \
+         may have moved it; send the operations from the bottom of the file upwards, or this one \
+         after reading the file again"
+    );
+    Err(Refusal::new(Code::Unguarded, message)
+        .with_hint(Hint::AllowUnguarded)
+        .in_file(path)
+        .at_line(line))
 }
 
 /// Compares where the batch ends with where it began.

@@ -401,21 +401,12 @@ impl Pair<'_> {
             let Some(spot) = spot else { continue };
             let to: Result<Vec<_>, Lost> = mapped.by_ref().take(spot.ranges().count()).collect();
             let rewritten = match (to, &spot) {
-                (Err(Lost::Changed), Spot::Lines(lines)) => match &*layouts {
-                    Some(layouts) => layouts.range(lines).and_then(|laid| {
-                        let is_right = passes(operation, batch, self.base);
-                        let place = laid::Place {
-                            from: lines,
-                            laid,
-                            layouts,
-                        };
-                        is_right
-                            .then(|| self.relay(operation, &place, &mut resolver))
-                            .flatten()
-                            .ok_or(Lost::Changed)
-                    }),
-                    None => Err(Lost::Changed),
-                },
+                (Err(Lost::Changed), Spot::Lines(lines)) => {
+                    layouts.as_ref().ok_or(Lost::Changed).and_then(|layouts| {
+                        let is_right = || passes(operation, batch, self.base);
+                        self.laid_out(operation, lines, layouts, is_right, &mut resolver)
+                    })
+                }
                 (to, _) => to.and_then(|to| {
                     let moved = self.rewrite(operation, &spot, &to, (&before, &now), &mut resolver);
                     let (operation, patch) = moved.ok_or(Lost::Changed)?;
@@ -432,6 +423,25 @@ impl Pair<'_> {
             moves.push((index, moved));
         }
         moves
+    }
+
+    /// The operation at lines that a formatter laid out anew, if it is right in the base.
+    fn laid_out(
+        &self,
+        operation: &Operation,
+        from: &Range<usize>,
+        layouts: &Layouts<'_>,
+        is_right: impl Fn() -> bool,
+        resolver: &mut Resolver<'_>,
+    ) -> Result<(Operation, Option<Value>), Lost> {
+        let laid = layouts.range(from)?;
+        let place = laid::Place {
+            from,
+            laid,
+            layouts,
+        };
+        let relay = || self.relay(operation, &place, resolver);
+        is_right().then(relay).flatten().ok_or(Lost::Changed)
     }
 
     /// The operation at the mapped lines; `None` where it cannot be said there.

@@ -29,6 +29,7 @@
 
 mod align;
 mod name;
+mod tag;
 mod tokens;
 
 use std::collections::HashMap;
@@ -40,6 +41,7 @@ use serde::{Deserialize, Serialize};
 use crate::text::{BOM, LineNumber, split_lines, trim_ending};
 use align::{Alignment, BUDGET, Place};
 pub use name::{BaseName, InvalidBaseName};
+pub use tag::{InvalidTag, Tag};
 pub(crate) use tokens::{Laid, Layouts};
 
 /// Lines on each side of a range that must be the same in both states.

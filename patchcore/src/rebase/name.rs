@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use super::tag::Tag;
 use crate::diff::BlobName;
 use crate::digest::Digest;
-use crate::text::Tag;
 
 /// By what a base is known.
 ///

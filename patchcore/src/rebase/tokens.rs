@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use super::align::BUDGET;
 use super::{Lost, NEIGHBOURS, close};
-use crate::locate::literals::{self, Kind, Language};
+use crate::literals::{self, Kind, Language};
 use crate::path::RelPath;
 use crate::text::{BOM, lead, split_lines, trim_ending};
 

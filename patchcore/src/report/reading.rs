@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::error::{Code, Refusal};
 use crate::operation::{Address, Occurrence, Target};
 use crate::path::RelPath;
-use crate::plan::Source;
+use crate::plan::{Part, Source};
 use crate::text::{Encoding, LineEnding, LineNumber, Text};
 
 /// Files as they were read.
@@ -78,23 +78,6 @@ pub enum Endings {
     Crlf,
 }
 
-/// What of a file is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Part {
-    /// All of it.
-    #[default]
-    Whole,
-    /// Lines from 1, both inclusive. What lies beyond the last line is left out.
-    Lines(u64, u64),
-    /// The line with a placeholder, and so many lines on either side.
-    Around {
-        /// The placeholder's id, which has to stand at one place.
-        placeholder: String,
-        /// Lines shown above and below it.
-        context: u64,
-    },
-}
-
 /// A file as it was read: where the lines to be shown stand, or why none are.
 #[derive(Debug, Clone)]
 pub struct Excerpt<'a> {
@@ -113,7 +96,8 @@ impl<'a> Excerpt<'a> {
     ///
     /// ```
     /// use patchcore::plan::Source;
-    /// use patchcore::report::{Excerpt, Part};
+    /// use patchcore::plan::Part;
+    /// use patchcore::report::Excerpt;
     /// let (path, file) = (patchcore::RelPath::new("a")?, Source::new(b"1\n2\n3\n".to_vec(), false));
     /// let excerpt = Excerpt::of(&path, &file, &Part::Lines(2, 9))?;
     /// assert_eq!(excerpt.bytes(), b"2\n3\n");

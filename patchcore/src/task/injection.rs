@@ -326,7 +326,7 @@ impl Script for Injection {
 }
 
 #[cfg(feature = "workspace")]
-impl crate::workspace::Review for Injection {
+impl crate::plan::Review for Injection {
     /// Notes in the manifest what is injected. The task rules have nothing to say here: a comment
     /// takes no placeholder away.
     fn review(

@@ -174,7 +174,7 @@ impl Rules {
 }
 
 #[cfg(feature = "workspace")]
-impl crate::workspace::Review for Rules {
+impl crate::plan::Review for Rules {
     fn review(
         &self,
         lowered: &crate::plan::Lowered<'_>,

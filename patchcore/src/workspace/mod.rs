@@ -11,6 +11,7 @@ mod read;
 mod root;
 mod seen;
 mod state;
+mod transaction_id;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -31,7 +32,7 @@ pub use history::audit::{Audit, Damage, ForeignChange};
 pub use history::rebuild::Rebuilt;
 pub use history::status::{Unfinished, WorkspaceStatus};
 pub use history::undo_to::Point;
-pub use options::{ApplyOptions, Keep, LOCK_WAIT, Retention, Review, VERIFY_LIMIT, Verify};
+pub use options::{ApplyOptions, Keep, LOCK_WAIT, Retention, VERIFY_LIMIT, Verify};
 pub use read::compare::Comparison;
 pub use read::load::MAX_FILE;
 pub use read::walk::{SKIPPED, WalkOptions, WalkProgress, Walked, WalkedFile};

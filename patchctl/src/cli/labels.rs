@@ -4,8 +4,6 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use patchcore::operation::Labels;
 
-use crate::exit::Failure;
-
 /// Labels that go before the input's own; each may also come from the environment.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = None::<&'static str>)]
@@ -35,7 +33,7 @@ impl LabelArgs {
     ///
     /// # Errors
     /// Where a variable is not UTF-8.
-    pub(crate) fn labels(&self) -> Result<Labels, Failure> {
+    pub(crate) fn labels(&self) -> Result<Labels, NotUtf8> {
         Ok(Labels {
             order_id: given(&self.order_id, "PATCHCTL_ORDER_ID")?,
             task_id: given(&self.task_id, "PATCHCTL_TASK_ID")?,
@@ -46,7 +44,7 @@ impl LabelArgs {
     }
 
     /// The batch's id, likewise.
-    pub(crate) fn batch_id(&self) -> Result<Option<String>, Failure> {
+    pub(crate) fn batch_id(&self) -> Result<Option<String>, NotUtf8> {
         given(&self.batch_id, BATCH_ID)
     }
 }
@@ -54,7 +52,7 @@ impl LabelArgs {
 /// Names the batch, for the commands that send one.
 pub(crate) const BATCH_ID: &str = "PATCHCTL_BATCH_ID";
 
-fn given(option: &Option<String>, variable: &str) -> Result<Option<String>, Failure> {
+fn given(option: &Option<String>, variable: &str) -> Result<Option<String>, NotUtf8> {
     match option {
         Some(_) => Ok(option.clone()),
         None => text_of(variable),
@@ -62,8 +60,13 @@ fn given(option: &Option<String>, variable: &str) -> Result<Option<String>, Fail
 }
 
 /// The text of a variable of the environment; `None` where it is not set, or empty.
-pub(crate) fn text_of(variable: &str) -> Result<Option<String>, Failure> {
+pub(crate) fn text_of(variable: &str) -> Result<Option<String>, NotUtf8> {
     let value = std::env::var_os(variable).filter(|value| !value.is_empty());
     let value = value.map(std::ffi::OsString::into_string).transpose();
-    value.map_err(|_| Failure::Usage(format!("{variable} is not UTF-8")))
+    value.map_err(|_| NotUtf8(variable.to_owned()))
 }
+
+/// A variable of the environment whose value is not UTF-8.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is not UTF-8")]
+pub(crate) struct NotUtf8(String);

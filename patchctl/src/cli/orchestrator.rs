@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::delivery::LOG_BOUND;
+/// Most bytes of the log that wait for delivery, unless the operator says otherwise.
+pub(crate) const LOG_BOUND: u64 = 1 << 30;
 
 /// How the orchestrator is reached.
 #[derive(Debug, Clone, Default, Args)]

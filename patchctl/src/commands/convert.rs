@@ -9,10 +9,10 @@ use patchcore::report::Mode;
 use patchcore::{Code, Refusal, Report};
 
 use super::edit;
-use super::place::Location;
 use crate::cli::Cli;
 use crate::cli::convert::{ConvertArgs, Target};
 use crate::exit::{Exit, Failure};
+use crate::place::Location;
 use crate::report::diff::DiffOutput;
 use crate::report::{self, Context, printable_json};
 

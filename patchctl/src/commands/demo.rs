@@ -7,11 +7,11 @@ use patchcore::Error;
 use patchcore::batch::{self, Limits};
 
 use super::edit::{Request, run as run_edit};
-use super::place::Location;
 use crate::cli::demo::DemoArgs;
 use crate::cli::edit::{PolicyArgs, ShowArgs};
 use crate::cli::{Cli, Global, Output};
 use crate::exit::{Exit, Failure};
+use crate::place::Location;
 use crate::report::{Context, printable};
 
 /// The template: path and bytes.

@@ -7,10 +7,10 @@ use patchcore::plan::Script;
 use patchcore::workspace::{Comparison, Preview};
 
 use super::edit;
-use super::place::Location;
 use crate::cli::diff::DiffArgs;
 use crate::cli::{Cli, Output};
 use crate::exit::{Exit, Failure};
+use crate::place::Location;
 use crate::report::diff::DiffOutput;
 use crate::report::{self, Context};
 

@@ -7,12 +7,14 @@ use std::time::Duration;
 use patchcore::workspace::{STATE, Unfinished, Workspace};
 use ureq::http::Method;
 
-use super::place::Location;
 use crate::cli::Cli;
 use crate::cli::events::DoctorArgs;
-use crate::delivery::{self, EventLog, LOG_BOUND, http_date};
+use crate::cli::orchestrator::LOG_BOUND;
+use crate::delivery::{self, EventLog};
 use crate::exit::{Exit, Failure};
+use crate::orchestrator::http_date;
 use crate::orchestrator::{CallError, Client, Config, EVENT_ANSWER, Request};
+use crate::place::Location;
 use crate::report::Context;
 use crate::report::doctor::{self as report, Finding, Level};
 use crate::store::{Check, Endpoint, SHORT_WAIT, Store};

@@ -16,7 +16,6 @@ use patchcore::task::Rules;
 use patchcore::workspace::{Applied, ApplyOptions, LOCK_WAIT, Verify};
 use patchcore::{Digest, Error, Policy, Refusal, RelPath};
 
-use super::place::Location;
 use crate::cli::edit::{
     ApplyArgs, CheckArgs, CommitArgs, EditArgs, InputArgs, PolicyArgs, ReplaceArgs, ShowArgs,
 };
@@ -24,6 +23,7 @@ use crate::cli::{Cli, Output, labels};
 use crate::delivery;
 use crate::exit::{Exit, Failure};
 use crate::orchestrator::Config;
+use crate::place::Location;
 use crate::redact;
 use crate::report::edit::Details;
 use crate::report::read::Form;

@@ -8,13 +8,13 @@ use std::time::Duration;
 use patchcore::event::{self, PatchEvent};
 use patchcore::workspace::TransactionId;
 
-use super::place::Location;
 use crate::cli::Cli;
 #[cfg(feature = "serve")]
 use crate::cli::events::Filter;
 use crate::cli::events::{DeadCommand, EventsArgs, EventsCommand, ListArgs, TailArgs, Which};
 use crate::delivery::{Diffs, EventLog};
 use crate::exit::{Exit, Failure};
+use crate::place::Location;
 use crate::report::Context;
 use crate::report::events::{self as report, Delivery};
 use crate::store::{SHORT_WAIT, Store};

@@ -12,61 +12,17 @@ use patchcore::report::OperationReport;
 use patchcore::task::{Injection, Manifest, Task, TaskStatus};
 use patchcore::workspace::{Applied, ApplyOptions, Workspace};
 use patchcore::{Code, Policy, Refusal};
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::place::Location;
 use super::{edit, manifest, scan, task};
 use crate::cli::Global;
 use crate::cli::task::InitArgs;
 use crate::delivery;
 use crate::exit::{Exit, Failure};
 use crate::orchestrator::{Api, Config, ErrorCode, FactoryError, Level, OpLog, Remediation};
+use crate::place::Location;
+use crate::report::task::{Row, TaskOutcome};
 use crate::report::{self, Context};
-
-/// How a task ended.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Row {
-    pub(crate) uuid: String,
-    pub(crate) file: String,
-    pub(crate) placeholder: String,
-    #[serde(rename = "outcome")]
-    pub(crate) ended: TaskOutcome,
-    /// Why, or what was remedied.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) note: Option<String>,
-}
-
-/// What became of a task's placeholder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum TaskOutcome {
-    /// It is marked now.
-    Injected,
-    /// It was marked before.
-    Unchanged,
-    /// It is marked now, after a remedy.
-    Repaired,
-    /// The task cannot go on by itself.
-    Blocked,
-    /// It could not be marked, and nothing helped.
-    Failed,
-    /// The task is done.
-    Complete,
-}
-
-impl TaskOutcome {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Injected => "injected",
-            Self::Unchanged => "unchanged",
-            Self::Repaired => "repaired",
-            Self::Blocked => "blocked",
-            Self::Failed => "failed",
-            Self::Complete => "complete",
-        }
-    }
-}
 
 /// A run of `init`.
 struct Run<'a> {

@@ -9,11 +9,11 @@ use patchcore::workspace::{WalkOptions, WalkProgress, Workspace};
 use patchcore::{Code, Refusal, RelPath, Report};
 
 use super::edit::{self, Request};
-use super::place::Location;
 use super::{manifest, scan};
 use crate::cli::Global;
 use crate::cli::placeholder::InjectArgs;
 use crate::exit::{Exit, Failure};
+use crate::place::Location;
 use crate::report::{self, Context, progress};
 
 /// `inject`.

@@ -6,12 +6,12 @@ use patchcore::workspace::{LOCK_WAIT, Log, Point, Record, Retention, Transaction
 use patchcore::{Code, Error, Refusal};
 
 use super::edit::{self, Done, Request};
-use super::place::Location;
 use crate::cli::Global;
 use crate::cli::edit::PolicyArgs;
 use crate::cli::log::{GcArgs, HistoryArgs, RecoverArgs, ShowBatchArgs, UndoArgs};
 use crate::delivery;
 use crate::exit::{Exit, Failure};
+use crate::place::Location;
 use crate::report::{self, Context};
 
 /// `recover`.

@@ -4,8 +4,8 @@ use patchcore::Refusal;
 use patchcore::task::Manifest;
 use patchcore::workspace::{ApplyOptions, Workspace};
 
-use super::place::Location;
 use crate::exit::Failure;
+use crate::place::Location;
 
 /// The manifest of the tree; an empty one where there is none.
 pub(crate) fn read(place: &Location) -> Result<Manifest, Failure> {

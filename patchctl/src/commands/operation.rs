@@ -11,10 +11,10 @@ use patchcore::operation::{Batch, Indent, Labels, Occurrence, Pattern};
 use patchcore::{Error, Refusal};
 
 use super::edit::{Request, run as run_edit};
-use super::place::{Location, read_bytes};
 use crate::cli::Cli;
 use crate::cli::operation::{AddressArgs, ContentArgs, OperationCommand, RunArgs, TargetArgs};
 use crate::exit::{Exit, Failure};
+use crate::place::{Location, read_bytes};
 use crate::report::Context;
 
 /// Runs one operation.

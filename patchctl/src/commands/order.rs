@@ -6,11 +6,11 @@ use std::path::Path;
 use patchcore::order::{Order, Payload, Violation};
 use patchcore::{Code, Error};
 
-use super::place::read_bytes;
 use crate::cli::Output;
 use crate::cli::task::{CreateArgs, OrderArgs, OrderCommand, ValidateArgs};
 use crate::exit::{Exit, Failure};
 use crate::orchestrator::{Api, Config, NewOrder};
+use crate::place::read_bytes;
 use crate::report::{Context, printable};
 
 /// `order`.

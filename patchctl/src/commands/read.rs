@@ -1,12 +1,12 @@
 //! `read`: files for somebody who will edit them.
 
-use patchcore::report::Part;
+use patchcore::plan::Part;
 
-use super::place::Location;
 use crate::cli::Global;
 use crate::cli::labels::LabelArgs;
 use crate::cli::read::ReadArgs;
 use crate::exit::{Exit, Failure};
+use crate::place::Location;
 use crate::report::{self, Context, read::Form};
 
 /// `read`.

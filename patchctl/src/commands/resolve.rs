@@ -11,10 +11,10 @@ use patchcore::text::Text;
 use serde_json::json;
 
 use super::operation::{line_range, usage};
-use super::place::Location;
 use crate::cli::Global;
 use crate::cli::resolve::ResolveArgs;
 use crate::exit::{Exit, Failure};
+use crate::place::Location;
 use crate::report::{Context, printable_json};
 
 /// Prints the place as one JSON object.

@@ -14,7 +14,6 @@ use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use super::edit::{self, Request};
-use super::place::Location;
 use crate::cli::edit::{CommitArgs, PolicyArgs, ShowArgs};
 use crate::cli::labels::LabelArgs;
 use crate::cli::run::{CommandArgs, Violation};
@@ -22,6 +21,7 @@ use crate::cli::{Global, Output};
 use crate::delivery;
 use crate::exit::{Exit, Failure};
 use crate::orchestrator::Config;
+use crate::place::Location;
 use crate::redact;
 use crate::report::{self, Context};
 

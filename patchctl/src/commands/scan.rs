@@ -6,43 +6,18 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use patchcore::order::{self, Payload};
-use patchcore::placeholder::{Scanner, Syntax, positions};
-use patchcore::text::{Encoding, LineNumber, detect_encoding};
+use patchcore::placeholder::{Scanner, positions};
+use patchcore::text::{Encoding, detect_encoding};
 use patchcore::workspace::{WalkOptions, WalkProgress, Walked, Workspace};
 use patchcore::{Code, Refusal, RelPath};
-use serde::Serialize;
 
 use super::manifest;
-use super::place::{Location, read_bytes};
 use crate::cli::placeholder::{ScanArgs, SyntaxArgs, WalkArgs};
 use crate::cli::{Global, Output};
 use crate::exit::{Exit, Failure};
-use crate::report::{Context, placeholder as print, progress};
-
-/// A placeholder of the tree.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Hit {
-    pub(crate) id: String,
-    pub(crate) syntax: Syntax,
-    pub(crate) file: String,
-    pub(crate) line: LineNumber,
-    pub(crate) column: u64,
-    /// What the payload or manifest at hand says; absent where there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) status: Option<Standing>,
-}
-
-/// What is known of a placeholder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Standing {
-    /// It is expected, and stands in one place.
-    Known,
-    /// Nobody expects it.
-    Unknown,
-    /// It stands in several places.
-    Duplicate,
-}
+use crate::place::{Location, read_bytes};
+use crate::report::placeholder::{self as print, Found, Hit, Standing};
+use crate::report::{Context, progress};
 
 /// `scan`.
 pub(crate) fn run(global: &Global, args: &ScanArgs, context: &Context) -> Result<Exit, Failure> {
@@ -55,15 +30,6 @@ pub(crate) fn run(global: &Global, args: &ScanArgs, context: &Context) -> Result
     .map_err(Failure::Output)?;
     print::scanned(&found, context).map_err(Failure::Output)?;
     Ok(unread(&found.walked))
-}
-
-/// What a scan found.
-pub(crate) struct Found {
-    /// By file, line and column.
-    pub(crate) hits: Vec<Hit>,
-    /// The ids that were looked for in vain.
-    pub(crate) missing: Vec<String>,
-    pub(crate) walked: Walked,
 }
 
 /// Finds the placeholders that are asked for; shows how far it is where a context is given.

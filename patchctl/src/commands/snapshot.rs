@@ -5,10 +5,10 @@ use std::io::Write as _;
 use patchcore::RelPath;
 use patchcore::workspace::ApplyOptions;
 
-use super::place::Location;
 use crate::cli::snapshot::SnapshotArgs;
 use crate::cli::{Global, Output};
 use crate::exit::{Exit, Failure};
+use crate::place::Location;
 use crate::report::{self, Context, edit::count, printable_json};
 
 /// `snapshot`.

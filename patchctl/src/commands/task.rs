@@ -9,7 +9,6 @@ use patchcore::workspace::{ApplyOptions, Workspace};
 use patchcore::{Code, Refusal};
 use serde_json::{Map, Value};
 
-use super::place::Location;
 use super::{manifest, scan};
 use crate::cli::Global;
 use crate::cli::task::{
@@ -18,6 +17,7 @@ use crate::cli::task::{
 };
 use crate::exit::{Exit, Failure};
 use crate::orchestrator::{Api, CallError, Clarification, Config, Help};
+use crate::place::Location;
 use crate::report::{self, Context, task as print};
 
 /// `task`.

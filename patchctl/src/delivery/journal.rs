@@ -6,8 +6,8 @@ use patchcore::Error;
 use patchcore::event::{self, PatchEvent};
 use patchcore::workspace::{Log, Record, TransactionId, Workspace};
 
-use crate::commands::place::Location;
 use crate::exit::Failure;
+use crate::place::Location;
 use crate::redact;
 use crate::store::Entry;
 

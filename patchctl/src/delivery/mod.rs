@@ -21,9 +21,9 @@ use patchcore::workspace::{Retention, TransactionId};
 use patchcore::{Code, Refusal};
 
 use crate::cli::orchestrator::{Delivery, EventForm};
-use crate::commands::place::Location;
 use crate::exit::Failure;
 use crate::orchestrator::{Client, Config};
+use crate::place::Location;
 use crate::redact;
 use crate::store::{
     Check, Class, LaneKind, Message, Opened, Origin, SHORT_WAIT, Store, StoreError,
@@ -32,12 +32,10 @@ use crate::store::{
 pub(crate) use flush::{DeliveryPolicy, End, Flusher, Tally};
 pub(crate) use journal::{Diffs, EventLog};
 pub(crate) use queue::{queue_errors, queue_operations, take_remediations};
-pub(crate) use retry::{Backoff, http_date, retry_after};
+pub(crate) use retry::Backoff;
 
 /// Edits that leave delivery to others, between two looks at what waits.
 const LOOK_EVERY: u64 = 32;
-/// Most bytes of the log that wait for delivery.
-pub(crate) const LOG_BOUND: u64 = 1 << 30;
 
 impl DeliveryPolicy {
     /// How events of this form are delivered.

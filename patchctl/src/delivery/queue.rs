@@ -4,9 +4,9 @@ use uuid::Uuid;
 
 use std::time::Duration;
 
-use crate::commands::place::Location;
 use crate::exit::Failure;
 use crate::orchestrator::{FactoryError, OpLog, Remediation, Remediations};
+use crate::place::Location;
 use crate::redact;
 use crate::store::{Check, Class, LaneKind, Message, Store};
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::retry::retry_after;
-use crate::orchestrator::{CallError, Response};
+use crate::orchestrator::{CallError, Response, retry_after};
 
 /// What to do after a request.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use ureq::http::Method;
 
 use super::client::{CallError, Client, DATA_ANSWER, Request, Response};
 use super::config::Config;
-use crate::delivery::retry_after;
+use super::retry_after::retry_after;
 
 /// The longest that one call takes.
 const CALL: Duration = Duration::from_secs(10);

@@ -6,6 +6,7 @@
 mod api;
 mod client;
 mod config;
+mod retry_after;
 mod secret;
 mod sign;
 
@@ -15,5 +16,6 @@ pub(crate) use api::{
 };
 pub(crate) use client::{CallError, Client, DATA_ANSWER, EVENT_ANSWER, Request, Response};
 pub(crate) use config::{Config, ConfigError};
+pub(crate) use retry_after::{http_date, retry_after};
 pub(crate) use secret::Secret;
 pub(crate) use sign::SigningKey;

@@ -3,16 +3,52 @@
 use std::io::Write as _;
 
 use anstyle::{AnsiColor, Style};
+use patchcore::placeholder::Syntax;
+use patchcore::text::LineNumber;
 use patchcore::workspace::Walked;
+use serde::Serialize;
 
 use super::{Context, one_line};
 use crate::cli::Output;
-use crate::commands::scan::{Found, Hit, Standing};
 
 const PLACE: Style = AnsiColor::Magenta.on_default();
 const UNKNOWN: Style = AnsiColor::Yellow.on_default();
 const DIM: Style = Style::new().dimmed();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+/// A placeholder of the tree.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Hit {
+    pub(crate) id: String,
+    pub(crate) syntax: Syntax,
+    pub(crate) file: String,
+    pub(crate) line: LineNumber,
+    pub(crate) column: u64,
+    /// What the payload or manifest at hand says; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) status: Option<Standing>,
+}
+
+/// What is known of a placeholder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Standing {
+    /// It is expected, and stands in one place.
+    Known,
+    /// Nobody expects it.
+    Unknown,
+    /// It stands in several places.
+    Duplicate,
+}
+
+/// What a scan found.
+pub(crate) struct Found {
+    /// By file, line and column.
+    pub(crate) hits: Vec<Hit>,
+    /// The ids that were looked for in vain.
+    pub(crate) missing: Vec<String>,
+    pub(crate) walked: Walked,
+}
+
 /// Most missing ids and unread files that are listed.
 const MOST: usize = 10;
 

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::Write;
 
+use patchcore::rebase::Tag;
 use patchcore::report::Excerpt;
-use patchcore::text::{LineEnding, LineNumber, Tag, split_lines, trim_ending};
+use patchcore::text::{LineEnding, LineNumber, split_lines, trim_ending};
 use patchcore::workspace::ReadFiles;
 
 use super::edit::count;

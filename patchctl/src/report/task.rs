@@ -4,15 +4,59 @@ use std::io::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use patchcore::task::{Task, TaskStatus};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Context, printable};
 use crate::cli::Output;
-use crate::commands::init::{Row, TaskOutcome};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
 const DIM: Style = Style::new().dimmed();
+
+/// How a task ended.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Row {
+    pub(crate) uuid: String,
+    pub(crate) file: String,
+    pub(crate) placeholder: String,
+    #[serde(rename = "outcome")]
+    pub(crate) ended: TaskOutcome,
+    /// Why, or what was remedied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) note: Option<String>,
+}
+
+/// What became of a task's placeholder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TaskOutcome {
+    /// It is marked now.
+    Injected,
+    /// It was marked before.
+    Unchanged,
+    /// It is marked now, after a remedy.
+    Repaired,
+    /// The task cannot go on by itself.
+    Blocked,
+    /// It could not be marked, and nothing helped.
+    Failed,
+    /// The task is done.
+    Complete,
+}
+
+impl TaskOutcome {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Injected => "injected",
+            Self::Unchanged => "unchanged",
+            Self::Repaired => "repaired",
+            Self::Blocked => "blocked",
+            Self::Failed => "failed",
+            Self::Complete => "complete",
+        }
+    }
+}
 
 /// A line for each task, tab-separated: id, status, file, placeholder, first line of instruction.
 pub(crate) fn list(tasks: &[Task], context: &Context) -> std::io::Result<()> {

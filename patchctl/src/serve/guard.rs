@@ -12,8 +12,8 @@ use hyper::Uri;
 use sha2::{Digest as _, Sha256};
 
 use crate::cli::server::HttpArgs;
-use crate::commands::place::read_bytes;
 use crate::exit::Failure;
+use crate::place::read_bytes;
 use crate::redact;
 
 /// What to say of a token that every user of this machine can read.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use patchcore::dialect::Dialect;
 use patchcore::operation::Labels;
+use patchcore::plan::Part;
 use patchcore::plan::{Labelled, Script};
-use patchcore::report::Part;
 use patchcore::workspace::Log;
 use patchcore::workspace::record::TransactionState;
 use patchcore::{Code, Digest, Refusal, RelPath, Report};
@@ -331,7 +331,7 @@ impl Service {
     pub(crate) fn scan(&self, call: &Scan) -> Answer {
         #[derive(Serialize)]
         struct Placeholders<'a> {
-            placeholders: &'a [scan::Hit],
+            placeholders: &'a [report::placeholder::Hit],
             #[serde(skip_serializing_if = "<[String]>::is_empty")]
             missing: &'a [String],
         }

@@ -20,8 +20,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::cli::Global;
 use crate::cli::labels::BATCH_ID;
 use crate::cli::server::EngineArgs;
-use crate::commands::place::Location;
 use crate::exit::{Exit, Failure};
+use crate::place::Location;
 use crate::redact;
 #[cfg(feature = "serve")]
 use crate::report::{self, events::Delivery};

@@ -2,7 +2,7 @@
 
 use super::fields::plain;
 use super::node::{Member, Node, Value};
-use crate::report::Part;
+use crate::plan::Part;
 
 /// Words in the name of a tool that shows a file.
 const VIEWS: &[&str] = &["read", "view", "open", "cat"];

@@ -12,7 +12,7 @@ use super::{envelope, find, look, patch, rest};
 use crate::dialect::{Dialect, Options, beneath_root};
 use crate::error::excerpt;
 use crate::path::RelPath;
-use crate::report::Part;
+use crate::plan::Part;
 
 /// What a call came to.
 pub(super) enum Outcome {

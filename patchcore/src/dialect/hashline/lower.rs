@@ -7,7 +7,8 @@ use crate::operation::{
 };
 use crate::plan::{Source, Tree};
 use crate::rebase::BaseName;
-use crate::text::{LineNumber, Tag, Text, trim_ending};
+use crate::rebase::Tag;
+use crate::text::{LineNumber, Text, trim_ending};
 
 /// Lines of a listing that a refusal shows around those that a command names.
 const AROUND: u64 = 2;

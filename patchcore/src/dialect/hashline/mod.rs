@@ -30,7 +30,7 @@ use crate::digest::Digest;
 use crate::error::Refusal;
 use crate::path::RelPath;
 use crate::plan::{Lowered, Script, Tree};
-use crate::text::Tag;
+use crate::rebase::Tag;
 
 pub(super) use parse::parse;
 

@@ -5,10 +5,10 @@ use super::{Command, Hashline, Section, Tagged};
 use crate::batch::Diagnostic;
 use crate::batch::diagnostic::{Fault, MAX_FAULTS, Span};
 use crate::dialect::{Dialect, Options, Unread, beneath_root, detect};
-use crate::diff::unquote;
 use crate::digest::Digest;
 use crate::error::{Code, Hint, Refusal, excerpt};
 use crate::path::RelPath;
+use crate::path::unquote;
 use crate::text::{BOM, split_lines, trim_ending};
 
 /// Reads a patch.

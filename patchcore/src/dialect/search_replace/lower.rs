@@ -22,22 +22,32 @@ use crate::text::{LineNumber, Text, split_lines, trim_ending};
 /// Locates blocks in a tree, each in the text that those before it left.
 pub(super) fn lower(script: &SearchReplace, tree: &Tree) -> Batch {
     let mut desk = Desk::new(tree);
-    let named = Named::new(script, tree);
+    let blocks = Blocks {
+        script,
+        named: Named::new(script, tree),
+        rungs: rungs(script),
+    };
     let mut moves: HashMap<&RelPath, Moves> = HashMap::new();
     for (index, block) in script.blocks.iter().enumerate() {
         let name = format!("block {} (line {} of the patch)", index + 1, block.line);
         let moves = moves.entry(&block.path).or_default();
         if desk.is_spoiled(&block.path) {
-            desk.judge_apart(&block.path, |desk| {
-                apply(script, block, &name, &named, moves, desk)
-            });
+            desk.judge_apart(&block.path, |desk| blocks.apply(block, &name, moves, desk));
             continue;
         }
-        if let Err(refusal) = apply(script, block, &name, &named, moves, &mut desk) {
+        if let Err(refusal) = blocks.apply(block, &name, moves, &mut desk) {
             desk.refuse(&block.path, refusal);
         }
     }
     desk.into_batch(script.content)
+}
+
+fn rungs(script: &SearchReplace) -> Rungs {
+    if script.strict {
+        Rungs::Exact
+    } else {
+        Rungs::All
+    }
 }
 
 /// The files that are there, or that a block may make, by their names without directories: a text
@@ -85,162 +95,230 @@ impl Moves {
     }
 }
 
-fn apply(
-    script: &SearchReplace,
-    block: &Block,
+/// What all blocks of a script are located by.
+struct Blocks<'a> {
+    script: &'a SearchReplace,
+    named: Named<'a>,
+    rungs: Rungs,
+}
+
+/// What a block searches for, and where it stands.
+struct Search<'b> {
+    reading: &'b Reading,
+    lines: Vec<&'b [u8]>,
+    places: Vec<Place>,
+    fold: Fold,
+}
+
+impl<'b> Search<'b> {
+    /// By the reading that has a place in the text, as the block stands before any other.
+    fn of(block: &'b Block, text: &[u8], rungs: Rungs) -> Self {
+        let by = |reading: &'b Reading| {
+            let lines: Vec<&[u8]> = split_lines(&reading.search).collect();
+            let (places, fold) = ladder::all(text, 0..text.len(), &lines, rungs);
+            Self {
+                reading,
+                lines,
+                places,
+                fold,
+            }
+        };
+        let verbatim = by(&block.verbatim);
+        match &block.bare {
+            Some(bare) if verbatim.places.is_empty() => by(bare),
+            _ => verbatim,
+        }
+    }
+
+    /// By how many lines the block makes the file longer.
+    fn grown(&self) -> i64 {
+        split_lines(&self.reading.replace).count() as i64 - self.lines.len() as i64
+    }
+}
+
+impl Blocks<'_> {
+    fn apply(
+        &self,
+        block: &Block,
+        name: &str,
+        moves: &mut Moves,
+        desk: &mut Desk<'_>,
+    ) -> Result<(), Refusal> {
+        let path = &block.path;
+        let last = block.bare.as_ref().unwrap_or(&block.verbatim);
+        if !self.script.allow_omission {
+            omission::check_new(path, &last.replace, &last.search)?;
+        }
+        if block.verbatim.search.trim_ascii().is_empty() {
+            return create(block, name, desk);
+        }
+        let text = desk.file(path)?;
+        let search = Search::of(block, &text, self.rungs);
+        if search.places.is_empty() && search.lines.iter().any(|line| is_dots(line)) {
+            let first = pieces(&search.reading.search)
+                .into_iter()
+                .find(|piece| !piece.is_empty())
+                .unwrap_or_default();
+            let first: Vec<&[u8]> = split_lines(&search.reading.search[first]).collect();
+            self.check_rivals(block, &first, name, desk)?;
+            let edits = dotted(&text, path, search.reading, name, self.rungs)?;
+            return desk.splice(path, edits, None);
+        }
+        if !search.places.is_empty() {
+            self.check_rivals(block, &search.lines, name, desk)?;
+        }
+        let new: Vec<&[u8]> = split_lines(&search.reading.replace).collect();
+        let edit = TextEdit {
+            old: search.lines.concat(),
+            new: search.reading.replace.clone(),
+        };
+        let landed = landed::lines(&text, &search.lines, &new, self.rungs);
+        let landed = desk.settle(path, landed, edit);
+        if let Landed::Yes(place) = landed {
+            return desk.landed(path, place.line);
+        }
+        if search.places.is_empty() {
+            return self.beyond(block, &search, &text, &landed, name, moves, desk);
+        }
+        let chosen = self.choose(block, &search, &text, name, moves)?;
+        for place in chosen.iter().rev() {
+            moves.0.push((place.line.get(), search.grown()));
+        }
+        replace_at(path, &search, &text, &chosen, name, desk)
+    }
+
+    /// A block that stands nowhere as it is: by the steps of the ladder that change its text.
+    #[expect(clippy::too_many_arguments, reason = "what `apply` knows by then")]
+    fn beyond(
+        &self,
+        block: &Block,
+        search: &Search<'_>,
+        text: &[u8],
+        landed: &Landed,
+        name: &str,
+        moves: &mut Moves,
+        desk: &mut Desk<'_>,
+    ) -> Result<(), Refusal> {
+        let path = &block.path;
+        let sought = Sought {
+            path,
+            text,
+            old: &search.lines,
+            lines: &replace::between(&search.lines, &search.reading.replace),
+            tail: Tail::Kept,
+        };
+        let fit = match self.rungs {
+            Rungs::All => ladder::beyond(&sought)
+                .map_err(|unclear| ladder::unclear(&unclear, text, path, name))?,
+            Rungs::Exact => None,
+        };
+        let Some(fit) = fit else {
+            let refusal = ladder::refusal(&Miss::Nowhere, text, path, &search.lines, name);
+            let refusal = landed::mention(refusal, landed);
+            return Err(desk.gone(path, &search.lines.concat(), refusal));
+        };
+        self.check_rivals(block, &search.lines, name, desk)?;
+        moves.0.push((fit.place.line.get(), search.grown()));
+        desk.splice_found(path, fit.edits, Some(fit.matched))
+    }
+
+    /// Which of the places the block means.
+    fn choose(
+        &self,
+        block: &Block,
+        search: &Search<'_>,
+        text: &[u8],
+        name: &str,
+        moves: &Moves,
+    ) -> Result<Vec<Place>, Refusal> {
+        let Search { lines, places, .. } = search;
+        if places.len() == 1 {
+            return Ok(places.clone());
+        }
+        if self.script.all {
+            return Ok(disjoint(text, lines, search.fold));
+        }
+        let stated = search.reading.start_line.map(|line| moves.now(line));
+        match stated.and_then(|line| stands_at(text, line, lines, search.fold)) {
+            Some(place) => Ok(vec![place]),
+            None => {
+                let miss = Miss::Ambiguous(places.clone());
+                Err(ladder::refusal(&miss, text, &block.path, lines, name))
+            }
+        }
+    }
+
+    /// Refuses a block that the text above it may mean for another file, which has its lines, too.
+    fn check_rivals(
+        &self,
+        block: &Block,
+        search: &[&[u8]],
+        name: &str,
+        desk: &Desk<'_>,
+    ) -> Result<(), Refusal> {
+        let has_lines = |text: &[u8]| {
+            let all = 0..text.len();
+            !ladder::all(text, all.clone(), search, self.rungs)
+                .0
+                .is_empty()
+                || (self.rungs == Rungs::All
+                    && !locate::find_in(text, all, search, Fold::Indentation).is_empty())
+        };
+        for rival in self.named.ending_in(&block.rivals) {
+            if *rival == block.path {
+                continue;
+            }
+            let Ok(Some(text)) = desk.text(rival) else {
+                continue;
+            };
+            if has_lines(&text) {
+                let path = &block.path;
+                return Err(Refusal::new(
+                    Code::AnchorAmbiguous,
+                    format!("{name} names no file; the block before was for {path}, the text above names {rival}, and both have its lines; write the path alone on the line above the block"),
+                )
+                .in_file(path));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A block that searches for nothing: it makes a file.
+fn create(block: &Block, name: &str, desk: &mut Desk<'_>) -> Result<(), Refusal> {
+    let path = &block.path;
+    match desk.text(path)? {
+        Some(text) if !text.trim_ascii().is_empty() => Err(Refusal::new(
+            Code::FileExists,
+            format!("{name} searches for nothing, which creates a file, and {path} exists; search for the lines to change"),
+        )
+        .in_file(path)),
+        _ => desk.write(path, block.verbatim.replace.clone(), whole::Form::OfFile),
+    }
+}
+
+/// Puts the new lines where the old ones stand.
+fn replace_at(
+    path: &RelPath,
+    search: &Search<'_>,
+    text: &[u8],
+    chosen: &[Place],
     name: &str,
-    named: &Named<'_>,
-    moves: &mut Moves,
     desk: &mut Desk<'_>,
 ) -> Result<(), Refusal> {
-    let path = &block.path;
-    let verbatim = &block.verbatim;
-    let last = block.bare.as_ref().unwrap_or(verbatim);
-    if !script.allow_omission {
-        omission::check_new(path, &last.replace, &last.search)?;
-    }
-    if verbatim.search.trim_ascii().is_empty() {
-        return match desk.text(path)? {
-            Some(text) if !text.trim_ascii().is_empty() => Err(Refusal::new(
-                Code::FileExists,
-                format!("{name} searches for nothing, which creates a file, and {path} exists; search for the lines to change"),
-            )
-            .in_file(path)),
-            _ => desk.write(path, verbatim.replace.clone(), whole::Form::OfFile),
-        };
-    }
-    let text = desk.file(path)?;
-    let rungs = if script.strict {
-        Rungs::Exact
-    } else {
-        Rungs::All
-    };
-    let mut reading = verbatim;
-    let mut search: Vec<&[u8]> = split_lines(&reading.search).collect();
-    let (mut places, mut fold) = ladder::all(&text, 0..text.len(), &search, rungs);
-    if let Some(bare) = block.bare.as_ref().filter(|_| places.is_empty()) {
-        reading = bare;
-        search = split_lines(&bare.search).collect();
-        (places, fold) = ladder::all(&text, 0..text.len(), &search, rungs);
-    }
-    if places.is_empty() && search.iter().any(|line| is_dots(line)) {
-        let piece = pieces(&reading.search)
-            .into_iter()
-            .find(|piece| !piece.is_empty())
-            .unwrap_or_default();
-        let piece: Vec<&[u8]> = split_lines(&reading.search[piece]).collect();
-        check_rivals(block, &piece, rungs, name, named, desk)?;
-        let edits = dotted(&text, path, reading, name, script)?;
-        return desk.splice(path, edits, None);
-    }
-    if !places.is_empty() {
-        check_rivals(block, &search, rungs, name, named, desk)?;
-    }
-    let new: Vec<&[u8]> = split_lines(&reading.replace).collect();
-    let edit = TextEdit {
-        old: search.concat(),
-        new: reading.replace.clone(),
-    };
-    let landed = landed::lines(&text, &search, &new, rungs);
-    let landed = desk.settle(path, landed, edit);
-    if let Landed::Yes(place) = landed {
-        return desk.landed(path, place.line);
-    }
-    let lines = replace::between(&search, &reading.replace);
-    let chosen = match places.len() {
-        0 => {
-            let sought = Sought {
-                path,
-                text: &text,
-                old: &search,
-                lines: &lines,
-                tail: Tail::Kept,
-            };
-            let fit = match rungs {
-                Rungs::All => ladder::beyond(&sought)
-                    .map_err(|unclear| ladder::unclear(&unclear, &text, path, name))?,
-                Rungs::Exact => None,
-            };
-            if fit.is_some() {
-                check_rivals(block, &search, rungs, name, named, desk)?;
-            }
-            let Some(fit) = fit else {
-                let refusal = ladder::refusal(&Miss::Nowhere, &text, path, &search, name);
-                let refusal = landed::mention(refusal, &landed);
-                return Err(desk.gone(path, &search.concat(), refusal));
-            };
-            moves
-                .0
-                .push((fit.place.line.get(), grown(reading, &search)));
-            return desk.splice_found(path, fit.edits, Some(fit.matched));
-        }
-        1 => places,
-        _ if script.all => disjoint(&text, &search, fold),
-        _ => match reading
-            .start_line
-            .and_then(|line| stands_at(&text, moves.now(line), &search, fold))
-        {
-            Some(place) => vec![place],
-            None => {
-                let miss = Miss::Ambiguous(places);
-                return Err(ladder::refusal(&miss, &text, path, &search, name));
-            }
-        },
-    };
-    for place in chosen.iter().rev() {
-        moves.0.push((place.line.get(), grown(reading, &search)));
-    }
     let matched = chosen
         .iter()
-        .find_map(|place| ladder::matched(&text, place, &search, fold));
+        .find_map(|place| ladder::matched(text, place, &search.lines, search.fold));
+    let lines = replace::between(&search.lines, &search.reading.replace);
     let mut edits = Vec::new();
-    for place in &chosen {
+    for place in chosen {
         let start = place.span.start;
         edits.extend(
-            replace::folded_edits(&text, start, &search, &lines, Tail::Kept, fold)
-                .map_err(|line| ladder::uncarried(&text, path, place, line, name))?,
+            replace::folded_edits(text, start, &search.lines, &lines, Tail::Kept, search.fold)
+                .map_err(|line| ladder::uncarried(text, path, place, line, name))?,
         );
     }
     desk.splice_found(path, edits, matched)
-}
-
-/// By how many lines a block makes the file longer.
-fn grown(reading: &Reading, search: &[&[u8]]) -> i64 {
-    split_lines(&reading.replace).count() as i64 - search.len() as i64
-}
-
-/// Refuses a block that the text above it may mean for another file, which has its lines, too.
-fn check_rivals(
-    block: &Block,
-    search: &[&[u8]],
-    rungs: Rungs,
-    name: &str,
-    named: &Named<'_>,
-    desk: &Desk<'_>,
-) -> Result<(), Refusal> {
-    let has_lines = |text: &[u8]| {
-        let all = 0..text.len();
-        !ladder::all(text, all.clone(), search, rungs).0.is_empty()
-            || (rungs == Rungs::All
-                && !locate::find_in(text, all, search, Fold::Indentation).is_empty())
-    };
-    for rival in named.ending_in(&block.rivals) {
-        if *rival == block.path {
-            continue;
-        }
-        let Ok(Some(text)) = desk.text(rival) else {
-            continue;
-        };
-        if has_lines(&text) {
-            let path = &block.path;
-            return Err(Refusal::new(
-                Code::AnchorAmbiguous,
-                format!("{name} names no file; the block before was for {path}, the text above names {rival}, and both have its lines; write the path alone on the line above the block"),
-            )
-            .in_file(path));
-        }
-    }
-    Ok(())
 }
 
 /// The block at a line, if it stands there.
@@ -278,7 +356,7 @@ fn dotted(
     path: &RelPath,
     reading: &Reading,
     name: &str,
-    script: &SearchReplace,
+    rungs: Rungs,
 ) -> Result<Vec<Edit>, Refusal> {
     let old = pieces(&reading.search);
     let new = pieces(&reading.replace);
@@ -293,11 +371,6 @@ fn dotted(
         )
         .in_file(path));
     }
-    let rungs = if script.strict {
-        Rungs::Exact
-    } else {
-        Rungs::All
-    };
     let mut edits = Vec::new();
     let mut from = 0;
     for (old, new) in old.iter().zip(&new) {

@@ -1,5 +1,6 @@
 //! Where the hunks of one file go.
 
+mod decision;
 mod evidence;
 mod headings;
 mod landed;
@@ -21,7 +22,7 @@ use crate::path::RelPath;
 use crate::plan::omission;
 use crate::text::{BOM, LineEnding, LineNumber, Text};
 
-use evidence::{Against, Evidence};
+use decision::Decision;
 pub(super) use landed::{Standing, landed};
 pub(super) use older::{has_neighbours, older};
 
@@ -246,32 +247,6 @@ impl File<'_> {
         }
     }
 
-    /// Where a hunk that should stand at the end of the file stands instead: at its stated line.
-    ///
-    /// Git takes a hunk without trailing context for the last of its file. One that was cut short,
-    /// or made without context, is not; it proves its place itself if two old lines or more stand
-    /// at the very line that it states and, as [`search`](Self::search) sees to, nowhere else. It
-    /// has to change what it finds, too: lines that are only added would be added once more each
-    /// time, and behind lines of somebody else that the file has grown by.
-    fn in_place(&self, hunk: &Hunk<'_>, how: How) -> Option<Spot> {
-        let ranges = hunk.ranges?;
-        if self.options.strict
-            || ranges.old_start == 0
-            || hunk.lines.iter().any(is_nothing)
-            || (ranges.old_count < 2 && hunk.lines.iter().any(|line| line.role == Role::Context))
-            || ranges.old_count == 0
-            || only_adds(hunk)
-        {
-            return None;
-        }
-        let at = self.offset(self.stated_index(hunk)?, hunk)?;
-        let end = self.old_lines_at(at, hunk, how).ok()?;
-        Some(Spot {
-            span: at..end,
-            moved: None,
-        })
-    }
-
     /// Where the first line starts: behind a BOM, unless the hunk has it, too.
     fn first_line(&self, hunk: &Hunk<'_>) -> usize {
         let first = hunk.lines.iter().find(|line| line.role != Role::Added);
@@ -355,111 +330,18 @@ impl File<'_> {
         found: Vec<Option<Spot>>,
         how: How,
     ) -> Vec<Result<Placed, Box<Refusal>>> {
-        let in_place: Vec<Option<Spot>> = hunks
-            .iter()
-            .zip(&found)
-            .map(|(hunk, spot)| match spot {
-                None if self.anchors(hunk).end => self.in_place(hunk, how),
-                _ => None,
-            })
+        let places = self.places(hunks, how);
+        let decision = Decision::new(self, hunks, &found, &places, how);
+        let places = found.into_iter().zip(places).enumerate();
+        let spots: Vec<Result<Spot, Box<Refusal>>> = places
+            .map(|(index, (stated, places))| decision.spot(index, stated, places))
             .collect();
-        let free = |index: usize| {
-            let anchors = self.anchors(&hunks[index]);
-            let anchored = anchors.start || anchors.end;
-            match &found[index] {
-                None => !anchored || in_place[index].is_some(),
-                Some(spot) => spot.moved.is_some(),
-            }
-        };
-        let mut places = self.places(hunks, how);
-        let evidence = Evidence::of(self, hunks, &places);
-        let names: Vec<String> = hunks
-            .iter()
-            .enumerate()
-            .map(|(index, hunk)| {
-                format!(
-                    "hunk {} of {} (line {} of the patch)",
-                    index + 1,
-                    self.path,
-                    hunk.line
-                )
-            })
-            .collect();
-        let decide = |(index, spot): (usize, Option<Spot>)| {
-            let (hunk, name) = (&hunks[index], &names[index]);
-            let mut places = std::mem::take(&mut places[index]);
-            let spot = match spot {
-                Some(spot) if spot.moved.is_none() => {
-                    // By the end of the file, or by a line that nothing else could be.
-                    if places.len() < 2 || self.anchors(hunk).end || self.believes_numbers(hunk) {
-                        return Ok(spot);
-                    }
-                    return evidence
-                        .choose(index, Some(&spot), &places, how)
-                        .ok_or_else(|| Box::new(self.ambiguous(hunk, name, &places, true)));
-                }
-                spot => spot,
-            };
-            if (self.options.strict && hunk.ranges.is_some()) || !free(index) {
-                places.clear();
-            }
-            match (places.len(), spot.or_else(|| in_place[index].clone())) {
-                (1, Some(spot)) if spot.span == places[0].span => {
-                    match evidence.against(index, spot.span.start) {
-                        Some(against @ Against::Heading) => {
-                            Err(Box::new(self.incredible(hunk, name, &spot, &against)))
-                        }
-                        _ => Ok(spot),
-                    }
-                }
-                (1, None) => {
-                    let place = places.remove(0);
-                    // The newline that a new last line lacks can only be missing at the end.
-                    let spot = Spot {
-                        span: place.span,
-                        moved: Some(place.line),
-                    };
-                    if self.old_lines_at(spot.span.start, hunk, how).is_err() {
-                        return Err(Box::new(self.mismatch(hunk, name, how)));
-                    }
-                    if let Some(against) = evidence.against(index, spot.span.start) {
-                        return Err(Box::new(self.incredible(hunk, name, &spot, &against)));
-                    }
-                    Ok(spot)
-                }
-                (0, None) if evidence.proves_number(hunk) => self
-                    .at_number(hunk)
-                    .ok_or_else(|| Box::new(self.mismatch(hunk, name, how))),
-                (0 | 1, _) => Err(Box::new(self.mismatch(hunk, name, how))),
-                (_, None) if hunk.ranges.is_some() => evidence
-                    .choose(index, None, &places, how)
-                    .ok_or_else(|| Box::new(self.ambiguous(hunk, name, &places, false))),
-                _ => Err(Box::new(self.ambiguous(hunk, name, &places, false))),
-            }
-        };
-        let spots: Vec<_> = found.clone().into_iter().enumerate().map(decide).collect();
         let moved = |spot: &Result<Spot, _>| spot.as_ref().is_ok_and(|spot| spot.moved.is_some());
         let any_moved = spots.iter().any(moved);
-        let place = |(index, spot): (usize, Result<Spot, Box<Refusal>>)| {
-            let (hunk, spot) = (&hunks[index], spot?);
-            if ends_amid(hunk) {
-                return Err(Box::new(self.ends_twice(&names[index])));
-            }
-            if any_moved && self.stands_by_number_alone(hunk) {
-                return Err(Box::new(self.number_is_off(&names[index])));
-            }
-            if !self.options.allow_omission
-                && let Some(line) = omitted(hunk)
-            {
-                return Err(Box::new(omission::refusal(self.path, line)));
-            }
-            let placed = self.placed(hunk, spot, index, how);
-            if placed.edits.iter().any(|edit| self.joins_lines(edit)) {
-                return Err(Box::new(self.behind_open_end(&names[index])));
-            }
-            Ok(placed)
-        };
-        spots.into_iter().enumerate().map(place).collect()
+        let spots = spots.into_iter().enumerate();
+        spots
+            .map(|(index, spot)| decision.placed(index, spot?, any_moved))
+            .collect()
     }
 
     /// Where the old lines of each hunk stand, in one pass over the file.
@@ -505,35 +387,35 @@ impl File<'_> {
         })
     }
 
-    /// The place between lines that the header of a hunk without old lines says.
-    fn at_number(&self, hunk: &Hunk<'_>) -> Option<Spot> {
-        let at = self.offset(self.stated_index(hunk)?, hunk)?;
-        Some(Spot {
-            span: at..at,
-            moved: None,
-        })
-    }
-
-    /// Whether the operator has said that the line number of a hunk without context holds.
-    fn believes_numbers(&self, hunk: &Hunk<'_>) -> bool {
-        let has_context = hunk.lines.iter().any(|line| line.role == Role::Context);
-        self.options.unidiff_zero && !has_context
-    }
-
-    /// Whether new lines would go on in a last line that stays and has no newline.
-    fn joins_lines(&self, edit: &Edit) -> bool {
-        let at = edit.span.start;
-        !edit.text.is_empty() && at > self.text.bom_len() && self.bytes[at - 1] != b'\n'
-    }
-
-    /// Whether nothing but its line number says where the hunk goes. Where another hunk of the file
-    /// has moved, that number is off.
-    fn stands_by_number_alone(&self, hunk: &Hunk<'_>) -> bool {
-        let anchors = self.anchors(hunk);
-        hunk.ranges.is_some()
-            && !anchors.start
-            && !anchors.end
-            && hunk.lines.iter().all(|line| line.role == Role::Added)
+    /// What is worth saying about how a hunk got to its place.
+    fn notes(&self, hunk: &Hunk<'_>, spot: &Spot, index: usize, how: How) -> Vec<String> {
+        let mut notes = Vec::new();
+        if let Some(line) = spot.moved {
+            notes.push(match self.stated_index(hunk) {
+                Some(stated) => format!(
+                    "hunk {} went to line {line}, its header says {}",
+                    index + 1,
+                    stated + 1
+                ),
+                None => format!("hunk {} went to line {line}", index + 1),
+            });
+        }
+        if how.ending.is_some() {
+            notes.push("line endings of the diff were taken for the file's".into());
+        }
+        if how.fold == Fold::SpaceRuns {
+            notes.push("white space was ignored to find the place".into());
+        }
+        if spot.span.end == self.bytes.len()
+            && let Some(last) = hunk.lines.last()
+            && last.role == Role::Context
+            && last.newline != self.text.ends_in_newline()
+            && !is_nothing(last)
+            && how.fold == Fold::Bytes
+        {
+            notes.push("the end of the file keeps its newline, or the lack of one".into());
+        }
+        notes
     }
 
     fn placed(&self, hunk: &Hunk<'_>, spot: Spot, index: usize, how: How) -> Placed {
@@ -563,32 +445,7 @@ impl File<'_> {
                 }
             }
         }
-        let mut notes = Vec::new();
-        if let Some(line) = spot.moved {
-            notes.push(match self.stated_index(hunk) {
-                Some(stated) => format!(
-                    "hunk {} went to line {line}, its header says {}",
-                    index + 1,
-                    stated + 1
-                ),
-                None => format!("hunk {} went to line {line}", index + 1),
-            });
-        }
-        if how.ending.is_some() {
-            notes.push("line endings of the diff were taken for the file's".into());
-        }
-        if how.fold == Fold::SpaceRuns {
-            notes.push("white space was ignored to find the place".into());
-        }
-        if spot.span.end == self.bytes.len()
-            && let Some(last) = hunk.lines.last()
-            && last.role == Role::Context
-            && last.newline != self.text.ends_in_newline()
-            && !is_nothing(last)
-            && how.fold == Fold::Bytes
-        {
-            notes.push("the end of the file keeps its newline, or the lack of one".into());
-        }
+        let notes = self.notes(hunk, &spot, index, how);
         Placed {
             edits,
             span: spot.span,
@@ -603,29 +460,6 @@ impl File<'_> {
 /// tools write the end of a file that ends in a newline so.
 fn is_nothing(line: &HunkLine<'_>) -> bool {
     line.text.is_empty() && !line.newline
-}
-
-/// Whether an added line has no newline, and yet another new line follows.
-fn ends_amid(hunk: &Hunk<'_>) -> bool {
-    let new = hunk.lines.iter().filter(|line| line.role != Role::Removed);
-    let mut behind =
-        new.skip_while(|line| line.role != Role::Added || line.newline || is_nothing(line));
-    behind.next().is_some() && behind.any(|line| !is_nothing(line))
-}
-
-/// Whether all old lines are still there afterwards, in one run or around the added ones.
-fn only_adds(hunk: &Hunk<'_>) -> bool {
-    let side = |gone: Role| {
-        let lines = hunk.lines.iter().filter(move |line| line.role != gone);
-        lines.map(|line| (line.text, line.newline))
-    };
-    let (old, new) = (side(Role::Added).count(), side(Role::Removed).count());
-    let above = side(Role::Added).zip(side(Role::Removed));
-    let above = above.take_while(|(a, b)| a == b).count();
-    let below = side(Role::Added).rev().zip(side(Role::Removed).rev());
-    let below = below.take(old.min(new) - above);
-    let below = below.take_while(|(a, b)| a == b).count();
-    above + below == old
 }
 
 /// The line with the newline that the hunk gives it.

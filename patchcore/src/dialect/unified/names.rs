@@ -4,9 +4,9 @@ use super::super::Options;
 use super::super::unread::Misread;
 use super::{Section, SectionKind, invalid};
 use crate::diff::parse::{Name, ParsedFile, Ranges, Role};
-use crate::diff::unquote;
 use crate::error::{Code, Hint, Refusal};
 use crate::path::RelPath;
+use crate::path::unquote;
 
 /// Resolves the names of a section, without so many leading components; `None` guesses how many. Of a
 /// broken one, whose hunks could not all be read, only the header is checked.

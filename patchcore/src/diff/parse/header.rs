@@ -1,6 +1,6 @@
 //! File headers: git's extended ones, and the two lines of everybody else.
 
-use crate::diff::unquote;
+use crate::path::unquote;
 
 use super::{Binary, BinaryHunk, Current, Name, ParseError, ParsedFile, Parser};
 

@@ -2,10 +2,11 @@
 
 use super::{Rungs, Sought, Unclear};
 use crate::edit::Edit;
+use crate::literals;
 use crate::locate::fold::Fold;
 use crate::locate::landed::{self, Landed};
 use crate::locate::replace::{self, Line};
-use crate::locate::{self, Place, literals};
+use crate::locate::{self, Place};
 use crate::text::{lead, trim_ending};
 
 /// By how much the lines of the file are indented otherwise than those of the block.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Pair, patch_address, shown};
 use crate::anchor::Resolver;
-use crate::locate::literals;
+use crate::literals;
 use crate::operation::{Action, Guard, Indent, Insertion, Lines, Operation};
 use crate::rebase::{Laid, Layouts, Rebased};
 

@@ -20,7 +20,7 @@ use crate::workspace::state::journal::{self, WriteFault};
 use crate::workspace::state::record::{
     CommandRecord, Journal, Method, Record, TransactionId, TransactionState,
 };
-use crate::workspace::state::snapshot::{self, Listing, Objects};
+use crate::workspace::state::snapshot::{self, Listing, Objects, Row};
 use crate::workspace::state::{CURRENT, Held, fail};
 
 /// What became of a run, and between which listings.
@@ -33,6 +33,33 @@ pub(super) struct Found<'a> {
     pub(super) base: &'a Listing,
     pub(super) now: &'a Listing,
     pub(super) observed: Observed,
+}
+
+impl Found<'_> {
+    /// What the record says of the command.
+    fn command(&self) -> CommandRecord {
+        let header = self.header;
+        let others = self.open.iter().filter(|id| **id != header.id);
+        let mut overlaps: Vec<_> = header.overlaps.iter().chain(others).copied().collect();
+        overlaps.sort_unstable();
+        overlaps.dedup();
+        let gone = observe::gone(self.base, self.now).take(MAX_LEFT_OUT);
+        let left_out = self.now.left_out.iter().take(MAX_LEFT_OUT);
+        CommandRecord {
+            id: header.id,
+            argv: header.argv.clone(),
+            began: header.at.clone(),
+            exit: match self.ending {
+                Some(Ending::Exited(status)) => status,
+                Some(Ending::Interrupted) | None => None,
+            },
+            interrupted: self.ending == Some(Ending::Interrupted),
+            runs_on: self.ending.is_none(),
+            gone: gone.cloned().collect(),
+            left_out: left_out.cloned().collect(),
+            overlaps,
+        }
+    }
 }
 
 /// A record of what a command did.
@@ -64,13 +91,7 @@ impl Workspace {
         } = since;
         let now = snapshot::take(&self.root, held, &objects, Some(&base), &header.also)?;
         let mut observed = observe::compare(&base, &now, &objects)?;
-        for (path, row, transaction) in hidden {
-            snapshot::pin(held, &objects, row.digest)?;
-            observed.warnings.push(format!(
-                "{path} was changed before transaction {transaction} changed it again; that first change is in no record, and its bytes from before are kept as {}",
-                Objects::shown(&row.digest)
-            ));
-        }
+        keep_hidden(held, &objects, hidden, &mut observed)?;
         let name = header.id.to_string();
         let (told, mut breaks_rules) = judged(&earlier, &objects, held, options)?;
         if observed.changes.is_empty() {
@@ -133,36 +154,16 @@ impl Workspace {
         began: Instant,
         options: &ApplyOptions<'_>,
     ) -> Result<Written, Error> {
+        let mut record = new_record(held, options)?;
+        record.command = Some(found.command());
         let Found {
             header,
             ending,
-            open,
             base,
             now,
             observed,
+            ..
         } = found;
-        let mut record = new_record(held, options)?;
-        let others = open.into_iter().filter(|id| *id != header.id);
-        let mut overlaps: Vec<_> = header.overlaps.iter().copied().chain(others).collect();
-        overlaps.sort_unstable();
-        overlaps.dedup();
-        record.command = Some(CommandRecord {
-            id: header.id,
-            argv: header.argv.clone(),
-            began: header.at.clone(),
-            exit: match ending {
-                Some(Ending::Exited(status)) => status,
-                Some(Ending::Interrupted) | None => None,
-            },
-            interrupted: ending == Some(Ending::Interrupted),
-            runs_on: ending.is_none(),
-            gone: observe::gone(base, now)
-                .take(MAX_LEFT_OUT)
-                .cloned()
-                .collect(),
-            left_out: now.left_out.iter().take(MAX_LEFT_OUT).cloned().collect(),
-            overlaps,
-        });
         record.labels = header.labels.clone();
         record.content = Digest::of(header.id.as_bytes());
         let batch = observe::batch(&observed.changes, &record);
@@ -317,4 +318,21 @@ fn broken_rules(
         }
         Err(refusal) => vec![(0, refusal)],
     })
+}
+
+/// Keeps the bytes of changes that another commit changed again before they were recorded.
+fn keep_hidden(
+    held: &Held,
+    objects: &Objects<'_>,
+    hidden: Vec<(RelPath, Row, TransactionId)>,
+    observed: &mut Observed,
+) -> Result<(), Error> {
+    for (path, row, transaction) in hidden {
+        snapshot::pin(held, objects, row.digest)?;
+        observed.warnings.push(format!(
+            "{path} was changed before transaction {transaction} changed it again; that first change is in no record, and its bytes from before are kept as {}",
+            Objects::shown(&row.digest)
+        ));
+    }
+    Ok(())
 }

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use crate::error::Error;
 use crate::path::RelPath;
+use crate::plan::Part;
 use crate::plan::{Lowered, Policy, Script, Tree};
-use crate::report::Part;
 use crate::workspace::Workspace;
 use crate::workspace::commit::apply::Applied;
 use crate::workspace::options::ApplyOptions;

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::error::{Code, Error, Refusal};
 use crate::path::RelPath;
+use crate::plan::Part;
 use crate::plan::{Entry, Source, not_found};
-use crate::report::{Excerpt, FileReading, Part, Reading};
+use crate::report::{Excerpt, FileReading, Reading};
 use crate::workspace::TASKS;
 use crate::workspace::Workspace;
 use crate::workspace::read::near_names;
@@ -80,7 +81,7 @@ impl Workspace {
     /// ```
     /// # use patchcore::RelPath;
     /// # use patchcore::workspace::Workspace;
-    /// use patchcore::report::Part;
+    /// use patchcore::plan::Part;
     /// # let root = tempfile::tempdir()?;
     /// # std::fs::write(root.path().join("a.txt"), "one\ntwo\n")?;
     /// let workspace = Workspace::open(root.path())?;

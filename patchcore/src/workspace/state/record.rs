@@ -24,9 +24,8 @@ use crate::workspace::options::ApplyOptions;
 use crate::workspace::state::key::Key;
 
 pub(crate) mod form;
-mod transaction_id;
 
-pub use transaction_id::{InvalidTransactionId, TransactionId};
+pub use crate::workspace::transaction_id::{InvalidTransactionId, TransactionId};
 
 /// The version of the form that this library writes and reads.
 pub const VERSION: u32 = 1;

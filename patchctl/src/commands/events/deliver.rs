@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use patchcore::workspace::Workspace;
 
 use crate::cli::events::{DeliverArgs, FlushArgs, WatchArgs};
-use crate::commands::place::Location;
 use crate::delivery::{self, Backoff, DeliveryPolicy, End, EventLog, Flusher, Tally};
 use crate::exit::{Exit, Failure};
 use crate::orchestrator::{Client, Config};
+use crate::place::Location;
 use crate::report::Context;
 use crate::report::events as report;
 use crate::store::{Check, Endpoint, Opened, Origin, SHORT_WAIT, Store};

@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use patchcore::event::{self, PatchEvent};
 
 use crate::cli::events::Filter;
-use crate::commands::place::Location;
 use crate::delivery::EventLog;
 use crate::exit::Failure;
+use crate::place::Location;
 use crate::report::events::Delivery;
 use crate::store::{SHORT_WAIT, Store};
 

@@ -12,10 +12,11 @@ use patchcore::workspace::ApplyOptions;
 use patchcore::{Code, Refusal};
 use serde_json::{Value, json};
 
-use super::{Marked, Run, TaskOutcome};
+use super::{Marked, Run};
 use crate::commands::manifest;
 use crate::exit::Failure;
 use crate::orchestrator::{Level, Remediation, RemediationAction};
+use crate::report::task::TaskOutcome;
 
 /// What a remediation asks for, once it is known to be possible.
 enum Step {

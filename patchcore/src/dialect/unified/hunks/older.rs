@@ -1,6 +1,7 @@
 //! What a hunk does to the blob that its diff names as the old one.
 
-use super::{HunkOptions, Index, ends_amid, is_nothing, omitted, terminated};
+use super::decision::ends_amid;
+use super::{HunkOptions, Index, is_nothing, omitted, terminated};
 use crate::diff::parse::{Hunk, HunkLine, Role};
 use crate::edit::Edit;
 use crate::operation::{Older, OlderEdit};

@@ -1,13 +1,16 @@
 //! Why a hunk has no place.
 
 use super::evidence::Against;
-use super::{File, How, MOST_COMPARED, Placed, Spot};
+use super::{Anchors, File, How, MOST_COMPARED, Placed, Spot};
 use crate::anchor::near;
 use crate::diff::parse::{Hunk, HunkLine, Role};
 use crate::error::{Code, Hint, Refusal};
 use crate::locate;
 use crate::path::RelPath;
 use crate::text::{LineNumber, trim_ending};
+
+/// A line, what stands in the file from it on, and the line that the hunk has there, if any.
+type Difference<'f, 'h> = (LineNumber, &'f [u8], Option<HunkLine<'h>>);
 
 impl File<'_> {
     pub(super) fn mismatch(&self, hunk: &Hunk<'_>, name: &str, how: How) -> Refusal {
@@ -16,75 +19,16 @@ impl File<'_> {
             .iter()
             .filter(|line| line.role != Role::Added)
             .collect();
-        let refuse =
-            |message: String| Refusal::new(Code::AnchorNotFound, message).in_file(self.path);
         if old.is_empty() {
-            let why = match hunk.ranges {
-                Some(ranges) if ranges.old_start > 0 || self.bytes.is_empty() => {
-                    return refuse(format!(
-                        "{name} has no place: it has no context; send it with context"
-                    ))
-                    .with_hint(Hint::UnidiffZero);
-                }
-                Some(_) => "it expects an empty file, and the file is not empty",
-                None => "it has neither line numbers nor context to find its place by",
-            };
-            return refuse(format!("{name} has no place: {why}"));
+            return self.no_place(hunk, name);
         }
         let anchors = self.anchors(hunk);
-        let elsewhere = if self.options.strict && hunk.ranges.is_some() {
-            "hunks may not move in strict mode"
-        } else if anchors.end {
-            "without context below its changes it cannot move; send the line below them, too"
-        } else if anchors.start {
-            "by its header it must match at the start of the file"
-        } else {
-            "its old lines are nowhere else"
-        };
-        let texts: Vec<&[u8]> = old.iter().map(|line| line.text).collect();
+        let difference = self.first_difference(hunk, how);
         // Whether the line that its header says holds another text.
-        let mut is_other = false;
-        let mut refusal = match self.first_difference(hunk, how) {
-            Some((line, found, Some(wanted)))
-                if let Some(ours) = self.other_ending(line, wanted) =>
-            {
-                let theirs = if wanted.text.ends_with(b"\r") { "CRLF" } else { "LF" };
-                refuse(format!(
-                    "{name} does not apply: line {line} ends in {ours}, the hunk has {theirs} there, and the lines of the file, or of the patch, do not all end alike; write the hunk with the endings of the file"
-                ))
-                .at_line(line)
-                .with_found(found)
-            }
-            Some((line, found, Some(wanted))) if found == wanted.text => refuse(format!(
-                "{name} does not apply: line {line} {}, and {elsewhere}",
-                if wanted.newline {
-                    "ends the file without a newline, the hunk has one there"
-                } else {
-                    "ends in a newline, the hunk has it end the file without one"
-                }
-            ))
-            .at_line(line)
-            .with_found(found),
-            Some((line, found, Some(wanted))) => {
-                is_other = true;
-                let at = near::first_difference(found, wanted.text);
-                let refusal = refuse(format!(
-                    "{name} does not apply: line {line} is {}, the hunk has {}, and {elsewhere}",
-                    near::shown(found, at),
-                    near::shown(wanted.text, at)
-                ))
-                .at_line(line);
-                near::found(refusal, found)
-            }
-            Some((line, found, None)) => refuse(format!(
-                "{name} does not apply at line {line}: it must match at the {} of the file, since {}",
-                if anchors.end { "end" } else { "start" },
-                if anchors.end { "no context follows its changes; send the line below them, too" } else { "its header says line 1" },
-            ))
-            .at_line(line)
-            .with_found(found),
-            None => refuse(format!("{name} does not apply: its old lines are not in the file")),
-        };
+        let is_other = matches!(&difference, Some((line, found, Some(wanted)))
+            if *found != wanted.text && self.other_ending(*line, *wanted).is_none());
+        let elsewhere = self.elsewhere(hunk, &anchors);
+        let mut refusal = self.differs(difference, name, &anchors, elsewhere);
         if anchors.end && hunk.lines.iter().all(|line| line.role != Role::Context) {
             refusal.hint = Some(Hint::UnidiffZero);
         }
@@ -94,43 +38,122 @@ impl File<'_> {
             return refusal;
         }
         self.compared.set(left.saturating_sub(self.bytes.len()));
+        let texts: Vec<&[u8]> = old.iter().map(|line| line.text).collect();
         let stated = self.stated_index(hunk);
         if let Some(near) = near::nearest(self.bytes, &texts)
             && near.differs.is_some()
         {
             // Another place is more like it than the one that its header says.
-            if Some(near.line.index()) != stated {
+            let is_elsewhere = Some(near.line.index()) != stated;
+            if is_elsewhere {
                 let said = near.describe(self.bytes, &texts);
-                let at = refusal.line.filter(|_| is_other);
-                refusal.message = match at {
+                refusal.message = match refusal.line.filter(|_| is_other) {
                     Some(line) => {
                         format!("{name} does not apply at line {line}, and {elsewhere}; {said}")
                     }
                     None => format!("{}; {said}", refusal.message),
                 };
-                refusal = near.show(refusal, self.bytes);
-            } else if is_other {
+            }
+            if is_elsewhere || is_other {
                 refusal = near.show(refusal, self.bytes);
             }
         }
         for place in locate::nearest(self.bytes, &texts) {
-            let shown = self
-                .text
-                .line(place.line)
-                .map(|span| &self.bytes[span])
-                .unwrap_or_default();
-            refusal = refusal.with_candidate(Some(place.line), trim_ending(shown));
+            let shown = self.text.line(place.line).map(|span| &self.bytes[span]);
+            let shown = trim_ending(shown.unwrap_or_default());
+            refusal = refusal.with_candidate(Some(place.line), shown);
         }
         refusal
     }
 
+    fn not_found(&self, message: String) -> Refusal {
+        Refusal::new(Code::AnchorNotFound, message).in_file(self.path)
+    }
+
+    /// A hunk without old lines that has no place.
+    fn no_place(&self, hunk: &Hunk<'_>, name: &str) -> Refusal {
+        let why = match hunk.ranges {
+            Some(ranges) if ranges.old_start > 0 || self.bytes.is_empty() => {
+                let why = "it has no context; send it with context";
+                return self
+                    .not_found(format!("{name} has no place: {why}"))
+                    .with_hint(Hint::UnidiffZero);
+            }
+            Some(_) => "it expects an empty file, and the file is not empty",
+            None => "it has neither line numbers nor context to find its place by",
+        };
+        self.not_found(format!("{name} has no place: {why}"))
+    }
+
+    /// Why a hunk that is not where it says is not looked for elsewhere, or not found there.
+    fn elsewhere(&self, hunk: &Hunk<'_>, anchors: &Anchors) -> &'static str {
+        if self.options.strict && hunk.ranges.is_some() {
+            "hunks may not move in strict mode"
+        } else if anchors.end {
+            "without context below its changes it cannot move; send the line below them, too"
+        } else if anchors.start {
+            "by its header it must match at the start of the file"
+        } else {
+            "its old lines are nowhere else"
+        }
+    }
+
+    /// By the first line that differs where the hunk says that it stands.
+    fn differs(
+        &self,
+        difference: Option<Difference<'_, '_>>,
+        name: &str,
+        anchors: &Anchors,
+        elsewhere: &str,
+    ) -> Refusal {
+        let Some((line, found, wanted)) = difference else {
+            return self.not_found(format!(
+                "{name} does not apply: its old lines are not in the file"
+            ));
+        };
+        let Some(wanted) = wanted else {
+            let (end, why) = if anchors.end {
+                let why = "no context follows its changes; send the line below them, too";
+                ("end", why)
+            } else {
+                ("start", "its header says line 1")
+            };
+            let message = format!(
+                "{name} does not apply at line {line}: it must match at the {end} of the file, since {why}"
+            );
+            return self.not_found(message).at_line(line).with_found(found);
+        };
+        if let Some(ours) = self.other_ending(line, wanted) {
+            let theirs = if wanted.text.ends_with(b"\r") {
+                "CRLF"
+            } else {
+                "LF"
+            };
+            let message = format!(
+                "{name} does not apply: line {line} ends in {ours}, the hunk has {theirs} there, and the lines of the file, or of the patch, do not all end alike; write the hunk with the endings of the file"
+            );
+            return self.not_found(message).at_line(line).with_found(found);
+        }
+        if found == wanted.text {
+            let how = if wanted.newline {
+                "ends the file without a newline, the hunk has one there"
+            } else {
+                "ends in a newline, the hunk has it end the file without one"
+            };
+            let message = format!("{name} does not apply: line {line} {how}, and {elsewhere}");
+            return self.not_found(message).at_line(line).with_found(found);
+        }
+        let at = near::first_difference(found, wanted.text);
+        let (is, has) = (near::shown(found, at), near::shown(wanted.text, at));
+        let message = format!(
+            "{name} does not apply: line {line} is {is}, the hunk has {has}, and {elsewhere}"
+        );
+        near::found(self.not_found(message).at_line(line), found)
+    }
+
     /// The first line, from the stated one on, that is not as the hunk has it: its number, what
     /// stands there from it on, and the line that the hunk has.
-    fn first_difference<'h>(
-        &self,
-        hunk: &Hunk<'h>,
-        how: How,
-    ) -> Option<(LineNumber, &[u8], Option<HunkLine<'h>>)> {
+    fn first_difference<'h>(&self, hunk: &Hunk<'h>, how: How) -> Option<Difference<'_, 'h>> {
         let start = self.stated_index(hunk)?;
         let at = self.offset(start, hunk).unwrap_or(self.bytes.len());
         let old = hunk.lines.iter().filter(|line| line.role != Role::Added);

@@ -13,7 +13,7 @@ use crate::path::RelPath;
 /// it took them, and lands only in a file of the same tag.
 ///
 /// ```
-/// use patchcore::text::Tag;
+/// use patchcore::rebase::Tag;
 /// use patchcore::{Digest, RelPath};
 /// let tag = Tag::of(b"one\ntwo\n");
 /// assert_eq!(tag.header(&RelPath::new("a.txt")?), format!("[a.txt#{tag}]"));
@@ -44,7 +44,7 @@ impl Tag {
     /// diffs is quoted in the same way.
     #[must_use]
     pub fn header(self, path: &RelPath) -> String {
-        let quoted = crate::diff::quote(path.as_bytes());
+        let quoted = crate::path::quote(path.as_bytes());
         format!("[{}#{self}]", String::from_utf8_lossy(&quoted))
     }
 }

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 /// Quotes a name where git would.
 ///
 /// ```
-/// use patchcore::diff::quote;
+/// use patchcore::path::quote;
 /// assert_eq!(quote(b"a/b c.txt"), &b"a/b c.txt"[..]);
 /// assert_eq!(quote("a/é".as_bytes()), &br#""a/\303\251""#[..]);
 /// ```
@@ -22,7 +22,7 @@ pub fn quote(name: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// Puts a name in quotes, whether or not it needs them.
-pub(super) fn in_quotes(name: &[u8]) -> Vec<u8> {
+pub(crate) fn in_quotes(name: &[u8]) -> Vec<u8> {
     let mut quoted = Vec::with_capacity(name.len() + 16);
     quoted.push(b'"');
     for &byte in name {
@@ -44,7 +44,7 @@ pub(super) fn in_quotes(name: &[u8]) -> Vec<u8> {
 /// quotes included. `None` where it is malformed.
 ///
 /// ```
-/// use patchcore::diff::unquote;
+/// use patchcore::path::unquote;
 /// assert_eq!(unquote(br#""a/\303\251" b"#), Some(("a/é".as_bytes().to_vec(), 12)));
 /// assert_eq!(unquote(b"plain"), None);
 /// ```
