@@ -219,8 +219,12 @@ impl StateDir {
             let Some(file) = self.dir.file(TASKS.as_bytes())? else {
                 return Ok(None);
             };
-            let size = file.stat()?.size;
-            file.read(size, crate::workspace::MAX_FILE)?
+            let meta = file.stat()?;
+            // What cannot be read to its end is no manifest, also not an empty one.
+            if meta.kind != FileKind::File {
+                return Err(io::Error::other("it is not a regular file; remove it"));
+            }
+            file.read(meta.size, crate::workspace::MAX_FILE)?
                 .ok_or_else(|| io::ErrorKind::FileTooLarge.into())
                 .map(Some)
         };
