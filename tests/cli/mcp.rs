@@ -651,7 +651,9 @@ fn the_python_sdk_edits_is_refused_mends_its_call_and_undoes() {
 
 #[test]
 fn the_typescript_sdk_edits_is_refused_mends_its_call_and_undoes() {
-    let Ok(modules) = std::env::var("PATCHCTL_TEST_NODE_MODULES") else {
+    let modules = std::env::var_os("PATCHCTL_TEST_NODE_MODULES").map(PathBuf::from);
+    let has_sdk = |modules: &PathBuf| modules.join("@modelcontextprotocol/client").is_dir();
+    let Some(modules) = modules.filter(has_sdk) else {
         eprintln!(
             "skipped: PATCHCTL_TEST_NODE_MODULES names no node_modules with @modelcontextprotocol/client"
         );
