@@ -154,6 +154,41 @@ fn what_is_told_of_a_batch_is_true_whenever_somebody_removes_its_journal() {
     }
 }
 
+/// The same where the state is removed over and over.
+#[test]
+fn what_is_told_of_a_batch_is_true_while_somebody_keeps_removing_the_state() {
+    for (scene, end) in [
+        (Scene::of_two_files(), ""),
+        (
+            Scene::of_two_files().verified("true"),
+            " where it is verified",
+        ),
+        (Scene::of_two_files().verified("false"), " where it is not"),
+    ] {
+        let (old, new, steps) = scene.measure();
+        for at in 1..=steps {
+            let dir = scene.tree();
+            let root = dir.path();
+            let state = root.join(".mission_control");
+            let stranger = move |step: usize, _: &'static str| {
+                if step >= at {
+                    let _ = fs::remove_dir_all(&state);
+                }
+            };
+            let result = observe(stranger, || scene.apply(root));
+            let what = format!("from step {at} on{end}: {result:?}");
+            let told = match &result {
+                Ok(applied) if applied.report.status == Status::Applied => &new,
+                Err(error) if error.code() == Code::Unfinished => continue,
+                _ => &old,
+            };
+            assert!(snapshot(root) == *told, "{what}");
+            assert_eq!(recover(root), Recovered::Nothing, "{what}");
+            assert!(snapshot(root) == *told, "{what}");
+        }
+    }
+}
+
 /// Who waits for a lock gets one that keeps others out, in the state that stands in the root by then.
 #[test]
 fn who_waits_while_a_verification_ruins_the_state_works_on_what_stands_there_then() {
