@@ -292,10 +292,10 @@ pub enum Error {
         /// What would go on.
         hint: Option<Hint>,
     },
-    /// A directory of the state is a link, or something else that is not a directory.
-    #[error("{} must be a real directory, not a link or a file; remove it", path.display())]
+    /// A directory or file of the state is a link, or something else that was not made there.
+    #[error("{} is a link, or something else that was not made there; remove it", path.display())]
     Redirected {
-        /// The directory, relative to the root.
+        /// The directory or file, relative to the root.
         path: PathBuf,
     },
     /// State that another user or another workspace wrote; it is not acted on.

@@ -133,10 +133,15 @@ fn corpus() {
 #[cfg(all(feature = "mcp", feature = "serve"))]
 pub(crate) struct Ready {
     pub(crate) name: String,
+    /// What an operator says.
     pub(crate) args: Vec<String>,
+    /// What a caller says beside its batch or patch.
+    pub(crate) said: Vec<[String; 2]>,
     pub(crate) batch: Vec<u8>,
+    input: PathBuf,
     folder: PathBuf,
-    case: Case,
+    template: Option<String>,
+    setup: Vec<Step>,
 }
 
 #[cfg(all(feature = "mcp", feature = "serve"))]
@@ -144,41 +149,98 @@ impl Ready {
     /// All cases.
     pub(crate) fn all() -> Vec<Self> {
         let folders = entries(&Path::new(FIXTURES).join("cases"));
-        folders
-            .into_iter()
-            .map(|folder| {
-                let case = read_case(&folder).unwrap();
-                Self {
-                    name: folder.file_name().unwrap().to_string_lossy().into_owned(),
-                    args: case.args.clone(),
-                    batch: fs::read(folder.join("batch.json")).unwrap(),
-                    folder,
-                    case,
+        let ready = folders.into_iter().map(|folder| {
+            let case = read_case(&folder).unwrap();
+            let mut ready = Self::new(folder, "batch.json", case.args);
+            ready.template = case.template;
+            ready.setup = case.setup;
+            ready
+        });
+        ready.collect()
+    }
+
+    /// Those of foreign formats, but for the few with options that no server has.
+    pub(crate) fn foreign() -> Vec<Self> {
+        let dialects = Path::new(FIXTURES).join("dialects");
+        let folders = entries(&dialects).into_iter().filter(|path| path.is_dir());
+        let folders = folders.flat_map(|dialect| entries(&dialect));
+        folders.filter_map(Self::of_foreign).collect()
+    }
+
+    fn of_foreign(folder: PathBuf) -> Option<Self> {
+        let case = fs::read(folder.join("case.json")).unwrap();
+        let case: Value = serde_json::from_slice(&case).unwrap();
+        // Positions alone prove nothing, and are let pass as where these cases are at home.
+        let mut args = vec!["--allow-unguarded".to_owned()];
+        let mut said = Vec::new();
+        for (name, value) in case["options"].as_object().into_iter().flatten() {
+            match (name.as_str(), value.as_str()) {
+                ("strict" | "allow_omission", _) => {
+                    args.push(format!("--{}", name.replace('_', "-")));
                 }
-            })
-            .collect()
+                ("file", Some(file)) => said.push([name.clone(), file.to_owned()]),
+                ("overwrite", _) => {}
+                _ => return None,
+            }
+        }
+        if case["detected"] == false {
+            let dialect = folder.parent().and_then(Path::file_name).unwrap();
+            let dialect = dialect.to_string_lossy().into_owned();
+            said.push(["dialect".to_owned(), dialect]);
+        }
+        let mut ready = Self::new(folder, "patch", args);
+        ready.said = said;
+        Some(ready)
+    }
+
+    fn new(folder: PathBuf, input: &str, args: Vec<String>) -> Self {
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        let input = folder.join(input);
+        Self {
+            name,
+            args,
+            said: Vec::new(),
+            batch: fs::read(&input).unwrap(),
+            input,
+            folder,
+            template: None,
+            setup: Vec::new(),
+        }
     }
 
     /// Lays the tree out that the case starts from.
     pub(crate) fn lay_out(&self, root: &Path) {
         fs::create_dir(root).unwrap();
-        if let Some(template) = &self.case.template {
+        if let Some(template) = &self.template {
             copy(&Path::new(FIXTURES).join("templates").join(template), root);
         }
         copy(&self.folder.join("before"), root);
-        for step in &self.case.setup {
+        for step in &self.setup {
             step.take(root);
         }
     }
 
-    /// Runs `apply` on a tree that is laid out; gives the report.
-    pub(crate) fn apply(&self, root: &Path) -> Value {
-        report_of(&patchctl("apply", root, &self.folder, &self.case)).unwrap()
+    /// Runs `apply` on a tree that is laid out; gives its exit status and the report.
+    pub(crate) fn apply(&self, root: &Path) -> (i32, Value) {
+        let mut run = Command::new(env!("CARGO_BIN_EXE_patchctl"));
+        run.args(["apply", "--output", "json", "--no-diff", "--root"]);
+        run.arg(root).args(&self.args);
+        for [name, value] in &self.said {
+            run.arg(format!("--{name}")).arg(value);
+        }
+        let output = run.arg(&self.input).env_remove("PATCHCTL_ROOT").output();
+        let output = output.unwrap();
+        (output.status.code().unwrap(), report_of(&output).unwrap())
+    }
+
+    /// Whether it says itself under which id it is known.
+    pub(crate) fn has_id(&self) -> bool {
+        String::from_utf8_lossy(&self.batch).contains("batch_id")
     }
 
     /// The report without what differs from run to run.
     pub(crate) fn normal(&self, report: Value, root: &Path) -> Value {
-        normal(report, &self.folder, root)
+        normal(report, self.has_id(), root)
     }
 
     /// All files of a tree but the engine's own.
@@ -298,7 +360,8 @@ fn run(folder: &Path, mut case: Case, update: bool) -> Result<(), String> {
         .filter(|path| !after.contains_key(*path))
         .cloned()
         .collect();
-    let report = normal(report, folder, &root);
+    let batch = fs::read_to_string(folder.join("batch.json")).unwrap_or_default();
+    let report = normal(report, batch.contains("batch_id"), &root);
     if update {
         write(&folder.join("after"), &changed);
         let text = if diff.stdout.is_empty() {
@@ -423,14 +486,13 @@ fn verdicts(report: &Value) -> Vec<String> {
 }
 
 /// The report without what differs from run to run.
-fn normal(report: Value, folder: &Path, root: &Path) -> Value {
+fn normal(report: Value, has_id: bool, root: &Path) -> Value {
     let text = report.to_string();
     let text = text.replace(root.to_str().unwrap(), "/ROOT");
     let mut report: Value = serde_json::from_str(&text).unwrap();
     if let Some(report) = report.as_object_mut() {
         report.remove("transaction");
-        let batch = fs::read_to_string(folder.join("batch.json")).unwrap_or_default();
-        if !batch.contains("batch_id") {
+        if !has_id {
             report.remove("batch_id");
         }
     }

@@ -829,3 +829,30 @@ fn a_key_that_an_overlay_copied_up_is_no_key() {
     assert!(warned.contains("not written here"), "{done:?}");
     assert_eq!(lower.read("a.txt"), "a\nx\n");
 }
+
+/// What has the manifest's name and is no file is no manifest, and is called what it is.
+#[test]
+fn what_is_no_manifest_is_not_taken_for_an_empty_one() {
+    let sandbox = Sandbox::new(&[("a.txt", "a\n")]);
+    let state = sandbox.root().join(".mission_control");
+    let tasks = state.join("tasks.json");
+    fs::create_dir(&state).unwrap();
+    let commands: [&[&str]; 4] = [
+        &["append", "a.txt", "--content", "x"],
+        &["scan"],
+        &["task", "list"],
+        &["task", "status", "A1", "complete"],
+    ];
+    let try_all = |why: &str, code: i32| {
+        for command in commands {
+            let told = run(&sandbox, command, "").exits(code);
+            assert!(told.err.contains(why), "{command:?}: {told:?}");
+        }
+        fs::remove_file(&tasks).unwrap();
+    };
+    fifo(&tasks);
+    try_all("tasks.json: it is not a regular file; remove it", 3);
+    symlink("../a.txt", &tasks).unwrap();
+    try_all("tasks.json is a link, or something else", 1);
+    assert_eq!(sandbox.read("a.txt"), "a\n");
+}

@@ -329,3 +329,47 @@ fn a_rule_holds_for_what_was_done_before_another_batch() {
     assert!(run.err.contains("is taken back"), "{}", run.err);
     assert_eq!(sandbox.read("b.ts"), "// ###TWO###\nx\n");
 }
+
+/// Exit status 125 alone does not say whether the command was run.
+#[test]
+fn what_could_not_be_recorded_is_said_and_recorded_later() {
+    let sandbox = sandbox();
+    let before = sandbox.tree();
+    let outside = |name: &str| sandbox.outside().join(name);
+    let script = "echo three >> a.txt; touch ../began; until [ -e ../go ]; do sleep 0.01; done";
+    let wrapper = ["run", "--lock-wait", "0", "--", "sh", "-c", script];
+    let child = sandbox
+        .command(&wrapper)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while outside("began").symlink_metadata().is_err() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let lock = std::fs::File::open(sandbox.root().join(".mission_control/lock")).unwrap();
+    lock.lock().unwrap();
+    std::fs::write(outside("go"), "").unwrap();
+    let ended = child.wait_with_output().unwrap();
+    let told = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(125), "{told}");
+    assert!(told.contains("the command was run, but"), "{told}");
+    lock.unlock().unwrap();
+    let recovered = sandbox.run(&["recover"]).exits(0);
+    let is_told = recovered
+        .err
+        .contains("was interrupted; what it had done is recorded");
+    assert!(is_told, "{recovered:?}");
+    sandbox.run(&["undo"]).exits(0);
+    assert_eq!(sandbox.tree(), before);
+
+    let id = sandbox.run(&["run", "--begin"]).exits(0).out;
+    let end = ["run", "--lock-wait", "0", "--end", id.trim()];
+    sandbox.write("a.txt", "else\n");
+    lock.lock().unwrap();
+    let told = sandbox.run(&end).exits(3).err;
+    assert!(told.contains("end the run once more"), "{told}");
+    lock.unlock().unwrap();
+    sandbox.run(&end).exits(0);
+    sandbox.run(&["undo"]).exits(0);
+    assert_eq!(sandbox.tree(), before);
+}

@@ -212,6 +212,52 @@ fn logs_statistics_trends_and_reports_come_from_the_log() {
     );
 }
 
+/// A reader of the format knows a counter by its name without `_total`: of two families with one
+/// name it takes one.
+#[test]
+fn counters_are_told_in_the_format_of_prometheus() {
+    let sandbox = Sandbox::new(&[("a.txt", "one\n")]);
+    let server = Server::start(&sandbox, &[]);
+    server.apply(&append("a.txt", "x"));
+    server.apply(&replace("a.txt", "nowhere", "x"));
+    let answer = server.get("/metrics");
+    assert!(answer.headers["content-type"].starts_with("text/plain; version=0.0.4"));
+    let text = answer.text();
+    assert!(text.ends_with('\n') && !text.contains("\n\n"), "{text}");
+    let (mut families, mut samples) = (Vec::new(), Vec::new());
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let name = line
+            .strip_prefix("# HELP ")
+            .unwrap()
+            .split(' ')
+            .next()
+            .unwrap();
+        let kind = lines
+            .next()
+            .unwrap()
+            .strip_prefix(&format!("# TYPE {name} "));
+        assert_eq!(
+            kind.unwrap() == "counter",
+            name.ends_with("_total"),
+            "{name}"
+        );
+        families.push(name.trim_end_matches("_total"));
+        while let Some(sample) = lines.next_if(|line| !line.starts_with('#')) {
+            let (labelled, value) = sample.rsplit_once(' ').unwrap();
+            assert_eq!(labelled.split('{').next(), Some(name));
+            assert!(value.parse::<f64>().unwrap() >= 0.0, "{sample}");
+            samples.push(labelled);
+        }
+    }
+    for (what, names) in [("families", &mut families), ("samples", &mut samples)] {
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all, "{what} that are there twice: {text}");
+    }
+}
+
 #[test]
 fn events_come_as_they_commit_and_again_from_the_last_one_that_is_known() {
     let sandbox = Sandbox::new(&[("a.txt", "one\n")]);
@@ -442,7 +488,16 @@ fn the_tools_are_served_over_http_too() {
     .json();
     assert_eq!(refused["result"]["isError"], true);
     let twice = call(&append("a.txt", "x")).replacen("\"op\"", "\"op\":\"append\",\"op\"", 1);
-    assert_eq!(mcp(&server, &headers, &twice).status, 400);
+    for (unread, code) in [
+        (&*twice, -32600),
+        ("{", -32700),
+        ("[]", -32600),
+        ("\u{0}", -32700),
+    ] {
+        let answer = mcp(&server, &headers, unread);
+        let said = answer.json()["error"]["code"].clone();
+        assert_eq!((answer.status, said), (400, json!(code)), "{unread}");
+    }
     for hostile in [("Host", "evil.example"), ("Origin", "http://evil.example")] {
         let headers = [&headers[..], &[hostile]].concat();
         assert_eq!(

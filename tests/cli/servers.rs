@@ -60,19 +60,33 @@ fn server(root: &Path, command: &str, case: &Ready) -> Command {
     server
 }
 
-fn over_http(root: &Path, case: &Ready) -> Value {
+/// What a call came to: the exit status of `apply` that it says, as far as it does, and the report.
+type Said = (Vec<i32>, Value);
+
+fn over_http(root: &Path, case: &Ready) -> Said {
     let mut command = server(root, "serve", case);
     command.args(["--listen", "127.0.0.1:0"]);
     let server = Server::spawn(command);
-    let plan = options(case).1;
-    let plan = plan.map_or(String::new(), |plan| format!("&plan={plan}"));
-    let call = format!("/api/patches/apply?diff=false{plan}");
-    server.post(&call, &case.batch).json()
+    let mut call = "/api/patches/apply?diff=false".to_owned();
+    if let Some(plan) = options(case).1 {
+        call.push_str(&format!("&plan={plan}"));
+    }
+    for [name, value] in &case.said {
+        call.push_str(&format!("&{name}={value}"));
+    }
+    let answer = server.post(&call, &case.batch);
+    let exits = match answer.status {
+        200 => vec![0, 4, 6],
+        409 => vec![1],
+        400 => vec![2],
+        413 => vec![1, 2],
+        503 => vec![3],
+        status => panic!("{}: {status}", case.name),
+    };
+    (exits, answer.json())
 }
 
-fn over_mcp(root: &Path, case: &Ready) -> Option<Value> {
-    let patch = std::str::from_utf8(&case.batch).ok()?;
-    let mut arguments = json!({"patch": patch});
+fn over_mcp(root: &Path, case: &Ready, mut arguments: Value) -> Said {
     if let Some(plan) = options(case).1 {
         arguments["plan"] = plan.into();
     }
@@ -91,32 +105,67 @@ fn over_mcp(root: &Path, case: &Ready) -> Option<Value> {
         .output()
         .unwrap();
     let answer: Value = serde_json::from_slice(&said.stdout).unwrap();
-    Some(answer["result"]["structuredContent"].clone())
+    let result = &answer["result"];
+    let exits = match result["isError"] == true {
+        true => vec![1, 2, 3],
+        false => vec![0, 4, 6],
+    };
+    (exits, result["structuredContent"].clone())
 }
 
-fn compare(case: &Ready) -> Result<(), String> {
+/// The arguments of `edit` that carry a batch as it is. A message is text: what is no UTF-8 cannot
+/// be in one. Nor does a tool take a format or file beside a patch.
+fn as_patch(case: &Ready) -> Option<Value> {
+    let patch = std::str::from_utf8(&case.batch).ok()?;
+    case.said.is_empty().then(|| json!({"patch": patch}))
+}
+
+/// Those that carry its operations by themselves. Of a batch with faults they are another text, in
+/// which these stand elsewhere; of equal keys, and of halves of a character, none is in a message.
+fn as_operations(case: &Ready, report: &Value) -> Option<Value> {
+    let batch: Value = serde_json::from_slice(&case.batch).ok()?;
+    let mut names = batch.as_object()?.keys();
+    let is_passed = |name: &String| ["operations", "base", "batch_id"].contains(&&**name);
+    (names.all(is_passed) && report["faults"].is_null()).then_some(batch)
+}
+
+/// Its name, and the call that goes through it.
+type Door<'a> = (&'static str, Box<dyn Fn(&Path) -> Said + 'a>);
+
+/// Goes through each door in a tree of its own; gives the names of those that were tried.
+fn compare(case: &Ready) -> Result<Vec<&'static str>, String> {
     let dir = tempfile::tempdir().unwrap();
-    let has_id = String::from_utf8_lossy(&case.batch).contains("batch_id");
-    let run = |name: &str, call: &dyn Fn(&Path) -> Option<Value>| {
+    let run = |name: &str, call: &dyn Fn(&Path) -> Said| {
         // The same path each time: messages name it.
         let root = dir.path().join("tree");
         case.lay_out(&root);
-        let report = call(&root).map(|report| case.normal(report, &root));
-        let state = (report.clone(), Ready::files(&root), record(&root, has_id));
+        let (exits, report) = call(&root);
+        let report = case.normal(report, &root);
+        let state = (report, Ready::files(&root), record(&root, case.has_id()));
         std::fs::rename(&root, dir.path().join(name)).unwrap();
-        report.map(|_| state)
+        (exits, state)
     };
-    let expected = run("cli", &|root| Some(case.apply(root))).unwrap();
-    for (name, found) in [
-        ("http", run("http", &|root| Some(over_http(root, case)))),
-        ("mcp", run("mcp", &|root| over_mcp(root, case))),
-    ] {
-        let Some(found) = found else { continue };
+    let (exit, expected) = run("cli", &|root| {
+        let (exit, report) = case.apply(root);
+        (vec![exit], report)
+    });
+    let mcp = |arguments: Value| move |root: &Path| over_mcp(root, case, arguments.clone());
+    let http = |root: &Path| over_http(root, case);
+    let mut doors: Vec<Door<'_>> = vec![("http", Box::new(http))];
+    if let Some(arguments) = as_patch(case) {
+        doors.push(("mcp", Box::new(mcp(arguments))));
+    }
+    if let Some(arguments) = as_operations(case, &expected.0) {
+        doors.push(("operations", Box::new(mcp(arguments))));
+    }
+    for (name, call) in &doors {
+        let (exits, found) = run(name, &**call);
         if found.0 != expected.0 {
-            return Err(format!(
-                "{name} reports {:#?}, not {:#?}",
-                found.0, expected.0
-            ));
+            let [found, expected] = [found.0, expected.0];
+            return Err(format!("{name} reports {found:#?}, not {expected:#?}"));
+        }
+        if !exits.contains(&exit[0]) {
+            return Err(format!("{name} ends as {exits:?}, not {exit:?}"));
         }
         if found.1 != expected.1 {
             return Err(format!("{name} makes another tree"));
@@ -125,27 +174,26 @@ fn compare(case: &Ready) -> Result<(), String> {
             return Err(format!("{name} records {}, not {}", found.2, expected.2));
         }
     }
-    Ok(())
+    Ok(doors.into_iter().map(|(name, _)| name).collect())
 }
 
-#[test]
-fn the_corpus_is_the_same_through_every_door() {
-    let cases = Ready::all();
-    assert!(cases.len() > 150);
-    assert!(cases.iter().any(|case| options(case).1.is_some()));
+/// Compares all cases; gives the name of each with the doors that it went through.
+fn compare_all(cases: Vec<Ready>) -> Vec<(String, Vec<&'static str>)> {
     let queue = Mutex::new(cases);
     let failures = Mutex::new(Vec::new());
+    let passed = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 loop {
                     let next = queue.lock().unwrap().pop();
                     let Some(case) = next else { break };
-                    if let Err(why) = compare(&case) {
-                        failures
-                            .lock()
-                            .unwrap()
-                            .push(format!("{}: {why}", case.name));
+                    match compare(&case) {
+                        Ok(doors) => passed.lock().unwrap().push((case.name, doors)),
+                        Err(why) => {
+                            let why = format!("{}: {why}", case.name);
+                            failures.lock().unwrap().push(why);
+                        }
                     }
                 }
             });
@@ -158,6 +206,36 @@ fn the_corpus_is_the_same_through_every_door() {
         failures.len(),
         failures.join("\n")
     );
+    passed.into_inner().unwrap()
+}
+
+/// The names of those that did not go through a door.
+fn without<'a>(passed: &'a [(String, Vec<&str>)], door: &str) -> Vec<&'a str> {
+    let others = passed.iter().filter(|(_, doors)| !doors.contains(&door));
+    others.map(|(name, _)| name.as_str()).collect()
+}
+
+#[test]
+fn the_corpus_is_the_same_through_every_door() {
+    let cases = Ready::all();
+    assert!(cases.len() > 150);
+    assert!(cases.iter().any(|case| options(case).1.is_some()));
+    let passed = compare_all(cases);
+    assert!(without(&passed, "http").is_empty());
+    assert_eq!(without(&passed, "mcp"), ["invalid-utf8"]);
+    let apart = without(&passed, "operations").len();
+    assert!(apart * 5 < passed.len(), "{apart} not sent by operations");
+}
+
+#[test]
+fn patches_in_foreign_formats_are_the_same_through_every_door() {
+    let cases = Ready::foreign();
+    assert!(cases.len() > 300, "{}", cases.len());
+    let said = cases.iter().filter(|case| !case.said.is_empty()).count();
+    let passed = compare_all(cases);
+    assert!(without(&passed, "http").is_empty());
+    // One is no UTF-8.
+    assert_eq!(without(&passed, "mcp").len(), said + 1);
 }
 
 /// What a batch comes to through each door, in a tree of its own each time.

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use patchcore::plan::ChangeKind;
 use patchcore::report::Status;
+use patchcore::workspace::fault::{Fault, FaultKind, inject};
 use patchcore::workspace::{Applied, ApplyOptions, Command, Ending, Retention, Workspace};
 use patchcore::{Code, Stop};
 use tempfile::TempDir;
@@ -318,6 +319,44 @@ fn a_run_whose_process_died_is_recorded_by_the_next_writer() {
     let command = records[1].command.as_ref().unwrap();
     assert!(command.interrupted && command.exit.is_none());
     assert_eq!(records[1].changes.len(), 1);
+}
+
+/// Whoever is told that a command could not be recorded can rely on it, and on the next writer.
+#[test]
+fn r45_an_error_at_any_step_of_a_record_is_one_before_it_and_the_next_writer_records() {
+    for at in 1.. {
+        let dir = start();
+        let root = dir.path();
+        let workspace = Workspace::open(root).unwrap();
+        let old = snapshot(root);
+        let begun = workspace.begin_command(&Command::default(), true, &options());
+        let open = begun.unwrap();
+        fs::write(root.join("a.txt"), "x".repeat(100_000)).unwrap();
+        fs::remove_file(root.join("b.txt")).unwrap();
+        let fault = Fault {
+            at: Some((at, FaultKind::Fail(5))),
+            ..Fault::default()
+        };
+        let end = || workspace.end_command(&open.id, Ending::Exited(Some(0)), &options());
+        let run = inject(fault, end);
+        drop(open);
+        let ids = || workspace.log().unwrap().transactions().unwrap();
+        let ended = run.result.map(|ended| ended.applied.is_some());
+        assert_eq!(ids().len(), usize::from(ended.is_ok()), "{at}: {ended:?}");
+        assert_ne!(
+            ended.ok(),
+            Some(false),
+            "{at}: it says that nothing was done"
+        );
+        workspace.recover().unwrap();
+        assert_eq!(ids().len(), 1, "{at}");
+        assert!(workspace.audit().unwrap().is_clean(), "{at}");
+        workspace.undo(None, &options()).unwrap();
+        assert!(snapshot(root) == old, "{at}: undone to something else");
+        if run.steps.len() < at {
+            break;
+        }
+    }
 }
 
 #[test]

@@ -379,6 +379,47 @@ fn r1_a_crash_of_the_recovery_itself_leaves_old_or_new() {
     }
 }
 
+#[test]
+fn r3_a_recovery_that_fails_calls_the_tree_unfinished_unless_it_is_as_it_was() {
+    for scene in [
+        Scene::of_two_files(),
+        Scene::of_two_files().verified("false"),
+    ] {
+        let (_, _, steps) = scene.measure();
+        let mut failed_half_way = 0;
+        for at in (1..=steps).step_by(6) {
+            for within in 1.. {
+                let dir = scene.tree();
+                let root = dir.path();
+                let fault = |at, kind| Fault {
+                    at: Some((at, kind)),
+                    ..scene.fault
+                };
+                let _ = inject(fault(at, FaultKind::Stop), || scene.apply(root));
+                let before = snapshot(root);
+                let fault = fault(within, FaultKind::Fail(EIO));
+                let run = inject(fault, || Workspace::open(root)?.recover());
+                // What fails behind its end leaves a whole tree.
+                let status = Workspace::open(root).unwrap().status().unwrap();
+                if let Err(error) = run.result
+                    && snapshot(root) != before
+                    && status.unfinished.is_some()
+                {
+                    failed_half_way += 1;
+                    assert_eq!(error.code(), Code::Unfinished, "{at}, {within}: {error}");
+                    let names_a_file = error.to_string().contains("more file");
+                    assert!(names_a_file, "{at}, {within}: {error}");
+                }
+                recover(root);
+                if run.steps.len() < within {
+                    break;
+                }
+            }
+        }
+        assert!(failed_half_way > 5, "{failed_half_way}");
+    }
+}
+
 /// A power cut may keep the removal of a directory and lose the moves out of it.
 #[test]
 fn r2_what_leaves_a_directory_is_synced_before_it_goes() {

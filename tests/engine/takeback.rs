@@ -9,7 +9,7 @@ use std::time::Duration;
 use patchcore::operation::Batch;
 use patchcore::plan::Lowered;
 use patchcore::report::Status;
-use patchcore::workspace::fault::{Call, Fault, FaultKind, inject};
+use patchcore::workspace::fault::{Call, Fault, FaultKind, inject, observe};
 use patchcore::workspace::record::TransactionState;
 use patchcore::workspace::{ApplyOptions, Recovered, Unfinished, Verify, Workspace};
 use patchcore::{Code, Digest, Hint};
@@ -107,6 +107,84 @@ fn a_batch_stays_and_can_be_undone_whatever_its_verification_did_to_the_state() 
             let undone = workspace.undo(Some(&id), &ApplyOptions::default()).unwrap();
             assert_eq!(undone.report.status, Status::Applied, "{ruin}");
             assert!(snapshot(root) == old, "{ruin}: undone to something else");
+        }
+    }
+}
+
+/// A batch without a verification has no time in which anybody is expected to remove its journal.
+#[test]
+fn what_is_told_of_a_batch_is_true_whenever_somebody_removes_its_journal() {
+    let scene = Scene::of_two_files();
+    let (old, new, steps) = scene.measure();
+    for ruin in [
+        "rm -rf .mission_control",
+        "rm -rf .mission_control/txn",
+        "rm -rf .mission_control/txn/current",
+        "rm -f .mission_control/txn/current/[0-9]*",
+        "rm -f .mission_control/txn/current/1 .mission_control/txn/current/manifest",
+        "mv .mission_control $OUT/state",
+    ] {
+        for at in 1..=steps {
+            let (command, _out) = command(ruin, "true");
+            let dir = scene.tree();
+            let root = dir.path().to_owned();
+            let stranger = {
+                let root = root.clone();
+                move |step: usize, _: &'static str| {
+                    if step == at {
+                        let mut shell = std::process::Command::new("sh");
+                        let done = shell.args(["-c", &command]).current_dir(&root).output();
+                        done.unwrap();
+                    }
+                }
+            };
+            let result = observe(stranger, || scene.apply(&root));
+            let what = format!("{ruin} at {at}: {result:?}");
+            let told = match &result {
+                Ok(applied) if applied.report.status == Status::Applied => &new,
+                _ => &old,
+            };
+            if matches!(&result, Ok(applied) if applied.unfinished.is_some()) {
+                recover(&root);
+            }
+            assert!(snapshot(&root) == *told, "{what}");
+            assert_eq!(recover(&root), Recovered::Nothing, "{what}");
+            assert!(snapshot(&root) == *told, "{what}");
+        }
+    }
+}
+
+/// The same where the state is removed over and over.
+#[test]
+fn what_is_told_of_a_batch_is_true_while_somebody_keeps_removing_the_state() {
+    for (scene, end) in [
+        (Scene::of_two_files(), ""),
+        (
+            Scene::of_two_files().verified("true"),
+            " where it is verified",
+        ),
+        (Scene::of_two_files().verified("false"), " where it is not"),
+    ] {
+        let (old, new, steps) = scene.measure();
+        for at in 1..=steps {
+            let dir = scene.tree();
+            let root = dir.path();
+            let state = root.join(".mission_control");
+            let stranger = move |step: usize, _: &'static str| {
+                if step >= at {
+                    let _ = fs::remove_dir_all(&state);
+                }
+            };
+            let result = observe(stranger, || scene.apply(root));
+            let what = format!("from step {at} on{end}: {result:?}");
+            let told = match &result {
+                Ok(applied) if applied.report.status == Status::Applied => &new,
+                Err(error) if error.code() == Code::Unfinished => continue,
+                _ => &old,
+            };
+            assert!(snapshot(root) == *told, "{what}");
+            assert_eq!(recover(root), Recovered::Nothing, "{what}");
+            assert!(snapshot(root) == *told, "{what}");
         }
     }
 }

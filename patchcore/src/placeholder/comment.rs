@@ -95,6 +95,28 @@ impl Comment {
         Some(Self { lines, style })
     }
 
+    /// The same, taking away what an older one takes away: what is printed around it stays.
+    pub(super) fn in_form_of(&self, older: &[u8]) -> Self {
+        let style = self.style;
+        let mut lines = self.lines.clone();
+        if style.trims.is_some() {
+            let [open, close] = style.around(false, style.trim_of(older));
+            for (line, is_first) in [(0, true), (lines.len() - 1, false)] {
+                let text = lines[line].as_bytes();
+                let text = match is_first {
+                    true => style.strip_opener(text),
+                    false => style.strip_closer(text),
+                };
+                let text = String::from_utf8_lossy(text.unwrap_or_default().trim_ascii_end());
+                lines[line] = match is_first {
+                    true => format!("{}{text}", open.trim_end()),
+                    false => format!("{text}{close}"),
+                };
+            }
+        }
+        Self { lines, style }
+    }
+
     /// The comment as bytes of a file, each line ended.
     pub(super) fn to_bytes(&self, indentation: &[u8], ending: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();

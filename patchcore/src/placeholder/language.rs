@@ -7,7 +7,7 @@ use super::style::{
     BATCH, BLOCK, C, CSS, CommentStyle, DASHES, DOUBLE_SEMICOLON, EXCLAMATION, GO, HAML,
     HANDLEBARS, HASH, HASH_AND_ANGLE, HASH_AND_STAR, HASH_NESTING, HTML, JAVA, JINJA, JSX_CHILD,
     LIQUID, MAKE, MARKDOWN, ML, PERCENT, PHP_TAG, PUG, QUOTE, SEMICOLON, SLASHES, TEMPLATE_TAG,
-    VIM,
+    TWIG, VIM,
 };
 use crate::path::RelPath;
 
@@ -257,7 +257,8 @@ languages! {
     "XML", Some(&HTML), ["xml" "xsd" "xsl" "xslt" "svg" "rss" "plist" "csproj" "fsproj" "vbproj" "props" "targets" "xaml" "resx" "wsdl" "iml"];
     "Markdown", Some(&MARKDOWN), ["md" "markdown" "mdown" "qmd"];
     "Handlebars", Some(&HANDLEBARS), ["hbs" "handlebars" "mustache"];
-    "Jinja", Some(&JINJA), ["j2" "jinja" "jinja2" "twig" "njk"];
+    "Jinja", Some(&JINJA), ["j2" "jinja" "jinja2" "njk"];
+    "Twig", Some(&TWIG), ["twig"];
     "Liquid", Some(&LIQUID), ["liquid"];
     "ERB", Some(&TEMPLATE_TAG), ["erb" "ejs"];
     "Pug", Some(&PUG), ["pug" "jade"];

@@ -287,7 +287,10 @@ impl<'a> Marker<'a> {
             Indent::Spaces | Indent::Line => {}
         }
         let ending = file.text.ending_near(place).as_bytes();
-        let bytes = wish.comment.to_bytes(&line[..blank], ending);
+        let older = existing.as_ref().map(|span| &file.bytes[span.clone()]);
+        let comment = older.map(|older| wish.comment.in_form_of(older));
+        let comment = comment.as_ref().unwrap_or(&wish.comment);
+        let bytes = comment.to_bytes(&line[..blank], ending);
         let edits = match (self.mode, existing) {
             (MarkMode::Inject, Some(_)) if says == Says::Wanted => Vec::new(),
             (MarkMode::Inject, Some(span)) => vec![Edit::replace(span, bytes)],

@@ -27,8 +27,10 @@ pub struct CommentStyle {
 pub(super) struct Trims {
     /// What opens one that takes away what is above it, and what closes one that takes away what
     /// is below.
-    above: &'static str,
+    pub(super) above: &'static str,
     below: &'static str,
+    /// What closes one whose own newline is printed, also where those behind tags are not.
+    pub(super) keeps: &'static str,
     /// Whether the newline behind any other comment is printed.
     pub(super) prints: bool,
 }
@@ -39,6 +41,8 @@ pub(super) enum Trim {
     None,
     Above,
     Below,
+    /// What is above: its own newline is printed in place of the one there.
+    Line,
 }
 
 /// How far a comment is indented.
@@ -74,6 +78,7 @@ impl CommentStyle {
         match (self.trims, trim) {
             (Some(trims), Trim::Above) => [trims.above, close],
             (Some(trims), Trim::Below) => [open, trims.below],
+            (Some(trims), Trim::Line) => [trims.above, trims.keeps],
             _ => [open, close],
         }
     }
@@ -87,12 +92,26 @@ impl CommentStyle {
 
     /// A line before what closes a comment, if that ends it.
     pub(super) fn strip_closer<'a>(&self, line: &'a [u8]) -> Option<&'a [u8]> {
-        let below = self.trims.map(|trims| trims.below.trim_start());
-        let mut closers = below.into_iter().chain([self.closer()]);
+        let trims = self.trims.map(|trims| [trims.below, trims.keeps]);
+        let closers = trims.into_iter().flatten().map(str::trim_start);
+        let mut closers = closers.chain([self.closer()]);
         closers.find_map(|closer| line.strip_suffix(closer.as_bytes()))
     }
 
-    /// What both forms of a comment end with.
+    /// The white space that a comment of this text takes away.
+    pub(super) fn trim_of(&self, comment: &[u8]) -> Trim {
+        let (text, all) = (comment.trim_ascii(), [Trim::Below, Trim::Line, Trim::Above]);
+        let is_one = |trim: &Trim| {
+            let [open, close] = self
+                .around(false, *trim)
+                .map(|mark| mark.trim_ascii().as_bytes());
+            text.starts_with(open) && text.ends_with(close)
+        };
+        let found = self.trims.and_then(|_| all.into_iter().find(is_one));
+        found.unwrap_or(Trim::None)
+    }
+
+    /// What all forms of a comment end with.
     pub(super) fn tail(&self) -> &'static str {
         let closer = self.closer();
         match self.trims {
@@ -103,7 +122,7 @@ impl CommentStyle {
 
     /// Where a comment ends whose text starts at an offset, of the ends of what it may end with.
     pub(super) fn end_from(&self, bytes: &[u8], at: usize, tails: &[usize]) -> Option<usize> {
-        // Only somebody who edits the comment writes what both forms end with into its text. Without
+        // Only somebody who edits the comment writes what all forms end with into its text. Without
         // a bound all of them would be looked at for each of many comments that have no end.
         const LOOKED_AT: usize = 64;
         let mut tails = tails.iter().copied().take(LOOKED_AT);
@@ -269,19 +288,31 @@ pub(super) const HANDLEBARS: CommentStyle = CommentStyle {
     trims: Some(&Trims {
         above: "{{~!-- ",
         below: " --~}}",
+        keeps: " --}}",
         prints: false,
     }),
     ..block("{{!-- ", " --}}", "      ", &["--", "{{", "}}"])
 };
-/// Indentation would be printed.
+/// Indentation would be printed. To Nunjucks the `+` is text, and the newline behind a comment stays.
 pub(super) const JINJA: CommentStyle = CommentStyle {
     indent: Indent::None,
     trims: Some(&Trims {
         above: "{#- ",
         below: " -#}",
+        keeps: " +#}",
         prints: true,
     }),
     ..block("{# ", " #}", "   ", &["{#", "#}", "{%", "%}"])
+};
+/// Twig never prints the newline behind a comment.
+pub(super) const TWIG: CommentStyle = CommentStyle {
+    trims: Some(&Trims {
+        above: "{#- ",
+        below: " -#}",
+        keeps: " #}",
+        prints: false,
+    }),
+    ..JINJA
 };
 /// The dash takes the newline behind the tag away.
 pub(super) const TEMPLATE_TAG: CommentStyle = CommentStyle {
@@ -294,6 +325,7 @@ pub(super) const LIQUID: CommentStyle = CommentStyle {
     trims: Some(&Trims {
         above: "{%- comment %} ",
         below: " {% endcomment -%}",
+        keeps: " {% endcomment %}",
         prints: true,
     }),
     ..block(

@@ -78,13 +78,25 @@ layouts! {
         => "  # agent: one\n  #\n  #   two\n  # ###A###\n";
     markdown: "a.md", "###A###\n", prompt("a --> b\nc") => "<!-- agent: a - -> b\n     c -->\n###A###\n";
     jinja_flush: "a.j2", "x\n{# ###A### #}\n", prompt("y") => "x\n{# agent: y -#}\n{# ###A### #}\n";
-    jinja_indented: "a.j2", "x\n  {# ###A### #}\n", prompt("y") => "x\n{# agent: y #}\n  {# ###A### #}\n";
+    jinja_indented: "a.j2", "x\n  {# ###A### #}\n", prompt("y") => "x\n{#- agent: y +#}\n  {# ###A### #}\n";
+    jinja_below_a_tag: "a.j2", "{% if x %}\r\n  ###A###\r\n", prompt("y") => "{% if x %}\r\n{#- agent: y #}\r\n  ###A###\r\n";
+    jinja_below_a_tag_that_keeps: "a.j2", "{% if x +%}\n  ###A###\n", prompt("y") => "{% if x +%}\n{#- agent: y +#}\n  ###A###\n";
+    jinja_below_a_variable: "a.j2", "{{ x }}\n  ###A###\n", prompt("y\nz+") => "{{ x }}\n{#- agent: y\n   z+ +#}\n  ###A###\n";
+    jinja_below_blank_lines: "a.j2", "x\n\n \n  ###A###\n", prompt("y") => "x\n{#- agent: [A] y +#}\n\n \n  ###A###\n";
+    jinja_below_blanks_at_the_end: "a.j2", "w\nx \n  ###A###\n", prompt("y") => "w\n{# agent: [A] y -#}\nx \n  ###A###\n";
+    jinja_below_another_blank: "a.j2", "w\n\tx\u{a0}\n  ###A###\n", prompt("y") => "w\n{#- agent: [A] y +#}\n\tx\u{a0}\n  ###A###\n";
+    jinja_at_the_start: "a.j2", "  ###A###\n", prompt("y") => "{# agent: y #}\n  ###A###\n";
+    jinja_below_front_matter: "a.njk", "---\nx: 1\n---\n  ###A###\n", prompt("y") => "---\nx: 1\n---\n{# agent: y #}\n  ###A###\n";
+    twig_indented: "a.twig", "x\n  ###A###\n", prompt("y") => "x\n{# agent: y #}\n  ###A###\n";
+    twig_flush: "a.twig", "x\n###A###\n", prompt("y") => "x\n{# agent: y #}\n###A###\n";
+    liquid_indented: "a.liquid", "{% x %}\n  ###A###\n", prompt("y")
+        => "{% x %}\n{%- comment %} agent: y {% endcomment %}\n  ###A###\n";
     jinja_below_a_dash: "a.njk", "{% x -%}\n  {# ###A### #}\n", prompt("y\n-")
         => "{% x -%}\n{# agent: y\n   - -#}\n  {# ###A### #}\n";
     jinja_above_a_dash: "a.njk", "x\n  {%- x %}{# ###A### #}\n", prompt("y")
         => "x\n{#- agent: y #}\n  {%- x %}{# ###A### #}\n";
     jinja_dash_in_raw: "a.njk", "{% raw %}\n{{- x }}\n{% endraw %}\n  {# ###A### #}\n", prompt("y")
-        => "{% raw %}\n{{- x }}\n{% endraw %}\n{# agent: y #}\n  {# ###A### #}\n";
+        => "{% raw %}\n{{- x }}\n{% endraw %}\n{#- agent: y #}\n  {# ###A### #}\n";
     handlebars_below_a_dash: "a.hbs", "{{x~}}\n  ###A###\n", prompt("y")
         => "{{x~}}\n  {{!-- agent: y --~}}\n  ###A###\n";
     handlebars_above_a_dash: "a.hbs", "x\n  {{~#if y}}###A###{{/if}}\n", prompt("y")
@@ -156,6 +168,29 @@ fn what_cannot_be_marked_says_why() {
         let refusal = refuse(name, source);
         assert_eq!(refusal.code, code, "{name}");
         assert!(refusal.message.contains(says), "{}", refusal.message);
+    }
+}
+
+/// What an older comment took away is what has to be taken away where it stands.
+#[test]
+fn a_comment_of_a_template_that_is_renewed_keeps_its_form() {
+    let mut injected = Injected::default();
+    injected.insert("A", "agent: one");
+    for (before, after) in [
+        ("{# agent: one #}", "{# agent: two #}"),
+        ("{# agent: one -#}", "{# agent: two -#}"),
+        ("{#- agent: one #}", "{#- agent: two #}"),
+        ("{#- agent:\n   one +#}", "{#- agent: two +#}"),
+    ] {
+        let source = |comment: &str| format!("x\n\n{comment}\n  ###A###\n");
+        let done = run(
+            "a.j2",
+            source(before).as_bytes(),
+            &prompt("two"),
+            &mut injected,
+            MarkMode::Inject,
+        );
+        assert_eq!(String::from_utf8(done.unwrap()).unwrap(), source(after));
     }
 }
 
@@ -875,9 +910,14 @@ fn check(name: &str, style: &CommentStyle, mark: &Mark, text: &str) {
     )
     .unwrap();
     let after = String::from_utf8(after).unwrap();
+    // In a template that would print it the comment goes above the blank line.
+    let (above, below) = match style.trims.is_some_and(|trims| trims.prints) {
+        true => ("first\n", format!("\n{line}last")),
+        false => ("first\n\n", format!("{line}last")),
+    };
     let comment = after
-        .strip_prefix("first\n\n")
-        .and_then(|rest| rest.strip_suffix(&format!("{line}last")))
+        .strip_prefix(above)
+        .and_then(|rest| rest.strip_suffix(&below))
         .unwrap_or_else(|| panic!("{}", what()));
     let indented = style.indent != crate::placeholder::style::Indent::None;
     assert!(
@@ -907,9 +947,13 @@ fn check(name: &str, style: &CommentStyle, mark: &Mark, text: &str) {
             assert!(bare.starts_with(style.opener()), "{}", what());
         }
         for sequence in style.forbidden {
+            let trims = style.trims.map(|trims| [trims.above, trims.keeps]);
+            let [above, keeps] = trims.unwrap_or(style.task);
             let inside = bare
                 .trim_start_matches(style.prompt[0])
                 .trim_start_matches(style.task[0])
+                .trim_start_matches(above)
+                .trim_end_matches(keeps)
                 .trim_end_matches(style.prompt[1])
                 .trim_end_matches(style.task[1]);
             assert!(!inside.contains(sequence), "{} {sequence}", what());

@@ -219,8 +219,12 @@ impl StateDir {
             let Some(file) = self.dir.file(TASKS.as_bytes())? else {
                 return Ok(None);
             };
-            let size = file.stat()?.size;
-            file.read(size, crate::workspace::MAX_FILE)?
+            let meta = file.stat()?;
+            // What cannot be read to its end is no manifest, also not an empty one.
+            if meta.kind != FileKind::File {
+                return Err(io::Error::other("it is not a regular file; remove it"));
+            }
+            file.read(meta.size, crate::workspace::MAX_FILE)?
                 .ok_or_else(|| io::ErrorKind::FileTooLarge.into())
                 .map(Some)
         };
@@ -394,6 +398,21 @@ impl Workspace {
 }
 
 impl Held {
+    /// Whether the directory of a transaction is where the next run looks for it: among the journals,
+    /// or in the log already.
+    pub(crate) fn leads_to(&self, root: &Root, current: &Dir, id: &TransactionId) -> bool {
+        // Where nobody can look, nothing is known to be gone.
+        let leads = |dir: &Dir, name: &str, opened: &Dir| {
+            let opened = opened.stat_self();
+            let leads = opened.and_then(|opened| dir.still_has(name, &opened));
+            leads.unwrap_or(true)
+        };
+        let state = &self.state.dir;
+        leads(&root.dir, STATE, state)
+            && (leads(state, "txn", &self.txn) && leads(&self.txn, CURRENT, current)
+                || leads(state, "log", &self.log) && leads(&self.log, &id.to_string(), current))
+    }
+
     /// The state as it is now; `None` where it is still the one that we hold.
     ///
     /// What was removed is made again, and what is no directory of its own is moved out of the way.

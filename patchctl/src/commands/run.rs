@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use patchcore::Error;
 use patchcore::workspace::{Applied, ApplyOptions, Command, Ending, PRIVATE_VARIABLES, Workspace};
+use patchcore::{Error, Stop};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
@@ -207,7 +207,8 @@ impl<'a> Recording<'a> {
         let passed_on = Exit::of_status(status);
         let ended = self
             .workspace
-            .end_command(id, Ending::Exited(told), &options)?;
+            .end_command(id, Ending::Exited(told), &options);
+        let ended = ended.inspect_err(|stop| self.warn_of_unrecorded(stop, context))?;
         for note in &ended.warnings {
             report::warn(note, context);
         }
@@ -237,6 +238,21 @@ impl<'a> Recording<'a> {
             Exit::Done if self.args.delivery.require_delivery && !complete => Exit::Code(4),
             exit => exit,
         })
+    }
+
+    /// Says who records what was done where that could not be written down. A snapshot that is gone
+    /// or damaged says so itself: nobody can.
+    fn warn_of_unrecorded(&self, stop: &Stop, context: &Context) {
+        if matches!(stop, Stop::Refused(_) | Stop::Failed(Error::Damaged { .. })) {
+            return;
+        }
+        let who = match self.args.command.is_empty() {
+            true => "what was done since the run began is not recorded yet: end the run once more",
+            false => {
+                "the command was run, but what it did is not recorded yet: the next command that writes, `patchctl recover` for one, records it"
+            }
+        };
+        report::warn(who, context);
     }
 
     fn deliver(&self, applied: &Applied<'_>) -> delivery::Delivered {

@@ -22,6 +22,8 @@ use crate::service::{self, Service, Turns};
 pub(crate) use handler::Handler;
 #[cfg(all(test, feature = "serve"))]
 pub(crate) use handler::not_read;
+#[cfg(feature = "serve")]
+pub(crate) use stdio::parse;
 
 /// Calls at a time that read or edit files; more wait.
 const AT_ONCE: usize = 4;

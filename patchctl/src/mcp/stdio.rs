@@ -26,8 +26,30 @@ const HEAD: usize = 64 << 10;
 /// The transport.
 pub(super) struct Stdio {
     messages: mpsc::Receiver<ClientJsonRpcMessage>,
-    open: watch::Sender<HashSet<RequestId>>,
+    open: watch::Sender<Open>,
     output: Arc<Output>,
+}
+
+/// Requests that are not done with.
+#[derive(Default)]
+struct Open {
+    /// Those that are not answered.
+    asked: HashSet<RequestId>,
+    /// Answers that are being written: a client that reads one may use its id again.
+    writing: usize,
+}
+
+impl Open {
+    fn len(&self) -> usize {
+        self.asked.len() + self.writing
+    }
+
+    /// Whether a request that was not answered is being answered now.
+    fn answer(&mut self, id: &RequestId) -> bool {
+        let is_asked = self.asked.remove(id);
+        self.writing += usize::from(is_asked);
+        is_asked
+    }
 }
 
 /// Standard output, a whole line at a time.
@@ -84,9 +106,11 @@ impl Transport<RoleServer> for Stdio {
                 _ => None,
             };
             let bytes = serde_json::to_vec(&message)?;
+            let is_answer =
+                answered.is_some_and(|id| open.send_if_modified(|open| open.answer(&id)));
             let written = tokio::task::spawn_blocking(move || output.write(&bytes)).await;
-            if let Some(id) = answered {
-                open.send_if_modified(|open| open.remove(&id));
+            if is_answer {
+                open.send_modify(|open| open.writing -= 1);
             }
             written.unwrap_or_else(|error| Err(io::Error::other(error)))
         }
@@ -98,13 +122,15 @@ impl Transport<RoleServer> for Stdio {
             let _ = open.wait_for(|open| open.len() < MAX_OPEN).await;
             let Some(message) = self.messages.recv().await else {
                 // What was asked is answered before the end.
-                let _ = open.wait_for(HashSet::is_empty).await;
+                let _ = open.wait_for(|open| open.len() == 0).await;
                 return None;
             };
             match &message {
                 ClientJsonRpcMessage::Request(request) => {
                     let id = request.id.clone();
-                    let is_new = self.open.send_if_modified(|open| open.insert(id.clone()));
+                    let is_new = self
+                        .open
+                        .send_if_modified(|open| open.asked.insert(id.clone()));
                     if !is_new {
                         let why = "a request with this id is not answered yet";
                         let answer = json!({
@@ -121,7 +147,7 @@ impl Transport<RoleServer> for Stdio {
                         &notification.notification
                         && let Some(id) = &cancelled.params.request_id
                     {
-                        self.open.send_if_modified(|open| open.remove(id));
+                        self.open.send_if_modified(|open| open.asked.remove(id));
                     }
                 }
                 _ => {}
@@ -201,9 +227,9 @@ fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Line> {
     }
 }
 
-/// The message of a line; `None` for an empty line and a notification that nobody here knows, the
-/// answer for one that cannot be read.
-fn parse(line: &[u8]) -> Result<Option<ClientJsonRpcMessage>, Value> {
+/// The message of a line or body; `None` for an empty one and a notification that nobody here knows,
+/// the answer for one that cannot be read.
+pub(crate) fn parse(line: &[u8]) -> Result<Option<ClientJsonRpcMessage>, Value> {
     let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
     if line.is_empty() {
         return Ok(None);

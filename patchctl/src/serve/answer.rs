@@ -1,6 +1,7 @@
 //! How an answer becomes one of HTTP's.
 
-use axum::http::{StatusCode, header};
+use axum::body::to_bytes;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use patchcore::Code;
 use serde_json::json;
@@ -43,6 +44,29 @@ pub(super) fn json_response(status: StatusCode, body: String) -> Response {
 /// Says what is wrong with a request.
 pub(super) fn problem(status: StatusCode, why: &str) -> Response {
     json_response(status, json!({ "error": why }).to_string())
+}
+
+/// Longest reason of the framework or the SDK, in bytes.
+const LONGEST_REASON: usize = 64 << 10;
+
+/// What the framework or the SDK refuses in plain words is told as all else is.
+pub(super) async fn in_our_words(response: Response) -> Response {
+    let status = response.status();
+    let is_refusal = status.is_client_error() || status.is_server_error();
+    let json = HeaderValue::from_static("application/json");
+    if !is_refusal || response.headers().get(header::CONTENT_TYPE) == Some(&json) {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let said = to_bytes(body, LONGEST_REASON).await.unwrap_or_default();
+    let why = String::from_utf8_lossy(&said);
+    let why = match &*why {
+        "" => status.canonical_reason().unwrap_or_default(),
+        why => why,
+    };
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.insert(header::CONTENT_TYPE, json);
+    Response::from_parts(parts, json!({ "error": why }).to_string().into())
 }
 
 pub(super) fn failed(failure: &Failure) -> Response {

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Server;
-use super::answer::{failed, json_response, problem, respond, respond_found};
+use super::answer::{failed, in_our_words, json_response, problem, respond, respond_found};
 use super::openapi;
 use super::request::{Limits, Nothing, check_body, key, no_query, query, read_body, read_json};
 use super::statistics::{Group, OrderReport, Statistics, Trends};
@@ -108,7 +108,7 @@ pub(super) fn behind_the_guard(router: Router<Server>, server: &Server) -> Route
 async fn guarded(State(server): State<Server>, request: Request<Body>, next: Next) -> Response {
     let mut response = match server.guard.check(&request) {
         Ok(()) => match check_body(&request) {
-            Ok(()) => next.run(request).await,
+            Ok(()) => in_our_words(next.run(request).await).await,
             Err(response) => response,
         },
         Err((status, why)) => {

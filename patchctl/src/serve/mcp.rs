@@ -12,10 +12,9 @@ use rmcp::transport::streamable_http_server::StreamableHttpService;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 
 use super::Server;
-use super::answer::problem;
+use super::answer::json_response;
 use super::request::{no_query, read_body};
 use crate::mcp::Handler;
-use crate::service::json;
 
 /// What answers at `/mcp`.
 pub(super) fn endpoint(
@@ -68,12 +67,10 @@ pub(super) fn answering(
                     Ok(held) => received.insert(held),
                     Err(response) => return response,
                 };
-                // Of two equal keys the SDK would take one without a word. What is no JSON it says.
-                if let Err(error) = json::check(&held.bytes)
-                    && json::is_json(&error)
-                {
-                    let why = format!("the message cannot be read: {error}");
-                    return problem(StatusCode::BAD_REQUEST, &why);
+                // The same answer as over standard input; of two equal keys the SDK would take one
+                // without a word.
+                if let Err(answer) = crate::mcp::parse(held.bytes.trim_ascii()) {
+                    return json_response(StatusCode::BAD_REQUEST, answer.to_string());
                 }
                 body = Body::from(std::mem::take(&mut held.bytes));
             }

@@ -83,7 +83,8 @@ impl Metrics {
                 seconds.collect(),
             );
             let streams = vec![(String::new(), counts.streams as f64)];
-            family("streams_total", "counter", "Event streams opened.", streams);
+            let opened = "Event streams opened.";
+            family("streams_opened_total", "counter", opened, streams);
             let open = vec![(String::new(), open_streams as f64)];
             family("streams", "gauge", "Event streams that are open.", open);
         });

@@ -300,6 +300,38 @@ fn r42_path_tricks_in_urls_are_refused() {
 }
 
 #[test]
+fn every_refusal_is_json_that_says_why() {
+    let sandbox = Sandbox::new(&[("a.txt", "one\n")]);
+    let server = Server::start(&sandbox, &[]);
+    let upgrade = [
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "12"),
+    ];
+    for (method, target, headers, status) in [
+        ("GET", "/nothing", &[][..], 404),
+        ("PUT", "/healthz", &[][..], 405),
+        ("GET", "/ws", &[][..], 400),
+        ("GET", "/ws", &upgrade[..], 400),
+        ("GET", "/api/tasks/%ff", &[][..], 400),
+        ("POST", "/api/tasks/%ff/complete", &[][..], 400),
+        ("GET", "/api/patches/trends", &[][..], 400),
+        ("GET", "/healthz", &[("Host", "evil.example")][..], 403),
+        #[cfg(feature = "mcp")]
+        ("GET", "/mcp", &[][..], 405),
+        #[cfg(feature = "mcp")]
+        ("POST", "/mcp", &[("Accept", "text/html")][..], 406),
+    ] {
+        let answer = server.request(method, target, headers, b"");
+        assert_eq!(answer.status, status, "{method} {target}: {answer:?}");
+        let kind = &answer.headers["content-type"];
+        assert_eq!(kind, "application/json", "{method} {target}");
+        let why = answer.json()["error"].clone();
+        assert!(why.as_str().is_some_and(|why| why.len() > 8), "{answer:?}");
+    }
+}
+
+#[test]
 fn r42_what_a_browser_gets_is_data() {
     let sandbox = Sandbox::new(&[(
         "<img src=x onerror=alert(1)>.txt",

@@ -1,5 +1,7 @@
 //! The OpenAPI document against the server.
 
+use std::process::Command;
+
 use serde_json::Value;
 
 use super::client::{Server, Socket, append};
@@ -122,6 +124,33 @@ fn unfit(schema: &Value) -> Vec<String> {
         wrong.push("nonsense".to_owned());
     }
     wrong
+}
+
+const VALIDATOR: &str = "import json, sys
+try:
+    import openapi_spec_validator
+except ImportError:
+    sys.exit(9)
+openapi_spec_validator.validate(json.load(open(sys.argv[1])))";
+
+#[test]
+fn the_openapi_document_is_valid_to_a_validator_of_somebody_elses() {
+    let sandbox = Sandbox::new(&[("a.txt", "one\n")]);
+    let server = Server::start(&sandbox, &[]);
+    let document = sandbox.outside().join("openapi.json");
+    std::fs::write(&document, server.get("/openapi.json").body).unwrap();
+    let python = std::env::var("PATCHCTL_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let done = Command::new(&python)
+        .args(["-c", VALIDATOR])
+        .arg(&document)
+        .output();
+    let done = done.ok().filter(|done| done.status.code() != Some(9));
+    let Some(done) = done else {
+        eprintln!("skipped: {python} has no package openapi_spec_validator");
+        return;
+    };
+    let talk = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{talk}");
 }
 
 #[test]

@@ -381,6 +381,7 @@ readers! {
     svelte: "svelte", "sample.svelte", [".svelte"], "<!-- @ --> or // @ or /* @ */", ["-->", "<script>", "</script>", "{", "}", "{#if x}", "{/if}", "`", "*/", "\""], ["node", "oracle.cjs"];
     nunjucks: "njk", "sample.njk", [".njk"], "{# @ #}", ["#}", "{#", "{%", "%}", "{{", "}}", "-#}", "{% endraw %}", "{% raw %}"], ["node", "oracle.cjs"];
     jinja: "jinja", "sample.j2", [".j2", ".jinja", ".jinja2"], "{# @ #}", ["#}", "{#", "{%", "%}", "{{", "}}", "-#}", "{% endraw %}", "{% raw %}"], ["python3", "oracle.py"];
+    liquid: "liquid", "sample.liquid", [".liquid"], "{% comment %} @ {% endcomment %}", ["{%", "%}", "{{", "}}", "-%}", "{% endcomment %}", "{% endraw %}", "{% raw %}", "'"], ["node", "oracle.cjs"];
     handlebars: "hbs", "sample.hbs", [".hbs"], "{{!-- @ --}}", ["--}}", "{{!--", "{{", "}}", "{{{", "{{/if}}", "{{#if x}}", "~}}", "--"], ["node", "oracle.cjs"];
     ejs: "ejs", "sample.ejs", [".ejs", ".ejs.t"], "<%# @ -%>", ["%>", "<%", "-%>", "<%=", "<%%", "%%>", "`", "*/", "</script>"], ["node", "oracle.cjs"];
     erb: "erb", "sample.erb", [".erb"], "<%# @ -%>", ["%>", "<%", "-%>", "<%=", "<%%", "%%>", "\"", "</script>"], ["ruby", "oracle.rb"];

@@ -18,7 +18,7 @@ pub(super) fn end(language: &str, bytes: &[u8], start: usize) -> usize {
         "XML" | "HTML" | "Vue" | "Svelte" => prolog(bytes, end),
         "CSS" | "SCSS" | "Less" if bytes[end..].starts_with(b"@charset") => next_line(bytes, end),
         "YAML" if bytes[end..].starts_with(b"#cloud-config") => next_line(bytes, end),
-        "Markdown" | "MDX" | "ERB" | "Handlebars" | "Jinja" | "Liquid" => {
+        "Markdown" | "MDX" | "ERB" | "Handlebars" | "Jinja" | "Twig" | "Liquid" => {
             // The line that opens the front matter.
             match super::markdown::front_matter(bytes, end) {
                 Some(_) => next_line(bytes, end),

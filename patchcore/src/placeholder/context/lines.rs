@@ -219,14 +219,16 @@ fn code_of(line: &[u8]) -> &[u8] {
     line[..end].trim_ascii()
 }
 
-/// The white space that tags of a template take away, with that which is taken.
+/// The white space that tags of a template take away, with that which is taken; and the tags behind
+/// which an engine may be told to take a newline away.
 pub(super) fn trimmed(name: &str, text: &[u8], start: usize, sink: &mut Sink) {
     let (opening, closing): (&[&str], &[&str]) = match name {
         "Handlebars" => (&["{{~", "{{{{~"], &["~}}"]),
-        "Jinja" | "Liquid" => (&["{%-", "{{-", "{#-"], &["-%}", "-}}", "-#}"]),
+        "Jinja" | "Twig" | "Liquid" => (&["{%-", "{{-", "{#-"], &["-%}", "-}}", "-#}"]),
         _ => return,
     };
     let mut trims: Vec<(Range<usize>, Trim)> = Vec::new();
+    let mut breaks = Vec::new();
     for (tag, _) in sink.all.iter().flatten() {
         let tag = tag.start..tag.end.min(text.len());
         let inner = &text[tag.clone()];
@@ -241,6 +243,12 @@ pub(super) fn trimmed(name: &str, text: &[u8], start: usize, sink: &mut Sink) {
             let to = text.len() - text[tag.end..].trim_ascii_start().len();
             trims.push((tag.end..to, Trim::Below));
         }
+        let is_block = [b"%}", b"#}"].iter().any(|mark| inner.ends_with(*mark));
+        if is_block && !inner[..inner.len() - 2].ends_with(b"+") && name == "Jinja" {
+            breaks.push(tag.end);
+        }
     }
     sink.trims = trims;
+    breaks.sort_unstable();
+    sink.breaks = breaks;
 }

@@ -25,6 +25,9 @@ use std::ops::Range;
 use super::language::Language;
 use super::style::{CommentStyle, JSX_CHILD, Trim};
 
+/// Lines above that are looked at for one where a comment prints nothing.
+const MOST_UP: usize = 64;
+
 /// Notes the stretches of the text from an offset to its end.
 pub(super) type Lex = fn(text: &[u8], start: usize, sink: &mut Sink);
 
@@ -59,6 +62,8 @@ pub(super) struct Sink {
     enough: Option<usize>,
     /// White space that tags of a template take away, and which of a tag it is.
     trims: Vec<(Range<usize>, Trim)>,
+    /// The ends of tags behind which a newline may be printed or not, as the engine is told.
+    breaks: Vec<usize>,
     /// All that was added, within lines, too, for those who ask for it.
     all: Option<Vec<(Range<usize>, &'static str)>>,
 }
@@ -169,6 +174,10 @@ pub(super) struct Context {
     regions: Vec<Region>,
     /// In order of where they start.
     trims: Vec<(Range<usize>, Trim)>,
+    /// In order.
+    breaks: Vec<usize>,
+    /// Where the front matter ends, or the text starts.
+    front: usize,
     lost: Option<usize>,
     /// Where the lines end that have to stay the first.
     head: usize,
@@ -222,6 +231,8 @@ impl Context {
             children: sorted(sink.children),
             regions: sink.regions,
             trims: sink.trims,
+            breaks: sink.breaks,
+            front: from,
             lost: sink.lost,
             head,
             known: lex.is_some(),
@@ -275,26 +286,63 @@ impl Context {
                 self.name
             ));
         }
-        let trim = self.trim_at(bytes, at, style);
+        let (at, trim) = self.unprinted(bytes, at, style);
         Ok(Place { at, style, trim })
     }
 
+    /// Where a comment for the line at an offset prints nothing, and which white space it takes away
+    /// there: above that line, or above the nearest one before it where that can be.
+    fn unprinted(&self, bytes: &[u8], line: usize, style: &CommentStyle) -> (usize, Trim) {
+        let mut at = line;
+        for _ in 0..MOST_UP {
+            if let Some(trim) = self.trim_at(bytes, at, style) {
+                return (at, trim);
+            }
+            if at <= self.front.max(self.head) {
+                break;
+            }
+            at = line_start(bytes, at - 1);
+            while let Some(stretch) = self.stretch_at(at) {
+                at = line_start(bytes, stretch.start);
+            }
+        }
+        (line, Trim::None)
+    }
+
     /// Which white space a comment above the line at an offset has to take away so that what is
-    /// printed stays the same.
-    fn trim_at(&self, bytes: &[u8], at: usize, style: &CommentStyle) -> Trim {
+    /// printed stays the same; `None` where no comment there can do so.
+    fn trim_at(&self, bytes: &[u8], at: usize, style: &CommentStyle) -> Option<Trim> {
         let Some(trims) = style.trims else {
-            return Trim::None;
+            return Some(Trim::None);
         };
         let next = self.trims.partition_point(|(range, _)| range.start <= at);
         // Between two tags both may take it.
         let taken = self.trims[next.saturating_sub(2)..next]
             .iter()
             .rfind(|(range, _)| at <= range.end);
-        let is_flush = bytes.get(at).is_some_and(|b| !b.is_ascii_whitespace());
         match taken {
-            Some((_, trim)) => *trim,
-            None if trims.prints && is_flush => Trim::Below,
-            None => Trim::None,
+            Some((_, trim)) => return Some(*trim),
+            None if !trims.prints => return Some(Trim::None),
+            None => {}
+        }
+        const BOM: char = '\u{feff}';
+        // It would take all white space, and more than one newline cannot be given back.
+        let is_blank =
+            |c: Option<char>| c.is_none_or(|c| c.is_whitespace() || c.is_control() || c == BOM);
+        let below = &bytes[at..bytes.len().min(at + 4)];
+        if !is_blank(String::from_utf8_lossy(below).chars().next()) {
+            return Some(Trim::Below);
+        }
+        let above = bytes.get(self.front..at)?.strip_suffix(b"\n")?;
+        let above = above.strip_suffix(b"\r").unwrap_or(above);
+        let last = &above[above.len().saturating_sub(4)..];
+        if is_blank(String::from_utf8_lossy(last).chars().next_back()) {
+            return None;
+        }
+        let end = self.front + above.len();
+        match self.breaks.binary_search(&end) {
+            Ok(_) => Some(Trim::Above),
+            Err(_) => Some(Trim::Line),
         }
     }
 
@@ -320,7 +368,7 @@ impl Context {
         Ok(Place {
             at: self.head,
             style,
-            trim: self.trim_at(bytes, self.head, style),
+            trim: self.trim_at(bytes, self.head, style).unwrap_or(Trim::None),
         })
     }
 
@@ -357,7 +405,7 @@ fn is_comment_line(bytes: &[u8], line: usize, style: &CommentStyle) -> bool {
 
 /// Whether the language is that of templates for another.
 fn is_template(name: &str) -> bool {
-    matches!(name, "Handlebars" | "Jinja" | "ERB" | "Liquid")
+    matches!(name, "Handlebars" | "Jinja" | "Twig" | "ERB" | "Liquid")
 }
 
 fn sorted(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {

@@ -388,7 +388,7 @@ pub(in crate::placeholder) fn lexer(name: &str) -> Option<Lex> {
         "Markdown" => markdown::markdown,
         "MDX" => markdown::mdx,
         "Handlebars" => handlebars,
-        "Jinja" => jinja,
+        "Jinja" | "Twig" => jinja,
         "Liquid" => liquid,
         "ERB" => tags,
         "Meson" => hash,

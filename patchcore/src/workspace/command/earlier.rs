@@ -130,7 +130,7 @@ impl Workspace {
             let written = self.write_run(held, &objects, found, Instant::now(), options)?;
             held.state.note(format!(
                 "what {shown} had done to {} is recorded as batch {}, before this one",
-                observe::names(&written.record.changes),
+                written.record.names(),
                 written.record.batch_id
             ));
             is_any = true;

@@ -18,8 +18,7 @@ use crate::workspace::disk::earlier;
 use crate::workspace::root::{Root, is_no_directory};
 use crate::workspace::state::log::Log;
 use crate::workspace::state::record::{
-    ChangeRecord, CommandRecord, DirectoryRecord, Identity, Record, Step, TransactionId,
-    TransactionState,
+    CommandRecord, DirectoryRecord, Identity, Record, Step, TransactionId, TransactionState,
 };
 use crate::workspace::state::snapshot::{Listing, Objects, Row};
 use crate::workspace::state::state_path;
@@ -89,16 +88,6 @@ fn hides(listing: &Listing, record: &Record) -> Vec<(RelPath, Row, TransactionId
         is_other.then(|| (step.path.clone(), *known, record.transaction))
     });
     hidden.collect()
-}
-
-/// The files of changes, for people: the first one, and how many more.
-pub(super) fn names(changes: &[ChangeRecord]) -> String {
-    match changes {
-        [] => "no file".to_owned(),
-        [change] => change.path.to_string(),
-        [change, _] => format!("{} and 1 more file", change.path),
-        [change, more @ ..] => format!("{} and {} more files", change.path, more.len()),
-    }
 }
 
 /// What a record found, and what it left, at the paths that it touched.

@@ -96,17 +96,12 @@ impl Workspace {
         let (told, mut breaks_rules) = judged(&earlier, &objects, held, options)?;
         if observed.changes.is_empty() {
             remove_run(runs, &name)?;
-            if observed.warnings.is_empty() {
-                return Ok(EndedCommand {
-                    applied: None,
-                    earlier,
-                    warnings: told,
-                    breaks_rules,
-                });
-            }
-            return Err(Error::Damaged {
-                what: "the record of the command".to_owned(),
-                why: observed.warnings.join("; "),
+            without_changes(&observed)?;
+            return Ok(EndedCommand {
+                applied: None,
+                earlier,
+                warnings: told,
+                breaks_rules,
             });
         }
         let touched = observed.changes.iter();
@@ -122,11 +117,13 @@ impl Workspace {
             observed,
         };
         let written = self.write_run(held, &objects, found, began, options)?;
-        remove_run(runs, &name)?;
+        // It is in the log. Whoever looks at the run again finds nothing more.
+        let removed = remove_run(runs, &name).err();
         gc::now_and_then(self, held, &written.record, options);
         breaks_rules |= written.breaks_rules;
         let mut notes = written.notes;
         notes.extend(told);
+        notes.extend(removed.map(|error| format!("the next run tidies up: {error}")));
         let done = Done {
             notes,
             ..Done::default()
@@ -189,7 +186,10 @@ impl Workspace {
         record.duration_ms = millis(began);
         let directories = observe::directories(base, now);
         self.write_observed(held, &mut record, &plan, base, now, directories, options)?;
-        snapshot::keep(held, objects, &plan.changes)?;
+        // It is recorded: what fails now is no reason to say that it is not.
+        if let Err(error) = snapshot::keep(held, objects, &plan.changes) {
+            notes.push(format!("the new bytes are in no snapshot: {error}"));
+        }
         Ok(Written {
             record,
             plan,
@@ -261,6 +261,17 @@ impl Workspace {
     }
 }
 
+/// An error where something was done of which nothing can be recorded.
+fn without_changes(observed: &Observed) -> Result<(), Error> {
+    if observed.warnings.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Damaged {
+        what: "the record of the command".to_owned(),
+        why: observed.warnings.join("; "),
+    })
+}
+
 /// What is to be said of batches that hold what the command did before its end, and whether one
 /// breaks a rule.
 fn judged(
@@ -273,7 +284,7 @@ fn judged(
     for record in earlier {
         told.push(format!(
             "what it had done to {} before another batch changed it is recorded as {}",
-            observe::names(&record.changes),
+            record.names(),
             record.batch_id
         ));
         let (base, now) = observe::around(record);

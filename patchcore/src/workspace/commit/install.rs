@@ -73,6 +73,29 @@ impl Install<'_> {
         self.sync()
     }
 
+    /// Whether the new file of each step that is not done is in its slot.
+    pub(crate) fn can_go_on(&self) -> bool {
+        let mut parents = Parents::new(self.root);
+        let mut has_new = |step: &Step| -> io::Result<bool> {
+            let parent = parents.of(&step.path);
+            let slot = match (step.beside, &parent) {
+                (false, _) => self.current.stat(self.slot_name(step).as_bytes())?,
+                (true, Ok(dir)) => dir.stat(self.slot_name(step).as_bytes())?,
+                (true, Err(_)) => None,
+            };
+            match (slot, parent) {
+                (Some(_), _) => Ok(true),
+                (None, Ok(dir)) => {
+                    self.holds_expected((&dir, step.path.file_name()), step.new.as_ref())
+                }
+                (None, Err(_)) => Ok(false),
+            }
+        };
+        // Where nobody can look, nothing is known to be gone.
+        let arrives = self.journal.steps.iter().filter(|step| step.new.is_some());
+        { arrives }.all(|step| has_new(step).unwrap_or(true))
+    }
+
     /// Brings the tree back to where it was. What cannot be taken back does not keep the rest from
     /// it; it is told in the end.
     pub(crate) fn back(&mut self) -> Result<(), Error> {

@@ -52,13 +52,64 @@ impl Work<'_> {
         };
         let judged = match (install.forward(), &self.options.verify) {
             (Ok(()), Some(command)) => return self.judge(command, install, record),
-            (Ok(()), None) => Judged::Passed(digest),
-            (Err(error), _) if record.state == TransactionState::Committed => {
-                Judged::Unfinished(error)
+            (Ok(()), None) => {
+                let again = Install {
+                    conflicts: install.conflicts.clone(),
+                    ..install
+                };
+                let done = self.end(Judged::Passed(digest), self.held, install, record)?;
+                return match &done.unfinished {
+                    Some(_) if !self.can_be_finished(&again) => {
+                        let standing = Standing::new(self, &again);
+                        self.settle(Ok(()), Vec::new(), standing, record)
+                    }
+                    _ => Ok(done),
+                };
             }
-            (Err(error), _) => Judged::Failed(error.to_refusal()),
+            (Err(error), None) if self.can_be_finished(&install) => Judged::Unfinished(error),
+            (Err(error), None) => return self.give_up(&error, &install, record),
+            (Err(error), Some(_)) => Judged::Failed(error.to_refusal()),
         };
         self.end(judged, self.held, install, record)
+    }
+
+    /// Whether the next run will find what it takes to go on where this one stopped.
+    fn can_be_finished(&self, install: &Install<'_>) -> bool {
+        // Where nobody can look, nothing is known to be gone.
+        let has_journal = matches!(
+            journal::read(install.current, Some(&self.held.key)),
+            Ok(JournalState::Committed(..)) | Err(_)
+        );
+        let held = self.held;
+        has_journal
+            && held.leads_to(self.root, install.current, &install.transaction)
+            && install.can_go_on()
+    }
+
+    /// Takes a batch back that nobody can finish, since somebody removed its journal or its new
+    /// files meanwhile.
+    fn give_up(
+        &self,
+        error: &Error,
+        install: &Install<'_>,
+        record: &mut Record,
+    ) -> Result<Done, Error> {
+        record.state = TransactionState::Prepared;
+        let mut notes = Vec::new();
+        let mut standing = Standing::new(self, install);
+        standing.renew(record, &mut notes);
+        let held = standing.held();
+        let install = standing.install_again();
+        // The next run takes it back if this one dies.
+        let _ = journal::rewrite(held, install.current, record);
+        let message = format!(
+            "{error}; somebody removed what the batch was to be finished from, so it is taken back"
+        );
+        let refusal = Refusal::new(error.code(), message);
+        told(
+            self.end(Judged::Failed(refusal), held, install, record),
+            notes,
+        )
     }
 
     /// Runs the verification command; its success is the commit.
@@ -71,24 +122,24 @@ impl Work<'_> {
         let interrupt = self.options.interrupt.as_deref();
         let transaction = record.transaction;
         let mut standing = Standing::new(self, &install);
-        let Judgement { verdict, mut notes } =
+        let Judgement { verdict, notes } =
             verify::run(command, &self.root.path, &transaction, interrupt, || {
                 standing.watch(record)
             });
+        self.settle(verdict, notes, standing, record)
+    }
+
+    /// Brings an installed batch to its end, whatever became of the state meanwhile.
+    fn settle(
+        &self,
+        verdict: Result<(), Refusal>,
+        mut notes: Vec<String>,
+        mut standing: Standing<'_>,
+        record: &mut Record,
+    ) -> Result<Done, Error> {
         standing.renew(record, &mut notes);
-        let Standing {
-            held,
-            current,
-            conflicts,
-            ..
-        } = standing;
-        let held = held.as_ref().unwrap_or(self.held);
-        let mut install = Install {
-            state: &held.state,
-            current: current.as_ref().unwrap_or(install.current),
-            conflicts: [&install.conflicts[..], &conflicts].concat(),
-            ..install
-        };
+        let held = standing.held();
+        let mut install = standing.install_again();
         // Where the journal is gone, too, it comes before the old files: who dies between the two
         // leaves a batch that is told of, and one that was verified stays.
         let has_journal = journal::is_there(install.current, held);
@@ -113,14 +164,7 @@ impl Work<'_> {
                 Judged::Failed(refusal)
             }
         };
-        match self.end(judged, held, install, record) {
-            Ok(done) => Ok(Done { notes, ..done }),
-            Err(error) if notes.is_empty() => Err(error),
-            Err(error) => Err(Error::Unfinished {
-                message: format!("{error}; {}", notes.join("; ")),
-                hint: error.hint(),
-            }),
-        }
+        told(self.end(judged, held, install, record), notes)
     }
 
     /// The batch was verified: from here on it counts.
@@ -210,5 +254,17 @@ impl Work<'_> {
             unfinished: result.err(),
             notes: Vec::new(),
         })
+    }
+}
+
+/// Adds what else is to be said.
+fn told(ended: Result<Done, Error>, notes: Vec<String>) -> Result<Done, Error> {
+    match ended {
+        Ok(done) => Ok(Done { notes, ..done }),
+        Err(error) if notes.is_empty() => Err(error),
+        Err(error) => Err(Error::Unfinished {
+            message: format!("{error}; {}", notes.join("; ")),
+            hint: error.hint(),
+        }),
     }
 }

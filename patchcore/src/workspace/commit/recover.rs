@@ -116,11 +116,40 @@ pub(crate) fn recover(root: &Root, held: &Held) -> Result<Recovered, Error> {
 }
 
 /// Finishes a transaction of ours, or takes it back.
+///
+/// An error that may leave the tree half installed is `UNFINISHED`, whatever it comes from.
 pub(crate) fn follow(
     root: &Root,
     held: &Held,
     current: &Dir,
     mut record: Record,
+    digest: Digest,
+) -> Result<Recovered, Error> {
+    let is_observed = record.journal.method == Method::Observed;
+    let (what, hint) = match record.state {
+        TransactionState::Committed if !is_observed => ("is committed, but not finished", None),
+        TransactionState::Prepared => (
+            "was not verified and is to be rolled back",
+            Some(Hint::Abandon),
+        ),
+        _ => return carry_on(root, held, current, &mut record, digest),
+    };
+    carry_on(root, held, current, &mut record, digest).map_err(|error| Error::Unfinished {
+        message: format!(
+            "transaction {} {what}, so {} may be as before it or as after it: {error}; fix that and run recover again{}",
+            record.transaction,
+            record.names(),
+            hint.map_or("", |_| ", or set the transaction aside")
+        ),
+        hint,
+    })
+}
+
+fn carry_on(
+    root: &Root,
+    held: &Held,
+    current: &Dir,
+    record: &mut Record,
     mut digest: Digest,
 ) -> Result<Recovered, Error> {
     let transaction = record.transaction;
@@ -140,25 +169,17 @@ pub(crate) fn follow(
             install.forward()?;
             install.gather()?;
         }
-        journal::finish(held, &record, digest)?;
-        return Ok(finished(&record, install.conflicts));
+        journal::finish(held, record, digest)?;
+        return Ok(finished(record, install.conflicts));
     }
     if record.state == TransactionState::Prepared {
-        install.back().map_err(|error| match error {
-            Error::Unfinished { message, .. } => Error::Unfinished {
-                message: format!(
-                    "transaction {transaction} was not verified and is to be rolled back: {message}; fix that and run recover again, or set the transaction aside"
-                ),
-                hint: Some(Hint::Abandon),
-            },
-            error => error,
-        })?;
+        install.back()?;
         record.roll_back();
-        digest = journal::rewrite(held, current, &record)?;
+        digest = journal::rewrite(held, current, record)?;
     }
     install.clean()?;
-    journal::finish(held, &record, digest)?;
-    Ok(finished(&record, install.conflicts))
+    journal::finish(held, record, digest)?;
+    Ok(finished(record, install.conflicts))
 }
 
 /// What became of a transaction that came into the log.

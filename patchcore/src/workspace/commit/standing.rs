@@ -27,11 +27,11 @@ pub(crate) struct Standing<'a> {
     work: &'a Work<'a>,
     install: &'a Install<'a>,
     /// The state that was made again.
-    pub(crate) held: Option<Held>,
+    held: Option<Held>,
     /// The journal's directory that was made again.
-    pub(crate) current: Option<Dir>,
+    current: Option<Dir>,
     /// What stood in the place of either.
-    pub(crate) conflicts: Vec<SavedConflict>,
+    conflicts: Vec<SavedConflict>,
     missing: Option<(Instant, Rest)>,
 }
 
@@ -65,12 +65,23 @@ impl<'a> Standing<'a> {
         }
     }
 
-    fn held(&self) -> &Held {
+    /// The state, made again or not.
+    pub(crate) fn held(&self) -> &Held {
         self.held.as_ref().unwrap_or(self.work.held)
     }
 
     fn current(&self) -> &Dir {
         self.current.as_ref().unwrap_or(self.install.current)
+    }
+
+    /// The installation, in the state as it stands.
+    pub(crate) fn install_again(&self) -> Install<'_> {
+        Install {
+            state: &self.held().state,
+            current: self.current(),
+            conflicts: [&self.install.conflicts[..], &self.conflicts].concat(),
+            ..*self.install
+        }
     }
 
     /// Writes journal and old files anew once they are gone. A journal that was only moved is left
@@ -137,8 +148,12 @@ impl<'a> Standing<'a> {
             notes.push(format!("the journal's directory cannot be used: {error}"));
         }
         if self.held.is_some() {
+            let who = match self.work.options.verify {
+                Some(_) => "the verification command",
+                None => "another program",
+            };
             notes.push(format!(
-                "the verification command removed or replaced {STATE} or a part of it; what this batch needs was made again"
+                "{who} removed or replaced {STATE} or a part of it; what this batch needs was made again"
             ));
         }
     }

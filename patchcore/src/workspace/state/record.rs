@@ -420,6 +420,16 @@ pub(crate) enum Unsealed {
 }
 
 impl Record {
+    /// The files that it changes, for people: the first one, and how many more.
+    pub(crate) fn names(&self) -> String {
+        match &*self.changes {
+            [] => "no file".to_owned(),
+            [change] => change.path.to_string(),
+            [change, _] => format!("{} and 1 more file", change.path),
+            [change, more @ ..] => format!("{} and {} more files", change.path, more.len()),
+        }
+    }
+
     /// Takes over what a plan came to. Here and in [`roll_back`](Self::roll_back), and nowhere else,
     /// a record gets its status; its state says whether the plan is carried out.
     pub(crate) fn judge(&mut self, plan: &Plan, refusal: Option<Refusal>) {

@@ -6,6 +6,7 @@ use super::keep::Holds;
 use super::{Install, Spot};
 use crate::error::Error;
 use crate::workspace::commit::memory::Memory;
+use crate::workspace::commit::stage::beside_name;
 use crate::workspace::root::Parents;
 use crate::workspace::state::record::{Identity, Step};
 
@@ -15,13 +16,9 @@ const TRIES: usize = 16;
 impl Install<'_> {
     pub(super) fn step_forward(&mut self, step: &Step, spot: &Spot<'_>) -> io::Result<()> {
         let (slot, slot_name) = spot.slot;
-        let (target, name) = spot.target;
         let Some(new) = &step.new else {
-            if slot.stat(slot_name)?.is_none() {
-                match target.rename_new(name, slot, slot_name) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-                    result => result?,
-                }
+            if slot.stat(slot_name)?.is_none() && !move_out(spot)? {
+                return Ok(());
             }
             return self.keep_what_is_not(step.old.as_ref(), step, spot);
         };
@@ -240,9 +237,13 @@ impl Install<'_> {
             Holds::Other => return self.keep_slot(step, spot),
             Holds::Nothing => {}
         }
-        match target.rename_new(name, slot, slot_name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            result => result?,
+        match move_out(spot) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return self.take_away_beside(step, spot, new);
+            }
+            Err(error) => return Err(error),
         }
         if self.holds(slot, slot_name, new)? == Holds::Other {
             return self.keep_slot(step, spot);
@@ -256,6 +257,32 @@ impl Install<'_> {
             }
         }
         Ok(())
+    }
+
+    /// As [`take_away`](Self::take_away), by a slot beside the target, since the journal's directory
+    /// is gone. Another program's file stays.
+    fn take_away_beside(&self, step: &Step, spot: &Spot<'_>, new: &Identity) -> io::Result<()> {
+        let (target, name) = spot.target;
+        let beside = beside_name(&self.transaction, step.slot as usize);
+        target.rename_new(name, target, beside.as_bytes())?;
+        if self.holds(target, beside.as_bytes(), new)? == Holds::Expected {
+            return target.remove_file(beside.as_bytes()).map(|_| ());
+        }
+        target.rename_new(beside.as_bytes(), target, name)?;
+        Err(io::Error::other("another program's file stands there"))
+    }
+}
+
+/// Moves what stands at the target into the slot; whether anything stood there. `NotFound` is an
+/// error: then the slot's directory is gone.
+fn move_out(spot: &Spot<'_>) -> io::Result<bool> {
+    let (slot, slot_name) = spot.slot;
+    let (target, name) = spot.target;
+    match target.rename_new(name, slot, slot_name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && target.stat(name)?.is_none() => {
+            Ok(false)
+        }
+        result => result.map(|()| true),
     }
 }
 
