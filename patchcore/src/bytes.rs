@@ -71,6 +71,53 @@ pub(crate) fn rpositions(byte: u8, bytes: &[u8]) -> impl Iterator<Item = usize> 
     })
 }
 
+/// Where a needle starts, overlapping occurrences included. Takes time in proportion to both lengths,
+/// also where both repeat one letter.
+pub(crate) fn occurrences(bytes: &[u8], needle: &[u8]) -> Vec<usize> {
+    match needle {
+        [] => return Vec::new(),
+        [byte] => return positions(*byte, bytes).collect(),
+        _ => {}
+    }
+    let finder = memchr::memmem::Finder::new(needle);
+    let mut period = None;
+    let mut found: Vec<usize> = Vec::new();
+    let mut from = 0;
+    while let Some(at) = bytes.get(from..).and_then(|rest| finder.find(rest)) {
+        let mut at = from + at;
+        let overlaps = found.last().is_some_and(|last| at - last < needle.len());
+        found.push(at);
+        if overlaps {
+            // A search from the next byte on would compare the whole needle for each occurrence.
+            // The next one can start a period later, and has only its end to be compared. Where it
+            // does not, the next is about half a needle away, or further.
+            let period = *period.get_or_insert_with(|| smallest_period(needle));
+            let end = &needle[needle.len() - period..];
+            while bytes[at + needle.len()..].starts_with(end) {
+                at += period;
+                found.push(at);
+            }
+        }
+        from = at + 1;
+    }
+    found
+}
+
+/// The shortest distance at which a needle can overlap itself; its length where it cannot.
+fn smallest_period(needle: &[u8]) -> usize {
+    // By the longest start of the needle that ends each of its prefixes (Knuth, Morris, Pratt).
+    let mut borders: Vec<usize> = vec![0; needle.len()];
+    let mut border = 0;
+    for at in 1..needle.len() {
+        while border > 0 && needle[border] != needle[at] {
+            border = borders[border - 1];
+        }
+        border += usize::from(needle[border] == needle[at]);
+        borders[at] = border;
+    }
+    needle.len() - border
+}
+
 /// Bytes that are compared at once.
 const BLOCK: usize = 256;
 

@@ -46,7 +46,26 @@ const COMPARED: usize = 1 << 20;
 /// An empty block stands nowhere. Lines are compared no more often than a multiple of those of the
 /// text and the blocks, however much they repeat each other.
 pub(crate) fn find_blocks(text: &[u8], blocks: &[&[&[u8]]], fold: Fold) -> Vec<Vec<Place>> {
-    let mut found = vec![Vec::new(); blocks.len()];
+    find(text, blocks, fold, Wanted::Few)
+}
+
+/// All places of a block that share no line, from the start on.
+pub(crate) fn find_disjoint(text: &[u8], block: &[&[u8]], fold: Fold) -> Vec<Place> {
+    let mut found = find(text, &[block], fold, Wanted::Disjoint);
+    found.pop().unwrap_or_default()
+}
+
+/// Which places of a block are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// The first [`ENOUGH`].
+    Few,
+    /// All that share no line.
+    Disjoint,
+}
+
+fn find(text: &[u8], blocks: &[&[&[u8]]], fold: Fold, wanted: Wanted) -> Vec<Vec<Place>> {
+    let mut found: Vec<Vec<Place>> = vec![Vec::new(); blocks.len()];
     let folded: Vec<Vec<Cow<'_, [u8]>>> = blocks
         .iter()
         .map(|block| block.iter().map(|line| fold.of(line)).collect())
@@ -106,7 +125,10 @@ pub(crate) fn find_blocks(text: &[u8], blocks: &[&[&[u8]]], fold: Fold) -> Vec<V
                     back(text, start, at, before)
                 }
             });
+            let last = found[index].last().filter(|_| wanted == Wanted::Disjoint);
+            let is_free = |first: usize| last.is_none_or(|last| last.span.end <= first);
             if let Some(first) = first
+                && is_free(first)
                 && let Some(end) = matches_at(text, first, &folded[index], fold, &mut compared)
             {
                 found[index].push(Place {
@@ -115,7 +137,7 @@ pub(crate) fn find_blocks(text: &[u8], blocks: &[&[&[u8]]], fold: Fold) -> Vec<V
                 });
             }
             // A block with enough places is looked for no further.
-            found[index].len() < ENOUGH
+            found[index].len() < ENOUGH || wanted == Wanted::Disjoint
         });
     };
     match alone {
@@ -356,6 +378,22 @@ mod tests {
         assert!(find_block(text, &lines("b"), Fold::Bytes).is_empty());
         assert_eq!(find_block(text, &lines("b"), Fold::Ending).len(), 1);
         assert!(find_block(text, &[], Fold::Bytes).is_empty());
+    }
+
+    #[test]
+    fn places_that_share_no_line_are_all_found_from_the_start_on() {
+        let text = "a\n".repeat(100_001) + "b\n";
+        for (block, count) in [("a\n", 100_001), ("a\na\n", 50_000), ("a\nb\n", 1)] {
+            let places = find_disjoint(text.as_bytes(), &lines(block), Fold::Ending);
+            assert_eq!(places.len(), count, "{block}");
+            let apart = places
+                .windows(2)
+                .all(|two| two[0].span.end <= two[1].span.start);
+            assert!(apart && places[0].line.index() == if count == 1 { 100_000 } else { 0 });
+        }
+        let long = "a\n".repeat(40_000);
+        let places = find_disjoint(text.as_bytes(), &lines(&long), Fold::Ending);
+        assert_eq!(places.len(), 2);
     }
 
     #[test]

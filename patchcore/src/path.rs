@@ -198,9 +198,20 @@ impl RelPath {
 /// Whether a component is a protected name, or one that some file systems take for it. Where `\\`
 /// separates components, as on Windows, it may hold several.
 fn is_protected(component: &[u8]) -> bool {
-    component
-        .split(|&byte| byte == b'\\')
-        .any(is_protected_name)
+    // Most names need no second look.
+    let is_telling = |byte: &u8| matches!(byte, b'\\' | b'~');
+    let may_be = component.first() == Some(&b'.') || component.iter().any(is_telling);
+    (may_be || !component.is_ascii()) && on_shares(component).any(|name| is_protected_name(&name))
+}
+
+/// The names that a component stands for on shares of Windows, folded: it separates them by `\`, and
+/// they drop trailing dots and spaces and end at a stream's colon.
+fn on_shares(component: &[u8]) -> impl Iterator<Item = String> {
+    component.split(|&byte| byte == b'\\').map(|name| {
+        let folded = fold(name);
+        let name = folded.split(':').next().unwrap_or_default();
+        name.trim_end_matches(['.', ' ']).to_owned()
+    })
 }
 
 /// A component in one spelling of those that some file systems hold for one: normalised, without
@@ -210,25 +221,34 @@ fn fold(component: &[u8]) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
-    text.nfkc()
+    let folded: String = text
+        .nfkc()
         .filter(|&c| !is_ignorable(c))
         .flat_map(char::to_lowercase)
-        .collect()
+        .collect();
+    // Directories of ext4 that take no account of case hold these for the same.
+    folded.replace('ß', "ss")
 }
 
-fn is_protected_name(component: &[u8]) -> bool {
-    if component.is_ascii() && !matches!(component.first(), Some(b'.' | b'g' | b'G')) {
+fn is_protected_name(folded: &str) -> bool {
+    PROTECTED.contains(&folded) || PROTECTED.iter().any(|name| is_short_for(folded, name))
+}
+
+/// Whether a name is one by which FAT and NTFS may know another, too: its first six characters, or
+/// two and a checksum in four digits, then `~` and a number, then three of its extension.
+fn is_short_for(short: &str, name: &str) -> bool {
+    let Some((short, number)) = short.split_once('~') else {
         return false;
-    }
-    let folded = fold(component);
-    // Windows shares drop trailing dots and spaces and end the name at a stream's colon.
-    let folded = folded
-        .split(':')
-        .next()
-        .unwrap_or_default()
-        .trim_end_matches(['.', ' ']);
-    // NTFS and FAT shares know `.git` by its short name, too.
-    PROTECTED.contains(&folded) || folded == "git~1"
+    };
+    let (number, short_extension) = number.split_once('.').unwrap_or((number, ""));
+    let name = name.trim_start_matches('.');
+    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let is_sum = |sum: &str| sum.len() == 4 && sum.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let first = |text: &str, count: usize| text[..text.len().min(count)].to_owned();
+    is_number
+        && short_extension == first(extension, 3)
+        && (short == first(stem, 6) || short.strip_prefix(&first(stem, 2)).is_some_and(is_sum))
 }
 
 /// Code points that HFS+ and others skip when they compare names: those of the Unicode property
@@ -305,6 +325,17 @@ mod tests {
             "sub/.envrc",
             ".mcp.json",
             ".husky/pre-commit",
+            // Directories of ext4 that take no account of case fold this letter in full.
+            ".mi\u{df}ion_control/key",
+            "a/.MI\u{1e9e}ION_CONTROL/key",
+            // Short names on FAT and NTFS.
+            "GIT~4/config",
+            "GI7EBA~1/config",
+            "MISSIO~1/tasks.json",
+            "sub/claude~1/settings.json",
+            "VSCODE~2",
+            "ENVRC~1",
+            "MCP~1.JSO",
         ] {
             assert!(
                 RelPath::new(path).unwrap().protected_component().is_some(),
@@ -320,6 +351,12 @@ mod tests {
             "a\\git",
             "src\\gitx\\y",
             ".hidden/x",
+            "git~1.txt",
+            "git~x",
+            "missio~",
+            "mission_control~1",
+            "a~1",
+            "gizzzz~1",
         ] {
             assert!(
                 RelPath::new(path).unwrap().protected_component().is_none(),

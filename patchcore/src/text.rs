@@ -106,6 +106,36 @@ pub fn split_lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// The endings that the lines of a new text take at several places, in order. One holds up to the
+/// next newline: a long line is not searched for each place in it.
+pub(crate) struct Endings<'t> {
+    text: &'t Text<'t>,
+    is_asked: bool,
+    ending: LineEnding,
+    until: usize,
+}
+
+impl<'t> Endings<'t> {
+    pub(crate) fn of(text: &'t Text<'t>, new: &[u8]) -> Self {
+        Self {
+            text,
+            is_asked: crate::bytes::find(b'\n', new).is_some(),
+            ending: LineEnding::Lf,
+            until: 0,
+        }
+    }
+
+    /// The ending near an offset; any where the new text has no newline.
+    pub(crate) fn near(&mut self, offset: usize) -> LineEnding {
+        if self.is_asked && offset >= self.until {
+            self.ending = self.text.ending_near(offset);
+            let newline = crate::bytes::find(b'\n', &self.text.bytes()[offset..]);
+            self.until = newline.map_or(usize::MAX, |at| offset + at + 1);
+        }
+        self.ending
+    }
+}
+
 /// What the bytes of a file are taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {

@@ -1,7 +1,8 @@
 //! Known secrets, taken out of all that is printed, logged, stored or sent.
 //!
 //! A secret is known from the environment, and from the files that it names as soon as they are
-//! read. It is found as it is, percent-encoded, as JSON escapes it, and in base64 at any offset.
+//! read. It is found as it is, percent-encoded, as JSON escapes it, however often, and in base64 at
+//! any offset.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -18,9 +19,63 @@ const MARK: &str = "[redacted]";
 const SHORTEST: usize = 6;
 
 /// What is looked for, the longest first.
-static KNOWN: OnceLock<RwLock<Vec<Vec<u8>>>> = OnceLock::new();
+static KNOWN: OnceLock<RwLock<Vec<Form>>> = OnceLock::new();
 
-fn known() -> &'static RwLock<Vec<Vec<u8>>> {
+/// A form that a secret may take.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Form {
+    /// These bytes, each as it is or escaped.
+    Escaped(Vec<u8>),
+    /// These bytes.
+    Exact(Vec<u8>),
+}
+
+impl Form {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Escaped(bytes) | Self::Exact(bytes) => bytes,
+        }
+    }
+
+    /// How many bytes at the start of a text it takes, if it stands there.
+    fn length_in(&self, text: &[u8]) -> Option<usize> {
+        match self {
+            Self::Escaped(secret) => escaped_length(text, secret),
+            Self::Exact(bytes) => text.starts_with(bytes).then_some(bytes.len()),
+        }
+    }
+}
+
+/// How many bytes at the start of a text are a secret, each byte as it is, percent-encoded, or
+/// behind as many backslashes as strings within strings give it.
+fn escaped_length(text: &[u8], secret: &[u8]) -> Option<usize> {
+    let is_hex = |digits: &[u8], byte: u8| {
+        let digits = std::str::from_utf8(digits).ok();
+        digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) == Some(byte)
+    };
+    let slashes_of = |text: &[u8]| text.iter().take_while(|byte| **byte == b'\\').count();
+    let (mut at, mut rest) = (0, secret);
+    while let [byte, behind @ ..] = rest {
+        let here = &text[at..];
+        let (slashes, own) = (slashes_of(here), slashes_of(rest));
+        if own > 0 && slashes >= own {
+            at += slashes;
+            rest = &rest[own..];
+            continue;
+        }
+        at += match (slashes, &here[slashes..]) {
+            (0, [b'%', a, b, ..]) if is_hex(&[*a, *b], *byte) => 3,
+            (0, [b'+', ..]) if *byte == b' ' => 1,
+            (1.., [b'u', b'0', b'0', a, b, ..]) if is_hex(&[*a, *b], *byte) => slashes + 5,
+            (_, [other, ..]) if other == byte => slashes + 1,
+            _ => return None,
+        };
+        rest = behind;
+    }
+    Some(at)
+}
+
+fn known() -> &'static RwLock<Vec<Form>> {
     KNOWN.get_or_init(|| {
         let mut forms = Vec::new();
         for name in SECRETS {
@@ -39,7 +94,7 @@ pub(crate) fn remember(secret: &str) {
 }
 
 /// Adds the forms that a secret may take.
-fn add(secret: &str, forms: &mut Vec<Vec<u8>>) {
+fn add(secret: &str, forms: &mut Vec<Form>) {
     let secret = secret.trim();
     let bare = secret.strip_prefix("whsec_").unwrap_or(secret);
     let decoded = STANDARD_NO_PAD.decode(bare.trim_end_matches('=')).ok();
@@ -56,34 +111,20 @@ fn add(secret: &str, forms: &mut Vec<Vec<u8>>) {
     {
         forms.extend(forms_of(&bytes));
     }
-    forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+    forms.sort_by_key(|form| std::cmp::Reverse(form.bytes().len()));
     forms.dedup();
 }
 
-fn forms_of(secret: &[u8]) -> Vec<Vec<u8>> {
-    let mut forms = vec![secret.to_vec()];
-    for hex in ["{:02X}", "{:02x}"] {
-        let encoded = secret.iter().flat_map(|&byte| match byte {
-            b'-' | b'_' | b'.' | b'~' => vec![byte],
-            _ if byte.is_ascii_alphanumeric() => vec![byte],
-            _ if hex.contains('X') => format!("%{byte:02X}").into_bytes(),
-            _ => format!("%{byte:02x}").into_bytes(),
-        });
-        forms.push(encoded.collect());
-    }
-    if let Ok(text) = std::str::from_utf8(secret)
-        && let Ok(json) = serde_json::to_string(text)
-    {
-        forms.push(json.trim_matches('"').as_bytes().to_vec());
-    }
+fn forms_of(secret: &[u8]) -> Vec<Form> {
+    let mut forms = vec![Form::Escaped(secret.to_vec())];
     // In a longer text the secret begins at any of three offsets of base64; the groups of it that
     // are whole look the same wherever they are.
     for offset in 0..3 {
         let whole = secret.get(offset..).unwrap_or_default();
         let whole = &whole[..whole.len() / 3 * 3];
         if whole.len() >= SHORTEST {
-            forms.push(STANDARD_NO_PAD.encode(whole).into_bytes());
-            forms.push(URL_SAFE_NO_PAD.encode(whole).into_bytes());
+            forms.push(Form::Exact(STANDARD_NO_PAD.encode(whole).into_bytes()));
+            forms.push(Form::Exact(URL_SAFE_NO_PAD.encode(whole).into_bytes()));
         }
     }
     forms.sort();
@@ -109,21 +150,25 @@ pub(crate) fn text(text: &str) -> String {
 }
 
 /// Puts the mark in the place of each occurrence; `None` where there is none.
-fn replaced(text: &[u8], form: &[u8]) -> Option<Vec<u8>> {
-    let first = *form.first()?;
+fn replaced(text: &[u8], form: &Form) -> Option<Vec<u8>> {
+    let first = *form.bytes().first()?;
+    let may_start = |at: usize| match text[at] {
+        // A run of them is looked at once.
+        b'\\' => at == 0 || text[at - 1] != b'\\',
+        byte => byte == first || byte == b'%',
+    };
     let mut clean = Vec::new();
     let (mut at, mut copied, mut any) = (0, 0, false);
-    while let Some(step) = text.get(at..)?.iter().position(|&byte| byte == first) {
-        at += step;
-        if text[at..].starts_with(form) {
-            clean.extend_from_slice(&text[copied..at]);
-            clean.extend_from_slice(MARK.as_bytes());
-            at += form.len();
-            copied = at;
-            any = true;
-        } else {
-            at += 1;
-        }
+    while let Some(found) = (at..text.len()).find(|&at| may_start(at)) {
+        let Some(length) = form.length_in(&text[found..]) else {
+            at = found + 1;
+            continue;
+        };
+        clean.extend_from_slice(&text[copied..found]);
+        clean.extend_from_slice(MARK.as_bytes());
+        at = found + length;
+        copied = at;
+        any = true;
     }
     clean.extend_from_slice(&text[copied..]);
     any.then_some(clean)
@@ -230,11 +275,25 @@ mod tests {
                     .replace('+', "%2b")
                     .replace('=', "%3d")
                     .replace('"', "%22"),
+                // What encoders leave as it is, or escape besides, differs between them.
+                plain.replace('+', "%2b").replace('"', "%22"),
+                plain.bytes().map(|byte| format!("%{byte:02x}")).collect(),
+                plain.bytes().map(|byte| format!("\\u{byte:04X}")).collect(),
+                plain.replace('/', "\\/").replace('"', "\\\""),
+                serde_json::to_string(&serde_json::to_string(&plain).unwrap()).unwrap(),
             ] {
                 let clean = clean(secret, &text);
                 assert!(clean.contains(MARK), "{text}: {clean}");
                 assert!(!clean.contains("canary"), "{text}: {clean}");
             }
+        }
+        let backslashed = "a\\b\\\\canary";
+        for text in [backslashed, "a\\\\b\\\\\\\\canary", "a%5Cb%5c%5Ccanary"] {
+            assert_eq!(clean(backslashed, text), MARK, "{text}");
+        }
+        for other in ["canary/SE", "canary/SE+CRET=%221x", "\\\\\\canar"] {
+            let expected = other.replace("canary/SE+CRET=%221", MARK);
+            assert_eq!(clean(secret, other), expected);
         }
         assert_eq!(clean("short", "short"), "short");
         assert_eq!(clean("", "x"), "x");

@@ -1,11 +1,14 @@
 //! Planning, from batches over texts in memory to new bytes and verdicts.
 
+use std::num::NonZeroU64;
+
+use patchcore::dialect::{self, Options};
 use patchcore::edit::Edit;
 use patchcore::operation::{
     Action, Address, Batch, Coordinates, Guard, Indent, Insertion, Lines, Occurrence, Operation,
     Pattern, Target,
 };
-use patchcore::plan::{ChangeKind, Holds, Outcome, Plan, plan};
+use patchcore::plan::{ChangeKind, Holds, Outcome, Plan, Script as _, plan};
 use patchcore::{Code, Digest, Policy, Refusal, RelPath, Tree};
 
 pub(crate) fn path(path: &str) -> RelPath {
@@ -675,6 +678,121 @@ fn a_batch_grows_by_no_more_than_the_operator_allows() {
     policy.max_growth = 0;
     let once = batch(vec![("many", Action::Append(Lines::new(million)))]);
     assert!(!plan(&once, &tree, &policy).has_refusal());
+}
+
+/// A text that comes at many places, and indentation that it gets there.
+#[test]
+fn text_at_many_places_is_growth_in_foreign_formats_too() {
+    let deep = " ".repeat(100_000);
+    let tree = Tree::new()
+        .with_file(path("f"), "a\n".repeat(5_000))
+        .with_file(path("deep"), format!("{deep}one\n{deep}two\n"));
+    let long = "x".repeat(1_000_000);
+    let lines = "x\n".repeat(5_000);
+    let call = format!(
+        r#"{{"path": "f", "old_string": "a", "new_string": "{long}", "replace_all": true}}"#
+    );
+    let block = format!("<<<<<<< SEARCH\na\n=======\n{long}\n>>>>>>> REPLACE\n");
+    let chunk = format!(
+        "*** Begin Patch\n*** Update File: deep\n@@\n one\n{} two\n*** End Patch\n",
+        lines.replace("x\n", "+x\n")
+    );
+    for (patch, all, small, expected) in [
+        (&call, false, "x", Code::LimitExceeded),
+        (&block, true, "x", Code::LimitExceeded),
+        (&chunk, false, "+x\n", Code::AnchorNotFound),
+    ] {
+        let planned = |patch: &str, max_growth| {
+            let mut options = Options::default();
+            options.file = (all).then(|| path("f"));
+            options.all = all;
+            options.max_growth = max_growth;
+            let script = dialect::parse(patch.as_bytes(), &options).unwrap();
+            let lowered = script.lower(&tree).unwrap();
+            code(&plan(&lowered.batch, &tree, &Policy::default()), 0)
+        };
+        assert_eq!(planned(patch, None), Some(expected));
+        // A little of it is no harm, unless the operator says so.
+        let most = if small == "x" {
+            &long
+        } else {
+            &lines.replace("x\n", "+x\n")
+        };
+        let less = patch.replace(most.as_str(), small);
+        assert_eq!(planned(&less, None), None, "{less}");
+        let limited = planned(&less, Some(1_000));
+        assert_eq!(limited, Some(Code::LimitExceeded), "{less}");
+    }
+}
+
+/// What many operations look for in one text stands at more places than anybody could go through.
+#[test]
+fn many_searches_that_find_much_are_bounded_in_all() {
+    const MANY: usize = 3_000;
+    let letters = "a".repeat(1_000_000);
+    let lines = "x\n".repeat(20_000);
+    let marks = "###P###\n".repeat(10_000);
+    let tree = Tree::new()
+        .with_file(path("letters"), letters.clone())
+        .with_file(path("lines"), lines)
+        .with_file(path("marks"), marks);
+    let nth = |index: usize| {
+        let index = NonZeroU64::new(index as u64 + 1).unwrap();
+        Occurrence::Nth(index)
+    };
+    let insert = |target, occurrence| {
+        let at = Address { target, occurrence };
+        Action::InsertAfter(insertion(at, Guard::default(), "y"))
+    };
+    let block = || Target::Text(Lines::new("x\nx"));
+    let cases: Vec<(&str, &str, Vec<Action>, Option<Code>)> = vec![
+        (
+            "the same letter",
+            "letters",
+            (0..MANY).map(|n| text("a", "b", nth(n))).collect(),
+            None,
+        ),
+        (
+            "a letter that is ambiguous",
+            "letters",
+            (0..MANY)
+                .map(|_| text("a", "b", Occurrence::Only))
+                .collect(),
+            Some(Code::AnchorAmbiguous),
+        ),
+        (
+            "patterns",
+            "letters",
+            (0..1_100)
+                .map(|n| Target::Match(Pattern::new(&format!("z{n}")).unwrap()))
+                .map(|target| insert(target, Occurrence::Only))
+                .collect(),
+            Some(Code::LimitExceeded),
+        ),
+        (
+            "the same lines",
+            "lines",
+            (0..MANY).map(|n| insert(block(), nth(2 * n))).collect(),
+            None,
+        ),
+        (
+            "a placeholder",
+            "marks",
+            (0..MANY)
+                .map(|n| insert(Target::Placeholder("P".into()), nth(n)))
+                .collect(),
+            None,
+        ),
+    ];
+    for (what, file, actions, expected) in cases {
+        let batch = batch(actions.into_iter().map(|action| (file, action)).collect());
+        let planned = plan(&batch, &tree, &Policy::default());
+        let mut codes = (0..batch.operations.len()).map(|index| code(&planned, index));
+        match expected {
+            Some(_) => assert!(codes.any(|code| code == expected), "{what}"),
+            None => assert!(codes.all(|code| code.is_none()), "{what}"),
+        }
+    }
 }
 
 #[test]

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use crate::text::{Text, split_lines, trim_ending};
 
 /// Lines that may be compared in one search, before the batch is held to be hostile.
-const COMPARE_BUDGET: usize = 200_000_000;
+const COMPARE_BUDGET: usize = 100_000_000;
+
+/// Places that may be found in one search: each takes 24 bytes.
+const FOUND: usize = 1 << 22;
 
 /// The places of a number of blocks in one text.
 #[derive(Debug)]
@@ -114,7 +117,7 @@ fn search(
             {
                 found.push((candidate, start));
             }
-            if compared > COMPARE_BUDGET {
+            if compared > COMPARE_BUDGET || found.len() > FOUND {
                 return None;
             }
             candidate = *next;

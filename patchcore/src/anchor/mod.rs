@@ -44,9 +44,15 @@ pub enum Edge {
     Last,
 }
 
-/// Bytes that regular expressions may scan for one file's operations in all, before the batch is
-/// held to be hostile: 16 GiB.
-const SCAN_BUDGET: usize = 1 << 34;
+/// Bytes that may be looked at for one file's operations in all, before the batch is held to be
+/// hostile: 4 GiB, one to two seconds.
+const SCAN_BUDGET: usize = 4 << 30;
+
+/// What a regular expression takes for a byte, measured by what copying takes.
+const MATCHED: usize = 4;
+
+/// What a place takes that is made for one operation alone, measured by what copying bytes takes.
+const PLACE: usize = 64;
 
 /// Resolves the addresses and guards of one file's operations.
 #[derive(Debug)]
@@ -57,6 +63,9 @@ pub struct Resolver<'a> {
     blocks: Places<'a>,
     /// Lines that match a pattern, by its source.
     matches: HashMap<String, Vec<Range<usize>>>,
+    /// Lines with a placeholder, by its name.
+    placeholders: Option<HashMap<&'a str, Vec<Range<usize>>>>,
+    /// What was looked at so far, in bytes.
     scanned: usize,
     /// How many refusals show the most similar place.
     compared: usize,
@@ -78,6 +87,7 @@ impl<'a> Resolver<'a> {
             text,
             blocks,
             matches: HashMap::new(),
+            placeholders: None,
             scanned: 0,
             compared: 0,
         }
@@ -93,28 +103,26 @@ impl<'a> Resolver<'a> {
             Target::Lines { first, last } => self.lines(*first, *last),
             Target::Text(block) => {
                 let starts = self.occurrences(block)?;
-                let spans = starts
-                    .iter()
-                    .map(|&start| self.block_span(start, block))
-                    .collect();
-                self.choose(spans, address.occurrence, "the text")
+                let start = |index: usize| starts[index];
+                self.choose(starts.len(), start, address.occurrence, "the text")
+                    .map(|index| self.located(self.block_span(starts[index], block)))
                     .map_err(|refusal| self.with_nearest(refusal, block.as_bytes()))
             }
             Target::Match(pattern) => {
-                let spans = self.matching_lines(pattern)?.to_vec();
-                self.choose(
-                    spans,
-                    address.occurrence,
-                    &format!("a match of {pattern:?}"),
-                )
+                self.match_lines(pattern)?;
+                let what = format!("a match of {pattern:?}");
+                self.choose_span(&self.matches[pattern.as_str()], address.occurrence, &what)
             }
             Target::Between {
                 start,
                 end,
                 inclusive,
             } => {
-                let starts = self.matching_lines(start)?.to_vec();
-                let ends = self.matching_lines(end)?;
+                self.match_lines(start)?;
+                self.match_lines(end)?;
+                self.scan(PLACE.saturating_mul(self.matches[start.as_str()].len()))?;
+                let starts = &self.matches[start.as_str()];
+                let ends = &self.matches[end.as_str()];
                 let spans = starts
                     .iter()
                     .filter_map(|opening| {
@@ -125,14 +133,22 @@ impl<'a> Resolver<'a> {
                             false => opening.end..closing.start,
                         })
                     })
-                    .collect();
+                    .collect::<Vec<_>>();
                 let what = format!("a range between {start:?} and {end:?}");
-                self.choose(spans, address.occurrence, &what)
+                let located = self.choose_span(&spans, address.occurrence, &what)?;
+                // Its lines are counted.
+                self.scan(located.span.len())?;
+                Ok(located)
             }
             Target::Placeholder(id) => {
-                let spans = self.placeholder_lines(id);
+                self.find_placeholders();
+                let lines = self
+                    .placeholders
+                    .as_ref()
+                    .and_then(|lines| lines.get(id.as_str()));
+                let spans = lines.map(Vec::as_slice).unwrap_or_default();
                 let what = format!("placeholder {id}");
-                self.choose(spans, address.occurrence, &what)
+                self.choose_span(spans, address.occurrence, &what)
                     .map_err(|mut refusal| {
                         if refusal.code == Code::AnchorNotFound {
                             refusal.code = Code::PlaceholderNotFound;
@@ -142,6 +158,31 @@ impl<'a> Resolver<'a> {
                     })
             }
         }
+    }
+
+    /// Takes note that so many bytes are looked at for one operation alone.
+    ///
+    /// # Errors
+    /// `LIMIT_EXCEEDED` where that is more than a batch may ask for.
+    pub(crate) fn scan(&mut self, bytes: usize) -> Result<(), Refusal> {
+        self.scanned = self.scanned.saturating_add(bytes);
+        match self.scanned > SCAN_BUDGET {
+            true => Err(self.too_much_work()),
+            false => Ok(()),
+        }
+    }
+
+    /// Takes note that so many places were made for one operation alone.
+    ///
+    /// # Errors
+    /// As [`scan`](Self::scan).
+    pub(crate) fn scan_places(&mut self, places: usize) -> Result<(), Refusal> {
+        self.scan(PLACE.saturating_mul(places))
+    }
+
+    /// How many bytes were looked at so far.
+    pub(crate) fn scanned(&self) -> usize {
+        self.scanned
     }
 
     /// Checks that what a guard expects stands at the lines.
@@ -220,36 +261,49 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    fn choose(
+    fn choose_span(
         &self,
-        mut spans: Vec<Range<usize>>,
+        spans: &[Range<usize>],
         occurrence: Occurrence,
         what: &str,
     ) -> Result<Located, Refusal> {
+        let start = |index: usize| spans[index].start;
+        let index = self.choose(spans.len(), start, occurrence, what)?;
+        Ok(self.located(spans[index].clone()))
+    }
+
+    fn located(&self, span: Range<usize>) -> Located {
+        let first = self.text.line_at(span.start).index();
+        let count = split_lines(self.shown(&span)).count();
+        Located { span, first, count }
+    }
+
+    /// Which of several places an operation means.
+    fn choose(
+        &self,
+        count: usize,
+        start: impl Fn(usize) -> usize,
+        occurrence: Occurrence,
+        what: &str,
+    ) -> Result<usize, Refusal> {
         let path = self.path;
-        let (count, index) = match occurrence {
-            Occurrence::Only if spans.len() > 1 => {
-                let count = spans.len();
+        let first_ones = || -> Vec<usize> { (0..count.min(MAX_CANDIDATES)).map(&start).collect() };
+        let index = match occurrence {
+            Occurrence::Only if count > 1 => {
                 let refusal = Refusal::new(
                     Code::AnchorAmbiguous,
                     format!(
                         "{what} is found at {count} places of {path}; say which by \"occurrence\""
                     ),
                 );
-                let starts: Vec<usize> = spans.iter().map(|span| span.start).collect();
-                return Err(self.list(refusal.in_file(path), &starts));
+                return Err(self.list(refusal.in_file(path), &first_ones()));
             }
-            Occurrence::Only | Occurrence::First | Occurrence::All => (spans.len(), Some(0)),
-            Occurrence::Last => (spans.len(), spans.len().checked_sub(1)),
-            Occurrence::Nth(n) => (spans.len(), usize::try_from(n.get() - 1).ok()),
+            Occurrence::Only | Occurrence::First | Occurrence::All => Some(0),
+            Occurrence::Last => count.checked_sub(1),
+            Occurrence::Nth(n) => usize::try_from(n.get() - 1).ok(),
         };
         match index {
-            Some(index) if index < count => {
-                let span = spans.swap_remove(index);
-                let first = self.text.line_at(span.start).index();
-                let count = split_lines(self.shown(&span)).count();
-                Ok(Located { span, first, count })
-            }
+            Some(index) if index < count => Ok(index),
             _ if count == 0 => Err(Refusal::new(
                 Code::AnchorNotFound,
                 format!("{what} is not found in {path}"),
@@ -262,8 +316,7 @@ impl<'a> Resolver<'a> {
                         "{what} is found {count} times in {path}, fewer than \"occurrence\" asks for"
                     ),
                 );
-                let starts: Vec<usize> = spans.iter().map(|span| span.start).collect();
-                Err(self.list(refusal.in_file(path), &starts))
+                Err(self.list(refusal.in_file(path), &first_ones()))
             }
         }
     }
@@ -279,47 +332,51 @@ impl<'a> Resolver<'a> {
         start..start + lines.map(<[u8]>::len).sum::<usize>()
     }
 
-    fn matching_lines(&mut self, pattern: &Pattern) -> Result<&[Range<usize>], Refusal> {
-        if !self.matches.contains_key(pattern.as_str()) {
-            self.scanned = self.scanned.saturating_add(self.text.bytes().len());
-            if self.scanned > SCAN_BUDGET {
-                return Err(self.too_much_work());
-            }
-            let mut at = self.text.bom_len();
-            let mut spans = Vec::new();
-            for line in split_lines(&self.text.bytes()[at..]) {
-                if pattern.is_match(trim_ending(line)) {
-                    spans.push(at..at + line.len());
-                }
-                at += line.len();
-            }
-            self.matches.insert(pattern.as_str().to_owned(), spans);
+    /// Finds the lines that match a pattern, if it was not asked for before.
+    fn match_lines(&mut self, pattern: &Pattern) -> Result<(), Refusal> {
+        if self.matches.contains_key(pattern.as_str()) {
+            return Ok(());
         }
-        Ok(&self.matches[pattern.as_str()])
+        self.scan(MATCHED.saturating_mul(self.text.bytes().len()))?;
+        let mut at = self.text.bom_len();
+        let mut spans = Vec::new();
+        for line in split_lines(&self.text.bytes()[at..]) {
+            if pattern.is_match(trim_ending(line)) {
+                spans.push(at..at + line.len());
+            }
+            at += line.len();
+        }
+        self.matches.insert(pattern.as_str().to_owned(), spans);
+        Ok(())
     }
 
-    fn placeholder_lines(&self, id: &str) -> Vec<Range<usize>> {
-        let mut spans: Vec<Range<usize>> = Vec::new();
-        for placeholder in crate::placeholder::find(self.text.bytes()) {
-            if placeholder.id != id {
-                continue;
-            }
-            let line = self.text.line_at(placeholder.span.start);
-            if let Some(span) = self.text.line(line)
+    /// Finds the lines that bear each placeholder, when the first is asked for.
+    fn find_placeholders(&mut self) {
+        if self.placeholders.is_some() {
+            return;
+        }
+        let text = self.text;
+        let mut lines: HashMap<&str, Vec<Range<usize>>> = HashMap::new();
+        for placeholder in crate::placeholder::find(text.bytes()) {
+            let spans = lines.entry(placeholder.id).or_default();
+            if let Some(span) = text.line(text.line_at(placeholder.span.start))
                 && spans.last() != Some(&span)
             {
                 spans.push(span);
             }
         }
-        spans
+        self.scanned = self.scanned.saturating_add(text.bytes().len());
+        self.placeholders = Some(lines);
     }
 
     /// Lists the placeholders that are in the file, those with the nearest names first.
-    fn with_placeholders(&self, mut refusal: Refusal, id: &str) -> Refusal {
+    fn with_placeholders(&mut self, mut refusal: Refusal, id: &str) -> Refusal {
         const COMPARED: usize = 1000;
-        if !refusal.candidates.is_empty() || id.len() > 100 {
+        let is_told = !refusal.candidates.is_empty() || id.len() > 100;
+        if is_told || self.is_done_comparing() {
             return refusal;
         }
+        self.compared += 1;
         let found = crate::placeholder::find(self.text.bytes())
             .into_iter()
             .take(COMPARED);

@@ -1,5 +1,7 @@
 //! Operations in the making, beside the tree that they lead to.
 
+use std::sync::Arc;
+
 use super::whole;
 use crate::bytes;
 use crate::digest::Digest;
@@ -9,7 +11,7 @@ use crate::locate::fold;
 use crate::locate::landed::{self, Landed};
 use crate::operation::{Action, Allowance, Batch, Coordinates, Matched, Operation, TextEdit};
 use crate::path::RelPath;
-use crate::plan::{Onto, SharedBytes, Stage, Tree, not_found};
+use crate::plan::{Growth, MAX_GROWTH, Onto, SharedBytes, Stage, Tree, not_found};
 use crate::text::LineNumber;
 
 /// Collects operations, and carries each out on the tree as it is by then.
@@ -21,6 +23,7 @@ pub(super) struct Desk<'t> {
     doubt: Option<Box<TextEdit>>,
     /// What is left of [`APART`].
     apart: usize,
+    growth: Growth,
 }
 
 /// How much text operations behind a refused one may be judged by, in all, in lines; two bytes of a
@@ -36,12 +39,33 @@ impl<'t> Desk<'t> {
     /// A desk; in original coordinates no path may be worked on twice but by edits.
     pub(super) fn with(tree: &'t Tree, coordinates: Coordinates) -> Self {
         Self {
-            stage: Stage::new(tree),
+            stage: Stage::new(tree, Arc::default()),
             coordinates,
             operations: Vec::new(),
             doubt: None,
             apart: APART,
+            growth: Growth::up_to(MAX_GROWTH),
         }
+    }
+
+    /// The desk where text that comes at many places may take so many bytes.
+    pub(super) fn growing_up_to(mut self, limit: Option<u64>) -> Self {
+        self.growth = Growth::up_to(limit.unwrap_or(MAX_GROWTH));
+        self
+    }
+
+    /// Allows the same bytes to be put at many places; asked before they take memory.
+    ///
+    /// # Errors
+    /// `LIMIT_EXCEEDED` where files would grow by more than the operator allows.
+    pub(super) fn repeat(
+        &self,
+        path: &RelPath,
+        bytes: usize,
+        places: usize,
+    ) -> Result<(), Refusal> {
+        let operation = self.operations.len();
+        self.growth.repeat(operation, path, bytes, places)
     }
 
     /// Which text the edits are of.
@@ -134,8 +158,11 @@ impl<'t> Desk<'t> {
         matched: Option<Matched>,
     ) -> Result<(), Refusal> {
         if matched.is_some_and(|step| step > Matched::LineEndings) {
-            self.stage
-                .searched(path, Self::PASSES, self.operations.len())?;
+            let operation = self.operations.len();
+            self.stage.searched(path, Self::PASSES, operation)?;
+            // New lines may have got more indentation than they bring.
+            let written = edits.iter().map(|edit| edit.text.len() as u64).sum();
+            self.growth.grow(operation, path, written)?;
         }
         let note = matched.and_then(fold::note).map(String::from);
         self.splice(path, edits, note)?;

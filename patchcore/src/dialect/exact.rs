@@ -1,5 +1,6 @@
 //! Exact characters in a file, as `str_replace` and `edit_file` look for them.
 
+use crate::bytes;
 use crate::edit::Edit;
 use crate::error::{Code, MAX_CANDIDATES, Refusal};
 use crate::locate::Place;
@@ -9,7 +10,7 @@ use crate::locate::landed::{self, Landed};
 use crate::locate::replace::{self, Tail};
 use crate::operation::{Matched, TextEdit};
 use crate::path::RelPath;
-use crate::text::{Text, split_lines, trim_ending};
+use crate::text::{Endings, LineEnding, Text, split_lines, trim_ending};
 
 /// How many matches may be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,12 +46,14 @@ impl Find<'_> {
 /// Edits that replace text in a file, and how its place was found.
 ///
 /// The characters are looked for as they are, `\n` standing for the file's line ending; where they
-/// are nowhere, as whole lines with trailing white space, then punctuation folded.
+/// are nowhere, as whole lines with trailing white space, then punctuation folded. `repeat` allows so
+/// many places.
 pub(super) fn edits(
     text: &[u8],
     find: &Find<'_>,
     path: &RelPath,
     name: &str,
+    repeat: impl Fn(usize) -> Result<(), Refusal>,
 ) -> Result<(Vec<Edit>, Option<Matched>), Refusal> {
     if find.old == find.new {
         return Err(Refusal::new(
@@ -60,7 +63,7 @@ pub(super) fn edits(
         .in_file(path));
     }
     let mut old = find.old.as_bytes().to_vec();
-    let mut found = occurrences(text, &old);
+    let mut found = bytes::occurrences(text, &old);
     let mut matched = None;
     if found.is_empty() && find.rungs == Rungs::All {
         for other in [
@@ -68,7 +71,7 @@ pub(super) fn edits(
             find.old.replace("\r\n", "\n").replace('\n', "\r\n"),
         ] {
             if other.as_bytes() != find.old.as_bytes() {
-                found = occurrences(text, other.as_bytes());
+                found = bytes::occurrences(text, other.as_bytes());
                 if !found.is_empty() {
                     old = other.into_bytes();
                     matched = Some(Matched::LineEndings);
@@ -95,24 +98,14 @@ pub(super) fn edits(
             return Err(refusal);
         }
     }
+    let places = disjoint(&found, old.len());
+    repeat(places.len())?;
     let lines = Text::new(text);
-    let edits = disjoint(&found, old.len()).into_iter().map(|at| {
-        let new = with_ending(&lines, at, find.new);
-        Edit::replace(at..at + old.len(), new)
-    });
+    let mut new = New::of(&lines, find.new);
+    let edits = places
+        .into_iter()
+        .map(|at| Edit::replace(at..at + old.len(), new.at(at)));
     Ok((edits.collect(), matched))
-}
-
-/// Where the bytes stand, overlapping places counted.
-fn occurrences(text: &[u8], find: &[u8]) -> Vec<usize> {
-    let finder = memchr::memmem::Finder::new(find);
-    let mut found = Vec::new();
-    let mut from = 0;
-    while let Some(at) = finder.find(&text[from..]) {
-        found.push(from + at);
-        from += at + 1;
-    }
-    found
 }
 
 fn disjoint(found: &[usize], length: usize) -> Vec<usize> {
@@ -130,15 +123,32 @@ fn disjoint(found: &[usize], length: usize) -> Vec<usize> {
         .collect()
 }
 
-/// New text with the line ending that the file has at the place.
-fn with_ending(text: &Text<'_>, at: usize, new: &str) -> Vec<u8> {
-    let plain = new.replace("\r\n", "\n");
-    if !plain.contains('\n') || !text.bytes().contains(&b'\n') {
-        return new.as_bytes().to_vec();
+/// New text with the line ending that the file has at each of some places, in order.
+struct New<'t> {
+    as_sent: &'t str,
+    /// With newlines alone, where the file has lines of its own.
+    plain: Option<String>,
+    endings: Endings<'t>,
+}
+
+impl<'t> New<'t> {
+    fn of(text: &'t Text<'t>, new: &'t str) -> Self {
+        let plain = new.replace("\r\n", "\n");
+        let endings = Endings::of(text, plain.as_bytes());
+        let has_lines = plain.contains('\n') && bytes::find(b'\n', text.bytes()).is_some();
+        Self {
+            as_sent: new,
+            plain: has_lines.then_some(plain),
+            endings,
+        }
     }
-    match text.ending_near(at) {
-        crate::text::LineEnding::Lf => plain.into_bytes(),
-        crate::text::LineEnding::CrLf => plain.replace('\n', "\r\n").into_bytes(),
+
+    fn at(&mut self, place: usize) -> Vec<u8> {
+        match (&self.plain, self.endings.near(place)) {
+            (None, _) => self.as_sent.as_bytes().to_vec(),
+            (Some(plain), LineEnding::Lf) => plain.as_bytes().to_vec(),
+            (Some(plain), LineEnding::CrLf) => plain.replace('\n', "\r\n").into_bytes(),
+        }
     }
 }
 
@@ -217,7 +227,7 @@ fn unescaped(text: &[u8], find: &Find<'_>, sought: &Sought<'_>) -> Option<Vec<Ed
             found.push(Vec::new());
             continue;
         }
-        match occurrences(text, &old)[..] {
+        match bytes::occurrences(text, &old)[..] {
             [] => {}
             [at] => found.push(vec![Edit::replace(at..at + old.len(), new)]),
             _ => return None,

@@ -191,6 +191,9 @@ pub struct Options {
     pub allow_omission: bool,
     /// Refuse such lines also where the sender allows them.
     pub forbid_omission: bool,
+    /// Bytes that a text which comes at many places may make the files grow by;
+    /// [`MAX_GROWTH`](crate::plan::MAX_GROWTH) where nothing is said. The policy's holds for the rest.
+    pub max_growth: Option<u64>,
     /// The root's absolute path: absolute paths below it are taken as relative to it.
     pub root: Option<PathBuf>,
 }

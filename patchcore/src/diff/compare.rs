@@ -22,6 +22,8 @@ const SEARCH: Duration = Duration::from_millis(1500);
 const FIRST_WINDOW: usize = 16;
 /// Lines in the last; beyond it the rest is compared as a whole.
 const LAST_WINDOW: usize = 1 << 16;
+/// How much of what is left between parts that occur once [`parts`] compares, all with all.
+const COMPARED: usize = 1 << 16;
 /// Up to so many lines are compared as they are.
 const FEW: usize = 64;
 /// Lines that must agree for two texts to have met again, unless both end before.
@@ -45,7 +47,7 @@ pub fn edits(old: &[u8], new: &[u8]) -> EditSet {
 }
 
 /// A byte range of whole lines in each of two texts.
-pub(super) type Pair = (Range<usize>, Range<usize>);
+pub(crate) type Pair = (Range<usize>, Range<usize>);
 
 /// The lines that differ, in order; between two of them lies at least one line that does not.
 pub(super) fn changed_lines(old: &[u8], new: &[u8]) -> Vec<Pair> {
@@ -73,7 +75,8 @@ pub(super) fn changed_lines(old: &[u8], new: &[u8]) -> Vec<Pair> {
             split_lines(&rest_old[..gap_old]).collect(),
             split_lines(&rest_new[..gap_new]).collect(),
         );
-        search(&old_lines, &new_lines, deadline, |old, new| {
+        let effort = Effort::Until(deadline);
+        search(&old_lines, &new_lines, effort, |old, new| {
             found.push(
                 at_old + old.start..at_old + old.end,
                 at_new + new.start..at_new + new.end,
@@ -81,6 +84,30 @@ pub(super) fn changed_lines(old: &[u8], new: &[u8]) -> Vec<Pair> {
         });
         (at_old, at_new) = (at_old + gap_old, at_new + gap_new);
     }
+}
+
+/// The parts that differ, in order, each with all that gives way to it. Long stretches that nothing
+/// unique divides are held for different as a whole.
+pub(crate) fn parts(old: &[&str], new: &[&str]) -> Vec<Pair> {
+    let mut numbers: HashMap<&str, u32> = HashMap::with_capacity(old.len());
+    let mut number = |part| {
+        let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+        *numbers.entry(part).or_insert(next)
+    };
+    let old: Vec<u32> = old.iter().copied().map(&mut number).collect();
+    let new: Vec<u32> = new.iter().copied().map(&mut number).collect();
+    let mut found = Pairs(Vec::new());
+    let mut report = |old, new| found.push(old, new);
+    split(&old, &new, (0, 0), 0, Effort::Pairs(COMPARED), &mut report);
+    found.0
+}
+
+/// How long what nothing unique divides is compared.
+#[derive(Debug, Clone, Copy)]
+enum Effort {
+    Until(Instant),
+    /// As long as it takes, if there are no more pairs.
+    Pairs(usize),
 }
 
 /// Whether two texts of a few lines, as most edits are, share none. `false` for longer ones.
@@ -233,7 +260,7 @@ fn agree(old: &[u8], new: &[u8]) -> bool {
 fn search(
     old: &[&[u8]],
     new: &[&[u8]],
-    deadline: Instant,
+    effort: Effort,
     mut report: impl FnMut(Range<usize>, Range<usize>),
 ) {
     let (old_starts, new_starts) = (offsets(old), offsets(new));
@@ -244,7 +271,7 @@ fn search(
         );
     };
     if old.len().max(new.len()) <= FEW {
-        few(old, new, (0, 0), deadline, &mut differ);
+        few(old, new, (0, 0), effort, &mut differ);
         return;
     }
     // Numbers stand for lines: they compare faster.
@@ -255,7 +282,7 @@ fn search(
     };
     let old: Vec<u32> = old.iter().copied().map(&mut number).collect();
     let new: Vec<u32> = new.iter().copied().map(&mut number).collect();
-    split(&old, &new, (0, 0), 0, deadline, &mut differ);
+    split(&old, &new, (0, 0), 0, effort, &mut differ);
 }
 
 /// Reports what differs between lines that occur once in each text and keep their order: what they
@@ -266,7 +293,7 @@ fn split(
     new: &[u32],
     at: (usize, usize),
     depth: usize,
-    deadline: Instant,
+    effort: Effort,
     report: &mut impl FnMut(Range<usize>, Range<usize>),
 ) {
     /// Each level may find lines that are unique only in its part.
@@ -279,21 +306,21 @@ fn split(
     let (old, new) = (&old[..old.len() - below], &new[..new.len() - below]);
     let at = (at.0 + above, at.1 + above);
     if old.len().max(new.len()) <= FEW {
-        return few(old, new, at, deadline, report);
+        return few(old, new, at, effort, report);
     }
     let marks = match depth < DEPTH {
         true => unique_in_order(old, new),
         false => Vec::new(),
     };
     if marks.is_empty() {
-        return all(old, new, at, deadline, report);
+        return all(old, new, at, effort, report);
     }
     let ends = std::iter::once((old.len(), new.len()));
     let (mut from_old, mut from_new) = (0, 0);
     for (to_old, to_new) in marks.into_iter().chain(ends) {
         let (old, new) = (&old[from_old..to_old], &new[from_new..to_new]);
         let at = (at.0 + from_old, at.1 + from_new);
-        split(old, new, at, depth + 1, deadline, report);
+        split(old, new, at, depth + 1, effort, report);
         (from_old, from_new) = (to_old + 1, to_new + 1);
     }
 }
@@ -346,12 +373,12 @@ fn few<L: Hash + Ord>(
     old: &[L],
     new: &[L],
     at: (usize, usize),
-    deadline: Instant,
+    effort: Effort,
     report: &mut impl FnMut(Range<usize>, Range<usize>),
 ) {
     match old.is_empty() || new.is_empty() || old.len().max(new.len()) == 1 {
         true => report_at(0..old.len(), 0..new.len(), at, report),
-        false => compare(Algorithm::Histogram, old, new, at, deadline, report),
+        false => compare(Algorithm::Histogram, old, new, at, effort, report),
     }
 }
 
@@ -360,11 +387,16 @@ fn all(
     old: &[u32],
     new: &[u32],
     at: (usize, usize),
-    deadline: Instant,
+    effort: Effort,
     report: &mut impl FnMut(Range<usize>, Range<usize>),
 ) {
     let known: HashSet<u32> = old.iter().copied().collect();
     if !new.iter().any(|line| known.contains(line)) {
+        return report_at(0..old.len(), 0..new.len(), at, report);
+    }
+    if let Effort::Pairs(most) = effort
+        && old.len().saturating_mul(new.len()) > most
+    {
         return report_at(0..old.len(), 0..new.len(), at, report);
     }
     let algorithm = if old.len().max(new.len()) > LAST_WINDOW {
@@ -372,7 +404,7 @@ fn all(
     } else {
         Algorithm::Histogram
     };
-    compare(algorithm, old, new, at, deadline, report);
+    compare(algorithm, old, new, at, effort, report);
 }
 
 fn compare<L: Hash + Ord>(
@@ -380,10 +412,14 @@ fn compare<L: Hash + Ord>(
     old: &[L],
     new: &[L],
     at: (usize, usize),
-    deadline: Instant,
+    effort: Effort,
     report: &mut impl FnMut(Range<usize>, Range<usize>),
 ) {
-    for op in similar::capture_diff_slices_deadline(algorithm, old, new, Some(deadline)) {
+    let deadline = match effort {
+        Effort::Until(deadline) => Some(deadline),
+        Effort::Pairs(_) => None,
+    };
+    for op in similar::capture_diff_slices_deadline(algorithm, old, new, deadline) {
         if !matches!(op, DiffOp::Equal { .. }) {
             report_at(op.old_range(), op.new_range(), at, report);
         }

@@ -19,6 +19,7 @@ pub(crate) use blob::blob_name;
 pub use blob::{BlobName, InvalidBlobName};
 pub use change::LineStats;
 pub use compare::edits;
+pub(crate) use compare::parts;
 pub use file::{FileDiff, Origin, Rendered, Side};
 
 /// How a diff is written.

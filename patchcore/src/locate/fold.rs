@@ -1,7 +1,9 @@
 //! How lines are compared: byte for byte, or with something folded away.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
+use crate::diff;
 use crate::operation::Matched;
 use crate::text::trim_ending;
 
@@ -168,28 +170,20 @@ impl Run<'_> {
         let mut out = String::new();
         // What of the old lines goes and differs in form, and what comes that is not of them.
         let mut lost: Vec<&Token<'_>> = Vec::new();
-        let mut fresh: Vec<&str> = Vec::new();
-        for op in similar::capture_diff_slices(similar::Algorithm::Patience, &texts, &new) {
-            match op {
-                similar::DiffOp::Equal { old_index, len, .. } => {
-                    out.extend(
-                        old[old_index..old_index + len]
-                            .iter()
-                            .map(|token| token.file),
-                    );
-                }
-                _ => {
-                    let gone = &old[op.old_range()];
-                    lost.extend(gone.iter().filter(|token| token.text != token.file));
-                    for text in &new[op.new_range()] {
-                        out.push_str(text);
-                        fresh.push(text);
-                    }
-                }
-            }
+        let mut fresh: HashSet<&str> = HashSet::new();
+        let mut from = 0;
+        let all = diff::parts(&texts, &new).into_iter();
+        for (gone, comes) in all.chain([(old.len()..old.len(), 0..0)]) {
+            let kept = &old[from..gone.start];
+            out.extend(kept.iter().map(|token| token.file));
+            from = gone.end;
+            let gone = &old[gone];
+            lost.extend(gone.iter().filter(|token| token.text != token.file));
+            out.extend(new[comes.clone()].iter().copied());
+            fresh.extend(&new[comes]);
         }
         // It goes with the words around it, unless the new lines have one like it.
-        if let Some(token) = lost.iter().find(|token| fresh.contains(&token.text)) {
+        if let Some(token) = lost.iter().find(|token| fresh.contains(token.text)) {
             return Err(token.line);
         }
         Ok(out
@@ -348,5 +342,29 @@ mod tests {
             new: vec![b"1 2 3 4 'a"],
         };
         assert!(run.carry().is_err());
+    }
+
+    /// As many words as fit into a patch, in another order, take no time to speak of.
+    #[test]
+    fn long_lines_are_carried_too() {
+        let words = |step: usize| -> Vec<String> {
+            (0..60_000)
+                .map(|at| format!("w{}", at * step % 60_000))
+                .collect()
+        };
+        let file = format!("\u{201c}{}\u{201d}", words(1).join(" "));
+        let old = file.replace(['\u{201c}', '\u{201d}'], "\"");
+        for new in [
+            words(7).join(" "),
+            "a b c d ".repeat(60_000),
+            words(1).join(" "),
+        ] {
+            let run = Run {
+                file: vec![file.as_bytes()],
+                old: vec![old.as_bytes()],
+                new: vec![new.as_bytes()],
+            };
+            assert_eq!(run.carry().unwrap(), [new.as_bytes()]);
+        }
     }
 }

@@ -21,8 +21,10 @@ mod edge;
 mod heading;
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use super::fold::{Fold, LADDER};
 use super::ladder::Rungs;
@@ -36,6 +38,10 @@ pub(crate) use heading::is_below;
 
 /// Fewest characters that are not blank by which a new text is known again.
 const ENOUGH: usize = 16;
+
+/// Bytes of lines that are looked for within others at once: each takes about 45 bytes of memory
+/// meanwhile. Of more, only what is the same is held for common.
+const SHARED: usize = 4 << 20;
 
 /// What the file says of an edit whose new text may stand there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -255,11 +261,7 @@ pub(crate) fn characters_at(
     let Some(first) = searched.first().filter(|_| inner(new) > inner(old)) else {
         return Landed::No;
     };
-    // What stands inside of the new text has it around itself: most edits are told so from those
-    // that have landed without another look at all of the text.
-    let most = new.len() + crate::bytes::count(b'\n', new);
-    let around = first.start.saturating_sub(most)..text.len().min(first.end + most);
-    if occurrences(&text[around], new).is_empty() {
+    if !stands_around(text, first, new) {
         return Landed::No;
     }
     let [there] = &occurrences(text, new)[..] else {
@@ -274,6 +276,14 @@ pub(crate) fn characters_at(
         Some(Edge::Part) => Landed::Part(place(text, there)),
         Some(Edge::Whole) | None => Landed::Yes(place(text, there)),
     }
+}
+
+/// Whether a new text may stand around what is in its middle: most edits are told so from those that
+/// have landed without another look at all of the text.
+pub(crate) fn stands_around(text: &[u8], place: &Range<usize>, new: &[u8]) -> bool {
+    let most = new.len() + crate::bytes::count(b'\n', new);
+    let around = place.start.saturating_sub(most)..text.len().min(place.end + most);
+    !occurrences(&text[around], new).is_empty()
 }
 
 /// Judges an edit of characters that are not in the text.
@@ -328,13 +338,15 @@ fn is_inside(place: &Range<usize>, there: &Range<usize>) -> bool {
 
 /// Whether lines are a part of others, white space around them aside.
 fn holds(new: &[&[u8]], old: &[&[u8]]) -> bool {
-    let same = |part: &[&[u8]]| {
-        let mut pairs = part.iter().zip(old);
-        pairs.all(|(a, b)| {
-            Fold::Punctuation.of(a.trim_ascii()) == Fold::Punctuation.of(b.trim_ascii())
-        })
+    let joined = |lines: &[&[u8]]| {
+        let mut joined = vec![b'\n'];
+        for line in lines {
+            joined.extend_from_slice(&Fold::Punctuation.of(line.trim_ascii()));
+            joined.push(b'\n');
+        }
+        joined
     };
-    new.len() > old.len() && new.windows(old.len()).any(same)
+    new.len() > old.len() && memchr::memmem::find(&joined(new), &joined(old)).is_some()
 }
 
 /// Whether an edit is so much of its own that finding its new text is no chance.
@@ -343,33 +355,45 @@ fn is_telling(old: &[&[u8]], new: &[&[u8]]) -> bool {
         let bytes = line.iter().copied();
         bytes.filter(|byte| !byte.is_ascii_whitespace()).collect()
     };
-    let has_word = |line: &&Vec<u8>| {
+    let has_word = |line: &[u8]| {
         let mut bytes = line.iter();
         bytes.any(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80)
     };
     let old: Vec<Vec<u8>> = old.iter().map(squeezed).collect();
     let new: Vec<Vec<u8>> = new.iter().map(squeezed).collect();
     // Of lines that are repeated, those beyond the old ones are new.
-    let mut left: Vec<&Vec<u8>> = old.iter().collect();
+    let mut left: HashMap<&[u8], usize> = HashMap::new();
+    for line in &old {
+        *left.entry(line).or_default() += 1;
+    }
     let mut added = new.iter().filter(|line| {
-        let known = left.iter().position(|other| other == line);
-        known.map(|at| left.swap_remove(at)).is_none()
+        let left = left.get_mut(&line[..]).filter(|left| **left > 0);
+        left.map(|left| *left -= 1).is_none()
     });
-    let adds_word = added.any(|line| has_word(&line));
-    let holds = |one: &[u8], other: &[u8]| {
-        other.len() >= ENOUGH && memchr::memmem::find(one, other).is_some()
-    };
-    let shares = |line: &&Vec<u8>| {
-        let mut others = old.iter();
-        others.any(|other| other == *line || holds(other, line) || holds(line, other))
-    };
+    let adds_word = added.any(|line| has_word(line));
     let continues = |byte: &&u8| (**byte & 0xc0) != 0x80;
-    let characters: usize = new
-        .iter()
-        .map(|line| line.iter().filter(continues).count())
-        .sum();
-    let common = new.iter().filter(has_word).any(|line| shares(&line));
-    adds_word && common && characters >= ENOUGH
+    let characters = new.iter().flatten().filter(continues).count();
+    let worded: Vec<&[u8]> = (new.iter().map(Vec::as_slice))
+        .filter(|line| has_word(line))
+        .collect();
+    let old: Vec<&[u8]> = old.iter().map(Vec::as_slice).collect();
+    adds_word && characters >= ENOUGH && share(&worded, &old)
+}
+
+/// Whether a line is one of some others, or a long one is a part of one of them or has one in it.
+fn share(lines: &[&[u8]], others: &[&[u8]]) -> bool {
+    let known: HashSet<&[u8]> = others.iter().copied().collect();
+    let holds = |wholes: &[&[u8]], parts: &[&[u8]]| {
+        let parts = || parts.iter().filter(|part| part.len() >= ENOUGH);
+        if parts().map(|part| part.len()).sum::<usize>() > SHARED {
+            return false;
+        }
+        let automaton = AhoCorasick::builder()
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(parts());
+        automaton.is_ok_and(|parts| wholes.iter().any(|whole| parts.is_match(*whole)))
+    };
+    lines.iter().any(|line| known.contains(line)) || holds(lines, others) || holds(others, lines)
 }
 
 fn is_blank(line: &[u8]) -> bool {
@@ -408,17 +432,10 @@ fn occurrences(text: &[u8], find: &[u8]) -> Vec<Range<usize>> {
     });
     let crlf = crlf.collect::<Vec<_>>().concat();
     for form in [find, &plain, &crlf] {
-        let finder = memchr::memmem::Finder::new(form);
-        let mut found = Vec::new();
-        let mut from = 0;
-        while !form.is_empty()
-            && let Some(at) = finder.find(&text[from..])
-        {
-            found.push(from + at..from + at + form.len());
-            from += at + 1;
-        }
+        let found = crate::bytes::occurrences(text, form);
         if !found.is_empty() {
-            return found;
+            let places = found.into_iter().map(|at| at..at + form.len());
+            return places.collect();
         }
     }
     Vec::new()
@@ -456,6 +473,57 @@ mod tests {
 
     fn maybe(line: u64) -> Option<Result<u64, u64>> {
         Some(Err(line))
+    }
+
+    /// Whatever repeats itself, and however many lines there are.
+    #[test]
+    fn long_texts_are_judged_in_time_in_proportion() {
+        let letters = "a".repeat(2_000_000);
+        let judged = |text: &str, old: &str, new: &str| {
+            characters(text.as_bytes(), old.as_bytes(), new.as_bytes(), Rungs::All)
+        };
+        assert_eq!(judged(&letters, "z", &letters[..100_000]), Landed::No);
+        let behind = format!("b{letters}");
+        assert_eq!(judged(&behind, "b", &letters[..100_000]), Landed::No);
+        let numbered = |start: &str| -> String {
+            (0..60_000)
+                .map(|n| format!("{start} line of many {n}\n"))
+                .collect()
+        };
+        let new = numbered("new");
+        assert_eq!(line(of_lines(&new, &numbered("old"), &new)), maybe(1));
+        let part = numbered("new")
+            .replace(" line", " \tline")
+            .replace('\n', " and more\n");
+        assert_eq!(line(of_lines(&new, &part, &new)), at(1));
+        let alike = "x\n".repeat(60_000);
+        let text = format!("{alike}y\n");
+        assert_eq!(of_lines(&text, &text, &alike.repeat(2)), Landed::No);
+    }
+
+    proptest! {
+        #[test]
+        fn lines_share_what_they_share_one_by_one(
+            lines in prop::collection::vec("[ab]{0,3}[ab]{0,20}", 0..5),
+            others in prop::collection::vec("[ab]{0,3}[ab]{0,20}", 0..5),
+            shift in 0..20usize,
+        ) {
+            let mut lines = lines;
+            if let (Some(line), Some(other)) = (lines.first_mut(), others.first()) {
+                *line = other[shift.min(other.len())..].to_owned();
+            }
+            let holds = |a: &String, b: &String| b.len() >= ENOUGH && a.contains(b);
+            let expected = lines.iter().any(|a| {
+                others.iter().any(|b| a == b || holds(a, b) || holds(b, a))
+            });
+            let bytes = |lines: &[String]| -> Vec<Vec<u8>> {
+                lines.iter().map(|line| line.clone().into_bytes()).collect()
+            };
+            let (lines, others) = (bytes(&lines), bytes(&others));
+            let lines: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
+            let others: Vec<&[u8]> = others.iter().map(Vec::as_slice).collect();
+            prop_assert_eq!(share(&lines, &others), expected);
+        }
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Paths that the operator protects, beside those that always are.
 
-use super::{RelPath, fold, glob};
+use super::{RelPath, fold, glob, on_shares};
 
 /// What the set `ci` stands for: files that decide what runs on the machines of others, or what
 /// agents are told.
-const CI: [&str; 41] = [
+const CI: [&str; 54] = [
     ".github/workflows",
     ".github/actions",
     ".github/dependabot.yml",
@@ -38,21 +38,35 @@ const CI: [&str; 41] = [
     ".env*",
     "AGENTS.md",
     "AGENTS.override.md",
+    "AGENT.md",
+    ".agents",
     "CLAUDE*.md",
     "GEMINI.md",
+    "QWEN.md",
+    "WARP.md",
     ".github/copilot-instructions.md",
     ".github/instructions",
     ".cursorrules",
     ".windsurf*",
     ".cline*",
     ".aider*",
+    ".roo*",
+    ".kiro",
+    ".junie",
+    ".goosehints",
+    ".amazonq",
+    ".augment*",
+    ".opencode",
+    "opencode.json*",
+    ".rules",
 ];
 
 /// Globs of paths that are refused to a batch (`PATH_PROTECTED`).
 ///
 /// A glob without `/` matches a file or directory of that name at any depth, one with `/` a path
 /// from the root on; what lies below a match is protected, too. `*` and `?` stay within a
-/// component, `**` stands for any number of them. Case is folded, as some file systems do. `ci` is
+/// component, `**` stands for any number of them. Names are taken for those that some file systems
+/// take them for: case is folded, and what Windows leaves out at a name's end. `ci` is
 /// a set of globs: workflows, hooks, package managers' settings, `.env*`, agents' instructions.
 ///
 /// ```
@@ -99,8 +113,11 @@ impl Protect {
         if self.globs.is_empty() {
             return None;
         }
-        let components: Vec<String> = path.components().map(fold).collect();
-        let covers = |glob: &&Glob| glob.covers(&components);
+        let as_written: Vec<String> = path.components().map(fold).collect();
+        let on_shares = || path.components().flat_map(on_shares).collect();
+        let is_other = path.as_bytes().iter().any(|byte| b"\\:. ".contains(byte));
+        let on_shares: Vec<String> = if is_other { on_shares() } else { Vec::new() };
+        let covers = |glob: &&Glob| glob.covers(&as_written) || glob.covers(&on_shares);
         self.globs.iter().find(covers).map(|glob| &*glob.text)
     }
 }
@@ -185,6 +202,11 @@ mod tests {
             ("**", "a", true),
             ("[ab]?", "bc", true),
             ("src\\x", "src", false),
+            ("src\\x", "src\\x", true),
+            (".github/workflows", ".github./workflows \\x.yml", true),
+            ("conftest.py", "a\\Conftest.py::$DATA", true),
+            (".npmrc", "\u{200c}.npmrc. .", true),
+            ("a.b", "a.b.c", false),
         ] {
             let protect = Protect::new([glob]);
             let covering = protect.covering(&RelPath::new(path).unwrap());
@@ -211,6 +233,9 @@ mod tests {
             "AGENTS.md",
             "sub/CLAUDE.md",
             ".cursorrules",
+            ".roo/rules/a.md",
+            ".kiro/steering/a.md",
+            "QWEN.md",
         ] {
             assert!(
                 ci.covering(&RelPath::new(path).unwrap()).is_some(),

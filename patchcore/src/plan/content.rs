@@ -6,17 +6,17 @@ use std::ops::Range;
 use crate::anchor::{Edge, Located, Resolver, guard_block};
 use crate::digest::Digest;
 use crate::edit::Edit;
-use crate::error::{Code, Hint, Refusal};
+use crate::error::{Code, Hint, MAX_CANDIDATES, Refusal};
 use crate::locate::ladder::Rungs;
 use crate::locate::landed::{self, Landed};
 use crate::operation::{
     Action, Address, Guard, Indent, Insertion, Lines, Occurrence, Operation, Target, TextEdit,
 };
 use crate::path::RelPath;
-use crate::text::{Encoding, LineEnding, LineNumber, Text, split_lines, trim_ending};
+use crate::text::{Encoding, Endings, LineEnding, LineNumber, Text, split_lines, trim_ending};
 
 use super::Policy;
-use super::find::Finds;
+use super::find::{Finds, find_text};
 use super::growth::Terms;
 
 /// A piece of an operation's edit.
@@ -162,6 +162,8 @@ pub(super) fn resolve(
     terms: &Terms<'_>,
     digest: &dyn Fn() -> Digest,
 ) -> Result<Resolution, Refusal> {
+    terms.work.check(path)?;
+    let before = places.resolver.scanned();
     let mut scene = Scene {
         index,
         operation,
@@ -172,7 +174,7 @@ pub(super) fn resolve(
         terms,
         digest,
     };
-    match &operation.action {
+    let resolution = match &operation.action {
         Action::ReplaceBlock {
             at,
             guard,
@@ -202,7 +204,10 @@ pub(super) fn resolve(
         | Action::RenameFile { .. }
         | Action::CopyFile { .. }
         | Action::SetMode { .. } => Ok(Resolution::nothing()),
-    }
+    };
+    let scanned = places.resolver.scanned() - before;
+    terms.work.spend(scanned, index, path)?;
+    resolution
 }
 
 /// An operation before the text that it works on.
@@ -254,8 +259,9 @@ impl Scene<'_, '_> {
         let here = self.resolver.shown(&located.span);
         let (line, position) = match edge {
             Edge::Last => {
-                let last = split_lines(here).last().unwrap_or_default();
-                (last, self.virtual_end(&located))
+                let body = here.strip_suffix(b"\n").unwrap_or(here);
+                let start = crate::bytes::rfind(b'\n', body).map_or(0, |newline| newline + 1);
+                (&here[start..], self.virtual_end(&located))
             }
             Edge::First | Edge::Whole => (
                 split_lines(here).next().unwrap_or_default(),
@@ -354,7 +360,9 @@ impl Scene<'_, '_> {
             return Ok(Cow::Borrowed(content));
         }
         let added = width.saturating_mul(content.count());
-        self.terms.grow(self.index, self.path, added as u64)?;
+        self.terms
+            .growth
+            .grow(self.index, self.path, added as u64)?;
         let mut bytes = Vec::with_capacity(content.as_bytes().len() + added);
         for new in content.iter() {
             if !new.is_empty() {
@@ -432,8 +440,16 @@ impl Scene<'_, '_> {
         content: &[u8],
         occurrence: Occurrence,
     ) -> Result<Resolution, Refusal> {
-        let path = self.path;
-        let mut places = self.finds.places(self.text, find);
+        let (path, text, finds) = (self.path, self.text, self.finds);
+        let places = match finds.of_all(find) {
+            Some(places) => Cow::Borrowed(places),
+            None => {
+                let places = find_text(text, find);
+                self.resolver.scan(text.bytes().len())?;
+                self.resolver.scan_places(places.len())?;
+                Cow::Owned(places)
+            }
+        };
         let shown = crate::error::excerpt(find, 60);
         let count = places.len();
         // Who names a place among several, or has seen the file, means what stands there.
@@ -441,7 +457,7 @@ impl Scene<'_, '_> {
             // Much was looked for in vain.
             _ if self.resolver.is_done_comparing() => Landed::No,
             Occurrence::Only | Occurrence::All if count < 2 && self.operation.base.is_none() => {
-                self.landed(&places, find, content)
+                self.landed(&places, find, content)?
             }
             _ => Landed::No,
         };
@@ -471,6 +487,8 @@ impl Scene<'_, '_> {
             Occurrence::Last => count - 1,
             Occurrence::Nth(n) => usize::try_from(n.get() - 1).unwrap_or(usize::MAX),
             Occurrence::All => {
+                self.resolver.scan_places(places.len())?;
+                let mut places = places.into_owned();
                 keep_disjoint(&mut places);
                 return self.text_pieces(places, content);
             }
@@ -489,28 +507,42 @@ impl Scene<'_, '_> {
     /// The refusal of a text that stands at several places.
     fn among(&self, places: &[Range<usize>], code: Code, message: String) -> Refusal {
         let refusal = Refusal::new(code, message).in_file(self.path);
-        places.iter().fold(refusal, |refusal, place| {
-            let line = self.text.line_at(place.start);
-            let shown = self.text.line(line).unwrap_or_default();
-            refusal.with_candidate(Some(line), trim_ending(&self.text.bytes()[shown]))
-        })
+        places
+            .iter()
+            .take(MAX_CANDIDATES)
+            .fold(refusal, |refusal, place| {
+                let line = self.text.line_at(place.start);
+                let shown = self.text.line(line).unwrap_or_default();
+                refusal.with_candidate(Some(line), trim_ending(&self.text.bytes()[shown]))
+            })
     }
 
     /// Whether the edit has landed already, by the file or the log.
-    fn landed(&self, places: &[Range<usize>], find: &[u8], content: &[u8]) -> Landed {
+    fn landed(
+        &mut self,
+        places: &[Range<usize>],
+        find: &[u8],
+        content: &[u8],
+    ) -> Result<Landed, Refusal> {
         let bytes = self.text.bytes();
+        if let Some(first) = places.first()
+            && !landed::stands_around(bytes, first, content)
+        {
+            return Ok(Landed::No);
+        }
+        self.resolver.scan(bytes.len())?;
         let landed = landed::characters_at(bytes, places, find, content, Rungs::Exact);
         let (Landed::Maybe(place) | Landed::Part(place)) = &landed else {
-            return landed;
+            return Ok(landed);
         };
         let edit = TextEdit {
             old: find.to_vec(),
             new: content.to_vec(),
         };
-        match self.terms.tree.has_landed(self.path, &edit) {
+        Ok(match self.terms.tree.has_landed(self.path, &edit) {
             true => Landed::Yes(place.clone()),
             false => landed,
-        }
+        })
     }
 
     fn text_pieces(
@@ -519,20 +551,12 @@ impl Scene<'_, '_> {
         content: &[u8],
     ) -> Result<Resolution, Refusal> {
         self.terms
+            .growth
             .repeat(self.index, self.path, content.len(), places.len())?;
-        // One ending holds up to the next newline: a long line is not searched for each place.
-        let (bytes, has_newline) = (
-            self.text.bytes(),
-            crate::bytes::find(b'\n', content).is_some(),
-        );
-        let (mut ending, mut until) = (LineEnding::Lf, 0);
+        let bytes = self.text.bytes();
+        let mut endings = Endings::of(self.text, content);
         let pieces = places.into_iter().filter_map(|span| {
-            if has_newline && span.start >= until {
-                ending = self.text.ending_near(span.start);
-                let newline = crate::bytes::find(b'\n', &bytes[span.start..]);
-                until = newline.map_or(usize::MAX, |at| span.start + at + 1);
-            }
-            let text = with_newlines(content, ending);
+            let text = with_newlines(content, endings.near(span.start));
             let piece = Piece {
                 text: text.into_owned(),
                 operation: self.index,

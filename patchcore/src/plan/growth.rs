@@ -1,7 +1,9 @@
 //! How much the operations of a batch may write beyond what they bring and edit.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::work::Work;
 use super::{Policy, Tree};
 use crate::error::{Code, Refusal};
 use crate::path::RelPath;
@@ -9,31 +11,27 @@ use crate::path::RelPath;
 /// What a place that an operation edits takes in memory, whatever is written there.
 const PLACE: u64 = 128;
 
-/// What the operator allows, with what is left of it.
+/// How much the operations of a batch have written so far beyond what they bring, and may.
 #[derive(Debug)]
-pub(super) struct Terms<'p> {
-    pub(super) policy: &'p Policy,
-    /// The tree before the batch, with what the log shows of it.
-    pub(super) tree: &'p Tree,
-    growth: AtomicU64,
+pub(crate) struct Growth {
+    limit: u64,
+    taken: AtomicU64,
 }
 
-impl Clone for Terms<'_> {
+impl Clone for Growth {
     fn clone(&self) -> Self {
         Self {
-            policy: self.policy,
-            tree: self.tree,
-            growth: AtomicU64::new(self.growth.load(Ordering::Relaxed)),
+            limit: self.limit,
+            taken: AtomicU64::new(self.taken.load(Ordering::Relaxed)),
         }
     }
 }
 
-impl<'p> Terms<'p> {
-    pub(super) fn of(policy: &'p Policy, tree: &'p Tree) -> Self {
+impl Growth {
+    pub(crate) fn up_to(limit: u64) -> Self {
         Self {
-            policy,
-            tree,
-            growth: AtomicU64::new(0),
+            limit,
+            taken: AtomicU64::new(0),
         }
     }
 
@@ -42,10 +40,10 @@ impl<'p> Terms<'p> {
     ///
     /// # Errors
     /// `LIMIT_EXCEEDED` where that is more than the batch may grow.
-    pub(super) fn grow(&self, operation: usize, path: &RelPath, by: u64) -> Result<(), Refusal> {
-        let limit = self.policy.max_growth;
+    pub(crate) fn grow(&self, operation: usize, path: &RelPath, by: u64) -> Result<(), Refusal> {
+        let limit = self.limit;
         let before = self
-            .growth
+            .taken
             .fetch_add(by.min(limit.saturating_add(1)), Ordering::Relaxed);
         if before.saturating_add(by) <= limit {
             return Ok(());
@@ -60,7 +58,7 @@ impl<'p> Terms<'p> {
     ///
     /// # Errors
     /// As `grow`.
-    pub(super) fn repeat(
+    pub(crate) fn repeat(
         &self,
         operation: usize,
         path: &RelPath,
@@ -73,8 +71,45 @@ impl<'p> Terms<'p> {
         }
     }
 
-    /// Whether an operation was not allowed to grow.
+    fn is_exceeded(&self) -> bool {
+        self.taken.load(Ordering::Relaxed) > self.limit
+    }
+}
+
+/// What the operator allows, with what is left of it.
+#[derive(Debug)]
+pub(super) struct Terms<'p> {
+    pub(super) policy: &'p Policy,
+    /// The tree before the batch, with what the log shows of it.
+    pub(super) tree: &'p Tree,
+    /// What locating and rewriting have taken.
+    pub(super) work: Arc<Work>,
+    pub(super) growth: Growth,
+}
+
+impl Clone for Terms<'_> {
+    fn clone(&self) -> Self {
+        Self {
+            policy: self.policy,
+            tree: self.tree,
+            work: Arc::new(Work::clone(&self.work)),
+            growth: self.growth.clone(),
+        }
+    }
+}
+
+impl<'p> Terms<'p> {
+    pub(super) fn of(policy: &'p Policy, tree: &'p Tree) -> Self {
+        Self {
+            policy,
+            tree,
+            work: Arc::default(),
+            growth: Growth::up_to(policy.max_growth),
+        }
+    }
+
+    /// Whether an operation was not allowed to grow or to search.
     pub(super) fn is_exceeded(&self) -> bool {
-        self.growth.load(Ordering::Relaxed) > self.policy.max_growth
+        self.growth.is_exceeded() || self.work.is_exceeded()
     }
 }

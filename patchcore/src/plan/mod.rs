@@ -48,6 +48,7 @@ pub use change::{After, ChangeKind, FileChange, FileState, Touch};
 pub(crate) use facts::Standing;
 #[cfg(feature = "workspace")]
 pub(crate) use facts::refusals as refusals_by_facts;
+pub(crate) use growth::Growth;
 pub use labelled::Labelled;
 pub(crate) use names::not_found;
 pub use review::Review;

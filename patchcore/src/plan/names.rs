@@ -373,7 +373,9 @@ impl<'a> Naming<'a, '_> {
         }
         self.make_free(index, to)?;
         if !self.copied.insert(from) {
-            self.terms.grow(index, from, source.bytes().len() as u64)?;
+            self.terms
+                .growth
+                .grow(index, from, source.bytes().len() as u64)?;
         }
         self.new.insert(to.clone(), self.names.nodes.len());
         self.names.nodes.push(Node {

@@ -3,6 +3,9 @@
 mod tongues;
 mod words;
 
+use std::cell::OnceCell;
+use std::collections::HashSet;
+
 use self::words::{
     BETWEEN, CODE, FIRM, FIRST, GAPS, GAPS_TOO, KEPT, MARKS, PARTS, SAYING, SMALL, STATES, STAYS,
     WHOLE, WHOLE_TOO, Words,
@@ -16,36 +19,61 @@ use crate::text::split_lines;
 /// A line that the old text holds, too, is the author's and no omission. One that might be an
 /// ordinary comment is an omission only where the edit shrinks: it brings fewer lines than it
 /// replaces.
-pub(crate) fn find<'l>(
+pub(crate) fn find<'l, 'o, L: Iterator<Item = &'o [u8]>>(
     new: impl IntoIterator<Item = &'l [u8]>,
-    mut in_old: impl FnMut(&[u8]) -> bool,
+    old: &Known<'o, impl Fn() -> L>,
     shrinks: impl Fn() -> bool,
 ) -> Option<&'l [u8]> {
+    let shrinking = OnceCell::new();
     new.into_iter().find(|line| {
         let told = match told(line) {
             Told::Nothing => false,
-            Told::Perhaps => shrinks(),
+            Told::Perhaps => *shrinking.get_or_init(&shrinks),
             Told::Omission => true,
         };
-        told && !in_old(line.trim_ascii())
+        told && !old.holds(line.trim_ascii())
     })
+}
+
+/// The lines of an old text that look as if they stood for code left out: gathered when the first
+/// one is asked for, however many new ones there are.
+pub(crate) struct Known<'o, F> {
+    lines: F,
+    known: OnceCell<HashSet<&'o [u8]>>,
+}
+
+impl<'o, F: Fn() -> L, L: Iterator<Item = &'o [u8]>> Known<'o, F> {
+    pub(crate) fn of(lines: F) -> Self {
+        Self {
+            lines,
+            known: OnceCell::new(),
+        }
+    }
+
+    fn holds(&self, line: &[u8]) -> bool {
+        let known = self.known.get_or_init(|| {
+            let lines = (self.lines)().filter(|line| told(line) != Told::Nothing);
+            lines.map(<[u8]>::trim_ascii).collect()
+        });
+        known.contains(line)
+    }
 }
 
 /// Refuses new text for a line that stands for code left out and that the old text lacks.
 pub(crate) fn check_new(file: &RelPath, new: &[u8], old: &[u8]) -> Result<(), Refusal> {
     let lines = |text| split_lines(text).count();
-    check_new_in(file, new, || old, || lines(new) < lines(old))
+    let known = Known::of(|| split_lines(old));
+    check_new_in(file, new, &known, || lines(new) < lines(old))
 }
 
-/// As [`check_new`], for old text that is looked up only where it is asked for.
-pub(crate) fn check_new_in<'o>(
+/// As [`check_new`], for an old text that others are checked against, too.
+pub(crate) fn check_new_in<'o, L: Iterator<Item = &'o [u8]>>(
     file: &RelPath,
     new: &[u8],
-    old: impl Fn() -> &'o [u8],
+    old: &Known<'o, impl Fn() -> L>,
     shrinks: impl Fn() -> bool,
 ) -> Result<(), Refusal> {
-    let in_old = |line: &[u8]| split_lines(old()).any(|other| other.trim_ascii() == line);
-    match find(split_lines(new), in_old, shrinks) {
+    match find(split_lines(new), old, shrinks) {
         Some(line) => Err(refusal(file, line)),
         None => Ok(()),
     }
@@ -522,6 +550,17 @@ mod tests {
         ] {
             assert_eq!(told(line.as_bytes()), Told::Omission, "{line}");
         }
+    }
+
+    #[test]
+    fn many_lines_that_the_old_text_holds_are_its_own() {
+        let line = |n: usize| format!("// ... existing code {n} ...\n");
+        let old: String = (0..60_000).map(line).collect();
+        let new: String = (0..60_000).rev().map(line).collect();
+        let path = RelPath::new("f").unwrap();
+        assert!(check_new(&path, new.as_bytes(), old.as_bytes()).is_ok());
+        let more = new + &line(60_000);
+        assert!(check_new(&path, more.as_bytes(), old.as_bytes()).is_err());
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub(super) fn plan(
     let mut results = threads::map(&names.nodes, |node| {
         resolve_node(node, batch, &terms, hashing)
     });
-    if terms.is_exceeded() {
+    if terms.is_exceeded() && names.nodes.len() > 1 {
         // Which operation is one too many is not left to the threads.
         let in_order = names.nodes.iter();
         results = in_order

@@ -37,10 +37,11 @@ pub(super) fn plan(
     policy: &Policy,
     mut refused: HashMap<usize, Refusal>,
 ) -> (Vec<FileChange>, Vec<Verdict>) {
+    let terms = Terms::of(policy, tree);
     let mut planner = Planner {
-        stage: Stage::new(tree),
+        stage: Stage::new(tree, Arc::clone(&terms.work)),
         operations: &batch.operations,
-        terms: Terms::of(policy, tree),
+        terms,
         copied: HashSet::new(),
         inherited: 0,
     };
@@ -237,7 +238,9 @@ impl<'a> Planner<'a> {
         }
         let copy = self.stage.copy(path, to, onto)?;
         if is_copy || !self.copied.insert(path.clone()) {
-            self.terms.grow(index, path, copy.content.len() as u64)?;
+            self.terms
+                .growth
+                .grow(index, path, copy.content.len() as u64)?;
         }
         Ok(copy)
     }

@@ -14,11 +14,25 @@ use super::{FileChange, Outcome, Plan, Policy, Tree, Verdict};
 
 /// The operations that need no look at the files: those that a front end refused, and those whose
 /// new text is binary or stands for code that was left out.
-pub(super) fn front_end_refusals(
-    batch: &Batch,
-    tree: &Tree,
+pub(super) fn front_end_refusals<'b>(
+    batch: &'b Batch,
+    tree: &'b Tree,
     policy: &Policy,
 ) -> HashMap<usize, Refusal> {
+    let mut known = HashMap::new();
+    let mut check_omission = |operation: &'b Operation| {
+        let Some(text) = checked_for_omission(operation, policy) else {
+            return Ok(());
+        };
+        let lines_of_file = move || {
+            let file = tree.file(&operation.file);
+            split_lines(file.map_or(&[][..], |file| file.bytes()))
+        };
+        let known = known.entry(&operation.file);
+        let known = known.or_insert_with(|| omission::Known::of(lines_of_file));
+        let shrinks = || shrinks(&operation.action, text);
+        omission::check_new_in(&operation.file, text, known, shrinks)
+    };
     let refused = batch
         .operations
         .iter()
@@ -27,7 +41,7 @@ pub(super) fn front_end_refusals(
             let mut refusal = match &operation.action {
                 Action::Refused(refusal) => (**refusal).clone(),
                 _ => encoding::check_nul(operation, policy)
-                    .and_then(|()| check_omission(operation, tree, policy))
+                    .and_then(|()| check_omission(operation))
                     .err()?,
             };
             // Nobody is told of a way that is closed.
@@ -39,20 +53,10 @@ pub(super) fn front_end_refusals(
     refused.collect()
 }
 
-/// Refuses new lines that stand for code that was left out.
-fn check_omission(operation: &Operation, tree: &Tree, policy: &Policy) -> Result<(), Refusal> {
-    let Some(text) = encoding::new_text(&operation.action) else {
-        return Ok(());
-    };
-    if may_omit(operation, policy) || operation.link {
-        return Ok(());
-    }
-    let old = || {
-        let file = tree.file(&operation.file);
-        file.map_or(&[][..], |file| file.bytes())
-    };
-    let shrinks = || shrinks(&operation.action, text);
-    omission::check_new_in(&operation.file, text, old, shrinks)
+/// The new text of an operation, where its lines may not stand for code that was left out.
+fn checked_for_omission<'o>(operation: &'o Operation, policy: &Policy) -> Option<&'o [u8]> {
+    let is_free = may_omit(operation, policy) || operation.link;
+    encoding::new_text(&operation.action).filter(|_| !is_free)
 }
 
 /// Whether new lines may stand for code that was left out: by the operator's word or by the sender's,

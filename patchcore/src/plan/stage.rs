@@ -113,16 +113,16 @@ pub(crate) struct Stage<'t, H> {
     slots: HashMap<RelPath, Slot<H>>,
     /// The paths that a refused operation named: nothing more is known of them.
     spoiled: HashSet<RelPath>,
-    work: Work,
+    work: Arc<Work>,
 }
 
 impl<'t, H: Default> Stage<'t, H> {
-    pub(crate) fn new(tree: &'t Tree) -> Self {
+    pub(crate) fn new(tree: &'t Tree, work: Arc<Work>) -> Self {
         Self {
             tree,
             slots: HashMap::new(),
             spoiled: HashSet::new(),
-            work: Work::default(),
+            work,
         }
     }
 
@@ -326,9 +326,8 @@ mod tests {
         let path = |name: &str| RelPath::new(name).unwrap();
         let (long, other) = (path("long"), path("other"));
         let tree = (Tree::new().with_file(long.clone(), "text")).with_file(other.clone(), "x");
-        let mut stage: Stage<'_, ()> = Stage::new(&tree);
+        let mut stage: Stage<'_, ()> = Stage::new(&tree, Arc::new(Work::left(4)));
         let edits = |length| EditSet::new(vec![Edit::insert(0, b"a".to_vec())], length).unwrap();
-        stage.work = Work::left(4);
         stage.edit(&long, &edits(4), 6).unwrap();
         let refusal = stage.edit(&long, &edits(5), 7).unwrap_err();
         assert_eq!(refusal.code, Code::LimitExceeded);

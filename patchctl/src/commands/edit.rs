@@ -164,6 +164,7 @@ pub(crate) fn with_script<T>(
     };
     options.allow_omission = policy.allow_omission;
     options.forbid_omission = forbids_omission(policy);
+    options.max_growth = policy.max_growth;
     let dialect = match options.dialect {
         Some(dialect) => dialect,
         None => dialect::detect(bytes)?,

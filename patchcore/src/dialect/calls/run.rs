@@ -80,7 +80,7 @@ pub(super) fn alone<'a>(script: &dyn Script, tree: &Tree) -> Result<Lowered<'a>,
 
 /// Locates the steps in a tree.
 pub(super) fn run(calls: &Calls, tree: &Tree) -> Batch {
-    let mut desk = Desk::new(tree);
+    let mut desk = Desk::new(tree).growing_up_to(calls.options.max_growth);
     let mut history = History::of(calls);
     let mut moves = Moves::new();
     let has_lines = calls.steps.iter().any(|step| step.lines.is_some());
@@ -247,7 +247,8 @@ impl Running<'_> {
         if let Landed::Yes(place) = landed {
             return desk.landed(self.path, place.line);
         }
-        let (edits, matched) = exact::edits(&text, &find, self.path, self.name)
+        let repeat = |places| desk.repeat(self.path, new.len(), places);
+        let (edits, matched) = exact::edits(&text, &find, self.path, self.name, repeat)
             .map_err(|refusal| desk.gone(self.path, old.as_bytes(), refusal))?;
         if let Some(lines) = &self.step.lines {
             lines.check(&text, &edits, self.moves, self.path)?;

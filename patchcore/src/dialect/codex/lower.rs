@@ -1,7 +1,7 @@
 //! Locates the chunks.
 
 use std::cell::OnceCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::{Chunk, Codex, FileAction, FileHunk, Role};
@@ -22,9 +22,11 @@ use crate::text::{LineNumber, Text};
 
 /// Locates an envelope in a tree.
 pub(super) fn lower(codex: &Codex<'_>, tree: &Tree) -> Batch {
-    let mut desk = Desk::with(tree, coordinates(codex, tree));
+    let desk = Desk::with(tree, coordinates(codex, tree));
+    let mut desk = desk.growing_up_to(codex.max_growth);
+    let rewritten = rewritten(&codex.hunks);
     for (index, hunk) in codex.hunks.iter().enumerate() {
-        if is_rewritten(hunk, &codex.hunks[index + 1..]) {
+        if rewritten.contains(&index) {
             continue;
         }
         if desk.is_spoiled(&hunk.path) {
@@ -44,21 +46,23 @@ pub(super) fn lower(codex: &Codex<'_>, tree: &Tree) -> Batch {
     desk.into_batch(codex.content)
 }
 
-/// Whether a file is deleted only to be added anew: that writes the whole file, as adding it over
-/// itself does.
-fn is_rewritten(hunk: &FileHunk<'_>, below: &[FileHunk<'_>]) -> bool {
-    if !matches!(hunk.action, FileAction::Delete) {
-        return false;
+/// The sections that delete a file only to add it anew: that writes the whole file, as adding it
+/// over itself does.
+fn rewritten(hunks: &[FileHunk<'_>]) -> HashSet<usize> {
+    let mut found = HashSet::new();
+    // The next section below that names a path, and whether it adds the file.
+    let mut next: HashMap<&RelPath, bool> = HashMap::new();
+    for (index, hunk) in hunks.iter().enumerate().rev() {
+        let is_deleted = matches!(hunk.action, FileAction::Delete);
+        if is_deleted && next.get(&hunk.path) == Some(&true) {
+            found.insert(index);
+        }
+        next.insert(&hunk.path, matches!(hunk.action, FileAction::Add(_)));
+        if let FileAction::Update { to: Some(to), .. } = &hunk.action {
+            next.insert(to, false);
+        }
     }
-    let names = |other: &&FileHunk<'_>| {
-        let to = match &other.action {
-            FileAction::Update { to, .. } => to.as_ref(),
-            _ => None,
-        };
-        other.path == hunk.path || to == Some(&hunk.path)
-    };
-    let next = below.iter().find(names);
-    next.is_some_and(|next| matches!(next.action, FileAction::Add(_)))
+    found
 }
 
 /// Chunks speak of their file before the patch. That is said as it is where every file comes once,
@@ -271,13 +275,11 @@ fn check(codex: &Codex<'_>, path: &RelPath, chunk: &Chunk<'_>) -> Result<(), Ref
     let of = |wanted: Role| chunk.lines.iter().filter(move |(role, _)| *role == wanted);
     let added = of(Role::Added).map(|(_, text)| *text);
     let shrinks = || of(Role::Added).count() < of(Role::Removed).count();
-    let kept = |line: &[u8]| {
-        chunk
-            .lines
-            .iter()
-            .any(|(role, text)| *role != Role::Added && text.trim_ascii() == line)
+    let old = || {
+        let old = chunk.lines.iter().filter(|(role, _)| *role != Role::Added);
+        old.map(|(_, text)| *text)
     };
-    match omission::find(added, kept, shrinks) {
+    match omission::find(added, &omission::Known::of(old), shrinks) {
         Some(line) => Err(omission::refusal(path, line)),
         None => Ok(()),
     }

@@ -114,6 +114,7 @@ impl Script for Argument {
 pub(super) struct Codex<'a> {
     hunks: Vec<FileHunk<'a>>,
     allow_omission: bool,
+    max_growth: Option<u64>,
     strict: bool,
     content: Digest,
 }

@@ -67,6 +67,7 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Codex<'a>,
     Ok(Codex {
         hunks: reader.hunks,
         allow_omission: options.allow_omission,
+        max_growth: options.max_growth,
         strict: options.strict,
         content: Digest::of(bytes),
     })

@@ -21,7 +21,7 @@ use crate::text::{LineNumber, Text, split_lines, trim_ending};
 
 /// Locates blocks in a tree, each in the text that those before it left.
 pub(super) fn lower(script: &SearchReplace, tree: &Tree) -> Batch {
-    let mut desk = Desk::new(tree);
+    let mut desk = Desk::new(tree).growing_up_to(script.max_growth);
     let blocks = Blocks {
         script,
         named: Named::new(script, tree),
@@ -236,7 +236,7 @@ impl Blocks<'_> {
             return Ok(places.clone());
         }
         if self.script.all {
-            return Ok(disjoint(text, lines, search.fold));
+            return Ok(locate::find_disjoint(text, lines, search.fold));
         }
         let stated = search.reading.start_line.map(|line| moves.now(line));
         match stated.and_then(|line| stands_at(text, line, lines, search.fold)) {
@@ -309,6 +309,7 @@ fn replace_at(
     let matched = chosen
         .iter()
         .find_map(|place| ladder::matched(text, place, &search.lines, search.fold));
+    desk.repeat(path, search.reading.replace.len(), chosen.len())?;
     let lines = replace::between(&search.lines, &search.reading.replace);
     let mut edits = Vec::new();
     for place in chosen {
@@ -330,20 +331,6 @@ fn stands_at(text: &[u8], line: u64, search: &[&[u8]], fold: Fold) -> Option<Pla
         span: start..end,
         line,
     })
-}
-
-/// All places from the start on that share no line.
-fn disjoint(text: &[u8], search: &[&[u8]], fold: Fold) -> Vec<Place> {
-    let mut found: Vec<Place> = Vec::new();
-    let mut from = 0;
-    while let Some(place) = locate::find_in(text, from..text.len(), search, fold)
-        .into_iter()
-        .next()
-    {
-        from = place.span.end;
-        found.push(place);
-    }
-    found
 }
 
 fn is_dots(line: &[u8]) -> bool {

@@ -33,6 +33,7 @@ pub(super) struct SearchReplace {
     all: bool,
     strict: bool,
     allow_omission: bool,
+    max_growth: Option<u64>,
     content: Digest,
 }
 

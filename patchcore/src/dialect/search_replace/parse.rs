@@ -68,6 +68,7 @@ pub(in crate::dialect) fn parse(bytes: &[u8], options: &Options) -> Result<Searc
         all: options.all,
         strict: options.strict,
         allow_omission: options.allow_omission,
+        max_growth: options.max_growth,
         content: Digest::of(bytes),
     })
 }

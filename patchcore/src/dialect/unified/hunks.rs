@@ -480,10 +480,9 @@ pub(super) fn omitted<'h>(hunk: &Hunk<'h>) -> Option<&'h [u8]> {
         .map(|line| line.text);
     let count = |role: Role| hunk.lines.iter().filter(|line| line.role == role).count();
     let shrinks = || count(Role::Added) < count(Role::Removed);
-    let kept = |line: &[u8]| {
-        hunk.lines
-            .iter()
-            .any(|other| other.role != Role::Added && other.text.trim_ascii() == line)
+    let old = || {
+        let old = hunk.lines.iter().filter(|line| line.role != Role::Added);
+        old.map(|line| line.text)
     };
-    omission::find(added, kept, shrinks)
+    omission::find(added, &omission::Known::of(old), shrinks)
 }

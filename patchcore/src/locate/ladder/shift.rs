@@ -1,5 +1,7 @@
 //! The step of the ladder on which a block is found whatever its indentation.
 
+use std::collections::HashSet;
+
 use super::{Rungs, Sought, Unclear};
 use crate::edit::Edit;
 use crate::literals;
@@ -8,6 +10,9 @@ use crate::locate::landed::{self, Landed};
 use crate::locate::replace::{self, Line};
 use crate::locate::{self, Place};
 use crate::text::{lead, trim_ending};
+
+/// Bytes of indentation that the new lines of one block may get in all, 4 MiB: more is no source.
+const MOST_ADDED: usize = 4 << 20;
 
 /// By how much the lines of the file are indented otherwise than those of the block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +56,11 @@ pub(crate) fn fit(sought: &Sought<'_>) -> Result<Option<(Place, Vec<Edit>)>, Unc
         ));
     };
     check_levels(sought).map_err(because)?;
+    if let Shift::More(more) = shift
+        && more.len().saturating_mul(sought.lines.len()) > MOST_ADDED
+    {
+        return Err(because("they are indented too deep there"));
+    }
     let Some(added) = shifted(sought, shift) else {
         return Err(because(
             "new lines have less indentation than would have to go",
@@ -122,7 +132,8 @@ fn check_levels(sought: &Sought<'_>) -> Result<(), &'static str> {
         if old.len() == 1 {
             return Err("a single line to search does not show how several new ones are indented");
         }
-        if !old.iter().any(|line| new.contains(line)) {
+        let known: HashSet<&[u8]> = new.iter().copied().collect();
+        if !old.iter().any(|line| known.contains(line)) {
             return Err("no line of both halves has the same indentation in them");
         }
     }

@@ -185,6 +185,21 @@ fn has_made(
         return Ok(false);
     };
     let after = edits.apply(&before);
+    let delta = |edit: &Edit| edit.text.len() as isize - edit.span.len() as isize;
+    // By how much the text behind each number of edits has moved.
+    let shifts: Vec<isize> = std::iter::once(0)
+        .chain(edits.as_slice().iter().scan(0, |shift, edit| {
+            *shift += delta(edit);
+            Some(*shift)
+        }))
+        .collect();
+    let moved = |at: usize, is_end: bool| {
+        let all = edits.as_slice();
+        let above = all.partition_point(|edit| edit.span.end < at);
+        let here = all[above..].iter().take_while(|edit| edit.span.end == at);
+        let here = here.filter(|edit| is_end || !edit.span.is_empty());
+        at.checked_add_signed(shifts[above] + here.map(delta).sum::<isize>())
+    };
     let plain = |text: &[u8]| -> Vec<u8> {
         let bytes = text.iter().copied();
         bytes.filter(|byte| *byte != b'\r').collect()
@@ -203,13 +218,6 @@ fn has_made(
         }
         for start in memchr::memmem::find_iter(&before, &old) {
             let end = start + old.len();
-            let moved = |at: usize, is_end: bool| {
-                let above = edits.as_slice().iter().filter(|edit| {
-                    edit.span.end < at || edit.span.end == at && (is_end || !edit.span.is_empty())
-                });
-                let delta = |edit: &Edit| edit.text.len() as isize - edit.span.len() as isize;
-                at.checked_add_signed(above.map(delta).sum())
-            };
             let there = moved(start, false).zip(moved(end, true));
             let made = there.and_then(|(start, end)| after.get(start..end));
             if made.is_some_and(|made| plain(made) == new) {

@@ -149,39 +149,88 @@ fn named<'a>(
     let mut headings: Vec<&[u8]> = headings.filter(|heading| !heading.is_empty()).collect();
     headings.sort_unstable();
     headings.dedup();
-    // For each, the longest other one that it starts with.
-    let mut shorter: Vec<Option<usize>> = Vec::with_capacity(headings.len());
-    for (at, heading) in headings.iter().enumerate() {
-        let mut before = at.checked_sub(1);
-        while let Some(other) = before.filter(|&other| !heading.starts_with(headings[other])) {
-            before = shorter[other];
-        }
-        shorter.push(before);
-    }
+    let shorter = Shorter::of(&headings);
     let mut found: HashMap<&[u8], Named<'_>> = HashMap::new();
     for (number, line) in split_lines(text).enumerate() {
         let start = line.trim_ascii_start();
         // The last one that is not behind the line, or one that it starts with, starts the line, if
         // any does.
         let behind = headings.partition_point(|heading| *heading <= start);
-        let mut next = behind.checked_sub(1);
+        let Some(last) = behind.checked_sub(1) else {
+            continue;
+        };
+        let common = crate::bytes::common_start(headings[last], start);
+        let mut next = shorter.up_to(common, last, &headings);
         while let Some(at) = next {
-            let heading = headings[at];
-            if start.starts_with(heading) {
-                let first = Named {
-                    line,
-                    number,
-                    is_only: true,
-                };
-                found
-                    .entry(heading)
-                    .and_modify(|named| named.is_only = false)
-                    .or_insert(first);
-            }
-            next = shorter[at];
+            let first = Named {
+                line,
+                number,
+                is_only: true,
+            };
+            found
+                .entry(headings[at])
+                .and_modify(|named| named.is_only = false)
+                .or_insert(first);
+            next = shorter.0[at].map(|other| other.next);
         }
     }
     found
+}
+
+/// For each heading of a sorted list the longest other one that it starts with, if there is one.
+struct Shorter(Vec<Option<Other>>);
+
+#[derive(Clone, Copy)]
+struct Other {
+    next: usize,
+    /// One much shorter than that, so that few steps lead to any that is shorter still.
+    far: usize,
+    /// How many there are, itself included.
+    depth: usize,
+}
+
+impl Shorter {
+    fn of(headings: &[&[u8]]) -> Self {
+        let mut all: Vec<Option<Other>> = Vec::with_capacity(headings.len());
+        for (at, heading) in headings.iter().enumerate() {
+            let before = at.checked_sub(1);
+            let found = before.and_then(|last| {
+                let common = crate::bytes::common_start(headings[last], heading);
+                Self::first_up_to(&all, common, last, headings)
+            });
+            let depth = |at: usize| all[at].map_or(0, |other| other.depth);
+            let far = |at: usize| all[at].map_or(at, |other| other.far);
+            all.push(found.map(|next| {
+                let (near, beyond) = (far(next), far(far(next)));
+                let is_even = depth(next) - depth(near) == depth(near) - depth(beyond);
+                Other {
+                    next,
+                    far: if is_even { beyond } else { next },
+                    depth: depth(next) + 1,
+                }
+            }));
+        }
+        Self(all)
+    }
+
+    /// The longest that has at most so many bytes, of a heading and those that it starts with.
+    fn up_to(&self, length: usize, at: usize, headings: &[&[u8]]) -> Option<usize> {
+        Self::first_up_to(&self.0, length, at, headings)
+    }
+
+    fn first_up_to(
+        all: &[Option<Other>],
+        length: usize,
+        mut at: usize,
+        headings: &[&[u8]],
+    ) -> Option<usize> {
+        while headings[at].len() > length {
+            let other = all[at]?;
+            let is_far = headings[other.far].len() > length;
+            at = if is_far { other.far } else { other.next };
+        }
+        Some(at)
+    }
 }
 
 /// What a line that starts a part as this one does has in common with it: at the same level, the
@@ -251,5 +300,39 @@ mod tests {
             ),
             (0, 1, 2)
         );
+    }
+
+    #[test]
+    fn many_headings_that_start_alike_are_told_from_many_lines() {
+        let headings: Vec<String> = (1..2_000).map(|n| "d".repeat(n)).collect();
+        let text = format!("ddd\n{}d\n", "e\n".repeat(1_000_000));
+        let all = headings.iter().map(|heading| heading.as_bytes());
+        let found = Headings::of(text.as_bytes(), all);
+        assert_eq!(found.only(b"ddd"), Some((0, &b"ddd\n"[..])));
+        assert_eq!(found.only(b"d"), None);
+        assert_eq!(found.first(b"d"), Some(&b"ddd\n"[..]));
+        assert_eq!(found.first(b"dddd"), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_heading_means_the_lines_that_start_with_it(
+            text in "[ab\n ]{0,40}",
+            headings in proptest::collection::vec("[ab]{0,5}", 0..12),
+        ) {
+            let all = headings.iter().map(|heading| heading.as_bytes());
+            let found = Headings::of(text.as_bytes(), all);
+            for heading in headings.iter().filter(|heading| !heading.is_empty()) {
+                let lines = text.split_inclusive('\n').enumerate();
+                let named: Vec<_> = lines
+                    .filter(|(_, line)| line.trim_start_matches([' ', '\n']).starts_with(heading))
+                    .map(|(number, line)| (number, line.as_bytes()))
+                    .collect();
+                let heading = heading.as_bytes();
+                proptest::prop_assert_eq!(found.first(heading), named.first().map(|named| named.1));
+                let only = (named.len() == 1).then(|| named[0]);
+                proptest::prop_assert_eq!(found.only(heading), only);
+            }
+        }
     }
 }
