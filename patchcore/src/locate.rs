@@ -65,39 +65,19 @@ enum Wanted {
 }
 
 fn find(text: &[u8], blocks: &[&[&[u8]]], fold: Fold, wanted: Wanted) -> Vec<Vec<Place>> {
-    let mut found: Vec<Vec<Place>> = vec![Vec::new(); blocks.len()];
-    let folded: Vec<Vec<Cow<'_, [u8]>>> = blocks
+    let folded: Vec<Folded<'_>> = blocks
         .iter()
         .map(|block| block.iter().map(|line| fold.of(line)).collect())
         .collect();
     let start = if text.starts_with(BOM) { BOM.len() } else { 0 };
     // Of blocks that are the same, one is looked for.
-    let mut first_of: HashMap<&[Cow<'_, [u8]>], usize> = HashMap::new();
+    let mut first_of: HashMap<&Folded<'_>, usize> = HashMap::new();
     let first: Vec<usize> = (folded.iter().enumerate())
         .map(|(index, block)| *first_of.entry(block).or_insert(index))
         .collect();
-    // A block is looked for by its longest line, which is the one least likely to be repeated; where
-    // many blocks share theirs, each by the line that is in fact repeated least.
-    let keys_by = |often: &HashMap<&[u8], usize>| {
-        let mut keys: HashMap<&[u8], Vec<(usize, usize)>> = HashMap::new();
-        for (index, block) in folded
-            .iter()
-            .enumerate()
-            .filter(|(at, _)| first[*at] == *at)
-        {
-            let rank = |line: &Cow<'_, [u8]>| {
-                let often = often.get(line.as_ref()).copied().unwrap_or_default();
-                (std::cmp::Reverse(often), line.len())
-            };
-            if let Some((at, key)) = block.iter().enumerate().max_by_key(|(_, line)| rank(line)) {
-                keys.entry(key).or_default().push((index, at));
-            }
-        }
-        keys
-    };
-    let mut keys = keys_by(&HashMap::new());
+    let mut keys = keys(&folded, &first, &HashMap::new());
     if keys.values().any(|blocks| blocks.len() > SHARED) {
-        keys = keys_by(&counts(&text[start..], &folded, fold));
+        keys = self::keys(&folded, &first, &counts(&text[start..], &folded, fold));
     }
     let mut looks = Looks::default();
     keys.keys().for_each(|key| looks.insert(key));
@@ -108,42 +88,21 @@ fn find(text: &[u8], blocks: &[&[&[u8]]], fold: Fold, wanted: Wanted) -> Vec<Vec
         }
         _ => None,
     };
-    let mut compared = 0;
-    let mut sums: Option<Sums> = None;
-    let mut look_at = |number: usize, at: usize, key: &[u8]| {
-        let Some(hits) = keys.get_mut(key) else {
-            return;
-        };
-        if compared > COMPARED && sums.is_none() {
-            sums = Some(Sums::of(text, start, &folded, fold));
-        }
-        hits.retain(|&(index, before)| {
-            let first = number.checked_sub(before).and_then(|number| match &sums {
-                Some(sums) => sums.start_of(number, index),
-                None => {
-                    compared += before;
-                    back(text, start, at, before)
-                }
-            });
-            let last = found[index].last().filter(|_| wanted == Wanted::Disjoint);
-            let is_free = |first: usize| last.is_none_or(|last| last.span.end <= first);
-            if let Some(first) = first
-                && is_free(first)
-                && let Some(end) = matches_at(text, first, &folded[index], fold, &mut compared)
-            {
-                found[index].push(Place {
-                    span: first..end,
-                    line: LineNumber::from_index(number - before),
-                });
-            }
-            // A block with enough places is looked for no further.
-            found[index].len() < ENOUGH || wanted == Wanted::Disjoint
-        });
+    let mut search = Search {
+        text,
+        start,
+        folded: &folded,
+        fold,
+        wanted,
+        keys,
+        compared: 0,
+        sums: None,
+        found: vec![Vec::new(); blocks.len()],
     };
     match alone {
         Some((core, key)) => lines_with(text, start, &core, |number, at, line| {
             if *fold.of(line) == *key {
-                look_at(number, at, &key);
+                search.look_at(number, at, &key);
             }
         }),
         None => {
@@ -151,18 +110,96 @@ fn find(text: &[u8], blocks: &[&[&[u8]]], fold: Fold, wanted: Wanted) -> Vec<Vec
             for (number, line) in split_lines(&text[start..]).enumerate() {
                 let key = fold.of(line);
                 if looks.may_hold(&key) {
-                    look_at(number, at, &key);
+                    search.look_at(number, at, &key);
                 }
                 at += line.len();
             }
         }
     }
+    let mut found = search.found;
     for (index, first) in first.into_iter().enumerate() {
         if first != index {
             found[index] = found[first].clone();
         }
     }
     found
+}
+
+/// The lines of a block as they are compared.
+type Folded<'a> = Vec<Cow<'a, [u8]>>;
+
+/// By a line of theirs, the blocks that are looked for, and how many of their lines stand above it.
+type Keys<'f> = HashMap<&'f [u8], Vec<(usize, usize)>>;
+
+/// A block is looked for by its longest line, which is the one least likely to be repeated; where it
+/// is known how `often` lines are, by the one that is in fact repeated least.
+fn keys<'f>(folded: &'f [Folded<'_>], first: &[usize], often: &HashMap<&[u8], usize>) -> Keys<'f> {
+    let rank = |line: &Cow<'_, [u8]>| {
+        let often = often.get(line.as_ref()).copied().unwrap_or_default();
+        (std::cmp::Reverse(often), line.len())
+    };
+    let mut keys = Keys::new();
+    for (index, block) in folded.iter().enumerate() {
+        let lines = block.iter().enumerate();
+        if first[index] == index
+            && let Some((at, key)) = lines.max_by_key(|(_, line)| rank(line))
+        {
+            keys.entry(key).or_default().push((index, at));
+        }
+    }
+    keys
+}
+
+/// A search for blocks, line by line.
+struct Search<'a, 'f> {
+    text: &'a [u8],
+    start: usize,
+    folded: &'f [Folded<'a>],
+    fold: Fold,
+    wanted: Wanted,
+    keys: Keys<'f>,
+    /// Lines that were compared one by one.
+    compared: usize,
+    sums: Option<Sums>,
+    found: Vec<Vec<Place>>,
+}
+
+impl Search<'_, '_> {
+    /// Looks whether blocks stand around a line: its number from 0, its offset and how it is compared.
+    fn look_at(&mut self, number: usize, at: usize, key: &[u8]) {
+        let Some(hits) = self.keys.get_mut(key) else {
+            return;
+        };
+        let (text, start, wanted) = (self.text, self.start, self.wanted);
+        if self.compared > COMPARED && self.sums.is_none() {
+            self.sums = Some(Sums::of(text, start, self.folded, self.fold));
+        }
+        hits.retain(|&(index, before)| {
+            let first = number
+                .checked_sub(before)
+                .and_then(|number| match &self.sums {
+                    Some(sums) => sums.start_of(number, index),
+                    None => {
+                        self.compared += before;
+                        back(text, start, at, before)
+                    }
+                });
+            let (found, block) = (&mut self.found[index], &self.folded[index]);
+            let last = found.last().filter(|_| wanted == Wanted::Disjoint);
+            let is_free = |first: usize| last.is_none_or(|last| last.span.end <= first);
+            if let Some(first) = first
+                && is_free(first)
+                && let Some(end) = matches_at(text, first, block, self.fold, &mut self.compared)
+            {
+                found.push(Place {
+                    span: first..end,
+                    line: LineNumber::from_index(number - before),
+                });
+            }
+            // A block with enough places is looked for no further.
+            found.len() < ENOUGH || wanted == Wanted::Disjoint
+        });
+    }
 }
 
 /// Looks at the lines of a text that hold some characters, with their numbers and the offsets where

@@ -118,22 +118,7 @@ impl<'a> Resolver<'a> {
                 end,
                 inclusive,
             } => {
-                self.match_lines(start)?;
-                self.match_lines(end)?;
-                self.scan(PLACE.saturating_mul(self.matches[start.as_str()].len()))?;
-                let starts = &self.matches[start.as_str()];
-                let ends = &self.matches[end.as_str()];
-                let spans = starts
-                    .iter()
-                    .filter_map(|opening| {
-                        let next = ends.partition_point(|closing| closing.start < opening.end);
-                        let closing = ends.get(next)?;
-                        Some(match inclusive {
-                            true => opening.start..closing.end,
-                            false => opening.end..closing.start,
-                        })
-                    })
-                    .collect::<Vec<_>>();
+                let spans = self.spans_between(start, end, *inclusive)?;
                 let what = format!("a range between {start:?} and {end:?}");
                 let located = self.choose_span(&spans, address.occurrence, &what)?;
                 // Its lines are counted.
@@ -158,6 +143,29 @@ impl<'a> Resolver<'a> {
                     })
             }
         }
+    }
+
+    /// From each match of one pattern to the next of the other.
+    fn spans_between(
+        &mut self,
+        start: &Pattern,
+        end: &Pattern,
+        inclusive: bool,
+    ) -> Result<Vec<Range<usize>>, Refusal> {
+        self.match_lines(start)?;
+        self.match_lines(end)?;
+        self.scan(PLACE.saturating_mul(self.matches[start.as_str()].len()))?;
+        let ends = &self.matches[end.as_str()];
+        let starts = self.matches[start.as_str()].iter();
+        let spans = starts.filter_map(|opening| {
+            let next = ends.partition_point(|closing| closing.start < opening.end);
+            let closing = ends.get(next)?;
+            Some(match inclusive {
+                true => opening.start..closing.end,
+                false => opening.end..closing.start,
+            })
+        });
+        Ok(spans.collect())
     }
 
     /// Takes note that so many bytes are looked at for one operation alone.

@@ -222,7 +222,7 @@ struct Scene<'a, 'r> {
     digest: &'a dyn Fn() -> Digest,
 }
 
-impl Scene<'_, '_> {
+impl<'a> Scene<'a, '_> {
     fn replace(
         &mut self,
         at: &Address,
@@ -440,16 +440,8 @@ impl Scene<'_, '_> {
         content: &[u8],
         occurrence: Occurrence,
     ) -> Result<Resolution, Refusal> {
-        let (path, text, finds) = (self.path, self.text, self.finds);
-        let places = match finds.of_all(find) {
-            Some(places) => Cow::Borrowed(places),
-            None => {
-                let places = find_text(text, find);
-                self.resolver.scan(text.bytes().len())?;
-                self.resolver.scan_places(places.len())?;
-                Cow::Owned(places)
-            }
-        };
+        let path = self.path;
+        let places = self.places_of(find)?;
         let shown = crate::error::excerpt(find, 60);
         let count = places.len();
         // Who names a place among several, or has seen the file, means what stands there.
@@ -502,6 +494,17 @@ impl Scene<'_, '_> {
                 Err(self.among(&places, Code::AnchorNotFound, message))
             }
         }
+    }
+
+    /// Where a text stands.
+    fn places_of(&mut self, find: &[u8]) -> Result<Cow<'a, [Range<usize>]>, Refusal> {
+        if let Some(places) = self.finds.of_all(find) {
+            return Ok(Cow::Borrowed(places));
+        }
+        let places = find_text(self.text, find);
+        self.resolver.scan(self.text.bytes().len())?;
+        self.resolver.scan_places(places.len())?;
+        Ok(Cow::Owned(places))
     }
 
     /// The refusal of a text that stands at several places.

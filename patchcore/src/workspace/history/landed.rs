@@ -200,19 +200,10 @@ fn has_made(
         let here = here.filter(|edit| is_end || !edit.span.is_empty());
         at.checked_add_signed(shifts[above] + here.map(delta).sum::<isize>())
     };
-    let plain = |text: &[u8]| -> Vec<u8> {
-        let bytes = text.iter().copied();
-        bytes.filter(|byte| *byte != b'\r').collect()
-    };
     let new = plain(&edit.new);
-    let with_cr = plain(&edit.old).iter().fold(Vec::new(), |mut text, byte| {
-        if *byte == b'\n' {
-            text.push(b'\r');
-        }
-        text.push(*byte);
-        text
-    });
-    for old in [plain(&edit.old), with_cr] {
+    let old = plain(&edit.old);
+    let with_cr = with_cr(&old);
+    for old in [old, with_cr] {
         if old.is_empty() {
             continue;
         }
@@ -226,4 +217,21 @@ fn has_made(
         }
     }
     Ok(false)
+}
+
+/// A text without carriage returns.
+fn plain(text: &[u8]) -> Vec<u8> {
+    let bytes = text.iter().copied();
+    bytes.filter(|byte| *byte != b'\r').collect()
+}
+
+/// A text without carriage returns, with one at the end of each line.
+fn with_cr(plain: &[u8]) -> Vec<u8> {
+    plain.iter().fold(Vec::new(), |mut text, byte| {
+        if *byte == b'\n' {
+            text.push(b'\r');
+        }
+        text.push(*byte);
+        text
+    })
 }
