@@ -1,5 +1,9 @@
 //! Positions in a document: lines from 0, characters in UTF-16 code units.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use serde::Deserialize;
 
 use crate::error::{Code, Refusal};
@@ -26,7 +30,15 @@ pub(super) struct Lines<'a> {
     path: &'a RelPath,
     /// Where each line starts; one more than there are endings.
     starts: Vec<usize>,
+    /// For each line that was asked for, how many code units stand before some of its bytes, about
+    /// [`PIECE`] apart; `None` where it is not UTF-8.
+    marks: RefCell<HashMap<usize, Option<Marks>>>,
 }
+
+type Marks = Rc<[(u64, usize)]>;
+
+/// Code units that are counted for a position: a long line is gone through once, not for each edit.
+const PIECE: u64 = 1024;
 
 impl<'a> Lines<'a> {
     pub(super) fn new(bytes: &'a [u8], path: &'a RelPath) -> Self {
@@ -38,7 +50,28 @@ impl<'a> Lines<'a> {
                 starts.push(at + 1);
             }
         }
-        Self { text, path, starts }
+        Self {
+            text,
+            path,
+            starts,
+            marks: RefCell::default(),
+        }
+    }
+
+    fn marks(&self, index: usize, line: &[u8]) -> Option<Marks> {
+        let mut known = self.marks.borrow_mut();
+        let marks = known.entry(index).or_insert_with(|| {
+            let line = std::str::from_utf8(line).ok()?;
+            let (mut marks, mut units) = (vec![(0, 0)], 0);
+            for (at, c) in line.char_indices() {
+                if marks.last().is_some_and(|(last, _)| units >= last + PIECE) {
+                    marks.push((units, at));
+                }
+                units += c.len_utf16() as u64;
+            }
+            Some(marks.into())
+        });
+        marks.clone()
     }
 
     /// The bytes of a range.
@@ -88,17 +121,21 @@ impl<'a> Lines<'a> {
         let start = self.starts[index];
         let end = self.starts.get(index + 1).copied().unwrap_or(bytes.len());
         let line = without_ending(&bytes[start..end]);
-        let Ok(line) = std::str::from_utf8(line) else {
+        let Some(marks) = self.marks(index, line) else {
             return Err(self.refuse(
                 Code::UnsupportedEncoding,
                 format!("{name} counts characters in a line that is not UTF-8"),
                 position.line,
             ));
         };
-        let mut left = position.character;
-        for (at, c) in line.char_indices() {
+        let next = marks.partition_point(|(units, _)| *units <= position.character);
+        let (units, from) = marks[next - 1];
+        let to = marks.get(next).map_or(line.len(), |(_, at)| *at);
+        let piece = std::str::from_utf8(&line[from..to]).unwrap_or_default();
+        let mut left = position.character - units;
+        for (at, c) in piece.char_indices() {
             if left == 0 {
-                return Ok(start + at);
+                return Ok(start + from + at);
             }
             left = left.checked_sub(c.len_utf16() as u64).ok_or_else(|| {
                 self.refuse(
@@ -108,12 +145,12 @@ impl<'a> Lines<'a> {
                 )
             })?;
         }
-        Ok(start + line.len())
+        Ok(start + to)
     }
 
     /// New text with the line ending that the document has at a place.
     pub(super) fn with_ending(&self, at: usize, new: &str) -> Vec<u8> {
-        if !crate::bytes::find(b'\n', self.text.bytes()).is_some_and(|_| new.contains('\n')) {
+        if !new.contains('\n') || crate::bytes::find(b'\n', self.text.bytes()).is_none() {
             return new.as_bytes().to_vec();
         }
         let plain = new.replace("\r\n", "\n");
@@ -171,5 +208,20 @@ mod tests {
         assert_eq!(span("a\n", [0, 0, 99, 0]), Ok(0..2));
         assert_eq!(span("a\n", [0, 1, 0, 0]), Err(Code::LineOutOfRange));
         assert_eq!(span("\u{feff}a\n", [0, 0, 0, 1]), Ok(3..4));
+    }
+
+    #[test]
+    fn many_positions_in_one_long_line_are_those_of_a_short_one() {
+        let line = "a\u{e9}\u{1f600}".repeat(100_000);
+        let path = RelPath::new("f").unwrap();
+        let lines = Lines::new(line.as_bytes(), &path);
+        let offset = |character| lines.offset(Position { line: 0, character }, "edit").ok();
+        for n in 0..100_000 {
+            let expected = [0, 1, 3].map(|at| Some(n as usize * 7 + at));
+            assert_eq!([0, 1, 2].map(|at| offset(n * 4 + at)), expected);
+            assert_eq!(offset(n * 4 + 3), None, "half of a character");
+        }
+        assert_eq!(offset(400_000), Some(line.len()));
+        assert_eq!(offset(500_000), Some(line.len()));
     }
 }
