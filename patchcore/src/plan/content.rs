@@ -442,8 +442,7 @@ impl<'a> Scene<'a, '_> {
     ) -> Result<Resolution, Refusal> {
         let path = self.path;
         let places = self.places_of(find)?;
-        let shown = crate::error::excerpt(find, 60);
-        let count = places.len();
+        let (shown, count) = (crate::error::excerpt(find, 60), places.len());
         // Who names a place among several, or has seen the file, means what stands there.
         let landed = match occurrence {
             // Much was looked for in vain.

@@ -19,9 +19,9 @@ use crate::text::split_lines;
 /// A line that the old text holds, too, is the author's and no omission. One that might be an
 /// ordinary comment is an omission only where the edit shrinks: it brings fewer lines than it
 /// replaces.
-pub(crate) fn find<'l, 'o, L: Iterator<Item = &'o [u8]>>(
+pub(crate) fn find<'l>(
     new: impl IntoIterator<Item = &'l [u8]>,
-    old: &Known<'o, impl Fn() -> L>,
+    mut is_old: impl FnMut(&[u8]) -> bool,
     shrinks: impl Fn() -> bool,
 ) -> Option<&'l [u8]> {
     let shrinking = OnceCell::new();
@@ -31,7 +31,7 @@ pub(crate) fn find<'l, 'o, L: Iterator<Item = &'o [u8]>>(
             Told::Perhaps => *shrinking.get_or_init(&shrinks),
             Told::Omission => true,
         };
-        told && !old.holds(line.trim_ascii())
+        told && !is_old(line.trim_ascii())
     })
 }
 
@@ -50,7 +50,8 @@ impl<'o, F: Fn() -> L, L: Iterator<Item = &'o [u8]>> Known<'o, F> {
         }
     }
 
-    fn holds(&self, line: &[u8]) -> bool {
+    /// Whether one of them is this one, which has no blanks around it.
+    pub(crate) fn holds(&self, line: &[u8]) -> bool {
         let known = self.known.get_or_init(|| {
             let lines = (self.lines)().filter(|line| told(line) != Told::Nothing);
             lines.map(<[u8]>::trim_ascii).collect()
@@ -63,17 +64,18 @@ impl<'o, F: Fn() -> L, L: Iterator<Item = &'o [u8]>> Known<'o, F> {
 pub(crate) fn check_new(file: &RelPath, new: &[u8], old: &[u8]) -> Result<(), Refusal> {
     let lines = |text| split_lines(text).count();
     let known = Known::of(|| split_lines(old));
-    check_new_in(file, new, &known, || lines(new) < lines(old))
+    let is_old = |line: &[u8]| known.holds(line);
+    check_new_in(file, new, is_old, || lines(new) < lines(old))
 }
 
 /// As [`check_new`], for an old text that others are checked against, too.
-pub(crate) fn check_new_in<'o, L: Iterator<Item = &'o [u8]>>(
+pub(crate) fn check_new_in(
     file: &RelPath,
     new: &[u8],
-    old: &Known<'o, impl Fn() -> L>,
+    is_old: impl FnMut(&[u8]) -> bool,
     shrinks: impl Fn() -> bool,
 ) -> Result<(), Refusal> {
-    match find(split_lines(new), old, shrinks) {
+    match find(split_lines(new), is_old, shrinks) {
         Some(line) => Err(refusal(file, line)),
         None => Ok(()),
     }

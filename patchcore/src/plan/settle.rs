@@ -28,10 +28,14 @@ pub(super) fn front_end_refusals<'b>(
             let file = tree.file(&operation.file);
             split_lines(file.map_or(&[][..], |file| file.bytes()))
         };
-        let known = known.entry(&operation.file);
-        let known = known.or_insert_with(|| omission::Known::of(lines_of_file));
+        // Few lines need it: a table for each operation would be a part of what a check takes.
+        let is_old = |line: &[u8]| {
+            let known = known.entry(&operation.file);
+            let known = known.or_insert_with(|| omission::Known::of(lines_of_file));
+            known.holds(line)
+        };
         let shrinks = || shrinks(&operation.action, text);
-        omission::check_new_in(&operation.file, text, known, shrinks)
+        omission::check_new_in(&operation.file, text, is_old, shrinks)
     };
     let refused = batch
         .operations

@@ -480,9 +480,9 @@ pub(super) fn omitted<'h>(hunk: &Hunk<'h>) -> Option<&'h [u8]> {
         .map(|line| line.text);
     let count = |role: Role| hunk.lines.iter().filter(|line| line.role == role).count();
     let shrinks = || count(Role::Added) < count(Role::Removed);
-    let old = || {
+    let old = omission::Known::of(|| {
         let old = hunk.lines.iter().filter(|line| line.role != Role::Added);
         old.map(|line| line.text)
-    };
-    omission::find(added, &omission::Known::of(old), shrinks)
+    });
+    omission::find(added, |line| old.holds(line), shrinks)
 }

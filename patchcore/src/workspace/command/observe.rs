@@ -31,6 +31,15 @@ pub(super) struct Observed {
     pub(super) warnings: Vec<String>,
 }
 
+impl Observed {
+    /// Every path that was changed, and where files came from.
+    pub(super) fn paths(&self) -> Vec<RelPath> {
+        let changes = self.changes.iter();
+        let paths = changes.flat_map(|change| [Some(&change.path), change.from.as_ref()]);
+        paths.flatten().cloned().collect()
+    }
+}
+
 /// Directories that came, parents first, and that went, children first.
 pub(super) type Directories = (Vec<DirectoryRecord>, Vec<DirectoryRecord>);
 

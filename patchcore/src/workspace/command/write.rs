@@ -83,19 +83,17 @@ impl Workspace {
         let began = Instant::now();
         let objects = Objects::open(&held.state)?;
         let Run { header, listing } = run;
-        let since = observe::with_commits(listing, &self.log()?, &header)?;
         let Since {
             listing: base,
             earlier,
             hidden,
-        } = since;
+        } = observe::with_commits(listing, &self.log()?, &header)?;
         let now = snapshot::take(&self.root, held, &objects, Some(&base), &header.also)?;
         let mut observed = observe::compare(&base, &now, &objects)?;
         keep_hidden(held, &objects, hidden, &mut observed)?;
-        let name = header.id.to_string();
         let (told, mut breaks_rules) = judged(&earlier, &objects, held, options)?;
         if observed.changes.is_empty() {
-            remove_run(runs, &name)?;
+            remove_run(runs, &header.id.to_string())?;
             without_changes(&observed)?;
             return Ok(EndedCommand {
                 applied: None,
@@ -104,9 +102,7 @@ impl Workspace {
                 breaks_rules,
             });
         }
-        let touched = observed.changes.iter();
-        let touched = touched.flat_map(|change| [Some(&change.path), change.from.as_ref()]);
-        let paths: Vec<RelPath> = touched.flatten().cloned().collect();
+        let paths = observed.paths();
         self.record_earlier_runs(held, &paths, &header.id, &base, options)?;
         let found = Found {
             header: &header,
@@ -118,24 +114,18 @@ impl Workspace {
         };
         let written = self.write_run(held, &objects, found, began, options)?;
         // It is in the log. Whoever looks at the run again finds nothing more.
-        let removed = remove_run(runs, &name).err();
+        let removed = remove_run(runs, &header.id.to_string()).err();
         gc::now_and_then(self, held, &written.record, options);
         breaks_rules |= written.breaks_rules;
-        let mut notes = written.notes;
-        notes.extend(told);
-        notes.extend(removed.map(|error| format!("the next run tidies up: {error}")));
+        let removed = removed.map(|error| format!("the next run tidies up: {error}"));
+        let notes = written.notes.into_iter().chain(told).chain(removed);
         let done = Done {
-            notes,
+            notes: notes.collect(),
             ..Done::default()
         };
+        let (record, plan) = (written.record, written.plan);
         Ok(EndedCommand {
-            applied: Some(finished(
-                held,
-                written.record,
-                written.plan,
-                recovered,
-                done,
-            )),
+            applied: Some(finished(held, record, plan, recovered, done)),
             earlier,
             warnings: Vec::new(),
             breaks_rules,

@@ -199,6 +199,7 @@ impl ServerHandler for Fixtures {
         tools().into_iter().find(|tool| tool.name == name)
     }
 
+    /// Long, for it is the table of the suite's tools.
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
