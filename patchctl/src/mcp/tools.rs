@@ -228,9 +228,8 @@ impl Call {
     /// What it may have to wait for.
     pub(super) fn kind(&self) -> Kind {
         match self {
-            Self::Read(_) | Self::Edit(..) | Self::Undo(_) | Self::Scan(_) | Self::TaskDone(_) => {
-                Kind::Tree
-            }
+            Self::Read(_) | Self::Undo(_) | Self::Scan(_) | Self::TaskDone(_) => Kind::Tree,
+            Self::Edit(patch, _) => Kind::Edit(patch.len()),
             Self::History(_) | Self::Tasks(_) => Kind::Look,
             Self::Ask(_) => Kind::Ask,
         }

@@ -216,8 +216,9 @@ async fn edit(
     match read.await {
         Ok((received, edit)) => {
             let name = if preview { "check" } else { "apply" };
+            let kind = Kind::Edit(received.bytes.len());
             respond(
-                call(&server, Kind::Tree, name, move |service, interrupt| {
+                call(&server, kind, name, move |service, interrupt| {
                     service.edit(&received.bytes, &edit, interrupt)
                 })
                 .await,

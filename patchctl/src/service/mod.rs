@@ -151,6 +151,8 @@ impl Interrupt {
 pub(crate) enum Kind {
     /// The lock of the tree, and commands that verify.
     Tree,
+    /// The same, with a patch of so many bytes.
+    Edit(usize),
     /// Nothing but the disk.
     Look,
     /// The orchestrator.
@@ -165,6 +167,8 @@ const BESIDE: usize = 4;
 #[derive(Debug, Clone)]
 pub(crate) struct Turns {
     tree: Arc<Semaphore>,
+    /// Turns of `tree`.
+    most: usize,
     look: Arc<Semaphore>,
     ask: Arc<Semaphore>,
 }
@@ -174,6 +178,7 @@ impl Turns {
     pub(crate) fn new(tree: usize) -> Self {
         Self {
             tree: Arc::new(Semaphore::new(tree)),
+            most: tree,
             look: Arc::new(Semaphore::new(BESIDE)),
             ask: Arc::new(Semaphore::new(BESIDE)),
         }
@@ -185,14 +190,19 @@ impl Turns {
     }
 
     /// Waits for a turn, which lasts until what is returned is dropped.
+    ///
+    /// A patch takes one more for each of its MiB: a report says why each operation is refused, which
+    /// may take a hundred times the patch's bytes (1.1 GB for 10 MB of 400,000 hunks).
     pub(crate) async fn take(&self, kind: Kind) -> Option<OwnedSemaphorePermit> {
-        let turns = match kind {
-            Kind::Tree => &self.tree,
-            Kind::Look => &self.look,
-            Kind::Ask => &self.ask,
+        let (turns, count) = match kind {
+            Kind::Tree => (&self.tree, 1),
+            Kind::Edit(bytes) => (&self.tree, self.most.min(1 + (bytes >> 20))),
+            Kind::Look => (&self.look, 1),
+            Kind::Ask => (&self.ask, 1),
         };
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
         // Nobody closes them.
-        turns.clone().acquire_owned().await.ok()
+        turns.clone().acquire_many_owned(count).await.ok()
     }
 }
 
@@ -259,5 +269,39 @@ impl Service {
     #[cfg(feature = "serve")]
     pub(crate) fn place(&self) -> &Location {
         &self.place
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    /// The turn, if it has come.
+    fn now(turns: &Turns, kind: Kind) -> Option<OwnedSemaphorePermit> {
+        let waiting = pin!(turns.take(kind));
+        match waiting.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(turn) => turn,
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn large_patches_take_the_turns_of_several_calls() {
+        let turns = Turns::new(4);
+        let small = now(&turns, Kind::Edit(100)).expect("four are free");
+        let larger = now(&turns, Kind::Edit(1 << 20)).expect("three are free");
+        assert!(now(&turns, Kind::Edit(1 << 20)).is_none());
+        let read = now(&turns, Kind::Tree).expect("one is free");
+        assert!(now(&turns, Kind::Tree).is_none());
+        assert!(now(&turns, Kind::Look).is_some(), "others have their own");
+        drop((small, larger));
+        assert!(now(&turns, Kind::Edit(1 << 30)).is_none(), "one reads");
+        drop(read);
+        let huge = now(&turns, Kind::Edit(1 << 30)).expect("all are free");
+        assert!(now(&turns, Kind::Edit(0)).is_none());
+        drop(huge);
     }
 }
