@@ -321,9 +321,11 @@ fn merge_cluster<'a>(
 ///
 /// The extent holds nothing but what the lower edits wrote and what the upper edits replace:
 ///
-///     lower    [wrote][wrote]   [wrote]
-///     upper       [replaces........]
-///     text     [kep   upper text   ept]
+/// ```text
+/// lower    [wrote][wrote]   [wrote]
+/// upper       [replaces........]
+/// text     [kep   upper text   ept]
+/// ```
 ///
 /// Both come in order, so one pass takes what is kept of the lower edits between the upper ones.
 fn merged_text(lower: &[(usize, &Edit)], upper: &[&Edit], extent: Range<usize>) -> Vec<u8> {
