@@ -111,7 +111,7 @@ struct Search<'b> {
 }
 
 impl<'b> Search<'b> {
-    /// By the reading that has a place in the text, as the block stands before any other.
+    /// By the block's lines as they are, or without Roo's marks where they are not in the text.
     fn of(block: &'b Block, text: &[u8], rungs: Rungs) -> Self {
         let by = |reading: &'b Reading| {
             let lines: Vec<&[u8]> = split_lines(&reading.search).collect();

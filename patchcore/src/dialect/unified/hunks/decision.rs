@@ -20,7 +20,8 @@ pub(super) struct Decision<'f, 'a> {
 }
 
 impl<'f, 'a> Decision<'f, 'a> {
-    /// `found` has the hunks that stand where they say, `places` where the lines of each stand.
+    /// `found` has the places of hunks that stand where their headers say, `places` all places of
+    /// the old lines of each.
     pub(super) fn new(
         file: &'f File<'a>,
         hunks: &'f [Hunk<'f>],
@@ -47,7 +48,8 @@ impl<'f, 'a> Decision<'f, 'a> {
         }
     }
 
-    /// The place that a hunk means, if `stated` is the one that its header says.
+    /// The place that a hunk means. `stated` is where it stands by its header, `places` is where
+    /// its old lines stand.
     pub(super) fn spot(
         &self,
         index: usize,
