@@ -48,7 +48,9 @@ impl Digest {
     /// The 64 hexadecimal digits without the `sha256:` prefix; fit for a file name.
     #[must_use]
     pub fn to_hex(&self) -> String {
-        hex(&self.0).map(char::from).iter().collect()
+        let hex = hex(&self.0);
+        let hex = std::str::from_utf8(&hex).expect("hexadecimal digits are ASCII");
+        hex.to_owned()
     }
 }
 

@@ -560,9 +560,14 @@ fn is_behind_dot(before: Before, rest: &[u8]) -> bool {
 
 /// Whether [`behind`] may be [`Before::Head`]: most runs before a parenthesis end otherwise.
 fn may_be_head(run: &[u8]) -> bool {
-    match run.trim_ascii_end().last() {
-        None => true,
-        Some(last) => matches!(last, b'f' | b'e' | b'r' | b'h' | b't' | b'#' | b'@' | b'\\'),
+    let run = run.trim_ascii_end();
+    let ends_in = |words: &[&[u8]]| words.iter().any(|word| run.ends_with(word));
+    match run.last() {
+        None | Some(b'#' | b'@' | b'\\') => true,
+        Some(b'f' | b'r' | b'e' | b'h' | b't') => {
+            ends_in(&[b"if", b"for", b"while", b"with", b"await"])
+        }
+        Some(_) => false,
     }
 }
 
