@@ -845,15 +845,15 @@ fn many_places_in_one_long_line_take_time_in_proportion() {
         },
     )];
     let double = || text("a", "aa", Occurrence::All);
-    operations.extend((0..18).map(|_| Operation::new(path("f"), double())));
+    operations.extend((0..16).map(|_| Operation::new(path("f"), double())));
     let mut doublings = Batch::new(operations, Digest::of(b""));
     doublings.coordinates = Coordinates::Sequential;
     let doubled = plan(&doublings, &Tree::new(), &Policy::default());
-    assert_eq!(after(&doubled, "f").len(), 1 << 19);
-    let tree = Tree::new().with_file(path("f"), "a".repeat(1 << 18));
+    assert_eq!(after(&doubled, "f").len(), 1 << 17);
+    let tree = Tree::new().with_file(path("f"), "a".repeat(1 << 16));
     let lines = batch(vec![("f", text("a", "b\n", Occurrence::All))]);
     let split = plan(&lines, &tree, &Policy::default());
-    assert_eq!(after(&split, "f"), "b\n".repeat(1 << 18).as_bytes());
+    assert_eq!(after(&split, "f"), "b\n".repeat(1 << 16).as_bytes());
 }
 
 /// A copy takes over what was done to the file that it is made of, and its bytes are new ones.
