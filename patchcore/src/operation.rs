@@ -270,7 +270,7 @@ impl Operation {
     pub fn shown_file(&self) -> std::borrow::Cow<'_, str> {
         match &self.reading.spelled {
             Some(spelled) => spelled.file.as_str().into(),
-            None => String::from_utf8_lossy(self.file.as_bytes()),
+            None => self.file.shown(),
         }
     }
 }

@@ -70,8 +70,9 @@ pub(super) fn resolve<'a>(
         .into_iter()
         .map(|(index, refusal)| (index, Err(refusal)))
         .collect();
+    let files = operations.len().min(tree.len());
     let names = Names {
-        nodes: Vec::new(),
+        nodes: Vec::with_capacity(files),
         settled,
         notes: Vec::new(),
         replacing: Vec::new(),
@@ -82,7 +83,7 @@ pub(super) fn resolve<'a>(
         terms,
         copied: HashSet::new(),
         names,
-        old: HashMap::new(),
+        old: HashMap::with_capacity(files),
         new: HashMap::new(),
     };
     naming.run();
@@ -177,7 +178,10 @@ impl<'a> Naming<'a, '_> {
         let Some(source) = self.source(operation)?.cloned() else {
             return Ok(None);
         };
-        Ok(Some(self.node(path, source)))
+        Ok(Some(match known {
+            Some(_) => self.node(path, source),
+            None => self.add(path, source),
+        }))
     }
 
     /// The node of what stands at a path in the old tree, which may be there already.
@@ -187,6 +191,10 @@ impl<'a> Naming<'a, '_> {
         {
             return known;
         }
+        self.add(path, source)
+    }
+
+    fn add(&mut self, path: &RelPath, source: Arc<Source>) -> usize {
         self.old.insert(path.clone(), self.names.nodes.len());
         self.names.nodes.push(Node {
             old: Some(path.clone()),

@@ -99,44 +99,71 @@ fn covers(open: &RelPath, path: &RelPath) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
-fn collisions(batch: &Batch, refused: &mut Vec<(usize, Refusal)>) {
-    let mut known: HashMap<Vec<u8>, &RelPath> = HashMap::new();
-    // Each path with the operations in a row that name it and no other.
-    let mut runs: Vec<(Range<usize>, &RelPath)> = Vec::new();
+/// A path with the operations in a row that name it and no other.
+struct Run<'a> {
+    operations: Range<usize>,
+    path: &'a RelPath,
+    key: Vec<u8>,
+}
+
+fn runs(batch: &Batch) -> Vec<Run<'_>> {
+    let mut runs: Vec<Run<'_>> = Vec::new();
     for (index, operation) in placed(batch) {
         for path in named(operation) {
             match runs.last_mut() {
-                Some((run, last)) if *last == path => run.end = index + 1,
-                _ => runs.push((index..index + 1, path)),
+                Some(run) if run.path == path => run.operations.end = index + 1,
+                _ => runs.push(Run {
+                    operations: index..index + 1,
+                    path,
+                    key: path.collision_key(),
+                }),
             }
         }
     }
+    runs
+}
+
+fn collisions(batch: &Batch, refused: &mut Vec<(usize, Refusal)>) {
+    let runs = runs(batch);
+    let mut known: HashMap<&[u8], &RelPath> = HashMap::with_capacity(runs.len());
     let mut clashes: Vec<(usize, Refusal)> = Vec::new();
-    let mut clash = |run: &Range<usize>, path: &RelPath, why: String| {
-        clashes.extend(run.clone().map(|index| (index, collision(path, &why))));
+    let mut clash = |run: &Run<'_>, why: String| {
+        let operations = run.operations.clone();
+        clashes.extend(operations.map(|index| (index, collision(run.path, &why))));
     };
-    for (run, path) in &runs {
-        match known.entry(path.collision_key()) {
+    for run in &runs {
+        match known.entry(&run.key) {
             Entry::Vacant(entry) => {
-                entry.insert(path);
+                entry.insert(run.path);
             }
-            Entry::Occupied(entry) if *entry.get() == *path => {}
+            Entry::Occupied(entry) if *entry.get() == run.path => {}
             Entry::Occupied(entry) => {
-                clash(run, path, format!("and {} may be one file", entry.get()));
+                clash(run, format!("and {} may be one file", entry.get()));
             }
         }
     }
     let mut leaving = Leaving::default();
-    for (run, path) in &runs {
-        let key = path.collision_key();
-        let mut slashes = crate::bytes::positions(b'/', &key);
-        let above = slashes.find_map(|at| {
-            let above = known.get(&key[..at])?;
-            (!leaving.of(batch).keeps_apart(above, path)).then_some(above)
-        });
-        if let Some(above) = above {
-            let why = format!("cannot be below {above}, which the batch names as a file");
-            clash(run, path, why);
+    // The last directory that is no file of the batch, nor below one: neighbours mostly share it.
+    let mut free: &[u8] = b"";
+    for run in &runs {
+        let directory = &run.key[..crate::bytes::rfind(b'/', &run.key).unwrap_or(0)];
+        if directory == free {
+            continue;
+        }
+        let slashes = crate::bytes::positions(b'/', &run.key);
+        let mut files_above = slashes
+            .filter_map(|at| known.get(&run.key[..at]))
+            .peekable();
+        if files_above.peek().is_none() {
+            free = directory;
+        }
+        if let Some(above) =
+            files_above.find(|above| !leaving.of(batch).keeps_apart(above, run.path))
+        {
+            clash(
+                run,
+                format!("cannot be below {above}, which the batch names as a file"),
+            );
         }
     }
     if clashes.is_empty() {

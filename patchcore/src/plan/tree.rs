@@ -220,6 +220,11 @@ impl Tree {
         Self::default()
     }
 
+    /// The number of paths of which it is known what stands there.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Adds a file that is not executable.
     #[must_use]
     pub fn with_file(mut self, path: RelPath, bytes: impl Into<Vec<u8>>) -> Self {

@@ -2,7 +2,7 @@
 
 use super::decision::ends_amid;
 use super::{HunkOptions, Index, is_nothing, omitted, terminated};
-use crate::diff::parse::{Hunk, Role};
+use crate::diff::parse::{Doubt, Hunk, Role};
 use crate::edit::Edit;
 use crate::operation::{Older, OlderEdit};
 use crate::rebase::BaseName;
@@ -18,7 +18,9 @@ pub(in super::super) fn older(
     let base = BaseName::Blob(str::from_utf8(name).ok()?.parse().ok()?);
     let ranges = hunk.ranges?;
     let is_refused = !options.allow_omission && omitted(hunk).is_some();
-    let is_unclear = hunk.doubt.is_some() || hunk.lines.iter().any(is_nothing) || ends_amid(hunk);
+    let doubt = hunk.doubt.as_deref();
+    let is_doubtful = doubt.is_some_and(|doubt| !matches!(doubt, Doubt::Miscounted));
+    let is_unclear = is_doubtful || hunk.lines.iter().any(is_nothing) || ends_amid(hunk);
     if is_refused || is_unclear {
         return None;
     }
