@@ -78,13 +78,7 @@ fn spliced(
             operation.reading.say(note);
             operation.matched = matched;
             operation.binary = text;
-            if exact
-                && section
-                    .hunks
-                    .get(index)
-                    .is_some_and(|it| hunks::has_neighbours(it))
-                && *is_other
-            {
+            if exact && *is_other {
                 operation.reading.older = older(index);
             }
             operation
