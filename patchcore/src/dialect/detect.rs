@@ -79,7 +79,7 @@ fn marks(body: &[u8]) -> Result<Marks, Dialect> {
             continue;
         }
         let next = lines.peek().map(|(_, next)| *next).unwrap_or_default();
-        if marks.seen.is_empty() && calls::is_opening_tag(line) {
+        if marks.seen.is_empty() && calls::opens(line) {
             return Err(Dialect::StrReplace);
         }
         if let Some(dialect) = mark(line, next) {
@@ -221,10 +221,14 @@ pub(super) fn json(body: &[u8]) -> Option<Dialect> {
     let means = |wanted: Field| fields.contains(&wanted);
     Some(if codex::may_be_called(body, has) {
         Dialect::Codex
-    } else if first == b'{' && has("operations") {
+    } else if first == b'{' && has("operations") && !(has("name") && has("arguments")) {
         Dialect::Batch
     } else if has("documentChanges")
-        || (has("changes") && !means(Field::Old) && !means(Field::Path) && !has("item"))
+        || (has("changes")
+            && !means(Field::Old)
+            && !means(Field::Path)
+            && !has("item")
+            && !has("payload"))
     {
         Dialect::WorkspaceEdit
     } else if has("oldText") || has("old_text") {

@@ -1,5 +1,8 @@
 //! Exact characters in a file, as `str_replace` and `edit_file` look for them.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use crate::bytes;
 use crate::edit::Edit;
 use crate::error::{Code, MAX_CANDIDATES, Refusal};
@@ -104,8 +107,15 @@ pub(super) fn edits(
     let mut new = New::of(&lines, find.new);
     let edits = places
         .into_iter()
-        .map(|at| Edit::replace(at..at + old.len(), new.at(at)));
+        .map(|at| Edit::replace(span(text, &old, at), new.at(at)));
     Ok((edits.collect(), matched))
+}
+
+/// The bytes of a text at a place, with each line ending whole: a newline that it starts with takes
+/// along the carriage return before it, which would be left alone.
+fn span(text: &[u8], old: &[u8], at: usize) -> Range<usize> {
+    let is_split = old.starts_with(b"\n") && !old.ends_with(b"\r") && text[..at].ends_with(b"\r");
+    at - usize::from(is_split)..at + old.len()
 }
 
 fn disjoint(found: &[usize], length: usize) -> Vec<usize> {
@@ -160,7 +170,8 @@ fn folded(
     name: &str,
 ) -> Result<(Vec<Edit>, Option<Matched>), Refusal> {
     let old: Vec<&[u8]> = split_lines(find.old.as_bytes()).map(trim_ending).collect();
-    let lines = replace::between(&old, find.new.as_bytes());
+    let new = new_lines(find, text);
+    let lines = replace::between(&old, &new);
     let kindly = !find.old.trim().is_empty() && find.rungs == Rungs::All;
     let (places, fold) = if kindly {
         ladder::all(text, 0..text.len(), &old, Rungs::All)
@@ -208,16 +219,28 @@ fn folded(
     }
 }
 
+/// The new text as whole lines. Where the old text ends within its last line, the rest of that line
+/// stays, and a newline that the new text ends in comes before it: a blank line is left.
+fn new_lines<'n>(find: &Find<'n>, text: &[u8]) -> Cow<'n, [u8]> {
+    let ends_within = !find.old.ends_with('\n') && text.ends_with(b"\n");
+    match ends_within && find.new.ends_with('\n') {
+        true => Cow::Owned(format!("{}\n", find.new).into_bytes()),
+        false => Cow::Borrowed(find.new.as_bytes()),
+    }
+}
+
 /// The edit of characters inside lines that stand at one place with one level of escaping undone; no
 /// edit where it has landed.
 fn unescaped(text: &[u8], find: &Find<'_>, sought: &Sought<'_>) -> Option<Vec<Edit>> {
     let open = !find.old.ends_with('\n');
+    let is_completed = !find.new.ends_with('\n') || new_lines(find, text).len() > find.new.len();
+    let file = Text::new(text);
     let mut found = Vec::new();
     for (mut old, mut new) in ladder::undone(sought.old, sought.lines) {
         if open {
             old.pop();
         }
-        if !find.new.ends_with('\n') {
+        if is_completed {
             new.pop();
         }
         if matches!(
@@ -229,7 +252,11 @@ fn unescaped(text: &[u8], find: &Find<'_>, sought: &Sought<'_>) -> Option<Vec<Ed
         }
         match bytes::occurrences(text, &old)[..] {
             [] => {}
-            [at] => found.push(vec![Edit::replace(at..at + old.len(), new)]),
+            [at] => {
+                let new = std::str::from_utf8(&new).ok()?;
+                let new = New::of(&file, new).at(at);
+                found.push(vec![Edit::replace(span(text, &old, at), new)]);
+            }
             _ => return None,
         }
     }

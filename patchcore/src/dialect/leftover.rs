@@ -10,7 +10,7 @@ use std::ops::Range;
 use serde_json::Value;
 
 use super::detect::{self, ends};
-use super::{Dialect, marks};
+use super::{Dialect, calls, marks};
 use crate::error::{Code, Refusal, excerpt};
 use crate::text::{split_lines, trim_ending};
 
@@ -44,7 +44,7 @@ pub(super) fn check(bytes: &[u8], read: Dialect, spans: &[Range<usize>]) -> Resu
 /// Whether a diff may hold another dialect's patch; a look at each line costs more than this.
 fn may_hold_another(body: &[u8]) -> bool {
     let holds = |word: &[u8]| memchr::memmem::find(body, word).is_some();
-    matches!(body.first(), Some(b'{' | b'['))
+    matches!(body.first(), Some(b'{' | b'[' | b'<'))
         || [
             &b"\n{"[..],
             b"\n[",
@@ -100,6 +100,7 @@ enum Form {
 
 impl Scan<'_> {
     fn run(&mut self) -> Result<(), Refusal> {
+        self.thoughts()?;
         let mut at = 0;
         let mut number = 1;
         let mut inside = None;
@@ -112,9 +113,12 @@ impl Scan<'_> {
             let mut used = whole.len();
             let blank = rest.len() - rest.trim_ascii_start().len();
             if let Some((span, behind)) = self.spans.split_first()
-                && at + blank >= span.start
+                && (at + blank >= span.start || span.start < at + whole.len())
             {
                 self.spans = behind;
+                if span.start > at + blank {
+                    self.prose(&rest[..span.start - at], at, number)?;
+                }
                 self.found(self.read, number, Form::Json)?;
                 used = span.end.max(at) - at;
             } else if let Some(dialect) = inside {
@@ -139,6 +143,30 @@ impl Scan<'_> {
             }
             number += crate::bytes::count(b'\n', &rest[..used]);
             at += used;
+        }
+        Ok(())
+    }
+
+    /// Refuses a patch in what a model thought before it answered, which calls are read behind.
+    fn thoughts(&self) -> Result<(), Refusal> {
+        let starts = self.body.trim_ascii_start().starts_with(b"<");
+        let text = || std::str::from_utf8(self.body).ok();
+        if is_call(self.read) || !starts {
+            return Ok(());
+        }
+        let Some(end) = text().and_then(calls::thoughts) else {
+            return Ok(());
+        };
+        let mut lines = split_lines(&self.body[..end]).map(trim_ending).peekable();
+        let mut number = 0;
+        while let Some(line) = lines.next() {
+            number += 1;
+            let next = lines.peek().copied().unwrap_or_default();
+            if self.mark(line, next).is_some() {
+                let why =
+                    "is in what the model thought before it answered; send what stands behind that";
+                return Err(left_over(number, line, why));
+            }
         }
         Ok(())
     }

@@ -9,7 +9,29 @@ pub(super) const SEARCH: &[u8] = b" SEARCH";
 
 /// Whether the line opens a block.
 pub(super) fn is_search(line: &[u8]) -> bool {
-    signs_and_word(line, b"<-", SEARCH)
+    signs_and_word(without_line(line).0, b"<-", SEARCH)
+}
+
+/// The number of the line that the opener of a block gives, as Zed's does: `<<<<<<< SEARCH line=12`.
+pub(super) fn line_of(opener: &[u8]) -> Option<u64> {
+    without_line(opener).1
+}
+
+fn without_line(line: &[u8]) -> (&[u8], Option<u64>) {
+    let end = line.trim_ascii_end();
+    let digits = end
+        .iter()
+        .rev()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    let (before, digits) = end.split_at(end.len() - digits);
+    let number = std::str::from_utf8(digits)
+        .ok()
+        .and_then(|text| text.parse().ok());
+    match (before.strip_suffix(b" line="), number) {
+        (Some(opener), Some(number)) if line.starts_with(b"<") => (opener, Some(number)),
+        _ => (line, None),
+    }
 }
 
 /// Whether the line ends a block.

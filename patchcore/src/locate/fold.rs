@@ -128,6 +128,23 @@ fn ascii(c: char) -> Option<&'static str> {
     })
 }
 
+/// Whether the patch indents a line with typographic spaces, and the file with plain ones.
+pub(crate) fn is_indented_otherwise(patch: &[u8], file: &[u8]) -> bool {
+    !indentation(patch).is_ascii() && indentation(file).is_ascii()
+}
+
+/// A line with plain spaces in front.
+pub(crate) fn indented_plainly(line: &[u8]) -> Vec<u8> {
+    let (white, text) = line.split_at(indentation(line).len());
+    [&punctuation(white), text].concat()
+}
+
+/// The white space in front of a line.
+fn indentation(line: &[u8]) -> &[u8] {
+    let text = line.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    &line[..text.len() - text.trim_start().len()]
+}
+
 /// Lines of a file that are changed, as the file and as the patch has them, and what comes instead.
 pub(crate) struct Run<'a> {
     /// Without endings.

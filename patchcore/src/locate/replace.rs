@@ -64,7 +64,8 @@ pub(crate) fn edits(bytes: &[u8], start: usize, lines: &[Line<'_>], tail: Tail) 
 /// The edits of a block that was found with something folded away; `old` are its old lines as the
 /// patch has them.
 ///
-/// What old and new lines have in common keeps the file's form, inside changed lines too.
+/// What old and new lines have in common keeps the file's form, inside changed lines too; so does the
+/// indentation of new lines, where that of an old one is written with other spaces than the file's.
 ///
 /// # Errors
 /// The number of the old line, from 0, of which a character can neither be kept nor left.
@@ -79,7 +80,17 @@ pub(crate) fn folded_edits(
     if fold != Fold::Punctuation {
         return Ok(edits(bytes, start, lines, tail));
     }
-    let carried = carried(bytes, start, old, lines)?;
+    let mut carried = carried(bytes, start, old, lines)?;
+    let file = locate::lines_from(bytes, start);
+    if old
+        .iter()
+        .zip(file)
+        .any(|(old, file)| fold::is_indented_otherwise(old, file))
+    {
+        for line in &mut carried {
+            *line = fold::indented_plainly(line);
+        }
+    }
     let mut next = carried.iter();
     let lines: Vec<Line<'_>> = lines
         .iter()

@@ -489,3 +489,52 @@ fn what_has_landed_on_a_step_does_not_land_on_it_again() {
         }
     }
 }
+
+/// A newline that a text of characters ends in, or starts with, is one of the file's, on every step.
+#[test]
+fn newlines_at_the_edges_of_a_text_are_whole() {
+    let file = "{\n    x = \"1\"\n\n    y\n}\n";
+    let after = "{\n    x = \"1\"\n\n}\n";
+    let crlf = "a\r\n\r\nb\r\n";
+    for (before, old, new, after) in [
+        (file, "    x = \"1\"\n\n    y", "    x = \"1\"\n", after),
+        (file, "    x = \"1\"  \n\n    y", "    x = \"1\"\n", after),
+        (file, "  x = \"1\"\n\n  y", "  x = \"1\"\n", after),
+        (
+            file,
+            "    x = \u{201c}1\u{201d}\n\n    y",
+            "    x = \u{201c}1\u{201d}\n",
+            after,
+        ),
+        (
+            file,
+            "    x = &quot;1&quot;\n\n    y",
+            "    x = &quot;1&quot;\n",
+            after,
+        ),
+        (crlf, "\nb", "\nc", "a\r\n\r\nc\r\n"),
+        (crlf, "\nb", "c", "a\r\nc\r\n"),
+        (crlf, "\n\nb", "\nc", "a\r\nc\r\n"),
+    ] {
+        for (dialect, patch) in patches("f.txt", old, new) {
+            if matches!(dialect, Dialect::StrReplace | Dialect::McpEdit) {
+                let got = outcome(dialect, &patch, "f.txt", before, false);
+                let got = got.map(|(text, _)| text);
+                assert_eq!(got.as_deref(), Ok(after), "{dialect}: {old:?}");
+            }
+        }
+    }
+}
+
+/// Spaces of other code points in the indentation of old lines are in that of new ones by mistake.
+#[test]
+fn new_lines_are_indented_with_the_spaces_of_the_file() {
+    let wide = |text: &str| text.replace("    ", "\u{a0}   ");
+    let (old, new) = ("    a\n    b\n", "    a\n    c\u{a0}d\n    b\n");
+    let before = format!("f:\n{old}");
+    for (dialect, patch) in patches("f.txt", &wide(old), &wide(new)) {
+        let got = outcome(dialect, &patch, "f.txt", &before, false);
+        let got = got.map(|(text, _)| text);
+        assert_eq!(got.as_deref(), Ok(&*format!("f:\n{new}")), "{dialect}");
+    }
+}

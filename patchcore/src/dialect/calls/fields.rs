@@ -155,6 +155,7 @@ const TABLE: &[(Field, &[&str])] = &[
             "diffs",
             "chunks",
             "replaceblocks",
+            "operations",
         ],
     ),
     (Files, &["files"]),
@@ -192,6 +193,7 @@ const TABLE: &[(Field, &[&str])] = &[
             "newname",
             "moveto",
             "topath",
+            "renamefilepath",
         ],
     ),
     (

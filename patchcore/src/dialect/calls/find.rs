@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::fields::{self, Field, Input, plain};
 use super::node::{self, Member, Node, Value};
-use super::{markup, tools};
+use super::{markup, tokens, tools};
 use crate::batch::diagnostic::Span;
 use crate::dialect::{Dialect, detect, hashline};
 use crate::error::{Hint, excerpt};
@@ -61,7 +61,7 @@ pub(super) struct Found {
 }
 
 /// Objects that hold calls, at any depth, in lower case without `_` and `-`.
-const CONTAINERS: [&str; 35] = [
+const CONTAINERS: [&str; 36] = [
     "payload",
     "value",
     "content",
@@ -97,6 +97,7 @@ const CONTAINERS: [&str; 35] = [
     "parameters",
     "operation",
     "result",
+    "kwargs",
 ];
 /// Parameters of a call, beside the name of its tool.
 const PARAMETERS: [&str; 13] = [
@@ -200,6 +201,9 @@ impl Walk<'_, '_> {
         let text = self.input.text;
         let mut at = if text.starts_with('\u{feff}') { 3 } else { 0 };
         let mut is_behind_fault = false;
+        if let Some(length) = tokens::thoughts(&text[at..]).filter(|_| !self.input.strict) {
+            at = self.has_read(at, length);
+        }
         loop {
             at += text[at..].len() - text[at..].trim_ascii_start().len();
             let rest = &text[at..];
@@ -207,7 +211,7 @@ impl Walk<'_, '_> {
                 break;
             };
             let starts_line = at == 0 || text.as_bytes()[at - 1] == b'\n';
-            let opens = matches!(first, b'{' | b'[') && (!is_behind_fault || starts_line);
+            let opens = opens_value(rest) && (!is_behind_fault || starts_line);
             let is_text = first == b'"' && self.found.read.is_empty() && at <= 3;
             if opens || is_text {
                 match node::read(rest, at, beyond) {
@@ -247,8 +251,46 @@ impl Walk<'_, '_> {
                 self.input.hinted(span, "", message, Hint::Lenient);
                 break;
             }
-            at += rest.find('\n').map_or(rest.len(), |end| end + 1);
+            at = self.behind_prose(at);
         }
+    }
+
+    /// Where to look next behind what is no value: behind a token of a model's template in the line,
+    /// or at the line below.
+    fn behind_prose(&mut self, at: usize) -> usize {
+        let rest = &self.input.text[at..];
+        match tokens::first(rest) {
+            Some(token) if token.is_message => self.message(at + token.end),
+            Some(token) => at + token.end,
+            None => at + rest.find('\n').map_or(rest.len(), |end| end + 1),
+        }
+    }
+
+    /// The text of a message in a model's template, if it is no JSON; gives where to look next.
+    fn message(&mut self, at: usize) -> usize {
+        let text = self.input.text;
+        let header = tokens::header(&text[..at]);
+        if !tokens::is_thought(header) && opens_value(text[at..].trim_ascii_start()) {
+            return at;
+        }
+        let length = tokens::message(&text[at..]);
+        let span = Span {
+            start: at,
+            end: at + length,
+        };
+        if tokens::is_thought(header) {
+            return self.has_read(at, length);
+        }
+        let body = &text[at..at + length];
+        match tokens::recipient(header) {
+            Some(name) => {
+                let value = Value::Text(body.to_owned());
+                let arguments = Node { span, value };
+                self.push(Some(name.to_owned()), arguments, "", Within::default());
+            }
+            None => self.spoken(body, span),
+        }
+        self.has_read(at, length)
     }
 
     /// Notes so many bytes as read; gives where they end.
@@ -345,7 +387,9 @@ impl Walk<'_, '_> {
             self.input.fault(node.span, path, message);
             return;
         }
-        if let Some(inner) = node.get("tool_call").and_then(Node::members) {
+        if let Some(inner) = node.get("tool_call").and_then(Node::members)
+            && inner.iter().any(|member| member.key.ends_with("ToolCall"))
+        {
             let ended = node.text_of("subtype") == Some("completed");
             let within = Within {
                 state: ended.then_some(State::Executed).or(within.state),
@@ -577,7 +621,13 @@ pub(super) fn may_hold_patch(text: &str) -> bool {
     false
 }
 
-/// A format of edits that is no call, and what to do with it.
+/// Whether a text starts like an object, or like a list that may hold one.
+fn opens_value(text: &str) -> bool {
+    let list = text.strip_prefix('[').map(str::trim_ascii_start);
+    text.starts_with('{')
+        || list.is_some_and(|list| list.is_empty() || list.starts_with(['{', '[', '"', ']']))
+}
+
 /// Whether a value is a part of a message that comes in pieces, as interfaces of models stream it.
 fn is_piece(node: &Node) -> bool {
     let event = node.get("event").unwrap_or(node);
@@ -589,6 +639,7 @@ fn is_piece(node: &Node) -> bool {
         || node.text_of("object") == Some("chat.completion.chunk")
 }
 
+/// A format of edits that is no call, and what to do with it.
 fn other_format(node: &Node) -> Option<&'static str> {
     let has_ranges = |changes: &Node| {
         let lists = changes.members().unwrap_or_default().iter();
@@ -600,7 +651,10 @@ fn other_format(node: &Node) -> Option<&'static str> {
     if node.get("documentChanges").is_some() || node.get("changes").is_some_and(has_ranges) {
         return Some("a WorkspaceEdit together with calls; send them separately");
     }
-    if node.get("operations").and_then(Node::list).is_some() {
+    let operations = node.get("operations").and_then(Node::list);
+    if operations
+        .is_some_and(|list| list.is_empty() || list.iter().any(|one| one.get("op").is_some()))
+    {
         return Some("a batch of operations together with calls; send them separately");
     }
     None
@@ -630,10 +684,11 @@ fn state(node: &Node) -> Option<State> {
     ) && (node.get("tool").is_some()
         || node.get("changes").is_some()
         || node.get("command").is_some()
+        || node.get("result").is_some()
         || node.get("input").is_some());
     match node.text_of("status")? {
         "completed" | "success" | "ok" if is_run => Some(State::Executed),
-        "failed" | "error" | "declined" if is_run => Some(State::Failed),
+        "failed" | "error" | "declined" | "cancelled" if is_run => Some(State::Failed),
         _ => None,
     }
 }
@@ -657,6 +712,9 @@ fn name_of(node: &Node) -> Option<&str> {
 
 /// The name of a tool on the line above its parameters, as the templates of some models have it.
 pub(in crate::dialect) fn name_above(text: &str) -> Option<&str> {
+    if let Some(name) = tokens::name(text) {
+        return Some(name);
+    }
     let mut lines = text.lines().rev().map(str::trim);
     let line = lines.find(|line| !line.is_empty() && !line.starts_with("```"))?;
     let is_name = |name: &&str| {

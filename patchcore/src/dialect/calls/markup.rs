@@ -1,7 +1,9 @@
 //! Calls written as tags, with the parameters inside: Cline's and Roo's, `<invoke>`, `<function=…>`
-//! and `<tool_call>NAME<arg_key>…`.
+//! and `<tool_call>NAME<arg_key>…`, whose names may have a prefix (`minimax:`, `｜DSML｜`); Zed's
+//! `<edits>`, and the tags of [`artifact`].
 
-use super::node::{Member, Node, Value};
+use super::artifact::{self, Artifact};
+use super::node::{self, Member, Node, Value};
 use crate::batch::diagnostic::{Fault, Span};
 use crate::error::{Code, excerpt};
 
@@ -19,14 +21,14 @@ const TOOLS: [&str; 9] = [
 ];
 /// Tags around a call that say nothing about it.
 const WRAPPERS: [&str; 8] = [
-    "<tool_call>",
-    "</tool_call>",
-    "<function_call>",
-    "</function_call>",
-    "<function_calls>",
-    "</function_calls>",
-    "<tool_use>",
-    "</tool_use>",
+    "tool_call",
+    "tool_calls",
+    "function_call",
+    "function_calls",
+    "tool_use",
+    "longcat_tool_call",
+    "TOOLCALL",
+    "tools",
 ];
 
 /// A call written as tags.
@@ -44,19 +46,43 @@ pub(in crate::dialect) fn is_opening_tag(line: &[u8]) -> bool {
 
 /// The length of a tag around a call at the start of a text.
 pub(super) fn wrapper(text: &str) -> Option<usize> {
-    let tag = WRAPPERS.iter().find(|tag| text.starts_with(**tag))?;
-    Some(tag.len())
+    if let Some(length) = artifact::wrapper(text) {
+        return Some(length);
+    }
+    let tag = text.strip_prefix("</").or(text.strip_prefix('<'))?;
+    let name = &tag[prefix(tag).len()..];
+    WRAPPERS.iter().find_map(|wrapper| {
+        let behind = name.strip_prefix(wrapper)?.strip_prefix('>')?;
+        Some(text.len() - behind.len())
+    })
+}
+
+/// What the template of a model puts before the names of its tags: `minimax:`, `｜DSML｜`.
+fn prefix(tag: &str) -> &str {
+    const BAR: char = '\u{ff5c}';
+    let end = match tag.strip_prefix(BAR) {
+        Some(rest) => rest.find(BAR).map(|end| end + 2 * BAR.len_utf8()),
+        None => tag.find(':').map(|end| end + 1),
+    };
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | ':' | BAR);
+    let prefix = &tag[..end.unwrap_or_default()];
+    match prefix.len() <= 32 && prefix.chars().all(is_part) {
+        true => prefix,
+        false => "",
+    }
 }
 
 /// The call at the start of a text, which stands at an offset of the input, and its length.
 pub(super) fn read(text: &str, at: usize) -> Option<(Result<Element, Fault>, usize)> {
     let (open, length) = opening(text)?;
-    let name = match open {
+    let name = match &open {
         Open::Tool(name) => name,
         Open::Named { name, .. } | Open::Pairs(name) => name,
+        Open::Edits => "edit_file",
+        Open::Artifact(artifact) => artifact.tool,
     };
     let close = open.close();
-    let Some(end) = text.find(&close) else {
+    let Some(end) = text[length..].find(&close).map(|end| length + end) else {
         let span = Span {
             start: at,
             end: at + length,
@@ -69,42 +95,51 @@ pub(super) fn read(text: &str, at: usize) -> Option<(Result<Element, Fault>, usi
         ));
     };
     let body = &text[length..end];
-    let arguments = match open {
-        Open::Tool(_) => elements(body, at + length),
-        Open::Named { .. } => parameters(body, at + length),
-        Open::Pairs(_) => pairs(body, at + length),
+    let span = Span {
+        start: at,
+        end: at + end + close.len(),
     };
-    let arguments = match arguments {
-        Ok(members) => members,
-        Err(fault) => return Some((Err(fault), end + close.len())),
+    let inside = at + length;
+    let arguments = match &open {
+        Open::Tool(_) => elements(body, inside).map(Value::Map),
+        Open::Named { .. } if body.trim_ascii_start().starts_with('{') => object(body, inside),
+        Open::Named { prefix, .. } => parameters(body, prefix, inside).map(Value::Map),
+        Open::Pairs(_) => pairs(body, inside).map(Value::Map),
+        Open::Edits => edits(body, inside).map(Value::Map),
+        Open::Artifact(artifact) => Ok(Value::Map(artifact.members(body, span))),
     };
-    let element = Element {
+    let element = arguments.map(|value| Element {
         name: name.to_owned(),
-        arguments: Node {
-            span: Span {
-                start: at,
-                end: at + end + close.len(),
-            },
-            value: Value::Map(arguments),
-        },
-    };
-    Some((Ok(element), end + close.len()))
+        arguments: Node { span, value },
+    });
+    Some((element, end + close.len()))
 }
 
 enum Open<'t> {
     /// `<write_to_file>`
     Tool(&'static str),
     /// `<invoke name="Edit">` or `<function=edit>`
-    Named { tag: &'static str, name: &'t str },
+    Named {
+        tag: &'static str,
+        prefix: &'t str,
+        name: &'t str,
+    },
     /// `<tool_call>edit`, with `<arg_key>path</arg_key>` and `<arg_value>…</arg_value>`
     Pairs(&'t str),
+    /// `<edits>`, with `<old_text>…</old_text>` and `<new_text>…</new_text>`
+    Edits,
+    /// `<boltAction type="file" filePath="f">`
+    Artifact(Artifact<'t>),
 }
 
 impl Open<'_> {
     fn close(&self) -> String {
         match self {
             Self::Tool(name) => format!("</{name}>"),
-            Self::Named { tag, .. } => format!("</{tag}>"),
+            Self::Named { tag, prefix, .. } => format!("</{prefix}{tag}>"),
+            Self::Edits => "</edits>".to_owned(),
+            Self::Artifact(artifact) if artifact.is_closed => String::new(),
+            Self::Artifact(artifact) => format!("</{}>", artifact.tag),
             Self::Pairs(_) => "</tool_call>".to_owned(),
         }
     }
@@ -125,27 +160,101 @@ fn opening(text: &str) -> Option<(Open<'_>, usize)> {
         let is_call = !name.is_empty() && pairs.starts_with("<arg_key>");
         return is_call.then_some((Open::Pairs(name), text.len() - pairs.len()));
     }
-    let (tag, rest, quote) = match text.strip_prefix("<invoke name=\"") {
+    if text.starts_with("<edits>") {
+        return Some((Open::Edits, "<edits>".len()));
+    }
+    if let Some((artifact, length)) = artifact::opening(text) {
+        return Some((Open::Artifact(artifact), length));
+    }
+    let tag = text.strip_prefix('<')?;
+    let prefix = prefix(tag);
+    let named = &tag[prefix.len()..];
+    let (tag, rest, quote) = match named.strip_prefix("invoke name=\"") {
         Some(rest) => ("invoke", rest, "\">"),
-        None => ("function", text.strip_prefix("<function=")?, ">"),
+        None => ("function", named.strip_prefix("function=")?, ">"),
     };
     let (name, behind) = rest.split_at(rest.find(|c| !is_name(c))?);
     let behind = behind.strip_prefix(quote)?;
-    Some((Open::Named { tag, name }, text.len() - behind.len()))
+    let open = Open::Named { tag, prefix, name };
+    Some((open, text.len() - behind.len()))
+}
+
+/// Parameters that are written as JSON.
+fn object(body: &str, at: usize) -> Result<Value, Fault> {
+    let text = body.trim_ascii_start();
+    let start = at + body.len() - text.len();
+    let (node, length) = node::read(text, start, None)?;
+    match text[length..].trim_ascii() {
+        "" => Ok(node.value),
+        rest => Err(beside(rest, start + length, "the end of the call")),
+    }
+}
+
+/// Old and new texts by turns, each of which may say a line, which is a guess.
+fn edits(body: &str, at: usize) -> Result<Vec<Member>, Fault> {
+    let mut list = Vec::new();
+    let mut rest = body.trim_ascii_start();
+    while !rest.is_empty() {
+        let edit = || {
+            let tag = rest.strip_prefix("<old_text")?;
+            let (line, tag) = tag.split_once('>')?;
+            let is_line = line.is_empty() || line.trim_ascii_start().starts_with("line=");
+            let (old, behind) = tag.split_once("</old_text>")?;
+            let new = behind.trim_ascii_start().strip_prefix("<new_text>")?;
+            let (inner, behind) = new.split_once("</new_text>")?;
+            let start = |text: &str| at + body.len() - text.len();
+            let members = vec![
+                member("old_text", old, start(tag)),
+                member("new_text", inner, start(new)),
+            ];
+            is_line.then_some((members, behind))
+        };
+        let start = at + body.len() - rest.len();
+        let Some((members, behind)) = edit() else {
+            let expected = "<old_text>…</old_text> and <new_text>…</new_text>";
+            return Err(beside(rest, start, expected));
+        };
+        let span = Span {
+            start,
+            end: at + body.len() - behind.len(),
+        };
+        let value = Value::Map(members);
+        list.push(Node { span, value });
+        rest = behind.trim_ascii_start();
+    }
+    let span = Span {
+        start: at,
+        end: at + body.len(),
+    };
+    let value = Value::List(list);
+    Ok(vec![Member {
+        key: "edits".to_owned(),
+        key_span: span,
+        node: Node { span, value },
+    }])
 }
 
 /// `<parameter name="path">…</parameter>`, or `<parameter=path>`.
-fn parameters(body: &str, at: usize) -> Result<Vec<Member>, Fault> {
+fn parameters(body: &str, prefix: &str, at: usize) -> Result<Vec<Member>, Fault> {
+    let (open, close) = (
+        format!("<{prefix}parameter"),
+        format!("</{prefix}parameter>"),
+    );
     let mut members = Vec::new();
     let mut rest = body.trim_ascii_start();
     while !rest.is_empty() {
         let parameter = || {
-            let rest = rest.strip_prefix("<parameter")?;
+            let rest = rest.strip_prefix(&open)?;
             let (name, text) = match rest.strip_prefix(" name=\"") {
-                Some(rest) => rest.split_once("\">")?,
+                Some(rest) => {
+                    let (name, rest) = rest.split_once('"')?;
+                    // DeepSeek says beside the name whether the text is a string.
+                    let (_, text) = rest.split_once('>')?;
+                    (name, text)
+                }
                 None => rest.strip_prefix('=')?.split_once('>')?,
             };
-            let (inner, behind) = text.split_once("</parameter>")?;
+            let (inner, behind) = text.split_once(&close)?;
             Some((name, body.len() - text.len(), inner, behind))
         };
         let Some((name, start, text, behind)) = parameter() else {

@@ -20,6 +20,7 @@
 //! of its text as a further, blank line, and the old text must match at one place unless
 //! `replace_all` is set. `undo_edit` takes back an edit of the same input.
 
+mod artifact;
 mod edits;
 mod envelope;
 mod fields;
@@ -34,6 +35,7 @@ mod rest;
 mod run;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod tools;
 mod whole_files;
 mod write;
@@ -54,8 +56,8 @@ use fields::Input;
 pub(super) use fields::{Field, field};
 use find::Found;
 pub(super) use find::name_above;
-pub(super) use markup::is_opening_tag;
 use read::Outcome;
+pub(super) use tokens::thoughts;
 pub(super) use whole_files::{WholeFile, whole_files};
 
 /// What is said of an input that is the parts of messages.
@@ -335,6 +337,11 @@ impl Script for Calls {
         lowered.notes.remarks.extend(self.remarks.iter().cloned());
         Ok(lowered)
     }
+}
+
+/// Whether a line opens a call: by its tag, or behind a token of a model's template.
+pub(super) fn opens(line: &[u8]) -> bool {
+    markup::is_opening_tag(line) || std::str::from_utf8(line).is_ok_and(tokens::opens)
 }
 
 /// The text of an input that is a string of JSON and nothing else.

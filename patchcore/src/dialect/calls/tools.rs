@@ -90,6 +90,11 @@ pub(super) const EDITS: &[&str] = &[
 
 /// A tool's name without the server that it is from, in the form of the tables.
 pub(super) fn last_part(name: &str) -> String {
+    // Some templates number the calls: `functions.edit:0`.
+    let numbered = name.rsplit_once(':').filter(|(_, number)| {
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    let name = numbered.map_or(name, |(name, _)| name);
     let separators = [".", ":", "/", "__"];
     let last = separators.iter().fold(name, |name, separator| {
         name.rsplit(separator).next().unwrap_or(name)

@@ -142,7 +142,7 @@ impl<'a> Reader<'a, '_> {
         let named = self.file();
         let opener = self.peek().unwrap_or_default();
         self.at += 1;
-        let start_line = self.start_line()?;
+        let start_line = self.start_line()?.or(marks::line_of(opener));
         let divider = self.divider(opener);
         let search = self.old_half(opener, divider)?;
         if let Some(Named { path, .. }) = named.as_ref().filter(|named| named.doubtful)
