@@ -232,7 +232,7 @@ impl Operation {
             .collect();
         let stand_in = RelPath::new(format!(".mission_control/refused/={name}"))
             .expect("one short component below a directory");
-        let mut refused = Self::new(stand_in, Action::Refused(Box::new(refusal)));
+        let mut refused = Self::new(stand_in, Action::Refused(refusal.into()));
         let file = file.to_owned();
         refused.reading.spelled = Some(Box::new(Spelling { op, file }));
         refused
@@ -338,7 +338,7 @@ pub enum Action {
     /// Byte edits that a front end has already located in the loaded file, which guards them.
     Splice(Vec<Edit>),
     /// What a front end refused while it located the operation.
-    Refused(Box<Refusal>),
+    Refused(Arc<Refusal>),
 }
 
 impl Action {

@@ -3,6 +3,7 @@
 mod reading;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -276,7 +277,7 @@ pub struct OperationReport {
     pub allow: Allowances,
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refusal: Option<Box<Refusal>>,
+    pub refusal: Option<Arc<Refusal>>,
 }
 
 impl OperationReport {

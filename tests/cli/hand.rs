@@ -174,7 +174,7 @@ pub(crate) fn refused(code: patchcore::Code) -> Record {
     record.state = TransactionState::Refused;
     record.status = Status::Refused;
     record.operations[0].outcome = Outcome::Refused;
-    record.operations[0].refusal = Some(Box::new(Refusal::new(code, "told to refuse")));
+    record.operations[0].refusal = Some(Refusal::new(code, "told to refuse").into());
     record
 }
 

@@ -258,7 +258,7 @@ impl<'t> Desk<'t> {
     pub(super) fn refuse(&mut self, path: &RelPath, refusal: Refusal) {
         self.stage.spoil(path);
         let doubt = self.doubt.take();
-        let operation = self.push(path, Action::Refused(Box::new(refusal)), None);
+        let operation = self.push(path, Action::Refused(refusal.into()), None);
         if doubt.is_some() {
             operation.reading.doubt = doubt;
         }

@@ -57,7 +57,7 @@ impl Files {
         let path = &file.path;
         let mut push = |action: Action| operations.push(Operation::new(path.clone(), action));
         let old = match tree.get(path) {
-            Entry::Refused(refusal) => return push(Action::Refused(refusal.clone())),
+            Entry::Refused(refusal) => return push(Action::Refused(refusal.clone().into())),
             Entry::Absent => None,
             Entry::File(source) => Some(source),
         };
@@ -66,7 +66,7 @@ impl Files {
         if !self.allow_omission
             && let Err(refusal) = omission::check_new(path, new, before)
         {
-            return push(Action::Refused(Box::new(refusal)));
+            return push(Action::Refused(refusal.into()));
         }
         let Some(source) = old else {
             return push(Action::CreateFile {

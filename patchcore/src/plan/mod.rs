@@ -194,7 +194,7 @@ pub struct Verdict {
     pub rebased: Option<Box<Rebased>>,
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refusal: Option<Box<Refusal>>,
+    pub refusal: Option<Arc<Refusal>>,
     /// The operation's own labels over the batch's; absent where it has none of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<Box<Labels>>,
@@ -385,12 +385,13 @@ impl Verdict {
         });
     }
 
-    fn refuse(&mut self, refusal: Refusal) {
+    fn refuse(&mut self, refusal: impl Into<Arc<Refusal>>) {
+        let refusal = refusal.into();
         self.outcome = Outcome::Refused;
         self.lines = None;
         self.rebased = None;
         self.guarded &= refusal.code != Code::Unguarded;
-        self.refusal = Some(Box::new(refusal));
+        self.refusal = Some(refusal);
     }
 }
 
@@ -446,7 +447,7 @@ fn plan_once(batch: &Batch, tree: &Tree, policy: &Policy, hashing: Hashing) -> P
         false => (front_end(), by_path()),
     };
     for (index, refusal) in by_path {
-        refused.entry(index).or_insert(refusal);
+        refused.entry(index).or_insert_with(|| refusal.into());
     }
     let (mut changes, mut verdicts) = match batch.coordinates {
         Coordinates::Original => original::plan(batch, tree, policy, hashing, refused),

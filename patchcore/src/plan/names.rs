@@ -52,7 +52,7 @@ impl Node<'_> {
 pub(super) struct Names<'a> {
     pub(super) nodes: Vec<Node<'a>>,
     /// Operations that are settled already: refused, or with nothing to do.
-    pub(super) settled: HashMap<usize, Result<(), Refusal>>,
+    pub(super) settled: HashMap<usize, Result<(), Arc<Refusal>>>,
     /// What verdicts say of operations with nothing to do.
     pub(super) notes: Vec<(usize, String)>,
     /// Operations that put a file in the place of one that no operation takes away, with its path.
@@ -64,7 +64,7 @@ pub(super) fn resolve<'a>(
     operations: &'a [Operation],
     tree: &Tree,
     terms: &Terms<'_>,
-    refused: HashMap<usize, Refusal>,
+    refused: HashMap<usize, Arc<Refusal>>,
 ) -> Names<'a> {
     let settled = refused
         .into_iter()
@@ -144,7 +144,7 @@ impl<'a> Naming<'a, '_> {
                     self.names.settled.insert(index, Ok(()));
                 }
                 Err(refusal) => {
-                    self.names.settled.insert(index, Err(refusal));
+                    self.names.settled.insert(index, Err(refusal.into()));
                 }
             }
         }

@@ -32,7 +32,7 @@ pub(super) fn plan(
     tree: &Tree,
     policy: &Policy,
     hashing: Hashing,
-    refused: HashMap<usize, Refusal>,
+    refused: HashMap<usize, Arc<Refusal>>,
 ) -> (Vec<FileChange>, Vec<Verdict>) {
     let terms = Terms::of(policy, tree);
     let names = names::resolve(&batch.operations, tree, &terms, refused);

@@ -35,7 +35,7 @@ pub(super) fn plan(
     batch: &Batch,
     tree: &Tree,
     policy: &Policy,
-    mut refused: HashMap<usize, Refusal>,
+    mut refused: HashMap<usize, Arc<Refusal>>,
 ) -> (Vec<FileChange>, Vec<Verdict>) {
     let terms = Terms::of(policy, tree);
     let mut planner = Planner {
@@ -63,7 +63,9 @@ pub(super) fn plan(
             let replaced = planner.stands_in_the_way(operation);
             let step = match refused.remove(&index) {
                 Some(refusal) => Err(refusal),
-                None => planner.step(index, operation, &mut verdict),
+                None => planner
+                    .step(index, operation, &mut verdict)
+                    .map_err(Arc::new),
             };
             match step {
                 Ok(true) => {

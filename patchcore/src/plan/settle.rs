@@ -1,6 +1,7 @@
 //! From changes and verdicts to the plan: all or nothing, or group by group.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::digest::{Digest, Hasher};
 use crate::error::{Code, Refusal};
@@ -18,7 +19,7 @@ pub(super) fn front_end_refusals<'b>(
     batch: &'b Batch,
     tree: &'b Tree,
     policy: &Policy,
-) -> HashMap<usize, Refusal> {
+) -> HashMap<usize, Arc<Refusal>> {
     let mut known = HashMap::new();
     let mut check_omission = |operation: &'b Operation| {
         let Some(text) = checked_for_omission(operation, policy) else {
@@ -43,14 +44,15 @@ pub(super) fn front_end_refusals<'b>(
         .enumerate()
         .filter_map(|(index, operation)| {
             let mut refusal = match &operation.action {
-                Action::Refused(refusal) => (**refusal).clone(),
+                Action::Refused(refusal) => Arc::clone(refusal),
                 _ => encoding::check_nul(operation, policy)
                     .and_then(|()| check_omission(operation))
-                    .err()?,
+                    .err()?
+                    .into(),
             };
             // Nobody is told of a way that is closed.
             if policy.forbid_omission && refusal.code == Code::LazyOmission {
-                refusal.hint = None;
+                Arc::make_mut(&mut refusal).hint = None;
             }
             Some((index, refusal))
         });

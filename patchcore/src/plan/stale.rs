@@ -135,7 +135,7 @@ fn deny<'b>(batch: &'b Batch, tree: &Tree) -> Cow<'b, Batch> {
         let judged = &mut judged.to_mut().operations[index];
         judged.reading.meant = Some(operation.name());
         judged.reading.note = None;
-        judged.action = Action::Refused(Box::new(refusal));
+        judged.action = Action::Refused(refusal.into());
     }
     judged
 }
@@ -230,6 +230,7 @@ fn suggest(mut plan: Plan, batch: &Batch, tree: &Tree, policy: &Policy) -> Plan 
         if let Some(refusal) = &mut plan.verdicts[step.index].refusal
             && passes
         {
+            let refusal = Arc::make_mut(refusal);
             match (step.patch, step.operation.reading.rebased) {
                 (None, Some(rebased)) => {
                     refusal.message = format!("{}; {}", refusal.message, by_now(&rebased));
@@ -266,6 +267,7 @@ fn say_why(plan: &mut Plan, batch: &Batch, lost: Vec<(usize, Lost)>) {
             && (refusal.code == Code::BaseMismatch
                 || batch.operations[index].reading.older.is_some())
         {
+            let refusal = Arc::make_mut(refusal);
             refusal.message = format!("{}; {lost}", refusal.message);
         }
     }

@@ -244,7 +244,7 @@ impl Lowering<'_> {
         for marked in marked {
             marked.note(&mut self.notes.injected);
             let action = match marked.refusal {
-                Some(refusal) => Action::Refused(Box::new(refusal)),
+                Some(refusal) => Action::Refused(refusal.into()),
                 None => Action::Splice(marked.edits),
             };
             let wish = wishes.iter().find(|wish| wish.id == marked.id);
@@ -269,7 +269,7 @@ impl Lowering<'_> {
                     refusal: refusal.clone(),
                 });
             } else {
-                let action = Action::Refused(Box::new(refusal.clone()));
+                let action = Action::Refused(refusal.clone().into());
                 self.operations
                     .push(self.injection.operation(file, action, Some(wish)));
             }

@@ -1,6 +1,7 @@
 //! Carries the steps out, each on the text that those before it left.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::lines::Move;
 use super::{Act, Calls, Patch, Step};
@@ -322,7 +323,7 @@ fn carry_out(operation: Operation, desk: &mut Desk<'_>) -> Result<(), Refusal> {
         Action::CreateFile { content, .. } => desk.write(&path, content, whole::Form::Verbatim),
         Action::DeleteFile { .. } => desk.delete(&path, operation.reading.note.clone()),
         Action::RenameFile { to } => desk.rename(&path, &to),
-        Action::Refused(refusal) => Err(*refusal),
+        Action::Refused(refusal) => Err(Arc::unwrap_or_clone(refusal)),
         _ => {
             let message = format!(
                 "the patch changes {path} in a way that cannot be combined with other calls; send it separately"

@@ -36,7 +36,7 @@ fn guard(operation: &mut Operation, section: &Section, command: &Command, source
         Tagged::By(tag) if *tag == present => operation.base = Some(source.digest()),
         Tagged::By(tag) => {
             operation.reading.meant = Some(operation.action.name());
-            let refused = Action::Refused(Box::new(stale(*tag, section, command, source)));
+            let refused = Action::Refused(stale(*tag, section, command, source).into());
             let action = std::mem::replace(&mut operation.action, refused);
             operation.reading.older = Some(Box::new(Older {
                 base: BaseName::Tag(*tag),

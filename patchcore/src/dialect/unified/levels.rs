@@ -5,6 +5,8 @@
 //! that names a file that does not exist, the tree decides: one level at which all old files exist
 //! and all hunks apply, and no other such level. A diff that only creates files proves no level.
 
+use std::sync::Arc;
+
 use super::{Section, SectionKind, Unified, lower, names};
 use crate::dialect::{Options, Unread};
 use crate::diff::parse::ParsedFile;
@@ -123,7 +125,7 @@ impl Script for Levels<'_> {
                 let mut batch = lower::lower(guess, tree);
                 for operation in &mut batch.operations {
                     if let Action::Refused(refusal) = &mut operation.action {
-                        explain(refusal);
+                        explain(Arc::make_mut(refusal));
                     }
                 }
                 Ok(batch.into())

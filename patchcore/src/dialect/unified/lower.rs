@@ -55,7 +55,7 @@ pub(super) fn lower(diff: &Unified<'_>, tree: &Tree) -> Batch {
         let done = lowering.section(section).unwrap_or_else(|refusal| Done {
             operations: vec![Operation::new(
                 section.old.clone(),
-                Action::Refused(Box::new(refusal)),
+                Action::Refused(refusal.into()),
             )],
             origin: None,
         });

@@ -1,5 +1,6 @@
 //! The record of what a command did.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::observe::{self, Observed, Since};
@@ -314,7 +315,9 @@ fn broken_rules(
             let verdicts = Vec::from(judged.verdicts).into_iter().enumerate();
             verdicts
                 .filter(|(_, verdict)| verdict.outcome == Outcome::Refused)
-                .filter_map(|(index, verdict)| Some((index, *verdict.refusal?)))
+                .filter_map(|(index, verdict)| {
+                    Some((index, Arc::unwrap_or_clone(verdict.refusal?)))
+                })
                 .collect()
         }
         Err(refusal) => vec![(0, refusal)],

@@ -404,7 +404,7 @@ impl Prepared<'_> {
             if is_why {
                 verdict.outcome = Outcome::Refused;
                 verdict.lines = None;
-                verdict.refusal = Some(Box::new(refusal.clone()));
+                verdict.refusal = Some(refusal.clone().into());
                 blamed = true;
             } else {
                 verdict.hold_back();

@@ -493,7 +493,7 @@ fn refuse(plan: &mut Plan, record: &mut Record, refusals: Vec<Refusal>) {
         match blamed {
             Some(verdict) => {
                 verdict.outcome = Outcome::Refused;
-                verdict.refusal = Some(Box::new(refusal));
+                verdict.refusal = Some(refusal.into());
             }
             None => {
                 unplaced.get_or_insert(refusal);

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use ignore::DirEntry;
 
@@ -27,14 +28,14 @@ const MAX_ROOT: usize = 200;
 /// paths end alike, and near names of the same directory.
 pub(crate) fn add(root: &Root, top: &Path, plan: &mut Plan) {
     let verdicts = plan.verdicts.iter_mut();
-    let refusals = verdicts.filter_map(|verdict| verdict.refusal.as_deref_mut());
-    add_to(root, top, refusals);
+    let refusals = verdicts.filter_map(|verdict| verdict.refusal.as_mut());
+    let missing = refusals.filter(|refusal| is_bare(refusal));
+    add_to(root, top, missing.map(Arc::make_mut));
 }
 
 /// As [`add`], to refusals wherever they are.
 pub(crate) fn add_to<'r>(root: &Root, top: &Path, refusals: impl Iterator<Item = &'r mut Refusal>) {
-    let missing = refusals
-        .filter(|refusal| refusal.code == Code::FileNotFound && refusal.candidates.is_empty());
+    let missing = refusals.filter(|refusal| is_bare(refusal));
     let mut missing: Vec<_> = missing.take(MOST).collect();
     if missing.is_empty() {
         return;
@@ -57,6 +58,11 @@ pub(crate) fn add_to<'r>(root: &Root, top: &Path, refusals: impl Iterator<Item =
             **refusal = refusal.clone().with_candidate(None, &name);
         }
     }
+}
+
+/// Whether it is the refusal of a missing file for which nothing else is named yet.
+fn is_bare(refusal: &Refusal) -> bool {
+    refusal.code == Code::FileNotFound && refusal.candidates.is_empty()
 }
 
 /// Says where the path of a missing file starts.

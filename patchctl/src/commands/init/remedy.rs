@@ -153,7 +153,7 @@ impl Run<'_> {
             operations
                 .filter_map(|operation| operation.refusal)
                 .next()
-                .map(|refusal| *refusal)
+                .map(Arc::unwrap_or_clone)
         });
         let details = match &refusal {
             Some(refusal) => json!({ "code": refusal.code, "message": refusal.message }),

@@ -84,7 +84,7 @@ fn spliced(
             operation
         }
         Err(refusal) => {
-            let mut operation = on(source, path.clone(), Action::Refused(refusal));
+            let mut operation = on(source, path.clone(), Action::Refused(refusal.into()));
             operation.binary = text;
             if let Some(older) = older(index) {
                 operation.reading.older = Some(older);
