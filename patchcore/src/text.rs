@@ -75,6 +75,32 @@ impl LineEnding {
             _ => None,
         }
     }
+
+    /// The ending that all lines of a text have; `None` where they differ, or there are none.
+    pub(crate) fn throughout(bytes: &[u8]) -> Option<Self> {
+        let ends = crate::bytes::positions(b'\n', bytes);
+        let mut endings = ends.map(|at| match at > 0 && bytes[at - 1] == b'\r' {
+            true => Self::CrLf,
+            false => Self::Lf,
+        });
+        let first = endings.next()?;
+        endings.all(|ending| ending == first).then_some(first)
+    }
+
+    /// A text whose lines end in this. A last line without an ending stays one.
+    pub(crate) fn set(self, bytes: &[u8]) -> Vec<u8> {
+        let mut text = Vec::with_capacity(bytes.len());
+        for line in split_lines(bytes) {
+            match Self::of_line(line) {
+                Some(ending) => {
+                    text.extend_from_slice(&line[..line.len() - ending.as_bytes().len()]);
+                    text.extend_from_slice(self.as_bytes());
+                }
+                None => text.extend_from_slice(line),
+            }
+        }
+        text
+    }
 }
 
 /// The blanks and tabs in front of a line.

@@ -285,3 +285,97 @@ fn a_diff_lands_at_its_lines_and_not_at_a_whole_copy() {
     sandbox.run_with(&hunk, &["apply", "--rebase"]).exits(0);
     assert_eq!(sandbox.read("f"), copied.replacen("line 12\n", "X\n", 1));
 }
+
+/// A diff of a file of forty lines, with so many lines of context.
+fn diff_of(context: u32, options: &str) -> String {
+    let blob = patchcore::diff::BlobName::of(lines().as_bytes()).to_string();
+    let shown = |lines: std::ops::Range<u32>| -> String {
+        lines.map(|line| format!(" line {line}\n")).collect()
+    };
+    let (above, below) = (shown(12 - context..12), shown(13..13 + context));
+    let (start, count) = (12 - context, 2 * context + 1);
+    let body = match options {
+        "insert" => "@@ -12,0 +13 @@\n+X\n".to_owned(),
+        _ => format!("@@ -{start},{count} +{start},{count} @@\n{above}-line 12\n+X\n{below}"),
+    };
+    format!(
+        "diff --git a/f b/f\nindex {}..1234567 100644\n--- a/f\n+++ b/f\n{body}",
+        &blob[..7]
+    )
+}
+
+#[test]
+fn a_hunk_without_context_goes_by_the_blob_and_not_by_its_number() {
+    let sandbox = Sandbox::new(&[("f", &lines())]);
+    let drifted = drifted(&sandbox);
+    let bare = diff_of(0, "insert");
+    let refused = sandbox
+        .run_with(&bare, &["apply", "--unidiff-zero"])
+        .exits(1);
+    assert!(
+        refused.err.contains("which is not where its lines are"),
+        "{}",
+        refused.err
+    );
+    assert_eq!(sandbox.read("f"), drifted);
+    let rebased = ["apply", "--unidiff-zero", "--rebase"];
+    let there = drifted.replace("line 12\n", "line 12\nX\n");
+    for options in [&[][..], &["--strict"], &["--ignore-whitespace"]] {
+        sandbox
+            .run_with(&bare, &[&rebased[..], options].concat())
+            .exits(0);
+        assert_eq!(sandbox.read("f"), there, "{options:?}");
+        sandbox.run(&["undo"]).exits(0);
+    }
+    // Nobody knows that blob: the number is believed, as it was asked for.
+    let unknown = bare.replace("index ", "index 1");
+    sandbox
+        .run_with(&unknown, &["apply", "--unidiff-zero"])
+        .exits(0);
+    assert_eq!(
+        sandbox.read("f"),
+        drifted.replace("line 11\n", "line 11\nX\n")
+    );
+}
+
+#[test]
+fn a_hunk_with_little_context_does_not_go_to_a_copy_of_its_lines() {
+    let sandbox = Sandbox::new(&[("f", &lines())]);
+    sandbox.run(&["read", "f"]).exits(0);
+    for context in 0..=1 {
+        let hunk = diff_of(context, "");
+        let copy: String = (11..=13).map(|line| format!("line {line}\n")).collect();
+        let gone = lines().replace("line 12\n", "") + &copy;
+        sandbox.write("f", &gone);
+        for permission in [&["apply"][..], &["apply", "--rebase"]] {
+            let refused = sandbox.run_with(&hunk, permission).exits(1);
+            // Without any it cannot move at all.
+            let why = ["it cannot move", "which is not where its lines are"][context as usize];
+            assert!(refused.err.contains(why), "{}", refused.err);
+            assert_eq!(sandbox.read("f"), gone);
+        }
+        // What changed beyond its own lines says nothing.
+        let near = lines()
+            .replace("line 10\n", "LINE 10\n")
+            .replace("line 14\n", "");
+        sandbox.write("f", &near);
+        sandbox.run_with(&hunk, &["apply"]).exits(0);
+        assert_eq!(sandbox.read("f"), near.replace("line 12\n", "X\n"));
+        sandbox.run(&["undo"]).exits(0);
+    }
+}
+
+#[test]
+fn a_diff_lands_in_the_line_endings_that_the_file_has_by_now() {
+    let sandbox = Sandbox::new(&[("f", &lines())]);
+    drifted(&sandbox);
+    let drifted = sandbox.read("f").replace('\n', "\r\n");
+    let hunk = diff(&lines(), "X");
+    for patch in [hunk.clone(), hunk.replace('\n', "\r\n")] {
+        sandbox.write("f", &drifted);
+        sandbox.run_with(&patch, &["apply"]).exits(1);
+        sandbox.run_with(&patch, &["apply", "--rebase"]).exits(0);
+        assert_eq!(sandbox.read("f"), drifted.replace("line 12\r\n", "X\r\n"));
+        sandbox.run(&["undo"]).exits(0);
+    }
+}

@@ -655,3 +655,100 @@ fn an_empty_label_of_a_command_is_refused() {
     drop(workspace.snapshot(&[], &options()).unwrap());
     assert!(workspace.notes().is_empty());
 }
+
+#[test]
+fn what_git_tracks_is_recorded_though_a_rule_ignores_it() {
+    let git = |root: &Path, arguments: &str| {
+        let status = std::process::Command::new("sh")
+            .args([
+                "-c",
+                &format!("git -c user.name=t -c user.email=t@t {arguments}"),
+            ])
+            .current_dir(root)
+            .env("GIT_CEILING_DIRECTORIES", root.parent().unwrap())
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .status();
+        assert!(status.unwrap().success(), "git {arguments}");
+    };
+    for setting in [
+        "init -q .",
+        "init -q . && git config index.version 3",
+        "init -q . && git config index.version 4",
+        "init -q --object-format=sha256 .",
+    ] {
+        let dir = start();
+        let root = dir.path();
+        fs::create_dir_all(root.join("build/deep")).unwrap();
+        fs::create_dir_all(root.join("inner/out")).unwrap();
+        for name in [
+            "build/a",
+            "build/kept",
+            "build/deep/kept",
+            "kept.log",
+            "b.log",
+            "inner/out/kept",
+        ] {
+            fs::write(root.join(name), "one\n").unwrap();
+        }
+        fs::write(root.join(".gitignore"), "build/\n*.log\nout/\n").unwrap();
+        git(root, setting);
+        git(&root.join("inner"), "init -q .");
+        git(&root.join("inner"), "add -f out/kept");
+        git(root, "add -f a.txt build/kept build/deep/kept kept.log");
+        let kept = [
+            "build/kept",
+            "build/deep/kept",
+            "kept.log",
+            "inner/out/kept",
+        ];
+        let applied = record(root, || {
+            for name in kept.iter().chain(&["build/a", "b.log"]) {
+                fs::write(root.join(name), "two\n").unwrap();
+            }
+            // Tracked since: it stood there before, and nobody looked at it.
+            git(root, "add -f build/a");
+        });
+        let mut names: Vec<String> = (applied.unwrap().record.changes.iter())
+            .map(|change| change.path.to_string())
+            .collect();
+        names.sort();
+        let mut kept = kept;
+        kept.sort_unstable();
+        assert_eq!(names, kept, "{setting}");
+        Workspace::open(root)
+            .unwrap()
+            .undo(None, &options())
+            .unwrap();
+        for name in kept {
+            assert_eq!(
+                fs::read_to_string(root.join(name)).unwrap(),
+                "one\n",
+                "{name}"
+            );
+        }
+        assert_eq!(fs::read_to_string(root.join("build/a")).unwrap(), "two\n");
+    }
+}
+
+/// A draft for each attempt would fill the rest of a disk that is full already.
+#[test]
+fn an_object_that_cannot_be_written_leaves_nothing_behind() {
+    for at in 1.. {
+        let dir = start();
+        let root = dir.path();
+        let workspace = Workspace::open(root).unwrap();
+        let fault = Fault {
+            at: Some((at, FaultKind::Fail(28))),
+            ..Fault::default()
+        };
+        let begin = || workspace.begin_command(&Command::default(), true, &options());
+        let is_done = inject(fault, begin).result.is_ok();
+        let objects = root.join(".mission_control/snapshots/objects");
+        for entry in walkdir::WalkDir::new(objects).into_iter().flatten() {
+            assert_ne!(entry.file_name(), "draft", "at step {at}");
+        }
+        if is_done {
+            break;
+        }
+    }
+}

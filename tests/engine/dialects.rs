@@ -4,6 +4,7 @@
 //! refusal if it is one), `patch`, the tree `before/` and the tree `after/`. An empty tree holds a
 //! `.keep`.
 
+mod damaged;
 mod git;
 mod ladder;
 mod laws;

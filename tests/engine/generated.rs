@@ -5,6 +5,7 @@
 
 mod entry;
 mod model;
+mod tasks;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

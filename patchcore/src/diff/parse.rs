@@ -91,6 +91,8 @@ pub struct ParsedFile<'a> {
     pub binary: Option<Binary>,
     /// Whether it only says that binary files differ.
     pub binary_differs: bool,
+    /// Whether its first line ends in `\r\n`.
+    pub crlf: bool,
 }
 
 /// A run of changed lines with context.
@@ -127,6 +129,9 @@ pub enum Doubt<'a> {
         /// How many new lines are missing.
         new: u64,
     },
+    /// Its end is clear, and its header counts other lines than it has: they were miscounted, or
+    /// some are lost. Git and GNU patch refuse it.
+    Miscounted,
 }
 
 /// The line numbers of a hunk header. After [`parse`] the counts are those of the body.
@@ -206,6 +211,7 @@ impl<'a> Hunk<'a> {
                         old: *new,
                         new: *old,
                     },
+                    Doubt::Miscounted => Doubt::Miscounted,
                 })
             }),
         }
@@ -225,6 +231,17 @@ impl Role {
 }
 
 impl ParsedFile<'_> {
+    /// Whether its header says more than names and blobs.
+    pub(crate) fn says_anything(&self) -> bool {
+        self.created
+            || self.deleted
+            || self.new_mode.is_some()
+            || self.rename_to.is_some()
+            || self.copy_to.is_some()
+            || self.binary.is_some()
+            || self.binary_differs
+    }
+
     /// The same change the other way around; a copy, which has no opposite, stays a copy.
     #[must_use]
     pub fn reversed(&self) -> Self {
@@ -251,6 +268,7 @@ impl ParsedFile<'_> {
                 reverse: binary.forward.clone(),
             }),
             binary_differs: self.binary_differs,
+            crlf: self.crlf,
         }
     }
 }
@@ -529,7 +547,7 @@ impl<'a> Parser<'a> {
     fn skip_prose(&mut self, line: &'a [u8]) {
         if line.starts_with(b"Property changes on: ") {
             self.remark("changes of properties are not applied");
-            let is_bare = |file: &ParsedFile<'_>| file.git.is_none() && file.hunks.is_empty();
+            let is_bare = |file: &ParsedFile<'_>| !file.says_anything() && file.hunks.is_empty();
             // A header whose file has nothing but its properties changed.
             if self.diff.files.last().is_some_and(is_bare) {
                 self.diff.files.pop();

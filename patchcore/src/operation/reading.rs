@@ -123,6 +123,8 @@ pub enum OlderEdit {
         old: Vec<u8>,
         /// Edits of `old`, each of whole lines.
         edits: Vec<Edit>,
+        /// Whether other line endings than the state has are a fault.
+        strict: bool,
     },
 }
 

@@ -6,7 +6,7 @@ mod laid;
 
 use std::borrow::Cow;
 use std::cell::LazyCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -17,11 +17,11 @@ use crate::digest::Digest;
 use crate::edit::{Edit, EditSet};
 use crate::error::{Code, Refusal};
 use crate::operation::{
-    Action, Address, Batch, Coordinates, Lines, Occurrence, OlderEdit, Operation, Target,
+    Action, Address, Batch, Coordinates, Lines, Occurrence, Older, OlderEdit, Operation, Target,
 };
 use crate::path::RelPath;
 use crate::rebase::{Layouts, Lost, Map, NEIGHBOURS, Rebased};
-use crate::text::{BOM, LineNumber, Text};
+use crate::text::{BOM, LineEnding, LineNumber, Text, split_lines};
 
 use super::content;
 use super::find::find_text;
@@ -109,13 +109,18 @@ fn deny<'b>(batch: &'b Batch, tree: &Tree) -> Cow<'b, Batch> {
     if doubtful.is_empty() {
         return judged;
     }
-    for (index, moved) in moves(batch, tree, &doubtful) {
+    let moves = moves(batch, tree, &doubtful);
+    let lost = |(index, moved): &(usize, Moved)| moved.is_err().then_some(*index);
+    let lost: Vec<usize> = moves.iter().filter_map(lost).collect();
+    let own = own_lines(batch, tree, &lost);
+    for (index, moved) in moves {
         let operation = &batch.operations[index];
         let is_there = |step: &Step| same_result(&step.operation, operation, &step.current);
         // Files that cannot be compared say nothing.
         let is_right = match &moved {
             Ok(step) => is_there(step),
-            Err(why) => *why == Lost::TooLarge,
+            Err(Lost::TooLarge) => true,
+            Err(_) => own.contains(&index),
         };
         if is_right {
             continue;
@@ -133,6 +138,56 @@ fn deny<'b>(batch: &'b Batch, tree: &Tree) -> Cow<'b, Batch> {
         judged.action = Action::Refused(Box::new(refusal));
     }
     judged
+}
+
+/// Those hunks with little context whose own lines are where they were found, or may be: what was
+/// changed beyond them says nothing.
+fn own_lines(batch: &Batch, tree: &Tree, lost: &[usize]) -> HashSet<usize> {
+    let mut files: HashMap<&RelPath, Vec<(usize, Range<usize>)>> = HashMap::new();
+    for &index in lost {
+        let operation = &batch.operations[index];
+        if let Some(lines) = operation
+            .reading
+            .older
+            .as_deref()
+            .and_then(Older::own_lines)
+        {
+            let file = files.entry(&operation.file).or_default();
+            file.push((index, lines));
+        }
+    }
+    let mut right = HashSet::new();
+    for (path, hunks) in files {
+        let base = bases(&batch.operations[hunks[0].0], batch, tree);
+        let base = base.first().and_then(|base| tree.base(path, *base));
+        let (Some(base), Some(current)) = (base, tree.file(path)) else {
+            continue;
+        };
+        let ranges: Vec<Range<usize>> = hunks.iter().map(|(_, lines)| lines.clone()).collect();
+        let places = Map::new(base.bytes(), current.bytes()).of_themselves(&ranges);
+        let text = current.text();
+        for ((index, _), place) in hunks.iter().zip(places) {
+            let is_right = match place {
+                Ok(place) => holds(&batch.operations[*index], &place, &text),
+                Err(lost) => lost != Lost::Changed,
+            };
+            right.extend(is_right.then_some(*index));
+        }
+    }
+    right
+}
+
+/// Whether all edits of an operation are of these lines.
+fn holds(operation: &Operation, lines: &Range<usize>, text: &Text<'_>) -> bool {
+    let Action::Splice(edits) = &operation.action else {
+        return false;
+    };
+    let (start, end) = (
+        start_or_end(text, lines.start),
+        start_or_end(text, lines.end),
+    );
+    let is_in = |edit: &Edit| Some(edit.span.start) >= start && end >= Some(edit.span.end);
+    edits.iter().all(is_in)
 }
 
 /// Whether two edits of bytes leave the same of them.
@@ -345,21 +400,47 @@ fn in_base<'o>(operation: &'o Operation, base: &Source) -> Option<Cow<'o, Operat
     made.base = Some(base.digest());
     made.action = match &older.edit {
         OlderEdit::Action(action) => action.clone(),
-        OlderEdit::Hunk { above, old, edits } => {
+        OlderEdit::Hunk {
+            above,
+            old,
+            edits,
+            strict,
+        } => {
             let (text, bytes) = (base.text(), base.bytes());
             let start = match above {
                 0 if old.starts_with(BOM) => 0,
                 _ => start_or_end(&text, *above)?,
             };
+            let edits = edits.iter();
+            let mut edits: Vec<Edit> = edits
+                .map(|edit| Edit::replace(edit.span.clone(), &*edit.text))
+                .collect();
+            let mut old = Cow::Borrowed(&old[..]);
+            if let Some(ending) = other_ending(&old, &edits, bytes).filter(|_| !strict) {
+                for edit in &mut edits {
+                    let [start, end] = [edit.span.start, edit.span.end];
+                    edit.span = ending.set(&old[..start]).len()..ending.set(&old[..end]).len();
+                    edit.text = ending.set(&edit.text);
+                }
+                old = Cow::Owned(ending.set(&old));
+            }
             let rest = bytes[start..].strip_prefix(&old[..])?;
             let is_whole = old.is_empty() || old.ends_with(b"\n") || rest.is_empty();
-            let edits = edits.iter().map(|edit| {
-                Edit::replace(edit.span.start + start..edit.span.end + start, &*edit.text)
-            });
-            is_whole.then_some(Action::Splice(edits.collect()))?
+            for edit in &mut edits {
+                edit.span = edit.span.start + start..edit.span.end + start;
+            }
+            is_whole.then_some(Action::Splice(edits))?
         }
     };
     Some(Cow::Owned(made))
+}
+
+/// The ending of all lines of a text, where all lines of a hunk end otherwise.
+fn other_ending(old: &[u8], edits: &[Edit], text: &[u8]) -> Option<LineEnding> {
+    let ours = LineEnding::throughout(text)?;
+    let sides = std::iter::once(old).chain(edits.iter().map(|edit| &edit.text[..]));
+    let mut lines = sides.flat_map(split_lines).filter_map(LineEnding::of_line);
+    lines.all(|ending| ending != ours).then_some(ours)
 }
 
 /// Two states of a file.
@@ -508,7 +589,7 @@ impl Pair<'_> {
 
 impl Pair<'_> {
     /// Moves edits of whole lines to where these are now, where they and their neighbours are the
-    /// same bytes.
+    /// same bytes, but for line endings that all lines of the file have changed.
     fn shift(
         &self,
         edits: &mut [Edit],
@@ -519,18 +600,26 @@ impl Pair<'_> {
         let bytes_of = |text: &Text<'_>, lines: Range<usize>| {
             Some(start_or_end(text, lines.start)?..start_or_end(text, lines.end)?)
         };
+        let ending = [before, now].map(|text| LineEnding::throughout(text.bytes()));
+        let ending = ending[1].filter(|_| ending[0].is_some() && ending[0] != ending[1]);
+        let by_now = |bytes: &[u8]| match ending {
+            Some(ending) => ending.set(bytes),
+            None => bytes.to_vec(),
+        };
         for ((edit, from), to) in edits.iter_mut().zip(spot.ranges()).zip(to) {
             let above = from.start.min(NEIGHBOURS);
             let below = (before.line_count() - from.end).min(NEIGHBOURS);
             let was = bytes_of(before, from.start - above..from.end + below)?;
             let is = bytes_of(now, to.start.checked_sub(above)?..to.end + below)?;
-            (before.bytes()[was] == now.bytes()[is]).then_some(())?;
+            (by_now(&before.bytes()[was]) == now.bytes()[is]).then_some(())?;
             let there = bytes_of(now, to.clone())?;
             let is_last = there.end == now.bytes().len();
             let ends = edit.text.is_empty() || edit.text.ends_with(b"\n") || is_last;
             let bom = now.bom_len();
             let begins = there.start <= bom || now.bytes()[there.start - 1] == b'\n';
-            (ends && begins && there.len() == edit.span.len()).then_some(())?;
+            let is_same = by_now(&before.bytes()[edit.span.clone()]) == now.bytes()[there.clone()];
+            (ends && begins && is_same).then_some(())?;
+            edit.text = by_now(&edit.text);
             edit.span = there;
         }
         Some(())
@@ -580,6 +669,23 @@ fn patch_address(
         last: lines[1],
     });
     Some(())
+}
+
+impl Older {
+    /// The lines of a hunk that has less context than lines need to be certain; lines count from 0.
+    fn own_lines(&self) -> Option<Range<usize>> {
+        let OlderEdit::Hunk {
+            above, old, edits, ..
+        } = &self.edit
+        else {
+            return None;
+        };
+        let count = |bytes: &[u8]| split_lines(bytes).count();
+        let (first, last) = (edits.first()?, edits.last()?);
+        let context = [&old[..first.span.start], &old[last.span.end..]];
+        let is_little = context.iter().any(|lines| count(lines) < NEIGHBOURS);
+        is_little.then(|| *above..above + count(old))
+    }
 }
 
 /// A match of a text.

@@ -122,18 +122,7 @@ impl Map {
     /// As [`range`](Self::range), for many ranges at less cost than one by one.
     #[must_use]
     pub fn ranges(&self, ranges: &[Range<usize>]) -> Vec<Result<Range<usize>, Lost>> {
-        let mut wanted: Vec<usize> = ranges
-            .iter()
-            .filter(|range| self.holds(range))
-            .flat_map(|range| self.corners(range))
-            .collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let places = Alignment::of(&self.base, &self.current).places(&wanted, BUDGET);
-        let place = |line: usize| {
-            let found = wanted.binary_search(&line);
-            found.map_or(Place::None, |index| places[index])
-        };
+        let place = self.placed(ranges);
         let pairs = [Pairs::of(&self.base), Pairs::of(&self.current)];
         let mut budget = BUDGET;
         let ranges = ranges.iter();
@@ -147,6 +136,41 @@ impl Map {
                 false => Err(Lost::Changed),
             })
             .collect()
+    }
+
+    /// Where ranges are that have lines, by these alone: what stands next to them says nothing.
+    pub(crate) fn of_themselves(&self, ranges: &[Range<usize>]) -> Vec<Result<Range<usize>, Lost>> {
+        let place = self.placed(ranges);
+        let judge = |range: &Range<usize>| {
+            let is_held = self.holds(range) && !range.is_empty();
+            let start = is_held.then(|| place(range.start)).ok_or(Lost::Changed)??;
+            let there = start..start + range.len();
+            let is_same = self.current.get(there.clone()) == Some(&self.base[range.clone()]);
+            let is_last = place(range.end - 1)? + 1 == there.end;
+            (is_same && is_last).then_some(there).ok_or(Lost::Changed)
+        };
+        ranges.iter().map(judge).collect()
+    }
+
+    /// Finds the places of the lines that decide where ranges are.
+    fn placed(&self, ranges: &[Range<usize>]) -> impl Fn(usize) -> Result<usize, Lost> + use<> {
+        let mut wanted: Vec<usize> = ranges
+            .iter()
+            .filter(|range| self.holds(range))
+            .flat_map(|range| self.corners(range))
+            .collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let places = Alignment::of(&self.base, &self.current).places(&wanted, BUDGET);
+        move |line| {
+            let found = wanted.binary_search(&line);
+            match found.map_or(Place::None, |index| places[index]) {
+                Place::One(place) => Ok(place),
+                Place::None => Err(Lost::Changed),
+                Place::Many => Err(Lost::Ambiguous),
+                Place::Unknown => Err(Lost::TooLarge),
+            }
+        }
     }
 
     /// Whether the base has these lines.
@@ -168,14 +192,8 @@ impl Map {
     fn judge(
         &self,
         range: &Range<usize>,
-        place: &dyn Fn(usize) -> Place,
+        at: &dyn Fn(usize) -> Result<usize, Lost>,
     ) -> Result<Range<usize>, Lost> {
-        let at = |line: usize| match place(line) {
-            Place::One(place) => Ok(place),
-            Place::None => Err(Lost::Changed),
-            Place::Many => Err(Lost::Ambiguous),
-            Place::Unknown => Err(Lost::TooLarge),
-        };
         let start = match (range.is_empty(), self.corners(range).next()) {
             // An empty base: there is no line that a place could go by.
             (_, None) => match self.current.is_empty() {

@@ -22,4 +22,4 @@ pub use clearing::Clearing;
 pub use fields::Fields;
 pub use injection::{Injection, not_found};
 pub use manifest::{Manifest, Task, TaskStatus};
-pub use rules::{Forced, Rules, check_completion, reopen};
+pub use rules::{Forced, Rules, check_completion, complete_again, reopen};

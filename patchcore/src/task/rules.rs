@@ -7,7 +7,7 @@ use crate::error::{Code, Hint, Refusal};
 use crate::operation::{Action, Batch};
 use crate::path::RelPath;
 use crate::placeholder::{Balance, Scanner};
-use crate::plan::{FileChange, Plan, Policy};
+use crate::plan::{ChangeKind, FileChange, Plan, Policy};
 
 /// The rules for the tasks that operations name, and for the placeholders of all others.
 ///
@@ -268,8 +268,13 @@ pub fn reopen(manifest: &mut Manifest, scanner: &Scanner, changes: &[FileChange]
         };
         let mut here = changes.iter().filter(|change| change.path == path);
         here.any(|change| {
-            change.after.is_some()
-                && Balance::of(scanner, change.source_bytes(), &change.edits).get(&id) > 0
+            let arrives = change.from.as_ref().is_some_and(|from| *from != path);
+            let holds = || {
+                let bytes = change.chunks().collect::<Vec<_>>().concat();
+                scanner.find(&bytes).iter().any(|found| found.id == id)
+            };
+            let gains = || Balance::of(scanner, change.source_bytes(), &change.edits).get(&id) > 0;
+            change.after.is_some() && if arrives { holds() } else { gains() }
         })
     };
     let completed = manifest.tasks().iter().filter(|task| {
@@ -282,6 +287,43 @@ pub fn reopen(manifest: &mut Manifest, scanner: &Scanner, changes: &[FileChange]
         }
     }
     back
+}
+
+/// Completes the tasks again that were complete before, are open since their placeholders came back,
+/// and whose placeholders changes take away again; their ids.
+pub fn complete_again(
+    manifest: &mut Manifest,
+    before: &Manifest,
+    scanner: &Scanner,
+    changes: &[FileChange],
+) -> Vec<String> {
+    let was_complete = |task: &Task| {
+        let then = before.get(task.uuid());
+        then.is_some_and(|then| then.status() == TaskStatus::Complete)
+    };
+    let is_gone = |task: &Task| {
+        let (id, Ok(path)) = (task.placeholder(), task.file()) else {
+            return false;
+        };
+        changes.iter().any(|change| {
+            let leaves = change.kind == ChangeKind::Renamed && change.from.as_ref() == Some(&path);
+            let loses = || Balance::of(scanner, change.source_bytes(), &change.edits).get(&id) < 0;
+            leaves || (change.path == path && (change.after.is_none() || loses()))
+        })
+    };
+    let open = manifest.tasks().iter().filter(|task| {
+        task.status() == TaskStatus::Pending
+            && !task.placeholder().is_empty()
+            && was_complete(task)
+            && is_gone(task)
+    });
+    let gone: Vec<String> = open.map(|task| task.uuid().to_owned()).collect();
+    for uuid in &gone {
+        if let Some(task) = manifest.get_mut(uuid) {
+            task.set_status(TaskStatus::Complete);
+        }
+    }
+    gone
 }
 
 /// Whether a task may be completed: its placeholder no longer stands in its file, whose bytes are

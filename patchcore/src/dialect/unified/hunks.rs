@@ -24,7 +24,7 @@ use crate::text::{BOM, LineEnding, LineNumber, Text};
 
 use decision::Decision;
 pub(super) use landed::{Standing, landed};
-pub(super) use older::{has_neighbours, older};
+pub(super) use older::older;
 
 /// A hunk that has found its place.
 #[derive(Debug, Clone)]
@@ -33,7 +33,7 @@ pub(super) struct Placed {
     pub(super) edits: Vec<Edit>,
     /// All of its old lines, context included.
     span: Range<usize>,
-    /// Whether all of its old lines stand there byte for byte.
+    /// Whether all of its old lines stand there byte for byte, line endings aside.
     pub(super) exact: bool,
     /// What is worth saying about how it got there.
     pub(super) note: Option<String>,
@@ -109,7 +109,7 @@ fn place_read(
     if found.contains(&None)
         && !options.strict
         && fold == Fold::Bytes
-        && let (Some(theirs), Some(ours)) = (ends::of_hunks(hunks), ends::of_file(bytes))
+        && let (Some(theirs), Some(ours)) = (ends::of_hunks(hunks), LineEnding::throughout(bytes))
         && theirs != ours
     {
         how = How {
@@ -449,7 +449,7 @@ impl File<'_> {
         Placed {
             edits,
             span: spot.span,
-            exact: how.fold == Fold::Bytes && how.ending.is_none(),
+            exact: how.fold != Fold::SpaceRuns || hunk.counts().0 == 0,
             note: (!notes.is_empty()).then(|| notes.join("; ")),
             matched: how.ending.is_some().then_some(Matched::LineEndings),
         }

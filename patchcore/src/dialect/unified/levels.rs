@@ -164,16 +164,17 @@ fn all_exist(diff: &Unified<'_>, tree: &Tree) -> Option<bool> {
             // A rename that has happened already.
             || (section.kind == SectionKind::Rename && is_there(&section.new))
     };
-    let mut old = diff
-        .sections
-        .iter()
-        .filter(|section| {
-            !matches!(
-                section.kind,
-                SectionKind::Create | SectionKind::ModifyOrCreate
-            )
-        })
-        .peekable();
-    old.peek()?;
+    let of_kinds = |wanted: fn(SectionKind) -> bool| {
+        let sections = diff.sections.iter();
+        sections.filter(move |section| wanted(section.kind))
+    };
+    let mut old =
+        of_kinds(|kind| !matches!(kind, SectionKind::Create | SectionKind::ModifyOrCreate))
+            .peekable();
+    if old.peek().is_none() {
+        // An empty file that gets lines proves a level as well as any, one that is missing none.
+        let mut empty = of_kinds(|kind| kind == SectionKind::ModifyOrCreate).peekable();
+        return (empty.peek().is_some() && empty.all(exists)).then_some(true);
+    }
     Some(old.all(exists))
 }

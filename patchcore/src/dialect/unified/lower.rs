@@ -184,6 +184,9 @@ impl<'d> Lowering<'d, '_> {
         };
         let mut operations = self.edits(section, path, &source)?;
         self.mode(section, path, &source, &mut operations);
+        if let (Some(note), Some(first)) = (two_names(section, path), operations.first_mut()) {
+            first.add_note(note);
+        }
         self.standing.insert(path, Standing::From(self.done.len()));
         Ok(Done {
             operations,
@@ -490,6 +493,24 @@ impl<'d> Lowering<'d, '_> {
         message.push_str(&format!(" (line {} of the patch)", section.line));
         Refusal::new(code, message).in_file(&section.old)
     }
+}
+
+/// What to say of a plain diff whose names are those of two files, of which one is changed: it may
+/// have been renamed, which only git's headers say. `file.orig` and `file` are one.
+fn two_names(section: &Section<'_>, path: &RelPath) -> Option<String> {
+    let other = section.other.as_ref()?;
+    let last = |path: &'_ RelPath| {
+        path.as_bytes()
+            .rsplit(|byte| *byte == b'/')
+            .next()
+            .map(<[u8]>::to_vec)
+    };
+    let (this, that) = (last(&section.old)?, last(other)?);
+    let are_two = !this.starts_with(&that) && !that.starts_with(&this);
+    are_two.then(|| {
+        let name = if path == other { &section.old } else { other };
+        format!("the patch calls the file {name}, too; it is changed and not renamed")
+    })
 }
 
 /// An operation on what stands at a path, or comes from it.

@@ -54,12 +54,19 @@
 //!   it lacks nothing but blank lines of context, which the file has, or nothing can be missing,
 //!   since three lines of context end it and the file goes on. Git refuses both, GNU `patch` takes
 //!   the first;
+//! - where such a hunk makes another blob of the old one than the `index` line names, a line of it is lost,
+//!   and it is refused unless the lines are counted anew; for a new file that is not named as empty, too;
+//! - a `diff --git` line with nothing but names and blobs below it has lost its hunks, and is refused, as
+//!   is a new file that is not empty by its blob and has none. Git leaves the first out, and makes the
+//!   second empty;
+//! - two hunks that add lines at one point without context are refused, unless their new ranges follow
+//!   one another: a hunk was sent twice. So are all others that share lines;
 //! - a header of the next file that has lost its `---` line, or is joined to the last line of a hunk,
 //!   is refused. Git and GNU `patch` read its hunks as those of the file above, or refuse them;
 //! - names without git's prefixes are taken as they are, and at another level where that names a file
 //!   that does not exist, and at one level alone all old files exist and all hunks apply. Git takes
 //!   one component off, whatever it is;
-//! - a patch whose every line ends in `\r\n`, headers included, makes new files in `\n`: the endings
+//! - a patch whose every line for a file ends in `\r\n`, headers included, makes it in `\n`: the endings
 //!   came on its way. Git keeps them;
 //! - a mail in quoted-printable, base64 or `format=flowed` is refused: `git am` decodes it, `git
 //!   apply` takes its lines as they are;
@@ -125,7 +132,8 @@ struct HunkOptions {
     ignore_whitespace: bool,
     strict: bool,
     allow_omission: bool,
-    /// Whether each line of the patch ends in `\r\n`, its headers included.
+    /// Whether all lines of the section end in `\r\n`, its header's included: then the endings came on
+    /// the way, and are not those of its file.
     is_crlf: bool,
 }
 
@@ -150,11 +158,22 @@ struct Section<'a> {
     index: Option<(Vec<u8>, Vec<u8>)>,
     /// Whether git wrote its names in quotes, so that nothing in them is odd.
     quoted: bool,
+    /// Whether all its lines end in `\r\n`, its header's included: then the endings came on the way,
+    /// and are not those of its file.
+    is_crlf: bool,
     /// How the diff was read here, where it is not as the format has it.
     remarks: Vec<String>,
 }
 
 impl Section<'_> {
+    /// What decides how its hunks are placed, where this is so for all of the diff.
+    fn options(&self, options: HunkOptions) -> HunkOptions {
+        HunkOptions {
+            is_crlf: self.is_crlf,
+            ..options
+        }
+    }
+
     /// Whether it means a symbolic link where one stands. What only moves a file says no mode.
     fn takes_link(&self) -> bool {
         let moves = matches!(self.kind, SectionKind::Rename | SectionKind::Copy);
@@ -214,8 +233,7 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Levels<'a>
         // What several sections did to one file is taken back from the last on.
         diff.files.reverse();
     }
-    let is_crlf = !options.strict && is_crlf_throughout(bytes);
-    let sections = |files, strip| sections(files, strip, &remarks, &unread.files, is_crlf, options);
+    let sections = |files, strip| sections(files, strip, &remarks, &unread.files, options);
     if !faults.is_empty() {
         if let Err(more) = sections(diff.files, options.strip) {
             faults.append(more);
@@ -231,7 +249,7 @@ pub(super) fn parse<'a>(bytes: &'a [u8], options: &Options) -> Result<Levels<'a>
                 ignore_whitespace: options.ignore_whitespace,
                 strict: options.strict,
                 allow_omission: options.allow_omission,
-                is_crlf,
+                is_crlf: false,
             },
             content,
         })
@@ -276,7 +294,6 @@ fn sections<'a>(
     strip: Option<usize>,
     remarks: &HashMap<usize, Vec<String>>,
     broken: &HashSet<usize>,
-    is_crlf: bool,
     options: &Options,
 ) -> Result<Vec<Section<'a>>, Misreads> {
     let mut faults = Misreads::default();
@@ -297,9 +314,9 @@ fn sections<'a>(
             }
         };
         section.remarks = remarks.get(&line).cloned().unwrap_or_default();
-        if is_crlf && section.kind == SectionKind::Create && section.binary.is_none() {
+        if section.is_crlf && section.kind == SectionKind::Create {
             section.remarks.push(
-                "every line of the patch ends in CRLF, headers included; the new file gets LF"
+                "every line of the patch for it ends in CRLF, headers included; the new file gets LF"
                     .into(),
             );
         }
@@ -315,13 +332,6 @@ fn sections<'a>(
         true => Ok(sections),
         false => Err(faults),
     }
-}
-
-/// Whether each line of a patch ends in `\r\n`, its headers included: then the endings came on its
-/// way, and are not those of its files.
-fn is_crlf_throughout(bytes: &[u8]) -> bool {
-    let mut lines = crate::bytes::positions(b'\n', bytes).peekable();
-    lines.peek().is_some() && lines.all(|at| at > 0 && bytes[at - 1] == b'\r')
 }
 
 /// The remarks on each file of a diff, by the line where it starts. What stands above the first file

@@ -1,7 +1,7 @@
 //! Which file a section of a diff speaks of: git's rules for names, prefixes and `/dev/null`.
 
-use super::super::Options;
 use super::super::unread::Misread;
+use super::super::{Options, blob};
 use super::{Section, SectionKind, invalid};
 use crate::diff::parse::{Name, ParsedFile, Ranges, Role};
 use crate::error::{Code, Hint, Refusal};
@@ -39,6 +39,7 @@ pub(super) fn resolve<'a>(
         other: names.other,
         executable,
         link,
+        is_crlf: file.crlf && !options.strict && is_crlf_throughout(&file),
         hunks: file.hunks,
         binary: if file.binary_differs {
             // Stands for the data that is missing; told apart by its line.
@@ -56,12 +57,16 @@ pub(super) fn resolve<'a>(
     })
 }
 
+/// Whether all lines of a file's hunks, of which there are some, have a carriage return.
+fn is_crlf_throughout(file: &ParsedFile<'_>) -> bool {
+    let mut lines = file.hunks.iter().flat_map(|hunk| &hunk.lines);
+    !file.hunks.is_empty() && lines.all(|line| line.text.ends_with(b"\r"))
+}
+
 /// What a section does to its file, by its hunks too.
 fn kind(file: &ParsedFile<'_>, names: &Names) -> Result<SectionKind, Misread> {
     let line = file.line;
-    if file.git.is_none() && file.hunks.is_empty() {
-        return Err(invalid(line, "the file's header has no hunk below it"));
-    }
+    check_for_hunks(file)?;
     let (old_lines, new_lines) = (has_old_lines(file), has_new_lines(file));
     match names.kind {
         SectionKind::Create if old_lines => Err(invalid(
@@ -79,6 +84,22 @@ fn kind(file: &ParsedFile<'_>, names: &Names) -> Result<SectionKind, Misread> {
             Ok(SectionKind::ModifyOrCreate)
         }
         kind => Ok(kind),
+    }
+}
+
+/// Refuses a header whose hunks are lost: two names, another blob than before, a new file that is not
+/// empty, or nothing at all.
+fn check_for_hunks(file: &ParsedFile<'_>) -> Result<(), Misread> {
+    if !file.hunks.is_empty() || file.binary.is_some() || file.binary_differs {
+        return Ok(());
+    }
+    let is_null = |name: &[u8]| name.iter().all(|digit| *digit == b'0');
+    let is_empty = |name: &[u8]| is_null(name) || blob::is_named(b"", name);
+    let makes_content = file.created && file.index.is_some_and(|(_, new)| !is_empty(new));
+    let has_names = file.old.is_some() || file.new.is_some();
+    match has_names || makes_content || !file.says_anything() {
+        true => Err(invalid(file.line, "the file's header has no hunk below it")),
+        false => Ok(()),
     }
 }
 

@@ -22,11 +22,13 @@ impl<'a> Parser<'a> {
         let mut file = ParsedFile {
             line: self.cursor.line,
             git: Some(trim(&first[b"diff --git ".len()..])),
+            crlf: first.ends_with(b"\r\n"),
             ..ParsedFile::default()
         };
         self.cursor.advance();
-        let mut has_contradiction = false;
+        let (mut has_contradiction, mut has_old_mode) = (false, false);
         while let Some(line) = self.cursor.peek() {
+            has_old_mode |= line.starts_with(b"old mode ");
             match self.git_line(line, &mut file) {
                 Ok(Line::Read) => {}
                 Ok(Line::Last) => break,
@@ -49,10 +51,17 @@ impl<'a> Parser<'a> {
         }
         let is_half = file.rename_from.is_some() != file.rename_to.is_some()
             || file.copy_from.is_some() != file.copy_to.is_some();
-        if is_half && self.faults.all.len() == faults {
+        let half = match (is_half, has_old_mode && file.new_mode.is_none()) {
+            (true, _) => Some("a rename or copy names only one of its two files"),
+            (_, true) => {
+                Some("an old mode without the new one: its line is lost, or text stands above it")
+            }
+            _ => None,
+        };
+        if let Some(message) = half.filter(|_| self.faults.all.len() == faults) {
             self.faults.push(ParseError {
                 line: file.line,
-                message: "a rename or copy names only one of its two files".into(),
+                message: message.into(),
                 hint: None,
             });
         }
@@ -118,8 +127,10 @@ impl<'a> Parser<'a> {
     pub(super) fn plain_file(&mut self) {
         self.between = None;
         self.is_lost = false;
+        let first = self.cursor.peek().expect("the caller saw a header");
         let mut file = ParsedFile {
             line: self.cursor.line,
+            crlf: first.ends_with(b"\r\n"),
             ..ParsedFile::default()
         };
         self.two_names(&mut file);

@@ -159,7 +159,7 @@ impl<'a> Parser<'a> {
             (End::OfInput, (None, Some(1..)) | (Some(1..), None)) => {
                 return refuse(line, "the patch ends inside it");
             }
-            (End::OfInput | End::Clear, _) => None,
+            (End::OfInput | End::Clear, _) => Some(Box::new(Doubt::Miscounted)),
         };
         self.diff.remarks.push(super::Remark { line, what: said });
         Ok(doubt)
@@ -436,6 +436,9 @@ fn ranges(line: &[u8]) -> Header<'_> {
             .trim_ascii_start()
             .strip_prefix(b"@@")
             .ok_or("no \"@@\" after the ranges")?;
+        if matches!(heading, [b'+' | b'-', ..]) {
+            return Err("the first line of the hunk is joined to it");
+        }
         let fits = |start: u64, count: u64| {
             start
                 .checked_add(count)

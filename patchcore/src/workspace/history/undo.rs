@@ -25,12 +25,12 @@ use crate::workspace::disk::FileKind;
 use crate::workspace::history::undo_to::{redone_of, undone_of};
 use crate::workspace::options::ApplyOptions;
 use crate::workspace::read::load::{self, Loaded};
-use crate::workspace::state::Held;
 use crate::workspace::state::journal;
 use crate::workspace::state::log::{Log, PreFile};
 use crate::workspace::state::record::{
     ChangeRecord, Identity, Record, Redone, TransactionId, TransactionState,
 };
+use crate::workspace::state::{Held, STATE, TASKS};
 
 impl Workspace {
     /// Takes a batch back: bytes, modes, names and directories. `name` is a transaction's id or a
@@ -98,7 +98,11 @@ impl Workspace {
         record: &mut Record,
         began: Instant,
     ) -> Result<Back, Error> {
-        let (reopened, tasks) = reopen(held.state.tasks()?, &plan.changes);
+        let Settled {
+            reopened,
+            completed,
+            bytes: tasks,
+        } = self.settle_tasks(held, record, &plan.changes)?;
         let work = Work {
             workspace: self,
             root: &self.root,
@@ -113,7 +117,11 @@ impl Workspace {
         match work.commit(record) {
             Ok(mut done) => {
                 done.notes.extend(reversal.notes.iter().cloned());
-                Ok(Back { done, reopened })
+                Ok(Back {
+                    done,
+                    reopened,
+                    completed,
+                })
             }
             Err(Stop::Refused(refusal)) => {
                 refuse(plan, record, vec![*refusal]);
@@ -179,18 +187,63 @@ impl Workspace {
     }
 }
 
-/// The completed tasks whose placeholders come back, and the manifest in which they are open. One
-/// that cannot be read is left alone: taking back files does not depend on it.
-pub(crate) fn reopen(
-    tasks: Option<Vec<u8>>,
-    changes: &[FileChange],
-) -> (Vec<String>, Option<Vec<u8>>) {
-    let Some(Ok(mut manifest)) = tasks.map(|bytes| Manifest::parse(&bytes)) else {
-        return (Vec::new(), None);
-    };
-    let open = task::reopen(&mut manifest, &Scanner::new(), changes);
-    let bytes = (!open.is_empty()).then(|| manifest.to_bytes());
-    (open, bytes)
+/// What a way back makes of the task manifest.
+#[derive(Default)]
+struct Settled {
+    /// The tasks that are open again.
+    reopened: Vec<String>,
+    /// The tasks that are complete again.
+    completed: Vec<String>,
+    /// The manifest, where it changes.
+    bytes: Option<Vec<u8>>,
+}
+
+impl Workspace {
+    /// Completed tasks whose placeholders come back are open again; those that an undo opened so, and
+    /// that is taken back, are complete again. A manifest that cannot be read is left alone: taking
+    /// back files does not depend on it.
+    fn settle_tasks(
+        &self,
+        held: &Held,
+        record: &Record,
+        changes: &[FileChange],
+    ) -> Result<Settled, Error> {
+        let tasks = held.state.tasks()?;
+        let Some(Ok(mut manifest)) = tasks.map(|bytes| Manifest::parse(&bytes)) else {
+            return Ok(Settled::default());
+        };
+        let scanner = Scanner::new();
+        let reopened = task::reopen(&mut manifest, &scanner, changes);
+        let mut completed = Vec::new();
+        let also = record.undoes_also.iter().map(|undone| &undone.transaction);
+        for transaction in record.undoes.iter().chain(also) {
+            if let Some(before) = self.tasks_before(transaction)? {
+                let more = task::complete_again(&mut manifest, &before, &scanner, changes);
+                completed.extend(more);
+            }
+        }
+        let is_other = !reopened.is_empty() || !completed.is_empty();
+        Ok(Settled {
+            reopened,
+            completed,
+            bytes: is_other.then(|| manifest.to_bytes()),
+        })
+    }
+
+    /// The task manifest before an undo that changed it.
+    fn tasks_before(&self, transaction: &TransactionId) -> Result<Option<Manifest>, Error> {
+        let log = self.log()?;
+        let Some(undo) = log.read(transaction)?.filter(|it| it.undoes.is_some()) else {
+            return Ok(None);
+        };
+        let name = format!("{STATE}/{TASKS}");
+        let mut steps = undo.journal.steps.iter();
+        let Some(step) = steps.find(|step| step.path.as_bytes() == name.as_bytes()) else {
+            return Ok(None);
+        };
+        let bytes = log.pre_image(transaction, step.slot)?;
+        Ok(bytes.and_then(|bytes| Manifest::parse(&bytes).ok()))
+    }
 }
 
 /// What the way back took.
@@ -199,6 +252,8 @@ pub(crate) struct Back {
     done: Done,
     /// The tasks that are open again.
     reopened: Vec<String>,
+    /// The tasks that are complete again.
+    completed: Vec<String>,
 }
 
 impl Back {
@@ -213,6 +268,10 @@ impl Back {
         let mut applied = finished(held, record, plan, recovered, self.done);
         for task in self.reopened {
             let warning = format!("task {task} is open again: its placeholder is back");
+            applied.report.warnings.push(warning);
+        }
+        for task in self.completed {
+            let warning = format!("task {task} is complete again: its placeholder is gone");
             applied.report.warnings.push(warning);
         }
         applied

@@ -19,6 +19,7 @@ mod objects;
 mod reads;
 mod rules;
 mod take;
+mod tracked;
 mod within;
 
 pub(crate) use listing::{Listing, Row};

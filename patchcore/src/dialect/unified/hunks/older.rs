@@ -2,10 +2,10 @@
 
 use super::decision::ends_amid;
 use super::{HunkOptions, Index, is_nothing, omitted, terminated};
-use crate::diff::parse::{Hunk, HunkLine, Role};
+use crate::diff::parse::{Doubt, Hunk, Role};
 use crate::edit::Edit;
 use crate::operation::{Older, OlderEdit};
-use crate::rebase::{BaseName, NEIGHBOURS};
+use crate::rebase::BaseName;
 
 /// The hunk as edits of the blob; `None` where the diff names none, and where what is wrong with the
 /// hunk is not the state of the file.
@@ -18,8 +18,10 @@ pub(in super::super) fn older(
     let base = BaseName::Blob(str::from_utf8(name).ok()?.parse().ok()?);
     let ranges = hunk.ranges?;
     let is_refused = !options.allow_omission && omitted(hunk).is_some();
-    let is_unclear = hunk.doubt.is_some() || hunk.lines.iter().any(is_nothing) || ends_amid(hunk);
-    if options.strict || options.is_crlf || is_refused || is_unclear {
+    let doubt = hunk.doubt.as_deref();
+    let is_doubtful = doubt.is_some_and(|doubt| !matches!(doubt, Doubt::Miscounted));
+    let is_unclear = is_doubtful || hunk.lines.iter().any(is_nothing) || ends_amid(hunk);
+    if is_refused || is_unclear {
         return None;
     }
     let above = match ranges.old_count {
@@ -52,16 +54,7 @@ pub(in super::super) fn older(
             above: usize::try_from(above).ok()?,
             old,
             edits,
+            strict: options.strict,
         },
     })
-}
-
-/// Whether a hunk has as much context on both sides as makes lines certain, so that lines beyond it
-/// decide nothing.
-pub(in super::super) fn has_neighbours(hunk: &Hunk<'_>) -> bool {
-    let lines = &hunk.lines;
-    let is_context = |line: &&HunkLine<'_>| line.role == Role::Context;
-    let above = lines.iter().take_while(is_context).count();
-    let below = lines.iter().rev().take_while(is_context).count();
-    above >= NEIGHBOURS && below >= NEIGHBOURS
 }

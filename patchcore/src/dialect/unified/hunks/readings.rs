@@ -37,10 +37,14 @@ pub(super) fn place(
         options,
     };
     let mut read = hunks.to_vec();
-    let mut decided = Vec::new();
+    let (mut decided, mut miscounted) = (Vec::new(), Vec::new());
     for at in 0..read.len() {
         let decision = match read[at].doubt.take().map(|doubt| *doubt) {
             None => continue,
+            Some(Doubt::Miscounted) => {
+                miscounted.push(at);
+                continue;
+            }
             Some(Doubt::Behind { line, lines }) => file.behind(&read, at, line, &lines),
             Some(Doubt::Short { old, new }) => file.short(&read, at, old, new),
         };
@@ -58,6 +62,14 @@ pub(super) fn place(
             (Err(refusal), slot) => *slot = Err(refusal),
             (Ok(Some(note)), Ok(placed)) => placed.add_note(note),
             _ => {}
+        }
+    }
+    if !miscounted.is_empty() && file.is_base() && file.becomes_named(&placed) == Some(false) {
+        for at in miscounted {
+            let why = "counts other lines than it has, and what it makes of the file is not the blob that the index line names: a line is lost or damaged; send it again";
+            if let Decision::Refused(refusal) = file.recount(at, read[at].line, why) {
+                placed[at] = Err(refusal);
+            }
         }
     }
     placed
@@ -265,10 +277,7 @@ impl Doubtful<'_> {
         read: Hunk<'h>,
         note: String,
     ) -> Decision<'h> {
-        let is_base = self
-            .index
-            .is_some_and(|(old, _)| blob::is_named(self.bytes, old));
-        if is_base && self.names_result(hunks, at, &read) == Some(false) {
+        if self.is_base() && self.names_result(hunks, at, &read) == Some(false) {
             let why = "is cut off: what it makes of the file is not the blob that the index line names; send the whole patch";
             return self.refused(Code::InvalidBatch, at, read.line, why);
         }
@@ -278,22 +287,37 @@ impl Doubtful<'_> {
     /// Whether the file becomes the blob that the `index` line names, if the hunk at `at` is read
     /// so; `None` where that cannot be said.
     fn names_result(&self, hunks: &[Hunk<'_>], at: usize, read: &Hunk<'_>) -> Option<bool> {
-        let (_, new) = self.index?;
         let mut hunks = hunks.to_vec();
         hunks[at] = read.clone();
-        let mut edits = Vec::new();
-        for placed in place_read(
-            Text::new(self.bytes),
+        let text = Text::new(self.bytes);
+        self.becomes_named(&place_read(
+            text,
             &hunks,
             self.index,
             self.path,
             self.options,
-        ) {
-            edits.extend(placed.ok()?.edits);
+        ))
+    }
+
+    /// Whether the file becomes the blob that the `index` line names.
+    fn becomes_named(&self, placed: &[Result<Placed, Box<Refusal>>]) -> Option<bool> {
+        let (_, new) = self.index?;
+        let mut edits = Vec::new();
+        for placed in placed {
+            edits.extend(placed.as_ref().ok()?.edits.iter().cloned());
         }
-        let bytes = self.bytes;
-        let set = EditSet::new(edits, bytes.len()).ok()?;
-        Some(blob::is_named(&set.apply(bytes), new))
+        let set = EditSet::new(edits, self.bytes.len()).ok()?;
+        Some(blob::is_named(&set.apply(self.bytes), new))
+    }
+
+    /// Whether the file is the one that the diff was made for, and the `index` line names what comes
+    /// of it. Who makes up a header has the name of the empty blob at hand.
+    fn is_base(&self) -> bool {
+        let is_new = |name: &[u8]| self.bytes.is_empty() && name.iter().all(|digit| *digit == b'0');
+        self.index.is_some_and(|(old, new)| {
+            let is_known = blob::is_name(new) && !(is_new(old) && blob::is_named(b"", new));
+            is_known && (is_new(old) || blob::is_named(self.bytes, old))
+        })
     }
 }
 

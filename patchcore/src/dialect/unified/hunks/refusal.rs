@@ -283,6 +283,23 @@ impl File<'_> {
     }
 }
 
+/// Whether two hunks add lines at one point without context, where their headers do not say that the
+/// one follows the other.
+fn are_one(
+    hunks: &[Hunk<'_>],
+    first: usize,
+    second: usize,
+    placed: &[Result<Placed, Box<Refusal>>],
+) -> bool {
+    let span = |index: usize| placed[index].as_ref().ok().map(|hunk| hunk.span.clone());
+    let follows = || {
+        let above = hunks[first].ranges?;
+        Some(hunks[second].ranges?.new_start >= above.new_start + above.new_count)
+    };
+    let is_point = span(first).is_some_and(|span| span.is_empty());
+    is_point && span(first) == span(second) && follows() != Some(true)
+}
+
 /// Two hunks may share context, nothing else: the later one is refused.
 pub(super) fn refuse_overlaps(
     hunks: &[Hunk<'_>],
@@ -298,7 +315,8 @@ pub(super) fn refuse_overlaps(
         let Ok(this) = &placed[index] else { continue };
         if let Some(before) = last
             && let Ok(other) = &placed[before]
-            && this.span.start < other.span.end
+            && (this.span.start < other.span.end
+                || are_one(hunks, before.min(index), before.max(index), placed))
         {
             let end = other.edits.last().map_or(0, |edit| edit.span.end);
             let start = this

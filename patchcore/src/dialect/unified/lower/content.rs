@@ -52,6 +52,7 @@ fn spliced(
     source: &Source,
     options: HunkOptions,
 ) -> Vec<Operation> {
+    let options = section.options(options);
     let text = source.is_link() || is_text_to_git(source.bytes());
     let mut placed = hunks::place(source.text(), section, path, options);
     let doubts = already(tree, source.bytes(), section, path, &mut placed);
@@ -77,13 +78,7 @@ fn spliced(
             operation.reading.say(note);
             operation.matched = matched;
             operation.binary = text;
-            if exact
-                && section
-                    .hunks
-                    .get(index)
-                    .is_some_and(|it| hunks::has_neighbours(it))
-                && *is_other
-            {
+            if exact && *is_other {
                 operation.reading.older = older(index);
             }
             operation
@@ -182,7 +177,8 @@ impl Lowering<'_, '_> {
         }
         let mut edits = Vec::new();
         let mut notes = Vec::new();
-        let mut placed = hunks::place(Text::new(bytes), section, path, self.diff.hunk_options);
+        let options = section.options(self.diff.hunk_options);
+        let mut placed = hunks::place(Text::new(bytes), section, path, options);
         already(self.tree, bytes, section, path, &mut placed);
         for placed in placed {
             let placed = placed.map_err(|refusal| *refusal)?;

@@ -59,7 +59,11 @@ impl<'a> Objects<'a> {
             file.write_chunks([bytes].into_iter())?;
             dir.rename(DRAFT.as_bytes(), &dir, name.as_bytes())
         };
-        put().map_err(|error| fail("write", "snapshots/objects", error))
+        put().map_err(|error| {
+            // On a full disk, each one that fails would take a part of what is left.
+            let _ = dir.remove_file(DRAFT.as_bytes());
+            fail("write", "snapshots/objects", error)
+        })
     }
 
     /// Where an object lies, from the root on.

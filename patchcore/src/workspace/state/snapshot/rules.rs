@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
+use super::tracked::Tracked;
 use crate::path::RelPath;
 
 /// The rules of one directory, and by `above` those of the directories it lies in.
@@ -16,6 +17,8 @@ use crate::path::RelPath;
 pub(super) struct Rules {
     now: Option<Gitignore>,
     earlier: Option<Gitignore>,
+    /// Of the repository in this directory.
+    tracked: Option<(Option<RelPath>, Tracked)>,
     above: Option<Arc<Rules>>,
 }
 
@@ -27,13 +30,15 @@ impl Rules {
         directory: Option<&RelPath>,
         now: &[Vec<u8>],
         earlier: &[Vec<u8>],
+        tracked: Option<Tracked>,
     ) -> Arc<Self> {
-        if now.is_empty() && earlier.is_empty() {
+        if now.is_empty() && earlier.is_empty() && tracked.is_none() {
             return Arc::clone(above);
         }
         Arc::new(Self {
             now: matcher(directory, now),
             earlier: matcher(directory, earlier),
+            tracked: tracked.map(|tracked| (directory.cloned(), tracked)),
             above: Some(Arc::clone(above)),
         })
     }
@@ -42,6 +47,13 @@ impl Rules {
         [true, false]
             .into_iter()
             .any(|now| self.says(path.as_path(), is_dir, now))
+    }
+
+    /// Whether the repository that a path lies in tracks it, or something below it.
+    pub(super) fn is_tracked(&self, path: &RelPath) -> bool {
+        let rules = std::iter::successors(Some(self), |rules| rules.above.as_deref());
+        let mut tracked = rules.filter_map(|rules| rules.tracked.as_ref());
+        (tracked.next()).is_some_and(|(repository, tracked)| tracked.has(repository.as_ref(), path))
     }
 
     /// The nearest rule that matches decides.

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use super::rules::Rules;
+use super::tracked::Tracked;
 use super::{Listing, Objects, Row, Within, is_kept};
 use crate::digest::Digest;
 use crate::error::Error;
@@ -20,11 +21,14 @@ use crate::workspace::state::Held;
 pub(super) const INDEX: &str = "index";
 /// Longest ignore file that is read, in bytes.
 const MAX_RULES: u64 = 1 << 20;
+/// Longest index of git that is read, in bytes.
+const MAX_TRACKED: u64 = 1 << 26;
 
 /// Takes a snapshot of the tree: lists it, and keeps the bytes of every file that is not kept yet.
 ///
-/// Left out is what git ignores (by `.gitignore` files and `.git/info/exclude`), every `.git`, the
-/// state, and what is neither a regular file nor a link; but not what `base` holds or `also` names.
+/// Left out is what git ignores (by `.gitignore` files and `.git/info/exclude`, what it tracks
+/// aside), every `.git`, the state, and what is neither a regular file nor a link; but not what `base`
+/// holds or `also` names. What is tracked only since `base` was taken may have stood there before.
 pub(crate) fn take(
     root: &Root,
     held: &Held,
@@ -207,7 +211,8 @@ impl Taking<'_> {
         names.sort_unstable();
         let now = self.rules_now(&dir, at, &names)?;
         let earlier = self.rules_earlier(at)?;
-        let rules = Rules::below(&listed.rules, at, &now, &earlier);
+        let tracked = self.tracked(at, &names)?;
+        let rules = Rules::below(&listed.rules, at, &now, &earlier, tracked);
         for name in names {
             if let Ok(path) = child(at, &name) {
                 self.entry(&dir, &name, path, &rules, listed.scope, &mut found)?;
@@ -240,6 +245,7 @@ impl Taking<'_> {
         };
         let is_wanted = || {
             self.base.is_some_and(|base| base.has_at_or_below(&path))
+                || (name != b".git" && rules.is_tracked(&path))
                 || (self.also.iter()).any(|named| {
                     path == *named || path.lies_below(named) || named.lies_below(&path)
                 })
@@ -333,6 +339,22 @@ impl Taking<'_> {
         Ok(found)
     }
 
+    /// What the repository in a directory tracks, where that decides what is looked at.
+    fn tracked(&self, at: Option<&RelPath>, names: &[Vec<u8>]) -> Result<Option<Tracked>, Error> {
+        let decides = self.base.is_none() && matches!(self.extent, Extent::All);
+        if !decides || names.binary_search(&b".git".to_vec()).is_err() {
+            return Ok(None);
+        }
+        let repository = child(at, b".git").ok();
+        let repository = repository.and_then(|path| self.root.directory(Some(&path)).ok());
+        let Some(repository) = repository else {
+            return Ok(None);
+        };
+        let index = bounded(&repository, b"index", MAX_TRACKED);
+        let index = index.map_err(|error| self.failed("read", at, error))?;
+        Ok(index.and_then(|bytes| Tracked::parse(&bytes)))
+    }
+
     /// The ignore file of a directory as it was in the base.
     fn rules_earlier(&self, at: Option<&RelPath>) -> Result<Vec<Vec<u8>>, Error> {
         let Some(base) = self.base else {
@@ -379,10 +401,12 @@ fn read(dir: &Dir, name: &[u8], meta: &Meta) -> io::Result<Option<Vec<u8>>> {
 
 /// An ignore file, if it is a regular file of bounded length.
 fn rules_of(dir: &Dir, name: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    bounded(dir, name, MAX_RULES)
+}
+
+fn bounded(dir: &Dir, name: &[u8], most: u64) -> io::Result<Option<Vec<u8>>> {
     match dir.stat(name)? {
-        Some(meta) if meta.kind == FileKind::File && meta.size <= MAX_RULES => {
-            read(dir, name, &meta)
-        }
+        Some(meta) if meta.kind == FileKind::File && meta.size <= most => read(dir, name, &meta),
         _ => Ok(None),
     }
 }
