@@ -40,8 +40,11 @@
 //! or removed from the start of every line (tabs and spaces are never converted); the first lines of
 //! both halves have the same indentation as sent; a line of both halves has the same indentation in
 //! both, or the new half is one line; a single line is replaced by a single line; the new half goes
-//! back only to an indentation that it had before; and no new line would start inside a string that
-//! goes over several lines, or a here-document.
+//! back only to an indentation that it had before, or, if it moves no line of the old half,
+//! that this has; it goes deeper only in
+//! steps that the file or the old half takes; no new line would start inside a string that goes over
+//! several lines, or a here-document; and the block stands nowhere as it is indented, without blank
+//! lines at its edges.
 
 mod blob;
 mod calls;

@@ -231,6 +231,12 @@ impl Role {
 }
 
 impl ParsedFile<'_> {
+    /// Whether nothing stands below git's header lines.
+    fn has_no_body(&self) -> bool {
+        let has_names = self.old.is_some() || self.new.is_some();
+        !has_names && self.hunks.is_empty() && self.binary.is_none() && !self.binary_differs
+    }
+
     /// Whether its header says more than names and blobs.
     pub(crate) fn says_anything(&self) -> bool {
         self.created
@@ -450,9 +456,22 @@ impl<'a> Parser<'a> {
             self.skip_while(|line| !line.starts_with(b"From "));
             return Err(fault);
         } else {
+            self.check_stray_header(line)?;
             self.skip_prose(line);
         }
         Ok(())
+    }
+
+    /// Refuses a line of git's header that something stands above: what it says of the file would be
+    /// left out.
+    fn check_stray_header(&self, line: &[u8]) -> Result<(), ParseError> {
+        let is_open = |file: &ParsedFile<'_>| file.git.is_some() && file.has_no_body();
+        match header::is_extended(line) && self.diff.files.last().is_some_and(is_open) {
+            true => Err(self.error(
+                "a line of a file's header that does not stand right below the others; take out what is between",
+            )),
+            false => Ok(()),
+        }
     }
 
     /// Goes to the next line that opens a hunk or a file, from which on the diff can be read again.

@@ -5,8 +5,8 @@
 //!
 //! - the text to find stands nowhere but inside it, or
 //! - the text to find is gone, old and new text have a line with a word in common (white space
-//!   aside; a long one may be a part of the other), what the new text adds has a word, and the new
-//!   text has at least [`ENOUGH`] characters that are not blank; or the log shows this very edit,
+//!   aside; a long one may be a part of the other), what the new text adds has a word that no old
+//!   line quotes, and the new text has at least [`ENOUGH`] characters that are not blank; or the log shows this very edit,
 //!   which the workspace looks up where lowering asks for it ([`Tree::has_landed`]).
 //!
 //! A new text of characters that ends, or starts, in the middle of a word or number of the file is
@@ -38,6 +38,9 @@ pub(crate) use heading::is_below;
 
 /// Fewest characters that are not blank by which a new text is known again.
 const ENOUGH: usize = 16;
+
+/// New lines that are looked for in the old ones, at most.
+const LOOKED_AT: usize = 64;
 
 /// Bytes of lines that are looked for within others at once: each takes about 45 bytes of memory
 /// meanwhile. Of more, only what is the same is held for common.
@@ -366,11 +369,12 @@ fn is_telling(old: &[&[u8]], new: &[&[u8]]) -> bool {
     for line in &old {
         *left.entry(line).or_default() += 1;
     }
-    let mut added = new.iter().filter(|line| {
+    let added = new.iter().filter(|line| {
         let left = left.get_mut(&line[..]).filter(|left| **left > 0);
         left.map(|left| *left -= 1).is_none()
     });
-    let adds_word = added.any(|line| has_word(line));
+    let mut added = added.filter(|line| has_word(line)).take(LOOKED_AT);
+    let adds_word = added.any(|line| !is_quoted_in(line, &old));
     let continues = |byte: &&u8| (**byte & 0xc0) != 0x80;
     let characters = new.iter().flatten().filter(continues).count();
     let worded: Vec<&[u8]> = (new.iter().map(Vec::as_slice))
@@ -378,6 +382,26 @@ fn is_telling(old: &[&[u8]], new: &[&[u8]]) -> bool {
         .collect();
     let old: Vec<&[u8]> = old.iter().map(Vec::as_slice).collect();
     adds_word && characters >= ENOUGH && share(&worded, &old)
+}
+
+/// Whether a line is an old one without the number in front of it, or one of those that an old one
+/// has with escapes between them: no new text, but the file's line, which the patch misquotes.
+fn is_quoted_in(line: &[u8], old: &[Vec<u8>]) -> bool {
+    let is_number = |front: &[u8]| {
+        let front = front.strip_prefix(b"L").unwrap_or(front);
+        let digits = front
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        let behind = &front[digits..];
+        digits > 0
+            && (matches!(behind, b"" | b"|" | b":" | b".") || behind == "\u{2192}".as_bytes())
+    };
+    old.iter().any(|old| {
+        old.strip_suffix(line).is_some_and(is_number)
+            || (memchr::memmem::find(old, b"\\n").is_some()
+                && memchr::memmem::find(old, line).is_some())
+    })
 }
 
 /// Whether a line is one of some others, or a long one is a part of one of them or has one in it.

@@ -43,6 +43,9 @@ fn a_header_whose_hunks_are_lost_is_refused() {
         // One of two lines of modes.
         "diff --git a/f b/f\nold mode 100644\n",
         "diff --git a/f b/f\nold mode 100644\n\nnew mode 100755\n",
+        // What stands between leaves out what is below it.
+        "diff --git a/n b/n\n\nnew file mode 100755\n--- /dev/null\n+++ b/n\n@@ -0,0 +1 @@\n+x\n",
+        "diff --git a/f b/g\nsimilarity index 90%\n\nrename from f\nrename to g\n",
         // The line is joined to the first one of the hunk.
         "--- a/f\n+++ b/f\n@@ -1,2 +1,2 @@-a\n+A\n b\n",
         "--- /dev/null\n+++ b/n\n@@ -0,0 +1,2 @@+x\n+y\n",
@@ -62,6 +65,10 @@ fn a_header_whose_hunks_are_lost_is_refused() {
         "diff --git a/n b/n\nnew file mode 100644\n",
         "diff --git a/empty b/empty\ndeleted file mode 100644\nindex e69de29..0000000\n",
         "diff --git a/f b/g\nsimilarity index 100%\nrename from f\nrename to g\n",
+        // Nothing is lost of these.
+        "diff --git a/f b/f\n\n--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+A\n",
+        "diff --git a/f b/f\nindex 1234567..89abcde 100644\n\n--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+A\n",
+        "diff --git a/f b/f\ndiff --git a/f b/f\nold mode 100644\nnew mode 100755\n",
     ] {
         assert_eq!(code(complete, &Options::default()), None, "{complete}");
     }

@@ -538,3 +538,97 @@ fn new_lines_are_indented_with_the_spaces_of_the_file() {
         assert_eq!(got.as_deref(), Ok(&*format!("f:\n{new}")), "{dialect}");
     }
 }
+
+/// New lines may go back to a level of the old half, and go deeper only as the file does.
+#[test]
+fn levels_are_those_of_the_old_half_or_steps_of_the_file() {
+    let file = "a {\n    b {\n        c();\n    }\n    d();\n}\n";
+    let deeper = "a {\n    b {\n        c();\n        if (x) {\n            e();\n        }\n    }\n    d();\n}\n";
+    for (old, new, after) in [
+        // It starts inside of a block and goes out of it.
+        (
+            "    c();\n}\nd();\n",
+            "    c();\n}\ne();\n",
+            Some(file.replace("d()", "e()")),
+        ),
+        (
+            "    c();\n}\n",
+            "    c();\n    if (x) {\n        e();\n    }\n}\n",
+            Some(deeper.to_owned()),
+        ),
+        // Two are half of what the file takes; the model may have halved all of it.
+        (
+            "  b {\n      c();\n",
+            "  b {\n      if (x)\n        c();\n",
+            None,
+        ),
+        ("    c();\n}\n", "    c();\n  e();\n}\n", None),
+        // Others are moved deeper above it.
+        ("    c();\n}\nd();\n", "    c();\n    d();\n}\n", None),
+    ] {
+        for (dialect, patch) in patches("f.c", old, new) {
+            let got = outcome(dialect, &patch, "f.c", file, false);
+            match &after {
+                Some(after) => assert_eq!(
+                    got,
+                    Ok((after.clone(), Some(Matched::Indentation))),
+                    "{dialect}: {old:?}"
+                ),
+                None => assert!(got.is_err(), "{dialect}: {got:?}"),
+            }
+        }
+    }
+}
+
+/// Blank lines at the edges of a block tell no copy with other indentation from the block itself.
+#[test]
+fn a_copy_with_other_indentation_is_not_chosen_by_its_blank_lines() {
+    let before = "x\na();\nb();\ny\n\n    a();\n    b();\n\nz\n";
+    let (old, new) = ("\na();\nb();\n\n", "\na();\nc();\n\n");
+    for (dialect, patch) in patches("f.c", old, new) {
+        let got = outcome(dialect, &patch, "f.c", before, false);
+        assert!(got.is_err(), "{dialect}: {got:?}");
+    }
+}
+
+/// Lines that are deleted and misquoted are no edit that has landed.
+#[test]
+fn a_misquoted_deletion_has_not_landed() {
+    let before = "first(argument);\nsecond(argument);\nthird(argument);\n";
+    let new = "second(argument);\nthird(argument);\n";
+    for old in [
+        "1| first(argument);\n2| second(argument);\n3| third(argument);\n",
+        "1\tfirst(argument);\n2\tsecond(argument);\n3\tthird(argument);\n",
+        "first(argument);\\nsecond(argument);\\nthird(argument);\n",
+    ] {
+        for (dialect, patch) in patches("f.c", old, new) {
+            let got = outcome_or_landed(dialect, &patch, "f.c", before);
+            // Blocks are read without the numbers.
+            let is_known = matches!(got, Err(_) | Ok(Outcome::Applied));
+            assert!(is_known, "{dialect}: {got:?} of {old:?}");
+        }
+    }
+}
+
+/// The refusal of an edit, or else what is said of it.
+fn outcome_or_landed(
+    dialect: Dialect,
+    patch: &str,
+    file: &str,
+    before: &str,
+) -> Result<Outcome, Code> {
+    let mut options = Options::default();
+    options.dialect = Some(dialect);
+    let files = Files::from([(
+        file.as_bytes().to_vec(),
+        (before.as_bytes().to_vec(), false),
+    )]);
+    let script = parse(patch.as_bytes(), &options).map_err(|unread| unread.refusal().code)?;
+    let tree = tree(&files, &script.paths());
+    let batch = script.lower(&tree).map_err(|refusal| refusal.code)?.batch;
+    let plan = plan(&batch, &tree, &policy(&options));
+    match first_refusal(&plan) {
+        Some(refusal) => Err(refusal.code),
+        None => Ok(plan.verdicts[0].outcome),
+    }
+}

@@ -19,9 +19,16 @@ impl<'a> Parser<'a> {
         self.is_lost = false;
         let faults = self.faults.all.len();
         let first = self.cursor.peek().expect("the caller saw a header");
+        let names = Some(trim(&first[b"diff --git ".len()..]));
+        let is_same = |bare: &mut ParsedFile<'_>| {
+            bare.git == names && bare.has_no_body() && !bare.says_anything()
+        };
+        if self.diff.files.pop_if(is_same).is_some() {
+            self.remark("the first line of a file's header is there twice");
+        }
         let mut file = ParsedFile {
             line: self.cursor.line,
-            git: Some(trim(&first[b"diff --git ".len()..])),
+            git: names,
             crlf: first.ends_with(b"\r\n"),
             ..ParsedFile::default()
         };
@@ -49,15 +56,7 @@ impl<'a> Parser<'a> {
             }
             self.cursor.advance();
         }
-        let is_half = file.rename_from.is_some() != file.rename_to.is_some()
-            || file.copy_from.is_some() != file.copy_to.is_some();
-        let half = match (is_half, has_old_mode && file.new_mode.is_none()) {
-            (true, _) => Some("a rename or copy names only one of its two files"),
-            (_, true) => {
-                Some("an old mode without the new one: its line is lost, or text stands above it")
-            }
-            _ => None,
-        };
+        let half = half_of(&file, has_old_mode);
         if let Some(message) = half.filter(|_| self.faults.all.len() == faults) {
             self.faults.push(ParseError {
                 line: file.line,
@@ -134,6 +133,32 @@ impl<'a> Parser<'a> {
             ..ParsedFile::default()
         };
         self.two_names(&mut file);
+        let sides = [&file.old, &file.new].into_iter().flatten();
+        let names: Vec<&[u8]> = sides
+            .filter_map(|name| match name {
+                Name::Path { bytes, .. } => Some(&bytes[..]),
+                Name::Null => None,
+            })
+            .collect();
+        // The rest of a header that something stands in.
+        let bare = self.diff.files.pop_if(|bare| {
+            let git = bare
+                .git
+                .filter(|_| bare.has_no_body() && !bare.says_anything());
+            git.is_some_and(|git| {
+                names
+                    .iter()
+                    .all(|name| memchr::memmem::find(git, name).is_some())
+            })
+        });
+        if let Some(bare) = bare {
+            self.remark("there is text within the header of a file");
+            file = ParsedFile {
+                old: file.old,
+                new: file.new,
+                ..bare
+            };
+        }
         self.diff.files.push(file);
         self.current = Some(Current::Adjacent);
     }
@@ -266,6 +291,33 @@ impl<'a> Parser<'a> {
         }
         Ok(Some(BinaryHunk { delta, size, data }))
     }
+}
+
+/// What a header lacks that has one of two lines which belong together.
+fn half_of(file: &ParsedFile<'_>, has_old_mode: bool) -> Option<&'static str> {
+    if file.rename_from.is_some() != file.rename_to.is_some()
+        || file.copy_from.is_some() != file.copy_to.is_some()
+    {
+        return Some("a rename or copy names only one of its two files");
+    }
+    let is_half = has_old_mode && file.new_mode.is_none();
+    is_half.then_some("an old mode without the new one: its line is lost, or text stands above it")
+}
+
+/// Whether a line is one of git's header that says more than names and blobs.
+pub(super) fn is_extended(line: &[u8]) -> bool {
+    [
+        &b"new file mode "[..],
+        b"deleted file mode ",
+        b"old mode ",
+        b"new mode ",
+        b"rename from ",
+        b"rename to ",
+        b"copy from ",
+        b"copy to ",
+    ]
+    .iter()
+    .any(|prefix| line.starts_with(prefix))
 }
 
 fn trim(line: &[u8]) -> &[u8] {

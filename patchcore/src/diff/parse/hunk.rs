@@ -1,5 +1,6 @@
 //! Hunk headers and bodies.
 
+use super::header::is_extended;
 use super::{Counts, Cursor, Doubt, Hunk, HunkLine, ParseError, Parser, Ranges, Role, is_blank};
 use crate::error::Hint;
 use crate::text::trim_ending;
@@ -175,18 +176,10 @@ impl<'a> Parser<'a> {
             let last = hunk.lines.last().map_or(&b""[..], |line| line.text);
             memchr::memmem::find(last, what).is_some()
         };
-        let is_extended = [
-            &b"index "[..],
-            b"new file mode ",
-            b"deleted file mode ",
-            b"old mode ",
-            b"similarity index ",
-            b"rename from ",
-            b"copy from ",
-            b"--- ",
-        ]
-        .iter()
-        .any(|prefix| next.starts_with(prefix));
+        let is_extended = is_extended(next)
+            || [&b"index "[..], b"similarity index ", b"--- "]
+                .iter()
+                .any(|prefix| next.starts_with(prefix));
         let names_new = next.starts_with(b"+++ ") && self.next_starts_with(b"@@");
         let (line, message) = if (names_new && joined(b"--- "))
             || (is_extended && joined(b"diff --git "))

@@ -1,6 +1,7 @@
 //! The step of the ladder on which a block is found whatever its indentation.
 
-use std::collections::HashSet;
+use std::cell::LazyCell;
+use std::collections::{HashMap, HashSet};
 
 use super::{Rungs, Sought, Unclear};
 use crate::edit::Edit;
@@ -9,7 +10,7 @@ use crate::locate::fold::Fold;
 use crate::locate::landed::{self, Landed};
 use crate::locate::replace::{self, Line};
 use crate::locate::{self, Place};
-use crate::text::{lead, trim_ending};
+use crate::text::{lead, split_lines, trim_ending};
 
 /// Bytes of indentation that the new lines of one block may get in all, 4 MiB: more is no source.
 const MOST_ADDED: usize = 4 << 20;
@@ -56,6 +57,9 @@ pub(crate) fn fit(sought: &Sought<'_>) -> Result<Option<(Place, Vec<Edit>)>, Unc
         ));
     };
     check_levels(sought).map_err(because)?;
+    if let Some(exact) = without_edges(sought).pop() {
+        return Err(Unclear::Several(vec![place, exact]));
+    }
     if let Shift::More(more) = shift
         && more.len().saturating_mul(sought.lines.len()) > MOST_ADDED
     {
@@ -117,6 +121,26 @@ fn shift<'a>(sought: &Sought<'a>, place: &Place) -> Option<Shift<'a>> {
     found.filter(|shift| !matches!(shift, Shift::More(b"")))
 }
 
+/// Where the block stands as it is indented, but for blank lines at its edges: that is the place as
+/// much as another that has these, and is indented otherwise.
+fn without_edges(sought: &Sought<'_>) -> Vec<Place> {
+    let (old, text) = (sought.old, sought.text);
+    let above = old.iter().take_while(|line| is_blank(line)).count();
+    let below = old.iter().rev().take_while(|line| is_blank(line)).count();
+    match above + below {
+        0 => Vec::new(),
+        _ => {
+            super::all(
+                text,
+                0..text.len(),
+                &old[above..old.len() - below],
+                Rungs::All,
+            )
+            .0
+        }
+    }
+}
+
 /// Whether the indentation of the new half can be read beside that of the old.
 fn check_levels(sought: &Sought<'_>) -> Result<(), &'static str> {
     let old: Vec<&[u8]> = solid(sought.old.iter().copied()).collect();
@@ -137,22 +161,88 @@ fn check_levels(sought: &Sought<'_>) -> Result<(), &'static str> {
             return Err("no line of both halves has the same indentation in them");
         }
     }
+    let sent: HashSet<&[u8]> = old.iter().map(|line| lead(line)).collect();
+    let steps = LazyCell::new(|| Steps::of(sought));
+    let keeps_levels = LazyCell::new(|| keeps_levels(&old, &new));
     let mut levels: Vec<&[u8]> = Vec::new();
-    for line in new {
+    for line in &new {
         let lead = lead(line);
-        if levels.last().is_none_or(|top| lead.len() > top.len()) {
-            if levels.last().is_some_and(|top| !lead.starts_with(top)) {
-                return Err("the new lines mix tabs and spaces");
-            }
-            levels.push(lead);
+        let goes_back = levels.last().is_some_and(|top| lead.len() <= top.len());
+        while levels.pop_if(|top| top.len() > lead.len()).is_some() {}
+        if levels.last() == Some(&lead) {
             continue;
         }
-        while levels.pop_if(|top| top.len() > lead.len()).is_some() {}
-        if levels.last() != Some(&lead) {
+        if goes_back && !(sent.contains(lead) && *keeps_levels) {
             return Err("the new lines go back to an indentation that none above them has");
         }
+        let step = match levels.last() {
+            Some(top) => lead.strip_prefix(*top),
+            None => Some(&b""[..]),
+        };
+        let Some(step) = step else {
+            return Err("the new lines mix tabs and spaces");
+        };
+        if !step.is_empty() && !sent.contains(lead) && !steps.have(step) {
+            return Err("the new lines are indented in steps that the file has not");
+        }
+        levels.push(lead);
     }
     Ok(())
+}
+
+/// Whether no line with a word in it is in the new half as in the old but for its indentation.
+fn keeps_levels(old: &[&[u8]], new: &[&[u8]]) -> bool {
+    let whole: HashSet<&[u8]> = old.iter().copied().collect();
+    let texts: HashSet<&[u8]> = old.iter().map(|line| line.trim_ascii_start()).collect();
+    let has_word = |line: &[u8]| line.iter().any(u8::is_ascii_alphanumeric);
+    let is_moved = |line: &&[u8]| {
+        let text = line.trim_ascii_start();
+        !whole.contains(line) && texts.contains(text) && has_word(text)
+    };
+    !new.iter().any(is_moved)
+}
+
+/// By how much lines are indented deeper than the one above: in the file, and how often, and in the
+/// block.
+struct Steps<'a> {
+    file: HashMap<&'a [u8], usize>,
+    block: HashSet<&'a [u8]>,
+}
+
+impl<'a> Steps<'a> {
+    /// A step that is taken less often than this part of the most frequent one aligns something.
+    const RARE: usize = 8;
+
+    fn of(sought: &Sought<'a>) -> Self {
+        let mut file = HashMap::new();
+        for step in steps(split_lines(sought.text)) {
+            *file.entry(step).or_default() += 1;
+        }
+        let block = steps(sought.old.iter().copied()).collect();
+        Self { file, block }
+    }
+
+    fn have(&self, step: &[u8]) -> bool {
+        // Of those that are as frequent, always the same.
+        let rank = self.file.iter().map(|(step, count)| (*count, *step)).max();
+        let Some((count, most)) = rank else {
+            return true;
+        };
+        let is_multiple = step.chunks(most.len()).all(|part| part == most);
+        let often = self.file.get(step).copied().unwrap_or_default();
+        is_multiple || self.block.contains(step) || often * Self::RARE >= count
+    }
+}
+
+/// What lines have in front beyond the line before, where that is more.
+fn steps<'a>(lines: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = &'a [u8]> {
+    let mut above: Option<&[u8]> = None;
+    solid(lines).filter_map(move |line| {
+        let lead = lead(line);
+        let step = above.and_then(|above| lead.strip_prefix(above));
+        above = Some(lead);
+        step.filter(|step| !step.is_empty())
+    })
 }
 
 /// The lines that are not blank, without white space at the end.
