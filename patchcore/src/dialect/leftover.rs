@@ -103,13 +103,20 @@ impl Scan<'_> {
         self.thoughts()?;
         let mut at = 0;
         let mut number = 1;
+        let (mut line_end, mut next_end) = (0, 0);
         let mut inside = None;
         let mut hunk = Hunk::default();
         while at < self.body.len() {
             let rest = &self.body[at..];
-            let whole = split_lines(rest).next().unwrap_or_default();
+            // A line may hold many calls: it is measured once.
+            if at >= line_end {
+                let length = |rest| split_lines(rest).next().map_or(0, <[u8]>::len);
+                line_end = at + length(rest);
+                next_end = line_end + length(&self.body[line_end..]);
+            }
+            let whole = &self.body[at..line_end];
             let line = trim_ending(whole);
-            let next = split_lines(&rest[whole.len()..]).next().unwrap_or_default();
+            let next = &self.body[line_end..next_end];
             let mut used = whole.len();
             let blank = rest.len() - rest.trim_ascii_start().len();
             if let Some((span, behind)) = self.spans.split_first()
@@ -277,8 +284,8 @@ impl Scan<'_> {
         if let Some(why) = hidden(line).filter(|_| !self.in_message) {
             return Err(left_over(number, line, why));
         }
-        let below = split_lines(&self.body[at..]).nth(1).unwrap_or_default();
-        if is_normal_command(line) && (below.starts_with(b"< ") || below.starts_with(b"> ")) {
+        let below = || split_lines(&self.body[at..]).nth(1).unwrap_or_default();
+        if is_normal_command(line) && [b"< ", b"> "].iter().any(|sign| below().starts_with(*sign)) {
             return Err(left_over(
                 number,
                 line,

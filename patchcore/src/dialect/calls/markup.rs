@@ -39,9 +39,12 @@ pub(super) struct Element {
 
 /// Whether a line of an input is the opening tag of a call.
 pub(in crate::dialect) fn is_opening_tag(line: &[u8]) -> bool {
-    line.starts_with(b"<")
-        && std::str::from_utf8(line)
-            .is_ok_and(|line| wrapper(line).is_some() || opening(line).is_some())
+    line.starts_with(b"<") && std::str::from_utf8(line).is_ok_and(opens)
+}
+
+/// Whether a text starts with a tag of a call, or around one.
+pub(super) fn opens(text: &str) -> bool {
+    wrapper(text).is_some() || opening(text).is_some()
 }
 
 /// The length of a tag around a call at the start of a text.
@@ -60,13 +63,16 @@ pub(super) fn wrapper(text: &str) -> Option<usize> {
 /// What the template of a model puts before the names of its tags: `minimax:`, `｜DSML｜`.
 fn prefix(tag: &str) -> &str {
     const BAR: char = '\u{ff5c}';
+    const MOST: usize = 32;
+    let most = tag.char_indices().nth(MOST);
+    let tag = &tag[..most.map_or(tag.len(), |(at, _)| at)];
     let end = match tag.strip_prefix(BAR) {
         Some(rest) => rest.find(BAR).map(|end| end + 2 * BAR.len_utf8()),
         None => tag.find(':').map(|end| end + 1),
     };
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | ':' | BAR);
     let prefix = &tag[..end.unwrap_or_default()];
-    match prefix.len() <= 32 && prefix.chars().all(is_part) {
+    match prefix.chars().all(is_part) {
         true => prefix,
         false => "",
     }

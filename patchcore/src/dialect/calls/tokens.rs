@@ -78,7 +78,7 @@ pub(super) fn opens(line: &str) -> bool {
         let text = rest.trim_ascii_start();
         let list = text.strip_prefix('[').map(str::trim_ascii_start);
         let is_list = list.is_some_and(|list| list.is_empty() || list.starts_with('{'));
-        let is_tag = || markup::is_opening_tag(text.as_bytes());
+        let is_tag = || markup::opens(text);
         if token.is_message || text.starts_with('{') || is_list || is_tag() {
             return true;
         }
