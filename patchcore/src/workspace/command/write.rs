@@ -257,10 +257,7 @@ fn without_changes(observed: &Observed) -> Result<(), Error> {
     if observed.warnings.is_empty() {
         return Ok(());
     }
-    Err(Error::Damaged {
-        what: "the record of the command".to_owned(),
-        why: observed.warnings.join("; "),
-    })
+    Err(Error::Unrecorded(observed.warnings.join("; ")))
 }
 
 /// What is to be said of batches that hold what the command did before its end, and whether one
