@@ -47,13 +47,17 @@ fn names(bytes: &[u8], hash: usize) -> Option<Vec<Vec<u8>>> {
     /// What is known of a file, in front of its hash.
     const STAT: usize = 40;
     const EXTENDED: u16 = 0x4000;
+    /// How many times its own length the names of an index may take: version 4 leaves out what a name
+    /// shares with the one before, so that names made for it could take all memory. An entry has 65
+    /// bytes or more, so that names of 1,000 bytes on average pass.
+    const MOST: usize = 16;
     let number = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
     let (version, count) = (number(4)?, number(8)?);
     if !bytes.starts_with(b"DIRC") || !(2..=4).contains(&version) {
         return None;
     }
     let mut names: Vec<Vec<u8>> = Vec::new();
-    let mut at = 12;
+    let (mut at, mut total) = (12, 0);
     for _ in 0..count {
         let start = at;
         let flags = bytes.get(start + STAT + hash..start + STAT + hash + 2)?;
@@ -73,8 +77,10 @@ fn names(bytes: &[u8], hash: usize) -> Option<Vec<Vec<u8>>> {
         if version < 4 {
             at = start + (at - start).next_multiple_of(8);
         }
+        total += name.len();
         let is_in_order = names.last().is_none_or(|last| *last <= name);
-        (is_in_order && !name.is_empty()).then(|| names.push(name))?;
+        (is_in_order && !name.is_empty() && total / MOST <= bytes.len())
+            .then(|| names.push(name))?;
     }
     (bytes.len() >= at + hash).then_some(names)
 }
@@ -113,6 +119,15 @@ mod tests {
         ] {
             assert!(Tracked::parse(&bytes).is_none(), "{bytes:?}");
         }
+        // Each name is the one before and a letter.
+        let growing = |count: u32| {
+            let entry = [&[0; 62][..], b"\0x\0"].concat();
+            let entries = entry.repeat(count as usize);
+            let header = [&b"DIRC\0\0\0\x04"[..], &count.to_be_bytes()].concat();
+            Tracked::parse(&[header, entries, vec![0; 20]].concat())
+        };
+        assert!(growing(500).is_some_and(|names| names.has_at_or_below(&[b'x'; 500])));
+        assert!(growing(5000).is_none());
         assert_eq!(varint(&[0x80, 0x00], 0), Some((128, 2)));
         assert_eq!(varint(&[0xff; 30], 0), None);
     }
